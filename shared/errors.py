@@ -1,0 +1,152 @@
+"""Every error that a client of either half can see, in one table.
+
+Two protocols draw on it: the S3 API renders an error as XML with AWS's code, status and message
+(Amazon S3 API reference, "Error responses"), and the metadata RPC sends it as CloudServer's
+flattened error object (``reference/dmd-wire.md``, section 2). Code raises an error by its name;
+rendering happens in one place of each half.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# name: (HTTP status, message)
+_TABLE: Final[dict[str, tuple[int, str]]] = {
+    "AccessDenied": (403, "Access Denied"),
+    "AuthorizationHeaderMalformed": (
+        400,
+        "The authorization header is malformed.",
+    ),
+    "AuthorizationQueryParametersError": (
+        400,
+        "Error parsing the X-Amz-Credential parameter.",
+    ),
+    "BadDigest": (400, "The Content-MD5 you specified did not match what we received."),
+    "BadRequest": (400, "An error occurred when parsing the HTTP request."),
+    "BucketAlreadyExists": (
+        409,
+        "The requested bucket name is not available. The bucket namespace is shared by all users "
+        "of the system. Please select a different name and try again.",
+    ),
+    "BucketAlreadyOwnedByYou": (
+        409,
+        "Your previous request to create the named bucket succeeded and you already own it.",
+    ),
+    "BucketNotEmpty": (409, "The bucket you tried to delete is not empty"),
+    "ConditionalRequestConflict": (
+        409,
+        "The conditional request cannot succeed due to a conflicting operation against this "
+        "resource.",
+    ),
+    "EntityTooLarge": (400, "Your proposed upload exceeds the maximum allowed size"),
+    "IllegalLocationConstraintException": (
+        400,
+        "The specified location-constraint is not valid.",
+    ),
+    "IncompleteBody": (
+        400,
+        "You did not provide the number of bytes specified by the Content-Length HTTP header",
+    ),
+    "InternalError": (500, "We encountered an internal error. Please try again."),
+    "InvalidAccessKeyId": (
+        403,
+        "The AWS Access Key Id you provided does not exist in our records.",
+    ),
+    "InvalidArgument": (400, "Invalid Argument"),
+    "InvalidBucketName": (400, "The specified bucket is not valid."),
+    "InvalidDigest": (400, "The Content-MD5 you specified was invalid."),
+    "InvalidLocationConstraint": (400, "The specified location-constraint is not valid"),
+    "InvalidRange": (416, "The requested range is not satisfiable"),
+    "InvalidRequest": (400, "Invalid Request"),
+    "InvalidStorageClass": (400, "The storage class you specified is not valid"),
+    "InvalidToken": (400, "The provided token is malformed or otherwise invalid."),
+    "InvalidURI": (400, "Couldn't parse the specified URI."),
+    "KeyTooLongError": (400, "Your key is too long"),
+    "MalformedTrailerError": (
+        400,
+        "The request contained trailing data that was not well-formed or did not conform to our "
+        "published schema.",
+    ),
+    "MalformedXML": (
+        400,
+        "The XML you provided was not well-formed or did not validate against our published "
+        "schema",
+    ),
+    "MaxMessageLengthExceeded": (400, "Your request was too big."),
+    "MetadataTooLarge": (400, "Your metadata headers exceed the maximum allowed metadata size"),
+    "MethodNotAllowed": (405, "The specified method is not allowed against this resource."),
+    "MissingContentLength": (411, "You must provide the Content-Length HTTP header."),
+    "MissingRequestBodyError": (400, "Request Body is empty"),
+    "NoSuchBucket": (404, "The specified bucket does not exist"),
+    "NoSuchKey": (404, "The specified key does not exist."),
+    "NoSuchVersion": (404, "The specified version does not exist."),
+    "NotImplemented": (
+        501,
+        "A header you provided implies functionality that is not implemented",
+    ),
+    "NotModified": (304, "Not Modified"),
+    # The metadata RPC's "not found"; S3 never shows it (reference/dmd-wire.md, section 2).
+    "ObjNotFound": (404, "This object does not exist"),
+    "OperationAborted": (
+        409,
+        "A conflicting conditional operation is currently in progress against this resource. "
+        "Please try again.",
+    ),
+    "PreconditionFailed": (
+        412,
+        "At least one of the pre-conditions you specified did not hold",
+    ),
+    "RequestHeaderSectionTooLarge": (
+        400,
+        "Your request header section exceeds the maximum allowed size.",
+    ),
+    "RequestTimeTooSkewed": (
+        403,
+        "The difference between the request time and the server's time is too large.",
+    ),
+    "RequestTimeout": (
+        400,
+        "Your socket connection to the server was not read from or written to within the timeout "
+        "period.",
+    ),
+    "ServiceUnavailable": (503, "Service is unable to handle request."),
+    "SignatureDoesNotMatch": (
+        403,
+        "The request signature we calculated does not match the signature you provided. Check "
+        "your key and signing method.",
+    ),
+    "SlowDown": (503, "Please reduce your request rate."),
+    "TooManyBuckets": (400, "You have attempted to create more buckets than allowed"),
+    "XAmzContentChecksumMismatch": (
+        400,
+        "The provided 'x-amz-checksum' header does not match the computed checksum.",
+    ),
+    "XAmzContentSHA256Mismatch": (
+        400,
+        "The provided 'x-amz-content-sha256' header does not match what was computed.",
+    ),
+}
+
+
+class ServiceError(Exception):
+    """An error with a name of the table above.
+
+    ``code`` is the S3 or RPC error name; ``status`` its HTTP status; ``message`` the text for the
+    client, the table's when not given. ``fields`` are further members of S3's error document, in
+    order (for instance ``{"ArgumentName": "max-keys", "ArgumentValue": "x"}``).
+    """
+
+    def __init__(
+        self, code: str, message: str | None = None, fields: dict[str, str] | None = None
+    ) -> None:
+        status, default = _TABLE[code]
+        self.code = code
+        self.status = status
+        self.message = default if message is None else message
+        self.fields: dict[str, str] = {} if fields is None else fields
+        super().__init__(f"{code}: {self.message}")
+
+
+def error_names() -> frozenset[str]:
+    """The names of the table, for documentation and its test."""
+    return frozenset(_TABLE)

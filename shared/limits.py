@@ -1,0 +1,66 @@
+"""The limits of the service, each with a name.
+
+Sizes are bytes, waits are seconds. Where Amazon S3 states a limit, ours is the same.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+KEY_BYTES_MAX: Final = 1024
+"""Object key, UTF-8 (Amazon S3 user guide, "Naming Amazon S3 objects")."""
+
+USER_METADATA_BYTES_MAX: Final = 2048
+"""Sum of user metadata names and values (Amazon S3 user guide, "Working with object metadata")."""
+
+HEADER_SECTION_BYTES_MAX: Final = 32 * 1024
+"""Whole request header section; larger ones are refused before anything is read."""
+
+HEADER_BYTES_MAX: Final = 16 * 1024
+"""One header line, and the request line (a key of 1,024 bytes, every byte escaped, and a
+presigned query fit)."""
+
+HEADERS_MAX: Final = 200
+"""Header lines of one request."""
+
+OBJECT_BYTES_MAX: Final = 5 * 1024**3
+"""Body of one PutObject (Amazon S3 API reference)."""
+
+XML_BODY_BYTES_MAX: Final = 1024 * 1024
+"""Body of a request that carries XML, other than DeleteObjects."""
+
+DELETE_BODY_BYTES_MAX: Final = 2 * 1024 * 1024
+"""Body of DeleteObjects: 1,000 keys of 1,024 bytes, escaped, and their mark-up."""
+
+DELETE_KEYS_MAX: Final = 1000
+LIST_KEYS_MAX: Final = 1000
+
+BUCKETS_MAX: Final = 1000
+"""Buckets of one account that ListBuckets prints on one page."""
+
+CLOCK_SKEW_SECONDS_MAX: Final = 15 * 60
+PRESIGN_SECONDS_MAX: Final = 7 * 24 * 3600
+
+CHUNK_BYTES_MAX: Final = 16 * 1024 * 1024
+"""One aws-chunked chunk: its signature can only be verified when all of it is there."""
+
+CHUNK_HEADER_BYTES_MAX: Final = 1024
+"""Line that opens an aws-chunked chunk."""
+
+TRAILER_BYTES_MAX: Final = 8 * 1024
+"""Trailer section of an aws-chunked body."""
+
+RPC_MESSAGE_BYTES_MAX: Final = 100_000_000
+"""One Socket.IO message (reference/dmd-wire.md, section 1)."""
+
+RPC_CALL_TIMEOUT_SECONDS: Final = 30.0
+STREAM_PENDING_ACKS_MAX: Final = 5
+STREAM_ACK_TIMEOUT_SECONDS: Final = 5.0
+STREAM_PACKET_ITEMS_MAX: Final = 200
+STREAM_PACKET_BYTES_MAX: Final = 256 * 1024
+
+BATCH_OPERATIONS_MAX: Final = 1024
+"""Mutations, conditions or reads of one metadata batch."""
+
+COMMIT_GROUP_MAX: Final = 256
+"""Mutations that one commit gathers, so that it never holds the interpreter for long."""
