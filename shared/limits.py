@@ -64,3 +64,6 @@ BATCH_OPERATIONS_MAX: Final = 1024
 
 COMMIT_GROUP_MAX: Final = 256
 """Mutations that one commit gathers, so that it never holds the interpreter for long."""
+
+MUTATIONS_WAITING_MAX: Final = 20_000
+"""Mutations queued for the metadata writer; more are told to slow down."""

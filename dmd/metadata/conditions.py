@@ -1,0 +1,76 @@
+"""Requirements that a batch may state about the store (DESIGN, "Revisions and conditions"). Pure.
+
+A requirement names a record or a range in any sub-level. The writer evaluates all requirements of
+a batch in the transaction that applies it: when one does not hold, nothing of the batch is written
+and the client learns which one it was.
+
+On the wire a requirement is one of::
+
+    {"subLevel": [...], "key": k, "revision": n}     the record exists with that revision
+    {"subLevel": [...], "key": k, "absent": true}
+    {"subLevel": [...], "key": k, "present": true}
+    {"subLevel": [...], "empty": {gt|gte|lt|lte}}    no key in the range; {} is the whole sub-level
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dmd.metadata import keys, stored
+from dmd.metadata.engines.base import Reader
+from shared.errors import ServiceError
+
+
+@dataclass(frozen=True, slots=True)
+class HasRevision:
+    key: bytes
+    revision: int
+
+    def holds(self, reader: Reader) -> bool:
+        value = reader.get(self.key)
+        return value is not None and stored.unpack(self.key, value).revision == self.revision
+
+
+@dataclass(frozen=True, slots=True)
+class IsPresent:
+    key: bytes
+    present: bool
+
+    def holds(self, reader: Reader) -> bool:
+        return (reader.get(self.key) is not None) is self.present
+
+
+@dataclass(frozen=True, slots=True)
+class IsEmpty:
+    lower: bytes
+    upper: bytes
+
+    def holds(self, reader: Reader) -> bool:
+        return next(iter(reader.range(self.lower, self.upper)), None) is None
+
+
+Requirement = HasRevision | IsPresent | IsEmpty
+
+
+def parse(wire: Any, key_bytes_max: int) -> Requirement:
+    """One requirement from its wire form; raises InvalidArgument when it is none of the four."""
+    if not isinstance(wire, Mapping) or not is_sub_level(wire.get("subLevel")):
+        raise ServiceError("InvalidArgument", "a requirement needs a subLevel")
+    sub_level = wire["subLevel"]
+    match wire:
+        case {"key": str() as key, "revision": int() as revision}:
+            return HasRevision(keys.physical(sub_level, key, key_bytes_max), revision)
+        case {"key": str() as key, "absent": True}:
+            return IsPresent(keys.physical(sub_level, key, key_bytes_max), present=False)
+        case {"key": str() as key, "present": True}:
+            return IsPresent(keys.physical(sub_level, key, key_bytes_max), present=True)
+        case {"empty": Mapping() as options}:
+            return IsEmpty(*keys.range_of(sub_level, options))
+    raise ServiceError("InvalidArgument", "a requirement is not of a known form")
+
+
+def is_sub_level(value: Any) -> bool:
+    """Whether ``value`` is a sub-level path: a list of strings."""
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)

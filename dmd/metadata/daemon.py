@@ -1,0 +1,136 @@
+"""The metadata daemon as a process part: opens its directory, serves port 9990, closes cleanly."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from dmd.directory import OwnedDirectory
+from dmd.errors import StartupError
+from dmd.metadata.engines.base import Engine, EngineFatalError
+from dmd.metadata.engines.lmdb import FILE_NAME, LmdbEngine
+from dmd.metadata.engines.memory import MemoryEngine
+from dmd.metadata.keys import FORMAT_KEY
+from dmd.metadata.service import MetadataService
+from dmd.metadata.writer import Writer
+from shared import limits
+from shared.rpc.envelope import METADATA_NAMESPACE
+from shared.rpc.server import RpcNamespace, create_server
+from shared.rpc.streams import StreamSettings
+
+FORMAT_VERSION = 1
+_LEVELDB_NAME = "rootDB"
+_SHUTDOWN_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataSettings:
+    """Where and how to serve. ``path`` None keeps everything in memory; port 0 takes a free one."""
+
+    path: Path | None
+    host: str
+    port: int
+    stream: StreamSettings
+
+
+class MetadataDaemon:
+    """A running metadata daemon; make one with ``start``."""
+
+    def __init__(
+        self,
+        runner: web.AppRunner,
+        engine: Engine,
+        writer: Writer,
+        directory: OwnedDirectory | None,
+    ) -> None:
+        self._runner = runner
+        self._engine = engine
+        self._writer = writer
+        self._directory = directory
+
+    @property
+    def port(self) -> int:
+        """The port that is served."""
+        port: int = self._runner.addresses[0][1]
+        return port
+
+    @classmethod
+    async def start(
+        cls,
+        settings: MetadataSettings,
+        log: Any,
+        on_fatal: Callable[[EngineFatalError], None],
+    ) -> MetadataDaemon:
+        """Open the store and listen; raises StartupError."""
+        directory = None if settings.path is None else OwnedDirectory(settings.path)
+        engine = MemoryEngine() if settings.path is None else _open_engine(settings.path)
+        writer = Writer(engine, log, on_fatal)
+        deployment = str(uuid.uuid4()) if settings.path is None else _deployment_uuid(settings.path)
+        service = MetadataService(engine, writer, deployment, settings.path)
+        server = create_server()
+        server.register_namespace(RpcNamespace(METADATA_NAMESPACE, service, settings.stream, log))
+        application = web.Application(client_max_size=limits.RPC_MESSAGE_BYTES_MAX)
+        server.attach(application)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        await runner.setup()
+        daemon = cls(runner, engine, writer, directory)
+        try:
+            await web.TCPSite(runner, settings.host, settings.port).start()
+        except OSError as error:
+            await daemon.close()
+            raise StartupError(
+                f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
+            ) from error
+        return daemon
+
+    async def close(self) -> None:
+        """Stop listening, commit what was accepted, release the store."""
+        await self._runner.cleanup()
+        await self._writer.close()
+        self._engine.close()
+        if self._directory is not None:
+            self._directory.release()
+
+
+def _open_engine(path: Path) -> Engine:
+    if (path / _LEVELDB_NAME).exists() and not (path / FILE_NAME).exists():
+        raise StartupError(
+            f"{path}: {_LEVELDB_NAME} is a LevelDB database of CloudServer, which this daemon "
+            "cannot read; name another directory in S3METADATAPATH"
+        )
+    engine = LmdbEngine(path)
+    with engine.transaction() as transaction:
+        found = transaction.get(FORMAT_KEY)
+        if found is None:
+            transaction.put(FORMAT_KEY, str(FORMAT_VERSION).encode())
+    if found is not None and int(found) > FORMAT_VERSION:
+        engine.close()
+        raise StartupError(
+            f"{path}: format version {int(found)} was written by a newer release; "
+            f"this one knows {FORMAT_VERSION}"
+        )
+    return engine
+
+
+def _deployment_uuid(path: Path) -> str:
+    """The UUID of this deployment, kept in the file ``uuid`` as the original keeps it."""
+    file = path / "uuid"
+    try:
+        if file.exists():
+            return str(uuid.UUID(file.read_text("ascii").strip()))
+        value = str(uuid.uuid4())
+        unfinished = path / "uuid.new"
+        with unfinished.open("w", encoding="ascii") as stream:
+            stream.write(value)
+            stream.flush()
+            os.fsync(stream.fileno())
+        unfinished.rename(file)
+    except (OSError, ValueError) as error:
+        raise StartupError(f"{file}: {error}") from error
+    return value

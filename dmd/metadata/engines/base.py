@@ -1,0 +1,75 @@
+"""What an ordered key-value engine must offer to hold metadata.
+
+The metadata service and its writer know only this protocol: ordered byte keys, snapshot reads, and
+one atomic write transaction at a time. ``lmdb`` is the durable default, ``memory`` the twin that
+the same tests keep alive; a distributed database can stand behind it too.
+
+Order is byte order. Ranges are half open, ``lower <= key < upper``, so a caller expresses
+"greater than k" as ``k + b"\\0"``, the next byte string after ``k``.
+
+Threads: ``transaction`` is called from one thread only (the writer's); ``snapshot`` from any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+
+class EngineError(Exception):
+    """An operation could not be applied and its transaction is lost; the engine goes on.
+
+    A full disk or a full map are of this kind: nothing of the transaction is visible, and later
+    transactions may succeed.
+    """
+
+
+class EngineFatalError(Exception):
+    """The outcome of a commit is unknown (a failed fsync): the process must stop and re-open."""
+
+
+class Reader(Protocol):
+    """A consistent view of the whole store."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value stored at ``key``, or None."""
+
+    def range(
+        self, lower: bytes, upper: bytes, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values with ``lower <= key < upper``, ascending, or descending if reversed.
+
+        The bounds may be longer than any key can be.
+        """
+
+
+class Transaction(Reader, Protocol):
+    """A view that can be changed; it sees its own changes."""
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Store ``value`` at ``key``, replacing what was there."""
+
+    def delete(self, key: bytes) -> None:
+        """Remove ``key``; removing an absent key is no error."""
+
+
+class Engine(Protocol):
+    """An open store."""
+
+    @property
+    def key_bytes_max(self) -> int:
+        """The longest key that can be stored, in bytes."""
+
+    def snapshot(self) -> AbstractContextManager[Reader]:
+        """A read view. Keep it short: an open view holds back the reuse of deleted space."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """An atomic, durable change: committed when the block ends, dropped when it raises.
+
+        Raises EngineError when a change or the commit failed cleanly, EngineFatalError when the
+        outcome of the commit is unknown.
+        """
+
+    def close(self) -> None:
+        """Release the store. No view or transaction may be open."""

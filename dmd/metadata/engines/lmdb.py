@@ -1,0 +1,185 @@
+"""The durable engine: one LMDB 1.0 environment.
+
+It keeps to the conditions under which LMDB lost nothing in kill and power-cut trials
+(reference/lmdb.md): format 1.0, default durability (a commit returns after its fsync), no
+``writemap``, a huge sparse map that is never resized, an environment made under another name and
+renamed when it is complete.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import lmdb
+
+from dmd.errors import StartupError
+from dmd.metadata.engines.base import EngineError, EngineFatalError
+
+FILE_NAME = "metadata.lmdb"
+MAP_BYTES = 1 << 40
+"""Address space, not disk: the file grows as it is written."""
+
+LIBRARY_VERSION = 1
+"""py-lmdb opens LMDB 1.0 when asked for 1, and 0.9 (keys of 511 bytes) otherwise."""
+
+KEY_BYTES_NEEDED = 1978
+_READERS_MAX = 512
+
+
+class _View:
+    def __init__(self, transaction: lmdb.Transaction, key_bytes_max: int) -> None:
+        self._transaction = transaction
+        self._key_bytes_max = key_bytes_max
+
+    def get(self, key: bytes) -> bytes | None:
+        if not key or len(key) > self._key_bytes_max:
+            return None
+        return cast("bytes | None", self._transaction.get(key))
+
+    def range(
+        self, lower: bytes, upper: bytes, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        # A bound longer than any key lies just after its own longest possible prefix, so the
+        # search starts at the prefix and the comparison below decides about the prefix itself.
+        with self._transaction.cursor() as cursor:
+            if reverse:
+                yield from self._descend(cursor, lower, upper)
+            elif cursor.set_range(lower[: self._key_bytes_max]):
+                for key, value in _as_bytes(cursor.iternext()):
+                    if key >= upper:
+                        return
+                    if key >= lower:
+                        yield key, value
+
+    def _descend(
+        self, cursor: lmdb.Cursor, lower: bytes, upper: bytes
+    ) -> Iterator[tuple[bytes, bytes]]:
+        found = cursor.set_range(upper[: self._key_bytes_max]) or cursor.last()
+        if not found:
+            return
+        for key, value in _as_bytes(cursor.iterprev()):
+            if key < lower:
+                return
+            if key < upper:
+                yield key, value
+
+    def put(self, key: bytes, value: bytes) -> None:
+        self._transaction.put(key, value)
+
+    def delete(self, key: bytes) -> None:
+        self._transaction.delete(key)
+
+
+class LmdbEngine:
+    """See ``base.Engine``. ``directory`` exists and is writable; the caller owns it (its lock)."""
+
+    def __init__(self, directory: Path) -> None:
+        path = directory / FILE_NAME
+        try:
+            if not path.exists():
+                _create(path)
+            self._environment = _open(path)
+        except (lmdb.Error, OSError) as error:
+            raise StartupError(f"{path}: cannot open the metadata store: {error}") from error
+        self.key_bytes_max = self._environment.max_key_size()
+        version = self._environment.lib_version()
+        if version[0] != LIBRARY_VERSION or self.key_bytes_max < KEY_BYTES_NEEDED:
+            raise StartupError(
+                f"{path}: LMDB {version} holds keys of {self.key_bytes_max} bytes; "
+                f"{KEY_BYTES_NEEDED} are needed (install lmdb >= 3.0 from its wheel)"
+            )
+        self._environment.reader_check()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[_View]:
+        with self._environment.begin() as transaction:
+            yield _View(transaction, self.key_bytes_max)
+
+    @contextmanager
+    def transaction(self) -> Iterator[_View]:
+        try:
+            transaction = self._environment.begin(write=True)
+        except lmdb.Error as error:
+            raise EngineError(str(error)) from error
+        try:
+            yield _View(transaction, self.key_bytes_max)
+        except lmdb.Error as error:
+            transaction.abort()
+            raise EngineError(str(error)) from error
+        except BaseException:
+            transaction.abort()
+            raise
+        try:
+            transaction.commit()
+        except lmdb.Error as error:
+            if _nothing_was_written(error):
+                raise EngineError(str(error)) from error
+            raise EngineFatalError(str(error)) from error
+
+    def close(self) -> None:
+        self._environment.close()
+
+
+def _as_bytes(items: Iterator[Any]) -> Iterator[tuple[bytes, bytes]]:
+    """What a cursor yields without ``buffers=True``; the library's types leave both open."""
+    return cast("Iterator[tuple[bytes, bytes]]", items)
+
+
+def _nothing_was_written(error: lmdb.Error) -> bool:
+    """Whether a failed commit left the store as it was.
+
+    LMDB writes its pages before the meta page that makes them current, so a commit that fails for
+    want of space (a short write included) changed nothing. Any other failure may have hit the
+    fsync itself, after which the page cache proves nothing about the disk.
+    """
+    text = str(error)
+    return (
+        isinstance(error, lmdb.MapFullError)
+        or os.strerror(errno.ENOSPC) in text
+        or os.strerror(errno.EDQUOT) in text
+        or "MDB_SHORT_WRITE" in text
+    )
+
+
+def _open(path: Path) -> lmdb.Environment:
+    return lmdb.open(
+        str(path),
+        subdir=False,
+        lib_version=LIBRARY_VERSION,
+        map_size=MAP_BYTES,
+        max_readers=_READERS_MAX,
+        readahead=False,
+    )
+
+
+def _create(path: Path) -> None:
+    """Make an empty environment that a power cut cannot leave half-made."""
+    unfinished = path.with_name(path.name + ".new")
+    unfinished_lock = path.with_name(unfinished.name + "-lock")
+    for leftover in (unfinished, unfinished_lock):
+        leftover.unlink(missing_ok=True)
+    environment = _open(unfinished)
+    try:
+        # A first commit writes the meta pages out.
+        with environment.begin(write=True) as transaction:
+            transaction.put(b"\0", b"")
+            transaction.delete(b"\0")
+    finally:
+        environment.close()
+    _fsync(unfinished)
+    unfinished.rename(path)
+    _fsync(path.parent)
+    unfinished_lock.unlink(missing_ok=True)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,78 @@
+"""The engine that keeps nothing: for ``--memory`` and as the twin of LMDB in tests.
+
+One lock makes views and transactions exclude each other, which is as isolated as a snapshot; a
+transaction that is dropped is undone from a journal.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sortedcontainers import SortedDict
+
+KEY_BYTES_MAX = 1978
+"""As LMDB's, so that both engines refuse the same keys."""
+
+
+class _View:
+    def __init__(self, items: SortedDict) -> None:
+        self._items = items
+        self._journal: list[tuple[bytes, bytes | None]] = []
+
+    def get(self, key: bytes) -> bytes | None:
+        value: bytes | None = self._items.get(key)
+        return value
+
+    def range(
+        self, lower: bytes, upper: bytes, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        if lower >= upper:
+            return
+        keys = self._items.irange(lower, upper, inclusive=(True, False), reverse=reverse)
+        for key in keys:
+            yield key, self._items[key]
+
+    def put(self, key: bytes, value: bytes) -> None:
+        self._journal.append((key, self._items.get(key)))
+        self._items[key] = value
+
+    def delete(self, key: bytes) -> None:
+        if key in self._items:
+            self._journal.append((key, self._items.pop(key)))
+
+    def undo(self) -> None:
+        for key, value in reversed(self._journal):
+            if value is None:
+                del self._items[key]
+            else:
+                self._items[key] = value
+
+
+class MemoryEngine:
+    """See ``base.Engine``."""
+
+    key_bytes_max = KEY_BYTES_MAX
+
+    def __init__(self) -> None:
+        self._items = SortedDict()
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[_View]:
+        with self._lock:
+            yield _View(self._items)
+
+    @contextmanager
+    def transaction(self) -> Iterator[_View]:
+        with self._lock:
+            view = _View(self._items)
+            try:
+                yield view
+            except BaseException:
+                view.undo()
+                raise
+
+    def close(self) -> None:
+        self._items.clear()

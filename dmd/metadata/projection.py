@@ -1,0 +1,30 @@
+"""The compact extract of an object record that a listing prints. Pure.
+
+The daemon derives it when it stores a record; nobody else writes one. A record that is not an
+object document (or that somebody else's client wrote in another shape) has none, and listings read
+the record itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from dmd.metadata import stored
+from shared.records.names import holds_objects
+from shared.records.projection import SCHEMA, ObjectProjection
+
+_decode = msgspec.json.Decoder(ObjectProjection).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def project(sub_level: Sequence[str], record: bytes) -> tuple[int, bytes]:
+    """Schema number and msgpack bytes of the projection; ``(NO_PROJECTION, b"")`` for none."""
+    if not holds_objects(sub_level):
+        return stored.NO_PROJECTION, b""
+    try:
+        extract = _decode(record)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return stored.NO_PROJECTION, b""
+    return SCHEMA, _encode(extract.row())

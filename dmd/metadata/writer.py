@@ -1,0 +1,169 @@
+"""The one thread that writes metadata, with group commit.
+
+Theory of operation. Mutations arrive from the event loop in a queue. The thread takes what waits
+(at most ``COMMIT_GROUP_MAX``), decides and applies each in turn in one transaction, commits once,
+and hands all outcomes back in one call to the loop. While it commits, the next group gathers, so
+there is no timer and no added latency when idle. Nothing is answered before its commit, refusals
+included: a refusal may rest on a write of the same group.
+
+When an operation fails, the transaction is lost for the whole group (a full map poisons it), so
+the group is run again one by one and only the offender fails. When the outcome of a commit is
+unknown, no answer can be true: ``on_fatal`` is called, which ends the process, and the next start
+finds out what is on disk.
+
+Revisions count up from the one kept in the store, in the same transaction as the records that
+carry them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError, Transaction
+from dmd.metadata.keys import REVISION_KEY
+from dmd.metadata.mutations import Committed, Mutation, Refused, apply
+from dmd.metadata.stored import CorruptRecordError
+from shared import limits
+from shared.errors import ServiceError
+
+Outcome = Committed | Refused
+_REVISION_BYTES = 8
+
+
+class Log(Protocol):
+    """The part of a structlog logger that is used here."""
+
+    def error(self, event: str, **fields: object) -> None: ...
+
+
+class Writer:
+    """See the module. Create it inside the running event loop; ``close`` ends the thread."""
+
+    def __init__(
+        self, engine: Engine, log: Log, on_fatal: Callable[[EngineFatalError], None]
+    ) -> None:
+        self._engine = engine
+        self._log = log
+        self._on_fatal = on_fatal
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="metadata-writer", daemon=True)
+        self._thread.start()
+
+    async def submit(self, mutation: Mutation) -> Outcome:
+        """Apply ``mutation`` durably.
+
+        Raises ServiceError: SlowDown when too many mutations wait already, InternalError when the
+        store could not take this one (its disk or map is full).
+        """
+        if self._closed:
+            raise ServiceError("ServiceUnavailable", "the metadata daemon is stopping")
+        if self._waiting >= limits.MUTATIONS_WAITING_MAX:
+            raise ServiceError("SlowDown")
+        pending = _Pending(mutation, self._loop.create_future())
+        self._waiting += 1
+        self._queue.put(pending)
+        # A caller that goes away must not unsettle the group that its mutation is in.
+        return await asyncio.shield(pending.future)
+
+    async def close(self) -> None:
+        """Commit what waits, then end the thread."""
+        self._closed = True
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        while True:
+            group, last = self._gather()
+            if group:
+                outcomes = self._commit_or_split(group)
+                self._loop.call_soon_threadsafe(self._answer, group, outcomes)
+            if last:
+                return
+
+    def _gather(self) -> tuple[list[_Pending], bool]:
+        """Wait for one mutation and take those behind it; True when none will follow."""
+        group: list[_Pending] = []
+        entry = self._queue.get()
+        while entry is not None:
+            group.append(entry)
+            if len(group) >= limits.COMMIT_GROUP_MAX:
+                return group, False
+            try:
+                entry = self._queue.get_nowait()
+            except queue.Empty:
+                return group, False
+        return group, True
+
+    def _commit_or_split(self, group: Sequence[_Pending]) -> list[Outcome | Exception]:
+        mutations = [pending.mutation for pending in group]
+        try:
+            return list(self._commit(mutations))
+        except EngineFatalError as error:
+            self._on_fatal(error)
+            return [ServiceError("InternalError") for _ in group]
+        except Exception:
+            # Which of them failed shows when each has a transaction of its own.
+            return [self._commit_alone(mutation) for mutation in mutations]
+
+    def _commit_alone(self, mutation: Mutation) -> Outcome | Exception:
+        try:
+            return self._commit([mutation])[0]
+        except EngineFatalError as error:
+            self._on_fatal(error)
+            return ServiceError("InternalError")
+        except (EngineError, CorruptRecordError) as error:
+            self._log.error("a mutation could not be applied", reason=str(error))
+            return ServiceError("InternalError", f"the metadata store refused the write: {error}")
+        except Exception as error:
+            self._log.error("a mutation failed", reason=repr(error), exc_info=error)
+            return ServiceError("InternalError")
+
+    def _commit(self, mutations: Sequence[Mutation]) -> list[Outcome]:
+        with self._engine.transaction() as transaction:
+            counter = _RevisionCounter(transaction)
+            outcomes = [apply(transaction, mutation, counter.next) for mutation in mutations]
+            counter.save()
+        return outcomes
+
+    def _answer(self, group: Sequence[_Pending], outcomes: Sequence[Outcome | Exception]) -> None:
+        self._waiting -= len(group)
+        for pending, outcome in zip(group, outcomes, strict=True):
+            if pending.future.done():
+                continue
+            if isinstance(outcome, Exception):
+                pending.future.set_exception(outcome)
+            else:
+                pending.future.set_result(outcome)
+
+
+class _Pending:
+    __slots__ = ("future", "mutation")
+
+    def __init__(self, mutation: Mutation, future: asyncio.Future[Outcome]) -> None:
+        self.mutation = mutation
+        self.future = future
+
+
+class _RevisionCounter:
+    """Hands out revisions inside one transaction."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        value = transaction.get(REVISION_KEY)
+        self._start = self._current = 0 if value is None else int.from_bytes(value, "big")
+
+    def next(self) -> int:
+        self._current += 1
+        return self._current
+
+    def save(self) -> None:
+        if self._current != self._start:
+            value = self._current.to_bytes(_REVISION_BYTES, "big")
+            self._transaction.put(REVISION_KEY, value)

@@ -1,0 +1,33 @@
+"""Names of the metadata layout that CloudServer fixed (reference/dmd-wire.md, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+SPLITTER: Final = "..|.."
+METASTORE: Final = "__metastore"
+"""Sub-level of bucket attributes; the key is the bucket's name."""
+
+USERS_BUCKET: Final = "users..bucket"
+"""Sub-level of one entry a bucket and owner: what ListBuckets prints."""
+
+UPLOADS_PREFIX: Final = "mpuShadowBucket"
+"""A bucket's multipart uploads live in the sub-level of this prefix and its name."""
+
+
+def owner_entry_key(canonical_id: str, bucket: str) -> str:
+    """Key of a bucket's entry in the users bucket."""
+    return f"{canonical_id}{SPLITTER}{bucket}"
+
+
+def holds_objects(sub_level: Sequence[str]) -> bool:
+    """Whether a sub-level holds the objects of a bucket.
+
+    A bucket name has at least three of ``a-z 0-9 . -`` and no two dots in a row, so no internal
+    name can be one, except by the prefix of uploads, whose capital letter no bucket name has.
+    """
+    if len(sub_level) != 1:
+        return False
+    name = sub_level[0]
+    return ".." not in name and not name.startswith((METASTORE, UPLOADS_PREFIX))

@@ -1,0 +1,103 @@
+"""Sending a readable stream over the RPC: packets, an acknowledgement window, time-outs, hang-up.
+
+Rules (reference/dmd-wire.md, section 4):
+
+* ``stream-data`` carries one or more items and is acknowledged by the consumer once queued;
+* at most ``pending_acks_max`` packets may be unacknowledged;
+* a packet that is not acknowledged in time ends the stream with one ``stream-error`` of code
+  ETIMEDOUT;
+* ``stream-end`` closes the stream, also an empty one;
+* ``stream-hangup`` from the consumer ends it early, and is ignored for a stream that has ended.
+
+The producer knows no transport: it is given a function that sends an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from shared import limits
+from shared.errors import ServiceError
+from shared.rpc.envelope import encode_error
+
+Send = Callable[[str, dict[str, Any], Callable[..., None] | None], Awaitable[None]]
+"""Sends an event with one argument; the callback, if any, is called when it is acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """The flow control of one daemon; config.json has both in ``metadataDaemon``."""
+
+    pending_acks_max: int = limits.STREAM_PENDING_ACKS_MAX
+    ack_timeout_seconds: float = limits.STREAM_ACK_TIMEOUT_SECONDS
+
+
+class Producer:
+    """Sends the pages of one stream; ``run`` ends when the stream has ended for any reason."""
+
+    def __init__(
+        self, stream_id: str, pages: Iterator[list[Any]], send: Send, settings: StreamSettings
+    ) -> None:
+        self._stream_id = stream_id
+        self._pages = pages
+        self._send = send
+        self._settings = settings
+        self._deadlines: deque[float] = deque()
+        self._room: asyncio.Future[None] | None = None
+        self._hung_up = False
+
+    def hang_up(self) -> None:
+        """The consumer wants no more, or is gone."""
+        self._hung_up = True
+        self._wake()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            for page in self._pages:
+                await self._wait_for_room(loop)
+                if self._hung_up:
+                    return
+                self._deadlines.append(loop.time() + self._settings.ack_timeout_seconds)
+                await self._emit("stream-data", self._acknowledged, data=page)
+            if not self._hung_up:
+                await self._emit("stream-end", _ignore)
+        except TimeoutError:
+            await self._emit("stream-error", None, error=self._timeout_error())
+        except ServiceError as error:
+            await self._emit("stream-error", None, error=encode_error(error))
+
+    async def _emit(self, event: str, on_ack: Callable[..., None] | None, **members: Any) -> None:
+        await self._send(event, {"streamId": self._stream_id, **members}, on_ack)
+
+    async def _wait_for_room(self, loop: asyncio.AbstractEventLoop) -> None:
+        while len(self._deadlines) >= self._settings.pending_acks_max and not self._hung_up:
+            self._room = loop.create_future()
+            async with asyncio.timeout_at(self._deadlines[0]):
+                await self._room
+
+    def _acknowledged(self, *_arguments: Any) -> None:
+        # Acknowledgements come in order, and only their number matters to the window.
+        if self._deadlines:
+            self._deadlines.popleft()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    def _timeout_error(self) -> dict[str, Any]:
+        milliseconds = round(self._settings.ack_timeout_seconds * 1000)
+        return {
+            "message": 'Callback function "anonymous" timed out.',
+            "code": "ETIMEDOUT",
+            "info": f"stream timeout: did not receive ack after {milliseconds}ms",
+        }
+
+
+def _ignore(*_arguments: Any) -> None:
+    """The consumer acknowledges the end of a stream; nothing depends on it."""
