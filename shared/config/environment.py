@@ -1,0 +1,210 @@
+"""The environment on top of config.json, with CloudServer's variable names.
+
+Follows ``reference/cloudserver-features.md``, sections 4.2 and 4.3: what CloudServer leaves to a
+container script, the processes read themselves. A variable that is set but empty counts as not
+set, because compose files pass on what they do not know. Every error names its variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, NoReturn, TypeVar, get_args
+
+from pydantic import SecretStr
+
+from shared.config.errors import ENVIRONMENT, ConfigError
+from shared.config.model import (
+    DEFAULT_LOCATION,
+    Backends,
+    EnvironmentCredentials,
+    LogLevel,
+    Redis,
+    Settings,
+)
+from shared.config.values import (
+    parse_access_key,
+    parse_flag,
+    parse_host,
+    parse_networks,
+    parse_port,
+    parse_replication_group,
+)
+
+Updates = dict[str, Any]
+"""New values by attribute name."""
+
+_T = TypeVar("_T")
+
+_BACKENDS: Final = {
+    # variable: (values of this version, further values of CloudServer's)
+    "S3BACKEND": (("file",), ("mem", "scality", "cdmi")),
+    "S3DATA": (("file", "multiple"), ("mem", "scality")),
+    "S3METADATA": (("file",), ("mem", "mongodb", "scality", "cdmi")),
+    "S3VAULT": (("mem",), ("vault", "multiple", "scality")),
+}
+
+
+class Environment:
+    """The variables of one process. Relative paths in them start at ``directory``."""
+
+    def __init__(self, variables: Mapping[str, str], directory: Path) -> None:
+        self._variables = variables
+        self._directory = directory
+
+    def text(self, name: str) -> str | None:
+        return self._variables.get(name) or None
+
+    def parsed(self, name: str, parse: Callable[[str], _T]) -> _T | None:
+        """The value as ``parse`` understands it; its ValueError becomes a ConfigError."""
+        text = self.text(name)
+        if text is None:
+            return None
+        try:
+            return parse(text)
+        except ValueError as error:
+            refuse(name, str(error))
+
+    def path(self, name: str, default: str) -> Path:
+        return self._directory / (self.text(name) or default)
+
+    def existing_file(self, name: str) -> Path | None:
+        """The file that the variable names, which must exist; None when it is not set."""
+        text = self.text(name)
+        if text is None:
+            return None
+        path = self._directory / text
+        if not path.is_file():
+            refuse(name, f"there is no file {text}")
+        return path
+
+
+def refuse(name: str, reason: str) -> NoReturn:
+    raise ConfigError(ENVIRONMENT, name, reason)
+
+
+def settings_updates(settings: Settings, environment: Environment) -> Updates:
+    """What the environment changes in ``settings``; certificates are checked by the loader."""
+    updates = (
+        _listening(settings, environment)
+        | _daemon_hosts(settings, environment)
+        | _endpoints(settings, environment)
+        | _redis(settings, environment)
+    )
+    level = environment.parsed("LOG_LEVEL", _one_of(get_args(LogLevel)))
+    if level is not None:
+        updates["log"] = settings.log.model_copy(update={"log_level": level})
+    networks = environment.parsed("HEALTHCHECKS_ALLOWFROM", lambda t: parse_networks(_entries(t)))
+    if networks is not None:
+        updates["health_checks"] = settings.health_checks.model_copy(
+            update={"allow_from": networks}
+        )
+    group = environment.parsed("REPLICATION_GROUP_ID", parse_replication_group)
+    if group is not None:
+        updates["replication_group_id"] = group
+    record_log = environment.parsed("RECORDLOG_ENABLED", parse_flag)
+    if record_log is not None:
+        updates["record_log"] = settings.record_log.model_copy(update={"enabled": record_log})
+    return updates
+
+
+def backends(environment: Environment) -> Backends:
+    """S3DATA, S3METADATA and S3VAULT, on top of S3BACKEND, which sets all of them at once."""
+    chosen = {name: environment.parsed(name, _backend_of(name)) for name in _BACKENDS}
+    data = chosen["S3DATA"] or chosen["S3BACKEND"]
+    return Backends.model_validate({"data": data}) if data else Backends()
+
+
+def credentials(environment: Environment) -> EnvironmentCredentials | None:
+    """The account of the environment; one variable without the other is an error."""
+    access, secret = "SCALITY_ACCESS_KEY_ID", "SCALITY_SECRET_ACCESS_KEY"
+    access_key = environment.parsed(access, parse_access_key)
+    secret_key = environment.text(secret)
+    if access_key is None and secret_key is None:
+        return None
+    if access_key is None:
+        refuse(access, f"is not set, but {secret} is: set both or none")
+    if secret_key is None:
+        refuse(secret, f"is not set, but {access} is: set both or none")
+    return EnvironmentCredentials(access_key=access_key, secret_key=SecretStr(secret_key))
+
+
+def _listening(settings: Settings, environment: Environment) -> Updates:
+    """LISTEN_ADDR is where the daemons bind, and where the front-end listens instead of
+    ``listenOn``, on the configured port."""
+    host = environment.parsed("LISTEN_ADDR", parse_host)
+    if host is None:
+        return {}
+    return {
+        "listen_on": ((host, settings.port),),
+        "data_daemon": settings.data_daemon.model_copy(update={"bind_address": host}),
+        "metadata_daemon": settings.metadata_daemon.model_copy(update={"bind_address": host}),
+    }
+
+
+def _daemon_hosts(settings: Settings, environment: Environment) -> Updates:
+    updates: Updates = {}
+    data_host = environment.parsed("DATA_HOST", parse_host)
+    if data_host is not None:
+        updates["data_client"] = settings.data_client.model_copy(update={"host": data_host})
+    metadata_host = environment.parsed("METADATA_HOST", parse_host)
+    if metadata_host is not None:
+        updates["metadata_client"] = settings.metadata_client.model_copy(
+            update={"host": metadata_host}
+        )
+    return updates
+
+
+def _endpoints(settings: Settings, environment: Environment) -> Updates:
+    """The hosts of ENDPOINT join those of config.json, with the default location."""
+    hosts = environment.parsed(
+        "ENDPOINT", lambda text: [parse_host(entry).lower() for entry in _entries(text)]
+    )
+    if not hosts:
+        return {}
+    endpoints = {**settings.rest_endpoints, **dict.fromkeys(hosts, DEFAULT_LOCATION)}
+    return {"rest_endpoints": MappingProxyType(endpoints)}
+
+
+def _redis(settings: Settings, environment: Environment) -> Updates:
+    """One server in the place of whatever config.json names; its password stays."""
+    host = environment.parsed("REDIS_HOST", parse_host)
+    port = environment.parsed("REDIS_PORT", parse_port)
+    if host is None and port is None:
+        return {}
+    return {
+        name: Redis(
+            host=host or (before.host if before else None) or "localhost",
+            port=port or (before.port if before else 6379),
+            password=before.password if before else None,
+        )
+        for name, before in (("redis", settings.redis), ("local_cache", settings.local_cache))
+    }
+
+
+def _entries(text: str) -> list[str]:
+    """A comma-separated list; spaces around an entry do not count."""
+    return [entry.strip() for entry in text.split(",") if entry.strip()]
+
+
+def _one_of(accepted: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in accepted:
+            raise ValueError(f"{text!r} is not one of {', '.join(accepted)}")
+        return text
+
+    return parse
+
+
+def _backend_of(variable: str) -> Callable[[str], str]:
+    accepted, known = _BACKENDS[variable]
+    check = _one_of(accepted)
+
+    def parse(text: str) -> str:
+        if text in known:
+            choice = " or ".join(accepted)
+            raise ValueError(f"{text!r} is not supported by this version; use {choice}")
+        return check(text)
+
+    return parse

@@ -1,0 +1,87 @@
+"""``load_config``: config.json and the environment, as one Config."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from shared.config.compatibility import SET_ASIDE, set_aside, variable_warnings
+from shared.config.documents import display_name, find, read_document
+from shared.config.environment import (
+    Environment,
+    backends,
+    credentials,
+    refuse,
+    settings_updates,
+)
+from shared.config.errors import ConfigError
+from shared.config.model import CertFilePaths, Config, Settings
+from shared.config.validation import parse
+from shared.config.values import parse_flag
+
+_NAME = "config.json"
+
+
+def load_config(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Config:
+    """The configuration of this process.
+
+    ``environ`` stands for the process environment and ``directory`` for the working directory
+    when not given. The file is the one that S3_CONFIG_FILE names, else ``conf/config.json``, else
+    ``config.json``, else the built-in defaults, which are those of the stock file. Raises
+    ConfigError for the first thing wrong. Reads no other file: accounts and locations have their
+    own functions.
+    """
+    directory = Path.cwd() if directory is None else directory.absolute()
+    variables = os.environ if environ is None else environ
+    environment = Environment(variables, directory)
+    path = environment.existing_file("S3_CONFIG_FILE") or find(directory, _NAME)
+    file = _NAME if path is None else display_name(path, directory)
+    settings, warnings = (Settings(), ()) if path is None else _settings(path, file)
+    settings = settings.model_copy(update=settings_updates(settings, environment))
+    certificates = _certificates(settings, environment, directory, file)
+    # Every value is validated by now; validating again would parse what is parsed already.
+    return Config.model_construct(
+        **{name: getattr(settings, name) for name in Settings.model_fields}
+        | {"cert_file_paths": certificates},
+        file=file,
+        directory=directory,
+        data_path=environment.path("S3DATAPATH", "localData"),
+        metadata_path=environment.path("S3METADATAPATH", "localMetadata"),
+        data_no_sync=environment.parsed("S3DATA_NOSYNC", parse_flag) or False,
+        data_no_cache=environment.parsed("S3DATA_NOCACHE", parse_flag) or False,
+        backends=backends(environment),
+        location_file=environment.existing_file("S3_LOCATION_FILE"),
+        auth_file=environment.existing_file("S3AUTH_CONFIG"),
+        credentials=credentials(environment),
+        warnings=warnings + variable_warnings(variables),
+    )
+
+
+def _settings(path: Path, file: str) -> tuple[Settings, tuple[str, ...]]:
+    document, warnings = set_aside(read_document(path, file), file)
+    return parse(Settings, document, file, also_known=SET_ASIDE), warnings
+
+
+def _certificates(
+    settings: Settings, environment: Environment, directory: Path, file: str
+) -> CertFilePaths | None:
+    """The certificates with absolute paths to files that exist; None when TLS is off.
+
+    SSL=TRUE requires them, SSL=FALSE turns TLS off although the file has them.
+    """
+    wanted = environment.parsed("SSL", parse_flag)
+    paths = settings.cert_file_paths
+    if wanted and paths is None:
+        refuse("SSL", f"needs certFilePaths (key, cert and optionally ca) in {file}")
+    if paths is None or wanted is False:
+        return None
+    absolute = {}
+    for name in ("key", "cert", "ca"):
+        given: Path | None = getattr(paths, name)
+        if given is None:
+            continue
+        absolute[name] = directory / given
+        if not absolute[name].is_file():
+            raise ConfigError(file, f"certFilePaths.{name}", f"there is no file {given}")
+    return paths.model_copy(update=absolute)

@@ -1,0 +1,142 @@
+"""locationConfig.json: the places where object data can be kept, by name.
+
+Follows ``reference/cloudserver-features.md``, section 5. Only locations of type ``file``, the
+data daemon, work in this version; the other types of CloudServer's are refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Final, Literal
+
+from pydantic import BeforeValidator, Field
+
+from shared.config.documents import Document, display_name, find, read_document
+from shared.config.errors import ConfigError, nearest
+from shared.config.model import DEFAULT_LOCATION, Config
+from shared.config.validation import Section, parse
+from shared.config.values import Flag, Text
+
+_NAME: Final = "locationConfig.json"
+
+_SUPPORTED: Final = ("file",)
+_KNOWN: Final = (
+    *_SUPPORTED,
+    "aws_s3",
+    "azure",
+    "azure_archive",
+    "dmf",
+    "gcp",
+    "mem",
+    "mongodb",
+    "pfs",
+    "scality",
+)
+
+
+def _unsupported(value: object) -> object:
+    if value:
+        raise ValueError("is not supported by this version")
+    return value
+
+
+def _empty(value: object) -> object:
+    if value != {}:
+        raise ValueError("must be an empty object for a location of type file")
+    return value
+
+
+class LocationEntry(Section):
+    """One location as the file describes it, of type ``file``.
+
+    What CloudServer promises for a transient, cold or limited location is not kept by this
+    version, so asking for it is an error.
+    """
+
+    type: Literal["file"]
+    object_id: Text | None = None
+    legacy_aws_behavior: Flag = False
+    details: Annotated[dict[str, object], BeforeValidator(_empty)] = Field(default_factory=dict)
+    is_transient: Annotated[Flag, BeforeValidator(_unsupported)] = False
+    is_cold: Annotated[Flag, BeforeValidator(_unsupported)] = False
+    size_limit_gb: Annotated[None, BeforeValidator(_unsupported)] = Field(
+        default=None, alias="sizeLimitGB"
+    )
+
+
+class Location(Section):
+    """A place where object data can be kept.
+
+    ``legacy_aws_behavior``: creating a bucket again that the requester owns succeeds, as it does
+    in Amazon's us-east-1. ``object_id`` names the location in CloudServer's records; files written
+    for its older versions lack it.
+    """
+
+    name: str
+    type: Literal["file"]
+    object_id: str | None = None
+    legacy_aws_behavior: bool = False
+
+
+_BUILT_IN: Final[Document] = {
+    DEFAULT_LOCATION: {
+        "type": "file",
+        "objectId": DEFAULT_LOCATION,
+        "legacyAwsBehavior": True,
+        "details": {},
+    }
+}
+
+
+def load_locations(config: Config) -> Mapping[str, Location]:
+    """The locations by name, from S3_LOCATION_FILE, else ``conf/locationConfig.json``, else
+    ``locationConfig.json``, else the one built-in location.
+
+    Raises ConfigError for the first thing wrong: in the file, ``us-east-1`` missing, or an
+    endpoint of ``config`` whose location does not exist. Call it again to read the file again.
+    """
+    path = config.location_file or find(config.directory, _NAME)
+    file = _NAME if path is None else display_name(path, config.directory)
+    document = _BUILT_IN if path is None else read_document(path, file)
+    locations = {name: _location(name, entry, file) for name, entry in document.items()}
+    _require_unique_ids(locations, file)
+    if DEFAULT_LOCATION not in locations:
+        raise ConfigError(file, DEFAULT_LOCATION, "is missing: this location must exist")
+    for host, name in config.rest_endpoints.items():
+        if name not in locations:
+            hint = nearest(name, locations)
+            raise ConfigError(
+                config.file, f"restEndpoints.{host}", f"location {name!r} is not in {file}{hint}"
+            )
+    return MappingProxyType(locations)
+
+
+def _location(name: str, entry: object, file: str) -> Location:
+    if not isinstance(entry, dict):
+        raise ConfigError(file, name, "must be an object")
+    given = entry.get("type")
+    # First of all, and never by way of the other keys: they may hold a cloud's credentials.
+    if isinstance(given, str) and given not in _SUPPORTED:
+        if given in _KNOWN:
+            raise ConfigError(file, name, f"type {given!r} is not supported by this version")
+        raise ConfigError(file, name, f"type {given!r} is unknown{nearest(given, _KNOWN)}")
+    parsed = parse(LocationEntry, entry, file, prefix=name)
+    return Location(
+        name=name,
+        type=parsed.type,
+        object_id=parsed.object_id,
+        legacy_aws_behavior=parsed.legacy_aws_behavior,
+    )
+
+
+def _require_unique_ids(locations: Mapping[str, Location], file: str) -> None:
+    owners: dict[str, str] = {}
+    for location in locations.values():
+        if location.object_id is None:
+            continue
+        owner = owners.setdefault(location.object_id, location.name)
+        if owner != location.name:
+            raise ConfigError(
+                file, f"{location.name}.objectId", f"is already that of location {owner!r}"
+            )

@@ -1,0 +1,207 @@
+"""The settings of one installation, as frozen values with CloudServer's key names.
+
+``Settings`` is what config.json may say; ``Config`` is that, with the environment on top and the
+places of the other files. Keys, shapes and defaults follow
+``reference/cloudserver-features.md``, section 4.1; the keys that are ours alone are
+``callTimeoutMs``, ``streamMaxPendingAck`` and ``streamAckTimeoutMs``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Literal
+
+from pydantic import Field, SecretStr, model_validator
+
+from shared import limits
+from shared.config.validation import Section
+from shared.config.values import (
+    LOOPBACK_NETWORKS,
+    Address,
+    AddressText,
+    Clusters,
+    Count,
+    Endpoints,
+    Flag,
+    Host,
+    Milliseconds,
+    Networks,
+    Port,
+    ReplicationGroup,
+    Text,
+)
+
+LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal"]
+
+DEFAULT_LOCATION: Final = "us-east-1"
+"""The location that must exist, and that of an endpoint which names no other."""
+
+DEFAULT_ENDPOINTS: Final = MappingProxyType(
+    dict.fromkeys(
+        ("localhost", "127.0.0.1", "s3.docker.test", "cloudserver-front", "lb"), DEFAULT_LOCATION
+    )
+)
+
+_CALL_TIMEOUT_MS: Final = int(limits.RPC_CALL_TIMEOUT_SECONDS * 1000)
+_STREAM_ACK_TIMEOUT_MS: Final = int(limits.STREAM_ACK_TIMEOUT_SECONDS * 1000)
+
+
+class DataClient(Section):
+    """Where the front-end finds the data daemon."""
+
+    host: Host = "localhost"
+    port: Port = 9991
+
+
+class MetadataClient(Section):
+    """Where the front-end finds the metadata daemon, and how long it waits for an answer."""
+
+    host: Host = "localhost"
+    port: Port = 9990
+    call_timeout_ms: Milliseconds = _CALL_TIMEOUT_MS
+
+
+class DataDaemon(Section):
+    """Where the data daemon listens."""
+
+    bind_address: Host = "localhost"
+    port: Port = 9991
+
+
+class MetadataDaemon(Section):
+    """Where the metadata daemon listens, and its waits."""
+
+    bind_address: Host = "localhost"
+    port: Port = 9990
+    call_timeout_ms: Milliseconds = _CALL_TIMEOUT_MS
+    stream_max_pending_ack: Count = limits.STREAM_PENDING_ACKS_MAX
+    stream_ack_timeout_ms: Milliseconds = _STREAM_ACK_TIMEOUT_MS
+
+
+class CertFilePaths(Section):
+    """TLS of the S3 port, PEM files. Relative paths start at the configuration's directory."""
+
+    key: Path
+    cert: Path
+    ca: Path | None = None
+
+
+class Log(Section):
+    """``logLevel`` is the least severe level that is written."""
+
+    log_level: LogLevel = "info"
+    dump_level: LogLevel = "error"
+
+
+class HealthChecks(Section):
+    """Who may ask for the server's health; the machine itself always may."""
+
+    allow_from: Networks = LOOPBACK_NETWORKS
+
+
+class RecordLog(Section):
+    """The log of metadata mutations that replication tools read."""
+
+    enabled: Flag = False
+    record_log_name: Text = "s3-recordlog"
+
+
+class Sentinel(Section):
+    host: Host
+    port: Port = 26379
+
+
+class Redis(Section):
+    """One Redis server (``host``), or a group watched by sentinels (``name``, ``sentinels``)."""
+
+    host: Host | None = None
+    port: Port = 6379
+    password: SecretStr | None = None
+    name: Text | None = None
+    sentinels: tuple[Sentinel, ...] = ()
+    sentinel_password: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _one_or_watched(self) -> Redis:
+        if self.host is None and not (self.name and self.sentinels):
+            raise ValueError("needs host, or name and sentinels")
+        return self
+
+
+class Settings(Section):
+    """What config.json says."""
+
+    port: Port = 8000
+    listen_on: tuple[AddressText, ...] = ()
+    rest_endpoints: Endpoints = Field(default_factory=lambda: DEFAULT_ENDPOINTS)
+    replication_group_id: ReplicationGroup = "RG001"
+    clusters: Clusters = 1
+    data_client: DataClient = DataClient()
+    metadata_client: MetadataClient = MetadataClient()
+    data_daemon: DataDaemon = DataDaemon()
+    metadata_daemon: MetadataDaemon = MetadataDaemon()
+    record_log: RecordLog = RecordLog()
+    log: Log = Log()
+    health_checks: HealthChecks = HealthChecks()
+    cert_file_paths: CertFilePaths | None = None
+    local_cache: Redis | None = None
+    redis: Redis | None = None
+
+
+class Backends(Section):
+    """Which implementations are in use: ``S3DATA``, ``S3METADATA`` and ``S3VAULT``.
+
+    ``data`` is ``multiple`` when each bucket's location chooses where its bytes go, ``file`` when
+    all of them go to the data daemon.
+    """
+
+    data: Literal["file", "multiple"] = "multiple"
+    metadata: Literal["file"] = "file"
+    vault: Literal["mem"] = "mem"
+
+
+class EnvironmentCredentials(Section):
+    """SCALITY_ACCESS_KEY_ID and SCALITY_SECRET_ACCESS_KEY: the one account that then exists."""
+
+    access_key: str
+    secret_key: SecretStr
+
+
+class Config(Settings):
+    """Everything that a process is told from outside. Made by ``load_config`` only.
+
+    Its ``repr`` holds no secret. Accounts and locations are files of their own, read by
+    ``load_accounts`` and ``load_locations`` with the places named here, so that they can be read
+    again while the process runs.
+    """
+
+    file: str
+    """The name of the file that the settings come from, for messages."""
+    directory: Path
+    """The directory that the files are looked for in and that relative paths start at."""
+    data_path: Path
+    metadata_path: Path
+    data_no_sync: bool = False
+    """Answer before bytes are on disk. For tests: a crash then loses acknowledged objects."""
+    data_no_cache: bool = False
+    """Drop object bytes from the page cache after use."""
+    backends: Backends = Backends()
+    location_file: Path | None = None
+    """S3_LOCATION_FILE; None when the variable is not set."""
+    auth_file: Path | None = None
+    """S3AUTH_CONFIG; None when the variable is not set."""
+    credentials: EnvironmentCredentials | None = Field(default=None, repr=False)
+    warnings: tuple[str, ...] = ()
+    """One line each, for the log: settings that were given and have no effect."""
+
+    @property
+    def listen_addresses(self) -> tuple[Address, ...]:
+        """Where the front-end listens: ``listenOn``, else all addresses on ``port``.
+
+        LISTEN_ADDR is already part of ``listen_on``. The host ``""`` means every address of
+        the machine, IPv4 and IPv6 alike (``0.0.0.0`` and ``::``), as it does for asyncio's
+        ``create_server``. That is CloudServer's default: unlike the daemons' ports, the S3 port
+        asks everyone who they are.
+        """
+        return self.listen_on or (("", self.port),)

@@ -1,0 +1,138 @@
+"""The kinds of values that settings have, each with its rule, as pydantic types."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+
+Address = tuple[str, int]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_PORT: Final = re.compile(r"[0-9]{1,5}")
+_HOST: Final = re.compile(r"[A-Za-z0-9_.:%-]+")
+_ACCESS_KEY: Final = re.compile(r"[!-~]+")
+_ACCESS_KEY_SEPARATORS: Final = "/:,"
+
+
+def parse_port(text: str) -> int:
+    """A TCP port of 1 to 65535. Raises ValueError with the reason."""
+    if _PORT.fullmatch(text) and 1 <= int(text) <= 65535:
+        return int(text)
+    raise ValueError(f"{text!r} is not a port: a whole number from 1 to 65535")
+
+
+def parse_host(text: str) -> str:
+    """A host name or IP address, an IPv6 address with or without brackets (they are removed).
+
+    Raises ValueError with the reason; ``host:port`` and URLs are refused.
+    """
+    host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if not _HOST.fullmatch(host):
+        raise ValueError(f"{text!r} is not a host name or IP address")
+    if ":" in host:
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            raise ValueError(
+                f"{text!r} is not a host name or IP address (the port is set apart)"
+            ) from None
+    return host
+
+
+def parse_address(text: object) -> Address:
+    """``"127.0.0.1:8000"`` or ``"[::1]:8000"`` as (host, port). Raises ValueError."""
+    if not isinstance(text, str):
+        raise ValueError("must be a string of the form ip:port")
+    host, _, port = text.rpartition(":")
+    try:
+        return str(ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))), parse_port(port)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not of the form ip:port (for instance 127.0.0.1:8000 or [::]:8000)"
+        ) from None
+
+
+def parse_flag(text: str) -> bool:
+    """``true`` or ``1``, ``false`` or ``0``, in any case. Raises ValueError with the reason."""
+    if text.lower() not in ("true", "1", "false", "0"):
+        raise ValueError(f"{text!r} is neither true nor false")
+    return text.lower() in ("true", "1")
+
+
+def parse_access_key(text: str) -> str:
+    """An access key that every form of the Authorization header can carry.
+
+    ``/`` separates the parts of a version 4 credential, ``,`` the header's parameters, and ``:``
+    the key from a version 2 signature. Raises ValueError with the reason.
+    """
+    if not _ACCESS_KEY.fullmatch(text) or any(mark in text for mark in _ACCESS_KEY_SEPARATORS):
+        raise ValueError("must be printable ASCII without spaces, '/', ':' and ','")
+    return text
+
+
+def parse_replication_group(text: str) -> str:
+    """One to seven characters, which become part of every version ID. Raises ValueError.
+
+    CloudServer cuts a longer one, and two groups can then be the same without anybody knowing.
+    """
+    if not (1 <= len(text) <= 7 and text.isascii() and text.isprintable()):
+        raise ValueError("must be 1 to 7 characters of printable ASCII")
+    return text
+
+
+def parse_networks(entries: list[str] | tuple[str, ...]) -> tuple[Network, ...]:
+    """CIDR blocks or single addresses; host bits may be set, as in CloudServer's defaults.
+
+    The machine itself is always among the result. Raises ValueError with the reason.
+    """
+    networks = []
+    for entry in (*_LOOPBACK, *entries):
+        try:
+            network: Network = ipaddress.ip_network(entry, strict=False)
+        except ValueError:
+            raise ValueError(f"{entry!r} is not an IP address or CIDR block") from None
+        if network not in networks:
+            networks.append(network)
+    return tuple(networks)
+
+
+_LOOPBACK: Final = ("127.0.0.1/8", "::1")
+
+LOOPBACK_NETWORKS: Final = parse_networks(())
+
+
+def _network_list(value: object) -> tuple[Network, ...]:
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise ValueError("must be a list of IP addresses and CIDR blocks")
+    return parse_networks(value)
+
+
+def _endpoints(value: dict[str, str]) -> Mapping[str, str]:
+    """Host names are compared without case (RFC 4343), so they are kept in lower case."""
+    endpoints = {}
+    for host, location in value.items():
+        endpoints[parse_host(host).lower()] = location
+    return MappingProxyType(endpoints)
+
+
+def _clusters(value: object) -> object:
+    return 1 if value is False else value
+
+
+Text = Annotated[str, Field(min_length=1)]
+Flag = Annotated[bool, Field(strict=True)]
+Host = Annotated[str, AfterValidator(parse_host)]
+Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Milliseconds = Annotated[int, Field(strict=True, ge=1)]
+AddressText = Annotated[Address, BeforeValidator(parse_address)]
+Clusters = Annotated[int, BeforeValidator(_clusters), Field(strict=True, ge=1)]
+Networks = Annotated[tuple[Network, ...], BeforeValidator(_network_list)]
+Endpoints = Annotated[Mapping[str, str], AfterValidator(_endpoints), PlainSerializer(dict)]
+ReplicationGroup = Annotated[str, AfterValidator(parse_replication_group)]
+AccessKey = Annotated[str, AfterValidator(parse_access_key)]
