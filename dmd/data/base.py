@@ -1,0 +1,96 @@
+"""What a store of blobs promises to the data service and to the jobs.
+
+Blobs are immutable: they appear complete or not at all, are read, and are deleted. A store makes
+the keys. All methods are called from one event loop and never block it; every store passes the
+same tests. Implementations: ``dmd.data.store`` (a file each) and ``dmd.data.memory``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class BlobNotFoundError(Exception):
+    """No blob has this key."""
+
+
+class LengthMismatchError(Exception):
+    """An upload received more or fewer bytes than were declared."""
+
+
+class StoreError(Exception):
+    """The system under the store failed (full disk, I/O error); the message names the error.
+
+    Nothing is left behind of an upload that fails so. The message holds no path.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class DiskUsage:
+    """Sizes in bytes; ``available`` is what an unprivileged process can still write."""
+
+    available: int
+    free: int
+    total: int
+
+
+class Upload(Protocol):
+    """A blob on its way in. Used by one task; ``abort`` must be called however it ends."""
+
+    async def write(self, data: bytes) -> None:
+        """Take the next bytes; returns late when the store is slower than the sender.
+
+        Raises StoreError, also for bytes of earlier calls, and LengthMismatchError when more came
+        than were declared.
+        """
+
+    async def commit(self) -> str:
+        """Make the blob durable, then visible under a new key, which is returned.
+
+        Raises StoreError, and LengthMismatchError when bytes are missing. When it does not return
+        (an error, or the task was cancelled), ``abort`` removes what there is of the blob.
+        """
+
+    async def abort(self) -> None:
+        """Remove everything written, unless ``commit`` has returned; raises nothing."""
+
+
+class Blob(Protocol):
+    """An open blob: readable to its end although it is deleted meanwhile."""
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Return exactly ``length`` bytes from ``offset``; both lie inside the blob.
+
+        Raises StoreError, also when the stored blob turns out to be shorter.
+        """
+
+    async def close(self) -> None:
+        """Release it; raises nothing."""
+
+
+class BlobStore(Protocol):
+    """A place for blobs, owned by this process alone."""
+
+    async def create(self, size: int) -> Upload:
+        """Begin a blob of ``size`` bytes. Raises StoreError."""
+
+    async def open(self, key: str) -> Blob:
+        """Open a blob; any string is accepted as a key. Raises BlobNotFoundError, StoreError."""
+
+    async def delete(self, key: str) -> None:
+        """Remove a blob; any string is accepted as a key. Raises BlobNotFoundError, StoreError.
+
+        A deletion is not made durable: after a crash the blob may be there again, unreferenced,
+        for garbage collection to find.
+        """
+
+    async def disk_usage(self) -> DiskUsage:
+        """Return the figures of the medium under the store. Raises StoreError."""
+
+    async def close(self) -> None:
+        """Finish what is under way and give up the ownership; the store is not used afterwards."""

@@ -1,0 +1,102 @@
+"""The system calls of the file store, one method each.
+
+They block, and run in the store's threads only. All raise OSError. Tests replace single methods to
+show what the store does on a full or a failing disk. ``DiskOptions`` are the two settings of the
+original that change what reaches the disk, and when.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_PIECES_MAX: Final = os.sysconf("SC_IOV_MAX")
+
+
+@dataclass(frozen=True, slots=True)
+class DiskOptions:
+    """``no_sync`` (S3DATA_NOSYNC): answer before the bytes are durable. A crash then loses blobs.
+
+    ``no_cache`` (S3DATA_NOCACHE): drop what was written or read from the page cache, for a machine
+    whose memory is needed elsewhere.
+    """
+
+    no_sync: bool = False
+    no_cache: bool = False
+
+
+class Disk:
+    """File operations on blobs; the sizes and offsets are bytes."""
+
+    def __init__(self, options: DiskOptions) -> None:
+        self._options = options
+
+    def create(self, path: Path) -> int:
+        """Create a file that must not exist yet; return its descriptor, for writing."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        return os.open(path, flags, 0o600)
+
+    def write(self, descriptor: int, pieces: Sequence[bytes]) -> None:
+        """Append all pieces.
+
+        Few calls matter more than few copies here: each one gives up the interpreter lock, and
+        waits for it afterwards.
+        """
+        for first in range(0, len(pieces), _PIECES_MAX):
+            group = pieces[first : first + _PIECES_MAX]
+            written = os.writev(descriptor, group)
+            if written < sum(map(len, group)):
+                self._write_rest(descriptor, memoryview(b"".join(group))[written:])
+
+    def _write_rest(self, descriptor: int, rest: memoryview) -> None:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+
+    def sync(self, descriptor: int) -> None:
+        """Make a file's bytes durable."""
+        if not self._options.no_sync:
+            os.fsync(descriptor)
+        if self._options.no_cache:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def link(self, temporary: Path, final: Path) -> None:
+        """Give a file its final name; FileExistsError when that is taken.
+
+        A link, and not a rename: rename replaces what has the name, and its variant that does not
+        (renameat2, RENAME_NOREPLACE) is missing from Python's library and from NFS. A link is
+        exclusive on every file system that has links; where one has none, start-up says so.
+        """
+        os.link(temporary, final)
+
+    def sync_directory(self, path: Path) -> None:
+        """Make the names in a directory durable."""
+        if self._options.no_sync:
+            return
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def open(self, path: Path) -> int:
+        """Open a file for reading; a pipe or link that somebody left there cannot block it."""
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+    def read(self, descriptor: int, offset: int, length: int) -> bytes:
+        """Read up to ``length`` bytes from ``offset``; fewer only at the end of the file."""
+        data = os.pread(descriptor, length, offset)
+        while data and len(data) < length:
+            more = os.pread(descriptor, length - len(data), offset + len(data))
+            if not more:
+                break
+            data += more
+        if self._options.no_cache:
+            os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
+        return data
+
+    def remove(self, path: Path) -> None:
+        """Remove a name."""
+        path.unlink()

@@ -1,0 +1,333 @@
+"""The file store: a file for every blob, laid out as the original does.
+
+Theory of operation. An upload collects bytes in memory. Small ones stay there until ``commit``,
+which does everything in one visit to a thread; larger ones are written in slices to a temporary
+file while the next slice is collected. A commit writes the rest, compares the length with the
+declared one, syncs the file, links it to the final name, which must be free, syncs the directory,
+removes the temporary name, and only then returns the key. Whatever fails or is cancelled before
+that, ``abort`` removes. What a crash leaves is a name in ``incoming/``, removed at start-up, or a
+complete blob whose key nobody was told.
+
+A small blob is read whole while it is opened, so that it costs one visit to a thread and holds no
+descriptor; a larger one holds its descriptor, which keeps the bytes readable after a deletion.
+
+Writers and readers have threads of their own: reads do not queue behind syncs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import itertools
+import os
+import stat
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Final, ParamSpec, TypeVar
+
+from dmd.data.base import BlobNotFoundError, DiskUsage, LengthMismatchError, StoreError
+from dmd.data.directory import DataDirectory
+from dmd.data.directory_sync import SharedSync
+from dmd.data.disk import Disk, DiskOptions
+from dmd.data.keys import is_blob_key, new_key
+from dmd.data.memory import MemoryBlob
+
+SMALL_BYTES_MAX: Final = 256 * 1024
+"""Blobs up to this size are written, and read, in one visit to a thread."""
+
+SLICE_BYTES_MAX: Final = 1024 * 1024
+SLICE_BYTES_MIN: Final = 64 * 1024
+
+UPLOAD_BUFFER_BYTES_MAX: Final = 64 * 1024 * 1024
+"""What large uploads collect in memory, all together, as long as slices can be made smaller."""
+
+PIECES_MAX: Final = 1024
+"""Pieces an upload keeps apart; a peer that sends single bytes would cost 50 bytes for each."""
+
+WRITER_THREADS: Final = 32
+READER_THREADS: Final = 8
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class FileStore:
+    """Blobs as files in a directory that this store owns from now on."""
+
+    def __init__(
+        self,
+        directory: DataDirectory,
+        disk: Disk,
+        make_key: Callable[[], str] = new_key,
+    ) -> None:
+        self._directory = directory
+        self._disk = disk
+        self._make_key = make_key
+        self._sync_directory = SharedSync(disk.sync_directory)
+        self._writers = ThreadPoolExecutor(WRITER_THREADS, "blob-writer")
+        self._readers = ThreadPoolExecutor(READER_THREADS, "blob-reader")
+        self._numbers = itertools.count()
+        self._large_uploads = 0
+
+    async def create(self, size: int) -> FileUpload:
+        """Begin a blob of ``size`` bytes; touches no disk yet."""
+        temporary = self._directory.incoming / str(next(self._numbers))
+        return FileUpload(self, _IncomingFile(self, temporary), size)
+
+    async def open(self, key: str) -> FileBlob | MemoryBlob:
+        """Open a blob. Raises BlobNotFoundError, StoreError."""
+        if not is_blob_key(key):
+            raise BlobNotFoundError(key)
+        return await _as_store_errors(self.in_reader(self._open, key))
+
+    async def delete(self, key: str) -> None:
+        """Remove a blob. Raises BlobNotFoundError, StoreError."""
+        if not is_blob_key(key):
+            raise BlobNotFoundError(key)
+        await _as_store_errors(self.in_writer(self._delete, key))
+
+    async def disk_usage(self) -> DiskUsage:
+        """Return the figures of the file system. Raises StoreError."""
+        figures = await _as_store_errors(self.in_reader(os.statvfs, self._directory.path))
+        return DiskUsage(
+            available=figures.f_bavail * figures.f_frsize,
+            free=figures.f_bfree * figures.f_frsize,
+            total=figures.f_blocks * figures.f_frsize,
+        )
+
+    async def close(self) -> None:
+        """Let the threads finish, then release the directory."""
+        await asyncio.to_thread(self._writers.shutdown)
+        await asyncio.to_thread(self._readers.shutdown)
+        self._directory.release()
+
+    def in_writer(
+        self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> asyncio.Future[_T]:
+        """Run a blocking function in a thread for writes; called by uploads."""
+        work = partial(function, *args, **kwargs)
+        return asyncio.get_running_loop().run_in_executor(self._writers, work)
+
+    def in_reader(
+        self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> asyncio.Future[_T]:
+        """Run a blocking function in a thread for reads; called by blobs."""
+        work = partial(function, *args, **kwargs)
+        return asyncio.get_running_loop().run_in_executor(self._readers, work)
+
+    def slice_bytes(self) -> int:
+        """Return what a large upload collects before it writes: less, the more there are.
+
+        Each has up to two slices in memory, one being collected and one being written.
+        """
+        share = UPLOAD_BUFFER_BYTES_MAX // (2 * max(1, self._large_uploads))
+        return max(SLICE_BYTES_MIN, min(SLICE_BYTES_MAX, share))
+
+    def count_large_upload(self, change: int) -> None:
+        """Note that a large upload began (+1) or ended (-1); called by uploads."""
+        self._large_uploads += change
+
+    @property
+    def disk(self) -> Disk:
+        """The system calls; used by uploads and blobs."""
+        return self._disk
+
+    def publish(self, temporary: Path) -> Path:
+        """Give a complete, synced file its durable final name; blocking, called by uploads.
+
+        Returns that name. OSError: FileExistsError when the key is taken.
+        """
+        final = self._directory.blob_path(self._make_key())
+        self._disk.link(temporary, final)
+        try:
+            self._sync_directory(final.parent)
+        except OSError:
+            # Nobody will be told this key, so the blob must not stay.
+            self._disk.remove(final)
+            raise
+        return final
+
+    def _open(self, key: str) -> FileBlob | MemoryBlob:
+        try:
+            descriptor = self._disk.open(self._directory.blob_path(key))
+        except FileNotFoundError:
+            raise BlobNotFoundError(key) from None
+        keep = False
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise BlobNotFoundError(key)
+            if status.st_size <= SMALL_BYTES_MAX:
+                return MemoryBlob(self._disk.read(descriptor, 0, status.st_size))
+            keep = True
+            return FileBlob(self, descriptor, status.st_size)
+        finally:
+            if not keep:
+                os.close(descriptor)
+
+    def _delete(self, key: str) -> None:
+        try:
+            self._disk.remove(self._directory.blob_path(key))
+        except FileNotFoundError:
+            raise BlobNotFoundError(key) from None
+
+
+class FileBlob:
+    """A large blob, open."""
+
+    def __init__(self, store: FileStore, descriptor: int, size: int) -> None:
+        self._store = store
+        self._descriptor = descriptor
+        self._size = size
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return self._size
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Return exactly ``length`` bytes from ``offset``. Raises StoreError."""
+        assert 0 <= offset <= offset + length <= self._size
+        reading = self._store.in_reader(self._store.disk.read, self._descriptor, offset, length)
+        try:
+            data = await _as_store_errors(asyncio.shield(reading))
+        except asyncio.CancelledError:
+            # The thread still uses the descriptor, and its number must not be given away.
+            await asyncio.wait([reading])
+            raise
+        if len(data) < length:
+            raise StoreError(f"a blob ends after {offset + len(data)} of {self._size} bytes")
+        return data
+
+    async def close(self) -> None:
+        """Close the file, in a thread: the last close of a deleted file frees all its blocks."""
+        await asyncio.shield(self._store.in_reader(os.close, self._descriptor))
+
+
+class FileUpload:
+    """A blob on its way in; see ``dmd.data.base.Upload``."""
+
+    def __init__(self, store: FileStore, file: _IncomingFile, size: int) -> None:
+        self._store = store
+        self._file = file
+        self._size = size
+        self._large = size > SMALL_BYTES_MAX
+        self._received = 0
+        self._pieces: list[bytes] = []
+        self._collected = 0
+        self._job: asyncio.Future[None] | asyncio.Future[str] | None = None
+        self._ended = False
+        if self._large:
+            store.count_large_upload(+1)
+
+    async def write(self, data: bytes) -> None:
+        """Take the next bytes; while a slice is being written the next one is collected."""
+        self._received += len(data)
+        if self._received > self._size:
+            raise LengthMismatchError(f"more than the {self._size} bytes declared")
+        self._pieces.append(data)
+        self._collected += len(data)
+        if len(self._pieces) > PIECES_MAX:
+            self._pieces = [b"".join(self._pieces)]
+        if self._large and self._collected >= self._store.slice_bytes():
+            await self._finish_job()
+            self._job = self._store.in_writer(self._file.append, self._take_pieces())
+
+    async def commit(self) -> str:
+        """Write the rest, make the blob durable and visible, and return its key."""
+        if self._received != self._size:
+            raise LengthMismatchError(f"{self._received} of {self._size} bytes")
+        await self._finish_job()
+        publishing = self._store.in_writer(self._file.publish, self._take_pieces())
+        self._job = publishing
+        key = await _as_store_errors(asyncio.shield(publishing))
+        self._end()
+        return key
+
+    async def abort(self) -> None:
+        """Remove everything written, unless it is committed."""
+        if self._ended:
+            return
+        self._end()
+        self._pieces.clear()
+        job = self._job
+        if job is None:
+            return
+        if not job.done():
+            await asyncio.wait([job])
+        if not job.cancelled():
+            job.exception()  # seen here, or asyncio reports it as never retrieved
+        await asyncio.shield(self._store.in_writer(self._file.discard))
+
+    def _take_pieces(self) -> list[bytes]:
+        pieces, self._pieces, self._collected = self._pieces, [], 0
+        return pieces
+
+    async def _finish_job(self) -> None:
+        if self._job is not None:
+            await _as_store_errors(asyncio.shield(self._job))
+
+    def _end(self) -> None:
+        self._ended = True
+        if self._large:
+            self._store.count_large_upload(-1)
+
+
+class _IncomingFile:
+    """The file of an upload: blocking, used by one thread at a time."""
+
+    def __init__(self, store: FileStore, temporary: Path) -> None:
+        self._store = store
+        self._disk = store.disk
+        self._temporary = temporary
+        self._descriptor: int | None = None
+        self._final: Path | None = None
+
+    def append(self, pieces: list[bytes]) -> None:
+        """Write the pieces at the end; the first call creates the file."""
+        if self._descriptor is None:
+            self._descriptor = self._disk.create(self._temporary)
+        self._disk.write(self._descriptor, pieces)
+
+    def publish(self, pieces: list[bytes]) -> str:
+        """Write the last pieces; return the key under which the blob is durable and visible."""
+        self.append(pieces)
+        assert self._descriptor is not None
+        self._disk.sync(self._descriptor)
+        self._final = self._store.publish(self._temporary)
+        self._remove_temporary()
+        return self._final.name
+
+    def discard(self) -> None:
+        """Remove every trace. A name that cannot be removed now goes at the next start-up."""
+        if self._final is not None:
+            self._remove(self._final)
+        self._remove_temporary()
+
+    def _remove_temporary(self) -> None:
+        if self._descriptor is None:
+            return
+        os.close(self._descriptor)
+        self._descriptor = None
+        self._remove(self._temporary)
+
+    def _remove(self, path: Path) -> None:
+        with contextlib.suppress(OSError):
+            self._disk.remove(path)
+
+
+async def _as_store_errors(work: asyncio.Future[_T]) -> _T:
+    """Await blocking work, with its OSError as a StoreError that names the error, not the path."""
+    try:
+        return await work
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, "unknown error")
+        raise StoreError(f"{name}: {error.strerror or error}") from error
+
+
+def open_file_store(path: Path, options: DiskOptions) -> FileStore:
+    """Take possession of a data directory. Blocks for milliseconds; raises StartupError."""
+    return FileStore(DataDirectory(path), Disk(options))

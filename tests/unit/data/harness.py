@@ -1,0 +1,58 @@
+"""What the tests of the data plane share: a disk that fails on demand, and looks at a directory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NoReturn
+
+from dmd.data.base import Blob, BlobStore
+from dmd.data.disk import Disk, DiskOptions
+
+
+class FailingDisk(Disk):
+    """A disk on which one operation fails, with one error, once it is told to."""
+
+    def fail(self, operation: str, code: int) -> None:
+        """Let every later call of the method ``operation`` raise OSError ``code``."""
+
+        def failing(*_: object) -> NoReturn:
+            raise OSError(code, os.strerror(code))
+
+        setattr(self, operation, failing)
+
+
+def failing_disk() -> FailingDisk:
+    """A disk that works so far."""
+    return FailingDisk(DiskOptions())
+
+
+def files_in(directory: Path) -> set[Path]:
+    """Every file of a data directory, besides those that describe it."""
+    found = {Path(folder, name) for folder, _, names in os.walk(directory) for name in names}
+    return found - {directory / "lock", directory / "about.json"}
+
+
+async def put(store: BlobStore, *pieces: bytes) -> str:
+    """Store the pieces as one blob; return its key."""
+    upload = await store.create(sum(map(len, pieces)))
+    try:
+        for piece in pieces:
+            await upload.write(piece)
+        return await upload.commit()
+    finally:
+        await upload.abort()
+
+
+async def content_of(blob: Blob) -> bytes:
+    """Read a whole blob, in one read."""
+    return await blob.read(0, blob.size)
+
+
+async def get(store: BlobStore, key: str) -> bytes:
+    """Return the bytes of a blob."""
+    blob = await store.open(key)
+    try:
+        return await content_of(blob)
+    finally:
+        await blob.close()

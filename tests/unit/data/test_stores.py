@@ -1,0 +1,128 @@
+"""What every store of blobs does: the contract of ``dmd.data.base``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from dmd.data.base import BlobNotFoundError, BlobStore, LengthMismatchError
+from dmd.data.disk import DiskOptions
+from dmd.data.keys import created_at_ms, is_blob_key, now_ms
+from dmd.data.memory import MemoryStore
+from dmd.data.store import SMALL_BYTES_MAX, open_file_store
+from tests.unit.data.harness import content_of, get, put
+
+SIZES = [0, 1, SMALL_BYTES_MAX, SMALL_BYTES_MAX + 1, 3 * 1024 * 1024 + 7]
+LARGE = b"0123456789abcdef" * 200_000
+
+
+@pytest.fixture(params=["file", "file-direct", "memory"])
+async def store(request: pytest.FixtureRequest, directory: Path) -> AsyncIterator[BlobStore]:
+    made: BlobStore
+    if request.param == "memory":
+        made = MemoryStore()
+    else:
+        careless = request.param == "file-direct"
+        made = open_file_store(directory, DiskOptions(no_sync=careless, no_cache=careless))
+    yield made
+    await made.close()
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_blob_comes_back_as_it_was_stored(store: BlobStore, size: int) -> None:
+    content = (LARGE * 2)[:size]
+    assert await get(store, await put(store, content)) == content
+
+
+async def test_a_blob_may_arrive_in_many_pieces(store: BlobStore) -> None:
+    pieces = [LARGE[start : start + 997] for start in range(0, len(LARGE), 997)]
+    assert await get(store, await put(store, *pieces)) == LARGE
+
+
+async def test_a_blob_may_arrive_byte_by_byte(store: BlobStore) -> None:
+    pieces = [bytes([number % 251]) for number in range(5000)]
+    assert await get(store, await put(store, *pieces)) == b"".join(pieces)
+
+
+@pytest.mark.parametrize("content", [b"small blob", LARGE])
+async def test_a_part_of_a_blob_can_be_read(store: BlobStore, content: bytes) -> None:
+    blob = await store.open(await put(store, content))
+    part = await blob.read(3, 5)
+    await blob.close()
+    assert part == content[3:8]
+
+
+async def test_a_new_key_is_a_blob_key_of_this_moment(store: BlobStore) -> None:
+    before = now_ms()
+    key = await put(store, b"x")
+    assert is_blob_key(key)
+    assert before <= created_at_ms(key) <= now_ms()
+
+
+@pytest.mark.parametrize("key", ["0" * 40, "", "00", "a" * 300, "../lock", "about.json"])
+async def test_an_unknown_key_opens_nothing(store: BlobStore, key: str) -> None:
+    with pytest.raises(BlobNotFoundError):
+        await store.open(key)
+
+
+@pytest.mark.parametrize("key", ["0" * 40, "", "00", "a" * 300, "../lock", "about.json"])
+async def test_an_unknown_key_deletes_nothing(store: BlobStore, key: str) -> None:
+    with pytest.raises(BlobNotFoundError):
+        await store.delete(key)
+
+
+async def test_a_deleted_blob_is_gone(store: BlobStore) -> None:
+    key = await put(store, b"x")
+    await store.delete(key)
+    with pytest.raises(BlobNotFoundError):
+        await store.open(key)
+
+
+@pytest.mark.parametrize("content", [b"small blob", LARGE])
+async def test_a_blob_deleted_while_open_can_be_read_to_its_end(
+    store: BlobStore, content: bytes
+) -> None:
+    key = await put(store, content)
+    blob = await store.open(key)
+    await store.delete(key)
+    assert await content_of(blob) == content
+    await blob.close()
+
+
+@pytest.mark.parametrize("size", [10, 1024 * 1024])
+async def test_an_upload_with_bytes_missing_is_refused(store: BlobStore, size: int) -> None:
+    upload = await store.create(size)
+    await upload.write(b"x" * (size - 1))
+    with pytest.raises(LengthMismatchError):
+        await upload.commit()
+    await upload.abort()
+
+
+async def test_an_upload_with_more_bytes_than_declared_is_refused(store: BlobStore) -> None:
+    upload = await store.create(3)
+    with pytest.raises(LengthMismatchError):
+        await upload.write(b"four")
+    await upload.abort()
+
+
+async def test_abort_after_commit_leaves_the_blob(store: BlobStore) -> None:
+    upload = await store.create(1)
+    await upload.write(b"x")
+    key = await upload.commit()
+    await upload.abort()
+    assert await get(store, key) == b"x"
+
+
+async def test_abort_may_be_repeated(store: BlobStore) -> None:
+    usage = await store.disk_usage()
+    upload = await store.create(1024)
+    await upload.abort()
+    await upload.abort()
+    assert (await store.disk_usage()).total == usage.total
+
+
+async def test_disk_usage_is_plausible(store: BlobStore) -> None:
+    usage = await store.disk_usage()
+    assert 0 < usage.available <= usage.free <= usage.total
