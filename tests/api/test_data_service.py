@@ -1,0 +1,533 @@
+"""The data port over real connections: every row of the table of reference/dmd-wire.md, section 11,
+and what clients do that they should not."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from dmd.data.directory import DataDirectory
+from dmd.data.keys import directory_number, is_blob_key
+from dmd.data.service import ServiceOptions
+from dmd.data.store import READER_THREADS, FileStore
+from tests.api.data_server import DEADLINE_SECONDS, RunningServer, wait_until
+from tests.unit.data.harness import FailingDisk, failing_disk, files_in
+
+MIB = 1024 * 1024
+LARGE = os.urandom(MIB) * 24
+ABSENT = "/DataFile/" + "0" * 40
+TEN = b"0123456789"
+
+
+@pytest.fixture(scope="session")
+def data_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data-port")
+
+
+@pytest.fixture
+def disk() -> FailingDisk:
+    return failing_disk()
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def start(
+    request: pytest.FixtureRequest, data_directory: Path, disk: FailingDisk
+) -> Iterator[Callable[[ServiceOptions], RunningServer]]:
+    """Start a server with these options on an empty directory."""
+    for path in files_in(data_directory):
+        path.unlink()
+    started: list[RunningServer] = []
+
+    def start_server(options: ServiceOptions) -> RunningServer:
+        store = FileStore(DataDirectory(data_directory), disk)
+        started.append(RunningServer(store, options, use_uvloop=request.param == "uvloop"))
+        return started[-1]
+
+    yield start_server
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def server(start: Callable[[ServiceOptions], RunningServer]) -> RunningServer:
+    return start(ServiceOptions())
+
+
+def ask(server: RunningServer, method: str, path: str, **headers: str) -> requests.Response:
+    """Send a request whose path is sent as it is given."""
+    prepared = requests.Request(method, server.url, headers=headers).prepare()
+    prepared.url = server.url + path
+    with requests.Session() as session:
+        return session.send(prepared, timeout=DEADLINE_SECONDS)
+
+
+def error_body(code: str, message: str) -> bytes:
+    return b'{"errorType":"%s","errorMessage":"%s"}\n' % (code.encode(), message.encode())
+
+
+# PUT
+
+
+@pytest.mark.parametrize("path", ["/DataFile", "/DataFile/"])
+def test_put_answers_with_the_location_of_the_blob(server: RunningServer, path: str) -> None:
+    response = requests.put(server.url + path, data=TEN, timeout=DEADLINE_SECONDS)
+    service, key = response.headers["Location"].rsplit("/", 1)
+    assert (response.status_code, service) == (201, "/DataFile")
+    assert is_blob_key(key)
+
+
+def test_put_answers_with_an_empty_body_of_length_zero(server: RunningServer) -> None:
+    response = requests.put(f"{server.url}/DataFile/", data=TEN, timeout=DEADLINE_SECONDS)
+    assert (response.headers["Content-Length"], response.content) == ("0", b"")
+
+
+def test_put_stores_the_file_where_the_original_does(
+    server: RunningServer, data_directory: Path
+) -> None:
+    key = server.put(TEN).rsplit("/", 1)[1]
+    assert (data_directory / str(directory_number(key)) / key).read_bytes() == TEN
+
+
+def test_put_stores_a_compressed_body_as_it_is_sent(server: RunningServer) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    url = f"{server.url}/DataFile/"
+    response = requests.put(url, data=b"\x1f\x8b...", headers=headers, timeout=DEADLINE_SECONDS)
+    assert requests.get(server.url + response.headers["Location"], timeout=9).content == (
+        b"\x1f\x8b..."
+    )
+
+
+def test_put_without_a_length_is_refused(server: RunningServer) -> None:
+    with server.connect() as client:
+        client.send("PUT /DataFile/ HTTP/1.1")
+        response = client.response()
+    assert (response.status, response.body) == (
+        411,
+        error_body("MissingContentLength", "You must provide the Content-Length HTTP header."),
+    )
+
+
+def test_chunked_put_is_refused(server: RunningServer) -> None:
+    with server.connect() as client:
+        client.send("PUT /DataFile/ HTTP/1.1", "Transfer-Encoding: chunked", body=b"2\r\nxx\r\n")
+        response = client.response()
+    assert (response.status, response.headers["connection"]) == (411, "close")
+
+
+@pytest.mark.parametrize("length", ["x", "-1", "1.5", "0x10", "1 2"])
+def test_put_with_a_length_that_is_no_number_is_refused(server: RunningServer, length: str) -> None:
+    with server.connect() as client:
+        client.send("PUT /DataFile/ HTTP/1.1", f"Content-Length: {length}")
+        response = client.response()
+    assert (response.status, response.body) == (
+        400,
+        error_body("InvalidInput", "bad Content-Length"),
+    )
+
+
+def test_put_to_a_key_is_refused(server: RunningServer) -> None:
+    response = ask(server, "PUT", ABSENT)
+    assert (response.status_code, response.content) == (
+        400,
+        error_body("InvalidURI", "PUT url cannot contain a key"),
+    )
+
+
+def test_continue_is_sent_for_an_accepted_upload(server: RunningServer) -> None:
+    with server.connect() as client:
+        client.send("PUT /DataFile/ HTTP/1.1", "Content-Length: 10", "Expect: 100-continue")
+        invited, _ = client.head()
+        client.connection.sendall(TEN)
+        stored = client.response()
+    assert (invited, stored.status) == (100, 201)
+
+
+def test_continue_is_not_sent_for_a_refused_upload(server: RunningServer) -> None:
+    with server.connect() as client:
+        client.send(f"PUT {ABSENT} HTTP/1.1", "Content-Length: 10", "Expect: 100-continue")
+        status, headers = client.head()
+    assert (status, headers["connection"]) == (400, "close")
+
+
+def test_a_refused_upload_reads_its_answer_although_it_sends_on(server: RunningServer) -> None:
+    with server.connect() as client:
+        client.send(f"PUT {ABSENT} HTTP/1.1", f"Content-Length: {len(LARGE)}", body=LARGE)
+        response = client.response()
+        client.rest()
+    assert response.status == 400
+
+
+def test_a_hundred_uploads_at_once_are_all_stored(server: RunningServer) -> None:
+    contents = [b"%d " % number * 1000 for number in range(100)]
+    with ThreadPoolExecutor(100) as pool:
+        urls = list(pool.map(server.put, contents))
+    assert [requests.get(url, timeout=DEADLINE_SECONDS).content for url in urls] == contents
+
+
+def test_an_empty_blob_can_be_stored_and_read(server: RunningServer) -> None:
+    response = requests.get(server.put(b""), timeout=DEADLINE_SECONDS)
+    assert (response.status_code, response.headers["Content-Length"]) == (200, "0")
+
+
+# GET
+
+
+@pytest.mark.parametrize("content", [TEN, LARGE], ids=["small", "large"])
+def test_get_returns_the_blob(server: RunningServer, content: bytes) -> None:
+    response = requests.get(server.put(content), timeout=DEADLINE_SECONDS)
+    assert (response.status_code, response.content == content) == (200, True)
+
+
+@pytest.mark.parametrize("content", [TEN, LARGE], ids=["small", "large"])
+def test_get_sends_only_the_headers_of_the_original(server: RunningServer, content: bytes) -> None:
+    with server.connect() as client:
+        path = server.put(content).removeprefix(server.url)
+        client.send(f"GET {path} HTTP/1.1")
+        _, headers = client.head()
+    assert set(headers) == {"content-length", "accept-ranges", "date"}
+
+
+@pytest.mark.parametrize(
+    ("header", "status", "content_range", "body"),
+    [
+        ("bytes=2-5", 206, "bytes 2-5/10", b"2345"),
+        ("bytes=7-", 206, "bytes 7-9/10", b"789"),
+        ("bytes=-4", 206, "bytes 6-9/10", b"6789"),
+        ("bytes=-40", 206, "bytes 0-9/10", TEN),
+        ("bytes=8-40", 206, "bytes 8-9/10", b"89"),
+        ("bytes=5-2", 200, None, TEN),
+        ("bytes=0-1,3-4", 200, None, TEN),
+        ("bytes=", 200, None, TEN),
+        ("rows=0-1", 200, None, TEN),
+    ],
+)
+def test_get_range_of_ten_bytes(
+    server: RunningServer, header: str, status: int, content_range: str | None, body: bytes
+) -> None:
+    path = server.put(TEN).removeprefix(server.url)
+    response = ask(server, "GET", path, Range=header)
+    seen = (response.status_code, response.headers.get("Content-Range"), response.content)
+    assert seen == (status, content_range, body)
+
+
+def test_get_range_of_a_large_blob(server: RunningServer) -> None:
+    path = server.put(LARGE).removeprefix(server.url)
+    response = ask(server, "GET", path, Range=f"bytes=1000000-{len(LARGE) - 2}")
+    assert response.content == LARGE[1000000:-1]
+
+
+@pytest.mark.parametrize(
+    ("content", "header"), [(TEN, "bytes=10-"), (TEN, "bytes=-0"), (b"", "bytes=0-")]
+)
+def test_get_range_without_a_byte_is_not_satisfiable(
+    server: RunningServer, content: bytes, header: str
+) -> None:
+    response = ask(server, "GET", server.put(content).removeprefix(server.url), Range=header)
+    assert (response.status_code, response.json()["errorType"]) == (416, "InvalidRange")
+
+
+def test_last_byte_of_an_empty_blob_is_all_of_it(server: RunningServer) -> None:
+    response = ask(server, "GET", server.put(b"").removeprefix(server.url), Range="bytes=-1")
+    assert (response.status_code, response.content) == (200, b"")
+
+
+def test_disk_usage_has_the_figures_of_the_file_system(
+    server: RunningServer, data_directory: Path
+) -> None:
+    figures = ask(server, "GET", "/DataFile?diskUsage").json()
+    system = os.statvfs(data_directory)
+    assert figures["total"] == system.f_blocks * system.f_frsize
+    assert 0 < figures["available"] <= figures["free"] <= figures["total"]
+
+
+def test_a_blob_deleted_while_it_is_read_is_read_to_its_end(server: RunningServer) -> None:
+    url = server.put(LARGE)
+    with requests.get(url, stream=True, timeout=DEADLINE_SECONDS) as reading:
+        first = reading.raw.read(1000)
+        deleted = requests.delete(url, timeout=DEADLINE_SECONDS)
+        rest = reading.raw.read()
+    assert (deleted.status_code, first + rest == LARGE) == (204, True)
+
+
+def test_stalled_readers_keep_nobody_from_reading(server: RunningServer) -> None:
+    url = server.put(LARGE)
+    stalled = [
+        requests.get(url, stream=True, timeout=DEADLINE_SECONDS) for _ in range(READER_THREADS * 2)
+    ]
+    assert requests.get(url, timeout=DEADLINE_SECONDS).content == LARGE
+    for reading in stalled:
+        reading.close()
+
+
+def test_a_reader_that_takes_nothing_for_too_long_is_dropped(
+    start: Callable[[ServiceOptions], RunningServer],
+) -> None:
+    server = start(ServiceOptions(reader_stall_seconds=0.1))
+    path = server.put(LARGE).removeprefix(server.url)
+    with server.connect() as client:
+        client.send(f"GET {path} HTTP/1.1")
+        wait_until(lambda: {"method": "GET"}.items() <= last_request(server).items())
+        assert len(client.rest()) < len(LARGE)
+
+
+# DELETE
+
+
+def test_delete_answers_without_a_body(server: RunningServer) -> None:
+    response = requests.delete(server.put(TEN), timeout=DEADLINE_SECONDS)
+    assert (response.status_code, response.content) == (204, b"")
+
+
+def test_delete_removes_the_file(server: RunningServer, data_directory: Path) -> None:
+    requests.delete(server.put(TEN), timeout=DEADLINE_SECONDS)
+    assert files_in(data_directory) == set()
+
+
+# Errors
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_an_absent_blob_is_not_found(server: RunningServer, method: str) -> None:
+    response = ask(server, method, ABSENT)
+    assert (response.status_code, response.content) == (
+        404,
+        error_body("ObjNotFound", "This object does not exist"),
+    )
+
+
+def test_a_key_too_long_for_any_file_is_not_found(server: RunningServer) -> None:
+    assert ask(server, "GET", "/DataFile/" + "a" * 3000).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("path", ["/DataFile", "/DataFile/"])
+def test_a_missing_key_is_named(server: RunningServer, method: str, path: str) -> None:
+    response = ask(server, method, path)
+    assert (response.status_code, response.content) == (
+        400,
+        error_body("MissingParameter", "URL is missing key"),
+    )
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+@pytest.mark.parametrize("path", ["/DataFile/xyz", "/DataFile/../lock", "/DataFile?x", "//a"])
+def test_a_malformed_path_is_refused(server: RunningServer, method: str, path: str) -> None:
+    response = ask(server, method, path)
+    assert (response.status_code, response.content) == (
+        400,
+        error_body("InvalidURI", "malformed URI"),
+    )
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_disk_usage_can_only_be_read(server: RunningServer, method: str) -> None:
+    assert ask(server, method, "/DataFile?diskUsage").json()["errorType"] == "InvalidURI"
+
+
+def test_another_service_is_not_supported(server: RunningServer) -> None:
+    response = ask(server, "GET", "/Other/00")
+    assert (response.status_code, response.content) == (
+        400,
+        error_body("InvalidAction", "unsupported service '/Other'"),
+    )
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "OPTIONS", "PATCH", "TRACE"])
+def test_other_methods_are_not_allowed(server: RunningServer, method: str) -> None:
+    assert ask(server, method, ABSENT).status_code == 405
+
+
+def test_an_error_has_no_content_type(server: RunningServer) -> None:
+    assert "Content-Type" not in ask(server, "GET", ABSENT).headers
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 not HTTP\r\n\r\n",
+        b"GET /DataFile/00 HTTP/9.9\r\n\r\n",
+        b"GET /DataFile/00 HTTP/1.1\r\n\r\n",
+        b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 300 + b"\r\n",
+        b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+    ids=["tls", "version", "no-host", "long-path", "long-header", "many-headers", "two-lengths"],
+)
+def test_what_is_not_http_gets_a_json_error(server: RunningServer, sent: bytes) -> None:
+    with server.connect() as client:
+        client.connection.sendall(sent)
+        response = client.response()
+    assert response.status == 400
+    assert json.loads(response.body).keys() == {"errorType", "errorMessage"}
+
+
+def test_an_unexpected_failure_is_a_json_error(server: RunningServer, disk: FailingDisk) -> None:
+    url = server.put(TEN)
+    disk.read = None  # type: ignore[assignment,method-assign]  # a defect, for once wanted
+    response = requests.get(url, timeout=DEADLINE_SECONDS)
+    assert (response.status_code, response.json()["errorType"]) == (500, "InternalError")
+
+
+@pytest.mark.parametrize("content", [TEN, LARGE], ids=["small", "large"])
+def test_a_full_disk_is_a_filesystem_error(
+    server: RunningServer, disk: FailingDisk, content: bytes
+) -> None:
+    disk.fail("write", errno.ENOSPC)
+    url = f"{server.url}/DataFile/"
+    with server.connect() as client:
+        client.send(
+            f"PUT {url} HTTP/1.1".replace(server.url, ""), f"Content-Length: {len(content)}"
+        )
+        client.connection.sendall(content)
+        response = client.response()
+    assert (response.status, response.body) == (
+        500,
+        error_body("InternalError", "filesystem error: ENOSPC: No space left on device"),
+    )
+
+
+def test_a_full_disk_leaves_nothing(
+    server: RunningServer, disk: FailingDisk, data_directory: Path
+) -> None:
+    disk.fail("write", errno.ENOSPC)
+    requests.put(f"{server.url}/DataFile/", data=TEN, timeout=DEADLINE_SECONDS)
+    assert files_in(data_directory) == set()
+
+
+def test_a_blob_that_cannot_be_read_on_is_cut_short(
+    server: RunningServer, disk: FailingDisk
+) -> None:
+    path = server.put(LARGE).removeprefix(server.url)
+    with server.connect() as client:
+        client.send(f"GET {path} HTTP/1.1")
+        client.head()
+        disk.fail("read", errno.EIO)
+        assert len(client.rest()) < len(LARGE)
+
+
+# Connections
+
+
+def test_pipelined_requests_are_answered_in_order(server: RunningServer) -> None:
+    path = server.put(TEN).removeprefix(server.url)
+    with server.connect() as client:
+        client.connection.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"
+            "PUT /DataFile/ HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+            f"DELETE {ABSENT} HTTP/1.1\r\nHost: a\r\n\r\n"
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n".encode()
+        )
+        statuses = [client.response().status for _ in range(4)]
+    assert statuses == [200, 201, 404, 405]
+
+
+def test_a_connection_serves_on_after_an_error(server: RunningServer) -> None:
+    with server.connect() as client:
+        client.send(f"GET {ABSENT} HTTP/1.1")
+        client.response()
+        client.send("GET /DataFile?diskUsage HTTP/1.1")
+        assert client.response().status == 200
+
+
+@pytest.mark.parametrize("sent", [10, 3 * MIB], ids=["in memory", "on disk"])
+def test_a_client_that_leaves_half_way_leaves_nothing(
+    server: RunningServer, data_directory: Path, sent: int
+) -> None:
+    with server.connect() as client:
+        client.send("PUT /DataFile/ HTTP/1.1", f"Content-Length: {4 * MIB}", body=LARGE[:sent])
+        if sent > MIB:
+            wait_until(lambda: bool(files_in(data_directory)))
+    wait_until(lambda: bool(server.log.fields_of("request")))
+    assert files_in(data_directory) == set()
+
+
+def test_an_upload_that_sends_nothing_for_too_long_is_dropped(
+    start: Callable[[ServiceOptions], RunningServer], data_directory: Path
+) -> None:
+    server = start(ServiceOptions(upload_idle_seconds=0.1))
+    with server.connect() as client:
+        client.send("PUT /DataFile/ HTTP/1.1", f"Content-Length: {4 * MIB}", body=LARGE[: 2 * MIB])
+        assert client.rest() == b""
+    wait_until(lambda: bool(server.log.fields_of("request")))
+    assert files_in(data_directory) == set()
+
+
+def test_an_upload_under_way_finishes_before_the_server_stops(server: RunningServer) -> None:
+    with server.connect() as client:
+        client.send("PUT /DataFile/ HTTP/1.1", "Content-Length: 10", "Expect: 100-continue")
+        client.head()
+        finish = server.begin_stop(DEADLINE_SECONDS)
+        wait_until(lambda: not accepts_connections(server))
+        client.connection.sendall(TEN)
+        response = client.response()
+    finish()
+    assert (response.status, response.headers["connection"]) == (201, "close")
+
+
+def test_an_upload_past_the_deadline_leaves_nothing(
+    server: RunningServer, data_directory: Path
+) -> None:
+    with server.connect() as client:
+        client.send("PUT /DataFile/ HTTP/1.1", f"Content-Length: {4 * MIB}", body=LARGE[: 2 * MIB])
+        wait_until(lambda: bool(files_in(data_directory)))
+        server.begin_stop(0.05)()
+    assert files_in(data_directory) == set()
+
+
+def test_an_idle_connection_does_not_delay_the_stop(server: RunningServer) -> None:
+    with server.connect() as client:
+        client.send(f"GET {ABSENT} HTTP/1.1")
+        client.response()
+        server.begin_stop(DEADLINE_SECONDS)()
+        assert client.rest() == b""
+
+
+# Log and secret
+
+
+def test_each_request_is_one_line_with_its_request_ids(server: RunningServer) -> None:
+    ask(server, "GET", ABSENT, **{"X-Scal-Request-Uids": "a1:b2"})
+    (fields,) = server.log.fields_of("request")
+    assert (fields["method"], fields["path"], fields["status"], fields["req_uids"]) == (
+        "GET",
+        ABSENT,
+        404,
+        "a1:b2",
+    )
+
+
+def test_overlong_request_ids_are_ignored(server: RunningServer) -> None:
+    ask(server, "GET", ABSENT, **{"X-Scal-Request-Uids": "a" * 128})
+    assert "req_uids" not in last_request(server)
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [({}, 403), ({"Authorization": "Bearer other"}, 403), ({"Authorization": "Bearer s3"}, 404)],
+)
+def test_a_shared_secret_is_required_when_set(
+    start: Callable[[ServiceOptions], RunningServer], header: dict[str, str], status: int
+) -> None:
+    server = start(ServiceOptions(secret="s3"))
+    assert ask(server, "GET", ABSENT, **header).status_code == status
+
+
+def last_request(server: RunningServer) -> dict[str, object]:
+    """The fields of the last access line; none yet is an empty line."""
+    return ([{}, *server.log.fields_of("request")])[-1]
+
+
+def accepts_connections(server: RunningServer) -> bool:
+    try:
+        with server.connect():
+            return True
+    except ConnectionRefusedError:
+        return False
