@@ -67,3 +67,6 @@ COMMIT_GROUP_MAX: Final = 256
 
 MUTATIONS_WAITING_MAX: Final = 20_000
 """Mutations queued for the metadata writer; more are told to slow down."""
+
+BODY_IDLE_SECONDS_MAX: Final = 60.0
+"""How long a request body may pause before it is given up."""

@@ -33,11 +33,12 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType, TracebackType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 EX_CONFIG: Final = 78
 """Exit code of a process that cannot start as it is configured (sysexits.h)."""
@@ -397,3 +398,30 @@ def _reload(keeper: _Keeper, run: _Run) -> None:
     keeper.reload_pending = not run.ready
     if run.ready:
         run.send(signal.SIGHUP)
+
+
+def replace_with_supervisor(
+    children: Sequence[Child], *, name: str, stop_timeout_seconds: float = STOP_TIMEOUT_SECONDS
+) -> NoReturn:
+    """Becomes the supervisor of ``children``: this program is replaced, its process ID stays.
+
+    A command line has loaded much that a supervisor never needs; a fresh interpreter holds a
+    fraction of that memory for as long as the children run.
+    """
+    described = [[child.name, list(child.argv), list(child.pass_fds)] for child in children]
+    for child in children:
+        for descriptor in child.pass_fds:
+            os.set_inheritable(descriptor, True)
+    arguments = json.dumps([described, name, stop_timeout_seconds])
+    # -I would hide an editable install's path; the module is found as this one was.
+    os.execv(sys.executable, [sys.executable, "-m", "shared.supervisor", arguments])  # noqa: S606
+
+
+def _main(arguments: str) -> int:
+    described, name, stop_timeout_seconds = json.loads(arguments)
+    children = [Child(child, argv, pass_fds) for child, argv, pass_fds in described]
+    return supervise(children, name=name, stop_timeout_seconds=stop_timeout_seconds)
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1]))

@@ -1,0 +1,5 @@
+"""``python -m dmd``."""
+
+from dmd.cli import main
+
+main()

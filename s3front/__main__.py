@@ -1,0 +1,5 @@
+"""``python -m s3front``."""
+
+from s3front.cli import main
+
+main()

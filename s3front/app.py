@@ -1,0 +1,155 @@
+"""One S3 request from its value to its reply: the whole pipeline in one place.
+
+``target`` (what) → ``routes`` (which operation) → ``authenticate`` (who) → metadata (bucket and
+object, one read) → ``authorize`` (may they) → the operation. Request IDs, errors and the access log
+belong here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from s3front.auth.authenticate import authenticate
+from s3front.auth.identity import ANONYMOUS, Identity
+from s3front.authz.authorize import authorize
+from s3front.context import Context, Services
+from s3front.health import HEALTH_PATH, health_reply
+from s3front.operations import routes
+from s3front.reply import error_reply
+from s3front.request import BodyAbortedError, Reply, Request, StreamedBody
+from s3front.routes import Level, Operation
+from s3front.target import Target, parse_target
+from shared.errors import ServiceError
+
+_HOST_ID = b64encode(secrets.token_bytes(32)).decode()
+
+
+@dataclass(slots=True)
+class _Trace:
+    """What the access line says; filled in while the request advances."""
+
+    request_id: str
+    started: float
+    operation: str | None = None
+    identity: Identity = ANONYMOUS
+    target: Target | None = None
+    error: str | None = None
+    bytes_sent: int = 0
+
+
+class App:
+    """A front-end's request handler. ``services`` may be replaced while it runs (a reload)."""
+
+    def __init__(self, services: Services, clock: Callable[[], datetime] | None = None) -> None:
+        self.services = services
+        self._clock = clock or (lambda: datetime.now(UTC))
+        self._routes = routes()
+
+    async def handle(self, request: Request) -> Reply:
+        """The reply to a request. It does not raise, whatever the request is."""
+        trace = _Trace(secrets.token_hex(8).upper(), time.perf_counter())
+        log = self.services.log.bind(request_id=trace.request_id)
+        try:
+            reply = await self._answer(request, trace, log)
+        except ServiceError as error:
+            if error.status >= 500:
+                log.warning("request failed", code=error.code, reason=repr(error.__cause__))
+            reply = self._error(request, trace, error)
+        except BodyAbortedError:
+            reply = replace(self._error(request, trace, ServiceError("IncompleteBody")), close=True)
+        except asyncio.CancelledError:
+            trace.error = "client went away"
+            self._log_access(request, trace, 499, log)
+            raise
+        except Exception as error:
+            log.error("unexpected error", exc_info=error)
+            reply = self._error(request, trace, ServiceError("InternalError"))
+        headers = {
+            "x-amz-request-id": trace.request_id,
+            "x-amz-id-2": _HOST_ID,
+            "Server": "Twofold",
+            **reply.headers,
+        }
+        reply = replace(reply, headers=headers)
+        if isinstance(reply.body, StreamedBody) and request.method != "HEAD":
+            blocks = self._logged(request, trace, reply.status, reply.body, log)
+            return replace(reply, body=StreamedBody(reply.body.length, blocks))
+        if isinstance(reply.body, bytes) and request.method != "HEAD":
+            trace.bytes_sent = len(reply.body)
+        self._log_access(request, trace, reply.status, log)
+        return reply
+
+    async def _answer(self, request: Request, trace: _Trace, log: Any) -> Reply:
+        services = self.services
+        if request.raw_target.startswith(HEALTH_PATH):
+            trace.operation = "Health"
+            return health_reply(request, services)
+        host = request.headers.get("Host", "")
+        target = trace.target = parse_target(request.raw_target, host, services.endpoints)
+        operation = self._routes.find(request.method, target, request.headers)
+        trace.operation = operation.name
+        trace.identity = authenticate(request, target, services.accounts, self._clock())
+        context = await self._context(operation, trace, log)
+        authorize(
+            context.identity, operation, target.bucket, context.stored_bucket, request.headers
+        )
+        return await operation.handler(context, request)
+
+    async def _context(self, operation: Operation, trace: _Trace, log: Any) -> Context:
+        """Read what the operation works on: bucket and object in one round trip."""
+        target = trace.target
+        assert target is not None
+        bucket = current = None
+        if operation.level is not Level.SERVICE and trace.identity.account is not None:
+            assert target.bucket is not None
+            bucket, current = await self.services.metadata.read(
+                target.bucket, target.key, trace.request_id
+            )
+        return Context(
+            self.services, trace.request_id, target, trace.identity, bucket, current, log
+        )
+
+    def _error(self, request: Request, trace: _Trace, error: ServiceError) -> Reply:
+        trace.error = error.code
+        resource = request.raw_target.partition("?")[0]
+        return error_reply(error, resource, trace.request_id, _HOST_ID)
+
+    async def _logged(
+        self, request: Request, trace: _Trace, status: int, body: StreamedBody, log: Any
+    ) -> AsyncGenerator[bytes, None]:
+        """The body, with the access line written when it has been sent, or sent in part."""
+        try:
+            async for block in body.blocks:
+                trace.bytes_sent += len(block)
+                yield block
+        except ServiceError as error:
+            trace.error = error.code
+            log.warning("reply broken off", code=error.code, reason=repr(error.__cause__))
+            raise
+        finally:
+            if trace.bytes_sent < body.length and trace.error is None:
+                trace.error = "client went away"
+            self._log_access(request, trace, status, log)
+
+    def _log_access(self, request: Request, trace: _Trace, status: int, log: Any) -> None:
+        target, account = trace.target, trace.identity.account
+        log.info(
+            "access",
+            method=request.method,
+            operation=trace.operation,
+            bucket=target.bucket if target else None,
+            status=status,
+            error=trace.error,
+            account=account.short_id if account else None,
+            peer=request.peer,
+            bytes_received=request.body.length or 0,
+            bytes_sent=trace.bytes_sent,
+            duration_ms=round((time.perf_counter() - trace.started) * 1000, 2),
+        )

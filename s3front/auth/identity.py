@@ -1,0 +1,21 @@
+"""Who sent a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.config import Account
+from shared.sigv4 import StreamKey
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """``account`` is None for an anonymous request. ``stream_key`` is what the chunks of a
+    streamed body must be signed with; ``payload`` the verified ``x-amz-content-sha256``."""
+
+    account: Account | None
+    stream_key: StreamKey | None = None
+    payload: str | None = None
+
+
+ANONYMOUS = Identity(None)

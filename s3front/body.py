@@ -1,0 +1,209 @@
+"""Request bodies: decoded, verified, and handed to a location as they arrive.
+
+``UploadBody`` is the body of an object. Rules:
+
+1. Nothing is believed: the length, every chunk signature, the payload hash, Content-MD5 and the
+   checksum are verified against the bytes received.
+2. The last block is held back until all of that has been verified, so that a location, which stores
+   a blob only when it is complete, never completes one that was refused.
+3. Memory is bounded by some blocks, whatever the size of the object; decoding and digests of large
+   blocks run in a thread while the block before is sent on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from s3front.auth.chunked import (
+    ChunkedBody,
+    ChunkedDecoder,
+    parse_decoded_length,
+    parse_trailer_names,
+)
+from s3front.auth.identity import Identity
+from s3front.context import Context
+from s3front.locations.base import DataStore
+from s3front.request import Headers, Request
+from shared import limits
+from shared.checksums import (
+    BodyDigests,
+    ExpectedDigests,
+    decode_content_md5,
+    encode_digest,
+    expected_checksum,
+    verify_digests,
+    with_trailer,
+)
+from shared.errors import ServiceError
+from shared.records.object import Checksum
+from shared.sigv4 import PayloadForm, payload_form
+
+_THREAD_BYTES_MIN = 128 * 1024
+"""Blocks from this size on are worth a thread hop."""
+
+_SMALL_BYTES_MAX = 256 * 1024
+"""Objects up to this size are collected and verified before anything is sent on."""
+
+
+class UploadBody:
+    """The body of a request, as its sender meant it. Read ``blocks`` once, to its end.
+
+    ``size`` is how long it must be, in bytes; ``expected`` what it must digest to. Without
+    ``length_required`` a body of no declared length is empty, as HTTP has it.
+    """
+
+    def __init__(
+        self, identity: Identity, request: Request, *, length_required: bool = True
+    ) -> None:
+        headers = _lower(request.headers)
+        self._request = request
+        self.expected = _expected_digests(identity, headers)
+        self._decoder = _decoder(identity, headers)
+        if self._decoder is not None:
+            self.size = parse_decoded_length(headers.get("x-amz-decoded-content-length"))
+        elif request.body.length is not None:
+            self.size = request.body.length
+        elif length_required or "transfer-encoding" in headers:
+            raise ServiceError("MissingContentLength")
+        else:
+            self.size = 0
+        checksum = self.expected.checksum
+        self._digests = BodyDigests(
+            sha256=self.expected.sha256_hex is not None,
+            algorithm=checksum.algorithm if checksum is not None else None,
+        )
+
+    @property
+    def md5(self) -> str:
+        """The ETag, once ``blocks`` has ended."""
+        return self._digests.md5_hex()
+
+    @property
+    def checksum(self) -> Checksum | None:
+        """The checksum that was verified, once ``blocks`` has ended."""
+        if self._digests.algorithm is None:
+            return None
+        return Checksum(self._digests.algorithm.value, encode_digest(self._digests.checksum()))
+
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
+        """The object's bytes; the last block comes when everything has been verified."""
+        held = b""
+        loop = asyncio.get_running_loop()
+        async for received in self._request.body.blocks():
+            # The block before is sent on while this one is decoded and digested.
+            work: asyncio.Future[bytes] | None = None
+            if len(received) >= _THREAD_BYTES_MIN:
+                work = loop.run_in_executor(None, self._take, received)
+            if held:
+                try:
+                    yield held
+                finally:
+                    # The thread must have let go of the digests, whatever happens here.
+                    if work is not None:
+                        await asyncio.wait([work])
+            held = self._take(received) if work is None else await work
+        self._verify()
+        if held:
+            yield held
+
+    def _take(self, received: bytes) -> bytes:
+        """Decode and digest a block; may run in a thread."""
+        if self._decoder is not None:
+            pieces = self._decoder.feed(received)
+            received = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._digests.update(received)
+        if self._digests.length > self.size:
+            raise ServiceError("IncompleteBody")
+        return received
+
+    def _verify(self) -> None:
+        expected = self.expected
+        if self._decoder is not None:
+            expected = with_trailer(expected, self._decoder.finish())
+        if self._digests.length != self.size:
+            raise ServiceError("IncompleteBody")
+        verify_digests(expected, self._digests)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBody:
+    """Bytes that a location holds. ``key`` is None for no bytes, which need no blob."""
+
+    key: str | None
+    md5: str
+    checksum: Checksum | None
+
+
+async def store_body(body: UploadBody, store: DataStore) -> StoredBody:
+    """Receive a body into a location. When it fails, nothing is stored.
+
+    Raises EntityTooLarge for more than one upload may have.
+    """
+    if body.size > limits.OBJECT_BYTES_MAX:
+        raise ServiceError(
+            "EntityTooLarge",
+            fields={
+                "ProposedSize": str(body.size),
+                "MaxSizeAllowed": str(limits.OBJECT_BYTES_MAX),
+            },
+        )
+    key: str | None = None
+    if body.size <= _SMALL_BYTES_MAX:
+        data = b"".join([block async for block in body.blocks()])
+        if data:
+            key = await store.put(body.size, data)
+    else:
+        key = await store.put(body.size, body.blocks())
+    return StoredBody(key, body.md5, body.checksum)
+
+
+async def read_document(
+    context: Context, request: Request, bytes_max: int, *, digest_required: bool = False
+) -> bytes:
+    """The body of a request that carries a document, verified, at most ``bytes_max`` long.
+
+    ``digest_required``: S3 wants Content-MD5 or a checksum on DeleteObjects.
+    """
+    body = UploadBody(context.identity, request, length_required=False)
+    if body.size > bytes_max:
+        raise ServiceError(
+            "MaxMessageLengthExceeded", fields={"MaxMessageLengthBytes": str(bytes_max)}
+        )
+    expected = body.expected
+    if digest_required and expected.content_md5 is None and expected.checksum is None:
+        raise ServiceError(
+            "InvalidRequest", "Missing required header for this request: Content-MD5"
+        )
+    return b"".join([block async for block in body.blocks()])
+
+
+def _lower(headers: Headers) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _expected_digests(identity: Identity, headers: dict[str, str]) -> ExpectedDigests:
+    hashed = identity.payload is not None and payload_form(identity.payload) is PayloadForm.HASHED
+    return ExpectedDigests(
+        decode_content_md5(headers.get("content-md5")),
+        identity.payload if hashed else None,
+        expected_checksum(headers),
+    )
+
+
+def _decoder(identity: Identity, headers: dict[str, str]) -> ChunkedDecoder | None:
+    """The decoder of a streamed body, None for a plain one."""
+    if identity.payload is None:
+        return None
+    form = payload_form(identity.payload)
+    if form in (PayloadForm.HASHED, PayloadForm.UNSIGNED):
+        return None
+    return ChunkedDecoder(
+        ChunkedBody(
+            form,
+            parse_decoded_length(headers.get("x-amz-decoded-content-length")),
+            identity.stream_key,
+            parse_trailer_names(headers.get("x-amz-trailer")),
+        )
+    )

@@ -1,0 +1,56 @@
+"""What an operation works with besides its request. Values only: stages return new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any
+
+from s3front.auth.identity import Identity
+from s3front.locations.registry import LocationRegistry
+from s3front.metadata.store import MetadataStore, StoredBucket, StoredObject
+from s3front.target import Target
+from shared.config import Accounts
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of a front-end process that requests share.
+
+    ``endpoints`` maps each configured host to its default location; ``health_networks`` may ask
+    for the process's health.
+    """
+
+    metadata: MetadataStore
+    locations: LocationRegistry
+    accounts: Accounts
+    endpoints: Mapping[str, str]
+    health_networks: Sequence[IPv4Network | IPv6Network]
+    log: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One request's surroundings. ``stored_bucket`` and ``current`` are as read before the
+    operation was authorised; ``current`` is the object at the target's key."""
+
+    services: Services
+    request_id: str
+    target: Target
+    identity: Identity
+    stored_bucket: StoredBucket | None
+    current: StoredObject | None
+    log: Any
+
+    @property
+    def bucket(self) -> StoredBucket:
+        """The bucket, for operations that are only authorised when it exists."""
+        assert self.stored_bucket is not None
+        return self.stored_bucket
+
+    @property
+    def key(self) -> str:
+        """The object key, for operations on objects."""
+        assert self.target.key is not None
+        return self.target.key

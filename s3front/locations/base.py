@@ -1,0 +1,49 @@
+"""What a place for object bytes must offer.
+
+A location stores immutable blobs under keys that it makes itself. It streams in bounded memory in
+both directions, and speaks of failures in S3's terms: ServiceUnavailable when the place is away,
+InternalError when it answered with an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+
+class DataNotFoundError(Exception):
+    """No blob has this key: it was deleted, or never existed."""
+
+
+class DataReader(Protocol):
+    """An open blob, or a part of it: readable to its end even if the blob is deleted meanwhile."""
+
+    def blocks(self) -> AsyncGenerator[bytes, None]:
+        """The bytes, in order; raises ServiceError when the place fails."""
+
+    def close(self) -> None:
+        """Release it, read to the end or not."""
+
+
+class DataStore(Protocol):
+    """One place."""
+
+    @property
+    def type(self) -> str:
+        """The location type as records name it (``dataStoreType``)."""
+
+    async def put(self, size: int, body: bytes | AsyncGenerator[bytes, None]) -> str:
+        """Store ``size`` bytes durably and return their key.
+
+        When the iterator raises, nothing is stored and its exception is raised. Raises
+        ServiceError.
+        """
+
+    async def open(self, key: str, start: int, end: int, size: int) -> DataReader:
+        """Open bytes ``start`` to ``end`` (included) of a blob of ``size`` bytes.
+
+        Raises DataNotFoundError and ServiceError.
+        """
+
+    async def delete(self, key: str) -> None:
+        """Remove a blob; one that is gone is no error. Raises ServiceError."""

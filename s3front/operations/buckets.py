@@ -1,0 +1,113 @@
+"""Operations on buckets, other than listing their objects."""
+
+from __future__ import annotations
+
+from s3front.body import read_document
+from s3front.context import Context
+from s3front.metadata.store import ChangedError
+from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
+from s3front.reply import xml_reply
+from s3front.request import Reply, Request
+from s3front.routes import Level, Operation
+from s3front.xml import escape, parse
+from shared import limits
+from shared.errors import ServiceError
+from shared.records.bucket import DEFAULT_LOCATION, BucketRecord
+from shared.records.times import now
+
+
+async def create_bucket(context: Context, request: Request) -> Reply:
+    """CreateBucket (Amazon S3 API reference).
+
+    A name that is taken is refused with 409, except that a location with ``legacyAwsBehavior``
+    answers 200 to the owner, as us-east-1 does.
+    """
+    body = await read_document(context, request, limits.XML_BODY_BYTES_MAX)
+    location = _wanted_location(context, body)
+    account = context.identity.account
+    assert account is not None
+    name = context.target.bucket
+    assert name is not None
+    if context.stored_bucket is None:
+        record = BucketRecord.create(name, account.canonical_id, account.name, now(), location)
+        try:
+            await context.services.metadata.create_bucket(record, context.request_id)
+        except ChangedError as error:
+            # Somebody was faster; who it was decides the answer.
+            found, _ = await context.services.metadata.read(name, None, context.request_id)
+            if found is None:
+                raise ServiceError("OperationAborted") from error
+            return _answer_existing(context, found.record)
+        return Reply(200, {"Location": f"/{name}"})
+    return _answer_existing(context, context.stored_bucket.record)
+
+
+def _answer_existing(context: Context, record: BucketRecord) -> Reply:
+    account = context.identity.account
+    fields = {"BucketName": record.name}
+    if account is None or record.owner_id != account.canonical_id:
+        raise ServiceError("BucketAlreadyExists", fields=fields)
+    location = context.services.locations.find(record.location)
+    if location is not None and location.legacy_aws_behavior:
+        return Reply(200, {"Location": f"/{record.name}"})
+    raise ServiceError("BucketAlreadyOwnedByYou", fields=fields)
+
+
+def _wanted_location(context: Context, body: bytes) -> str:
+    """The location that the request names, else that of the endpoint it was sent to."""
+    endpoint = context.target.endpoint
+    default = context.services.endpoints.get(endpoint or "", DEFAULT_LOCATION)
+    if not body.strip():
+        return default
+    tree = parse(body, "CreateBucketConfiguration")
+    for child in tree:
+        if child.tag != "LocationConstraint":
+            raise ServiceError("NotImplemented", fields={"Header": child.tag})
+    name = (tree.findtext("LocationConstraint") or "").strip()
+    if not name:
+        return default
+    if context.services.locations.find(name) is None:
+        raise ServiceError("InvalidLocationConstraint", fields={"LocationConstraint": name})
+    return name
+
+
+async def head_bucket(context: Context, _request: Request) -> Reply:
+    """HeadBucket (Amazon S3 API reference)."""
+    return Reply(
+        200,
+        {
+            "x-amz-bucket-region": context.bucket.record.location,
+            "x-amz-access-point-alias": "false",
+            "Content-Type": "application/xml",
+        },
+    )
+
+
+async def get_bucket_location(context: Context, _request: Request) -> Reply:
+    """GetBucketLocation (Amazon S3 API reference): empty for us-east-1."""
+    location = context.bucket.record.location
+    return xml_reply("LocationConstraint", "" if location == DEFAULT_LOCATION else escape(location))
+
+
+async def delete_bucket(context: Context, _request: Request) -> Reply:
+    """DeleteBucket (Amazon S3 API reference): only an empty one.
+
+    The commit requires that the bucket is still the one that was read and that nothing is in it,
+    so no object can slip in meanwhile.
+    """
+    metadata = context.services.metadata
+    bucket = context.bucket
+    for _ in range(ATTEMPTS_MAX):
+        try:
+            await metadata.delete_bucket(bucket, context.request_id)
+        except ChangedError:
+            bucket, _ = await read_again(context, bucket)
+        else:
+            return Reply(204)
+    raise ServiceError("OperationAborted")
+
+
+CREATE_BUCKET = Operation("CreateBucket", Level.NEW_BUCKET, create_bucket)
+HEAD_BUCKET = Operation("HeadBucket", Level.BUCKET, head_bucket)
+GET_BUCKET_LOCATION = Operation("GetBucketLocation", Level.BUCKET, get_bucket_location)
+DELETE_BUCKET = Operation("DeleteBucket", Level.BUCKET, delete_bucket)

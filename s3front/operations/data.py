@@ -1,0 +1,77 @@
+"""Object bytes of records: reading them in order, and deleting what no record names any more."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+
+from s3front.context import Context
+from s3front.locations.base import DataReader
+from s3front.ranges import ByteRange
+from shared.errors import ServiceError
+from shared.records.object import DataLocation, ObjectRecord
+
+
+async def delete_record_data(context: Context, record: ObjectRecord) -> None:
+    """Delete the bytes of a record that is no longer current.
+
+    A failure is logged and not raised: the change that made the bytes useless has been committed,
+    and an unreferenced blob is found by garbage collection.
+    """
+    for location in record.locations:
+        try:
+            await context.services.locations.store(location.store_name).delete(location.key)
+        except ServiceError as error:
+            context.log.warning(
+                "could not delete replaced data", data_key=location.key, reason=str(error)
+            )
+
+
+class ObjectData:
+    """The bytes of a range of an object, across its data locations.
+
+    The first location is opened by ``open``, before anything is answered, so that bytes which were
+    deleted meanwhile show as DataNotFoundError and not as a broken reply.
+    """
+
+    def __init__(self, context: Context, parts: Sequence[tuple[DataLocation, int, int]]) -> None:
+        self._context = context
+        self._parts = parts
+        self._first: DataReader | None = None
+
+    @classmethod
+    async def open(cls, context: Context, record: ObjectRecord, part: ByteRange) -> ObjectData:
+        """Open the bytes of ``part`` of the record; raises DataNotFoundError and ServiceError."""
+        wanted = []
+        for location in record.locations:
+            start = max(part.start - location.start, 0)
+            end = min(part.end - location.start, location.size - 1)
+            if start <= end:
+                wanted.append((location, start, end))
+        data = cls(context, wanted)
+        if wanted:
+            data._first = await data._open(*wanted[0])
+        return data
+
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
+        """The bytes in order."""
+        reader = self._first
+        try:
+            for index, part in enumerate(self._parts):
+                if index > 0:
+                    reader = await self._open(*part)
+                assert reader is not None
+                async for block in reader.blocks():
+                    yield block
+                reader.close()
+        finally:
+            if reader is not None:
+                reader.close()
+
+    def close(self) -> None:
+        """Release what ``open`` opened, for a reply that is never sent."""
+        if self._first is not None:
+            self._first.close()
+
+    async def _open(self, location: DataLocation, start: int, end: int) -> DataReader:
+        store = self._context.services.locations.store(location.store_name)
+        return await store.open(location.key, start, end, location.size)

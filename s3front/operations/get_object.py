@@ -1,0 +1,78 @@
+"""GetObject and HeadObject: one decision, with and without the bytes."""
+
+from __future__ import annotations
+
+from s3front.context import Context
+from s3front.locations.base import DataNotFoundError
+from s3front.metadata.store import StoredObject
+from s3front.operations.data import ObjectData
+from s3front.operations.object_headers import checksum_headers, object_headers, overridden
+from s3front.preconditions import check_read
+from s3front.ranges import ByteRange, parse_range
+from s3front.request import Reply, Request, StreamedBody
+from s3front.routes import Level, Operation
+from shared.errors import ServiceError
+from shared.records.object import ObjectRecord
+
+_ATTEMPTS_MAX = 5
+
+
+async def get_object(context: Context, request: Request) -> Reply:
+    """An object, or a range of it (Amazon S3 API reference, GetObject).
+
+    When the bytes are gone, the object was replaced or deleted between the two reads: what holds
+    now is read and answered.
+    """
+    current = context.current
+    for _ in range(_ATTEMPTS_MAX):
+        record = _existing(context, current)
+        status, headers, part = _decide(context, request, record)
+        if part.length == 0:
+            return Reply(status, headers)
+        try:
+            data = await ObjectData.open(context, record, part)
+        except DataNotFoundError as error:
+            _, found = await context.services.metadata.read(
+                context.bucket.name, context.key, context.request_id
+            )
+            if found is not None and current is not None and found.revision == current.revision:
+                context.log.error("the data of an object is missing", data_key=str(error))
+                raise ServiceError("InternalError") from error
+            current = found
+        else:
+            return Reply(status, headers, StreamedBody(part.length, data.blocks()))
+    raise ServiceError("ServiceUnavailable")
+
+
+async def head_object(context: Context, request: Request) -> Reply:
+    """What GetObject would answer, without the bytes."""
+    status, headers, part = _decide(context, request, _existing(context, context.current))
+    return Reply(status, {**headers, "Content-Length": str(part.length)})
+
+
+def _existing(context: Context, current: StoredObject | None) -> ObjectRecord:
+    version = context.target.query.get("versionId")
+    if version is not None and version != "null":
+        raise ServiceError("NoSuchVersion", fields={"Key": context.key, "VersionId": version})
+    if current is None or current.record.is_delete_marker:
+        raise ServiceError("NoSuchKey", fields={"Key": context.key})
+    return current.record
+
+
+def _decide(
+    context: Context, request: Request, record: ObjectRecord
+) -> tuple[int, dict[str, str], ByteRange]:
+    """Status, headers and bytes of the reply."""
+    check_read(request.headers, record.etag, record.modified)
+    part = parse_range(request.headers.get("Range"), record.size)
+    headers = overridden(object_headers(record), context.target.query)
+    if part is not None:
+        headers["Content-Range"] = f"bytes {part.start}-{part.end}/{record.size}"
+        return 206, headers, part
+    if request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
+        headers.update(checksum_headers(record.checksum))
+    return 200, headers, ByteRange(0, record.size - 1)
+
+
+GET_OBJECT = Operation("GetObject", Level.OBJECT, get_object)
+HEAD_OBJECT = Operation("HeadObject", Level.OBJECT, head_object)

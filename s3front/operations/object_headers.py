@@ -1,0 +1,139 @@
+"""Headers that describe an object: from a request into its record, and back into replies. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from s3front.request import Headers
+from shared import limits
+from shared.errors import ServiceError
+from shared.records.object import (
+    STANDARD_HEADERS,
+    USER_METADATA_PREFIX,
+    Checksum,
+    ObjectRecord,
+)
+from shared.records.times import to_http
+
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
+_CHUNKED_CODING = "aws-chunked"
+DEFAULT_CONTENT_TYPE = "binary/octet-stream"
+_STORAGE_CLASSES = frozenset(("STANDARD",))
+
+# Query parameter and the header that it overrides (GetObject, "Overriding response header values").
+_OVERRIDES = {
+    "response-cache-control": "Cache-Control",
+    "response-content-disposition": "Content-Disposition",
+    "response-content-encoding": "Content-Encoding",
+    "response-content-language": "Content-Language",
+    "response-content-type": "Content-Type",
+    "response-expires": "Expires",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedObject:
+    """What a request says about the object that it stores."""
+
+    content_type: str
+    standard: Mapping[str, str]
+    user_metadata: Mapping[str, str]
+    website_redirect: str
+
+
+def new_object_headers(headers: Headers) -> DescribedObject:
+    """What to keep of a request's headers; raises MetadataTooLarge, InvalidStorageClass."""
+    storage_class = headers.get("x-amz-storage-class", "STANDARD")
+    if storage_class not in _STORAGE_CLASSES:
+        raise ServiceError("InvalidStorageClass", fields={"StorageClassRequested": storage_class})
+    standard = {}
+    for name, header in STANDARD_HEADERS.items():
+        value = headers.get(header)
+        if value:
+            standard[name] = _text(value)
+    if "content-encoding" in standard:
+        # The coding of the transfer is no property of the object.
+        codings = [coding.strip() for coding in standard["content-encoding"].split(",")]
+        kept = [coding for coding in codings if coding.lower() != _CHUNKED_CODING]
+        standard["content-encoding"] = ",".join(kept)
+    return DescribedObject(
+        _text(headers.get("Content-Type") or DEFAULT_CONTENT_TYPE),
+        standard,
+        _user_metadata(headers),
+        _text(headers.get("x-amz-website-redirect-location", "")),
+    )
+
+
+def _user_metadata(headers: Headers) -> dict[str, str]:
+    metadata: dict[str, str] = {}
+    size = 0
+    for name, value in headers.items():
+        lower = name.lower()
+        if lower.startswith(USER_METADATA_PREFIX):
+            short = lower.removeprefix(USER_METADATA_PREFIX)
+            text = _text(value)
+            metadata[short] = f"{metadata[short]},{text}" if short in metadata else text
+    for short, text in metadata.items():
+        size += len(short) + len(text.encode())
+    if size > limits.USER_METADATA_BYTES_MAX:
+        raise ServiceError(
+            "MetadataTooLarge",
+            fields={"Size": str(size), "MaxSizeAllowed": str(limits.USER_METADATA_BYTES_MAX)},
+        )
+    return metadata
+
+
+def _text(value: str) -> str:
+    """A header value as text: UTF-8 if it is that, else Latin-1, HTTP's older reading."""
+    raw = value.encode("utf-8", "surrogateescape")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def object_headers(record: ObjectRecord) -> dict[str, str]:
+    """The headers of a reply about an object, without length and checksums."""
+    headers = {
+        "Last-Modified": to_http(record.modified),
+        "ETag": f'"{record.etag}"',
+        "Accept-Ranges": "bytes",
+        "Content-Type": record.content_type,
+        **record.headers,
+    }
+    for name, value in record.user_metadata.items():
+        headers[USER_METADATA_PREFIX + name] = value
+    if record.website_redirect:
+        headers["x-amz-website-redirect-location"] = record.website_redirect
+    if record.storage_class != "STANDARD":
+        headers["x-amz-storage-class"] = record.storage_class
+    return headers
+
+
+def overridden(headers: Mapping[str, str], query: Mapping[str, str]) -> dict[str, str]:
+    """The headers with those that a read asked to be replaced."""
+    replaced = dict(headers)
+    for parameter, header in _OVERRIDES.items():
+        value = query.get(parameter)
+        if value is None:
+            continue
+        if _CONTROL.search(value):
+            raise ServiceError(
+                "InvalidArgument",
+                "Header value cannot be represented using ISO-8859-1.",
+                {"ArgumentName": parameter, "ArgumentValue": value},
+            )
+        replaced[header] = value
+    return replaced
+
+
+def checksum_headers(checksum: Checksum | None) -> dict[str, str]:
+    """The headers that report an object's checksum."""
+    if checksum is None:
+        return {}
+    return {
+        f"x-amz-checksum-{checksum.algorithm.lower()}": checksum.value,
+        "x-amz-checksum-type": checksum.kind,
+    }

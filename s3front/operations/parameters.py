@@ -1,0 +1,47 @@
+"""Reading query parameters of operations. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from shared.errors import ServiceError
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
+
+
+def integer_parameter(query: Mapping[str, str], name: str, maximum: int, minimum: int = 0) -> int:
+    """An integer parameter, cut to ``maximum``, which is also its default.
+
+    Raises InvalidArgument for what is no integer or less than ``minimum``.
+    """
+    text = query.get(name)
+    if not text:
+        return maximum
+    fields = {"ArgumentName": name, "ArgumentValue": text}
+    if _INTEGER.match(text) is None:
+        raise ServiceError(
+            "InvalidArgument", f"Provided {name} not an integer or within integer range", fields
+        )
+    value = int(text)
+    if value < minimum or value > 2**31 - 1:
+        raise ServiceError(
+            "InvalidArgument",
+            f"Argument {name} must be an integer between {minimum} and 2147483647",
+            fields,
+        )
+    return min(value, maximum)
+
+
+def encoding_parameter(query: Mapping[str, str]) -> bool:
+    """Whether keys are to be URL-encoded; raises InvalidArgument for an unknown encoding."""
+    value = query.get("encoding-type")
+    if value is None or value == "":
+        return False
+    if value != "url":
+        raise ServiceError(
+            "InvalidArgument",
+            "Invalid Encoding Method specified in Request",
+            {"ArgumentName": "encoding-type", "ArgumentValue": value},
+        )
+    return True

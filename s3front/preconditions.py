@@ -1,0 +1,89 @@
+"""Conditional headers of reads and writes. Pure.
+
+Reads follow RFC 9110, section 13.2.2, as S3 documents it for GetObject: If-Match decides before
+If-Unmodified-Since, If-None-Match before If-Modified-Since. Writes know If-None-Match and If-Match
+(Amazon S3 user guide, "Add preconditions to S3 operations").
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from s3front.request import Headers
+from shared.errors import ServiceError
+
+
+def check_read(headers: Headers, etag: str, last_modified: datetime) -> None:
+    """Let a read pass, or raise PreconditionFailed or NotModified.
+
+    ``etag`` is without quotes. HTTP dates have whole seconds, so fractions do not count.
+    """
+    modified = last_modified.replace(microsecond=0)
+    if_match = headers.get("If-Match")
+    if if_match is not None:
+        if not _matches(if_match, etag):
+            raise _failed("If-Match")
+    else:
+        unmodified_since = _date(headers.get("If-Unmodified-Since"))
+        if unmodified_since is not None and modified > unmodified_since:
+            raise _failed("If-Unmodified-Since")
+    if_none_match = headers.get("If-None-Match")
+    if if_none_match is not None:
+        if _matches(if_none_match, etag):
+            raise ServiceError("NotModified")
+    else:
+        modified_since = _date(headers.get("If-Modified-Since"))
+        if modified_since is not None and modified <= modified_since:
+            raise ServiceError("NotModified")
+
+
+def check_write(headers: Headers, current_etag: str | None) -> None:
+    """Let a write pass, given the ETag of the current object or None when there is none."""
+    if_none_match = headers.get("If-None-Match")
+    if if_none_match is not None:
+        if if_none_match.strip() != "*":
+            raise ServiceError(
+                "NotImplemented",
+                "A header you provided implies functionality that is not implemented",
+                {"Header": "If-None-Match"},
+            )
+        if current_etag is not None:
+            raise _failed("If-None-Match")
+    if_match = headers.get("If-Match")
+    if if_match is not None:
+        if current_etag is None:
+            raise ServiceError("NoSuchKey")
+        if not _matches(if_match, current_etag):
+            raise _failed("If-Match")
+
+
+def is_conditional_write(headers: Headers) -> bool:
+    """Whether the decision of a write depends on the current object."""
+    return "If-Match" in headers or "If-None-Match" in headers
+
+
+def _matches(header: str, etag: str) -> bool:
+    if header.strip() == "*":
+        return True
+    return any(_bare(entry) == etag for entry in header.split(","))
+
+
+def _bare(entry: str) -> str:
+    entry = entry.strip().removeprefix("W/")
+    return entry[1:-1] if len(entry) >= 2 and entry[0] == entry[-1] == '"' else entry
+
+
+def _date(header: str | None) -> datetime | None:
+    """The date of a header; one that cannot be read is ignored (RFC 9110, section 13.1.3)."""
+    if header is None:
+        return None
+    try:
+        parsed = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
+
+
+def _failed(condition: str) -> ServiceError:
+    return ServiceError("PreconditionFailed", fields={"Condition": condition})

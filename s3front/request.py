@@ -1,0 +1,65 @@
+"""A request and its reply as values: what the HTTP server hands in and gets back.
+
+Only ``http_server`` knows which HTTP library serves the S3 port. Nobody changes a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from multidict import CIMultiDictProxy
+
+Headers = CIMultiDictProxy[str]
+
+
+class BodyAbortedError(Exception):
+    """The client went away, or its connection failed, before the body was complete."""
+
+
+class RequestBody(Protocol):
+    """The body of a request, unread."""
+
+    @property
+    def length(self) -> int | None:
+        """Content-Length in bytes; None when the client did not declare one."""
+
+    async def accept(self) -> None:
+        """Tell a client that waits for ``100 Continue`` to send the body."""
+
+    def blocks(self) -> AsyncGenerator[bytes, None]:
+        """The bytes as they arrive, in blocks of up to about 1 MiB.
+
+        Raises BodyAbortedError, and ServiceError RequestTimeout when nothing comes for long.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request. ``raw_target`` is the request target exactly as it was received."""
+
+    method: str
+    raw_target: str
+    headers: Headers
+    body: RequestBody
+    peer: str
+    secure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedBody:
+    """A body of ``length`` bytes, produced while it is sent."""
+
+    length: int
+    blocks: AsyncGenerator[bytes, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What to answer. Header values are text without line breaks; the server adds the framing."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | StreamedBody = b""
+    close: bool = False

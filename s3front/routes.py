@@ -1,0 +1,151 @@
+"""Which operation a request is: one table.
+
+A request is told apart by its method, by what it addresses, and by the sub-resource that its query
+names. What S3 has and this table does not is answered with NotImplemented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from s3front.context import Context
+from s3front.request import Headers, Reply, Request
+from s3front.target import Target
+from shared.errors import ServiceError
+
+
+class Level(Enum):
+    """What an operation works on, and so what is read before it is authorised."""
+
+    SERVICE = auto()
+    NEW_BUCKET = auto()
+    """A bucket that need not exist."""
+    BUCKET = auto()
+    OBJECT = auto()
+
+
+Handler = Callable[[Context, Request], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """``name`` is the S3 API's; it is also what logs and metrics say."""
+
+    name: str
+    level: Level
+    handler: Handler
+
+
+# Query parameters that select an operation (botocore's service model of S3).
+_SUB_RESOURCES = frozenset(
+    (
+        "abac",
+        "accelerate",
+        "acl",
+        "analytics",
+        "annotation",
+        "attributes",
+        "cors",
+        "delete",
+        "encryption",
+        "intelligent-tiering",
+        "inventory",
+        "legal-hold",
+        "lifecycle",
+        "location",
+        "logging",
+        "metadataConfiguration",
+        "metadataInventoryTable",
+        "metadataJournalTable",
+        "metadataTable",
+        "metrics",
+        "notification",
+        "object-lock",
+        "ownershipControls",
+        "partNumber",
+        "policy",
+        "policyStatus",
+        "publicAccessBlock",
+        "quota",
+        "renameObject",
+        "replication",
+        "requestPayment",
+        "restore",
+        "retention",
+        "search",
+        "select",
+        "session",
+        "tagging",
+        "torrent",
+        "uploadId",
+        "uploads",
+        "versioning",
+        "versions",
+        "website",
+    )
+)
+
+# Request headers that ask for what is not there yet, with the values that ask for nothing.
+# Ignoring one would store an object otherwise than its owner was told.
+_UNIMPLEMENTED_HEADERS: dict[str, frozenset[str]] = {
+    "x-amz-acl": frozenset(("private",)),
+    "x-amz-bucket-object-lock-enabled": frozenset(("false",)),
+    "x-amz-copy-source": frozenset(),
+    "x-amz-object-ownership": frozenset(("BucketOwnerEnforced",)),
+    "x-amz-tagging": frozenset(("",)),
+    "x-amz-write-offset-bytes": frozenset(),
+}
+_UNIMPLEMENTED_PREFIXES = (
+    "x-amz-grant-",
+    "x-amz-object-lock-",
+    "x-amz-server-side-encryption",
+    "x-amz-scal-server-side-encryption",
+    "x-amz-if-match-",
+)
+
+
+class Routes:
+    """The table, filled once when a process starts."""
+
+    def __init__(self) -> None:
+        self._table: dict[tuple[str, Level, str | None], Operation] = {}
+
+    def add(self, method: str, operation: Operation, sub_resource: str | None = None) -> None:
+        """Route a method, level and sub-resource to an operation."""
+        level = Level.BUCKET if operation.level is Level.NEW_BUCKET else operation.level
+        self._table[method, level, sub_resource] = operation
+
+    def find(self, method: str, target: Target, headers: Headers) -> Operation:
+        """The operation of a request; raises NotImplemented or MethodNotAllowed."""
+        level = Level.OBJECT
+        if target.bucket is None:
+            level = Level.SERVICE
+        elif target.key is None:
+            level = Level.BUCKET
+        sub_resource = next((name for name in target.query if name in _SUB_RESOURCES), None)
+        operation = self._table.get((method, level, sub_resource))
+        if operation is None:
+            raise _no_operation(method, level, sub_resource)
+        if method in ("PUT", "POST"):
+            _refuse_unimplemented(headers)
+        return operation
+
+
+def _no_operation(method: str, level: Level, sub_resource: str | None) -> ServiceError:
+    if sub_resource is not None or (method, level) == ("POST", Level.BUCKET):
+        return ServiceError("NotImplemented")
+    if method == "OPTIONS":
+        return ServiceError("NotImplemented")
+    return ServiceError("MethodNotAllowed", fields={"Method": method, "ResourceType": level.name})
+
+
+def _refuse_unimplemented(headers: Headers) -> None:
+    for name, value in headers.items():
+        lower = name.lower()
+        harmless = _UNIMPLEMENTED_HEADERS.get(lower)
+        if harmless is not None and value not in harmless:
+            raise ServiceError("NotImplemented", fields={"Header": name})
+        if lower.startswith(_UNIMPLEMENTED_PREFIXES):
+            raise ServiceError("NotImplemented", fields={"Header": name})

@@ -1,0 +1,139 @@
+"""What a request is about: bucket, key and query, from the raw target and the Host header. Pure.
+
+The path is never normalised: ``//``, ``..`` and ``%2F`` are ordinary parts of an S3 key, so the key
+is exactly what stands behind the bucket, percent-decoded once (Amazon S3 user guide, "Naming Amazon
+S3 objects" and "Virtual hosting of buckets").
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from shared import limits
+from shared.errors import ServiceError
+
+_ABSOLUTE_FORM = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://[^/?]*")
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
+_RESERVED_PREFIXES = ("xn--", "sthree-")
+_RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """``bucket`` is None for the service itself, ``key`` None for a bucket.
+
+    ``raw_path`` and ``raw_query`` are as received (a signature covers them); ``query`` has the
+    decoded parameters in order, a name without ``=`` having the value ``""``. ``endpoint`` is the
+    configured host that was addressed, None for any other.
+    """
+
+    bucket: str | None
+    key: str | None
+    raw_path: str
+    raw_query: str
+    query: dict[str, str]
+    endpoint: str | None
+
+
+def parse_target(raw_target: str, host: str, endpoints: Iterable[str]) -> Target:
+    """The target of a request; raises InvalidURI, InvalidBucketName or KeyTooLongError.
+
+    ``host`` is the Host header; ``endpoints`` the configured host names. A host that lies below an
+    endpoint names the bucket; any other addresses buckets by path.
+    """
+    raw_target = _ABSOLUTE_FORM.sub("", raw_target, count=1)
+    raw_path, _, raw_query = raw_target.partition("?")
+    if not raw_path.startswith("/"):
+        raw_path = "/" + raw_path
+    bucket, endpoint = _bucket_of_host(host, endpoints)
+    path = decode(raw_path)[1:]
+    if bucket is None:
+        name, _, rest = path.partition("/")
+        bucket, key = name or None, rest or None
+        if bucket is None and key is not None:
+            raise ServiceError("InvalidBucketName", fields={"BucketName": ""})
+    else:
+        key = path or None
+    if bucket is not None and not is_bucket_name(bucket):
+        raise ServiceError("InvalidBucketName", fields={"BucketName": bucket})
+    if key is not None:
+        check_key(key)
+    return Target(bucket, key, raw_path, raw_query, _parse_query(raw_query), endpoint)
+
+
+def check_key(key: str) -> None:
+    """Refuse a key that cannot be stored."""
+    size = len(key.encode())
+    if size > limits.KEY_BYTES_MAX:
+        raise ServiceError(
+            "KeyTooLongError",
+            fields={"Size": str(size), "MaxSizeAllowed": str(limits.KEY_BYTES_MAX)},
+        )
+    if "\0" in key:
+        # A NUL separates key and version in the stored key.
+        raise ServiceError("InvalidArgument", "An object key cannot contain a NUL character.")
+
+
+def is_bucket_name(name: str) -> bool:
+    """Whether a name keeps to the rules of general purpose buckets.
+
+    Amazon S3 user guide, "General purpose bucket naming rules".
+    """
+    return (
+        _BUCKET_NAME.match(name) is not None
+        and ".." not in name
+        and not name.startswith(_RESERVED_PREFIXES)
+        and not name.endswith(_RESERVED_SUFFIXES)
+        and not _is_ip_address(name)
+    )
+
+
+def decode(text: str) -> str:
+    """Percent-decoded UTF-8; ``+`` stays itself. Raises InvalidURI."""
+    try:
+        return unquote_to_bytes(text).decode() if "%" in text else text.encode().decode()
+    except UnicodeError as error:
+        raise ServiceError("InvalidURI", fields={"URI": text}) from error
+
+
+def _parse_query(raw_query: str) -> dict[str, str]:
+    """Decoded parameters. Of a repeated one the first counts, as with AWS."""
+    query: dict[str, str] = {}
+    for part in raw_query.split("&"):
+        if part:
+            name, _, value = part.partition("=")
+            query.setdefault(decode(name.replace("+", " ")), decode(value.replace("+", " ")))
+    return query
+
+
+def _bucket_of_host(host: str, endpoints: Iterable[str]) -> tuple[str | None, str | None]:
+    """The bucket that a Host header names, and the endpoint that it belongs to."""
+    name = _without_port(host).lower()
+    found = None
+    for endpoint in endpoints:
+        if name == endpoint:
+            return None, endpoint
+        # The longest endpoint wins: with "a.b" and "b", "x.a.b" is bucket "x" of "a.b".
+        if name.endswith("." + endpoint) and (found is None or len(endpoint) > len(found)):
+            found = endpoint
+    if found is None or _is_ip_address(name):
+        return None, None
+    return name[: -len(found) - 1], found
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _is_ip_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

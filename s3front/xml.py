@@ -1,0 +1,64 @@
+"""XML in and out. Pure.
+
+Out: escaped strings put together, many times faster than building a tree. In: a parser that knows
+neither DTDs nor entities, over a body whose size the caller has limited.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+from xml.etree.ElementTree import Element, ParseError
+
+import defusedxml.ElementTree
+from defusedxml.common import DefusedXmlException
+
+from shared.errors import ServiceError
+
+NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
+
+_SPECIAL = re.compile('[&<>"\r\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]')
+_NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
+
+
+def escape(text: str) -> str:
+    """Text as element content. Control characters become references, as AWS writes them."""
+    if _SPECIAL.search(text) is None:
+        return text
+    return _SPECIAL.sub(_escape_match, text)
+
+
+def _escape_match(match: re.Match[str]) -> str:
+    character = match.group()
+    return _NAMED.get(character) or f"&#x{ord(character):x};"
+
+
+def element(name: str, text: str | int | None) -> str:
+    """``<name>text</name>``, or nothing for None."""
+    if text is None:
+        return ""
+    return f"<{name}>{escape(str(text))}</{name}>"
+
+
+def document(root: str, content: str) -> bytes:
+    """A whole answer in S3's namespace."""
+    return f'{DECLARATION}<{root} xmlns="{NAMESPACE}">{content}</{root}>'.encode()
+
+
+def url_encode(text: str) -> str:
+    """A key as ``encoding-type=url`` prints it; a space is %20, which every decoder understands."""
+    return quote(text, safe="/*")
+
+
+def parse(body: bytes, root: str) -> Element:
+    """The root element, with the namespaces taken off all names; raises MalformedXML."""
+    try:
+        tree: Element = defusedxml.ElementTree.fromstring(body, forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        raise ServiceError("MalformedXML") from error
+    for node in tree.iter():
+        node.tag = node.tag.rpartition("}")[2]
+    if tree.tag != root:
+        raise ServiceError("MalformedXML")
+    return tree

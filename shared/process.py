@@ -1,0 +1,49 @@
+"""What the processes of both halves do alike: start, wait for signals, stop, say what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import uvloop
+
+from shared.supervisor import EX_CONFIG, die_with_parent, report_ready
+
+STOP_SECONDS_MAX = 20.0
+"""How long requests under way may take to finish; less than the supervisor waits."""
+
+
+def run_process(main: Callable[[], Awaitable[None]]) -> None:
+    """Run a serving process to its end, under uvloop. First of all, see ``die_with_parent``."""
+    die_with_parent()
+
+    async def run() -> None:
+        await main()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
+
+
+async def serve_until_stopped(reload: Callable[[], None] | None = None) -> None:
+    """Say that this process is ready, then wait for SIGTERM or SIGINT.
+
+    SIGHUP calls ``reload``, which must not raise.
+    """
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    loop.add_signal_handler(signal.SIGHUP, reload or (lambda: None))
+    report_ready()
+    await stopped.wait()
+
+
+def exit_with_problem(program: str, problem: object) -> NoReturn:
+    """End a process that cannot start: one line on standard error, exit code 78 (EX_CONFIG)."""
+    line = f"{program}: {problem}".replace("\n", " ")
+    os.write(sys.stderr.fileno(), line.encode() + b"\n")
+    sys.exit(EX_CONFIG)

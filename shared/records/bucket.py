@@ -1,0 +1,111 @@
+"""The bucket record: the ``BucketInfo`` document (reference/dmd-wire.md, section 5).
+
+A record keeps the whole document, so that members which this release does not know survive when
+it is written again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from shared.records.times import from_iso, to_iso
+
+MODEL_VERSION = 16
+DEFAULT_LOCATION = "us-east-1"
+
+PRIVATE_BUCKET_ACL: Mapping[str, Any] = {
+    "Canned": "private",
+    "FULL_CONTROL": [],
+    "WRITE": [],
+    "WRITE_ACP": [],
+    "READ": [],
+    "READ_ACP": [],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BucketRecord:
+    """A bucket's attributes. The document is shared: never change it."""
+
+    document: Mapping[str, Any]
+
+    @classmethod
+    def create(
+        cls,
+        name: str,
+        owner_id: str,
+        owner_name: str,
+        created: datetime,
+        location: str,
+    ) -> BucketRecord:
+        """The record of a new private bucket."""
+        unset = (
+            "serverSideEncryption",
+            "versioningConfiguration",
+            "readLocationConstraint",
+            "websiteConfiguration",
+            "cors",
+            "replicationConfiguration",
+            "lifecycleConfiguration",
+            "bucketPolicy",
+            "isNFS",
+            "ingestion",
+            "objectLockConfiguration",
+            "notificationConfiguration",
+        )
+        return cls(
+            {
+                "acl": PRIVATE_BUCKET_ACL,
+                "name": name,
+                "owner": owner_id,
+                "ownerDisplayName": owner_name,
+                "creationDate": to_iso(created),
+                "mdBucketModelVersion": MODEL_VERSION,
+                "transient": False,
+                "deleted": False,
+                "locationConstraint": location,
+                "uid": str(uuid.uuid4()),
+                "objectLockEnabled": False,
+                "tags": [],
+                **dict.fromkeys(unset),
+            }
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> BucketRecord:
+        """The record of a stored document; raises ValueError when it is not one."""
+        document = orjson.loads(text)
+        if not isinstance(document, dict) or not isinstance(document.get("owner"), str):
+            raise ValueError("not a bucket document")
+        return cls(document)
+
+    def serialise(self) -> str:
+        return orjson.dumps(self.document).decode()
+
+    @property
+    def name(self) -> str:
+        return str(self.document["name"])
+
+    @property
+    def owner_id(self) -> str:
+        return str(self.document["owner"])
+
+    @property
+    def created(self) -> datetime:
+        return from_iso(self.document["creationDate"])
+
+    @property
+    def location(self) -> str:
+        """Where data goes unless a request says otherwise."""
+        return self.document.get("locationConstraint") or DEFAULT_LOCATION
+
+    @property
+    def deleted(self) -> bool:
+        """Set by the original while it removes a bucket in two steps."""
+        return bool(self.document.get("deleted"))

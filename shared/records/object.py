@@ -1,0 +1,234 @@
+"""The object record: the ``ObjectMD`` document (reference/dmd-wire.md, section 5).
+
+A record keeps the whole document, so that members which this release does not know survive when
+it is written again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from shared.records.times import from_iso, to_iso
+
+MODEL_VERSION = 6
+USER_METADATA_PREFIX = "x-amz-meta-"
+
+STANDARD_HEADERS: Mapping[str, str] = {
+    "cache-control": "Cache-Control",
+    "content-disposition": "Content-Disposition",
+    "content-encoding": "Content-Encoding",
+    "content-language": "Content-Language",
+    "expires": "Expires",
+}
+"""Record member and header of what a client may set and gets back as it is."""
+
+PRIVATE_OBJECT_ACL: Mapping[str, Any] = {
+    "Canned": "private",
+    "FULL_CONTROL": [],
+    "WRITE_ACP": [],
+    "READ": [],
+    "READ_ACP": [],
+}
+
+_NO_REPLICATION: Mapping[str, Any] = {
+    "status": "",
+    "backends": [],
+    "content": [],
+    "destination": "",
+    "storageClass": "",
+    "role": "",
+    "storageType": "",
+    "dataStoreVersionId": "",
+    "isNFS": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DataLocation:
+    """One stretch of an object's bytes: ``size`` bytes from offset ``start`` of the object."""
+
+    key: str
+    size: int
+    start: int
+    store_name: str
+    store_type: str
+    store_etag: str
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "key": self.key,
+            "size": self.size,
+            "start": self.start,
+            "dataStoreName": self.store_name,
+            "dataStoreType": self.store_type,
+            "dataStoreETag": self.store_etag,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """An object's additional checksum: S3's algorithm name, base64 value, and type."""
+
+    algorithm: str
+    value: str
+    kind: str = "FULL_OBJECT"
+
+
+@dataclass(frozen=True, slots=True)
+class NewObject:
+    """What a record is made of. ``headers`` are members of STANDARD_HEADERS; ``user_metadata``
+    has names without prefix; ``etag`` is without quotes."""
+
+    key: str
+    owner_id: str
+    owner_name: str
+    size: int
+    etag: str
+    content_type: str
+    modified: datetime
+    locations: Sequence[DataLocation]
+    store_name: str
+    headers: Mapping[str, str]
+    user_metadata: Mapping[str, str]
+    checksum: Checksum | None
+    website_redirect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRecord:
+    """An object's metadata. The document is shared: never change it."""
+
+    document: Mapping[str, Any]
+
+    @classmethod
+    def create(cls, new: NewObject) -> ObjectRecord:
+        modified = to_iso(new.modified)
+        document: dict[str, Any] = {
+            "owner-display-name": new.owner_name,
+            "owner-id": new.owner_id,
+            **{name: new.headers.get(name, "") for name in STANDARD_HEADERS},
+            "creation-time": modified,
+            "last-modified": modified,
+            "content-length": new.size,
+            "content-type": new.content_type,
+            "content-md5": new.etag,
+            "x-amz-version-id": "null",
+            "x-amz-server-version-id": "",
+            "x-amz-storage-class": "STANDARD",
+            "x-amz-server-side-encryption": "",
+            "x-amz-server-side-encryption-aws-kms-key-id": "",
+            "x-amz-server-side-encryption-customer-algorithm": "",
+            "x-amz-website-redirect-location": new.website_redirect,
+            "x-amz-scal-transition-in-progress": False,
+            "acl": PRIVATE_OBJECT_ACL,
+            "key": new.key,
+            "location": [entry.document() for entry in new.locations] or None,
+            "isDeleteMarker": False,
+            "tags": {},
+            "replicationInfo": _NO_REPLICATION,
+            "dataStoreName": new.store_name,
+            "originOp": "s3:ObjectCreated:Put",
+            "md-model-version": MODEL_VERSION,
+        }
+        for name, value in new.user_metadata.items():
+            document[USER_METADATA_PREFIX + name] = value
+        if new.checksum is not None:
+            document["checksum"] = {
+                "checksumAlgorithm": new.checksum.algorithm,
+                "checksumValue": new.checksum.value,
+                "checksumType": new.checksum.kind,
+            }
+        return cls(document)
+
+    @classmethod
+    def parse(cls, text: str) -> ObjectRecord:
+        """The record of a stored document; raises ValueError when it is not one."""
+        document = orjson.loads(text)
+        if not isinstance(document, dict) or "last-modified" not in document:
+            raise ValueError("not an object document")
+        return cls(document)
+
+    def serialise(self) -> str:
+        return orjson.dumps(self.document).decode()
+
+    @property
+    def etag(self) -> str:
+        """Without quotes."""
+        return str(self.document.get("content-md5") or "")
+
+    @property
+    def size(self) -> int:
+        return int(self.document.get("content-length") or 0)
+
+    @property
+    def modified(self) -> datetime:
+        return from_iso(self.document["last-modified"])
+
+    @property
+    def content_type(self) -> str:
+        return self.document.get("content-type") or "binary/octet-stream"
+
+    @property
+    def storage_class(self) -> str:
+        return self.document.get("x-amz-storage-class") or "STANDARD"
+
+    @property
+    def website_redirect(self) -> str:
+        return self.document.get("x-amz-website-redirect-location") or ""
+
+    @property
+    def is_delete_marker(self) -> bool:
+        return bool(self.document.get("isDeleteMarker"))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The standard headers that are set, by their header names."""
+        return {
+            header: self.document[name]
+            for name, header in STANDARD_HEADERS.items()
+            if self.document.get(name)
+        }
+
+    @property
+    def user_metadata(self) -> dict[str, str]:
+        """Names without prefix."""
+        return {
+            name.removeprefix(USER_METADATA_PREFIX): value
+            for name, value in self.document.items()
+            if name.startswith(USER_METADATA_PREFIX)
+        }
+
+    @property
+    def checksum(self) -> Checksum | None:
+        found = self.document.get("checksum")
+        if not isinstance(found, dict):
+            return None
+        return Checksum(
+            found["checksumAlgorithm"],
+            found["checksumValue"],
+            found.get("checksumType", "FULL_OBJECT"),
+        )
+
+    @property
+    def locations(self) -> list[DataLocation]:
+        """The object's data, in order; none for an empty object."""
+        entries = self.document.get("location") or []
+        # Records of single-part objects from before location arrays hold one bare entry.
+        if isinstance(entries, dict):
+            entries = [entries]
+        return [
+            DataLocation(
+                key=entry["key"],
+                size=int(entry.get("size", self.size)),
+                start=int(entry.get("start", 0)),
+                store_name=entry.get("dataStoreName", ""),
+                store_type=entry.get("dataStoreType", ""),
+                store_etag=entry.get("dataStoreETag", ""),
+            )
+            for entry in entries
+        ]
