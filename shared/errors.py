@@ -54,6 +54,10 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     ),
     "InvalidArgument": (400, "Invalid Argument"),
     "InvalidBucketName": (400, "The specified bucket is not valid."),
+    "InvalidChunkSizeError": (
+        400,
+        "Only the last chunk is allowed to have a size less than 8192 bytes",
+    ),
     "InvalidDigest": (400, "The Content-MD5 you specified was invalid."),
     "InvalidLocationConstraint": (400, "The specified location-constraint is not valid"),
     "InvalidRange": (416, "The requested range is not satisfiable"),
@@ -69,8 +73,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     ),
     "MalformedXML": (
         400,
-        "The XML you provided was not well-formed or did not validate against our published "
-        "schema",
+        "The XML you provided was not well-formed or did not validate against our published schema",
     ),
     "MaxMessageLengthExceeded": (400, "Your request was too big."),
     "MetadataTooLarge": (400, "Your metadata headers exceed the maximum allowed metadata size"),
@@ -102,7 +105,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     ),
     "RequestTimeTooSkewed": (
         403,
-        "The difference between the request time and the server's time is too large.",
+        "The difference between the request time and the current time is too large.",
     ),
     "RequestTimeout": (
         400,

@@ -102,8 +102,7 @@ def header_claim(head: RequestHead, now: datetime) -> Claim:
     if abs(now - time) > _SKEW_MAX:
         raise ServiceError(
             "RequestTimeTooSkewed",
-            "The difference between the request time and the current time is too large.",
-            {
+            fields={
                 "RequestTime": value,
                 "ServerTime": _iso(now),
                 "MaxAllowedSkewMilliseconds": str(CLOCK_SKEW_SECONDS_MAX * 1000),

@@ -55,5 +55,4 @@ def authenticate(request: Request, target: Target, accounts: Accounts, now: date
     if credential is None:
         raise ServiceError("InvalidAccessKeyId", fields={"AWSAccessKeyId": access_key})
     stream_key = sigv4.verify(head, claim, credential.secret)
-    payload = sigv4.payload_hash_of(head.headers, target.query if claim.presigned else None)
-    return Identity(credential.account, stream_key, payload)
+    return Identity(credential.account, stream_key, claim.payload_hash)

@@ -109,7 +109,8 @@ class ChunkedDecoder:
         """Take the next bytes of the body; returns the payload that became available, in order.
 
         Raises IncompleteBody (not of this form, or more than was declared), SignatureDoesNotMatch,
-        InvalidRequest (a chunk that is too large, or too small and not the last),
+        InvalidRequest (a chunk that is too large), InvalidChunkSizeError (one that is too small and
+        not the last),
         MalformedTrailerError (a trailer section that is too large).
         """
         assert self._state is not _State.FAILED
@@ -282,9 +283,7 @@ def _unexpected_end() -> ServiceError:
 
 def _invalid_chunk_size(chunk: int, bad_bytes: int) -> ServiceError:
     return ServiceError(
-        "InvalidRequest",
-        "Only the last chunk is allowed to have a size less than 8192 bytes",
-        {"Chunk": str(chunk), "BadChunkSize": str(bad_bytes)},
+        "InvalidChunkSizeError", fields={"Chunk": str(chunk), "BadChunkSize": str(bad_bytes)}
     )
 
 

@@ -325,7 +325,7 @@ def test_nothing_beyond_the_declared_length_is_returned() -> None:
 def test_a_signed_chunk_has_a_largest_size() -> None:
     line = b"%x;chunk-signature=%b\r\n" % (CHUNK_BYTES_MAX + 1, b"0" * 64)
     error = refusal(body_of(SIGNED, CHUNK_BYTES_MAX * 2), line)
-    assert error.code == "InvalidRequest"
+    assert error.code == "InvalidChunkSizeError"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,284 @@
+"""Real servers for tests: each half as its own process, on free loopback ports, in fresh folders.
+
+A test asks for what it needs through the fixtures of ``tests/conftest.py``, or builds an unusual
+arrangement here. Nothing sleeps: waiting is always for a condition, with a deadline.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import trustme
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ACCESS_KEY, SECRET_KEY = "accessKey1", "verySecretKey1"
+OTHER_ACCESS_KEY, OTHER_SECRET_KEY = "accessKey2", "verySecretKey2"
+DEADLINE_SECONDS = 30.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = DEADLINE_SECONDS) -> None:
+    """Wait until ``condition`` holds; fails the test when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:g} s in vain for {what}")
+        time.sleep(0.01)  # between two looks at the condition
+
+
+def accepts_connections(port: int) -> bool:
+    """Whether somebody listens on a loopback port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@dataclass
+class Process:
+    """A program that was started, and its output in a file."""
+
+    name: str
+    argv: list[str]
+    environ: dict[str, str]
+    log_path: Path
+    handle: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self.handle is not None
+        return self.handle.pid
+
+    @property
+    def output(self) -> str:
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def start(self) -> None:
+        with self.log_path.open("ab") as log:
+            # A session of its own, so that the whole process tree can be killed at once.
+            self.handle = subprocess.Popen(
+                self.argv, env=self.environ, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def kill(self) -> None:
+        """``kill -9`` of the process and its children, at once."""
+        if self.handle is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.handle.pid, signal.SIGKILL)
+            for pid in process_tree(self.handle.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self.handle.wait()
+            self.handle = None
+
+    def stop(self, seconds: float = DEADLINE_SECONDS) -> int:
+        """SIGTERM; the exit code."""
+        assert self.handle is not None
+        self.handle.terminate()
+        try:
+            code = self.handle.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.name} did not stop:\n{self.output[-4000:]}") from None
+        self.handle = None
+        return code
+
+
+def process_tree(pid: int) -> list[int]:
+    """The descendants of a process; they may be in other process groups."""
+    children: list[int] = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                children += [int(child), *process_tree(int(child))]
+    return children
+
+
+@dataclass
+class Cluster:
+    """One dmd and any number of front-ends that share its folder of configuration.
+
+    ``settings`` go into config.json on top of the ports, ``environ`` into the environment of every
+    process.
+    """
+
+    folder: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+    environ: dict[str, str] = field(default_factory=dict)
+    memory: bool = False
+
+    def __post_init__(self) -> None:
+        self.metadata_port, self.data_port = free_port(), free_port()
+        for name in ("data", "metadata", "conf"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        self._authdata = REPOSITORY / "conf" / "authdata.json"
+        options = ["--memory"] if self.memory else []
+        self.dmd_metadata = self._process("dmd-metadata", "dmd", "start", "metadata", *options)
+        self.dmd_data = self._process("dmd-data", "dmd", "start", "data", *options)
+        self.fronts: list[Front] = []
+
+    def _process(self, name: str, *argv: str, environ: Mapping[str, str] | None = None) -> Process:
+        return Process(
+            name,
+            [sys.executable, "-m", *argv],
+            {**os.environ, **self._paths(), **self.environ, **(environ or {})},
+            self.folder / f"{name}.log",
+        )
+
+    def _paths(self) -> dict[str, str]:
+        return {
+            "S3_CONFIG_FILE": str(self._write_config("config.json", {})),
+            "S3AUTH_CONFIG": str(self._authdata),
+            "S3DATAPATH": str(self.folder / "data"),
+            "S3METADATAPATH": str(self.folder / "metadata"),
+            # Tests speak through these ports alone.
+            "PYTHONPATH": str(REPOSITORY),
+        }
+
+    def _write_config(self, name: str, extra: Mapping[str, Any]) -> Path:
+        path = self.folder / name
+        address = {"host": "127.0.0.1"}
+        bound = {"bindAddress": "127.0.0.1"}
+        document = {
+            "metadataClient": {**address, "port": self.metadata_port},
+            "dataClient": {**address, "port": self.data_port},
+            "metadataDaemon": {**bound, "port": self.metadata_port},
+            "dataDaemon": {**bound, "port": self.data_port},
+            **self.settings,
+            **extra,
+        }
+        path.write_text(json.dumps(document))
+        return path
+
+    def start(self, fronts: int = 1) -> Cluster:
+        """Start the daemons and so many plain front-ends, and wait until all of it serves."""
+        self.start_daemons()
+        for _ in range(fronts):
+            self.add_front()
+        return self
+
+    def start_daemons(self) -> None:
+        """Start, or start again, both daemons."""
+        for process in (self.dmd_metadata, self.dmd_data):
+            if process.handle is None:
+                process.start()
+        self.wait_for_daemons()
+
+    def wait_for_daemons(self) -> None:
+        for process, port in (
+            (self.dmd_metadata, self.metadata_port),
+            (self.dmd_data, self.data_port),
+        ):
+            wait_for(
+                lambda port=port, process=process: _serving(process, port),  # type: ignore[misc]
+                f"{process.name}:\n{process.output[-2000:]}",
+            )
+
+    def add_front(
+        self, *, tls: Tls | None = None, settings: Mapping[str, Any] | None = None, workers: int = 1
+    ) -> Front:
+        """Start one more front-end, over HTTPS when ``tls`` is given."""
+        port = free_port()
+        extra: dict[str, Any] = {"listenOn": [f"127.0.0.1:{port}"], **(settings or {})}
+        if tls is not None:
+            extra["certFilePaths"] = {"key": str(tls.key), "cert": str(tls.certificate)}
+        number = len(self.fronts) + 1
+        config = self._write_config(f"front-{number}.json", extra)
+        process = self._process(
+            f"s3front-{number}",
+            "s3front",
+            "start",
+            "--workers",
+            str(workers),
+            environ={"S3_CONFIG_FILE": str(config)},
+        )
+        front = Front(process, port, tls)
+        self.fronts.append(front)
+        front.start()
+        return front
+
+    def stop(self) -> None:
+        """End everything, cleanly or not: a test that cares about a clean stop does it itself."""
+        for process in (
+            *(front.process for front in self.fronts),
+            self.dmd_metadata,
+            self.dmd_data,
+        ):
+            process.kill()
+
+
+@dataclass
+class Front:
+    """A front-end process."""
+
+    process: Process
+    port: int
+    tls: Tls | None = None
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.tls else 'http'}://localhost:{self.port}"
+
+    def start(self) -> None:
+        self.process.start()
+        self.wait()
+
+    def wait(self) -> None:
+        wait_for(
+            lambda: _serving(self.process, self.port) and "connected to the" in self.process.output,
+            f"{self.process.name}:\n{self.process.output[-2000:]}",
+        )
+
+
+def _serving(process: Process, port: int) -> bool:
+    if process.handle is not None and process.handle.poll() is not None:
+        raise AssertionError(f"{process.name} ended:\n{process.output[-4000:]}")
+    return accepts_connections(port)
+
+
+@dataclass(frozen=True)
+class Tls:
+    """A certificate for localhost, and the authority that signed it, as files."""
+
+    key: Path
+    certificate: Path
+    authority: Path
+
+
+def make_tls(folder: Path) -> Tls:
+    """Make a certificate for localhost."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost", "*.localhost", "127.0.0.1")
+    tls = Tls(folder / "tls.key", folder / "tls.crt", folder / "ca.crt")
+    issued.private_key_pem.write_to_path(str(tls.key))
+    for index, part in enumerate(issued.cert_chain_pems):
+        part.write_to_path(str(tls.certificate), append=index > 0)
+    authority.cert_pem.write_to_path(str(tls.authority))
+    return tls
+
+
+@contextlib.contextmanager
+def cluster(folder: Path, fronts: int = 1, **options: Any) -> Iterator[Cluster]:
+    """A running cluster that ends with the block."""
+    running = Cluster(folder, **options)
+    try:
+        yield running.start(fronts)
+    finally:
+        running.stop()
