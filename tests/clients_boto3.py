@@ -16,7 +16,7 @@ def s3_client(
     secret_key: str = SECRET_KEY,
     **settings: Any,
 ) -> Any:
-    """A client of one front-end, with a user's defaults but for retries: a test sees each answer."""
+    """A client of one front-end with the usual defaults, but for retries."""
     options: dict[str, Any] = {"retries": {"max_attempts": 1, "mode": "standard"}, **settings}
     return boto3.client(
         "s3",

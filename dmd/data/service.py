@@ -26,7 +26,7 @@ from dmd.data.ranges import resolve_range
 UPLOAD_IDLE_SECONDS_MAX: Final = 60.0
 READER_STALL_SECONDS_MAX: Final = 300.0
 
-READ_SLICE_BYTES: Final = 256 * 1024
+READ_SLICE_BYTES: Final = 512 * 1024
 """What a GET holds in memory at a time."""
 
 REQUEST_UIDS_LENGTH_MAX: Final = 127

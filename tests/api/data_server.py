@@ -5,19 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import requests
 import uvloop
 
 from dmd.data.base import BlobStore
+from dmd.data.directory import DataDirectory
+from dmd.data.disk import Disk
 from dmd.data.server import DataServer, serve
 from dmd.data.service import DataService, ServiceOptions
+from dmd.data.store import FileStore
+from tests.unit.data.harness import files_in
 
 DEADLINE_SECONDS = 20.0
+LOOPS = ["uvloop", "asyncio"]
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -50,14 +57,25 @@ class RecordingLog:
         """The fields of every line of this event."""
         return [fields for _, name, fields in self.lines if name == event]
 
+    def last_request(self) -> dict[str, object]:
+        """The fields of the last access line; of none yet, none."""
+        return [{}, *self.fields_of("request")][-1]
+
 
 class RunningServer:
-    """A server on a loop of its own, in a thread; ``stop`` ends it."""
+    """A server on a loop of its own ("uvloop" or "asyncio"), in a thread; ``stop`` ends it."""
 
-    def __init__(self, store: BlobStore, options: ServiceOptions, *, use_uvloop: bool) -> None:
+    def __init__(
+        self,
+        store: BlobStore,
+        options: ServiceOptions,
+        loop: str,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.log = RecordingLog()
         self._store = store
-        self._loop = uvloop.new_event_loop() if use_uvloop else asyncio.new_event_loop()
+        self._tls = tls
+        self._loop = uvloop.new_event_loop() if loop == "uvloop" else asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
         self._server = asyncio.run_coroutine_threadsafe(self._start(options), self._loop).result()
@@ -66,7 +84,8 @@ class RunningServer:
         self.url = f"http://127.0.0.1:{self.port}"
 
     async def _start(self, options: ServiceOptions) -> DataServer:
-        return await serve(DataService(self._store, self.log, options), "127.0.0.1", 0)
+        service = DataService(self._store, self.log, options)
+        return await serve(service, "127.0.0.1", 0, self._tls)
 
     def begin_stop(self, deadline_seconds: float) -> Callable[[], None]:
         """Begin to close; the result waits for the end of it."""
@@ -92,6 +111,21 @@ class RunningServer:
         await self._server.close(0)
         await self._store.close()
 
+    def accepts_connections(self) -> bool:
+        """Whether a new connection is taken."""
+        try:
+            with self.connect():
+                return True
+        except ConnectionRefusedError:
+            return False
+
+    def ask(self, method: str, path: str, **headers: str) -> requests.Response:
+        """Send a request without a body, whose path is sent as it is given."""
+        prepared = requests.Request(method, self.url, headers=headers).prepare()
+        prepared.url = self.url + path
+        with requests.Session() as session:
+            return session.send(prepared, timeout=DEADLINE_SECONDS)
+
     def put(self, content: bytes) -> str:
         """Store a blob; return its URL."""
         response = requests.put(f"{self.url}/DataFile/", data=content, timeout=DEADLINE_SECONDS)
@@ -103,6 +137,24 @@ class RunningServer:
         """A plain connection."""
         with socket.create_connection(("127.0.0.1", self.port), DEADLINE_SECONDS) as connection:
             yield RawClient(connection)
+
+
+@contextlib.contextmanager
+def servers_on(
+    directory: Path, disk: Disk, loop: str
+) -> Iterator[Callable[[ServiceOptions], RunningServer]]:
+    """Give a function that starts a server on the directory, emptied; stop it at the end."""
+    for path in files_in(directory):
+        path.unlink()
+    started: list[RunningServer] = []
+
+    def start(options: ServiceOptions) -> RunningServer:
+        started.append(RunningServer(FileStore(DataDirectory(directory), disk), options, loop))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,23 @@
-"""The data port over real connections: every row of the table of reference/dmd-wire.md, section 11,
-and what clients do that they should not."""
+"""The data port over real connections: every row of the table of reference/dmd-wire.md, section 11."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import requests
 
-from dmd.data.directory import DataDirectory
 from dmd.data.keys import directory_number, is_blob_key
 from dmd.data.service import ServiceOptions
-from dmd.data.store import READER_THREADS, FileStore
-from tests.api.data_server import DEADLINE_SECONDS, RunningServer, wait_until
+from tests.api.data_server import DEADLINE_SECONDS, LOOPS, RunningServer, servers_on
 from tests.unit.data.harness import FailingDisk, failing_disk, files_in
 
-MIB = 1024 * 1024
-LARGE = os.urandom(MIB) * 24
+LARGE = os.urandom(1 << 20) * 24
 ABSENT = "/DataFile/" + "0" * 40
 TEN = b"0123456789"
 
@@ -36,36 +32,12 @@ def disk() -> FailingDisk:
     return failing_disk()
 
 
-@pytest.fixture(params=["uvloop", "asyncio"])
-def start(
+@pytest.fixture(params=LOOPS)
+def server(
     request: pytest.FixtureRequest, data_directory: Path, disk: FailingDisk
-) -> Iterator[Callable[[ServiceOptions], RunningServer]]:
-    """Start a server with these options on an empty directory."""
-    for path in files_in(data_directory):
-        path.unlink()
-    started: list[RunningServer] = []
-
-    def start_server(options: ServiceOptions) -> RunningServer:
-        store = FileStore(DataDirectory(data_directory), disk)
-        started.append(RunningServer(store, options, use_uvloop=request.param == "uvloop"))
-        return started[-1]
-
-    yield start_server
-    for server in started:
-        server.stop()
-
-
-@pytest.fixture
-def server(start: Callable[[ServiceOptions], RunningServer]) -> RunningServer:
-    return start(ServiceOptions())
-
-
-def ask(server: RunningServer, method: str, path: str, **headers: str) -> requests.Response:
-    """Send a request whose path is sent as it is given."""
-    prepared = requests.Request(method, server.url, headers=headers).prepare()
-    prepared.url = server.url + path
-    with requests.Session() as session:
-        return session.send(prepared, timeout=DEADLINE_SECONDS)
+) -> Iterator[RunningServer]:
+    with servers_on(data_directory, disk, request.param) as start:
+        yield start(ServiceOptions())
 
 
 def error_body(code: str, message: str) -> bytes:
@@ -133,7 +105,7 @@ def test_put_with_a_length_that_is_no_number_is_refused(server: RunningServer, l
 
 
 def test_put_to_a_key_is_refused(server: RunningServer) -> None:
-    response = ask(server, "PUT", ABSENT)
+    response = server.ask("PUT", ABSENT)
     assert (response.status_code, response.content) == (
         400,
         error_body("InvalidURI", "PUT url cannot contain a key"),
@@ -212,14 +184,14 @@ def test_get_range_of_ten_bytes(
     server: RunningServer, header: str, status: int, content_range: str | None, body: bytes
 ) -> None:
     path = server.put(TEN).removeprefix(server.url)
-    response = ask(server, "GET", path, Range=header)
+    response = server.ask("GET", path, Range=header)
     seen = (response.status_code, response.headers.get("Content-Range"), response.content)
     assert seen == (status, content_range, body)
 
 
 def test_get_range_of_a_large_blob(server: RunningServer) -> None:
     path = server.put(LARGE).removeprefix(server.url)
-    response = ask(server, "GET", path, Range=f"bytes=1000000-{len(LARGE) - 2}")
+    response = server.ask("GET", path, Range=f"bytes=1000000-{len(LARGE) - 2}")
     assert response.content == LARGE[1000000:-1]
 
 
@@ -229,19 +201,19 @@ def test_get_range_of_a_large_blob(server: RunningServer) -> None:
 def test_get_range_without_a_byte_is_not_satisfiable(
     server: RunningServer, content: bytes, header: str
 ) -> None:
-    response = ask(server, "GET", server.put(content).removeprefix(server.url), Range=header)
+    response = server.ask("GET", server.put(content).removeprefix(server.url), Range=header)
     assert (response.status_code, response.json()["errorType"]) == (416, "InvalidRange")
 
 
 def test_last_byte_of_an_empty_blob_is_all_of_it(server: RunningServer) -> None:
-    response = ask(server, "GET", server.put(b"").removeprefix(server.url), Range="bytes=-1")
+    response = server.ask("GET", server.put(b"").removeprefix(server.url), Range="bytes=-1")
     assert (response.status_code, response.content) == (200, b"")
 
 
 def test_disk_usage_has_the_figures_of_the_file_system(
     server: RunningServer, data_directory: Path
 ) -> None:
-    figures = ask(server, "GET", "/DataFile?diskUsage").json()
+    figures = server.ask("GET", "/DataFile?diskUsage").json()
     system = os.statvfs(data_directory)
     assert figures["total"] == system.f_blocks * system.f_frsize
     assert 0 < figures["available"] <= figures["free"] <= figures["total"]
@@ -254,27 +226,6 @@ def test_a_blob_deleted_while_it_is_read_is_read_to_its_end(server: RunningServe
         deleted = requests.delete(url, timeout=DEADLINE_SECONDS)
         rest = reading.raw.read()
     assert (deleted.status_code, first + rest == LARGE) == (204, True)
-
-
-def test_stalled_readers_keep_nobody_from_reading(server: RunningServer) -> None:
-    url = server.put(LARGE)
-    stalled = [
-        requests.get(url, stream=True, timeout=DEADLINE_SECONDS) for _ in range(READER_THREADS * 2)
-    ]
-    assert requests.get(url, timeout=DEADLINE_SECONDS).content == LARGE
-    for reading in stalled:
-        reading.close()
-
-
-def test_a_reader_that_takes_nothing_for_too_long_is_dropped(
-    start: Callable[[ServiceOptions], RunningServer],
-) -> None:
-    server = start(ServiceOptions(reader_stall_seconds=0.1))
-    path = server.put(LARGE).removeprefix(server.url)
-    with server.connect() as client:
-        client.send(f"GET {path} HTTP/1.1")
-        wait_until(lambda: {"method": "GET"}.items() <= last_request(server).items())
-        assert len(client.rest()) < len(LARGE)
 
 
 # DELETE
@@ -295,7 +246,7 @@ def test_delete_removes_the_file(server: RunningServer, data_directory: Path) ->
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_an_absent_blob_is_not_found(server: RunningServer, method: str) -> None:
-    response = ask(server, method, ABSENT)
+    response = server.ask(method, ABSENT)
     assert (response.status_code, response.content) == (
         404,
         error_body("ObjNotFound", "This object does not exist"),
@@ -303,13 +254,13 @@ def test_an_absent_blob_is_not_found(server: RunningServer, method: str) -> None
 
 
 def test_a_key_too_long_for_any_file_is_not_found(server: RunningServer) -> None:
-    assert ask(server, "GET", "/DataFile/" + "a" * 3000).status_code == 404
+    assert server.ask("GET", "/DataFile/" + "a" * 3000).status_code == 404
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize("path", ["/DataFile", "/DataFile/"])
 def test_a_missing_key_is_named(server: RunningServer, method: str, path: str) -> None:
-    response = ask(server, method, path)
+    response = server.ask(method, path)
     assert (response.status_code, response.content) == (
         400,
         error_body("MissingParameter", "URL is missing key"),
@@ -319,7 +270,7 @@ def test_a_missing_key_is_named(server: RunningServer, method: str, path: str) -
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 @pytest.mark.parametrize("path", ["/DataFile/xyz", "/DataFile/../lock", "/DataFile?x", "//a"])
 def test_a_malformed_path_is_refused(server: RunningServer, method: str, path: str) -> None:
-    response = ask(server, method, path)
+    response = server.ask(method, path)
     assert (response.status_code, response.content) == (
         400,
         error_body("InvalidURI", "malformed URI"),
@@ -328,11 +279,11 @@ def test_a_malformed_path_is_refused(server: RunningServer, method: str, path: s
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 def test_disk_usage_can_only_be_read(server: RunningServer, method: str) -> None:
-    assert ask(server, method, "/DataFile?diskUsage").json()["errorType"] == "InvalidURI"
+    assert server.ask(method, "/DataFile?diskUsage").json()["errorType"] == "InvalidURI"
 
 
 def test_another_service_is_not_supported(server: RunningServer) -> None:
-    response = ask(server, "GET", "/Other/00")
+    response = server.ask("GET", "/Other/00")
     assert (response.status_code, response.content) == (
         400,
         error_body("InvalidAction", "unsupported service '/Other'"),
@@ -341,11 +292,11 @@ def test_another_service_is_not_supported(server: RunningServer) -> None:
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "OPTIONS", "PATCH", "TRACE"])
 def test_other_methods_are_not_allowed(server: RunningServer, method: str) -> None:
-    assert ask(server, method, ABSENT).status_code == 405
+    assert server.ask(method, ABSENT).status_code == 405
 
 
 def test_an_error_has_no_content_type(server: RunningServer) -> None:
-    assert "Content-Type" not in ask(server, "GET", ABSENT).headers
+    assert "Content-Type" not in server.ask("GET", ABSENT).headers
 
 
 @pytest.mark.parametrize(
@@ -400,134 +351,3 @@ def test_a_full_disk_leaves_nothing(
     disk.fail("write", errno.ENOSPC)
     requests.put(f"{server.url}/DataFile/", data=TEN, timeout=DEADLINE_SECONDS)
     assert files_in(data_directory) == set()
-
-
-def test_a_blob_that_cannot_be_read_on_is_cut_short(
-    server: RunningServer, disk: FailingDisk
-) -> None:
-    path = server.put(LARGE).removeprefix(server.url)
-    with server.connect() as client:
-        client.send(f"GET {path} HTTP/1.1")
-        client.head()
-        disk.fail("read", errno.EIO)
-        assert len(client.rest()) < len(LARGE)
-
-
-# Connections
-
-
-def test_pipelined_requests_are_answered_in_order(server: RunningServer) -> None:
-    path = server.put(TEN).removeprefix(server.url)
-    with server.connect() as client:
-        client.connection.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"
-            "PUT /DataFile/ HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
-            f"DELETE {ABSENT} HTTP/1.1\r\nHost: a\r\n\r\n"
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n".encode()
-        )
-        statuses = [client.response().status for _ in range(4)]
-    assert statuses == [200, 201, 404, 405]
-
-
-def test_a_connection_serves_on_after_an_error(server: RunningServer) -> None:
-    with server.connect() as client:
-        client.send(f"GET {ABSENT} HTTP/1.1")
-        client.response()
-        client.send("GET /DataFile?diskUsage HTTP/1.1")
-        assert client.response().status == 200
-
-
-@pytest.mark.parametrize("sent", [10, 3 * MIB], ids=["in memory", "on disk"])
-def test_a_client_that_leaves_half_way_leaves_nothing(
-    server: RunningServer, data_directory: Path, sent: int
-) -> None:
-    with server.connect() as client:
-        client.send("PUT /DataFile/ HTTP/1.1", f"Content-Length: {4 * MIB}", body=LARGE[:sent])
-        if sent > MIB:
-            wait_until(lambda: bool(files_in(data_directory)))
-    wait_until(lambda: bool(server.log.fields_of("request")))
-    assert files_in(data_directory) == set()
-
-
-def test_an_upload_that_sends_nothing_for_too_long_is_dropped(
-    start: Callable[[ServiceOptions], RunningServer], data_directory: Path
-) -> None:
-    server = start(ServiceOptions(upload_idle_seconds=0.1))
-    with server.connect() as client:
-        client.send("PUT /DataFile/ HTTP/1.1", f"Content-Length: {4 * MIB}", body=LARGE[: 2 * MIB])
-        assert client.rest() == b""
-    wait_until(lambda: bool(server.log.fields_of("request")))
-    assert files_in(data_directory) == set()
-
-
-def test_an_upload_under_way_finishes_before_the_server_stops(server: RunningServer) -> None:
-    with server.connect() as client:
-        client.send("PUT /DataFile/ HTTP/1.1", "Content-Length: 10", "Expect: 100-continue")
-        client.head()
-        finish = server.begin_stop(DEADLINE_SECONDS)
-        wait_until(lambda: not accepts_connections(server))
-        client.connection.sendall(TEN)
-        response = client.response()
-    finish()
-    assert (response.status, response.headers["connection"]) == (201, "close")
-
-
-def test_an_upload_past_the_deadline_leaves_nothing(
-    server: RunningServer, data_directory: Path
-) -> None:
-    with server.connect() as client:
-        client.send("PUT /DataFile/ HTTP/1.1", f"Content-Length: {4 * MIB}", body=LARGE[: 2 * MIB])
-        wait_until(lambda: bool(files_in(data_directory)))
-        server.begin_stop(0.05)()
-    assert files_in(data_directory) == set()
-
-
-def test_an_idle_connection_does_not_delay_the_stop(server: RunningServer) -> None:
-    with server.connect() as client:
-        client.send(f"GET {ABSENT} HTTP/1.1")
-        client.response()
-        server.begin_stop(DEADLINE_SECONDS)()
-        assert client.rest() == b""
-
-
-# Log and secret
-
-
-def test_each_request_is_one_line_with_its_request_ids(server: RunningServer) -> None:
-    ask(server, "GET", ABSENT, **{"X-Scal-Request-Uids": "a1:b2"})
-    (fields,) = server.log.fields_of("request")
-    assert (fields["method"], fields["path"], fields["status"], fields["req_uids"]) == (
-        "GET",
-        ABSENT,
-        404,
-        "a1:b2",
-    )
-
-
-def test_overlong_request_ids_are_ignored(server: RunningServer) -> None:
-    ask(server, "GET", ABSENT, **{"X-Scal-Request-Uids": "a" * 128})
-    assert "req_uids" not in last_request(server)
-
-
-@pytest.mark.parametrize(
-    ("header", "status"),
-    [({}, 403), ({"Authorization": "Bearer other"}, 403), ({"Authorization": "Bearer s3"}, 404)],
-)
-def test_a_shared_secret_is_required_when_set(
-    start: Callable[[ServiceOptions], RunningServer], header: dict[str, str], status: int
-) -> None:
-    server = start(ServiceOptions(secret="s3"))
-    assert ask(server, "GET", ABSENT, **header).status_code == status
-
-
-def last_request(server: RunningServer) -> dict[str, object]:
-    """The fields of the last access line; none yet is an empty line."""
-    return ([{}, *server.log.fields_of("request")])[-1]
-
-
-def accepts_connections(server: RunningServer) -> bool:
-    try:
-        with server.connect():
-            return True
-    except ConnectionRefusedError:
-        return False

@@ -325,7 +325,7 @@ def test_nothing_beyond_the_declared_length_is_returned() -> None:
 def test_a_signed_chunk_has_a_largest_size() -> None:
     line = b"%x;chunk-signature=%b\r\n" % (CHUNK_BYTES_MAX + 1, b"0" * 64)
     error = refusal(body_of(SIGNED, CHUNK_BYTES_MAX * 2), line)
-    assert error.code == "InvalidChunkSizeError"
+    assert error.code == "InvalidRequest"
 
 
 @pytest.mark.parametrize(
@@ -347,7 +347,7 @@ def test_only_the_last_chunk_may_be_small(sizes: list[int], bad: tuple[str, str]
         assert len(decode(ChunkedBody(UNSIGNED, sum(sizes)), wire)[0]) == sum(sizes)
         return
     error = refusal(ChunkedBody(UNSIGNED, sum(sizes)), wire)
-    assert error.message == "Only the last chunk is allowed to have a size less than 8192 bytes"
+    assert error.code == "InvalidChunkSizeError"
     assert error.fields == {"Chunk": bad[0], "BadChunkSize": bad[1]}
     lenient = ChunkedBody(UNSIGNED, sum(sizes), chunk_bytes_min=0)
     assert len(decode(lenient, wire)[0]) == sum(sizes)
