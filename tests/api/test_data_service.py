@@ -1,4 +1,4 @@
-"""The data port over real connections: every row of the table of reference/dmd-wire.md, section 11."""
+"""The data port over real connections: the table of reference/dmd-wire.md, section 11."""
 
 from __future__ import annotations
 
