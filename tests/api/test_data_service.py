@@ -345,6 +345,17 @@ def test_a_full_disk_is_a_filesystem_error(
     )
 
 
+def test_a_full_disk_is_reported_after_continue_was_sent(
+    server: RunningServer, disk: FailingDisk
+) -> None:
+    disk.fail("write", errno.ENOSPC)
+    with server.connect() as client:
+        client.send("PUT /DataFile/ HTTP/1.1", "Content-Length: 10", "Expect: 100-continue")
+        client.head()
+        client.connection.sendall(TEN)
+        assert client.response().status == 500
+
+
 def test_a_full_disk_leaves_nothing(
     server: RunningServer, disk: FailingDisk, data_directory: Path
 ) -> None:
