@@ -107,7 +107,7 @@ class App:
         target = trace.target
         assert target is not None
         bucket = current = None
-        if operation.level is not Level.SERVICE and trace.identity.account is not None:
+        if operation.level is not Level.SERVICE:
             assert target.bucket is not None
             bucket, current = await self.services.metadata.read(
                 target.bucket, target.key, trace.request_id

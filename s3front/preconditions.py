@@ -14,8 +14,8 @@ from s3front.request import Headers
 from shared.errors import ServiceError
 
 
-def check_read(headers: Headers, etag: str, last_modified: datetime) -> None:
-    """Let a read pass, or raise PreconditionFailed or NotModified.
+def is_modified(headers: Headers, etag: str, last_modified: datetime) -> bool:
+    """Whether a reader needs the object; False is answered with 304. Raises PreconditionFailed.
 
     ``etag`` is without quotes. HTTP dates have whole seconds, so fractions do not count.
     """
@@ -30,12 +30,9 @@ def check_read(headers: Headers, etag: str, last_modified: datetime) -> None:
             raise _failed("If-Unmodified-Since")
     if_none_match = headers.get("If-None-Match")
     if if_none_match is not None:
-        if _matches(if_none_match, etag):
-            raise ServiceError("NotModified")
-    else:
-        modified_since = _date(headers.get("If-Modified-Since"))
-        if modified_since is not None and modified <= modified_since:
-            raise ServiceError("NotModified")
+        return not _matches(if_none_match, etag)
+    modified_since = _date(headers.get("If-Modified-Since"))
+    return modified_since is None or modified > modified_since
 
 
 def check_write(headers: Headers, current_etag: str | None) -> None:

@@ -8,9 +8,6 @@ from shared.errors import ServiceError
 
 XML_TYPE = "application/xml"
 
-# Bodiless by definition (RFC 9110, section 15), whatever the error.
-_WITHOUT_BODY = frozenset((204, 304))
-
 
 def xml_reply(root: str, content: str, status: int = 200) -> Reply:
     """A document in S3's namespace."""
@@ -22,8 +19,6 @@ def error_reply(error: ServiceError, resource: str, request_id: str, host_id: st
 
     ``resource`` is the path that was asked for; a HEAD reply loses its body in the server.
     """
-    if error.status in _WITHOUT_BODY:
-        return Reply(error.status)
     content = "".join(
         (
             element("Code", error.code),

@@ -85,7 +85,7 @@ def is_bucket_name(name: str) -> bool:
     """
     return (
         _BUCKET_NAME.match(name) is not None
-        and ".." not in name
+        and not any(pair in name for pair in ("..", ".-", "-."))
         and not name.startswith(_RESERVED_PREFIXES)
         and not name.endswith(_RESERVED_SUFFIXES)
         and not _is_ip_address(name)

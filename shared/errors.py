@@ -87,7 +87,6 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         501,
         "A header you provided implies functionality that is not implemented",
     ),
-    "NotModified": (304, "Not Modified"),
     # The metadata RPC's "not found"; S3 never shows it (reference/dmd-wire.md, section 2).
     "ObjNotFound": (404, "This object does not exist"),
     "OperationAborted": (

@@ -7,7 +7,7 @@ from s3front.locations.base import DataNotFoundError
 from s3front.metadata.store import StoredObject
 from s3front.operations.data import ObjectData
 from s3front.operations.object_headers import checksum_headers, object_headers, overridden
-from s3front.preconditions import check_read
+from s3front.preconditions import is_modified
 from s3front.ranges import ByteRange, parse_range
 from s3front.request import Reply, Request, StreamedBody
 from s3front.routes import Level, Operation
@@ -15,6 +15,7 @@ from shared.errors import ServiceError
 from shared.records.object import ObjectRecord
 
 _ATTEMPTS_MAX = 5
+_VALIDATORS = ("ETag", "Last-Modified")
 
 
 async def get_object(context: Context, request: Request) -> Reply:
@@ -27,7 +28,7 @@ async def get_object(context: Context, request: Request) -> Reply:
     for _ in range(_ATTEMPTS_MAX):
         record = _existing(context, current)
         status, headers, part = _decide(context, request, record)
-        if part.length == 0:
+        if part is None or part.length == 0:
             return Reply(status, headers)
         try:
             data = await ObjectData.open(context, record, part)
@@ -47,6 +48,8 @@ async def get_object(context: Context, request: Request) -> Reply:
 async def head_object(context: Context, request: Request) -> Reply:
     """What GetObject would answer, without the bytes."""
     status, headers, part = _decide(context, request, _existing(context, context.current))
+    if part is None:
+        return Reply(status, headers)
     return Reply(status, {**headers, "Content-Length": str(part.length)})
 
 
@@ -61,11 +64,12 @@ def _existing(context: Context, current: StoredObject | None) -> ObjectRecord:
 
 def _decide(
     context: Context, request: Request, record: ObjectRecord
-) -> tuple[int, dict[str, str], ByteRange]:
-    """Status, headers and bytes of the reply."""
-    check_read(request.headers, record.etag, record.modified)
-    part = parse_range(request.headers.get("Range"), record.size)
+) -> tuple[int, dict[str, str], ByteRange | None]:
+    """Status, headers and bytes of the reply; no bytes at all when the reader has them."""
     headers = overridden(object_headers(record), context.target.query)
+    if not is_modified(request.headers, record.etag, record.modified):
+        return 304, {name: headers[name] for name in _VALIDATORS}, None
+    part = parse_range(request.headers.get("Range"), record.size)
     if part is not None:
         headers["Content-Range"] = f"bytes {part.start}-{part.end}/{record.size}"
         return 206, headers, part

@@ -15,7 +15,7 @@ from s3front.operations.parameters import encoding_parameter, integer_parameter
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
-from s3front.xml import element, escape, url_encode
+from s3front.xml import element, escape, is_representable, url_encode
 from shared import limits
 from shared.errors import ServiceError
 from shared.listing.delimiter import DelimiterMaster, Query, Verdict
@@ -47,7 +47,8 @@ async def _list_objects(context: Context) -> Reply:
     text = asked.encode
     content = _Fields()
     content.add("Name", context.bucket.name)
-    content.add("Prefix", text(asked.prefix))
+    # This listing encodes every key but the prefix, and clients decode accordingly.
+    content.add("Prefix", asked.prefix if is_representable(asked.prefix) else text(asked.prefix))
     content.add("Marker", text(marker))
     if page.is_truncated and asked.delimiter:
         content.add("NextMarker", text(page.last_entry))
@@ -62,7 +63,8 @@ async def _list_objects_v2(context: Context, request: Request) -> Reply:
     asked = _Asked.read(context)
     token = query.get("continuation-token")
     start_after = query.get("start-after", "")
-    after = start_after if token is None else _decode_token(token)
+    # An empty token is that of the first page (it is echoed all the same).
+    after = _decode_token(token) if token else start_after
     owner = query.get("fetch-owner", "").lower() == "true"
     page = await _page(context, asked, after)
     text = asked.encode
@@ -207,8 +209,6 @@ def _encode_token(entry: str) -> str:
 
 def _decode_token(token: str) -> str:
     try:
-        if not token:
-            raise ValueError("empty token")
         return urlsafe_b64decode(token).decode()
     except ValueError as error:
         raise ServiceError(

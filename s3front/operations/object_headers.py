@@ -55,9 +55,9 @@ def new_object_headers(headers: Headers) -> DescribedObject:
             standard[name] = _text(value)
     if "content-encoding" in standard:
         # The coding of the transfer is no property of the object.
-        codings = [coding.strip() for coding in standard["content-encoding"].split(",")]
-        kept = [coding for coding in codings if coding.lower() != _CHUNKED_CODING]
-        standard["content-encoding"] = ",".join(kept)
+        codings = standard["content-encoding"].split(",")
+        kept = [coding for coding in codings if coding.strip().lower() != _CHUNKED_CODING]
+        standard["content-encoding"] = ",".join(kept).strip()
     return DescribedObject(
         _text(headers.get("Content-Type") or DEFAULT_CONTENT_TYPE),
         standard,
