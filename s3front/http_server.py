@@ -16,7 +16,8 @@ from s3front.reply import error_reply
 from s3front.request import BodyAbortedError, Reply, Request, StreamedBody
 from shared import limits
 from shared.errors import ServiceError
-from shared.http_server import HttpServer, HttpSettings, Log, MalformedRequestError
+from shared.http_server import HttpServer, HttpSettings, MalformedRequestError
+from shared.observability import EventLog
 
 KEEP_ALIVE_SECONDS: Final = 75.0
 _RECEIVE_BUFFER_BYTES: Final = 256 * 1024
@@ -28,7 +29,7 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 AppHandler = Callable[[Request], Awaitable[Reply]]
 
 
-def create_http_server(handle: AppHandler, log: Log) -> HttpServer:
+def create_http_server(handle: AppHandler, log: EventLog) -> HttpServer:
     """A server, not listening yet, that answers every request with ``handle``."""
 
     async def on_request(request: web.BaseRequest) -> web.StreamResponse:

@@ -16,25 +16,19 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
 from shared.limits import HEADER_BYTES_MAX, HEADER_SECTION_BYTES_MAX, HEADERS_MAX
+from shared.observability import EventLog
 
 BACKLOG: Final = 1024
 LINGER_SECONDS_MAX: Final = 10.0
 """How long the rest of a refused upload is read, so that its sender sees the answer."""
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-
-class Log(Protocol):
-    """The part of a structlog logger that is used here."""
-
-    def warning(self, event: str, **fields: object) -> None: ...
-    def error(self, event: str, **fields: object) -> None: ...
 
 
 class MalformedRequestError(Exception):
@@ -62,7 +56,7 @@ class HttpServer:
     """Serves on any number of sockets until ``close``."""
 
     def __init__(
-        self, handler: Handler, render_error: ErrorRenderer, log: Log, settings: HttpSettings
+        self, handler: Handler, render_error: ErrorRenderer, log: EventLog, settings: HttpSettings
     ) -> None:
         self.log = log
         self.render_error = render_error

@@ -14,7 +14,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from aiohttp import HttpVersion11, hdrs, web
 
@@ -22,6 +22,7 @@ from dmd.data.base import Blob, BlobNotFoundError, BlobStore, StoreError, Upload
 from dmd.data.errors import DataError
 from dmd.data.keys import SERVICE_PATH, Target, parse_target
 from dmd.data.ranges import resolve_range
+from shared.observability import EventLog
 
 UPLOAD_IDLE_SECONDS_MAX: Final = 60.0
 READER_STALL_SECONDS_MAX: Final = 300.0
@@ -31,15 +32,6 @@ READ_SLICE_BYTES: Final = 512 * 1024
 
 REQUEST_UIDS_LENGTH_MAX: Final = 127
 """A longer X-Scal-Request-Uids is ignored (reference/dmd-wire.md, section 2)."""
-
-
-class Log(Protocol):
-    """What the service asks of a logger; structlog's have it."""
-
-    def debug(self, event: str, /, **fields: object) -> object: ...
-    def info(self, event: str, /, **fields: object) -> object: ...
-    def warning(self, event: str, /, **fields: object) -> object: ...
-    def error(self, event: str, /, **fields: object) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +100,7 @@ class DataService:
     """Answers requests on the blobs of ``store``, and logs one line for each at debug level."""
 
     def __init__(
-        self, store: BlobStore, log: Log, options: ServiceOptions = ServiceOptions()
+        self, store: BlobStore, log: EventLog, options: ServiceOptions = ServiceOptions()
     ) -> None:
         self.log = log
         self._store = store

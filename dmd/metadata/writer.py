@@ -21,7 +21,6 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError, Transaction
 from dmd.metadata.keys import REVISION_KEY
@@ -29,22 +28,17 @@ from dmd.metadata.mutations import Committed, Mutation, Refused, apply
 from dmd.metadata.stored import CorruptRecordError
 from shared import limits
 from shared.errors import ServiceError
+from shared.observability import EventLog
 
 Outcome = Committed | Refused
 _REVISION_BYTES = 8
-
-
-class Log(Protocol):
-    """The part of a structlog logger that is used here."""
-
-    def error(self, event: str, **fields: object) -> None: ...
 
 
 class Writer:
     """See the module. Create it inside the running event loop; ``close`` ends the thread."""
 
     def __init__(
-        self, engine: Engine, log: Log, on_fatal: Callable[[EngineFatalError], None]
+        self, engine: Engine, log: EventLog, on_fatal: Callable[[EngineFatalError], None]
     ) -> None:
         self._engine = engine
         self._log = log

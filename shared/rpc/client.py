@@ -18,11 +18,12 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import socketio
 
 from shared import limits
+from shared.observability import EventLog
 from shared.rpc import codec
 from shared.rpc.envelope import (
     CALL_EVENT,
@@ -45,13 +46,6 @@ class RpcOutcomeUnknownError(Exception):
     """The call was sent, and whether it took effect is not known."""
 
 
-class Log(Protocol):
-    """The part of a structlog logger that is used here."""
-
-    def info(self, event: str, **fields: object) -> None: ...
-    def warning(self, event: str, **fields: object) -> None: ...
-
-
 class RpcClient:
     """One connection to one namespace of a daemon. ``start`` it inside the event loop.
 
@@ -63,7 +57,7 @@ class RpcClient:
         self,
         url: str,
         namespace: str,
-        log: Log,
+        log: EventLog,
         *,
         call_timeout_seconds: float = limits.RPC_CALL_TIMEOUT_SECONDS,
         connect_wait_seconds: float = 1.0,

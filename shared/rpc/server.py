@@ -16,6 +16,7 @@ import socketio
 
 from shared import limits
 from shared.errors import ServiceError
+from shared.observability import EventLog
 from shared.rpc import codec
 from shared.rpc.envelope import Call, encode_error, parse_call, stream_marker
 from shared.rpc.streams import Producer, StreamSettings
@@ -26,13 +27,6 @@ class Service(Protocol):
 
     async def call(self, call: Call) -> Any:
         """The result; raises ServiceError."""
-
-
-class Log(Protocol):
-    """The part of a structlog logger that is used here."""
-
-    def debug(self, event: str, **fields: object) -> None: ...
-    def error(self, event: str, **fields: object) -> None: ...
 
 
 def create_server() -> socketio.AsyncServer:
@@ -50,7 +44,7 @@ def create_server() -> socketio.AsyncServer:
 class RpcNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # the library is untyped
     """One service on one namespace."""
 
-    def __init__(self, namespace: str, service: Service, settings: StreamSettings, log: Log):
+    def __init__(self, namespace: str, service: Service, settings: StreamSettings, log: EventLog):
         super().__init__(namespace)
         self._service = service
         self._settings = settings
