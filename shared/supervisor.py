@@ -36,9 +36,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from types import FrameType, TracebackType
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 EX_CONFIG: Final = 78
 """Exit code of a process that cannot start as it is configured (sysexits.h)."""
@@ -63,9 +62,11 @@ _CLEAN_EXITS: Final = (0, -signal.SIGTERM)
 """Exit codes of a stopped child that did as it was told; the second one was not yet ready."""
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
-    """A program to run: ``name`` is for the log, ``pass_fds`` stay open under their numbers."""
+class Child(NamedTuple):
+    """A program to run: ``name`` is for the log, ``pass_fds`` stay open under their numbers.
+
+    Not a dataclass: those import ``inspect``, a megabyte that this process would keep.
+    """
 
     name: str
     argv: Sequence[str]

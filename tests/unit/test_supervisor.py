@@ -136,6 +136,7 @@ class Supervised:
         self.process.kill()
         self.process.wait()
         self._reader.join(DEADLINE_SECONDS)
+        assert not self._reader.is_alive(), "a child outlived its supervisor"
         assert self.process.stdout is not None
         self.process.stdout.close()
 
