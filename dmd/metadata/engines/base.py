@@ -48,7 +48,10 @@ class Transaction(Reader, Protocol):
     """A view that can be changed; it sees its own changes."""
 
     def put(self, key: bytes, value: bytes) -> None:
-        """Store ``value`` at ``key``, replacing what was there."""
+        """Store ``value`` at ``key``, replacing what was there.
+
+        A key that is empty or longer than ``key_bytes_max`` ends the transaction in EngineError.
+        """
 
     def delete(self, key: bytes) -> None:
         """Remove ``key``; removing an absent key is no error."""

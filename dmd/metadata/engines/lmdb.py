@@ -72,18 +72,26 @@ class _View:
         self._transaction.put(key, value)
 
     def delete(self, key: bytes) -> None:
-        self._transaction.delete(key)
+        if key:  # LMDB refuses an empty key even here
+            self._transaction.delete(key)
 
 
 class LmdbEngine:
-    """See ``base.Engine``. ``directory`` exists and is writable; the caller owns it (its lock)."""
+    """See ``base.Engine``. ``directory`` exists and is writable; the caller owns it (its lock).
 
-    def __init__(self, directory: Path) -> None:
+    ``map_bytes`` bounds the size of the store.
+    """
+
+    def __init__(self, directory: Path, map_bytes: int = MAP_BYTES) -> None:
         path = directory / FILE_NAME
         try:
             if not path.exists():
-                _create(path)
-            self._environment = _open(path)
+                _create(path, map_bytes)
+            if path.stat().st_size == 0:
+                # LMDB would begin an empty store in it. Creation never leaves such a file, so
+                # something cut it off.
+                raise StartupError(f"{path}: the metadata store is an empty file; restore it")
+            self._environment = _open(path, map_bytes)
         except (lmdb.Error, OSError) as error:
             raise StartupError(f"{path}: cannot open the metadata store: {error}") from error
         self.key_bytes_max = self._environment.max_key_size()
@@ -104,6 +112,9 @@ class LmdbEngine:
     def transaction(self) -> Iterator[_View]:
         try:
             transaction = self._environment.begin(write=True)
+        except lmdb.PanicError as error:
+            # After a failed write of a meta page LMDB takes no more transactions until re-opened.
+            raise EngineFatalError(str(error)) from error
         except lmdb.Error as error:
             raise EngineError(str(error)) from error
         try:
@@ -146,24 +157,24 @@ def _nothing_was_written(error: lmdb.Error) -> bool:
     )
 
 
-def _open(path: Path) -> lmdb.Environment:
+def _open(path: Path, map_bytes: int) -> lmdb.Environment:
     return lmdb.open(
         str(path),
         subdir=False,
         lib_version=LIBRARY_VERSION,
-        map_size=MAP_BYTES,
+        map_size=map_bytes,
         max_readers=_READERS_MAX,
         readahead=False,
     )
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, map_bytes: int) -> None:
     """Make an empty environment that a power cut cannot leave half-made."""
     unfinished = path.with_name(path.name + ".new")
     unfinished_lock = path.with_name(unfinished.name + "-lock")
     for leftover in (unfinished, unfinished_lock):
         leftover.unlink(missing_ok=True)
-    environment = _open(unfinished)
+    environment = _open(unfinished, map_bytes)
     try:
         # A first commit writes the meta pages out.
         with environment.begin(write=True) as transaction:

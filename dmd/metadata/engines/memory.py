@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 from sortedcontainers import SortedDict
 
+from dmd.metadata.engines.base import EngineError
+
 KEY_BYTES_MAX = 1978
 """As LMDB's, so that both engines refuse the same keys."""
 
@@ -35,6 +37,8 @@ class _View:
             yield key, self._items[key]
 
     def put(self, key: bytes, value: bytes) -> None:
+        if not 0 < len(key) <= KEY_BYTES_MAX:
+            raise EngineError(f"a key of {len(key)} bytes cannot be stored")
         self._journal.append((key, self._items.get(key)))
         self._items[key] = value
 
