@@ -52,6 +52,7 @@ class IsEmpty:
 
 
 Requirement = HasRevision | IsPresent | IsEmpty
+_FORMS = ("revision", "absent", "present", "empty")
 
 
 def parse(wire: Any, key_bytes_max: int) -> Requirement:
@@ -59,8 +60,11 @@ def parse(wire: Any, key_bytes_max: int) -> Requirement:
     if not isinstance(wire, Mapping) or not is_sub_level(wire.get("subLevel")):
         raise ServiceError("InvalidArgument", "a requirement needs a subLevel")
     sub_level = wire["subLevel"]
+    if sum(form in wire for form in _FORMS) != 1:
+        # Of two, one would go unheeded.
+        raise ServiceError("InvalidArgument", f"a requirement states one of {', '.join(_FORMS)}")
     match wire:
-        case {"key": str() as key, "revision": int() as revision}:
+        case {"key": str() as key, "revision": int() as revision} if not isinstance(revision, bool):
             return HasRevision(keys.physical(sub_level, key, key_bytes_max), revision)
         case {"key": str() as key, "absent": True}:
             return IsPresent(keys.physical(sub_level, key, key_bytes_max), present=False)

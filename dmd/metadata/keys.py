@@ -29,11 +29,14 @@ _RANGE_OPTIONS = ("gt", "gte", "lt", "lte", "start", "end")
 def prefix(sub_level: Sequence[str]) -> bytes:
     """The physical prefix of a sub-level.
 
-    A name that contains ``!`` or ``#`` would let two different paths share keys, so it is refused.
+    A name that is empty or contains ``!`` or ``#`` would let two different paths share keys, so it
+    is refused.
     """
     for name in sub_level:
-        if "!" in name or "#" in name:
-            raise ServiceError("InvalidArgument", f"sub-level name {name!r} contains '!' or '#'")
+        if not name or "!" in name or "#" in name:
+            raise ServiceError(
+                "InvalidArgument", f"sub-level name {name!r} is empty or contains '!' or '#'"
+            )
     return encode("!" + "#".join(sub_level) + "!")
 
 
@@ -52,7 +55,7 @@ def encode(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise ServiceError("InvalidArgument", "a key is not valid Unicode") from error
+        raise ServiceError("InvalidArgument", "a string is not valid Unicode") from error
 
 
 def range_of(sub_level: Sequence[str], options: Mapping[str, Any]) -> Range:

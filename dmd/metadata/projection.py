@@ -24,7 +24,7 @@ def project(sub_level: Sequence[str], record: bytes) -> tuple[int, bytes]:
     if not holds_objects(sub_level):
         return stored.NO_PROJECTION, b""
     try:
-        extract = _decode(record)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return SCHEMA, _encode(_decode(record).row())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError):
+        # OverflowError: JSON holds integers that msgpack does not.
         return stored.NO_PROJECTION, b""
-    return SCHEMA, _encode(extract.row())

@@ -1,0 +1,100 @@
+"""The requirements of a batch: how they are read, and when they hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dmd.metadata import conditions, keys, stored
+from dmd.metadata.engines.memory import MemoryEngine
+from shared.errors import ServiceError
+
+KEY_BYTES_MAX = 1978
+
+
+@pytest.fixture
+def engine() -> MemoryEngine:
+    """A store with one record, key "k" of sub-level "b1", at revision 7."""
+    made = MemoryEngine()
+    key = keys.physical(["b1"], "k", KEY_BYTES_MAX)
+    with made.transaction() as transaction:
+        transaction.put(key, stored.pack(key, stored.Stored(7, 0, b"", b"{}")))
+    return made
+
+
+def holds(engine: MemoryEngine, wire: dict[str, Any]) -> bool:
+    with engine.snapshot() as reader:
+        return conditions.parse(wire, KEY_BYTES_MAX).holds(reader)
+
+
+@pytest.mark.parametrize(
+    ("requirement", "expected"),
+    [
+        ({"subLevel": ["b1"], "key": "k", "revision": 7}, True),
+        ({"subLevel": ["b1"], "key": "k", "revision": 6}, False),
+        ({"subLevel": ["b1"], "key": "other", "revision": 7}, False),
+        ({"subLevel": ["b2"], "key": "k", "revision": 7}, False),
+        ({"subLevel": ["b1"], "key": "k", "present": True}, True),
+        ({"subLevel": ["b1"], "key": "other", "present": True}, False),
+        ({"subLevel": ["b1"], "key": "k", "absent": True}, False),
+        ({"subLevel": ["b1"], "key": "other", "absent": True}, True),
+        ({"subLevel": [], "key": "k", "absent": True}, True),
+        ({"subLevel": ["b1"], "empty": {}}, False),
+        ({"subLevel": ["b2"], "empty": {}}, True),
+        ({"subLevel": ["b1"], "empty": {"gt": "k"}}, True),
+        ({"subLevel": ["b1"], "empty": {"gte": "k"}}, False),
+        ({"subLevel": ["b1"], "empty": {"lt": "k"}}, True),
+        ({"subLevel": ["b1"], "empty": {"lte": "k"}}, False),
+        ({"subLevel": ["b1"], "empty": {"gte": "a", "lt": "z"}}, False),
+    ],
+)
+def test_a_requirement_holds(
+    engine: MemoryEngine, requirement: dict[str, Any], expected: bool
+) -> None:
+    assert holds(engine, requirement) is expected
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        None,
+        "present",
+        [],
+        {},
+        {"key": "k", "present": True},
+        {"subLevel": "b1", "key": "k", "present": True},
+        {"subLevel": [1], "key": "k", "present": True},
+        {"subLevel": ["b1"]},
+        {"subLevel": ["b1"], "key": "k"},
+        {"subLevel": ["b1"], "key": 5, "present": True},
+        {"subLevel": ["b1"], "key": "k", "present": False},
+        {"subLevel": ["b1"], "key": "k", "absent": "yes"},
+        {"subLevel": ["b1"], "key": "k", "revision": "7"},
+        {"subLevel": ["b1"], "key": "k", "revision": 7.0},
+        {"subLevel": ["b1"], "key": "k", "revision": True},
+        {"subLevel": ["b1"], "key": "k", "revision": None},
+        {"subLevel": ["b1"], "empty": True},
+        {"subLevel": ["b1"], "empty": {"gt": 5}},
+        {"subLevel": ["b!1"], "key": "k", "present": True},
+        # Two at once: one of them would go unheeded.
+        {"subLevel": ["b1"], "key": "k", "present": True, "revision": 7},
+        {"subLevel": ["b1"], "key": "k", "present": True, "empty": {}},
+    ],
+)
+def test_what_is_not_exactly_one_of_the_four_forms_is_refused(wire: object) -> None:
+    with pytest.raises(ServiceError, match="InvalidArgument"):
+        conditions.parse(wire, KEY_BYTES_MAX)
+
+
+def test_a_key_that_cannot_be_stored_is_refused() -> None:
+    with pytest.raises(ServiceError, match="KeyTooLongError"):
+        conditions.parse({"subLevel": [], "key": "k" * 2000, "absent": True}, KEY_BYTES_MAX)
+
+
+def test_a_damaged_record_has_no_revision_to_compare(engine: MemoryEngine) -> None:
+    key = keys.physical(["b1"], "k", KEY_BYTES_MAX)
+    with engine.transaction() as transaction:
+        transaction.put(key, b"\0" * 20)
+    with pytest.raises(stored.CorruptRecordError):
+        holds(engine, {"subLevel": ["b1"], "key": "k", "revision": 0})
