@@ -1,4 +1,4 @@
-"""The command ``s3front``."""
+"""The command ``s3front``: checks the configuration, binds the sockets, becomes the supervisor."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from s3front.serve import LISTEN_FDS, bind_sockets, serve, tls_context
+from s3front.listeners import LISTEN_FDS, bind_sockets, tls_context
 from shared.config import ConfigError, load_accounts, load_config, load_locations
-from shared.process import exit_with_problem, run_process
+from shared.process import exit_with_problem
 from shared.supervisor import Child, replace_with_supervisor
 
 _PROGRAM = "s3front"
@@ -43,25 +43,18 @@ def start(
     """Serve the S3 API until SIGTERM. SIGHUP reloads credentials and locations."""
     try:
         config = load_config()
-        if LISTEN_FDS not in os.environ:
-            # Everything that can be wrong is said once, here, and not by every worker.
-            tls_context(config)
-            load_accounts(config)
-            load_locations(config)
-            sockets = bind_sockets(config)
-            _supervise(workers or config.clusters, [bound.detach() for bound in sockets])
-        run_process(lambda: serve(config))
+        # Everything that can be wrong is said once, here, and not by every worker.
+        tls_context(config)
+        load_accounts(config)
+        load_locations(config)
+        sockets = bind_sockets(config)
     except (ConfigError, OSError) as error:
         exit_with_problem(_PROGRAM, error)
-
-
-def _supervise(workers: int, descriptors: list[int]) -> None:
-    """Become the supervisor of so many workers that inherit the sockets."""
+    descriptors = tuple(bound.detach() for bound in sockets)
     os.environ[LISTEN_FDS] = ",".join(str(descriptor) for descriptor in descriptors)
-    argv = [sys.executable, "-m", "s3front", "start"]
-    children = [
-        Child(f"s3front-{number}", argv, tuple(descriptors)) for number in range(1, workers + 1)
-    ]
+    argv = [sys.executable, "-m", "s3front.serve"]
+    count = workers or config.clusters
+    children = [Child(f"{_PROGRAM}-{number + 1}", argv, descriptors) for number in range(count)]
     replace_with_supervisor(children, name=_PROGRAM)
 
 

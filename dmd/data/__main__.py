@@ -1,0 +1,31 @@
+"""The process of the data service: ``python -m dmd.data [--memory]``."""
+
+from __future__ import annotations
+
+from dmd.data.base import BlobStore
+from dmd.data.disk import DiskOptions
+from dmd.data.memory import MemoryStore
+from dmd.data.server import serve
+from dmd.data.service import DataService
+from dmd.data.store import open_file_store
+from dmd.process import main
+from shared.config import Config
+from shared.observability import Logger
+from shared.process import STOP_SECONDS_MAX, serve_until_stopped
+
+
+async def _serve(config: Config, memory: bool, log: Logger) -> None:
+    settings = config.data_daemon
+    options = DiskOptions(config.data_no_sync, config.data_no_cache)
+    store: BlobStore = MemoryStore() if memory else open_file_store(config.data_path, options)
+    try:
+        server = await serve(DataService(store, log), settings.bind_address, settings.port)
+        log.info("serving data", host=settings.bind_address, port=server.port)
+        await serve_until_stopped()
+        await server.close(STOP_SECONDS_MAX)
+    finally:
+        await store.close()
+
+
+if __name__ == "__main__":
+    main("data", lambda config: config.data_daemon.bind_address, _serve)

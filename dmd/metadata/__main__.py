@@ -1,0 +1,39 @@
+"""The process of the metadata service: ``python -m dmd.metadata [--memory]``."""
+
+from __future__ import annotations
+
+import os
+
+from dmd.metadata.daemon import MetadataDaemon, MetadataSettings
+from dmd.metadata.engines.base import EngineFatalError
+from dmd.process import main
+from shared.config import Config
+from shared.observability import Logger
+from shared.process import serve_until_stopped
+from shared.rpc.streams import StreamSettings
+
+_EX_IOERR = 74
+"""Exit code after an input or output error (sysexits.h)."""
+
+
+async def _serve(config: Config, memory: bool, log: Logger) -> None:
+    settings = config.metadata_daemon
+    stream = StreamSettings(settings.stream_max_pending_ack, settings.stream_ack_timeout_ms / 1000)
+    path = None if memory else config.metadata_path
+
+    def die(error: EngineFatalError) -> None:
+        # What the commit did is unknown, and only the disk can tell: the supervisor starts this
+        # process again, which opens the store as it is.
+        log.error("the outcome of a commit is unknown", reason=str(error))
+        os._exit(_EX_IOERR)
+
+    daemon = await MetadataDaemon.start(
+        MetadataSettings(path, settings.bind_address, settings.port, stream), log, die
+    )
+    log.info("serving metadata", host=settings.bind_address, port=daemon.port)
+    await serve_until_stopped()
+    await daemon.close()
+
+
+if __name__ == "__main__":
+    main("metadata", lambda config: config.metadata_daemon.bind_address, _serve)
