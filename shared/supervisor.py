@@ -363,8 +363,6 @@ class _Supervisor:
         self._stopping = True
         self._exit_code = exit_code
         self._kill_at = time.monotonic() + self._stop_timeout_seconds
-        for keeper in self._keepers:
-            keeper.restart_at = math.inf
         notify_systemd("STOPPING=1")
         self._each_run(lambda _, run: run.send(signal.SIGTERM))
 

@@ -191,7 +191,7 @@ class Config(Settings):
     """S3_LOCATION_FILE; None when the variable is not set."""
     auth_file: Path | None = None
     """S3AUTH_CONFIG; None when the variable is not set."""
-    credentials: EnvironmentCredentials | None = Field(default=None, repr=False)
+    credentials: EnvironmentCredentials | None = None
     warnings: tuple[str, ...] = ()
     """One line each, for the log: settings that were given and have no effect."""
 
