@@ -1,0 +1,138 @@
+"""``make bench``: what requests cost, on this machine, now.
+
+Starts its own dmd and front-end, and prints for each kind of work requests and megabytes a second,
+latencies, and the CPU time of the servers' process trees per request. Machines are noisy: compare
+two JSON files as ratios, of runs made one after the other.
+
+    python -m tests.bench --json before.json
+    python -m tests.bench --json after.json --compare before.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from tests.bench.load import Result, run, signed
+from tests.clients_boto3 import s3_client
+from tests.servers import Cluster, Front, Process, cluster, process_tree
+
+_BUCKET = "bench"
+_SMALL = os.urandom(1024)
+_KEYS = 2000
+_LARGE_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Work:
+    """One row of the table."""
+
+    name: str
+    connections: int
+    request: Callable[[int], bytes]
+    requests_min: int = 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0, help="duration of each row")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--compare", type=Path, help="print ratios to an earlier file")
+    arguments = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory(prefix="twofold-bench-") as folder,
+        cluster(Path(folder)) as servers,
+    ):
+        rows = _measure(servers, arguments.seconds)
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+    before = json.loads(arguments.compare.read_text()) if arguments.compare else {}
+    _print(rows, before)
+
+
+def _measure(servers: Cluster, seconds: float) -> dict[str, dict[str, float]]:
+    front = servers.fronts[0]
+    s3 = s3_client(front)
+    s3.create_bucket(Bucket=_BUCKET)
+    rows = {}
+    for work in _works(front):
+        before = _cpu_seconds(servers)
+        result = _run(front, work, seconds)
+        rows[work.name] = _figures(result, _cpu_seconds(servers) - before)
+        print(f"{work.name}: done", flush=True)
+    return rows
+
+
+def _works(front: Front) -> list[Work]:
+    puts = [signed(front.port, "PUT", f"/{_BUCKET}/small/{n:06}", _SMALL) for n in range(_KEYS)]
+    gets = [signed(front.port, "GET", f"/{_BUCKET}/small/{n:06}") for n in range(_KEYS)]
+    listing = signed(front.port, "GET", f"/{_BUCKET}?list-type=2&prefix=small")
+    large_put = signed(front.port, "PUT", f"/{_BUCKET}/large", os.urandom(_LARGE_BYTES))
+    large_get = signed(front.port, "GET", f"/{_BUCKET}/large")
+    return [
+        Work("PUT 1 KiB, 1 in flight", 1, lambda n: puts[n % _KEYS]),
+        # Every key, so that the rows below find them all.
+        Work("PUT 1 KiB, 64 in flight", 64, lambda n: puts[n % _KEYS], _KEYS),
+        Work("GET 1 KiB, 64 in flight", 64, lambda n: gets[n % _KEYS]),
+        Work("LIST 1,000", 4, lambda _: listing),
+        Work("PUT 64 MiB", 1, lambda _: large_put),
+        Work("GET 64 MiB", 1, lambda _: large_get),
+    ]
+
+
+def _run(front: Front, work: Work, seconds: float) -> Result:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(
+            run(front.port, work.connections, seconds, work.request, work.requests_min)
+        )
+
+
+def _figures(result: Result, cpu_seconds: float) -> dict[str, float]:
+    return {
+        "requests_per_second": result.requests / result.seconds,
+        "megabytes_per_second": result.bytes_moved / result.seconds / 1e6,
+        "p50_ms": result.percentile(0.5),
+        "p99_ms": result.percentile(0.99),
+        "server_cpu_us_per_request": cpu_seconds / result.requests * 1e6,
+    }
+
+
+def _cpu_seconds(servers: Cluster) -> float:
+    """User and system time of all server processes so far."""
+    processes: list[Process] = [servers.dmd_metadata, servers.dmd_data]
+    processes += [front.process for front in servers.fronts]
+    ticks = 0
+    for process in processes:
+        for pid in (process.pid, *process_tree(process.pid)):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _print(rows: dict[str, dict[str, float]], before: dict[str, Any]) -> None:
+    print(f"\n{'work':26}{'req/s':>10}{'MB/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs':>10}")
+    for name, row in rows.items():
+        print(
+            f"{name:26}{row['requests_per_second']:10.0f}{row['megabytes_per_second']:9.1f}"
+            f"{row['p50_ms']:9.2f}{row['p99_ms']:9.2f}{row['server_cpu_us_per_request']:10.0f}"
+        )
+        if name in before:
+            ratios = {key: row[key] / value for key, value in before[name].items() if value}
+            print(
+                f"{'  ratio to before':26}{ratios['requests_per_second']:10.2f}"
+                f"{ratios['megabytes_per_second']:9.2f}{ratios['p50_ms']:9.2f}"
+                f"{ratios['p99_ms']:9.2f}{ratios['server_cpu_us_per_request']:10.2f}"
+            )
+
+
+if __name__ == "__main__":
+    main()
