@@ -62,6 +62,10 @@ STREAM_PACKET_BYTES_MAX: Final = 256 * 1024
 BATCH_OPERATIONS_MAX: Final = 1024
 """Mutations, conditions or reads of one metadata batch."""
 
+COMMIT_OPERATIONS_MAX: Final = 2000
+"""Operations and requirements of the mutations that one commit gathers, for the same reason; a
+larger mutation is committed alone."""
+
 COMMIT_GROUP_MAX: Final = 256
 """Mutations that one commit gathers, so that it never holds the interpreter for long."""
 

@@ -1,15 +1,16 @@
 """The one thread that writes metadata, with group commit.
 
 Theory of operation. Mutations arrive from the event loop in a queue. The thread takes what waits
-(at most ``COMMIT_GROUP_MAX``), decides and applies each in turn in one transaction, commits once,
-and hands all outcomes back in one call to the loop. While it commits, the next group gathers, so
-there is no timer and no added latency when idle. Nothing is answered before its commit, refusals
-included: a refusal may rest on a write of the same group.
+(at most ``COMMIT_GROUP_MAX`` mutations and ``COMMIT_OPERATIONS_MAX`` operations), decides and
+applies each in turn in one transaction, commits once, and hands all outcomes back in one call to
+the loop. While it commits, the next group gathers, so there is no timer and no added latency when
+idle. Nothing is answered before its commit, refusals included: a refusal may rest on a write of the
+same group.
 
 When an operation fails, the transaction is lost for the whole group (a full map poisons it), so
 the group is run again one by one and only the offender fails. When the outcome of a commit is
 unknown, no answer can be true: ``on_fatal`` is called, which ends the process, and the next start
-finds out what is on disk.
+finds out what is on disk. Should the process live on, the writer commits and answers nothing more.
 
 Revisions count up from the one kept in the store, in the same transaction as the records that
 carry them.
@@ -45,6 +46,7 @@ class Writer:
         self._on_fatal = on_fatal
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
+        self._taken: _Pending | None = None
         self._waiting = 0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="metadata-writer", daemon=True)
@@ -76,7 +78,12 @@ class Writer:
         while True:
             group, last = self._gather()
             if group:
-                outcomes = self._commit_or_split(group)
+                try:
+                    outcomes = self._commit_or_split(group)
+                except EngineFatalError as error:
+                    self._closed = True
+                    self._on_fatal(error)
+                    return
                 self._loop.call_soon_threadsafe(self._answer, group, outcomes)
             if last:
                 return
@@ -84,8 +91,14 @@ class Writer:
     def _gather(self) -> tuple[list[_Pending], bool]:
         """Wait for one mutation and take those behind it; True when none will follow."""
         group: list[_Pending] = []
-        entry = self._queue.get()
+        size = 0
+        entry = self._taken or self._queue.get()
+        self._taken = None
         while entry is not None:
+            size += entry.size
+            if group and size > limits.COMMIT_OPERATIONS_MAX:
+                self._taken = entry  # the first of the next group
+                return group, False
             group.append(entry)
             if len(group) >= limits.COMMIT_GROUP_MAX:
                 return group, False
@@ -99,9 +112,8 @@ class Writer:
         mutations = [pending.mutation for pending in group]
         try:
             return list(self._commit(mutations))
-        except EngineFatalError as error:
-            self._on_fatal(error)
-            return [ServiceError("InternalError") for _ in group]
+        except EngineFatalError:
+            raise
         except Exception:
             # Which of them failed shows when each has a transaction of its own.
             return [self._commit_alone(mutation) for mutation in mutations]
@@ -109,9 +121,8 @@ class Writer:
     def _commit_alone(self, mutation: Mutation) -> Outcome | Exception:
         try:
             return self._commit([mutation])[0]
-        except EngineFatalError as error:
-            self._on_fatal(error)
-            return ServiceError("InternalError")
+        except EngineFatalError:
+            raise
         except (EngineError, CorruptRecordError) as error:
             self._log.error("a mutation could not be applied", reason=str(error))
             return ServiceError("InternalError", f"the metadata store refused the write: {error}")
@@ -138,11 +149,12 @@ class Writer:
 
 
 class _Pending:
-    __slots__ = ("future", "mutation")
+    __slots__ = ("future", "mutation", "size")
 
     def __init__(self, mutation: Mutation, future: asyncio.Future[Outcome]) -> None:
         self.mutation = mutation
         self.future = future
+        self.size = len(mutation.operations) + len(mutation.requirements)
 
 
 class _RevisionCounter:
