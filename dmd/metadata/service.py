@@ -189,7 +189,7 @@ class MetadataService:
         self, lower: bytes, upper: bytes, options: Mapping[str, Any]
     ) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values of a range, through short snapshots, as the stream options have it."""
-        reverse = options.get("reverse") is True
+        reverse = bool(options.get("reverse"))
         limit = options.get("limit")
         left = limit if isinstance(limit, int) and limit >= 0 else None
         while left is None or left > 0:
@@ -217,7 +217,7 @@ class MetadataService:
                 if not with_values:
                     yield name, len(key)
                     continue
-                record = stored.unpack(key, value).record.decode()
+                record = _unpacked(key, value).record.decode()
                 item = {"key": name, "value": record} if with_keys else record
                 yield item, len(key) + len(value)
 
@@ -251,6 +251,14 @@ def _paged(items: Iterator[tuple[Any, int]]) -> Iterator[Page]:
             page, size = [], 0
     if page:
         yield page
+
+
+def _unpacked(key: bytes, value: bytes) -> stored.Stored:
+    """A stored value in a stream, which outlives the call that damage would otherwise fail."""
+    try:
+        return stored.unpack(key, value)
+    except stored.CorruptRecordError as error:
+        raise ServiceError("InternalError", str(error)) from error
 
 
 def _described(entry: stored.Stored) -> dict[str, Any]:
@@ -299,5 +307,5 @@ def _addressed(entry: Any, what: str) -> tuple[list[str], str]:
 def _refuse_versioning(options: Mapping[str, Any]) -> None:
     """Storing a versioned record as a plain one would lose versions, so say no."""
     for name in _VERSIONING_OPTIONS:
-        if options.get(name) is not None:
+        if options.get(name) not in (None, False):
             raise ServiceError("NotImplemented", f"option {name!r} is not supported yet")
