@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from aiohttp import web
 
 from dmd.directory import OwnedDirectory
 from dmd.errors import StartupError
-from dmd.metadata.engines.base import Engine, EngineFatalError
+from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError
 from dmd.metadata.engines.lmdb import FILE_NAME, LmdbEngine
 from dmd.metadata.engines.memory import MemoryEngine
 from dmd.metadata.keys import FORMAT_KEY
@@ -68,10 +69,18 @@ class MetadataDaemon:
         on_fatal: Callable[[EngineFatalError], None],
     ) -> MetadataDaemon:
         """Open the store and listen; raises StartupError."""
-        directory = None if settings.path is None else OwnedDirectory(settings.path)
-        engine = MemoryEngine() if settings.path is None else _open_engine(settings.path)
+        with contextlib.ExitStack() as opened:
+            directory = None
+            engine: Engine = MemoryEngine()
+            deployment = str(uuid.uuid4())
+            if settings.path is not None:
+                directory = OwnedDirectory(settings.path)
+                opened.callback(directory.release)
+                engine = _open_engine(settings.path)
+                opened.callback(engine.close)
+                deployment = _deployment_uuid(settings.path)
+            opened.pop_all()  # from here on, close ends them
         writer = Writer(engine, log, on_fatal)
-        deployment = str(uuid.uuid4()) if settings.path is None else _deployment_uuid(settings.path)
         service = MetadataService(engine, writer, deployment, settings.path)
         server = create_server()
         server.register_namespace(RpcNamespace(METADATA_NAMESPACE, service, settings.stream, log))
@@ -105,17 +114,32 @@ def _open_engine(path: Path) -> Engine:
             "cannot read; name another directory in S3METADATAPATH"
         )
     engine = LmdbEngine(path)
-    with engine.transaction() as transaction:
-        found = transaction.get(FORMAT_KEY)
-        if found is None:
-            transaction.put(FORMAT_KEY, str(FORMAT_VERSION).encode())
-    if found is not None and int(found) > FORMAT_VERSION:
+    try:
+        _check_format(engine, path)
+    except BaseException:
         engine.close()
+        raise
+    return engine
+
+
+def _check_format(engine: Engine, path: Path) -> None:
+    """Note the format in a new store, refuse one that is not known."""
+    try:
+        with engine.transaction() as transaction:
+            found = transaction.get(FORMAT_KEY)
+            if found is None:
+                transaction.put(FORMAT_KEY, str(FORMAT_VERSION).encode())
+    except (EngineError, EngineFatalError) as error:
+        raise StartupError(f"{path}: cannot write to the metadata store: {error}") from error
+    if found is None:
+        return
+    if not found.isdigit():
+        raise StartupError(f"{path}: format version {found.decode(errors='replace')!r} is damaged")
+    if int(found) > FORMAT_VERSION:
         raise StartupError(
             f"{path}: format version {int(found)} was written by a newer release; "
             f"this one knows {FORMAT_VERSION}"
         )
-    return engine
 
 
 def _deployment_uuid(path: Path) -> str:
@@ -131,6 +155,15 @@ def _deployment_uuid(path: Path) -> str:
             stream.flush()
             os.fsync(stream.fileno())
         unfinished.rename(file)
+        _fsync_directory(path)
     except (OSError, ValueError) as error:
         raise StartupError(f"{file}: {error}") from error
     return value
+
+
+def _fsync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
