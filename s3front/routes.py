@@ -87,6 +87,9 @@ _SUB_RESOURCES = frozenset(
     )
 )
 
+LIST_TYPE = "list-type"
+"""Tells the second listing of a bucket from the first; of no meaning anywhere else."""
+
 # Request headers that ask for what is not there yet, with the values that ask for nothing.
 # Ignoring one would store an object otherwise than its owner was told.
 _UNIMPLEMENTED_HEADERS: dict[str, frozenset[str]] = {
@@ -117,6 +120,10 @@ class Routes:
         level = Level.BUCKET if operation.level is Level.NEW_BUCKET else operation.level
         self._table[method, level, sub_resource] = operation
 
+    def names(self) -> list[str]:
+        """The names of all operations in the table."""
+        return sorted({operation.name for operation in self._table.values()})
+
     def find(self, method: str, target: Target, headers: Headers) -> Operation:
         """The operation of a request; raises NotImplemented or MethodNotAllowed."""
         level = Level.OBJECT
@@ -125,6 +132,8 @@ class Routes:
         elif target.key is None:
             level = Level.BUCKET
         sub_resource = next((name for name in target.query if name in _SUB_RESOURCES), None)
+        if sub_resource is None and level is Level.BUCKET and LIST_TYPE in target.query:
+            sub_resource = LIST_TYPE
         operation = self._table.get((method, level, sub_resource))
         if operation is None:
             raise _no_operation(method, level, sub_resource)
@@ -134,7 +143,7 @@ class Routes:
 
 
 def _no_operation(method: str, level: Level, sub_resource: str | None) -> ServiceError:
-    if sub_resource is not None or (method, level) == ("POST", Level.BUCKET):
+    if sub_resource not in (None, LIST_TYPE) or (method, level) == ("POST", Level.BUCKET):
         return ServiceError("NotImplemented")
     if method == "OPTIONS":
         return ServiceError("NotImplemented")

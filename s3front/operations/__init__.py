@@ -8,7 +8,7 @@ from s3front.operations import (
     put_object,
     service,
 )
-from s3front.routes import Routes
+from s3front.routes import LIST_TYPE, Routes
 
 
 def routes() -> Routes:
@@ -20,6 +20,7 @@ def routes() -> Routes:
     table.add("DELETE", buckets.DELETE_BUCKET)
     table.add("GET", buckets.GET_BUCKET_LOCATION, "location")
     table.add("GET", list_objects.LIST_OBJECTS)
+    table.add("GET", list_objects.LIST_OBJECTS_V2, LIST_TYPE)
     table.add("POST", delete_objects.DELETE_OBJECTS, "delete")
     table.add("PUT", put_object.PUT_OBJECT)
     table.add("GET", get_object.GET_OBJECT)

@@ -24,21 +24,7 @@ from shared.records.projection import ObjectProjection
 _decode = msgspec.json.Decoder(ObjectProjection).decode
 
 
-async def get_bucket_objects(context: Context, request: Request) -> Reply:
-    """``GET /bucket``: the query says which of the two listings it is."""
-    version = context.target.query.get("list-type")
-    if version is None:
-        return await _list_objects(context)
-    if version != "2":
-        raise ServiceError(
-            "InvalidArgument",
-            "Invalid List Type specified in Request",
-            {"ArgumentName": "list-type", "ArgumentValue": version},
-        )
-    return await _list_objects_v2(context, request)
-
-
-async def _list_objects(context: Context) -> Reply:
+async def list_objects(context: Context, _request: Request) -> Reply:
     """ListObjects (Amazon S3 API reference). NextMarker is only given with a delimiter."""
     query = context.target.query
     asked = _Asked.read(context)
@@ -57,9 +43,15 @@ async def _list_objects(context: Context) -> Reply:
     return xml_reply("ListBucketResult", content.text() + rows + _prefix_rows(page, text))
 
 
-async def _list_objects_v2(context: Context, request: Request) -> Reply:
+async def list_objects_v2(context: Context, _request: Request) -> Reply:
     """ListObjectsV2 (Amazon S3 API reference). The token holds the last entry of the page."""
     query = context.target.query
+    if query["list-type"] != "2":
+        raise ServiceError(
+            "InvalidArgument",
+            "Invalid List Type specified in Request",
+            {"ArgumentName": "list-type", "ArgumentValue": query["list-type"]},
+        )
     asked = _Asked.read(context)
     token = query.get("continuation-token")
     start_after = query.get("start-after", "")
@@ -80,7 +72,6 @@ async def _list_objects_v2(context: Context, request: Request) -> Reply:
     content.add("KeyCount", str(len(page.contents) + len(page.common_prefixes)))
     _add_common(content, asked, page)
     rows = "".join(_content_row(key, value, text, owner=owner) for key, value in page.contents)
-    del request
     return xml_reply("ListBucketResult", content.text() + rows + _prefix_rows(page, text))
 
 
@@ -218,4 +209,5 @@ def _decode_token(token: str) -> str:
         ) from error
 
 
-LIST_OBJECTS = Operation("ListObjects", Level.BUCKET, get_bucket_objects)
+LIST_OBJECTS = Operation("ListObjects", Level.BUCKET, list_objects)
+LIST_OBJECTS_V2 = Operation("ListObjectsV2", Level.BUCKET, list_objects_v2)

@@ -1,0 +1,81 @@
+"""The documentation names all that users can set, call or run, and its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from s3front.operations import routes
+from shared.config import Settings
+from shared.config import environment as environment_module
+from shared.config import loader as loader_module
+from tests.servers import REPOSITORY
+
+DOCUMENTS = [
+    REPOSITORY / "README.md",
+    REPOSITORY / "CONTRIBUTING.md",
+    *REPOSITORY.glob("docs/*.md"),
+]
+CONFIGURATION = (REPOSITORY / "docs" / "configuration.md").read_text()
+_VARIABLE = re.compile(
+    r'"((?:S3|SCALITY|REDIS|HEALTHCHECKS|LISTEN|DATA|METADATA|ENDPOINT|SSL|LOG|'
+    r'REPLICATION|RECORDLOG)[A-Z0-9_]*)"'
+)
+
+
+def config_keys() -> list[str]:
+    """Every key of config.json, and those of the sections that name a daemon."""
+    keys = []
+    for name, field in Settings.model_fields.items():
+        keys.append(field.alias or name)
+        section = field.annotation
+        if name.endswith(("daemon", "client")) and isinstance(section, type):
+            assert issubclass(section, BaseModel)
+            keys += [part.alias or part_name for part_name, part in section.model_fields.items()]
+    return keys
+
+
+def variables() -> set[str]:
+    """Every environment variable that the configuration reads."""
+    found: set[str] = set()
+    for module in (environment_module, loader_module):
+        assert module.__file__ is not None
+        found |= set(_VARIABLE.findall(Path(module.__file__).read_text()))
+    return found - {"REDIS_HOST", "REDIS_PORT"}  # read, but without effect in this version
+
+
+@pytest.mark.parametrize("key", config_keys())
+def test_every_configuration_key_is_documented(key: str) -> None:
+    assert re.search(rf"[`\"]{re.escape(key)}[`\"]", CONFIGURATION)
+
+
+@pytest.mark.parametrize("name", sorted(variables()))
+def test_every_variable_is_documented(name: str) -> None:
+    assert f"`{name}`" in CONFIGURATION
+
+
+def test_every_operation_is_in_the_compatibility_table() -> None:
+    text = (REPOSITORY / "docs" / "compatibility.md").read_text()
+    missing = [name for name in routes().names() if name not in text]
+    assert missing == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", document.read_text())
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_every_make_target_that_is_documented_exists() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    named = {
+        target
+        for document in DOCUMENTS
+        for target in re.findall(r"^    make ([a-z-]+)", document.read_text(), re.MULTILINE)
+    }
+    assert named
+    assert named <= targets
