@@ -41,6 +41,13 @@ class Daemon:
             await self.call(name, *arguments, sub=sub)
         return caught.value.code
 
+    async def answer(self, name: str, *arguments: Any) -> str:
+        """What a call returns or is refused with, as text."""
+        try:
+            return str(await self.call(name, *arguments))
+        except ServiceError as error:
+            return str(error)
+
     async def pages(self, name: str, *arguments: Any, sub: list[str] | None = None) -> list[Any]:
         stream = await self.call(name, *arguments, sub=sub)
         assert isinstance(stream, Stream)
@@ -100,11 +107,8 @@ async def test_the_manifest_lists_every_method_but_itself(daemon: Daemon) -> Non
 
 async def test_every_method_of_the_manifest_exists(daemon: Daemon) -> None:
     manifest = await daemon.call("getManifest")
-    for entry in manifest["api"]:
-        try:
-            await daemon.call(entry["name"])
-        except ServiceError as error:
-            assert "unknown method" not in error.message
+    refusals = [await daemon.answer(entry["name"]) for entry in manifest["api"]]
+    assert not any("unknown method" in refusal for refusal in refusals)
 
 
 @pytest.mark.parametrize("name", ["", "getmanifest", "call", "_get", "__init__", "nonsense"])
@@ -242,10 +246,10 @@ async def test_malformed_arguments_are_refused(
     assert await daemon.refusal(name, *arguments) == "InvalidArgument"
 
 
-@pytest.mark.parametrize("name", ["get", "put", "del", "createReadStream"])
+@pytest.mark.parametrize("name", ["put", "createReadStream"])
 async def test_a_sub_level_with_a_mark_in_its_name_is_refused(daemon: Daemon, name: str) -> None:
-    arguments = {"createReadStream": [{}]}.get(name, ["k", "{}"][: 2 if name == "put" else 1])
-    assert await daemon.refusal(name, *arguments, sub=["a!b"]) == "InvalidArgument"
+    first = {} if name == "createReadStream" else "k"
+    assert await daemon.refusal(name, first, "{}", sub=["a!b"]) == "InvalidArgument"
 
 
 @pytest.mark.parametrize("name", ["put", "get", "del"])

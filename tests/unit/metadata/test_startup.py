@@ -68,7 +68,7 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
 
 def test_a_directory_that_nobody_can_write_to_is_named() -> None:
     # Linux lets not even root make files there.
-    with pytest.raises(StartupError, match="^/proc"):
+    with pytest.raises(StartupError, match=r"^/proc"):
         OwnedDirectory(Path("/proc"))
 
 
