@@ -17,7 +17,7 @@ def s3_client(
     **settings: Any,
 ) -> Any:
     """A client of one front-end with the usual defaults, but for retries."""
-    options: dict[str, Any] = {"retries": {"max_attempts": 1, "mode": "standard"}, **settings}
+    options: dict[str, Any] = {"retries": {"total_max_attempts": 1}, **settings}
     return boto3.client(
         "s3",
         endpoint_url=front.url,

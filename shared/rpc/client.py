@@ -35,7 +35,7 @@ from shared.rpc.envelope import (
 
 _CONNECT_TIMEOUT_SECONDS = 5.0
 _RETRY_SECONDS_MIN = 0.05
-_RETRY_SECONDS_MAX = 2.0
+_RETRY_SECONDS_MAX = 1.0
 
 
 class RpcUnavailableError(Exception):
@@ -68,6 +68,7 @@ class RpcClient:
         self._call_timeout_seconds = call_timeout_seconds
         self._connect_wait_seconds = connect_wait_seconds
         self._connected = asyncio.Event()
+        self._lost = asyncio.Event()
         self._waiting: set[asyncio.Future[Any]] = set()
         self._streams: dict[str, _Consumer] = {}
         self._connector: asyncio.Task[None] | None = None
@@ -189,6 +190,7 @@ class RpcClient:
     async def _stay_connected(self) -> None:
         retry_seconds = _RETRY_SECONDS_MIN
         while True:
+            self._lost.clear()
             try:
                 await self._socket.connect(
                     self._url,
@@ -196,22 +198,23 @@ class RpcClient:
                     transports=["websocket"],
                     wait_timeout=_CONNECT_TIMEOUT_SECONDS,
                 )
-            except (socketio.exceptions.SocketIOError, OSError, ValueError) as error:
+            except Exception as error:
+                # Whatever it was, giving up would leave this process useless for ever.
                 if retry_seconds >= _RETRY_SECONDS_MAX:
-                    self._log.warning("cannot reach the metadata daemon", reason=str(error))
-                # Jitter keeps many front-ends from coming back in step.
-                await asyncio.sleep(retry_seconds * random.uniform(0.5, 1.0))  # noqa: S311
-                retry_seconds = min(retry_seconds * 2, _RETRY_SECONDS_MAX)
-                continue
-            retry_seconds = _RETRY_SECONDS_MIN
-            self._connected.set()
-            self._log.info("connected to the metadata daemon", url=self._url)
-            await self._socket.wait()
-            self._connected.clear()
-            self._log.warning("lost the connection to the metadata daemon", url=self._url)
+                    self._log.warning("cannot reach the metadata daemon", reason=repr(error))
+            else:
+                retry_seconds = _RETRY_SECONDS_MIN
+                self._connected.set()
+                self._log.info("connected to the metadata daemon", url=self._url)
+                await self._lost.wait()
+                self._log.warning("lost the connection to the metadata daemon", url=self._url)
+            # Jitter keeps many front-ends from coming back in step.
+            await asyncio.sleep(retry_seconds * random.uniform(0.5, 1.0))  # noqa: S311
+            retry_seconds = min(retry_seconds * 2, _RETRY_SECONDS_MAX)
 
     def _on_disconnect(self, *_reason: object) -> None:
         self._connected.clear()
+        self._lost.set()
         lost = RpcOutcomeUnknownError("the connection to the metadata daemon was lost")
         for reply in self._waiting:
             if not reply.done():
