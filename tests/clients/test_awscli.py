@@ -1,0 +1,153 @@
+"""The same tree with aws-cli: its file commands and its plain API calls."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import md5
+from pathlib import Path
+
+import pytest
+
+from tests.clients import tree
+from tests.clients.awscli import AwsCli
+from tests.clients_boto3 import s3_client
+from tests.servers import Front
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """A bucket into which ``aws s3 sync`` has put ``tree.files()``, and what it printed."""
+
+    aws: AwsCli
+    bucket: str
+    folder: Path
+    output: str
+
+
+@pytest.fixture(scope="module")
+def aws(endpoint: Front, tmp_path_factory: pytest.TempPathFactory) -> AwsCli:
+    return AwsCli(endpoint, tmp_path_factory.mktemp("aws"))
+
+
+@pytest.fixture(scope="module")
+def uploaded(aws: AwsCli) -> Iterator[Uploaded]:
+    """The tree, synchronised into a bucket of its own; everything is removed at the end."""
+    bucket = fresh_name()
+    folder = aws.folder / "tree"
+    tree.write_files(folder)
+    assert aws.s3("mb", f"s3://{bucket}") == f"make_bucket: {bucket}\n"
+    output = aws.s3("sync", str(folder), f"s3://{bucket}")
+    yield Uploaded(aws, bucket, folder, output)
+    aws.s3("rb", "--force", f"s3://{bucket}")
+    assert aws.try_("s3api", "head-bucket", "--bucket", bucket).code != 0
+
+
+@pytest.fixture
+def bucket(endpoint: Front) -> Iterator[str]:
+    """An empty bucket; made and removed by a client that starts faster."""
+    name, s3 = fresh_name(), s3_client(endpoint)
+    s3.create_bucket(Bucket=name)
+    yield name
+    for entry in s3.list_objects_v2(Bucket=name).get("Contents", []):
+        s3.delete_object(Bucket=name, Key=entry["Key"])
+    s3.delete_bucket(Bucket=name)
+
+
+def fresh_name() -> str:
+    return f"awscli-{uuid.uuid4().hex[:16]}"
+
+
+def etag(data: bytes) -> str:
+    return f'"{md5(data, usedforsecurity=False).hexdigest()}"'
+
+
+def test_sync_moves_every_file_once(uploaded: Uploaded) -> None:
+    assert uploaded.output.count("upload: ") == len(tree.files())
+    assert uploaded.aws.s3("sync", str(uploaded.folder), f"s3://{uploaded.bucket}") == ""
+
+
+def test_sync_brings_back_every_file_once(uploaded: Uploaded, tmp_path: Path) -> None:
+    source = f"s3://{uploaded.bucket}"
+    uploaded.aws.s3("sync", source, str(tmp_path))
+    assert tree.read_files(tmp_path) == tree.files()
+    assert uploaded.aws.s3("sync", source, str(tmp_path)) == ""
+
+
+@pytest.mark.parametrize("operation", ["list-objects", "list-objects-v2"])
+def test_the_listing_has_every_file(uploaded: Uploaded, operation: str) -> None:
+    reply = uploaded.aws.api(operation, "--bucket", uploaded.bucket, "--page-size", "5")
+    listed = {entry["Key"]: (entry["ETag"], entry["Size"]) for entry in reply["Contents"]}
+    assert listed == {key: (etag(data), len(data)) for key, data in tree.files().items()}
+
+
+def test_ls_shows_folders_and_files(uploaded: Uploaded) -> None:
+    assert uploaded.bucket in uploaded.aws.s3("ls")
+    lines = uploaded.aws.s3("ls", f"s3://{uploaded.bucket}/a/b/").splitlines()
+    assert [line.split() for line in lines] == [["PRE", "c/"]]
+    lines = uploaded.aws.s3("ls", "--recursive", f"s3://{uploaded.bucket}/a/").splitlines()
+    assert [line.split()[2:] for line in lines] == [["33", "a/b/c/d/e/f/g/deep"]]
+
+
+def test_cp_streams_a_key_that_no_file_can_have(aws: AwsCli, endpoint: Front, bucket: str) -> None:
+    key = "a//b+c%20d?.txt"
+    aws.s3("cp", "-", f"s3://{bucket}/{key}", given=b"streamed")
+    s3 = s3_client(endpoint)
+    assert [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]] == [key]
+    assert aws.s3("cp", f"s3://{bucket}/{key}", "-") == "streamed"
+    aws.s3("rm", f"s3://{bucket}/{key}")
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
+def test_sync_with_delete_removes_what_is_gone(
+    aws: AwsCli, endpoint: Front, bucket: str, tmp_path: Path
+) -> None:
+    for name in ("kept", "removed", "changed"):
+        (tmp_path / name).write_text("first")
+    aws.s3("sync", str(tmp_path), f"s3://{bucket}")
+    (tmp_path / "removed").unlink()
+    (tmp_path / "changed").write_text("second and longer")
+    output = aws.s3("sync", "--delete", "--no-progress", str(tmp_path), f"s3://{bucket}")
+    assert sorted(line.split()[0] for line in output.splitlines()) == ["delete:", "upload:"]
+    contents = s3_client(endpoint).list_objects_v2(Bucket=bucket)["Contents"]
+    listed = {entry["Key"]: entry["Size"] for entry in contents}
+    assert listed == {"changed": len("second and longer"), "kept": len("first")}
+
+
+def test_plain_calls_carry_metadata_and_checksums(aws: AwsCli, bucket: str, tmp_path: Path) -> None:
+    data = tree.content("awscli", 5 * tree.MIB)
+    (tmp_path / "body").write_bytes(data)
+    address = ("--bucket", bucket, "--key", "ünïcödé 🎉")
+    stored = aws.api(
+        *("put-object", *address, "--body", str(tmp_path / "body")),
+        *("--content-type", "image/x-test", "--cache-control", "no-cache"),
+        *("--content-disposition", "inline", "--content-encoding", "x-test"),
+        *("--metadata", "colour=blue", "--checksum-algorithm", "SHA256"),
+    )
+    assert stored["ETag"] == etag(data)
+    reply = aws.api("get-object", *address, "--checksum-mode", "ENABLED", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == data
+    assert reply["ChecksumSHA256"] == stored["ChecksumSHA256"]
+    described = {
+        "ContentLength": len(data),
+        "ContentType": "image/x-test",
+        "CacheControl": "no-cache",
+        "ContentDisposition": "inline",
+        "ContentEncoding": "x-test",
+        "Metadata": {"colour": "blue"},
+    }
+    assert {name: reply[name] for name in described} == described
+    reply = aws.api("head-object", *address)
+    assert {name: reply[name] for name in described} == described
+
+
+def test_errors_have_their_names(aws: AwsCli, endpoint: Front, bucket: str) -> None:
+    s3_client(endpoint).put_object(Bucket=bucket, Key="object", Body=b"data")
+    refused = aws.try_("s3", "rb", f"s3://{bucket}")
+    assert refused.code != 0
+    assert "BucketNotEmpty" in refused.errors
+    aws.api("delete-object", "--bucket", bucket, "--key", "object")
+    missing = aws.try_("s3api", "get-object", "--bucket", bucket, "--key", "object", "/dev/null")
+    assert missing.code != 0
+    assert "NoSuchKey" in missing.errors
