@@ -1,0 +1,23 @@
+"""Fixtures of the API tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import Cluster, process_tree
+
+
+@pytest.fixture
+def undisturbed(shared_cluster: Cluster) -> Iterator[None]:
+    """Whatever the test sends, the front-ends live on and log nothing as unexpected."""
+    fronts = [front.process for front in shared_cluster.fronts]
+    processes = [process_tree(process.pid) for process in fronts]
+    logged = [len(process.output) for process in fronts]
+    yield
+    for process, length in zip(fronts, logged, strict=True):
+        lines = process.output[length:].splitlines()
+        unexpected = [line for line in lines if "Traceback" in line or '"level":"error"' in line]
+        assert not unexpected, "\n".join(unexpected)
+    assert [process_tree(process.pid) for process in fronts] == processes
