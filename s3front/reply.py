@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from s3front.request import Reply
-from s3front.xml import DECLARATION, document, element
+from s3front.xml import DECLARATION, document, element, readable
 from shared.errors import ServiceError
 
 XML_TYPE = "application/xml"
@@ -17,14 +17,16 @@ def xml_reply(root: str, content: str, status: int = 200) -> Reply:
 def error_reply(error: ServiceError, resource: str, request_id: str, host_id: str) -> Reply:
     """S3's error document (Amazon S3 API reference, "REST error responses").
 
-    ``resource`` is the path that was asked for; a HEAD reply loses its body in the server.
+    ``resource`` is the path that was asked for; a HEAD reply loses its body in the server. What a
+    client sent comes back in many errors, so its text is made readable: an error that no client
+    can parse would hide itself.
     """
     content = "".join(
         (
             element("Code", error.code),
-            element("Message", error.message),
-            *(element(name, value) for name, value in error.fields.items()),
-            element("Resource", resource),
+            element("Message", readable(error.message)),
+            *(element(name, readable(value)) for name, value in error.fields.items()),
+            element("Resource", readable(resource)),
             element("RequestId", request_id),
             element("HostId", host_id),
         )

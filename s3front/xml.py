@@ -19,7 +19,7 @@ NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 _SPECIAL = re.compile('[&<>"\r\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]')
-_UNREPRESENTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_UNREPRESENTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 
 
@@ -33,6 +33,12 @@ def escape(text: str) -> str:
 def is_representable(text: str) -> bool:
     """Whether a parser that keeps to XML 1.0 can read the text, escaped."""
     return _UNREPRESENTABLE.search(text) is None
+
+
+def readable(text: str) -> str:
+    """The text with U+FFFD for what XML cannot carry: control characters, and bytes of a request
+    that are no UTF-8 (surrogates here)."""
+    return _UNREPRESENTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _escape_match(match: re.Match[str]) -> str:
