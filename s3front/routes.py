@@ -90,6 +90,10 @@ _SUB_RESOURCES = frozenset(
 LIST_TYPE = "list-type"
 """Tells the second listing of a bucket from the first; of no meaning anywhere else."""
 
+# Operations of other services that an SDK, given this endpoint, sends as one of ours: only the name
+# that it adds tells them apart.
+_OTHER_SERVICES = frozenset(("ListDirectoryBuckets",))
+
 # Request headers that ask for what is not there yet, with the values that ask for nothing.
 # Ignoring one would store an object otherwise than its owner was told.
 _UNIMPLEMENTED_HEADERS: dict[str, frozenset[str]] = {
@@ -137,7 +141,9 @@ class Routes:
         operation = self._table.get((method, level, sub_resource))
         if operation is None:
             raise _no_operation(method, level, sub_resource)
-        if method in ("PUT", "POST"):
+        if target.query.get("x-id") in _OTHER_SERVICES:
+            raise ServiceError("NotImplemented")
+        if method in ("PUT", "POST", "DELETE"):
             _refuse_unimplemented(headers)
         return operation
 

@@ -1,0 +1,114 @@
+"""Which operation a request is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from s3front.operations import routes
+from s3front.routes import Operation
+from s3front.target import parse_target
+from shared.errors import ServiceError
+
+ROUTES = routes()
+
+
+def find(method: str, raw_target: str, headers: Mapping[str, str] | None = None) -> Operation:
+    target = parse_target(raw_target, "localhost", ["localhost"])
+    return ROUTES.find(method, target, CIMultiDictProxy(CIMultiDict(headers or {})))
+
+
+def refusal(method: str, raw_target: str, headers: Mapping[str, str] | None = None) -> ServiceError:
+    with pytest.raises(ServiceError) as caught:
+        find(method, raw_target, headers)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("method", "raw_target", "name"),
+    [
+        ("GET", "/", "ListBuckets"),
+        ("GET", "/?x-id=ListBuckets", "ListBuckets"),
+        ("PUT", "/bucket", "CreateBucket"),
+        ("PUT", "/bucket/", "CreateBucket"),
+        ("HEAD", "/bucket", "HeadBucket"),
+        ("DELETE", "/bucket", "DeleteBucket"),
+        ("GET", "/bucket?location", "GetBucketLocation"),
+        ("GET", "/bucket", "ListObjects"),
+        ("GET", "/bucket?list-type=2", "ListObjectsV2"),
+        ("GET", "/bucket?prefix=acl", "ListObjects"),
+        ("POST", "/bucket?delete", "DeleteObjects"),
+        ("POST", "/bucket?delete=", "DeleteObjects"),
+        ("PUT", "/bucket/key", "PutObject"),
+        ("GET", "/bucket/key", "GetObject"),
+        ("GET", "/bucket/key?versionId=null", "GetObject"),
+        ("GET", "/bucket/key?response-content-type=a", "GetObject"),
+        ("GET", "/bucket/key?X-Amz-Signature=a", "GetObject"),
+        ("GET", "/bucket/key?unknown", "GetObject"),
+        ("HEAD", "/bucket/key", "HeadObject"),
+        ("DELETE", "/bucket/key", "DeleteObject"),
+    ],
+)
+def test_an_operation(method: str, raw_target: str, name: str) -> None:
+    assert find(method, raw_target).name == name
+
+
+@pytest.mark.parametrize(
+    ("method", "raw_target", "code"),
+    [
+        ("PUT", "/", "MethodNotAllowed"),
+        ("DELETE", "/", "MethodNotAllowed"),
+        ("POST", "/bucket/key", "MethodNotAllowed"),
+        ("PATCH", "/bucket/key", "MethodNotAllowed"),
+        ("POST", "/bucket", "NotImplemented"),
+        ("OPTIONS", "/bucket/key", "NotImplemented"),
+        ("GET", "/bucket?acl", "NotImplemented"),
+        ("GET", "/bucket?uploads", "NotImplemented"),
+        ("GET", "/bucket?versions", "NotImplemented"),
+        ("GET", "/bucket/key?tagging", "NotImplemented"),
+        ("GET", "/bucket/key?partNumber=1", "NotImplemented"),
+        ("PUT", "/bucket/key?partNumber=1&uploadId=a", "NotImplemented"),
+        ("DELETE", "/bucket/key?uploadId=a", "NotImplemented"),
+        ("DELETE", "/bucket?location", "NotImplemented"),
+        ("GET", "/?x-id=ListDirectoryBuckets", "NotImplemented"),
+    ],
+)
+def test_what_is_no_operation(method: str, raw_target: str, code: str) -> None:
+    assert refusal(method, raw_target).code == code
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x-amz-copy-source", "/bucket/other"),
+        ("X-Amz-Copy-Source", ""),
+        ("x-amz-acl", "public-read"),
+        ("x-amz-tagging", "a=b"),
+        ("x-amz-grant-read", "id=1"),
+        ("x-amz-object-lock-mode", "GOVERNANCE"),
+        ("x-amz-server-side-encryption", "AES256"),
+        ("x-amz-server-side-encryption-customer-key", "key"),
+        ("x-amz-write-offset-bytes", "0"),
+    ],
+)
+def test_a_header_that_asks_for_what_there_is_not(name: str, value: str) -> None:
+    error = refusal("PUT", "/bucket/key", {name: value})
+    assert (error.code, error.fields) == ("NotImplemented", {"Header": name})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("x-amz-acl", "private"), ("x-amz-tagging", ""), ("x-amz-unknown", "a")]
+)
+def test_a_header_that_asks_for_nothing(name: str, value: str) -> None:
+    assert find("PUT", "/bucket/key", {name: value}).name == "PutObject"
+
+
+def test_a_condition_on_a_deletion_is_not_ignored() -> None:
+    """Only directory buckets know these; ignoring one would delete what was to be kept."""
+    assert refusal("DELETE", "/bucket/key", {"x-amz-if-match-size": "1"}).code == "NotImplemented"
+
+
+def test_reads_are_not_refused_for_headers_of_writes() -> None:
+    assert find("GET", "/bucket/key", {"x-amz-acl": "public-read"}).name == "GetObject"
