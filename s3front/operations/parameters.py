@@ -19,12 +19,12 @@ def integer_parameter(query: Mapping[str, str], name: str, maximum: int, minimum
     if not text:
         return maximum
     fields = {"ArgumentName": name, "ArgumentValue": text}
-    if _INTEGER.match(text) is None:
+    value = int(text) if _INTEGER.match(text) is not None else None
+    if value is None or value > 2**31 - 1:
         raise ServiceError(
             "InvalidArgument", f"Provided {name} not an integer or within integer range", fields
         )
-    value = int(text)
-    if value < minimum or value > 2**31 - 1:
+    if value < minimum:
         raise ServiceError(
             "InvalidArgument",
             f"Argument {name} must be an integer between {minimum} and 2147483647",

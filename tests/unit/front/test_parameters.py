@@ -1,0 +1,65 @@
+"""Query parameters of listings."""
+
+from __future__ import annotations
+
+import pytest
+
+from s3front.operations.parameters import encoding_parameter, integer_parameter
+from shared.errors import ServiceError
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (None, 1000),
+        ("", 1000),
+        ("0", 0),
+        ("1", 1),
+        ("007", 7),
+        ("1000", 1000),
+        ("1001", 1000),
+        ("2147483647", 1000),
+    ],
+)
+def test_an_integer(text: str | None, value: int) -> None:
+    query = {} if text is None else {"max-keys": text}
+    assert integer_parameter(query, "max-keys", 1000) == value
+
+
+NOT_AN_INTEGER = "Provided max-keys not an integer or within integer range"
+
+
+@pytest.mark.parametrize(
+    "text", ["abc", "1.5", "1e3", "0x10", " 1", "+1", "\u0661", "--1", "2147483648", "9" * 30]
+)
+def test_no_integer(text: str) -> None:
+    with pytest.raises(ServiceError) as caught:
+        integer_parameter({"max-keys": text}, "max-keys", 1000)
+    assert (caught.value.code, caught.value.message) == ("InvalidArgument", NOT_AN_INTEGER)
+    assert caught.value.fields == {"ArgumentName": "max-keys", "ArgumentValue": text}
+
+
+@pytest.mark.parametrize(("text", "minimum"), [("-1", 0), ("-2147483648", 0), ("0", 1)])
+def test_less_than_the_minimum(text: str, minimum: int) -> None:
+    with pytest.raises(ServiceError) as caught:
+        integer_parameter({"max-keys": text}, "max-keys", 1000, minimum)
+    assert caught.value.code == "InvalidArgument"
+    assert caught.value.message == (
+        f"Argument max-keys must be an integer between {minimum} and 2147483647"
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "encoded"),
+    [({}, False), ({"encoding-type": ""}, False), ({"encoding-type": "url"}, True)],
+)
+def test_the_encoding(query: dict[str, str], encoded: bool) -> None:
+    assert encoding_parameter(query) is encoded
+
+
+@pytest.mark.parametrize("value", ["URL", "base64", " url"])
+def test_an_encoding_that_there_is_not(value: str) -> None:
+    with pytest.raises(ServiceError) as caught:
+        encoding_parameter({"encoding-type": value})
+    assert caught.value.code == "InvalidArgument"
+    assert caught.value.fields == {"ArgumentName": "encoding-type", "ArgumentValue": value}
