@@ -1,0 +1,159 @@
+"""Headers that describe an object, into its record and back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from s3front.operations.object_headers import (
+    DescribedObject,
+    checksum_headers,
+    new_object_headers,
+    object_headers,
+    overridden,
+)
+from shared.errors import ServiceError
+from shared.records.object import Checksum, NewObject, ObjectRecord
+
+
+def described(*pairs: tuple[str, str]) -> DescribedObject:
+    return new_object_headers(CIMultiDictProxy(CIMultiDict(pairs)))
+
+
+def record_of(described: DescribedObject) -> ObjectRecord:
+    return ObjectRecord.create(
+        NewObject(
+            key="key",
+            owner_id="owner",
+            owner_name="Owner",
+            size=5,
+            etag="5d41402abc4b2a76b9719d911017c592",
+            content_type=described.content_type,
+            modified=datetime(2024, 5, 1, 12, 0, 0, 250_000, tzinfo=UTC),
+            locations=[],
+            store_name="us-east-1",
+            headers=described.standard,
+            user_metadata=described.user_metadata,
+            checksum=None,
+            website_redirect=described.website_redirect,
+        )
+    )
+
+
+def test_a_plain_object() -> None:
+    assert object_headers(record_of(described())) == {
+        "Last-Modified": "Wed, 01 May 2024 12:00:00 GMT",
+        "ETag": '"5d41402abc4b2a76b9719d911017c592"',
+        "Accept-Ranges": "bytes",
+        "Content-Type": "binary/octet-stream",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Cache-Control", "no-cache, max-age=0"),
+        ("Content-Disposition", 'attachment; filename="grün.txt"'),
+        ("Content-Encoding", "gzip"),
+        ("Content-Language", "de, en"),
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Expires", "whenever"),
+        ("x-amz-website-redirect-location", "/other"),
+        ("x-amz-meta-a", ""),
+        ("x-amz-meta-", "no name"),
+        ("x-amz-meta-!#$%&'*+.^_`|~9", "odd name"),
+        ("x-amz-meta-a", "grün 日本 \U0001f600"),
+        ("x-amz-meta-last-modified", "not a date"),
+        ("x-amz-meta-x-amz-meta-a", "prefix twice"),
+    ],
+)
+def test_what_was_sent_comes_back(name: str, value: str) -> None:
+    assert object_headers(record_of(described((name, value))))[name] == value
+
+
+def test_a_record_survives_its_storage() -> None:
+    record = record_of(described(("x-amz-meta-a", "ü\x85\u2028"), ("Expires", "0")))
+    assert ObjectRecord.parse(record.serialise()).document == record.document
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("aws-chunked", None),
+        ("aws-chunked,gzip", "gzip"),
+        ("gzip,aws-chunked", "gzip"),
+        ("gzip, AWS-CHUNKED", "gzip"),
+        ("gzip, br", "gzip, br"),
+        ("aws-chunked-not", "aws-chunked-not"),
+    ],
+)
+def test_the_coding_of_the_transfer_is_not_kept(sent: str, kept: str | None) -> None:
+    headers = object_headers(record_of(described(("Content-Encoding", sent))))
+    assert headers.get("Content-Encoding") == kept
+
+
+def test_names_of_metadata_have_no_case() -> None:
+    assert described(("X-Amz-Meta-CaSe", "Value")).user_metadata == {"case": "Value"}
+
+
+def test_a_repeated_header_of_metadata_is_joined() -> None:
+    pairs = (("x-amz-meta-a", "1"), ("X-Amz-Meta-A", "2"))
+    assert described(*pairs).user_metadata == {"a": "1,2"}
+
+
+def test_a_value_that_is_no_utf_8_is_latin_1() -> None:
+    assert described(("x-amz-meta-a", "gr\udcfcn")).user_metadata == {"a": "grün"}
+
+
+@pytest.mark.parametrize("value", ["x" * 2046, "ü" * 1023])
+def test_the_limit_of_metadata(value: str) -> None:
+    assert described(("x-amz-meta-ab", value)).user_metadata == {"ab": value}
+    with pytest.raises(ServiceError) as caught:
+        described(("x-amz-meta-abc", value))
+    assert caught.value.code == "MetadataTooLarge"
+    assert caught.value.fields == {"Size": "2049", "MaxSizeAllowed": "2048"}
+
+
+@pytest.mark.parametrize("storage_class", ["GLACIER", "standard", ""])
+def test_a_storage_class_that_there_is_not(storage_class: str) -> None:
+    with pytest.raises(ServiceError) as caught:
+        described(("x-amz-storage-class", storage_class))
+    assert caught.value.code == "InvalidStorageClass"
+
+
+def test_a_read_may_replace_headers() -> None:
+    query = {
+        "response-cache-control": "a",
+        "response-content-disposition": "b",
+        "response-content-encoding": "c",
+        "response-content-language": "d",
+        "response-content-type": "e",
+        "response-expires": "f",
+        "response-etag": "no",
+    }
+    assert overridden({"ETag": "x", "Content-Type": "y"}, query) == {
+        "ETag": "x",
+        "Cache-Control": "a",
+        "Content-Disposition": "b",
+        "Content-Encoding": "c",
+        "Content-Language": "d",
+        "Content-Type": "e",
+        "Expires": "f",
+    }
+
+
+@pytest.mark.parametrize("value", ["a\r\nx: y", "a\nb", "\x00", "\x7f"])
+def test_a_replaced_header_cannot_begin_another(value: str) -> None:
+    with pytest.raises(ServiceError) as caught:
+        overridden({}, {"response-content-type": value})
+    assert caught.value.code == "InvalidArgument"
+
+
+def test_headers_of_a_checksum() -> None:
+    assert checksum_headers(None) == {}
+    assert checksum_headers(Checksum("CRC64NVME", "AAAAAAAAAAA=")) == {
+        "x-amz-checksum-crc64nvme": "AAAAAAAAAAA=",
+        "x-amz-checksum-type": "FULL_OBJECT",
+    }

@@ -1,0 +1,139 @@
+"""Conditional headers of reads and writes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from s3front.preconditions import check_write, is_conditional_write, is_modified
+from s3front.request import Headers
+from shared.errors import ServiceError
+
+ETAG = "5d41402abc4b2a76b9719d911017c592"
+MODIFIED = datetime(2024, 5, 1, 12, 0, 0, 250_000, tzinfo=UTC)
+SAME = "Wed, 01 May 2024 12:00:00 GMT"
+BEFORE = "Wed, 01 May 2024 11:59:59 GMT"
+AFTER = "Wed, 01 May 2024 12:00:01 GMT"
+
+
+def headers_of(**headers: str) -> Headers:
+    pairs = {name.replace("_", "-"): value for name, value in headers.items()}
+    return CIMultiDictProxy(CIMultiDict(pairs))
+
+
+def read_status(**headers: str) -> int:
+    """200, 304 or, for PreconditionFailed, 412."""
+    try:
+        return 200 if is_modified(headers_of(**headers), ETAG, MODIFIED) else 304
+    except ServiceError as error:
+        return error.status
+
+
+def write_error(current_etag: str | None, **headers: str) -> str | None:
+    try:
+        check_write(headers_of(**headers), current_etag)
+    except ServiceError as error:
+        return error.code
+    return None
+
+
+def test_no_condition() -> None:
+    assert read_status() == 200
+
+
+@pytest.mark.parametrize(
+    ("value", "matches"),
+    [
+        (f'"{ETAG}"', True),
+        (ETAG, True),
+        ("*", True),
+        (" * ", True),
+        (f'W/"{ETAG}"', True),
+        (f'"other", "{ETAG}"', True),
+        (f'"other","{ETAG}","third"', True),
+        ('"other"', False),
+        ("", False),
+        ('""', False),
+        (f'"{ETAG.upper()}"', False),
+        (f'"{ETAG}', False),
+        ('"*"', False),
+    ],
+)
+def test_matching_etags(value: str, matches: bool) -> None:
+    assert read_status(If_Match=value) == (200 if matches else 412)
+    assert read_status(If_None_Match=value) == (304 if matches else 200)
+
+
+@pytest.mark.parametrize(
+    ("since", "modified", "unmodified"),
+    [
+        (BEFORE, 200, 412),
+        (SAME, 304, 200),
+        (AFTER, 304, 200),
+        ("no date", 200, 200),
+        ("", 200, 200),
+        ("Wed, 01 May 2024 12:00:00", 304, 200),
+        ("Wed, 01 May 2024 14:00:00 +0200", 304, 200),
+        ("Wed, 99 May 2024 12:00:00 GMT", 200, 200),
+        ("Wed, 01 May 99999 12:00:00 GMT", 200, 200),
+        ("Wednesday, 01-May-24 12:00:00 GMT", 304, 200),
+    ],
+)
+def test_dates(since: str, modified: int, unmodified: int) -> None:
+    assert read_status(If_Modified_Since=since) == modified
+    assert read_status(If_Unmodified_Since=since) == unmodified
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        # The API reference's two pairs (GetObject, "Consideration" of conditional headers).
+        ({"If_Match": ETAG, "If_Unmodified_Since": BEFORE}, 200),
+        ({"If_None_Match": ETAG, "If_Modified_Since": BEFORE}, 304),
+        ({"If_Match": "other", "If_Unmodified_Since": AFTER}, 412),
+        ({"If_None_Match": "other", "If_Modified_Since": AFTER}, 200),
+        ({"If_Match": "other", "If_None_Match": ETAG}, 412),
+        ({"If_Match": ETAG, "If_None_Match": ETAG}, 304),
+        ({"If_Match": ETAG, "If_Modified_Since": AFTER}, 304),
+        ({"If_Unmodified_Since": BEFORE, "If_None_Match": ETAG}, 412),
+        ({"If_Unmodified_Since": BEFORE, "If_Modified_Since": AFTER}, 412),
+    ],
+)
+def test_precedence(headers: dict[str, str], status: int) -> None:
+    assert read_status(**headers) == status
+
+
+@pytest.mark.parametrize(
+    ("current_etag", "headers", "code"),
+    [
+        (None, {}, None),
+        (ETAG, {}, None),
+        (None, {"If_None_Match": "*"}, None),
+        (ETAG, {"If_None_Match": "*"}, "PreconditionFailed"),
+        (None, {"If_None_Match": ETAG}, "NotImplemented"),
+        (ETAG, {"If_None_Match": ""}, "NotImplemented"),
+        (ETAG, {"If_Match": f'"{ETAG}"'}, None),
+        (ETAG, {"If_Match": "*"}, None),
+        (ETAG, {"If_Match": "other"}, "PreconditionFailed"),
+        (None, {"If_Match": ETAG}, "NoSuchKey"),
+        (None, {"If_Match": "*"}, "NoSuchKey"),
+        (None, {"If_Match": ETAG, "If_None_Match": "*"}, "NoSuchKey"),
+        (ETAG, {"If_Match": ETAG, "If_None_Match": "*"}, "PreconditionFailed"),
+    ],
+)
+def test_writes(current_etag: str | None, headers: dict[str, str], code: str | None) -> None:
+    assert write_error(current_etag, **headers) == code
+
+
+def test_only_the_two_headers_make_a_write_conditional() -> None:
+    assert is_conditional_write(headers_of(if_match="*"))
+    assert is_conditional_write(headers_of(If_None_Match="*"))
+    assert not is_conditional_write(headers_of(If_Modified_Since=SAME))
+
+
+def test_the_failed_condition_is_named() -> None:
+    with pytest.raises(ServiceError) as caught:
+        is_modified(headers_of(If_Match="other"), ETAG, MODIFIED)
+    assert caught.value.fields == {"Condition": "If-Match"}
