@@ -20,14 +20,22 @@ from dmd.metadata.engines.memory import MemoryEngine
 from dmd.metadata.keys import FORMAT_KEY
 from dmd.metadata.service import MetadataService
 from dmd.metadata.writer import Writer
-from shared import limits
 from shared.rpc.envelope import METADATA_NAMESPACE
-from shared.rpc.server import RpcNamespace, create_server
+from shared.rpc.server import (
+    RpcNamespace,
+    create_application,
+    create_server,
+    disconnect_clients,
+)
 from shared.rpc.streams import StreamSettings
 
 FORMAT_VERSION = 1
 _LEVELDB_NAME = "rootDB"
-_SHUTDOWN_SECONDS = 5.0
+_DRAIN_SECONDS = 5.0
+"""How long calls and streams under way may take when the daemon stops."""
+
+_HANG_SECONDS = 0.5
+"""How long a client may take to close its connection when it was told to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +48,26 @@ class MetadataSettings:
     stream: StreamSettings
 
 
+@dataclass(frozen=True, slots=True)
+class _Network:
+    """The parts that serve the port."""
+
+    runner: web.AppRunner
+    server: Any
+    namespace: RpcNamespace
+
+
 class MetadataDaemon:
     """A running metadata daemon; make one with ``start``."""
 
     def __init__(
         self,
-        runner: web.AppRunner,
+        network: _Network,
         engine: Engine,
         writer: Writer,
         directory: OwnedDirectory | None,
     ) -> None:
-        self._runner = runner
+        self._network = network
         self._engine = engine
         self._writer = writer
         self._directory = directory
@@ -58,7 +75,7 @@ class MetadataDaemon:
     @property
     def port(self) -> int:
         """The port that is served."""
-        port: int = self._runner.addresses[0][1]
+        port: int = self._network.runner.addresses[0][1]
         return port
 
     @classmethod
@@ -83,12 +100,13 @@ class MetadataDaemon:
         writer = Writer(engine, log, on_fatal)
         service = MetadataService(engine, writer, deployment, settings.path)
         server = create_server()
-        server.register_namespace(RpcNamespace(METADATA_NAMESPACE, service, settings.stream, log))
-        application = web.Application(client_max_size=limits.RPC_MESSAGE_BYTES_MAX)
-        server.attach(application)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        namespace = RpcNamespace(METADATA_NAMESPACE, service, settings.stream, log)
+        server.register_namespace(namespace)
+        runner = web.AppRunner(
+            create_application(server), access_log=None, shutdown_timeout=_HANG_SECONDS
+        )
         await runner.setup()
-        daemon = cls(runner, engine, writer, directory)
+        daemon = cls(_Network(runner, server, namespace), engine, writer, directory)
         try:
             await web.TCPSite(runner, settings.host, settings.port).start()
         except OSError as error:
@@ -99,9 +117,14 @@ class MetadataDaemon:
         return daemon
 
     async def close(self) -> None:
-        """Stop listening, commit what was accepted, release the store."""
-        await self._runner.cleanup()
+        """Stop listening, finish what was accepted, release the store."""
+        runner = self._network.runner
+        for site in list(runner.sites):
+            await site.stop()
+        await self._network.namespace.drain(_DRAIN_SECONDS)
         await self._writer.close()
+        await disconnect_clients(self._network.server)
+        await runner.cleanup()
         self._engine.close()
         if self._directory is not None:
             self._directory.release()

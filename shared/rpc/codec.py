@@ -26,4 +26,7 @@ def loads(text: str | bytes, **_options: Any) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        return json.loads(text)
+        try:
+            return json.loads(text)
+        except RecursionError as error:
+            raise ValueError("the JSON text is nested too deeply") from error

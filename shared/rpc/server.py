@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import socketio
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from engineio.payload import Payload
 
 from shared import limits
 from shared.errors import ServiceError
@@ -29,9 +32,17 @@ class Service(Protocol):
         """The result; raises ServiceError."""
 
 
+_PATH = "/socket.io/"
+_GOODBYE_SECONDS = 1.0
+
+
 def create_server() -> socketio.AsyncServer:
     """A Socket.IO server with the original's protocol settings (reference/dmd-wire.md, 1)."""
+    # The library takes 16 packets of one long-polling request and loses the request when there are
+    # more. The size of the request is the limit, as in the original.
+    Payload.max_decode_packets = limits.RPC_MESSAGE_BYTES_MAX
     return socketio.AsyncServer(
+        client_manager=_Manager(),
         async_mode="aiohttp",
         json=codec,
         ping_interval=25,
@@ -39,6 +50,66 @@ def create_server() -> socketio.AsyncServer:
         max_http_buffer_size=limits.RPC_MESSAGE_BYTES_MAX,
         http_compression=False,
     )
+
+
+def create_application(server: socketio.AsyncServer) -> web.Application:
+    """An aiohttp application that serves ``server`` and nothing else."""
+    application = web.Application(
+        client_max_size=limits.RPC_MESSAGE_BYTES_MAX, middlewares=[_refuse_like_the_original]
+    )
+    server.attach(application, socketio_path=_PATH.strip("/"))
+    return application
+
+
+async def disconnect_clients(server: socketio.AsyncServer) -> None:
+    """Send every client what is queued for it, and then that the connection ends."""
+    sockets = list(server.eio.sockets.values())
+    if sockets:
+        closing = [asyncio.ensure_future(socket.close()) for socket in sockets]
+        _, stuck = await asyncio.wait(closing, timeout=_GOODBYE_SECONDS)
+        for task in stuck:
+            task.cancel()
+    await server.shutdown()
+
+
+@web.middleware
+async def _refuse_like_the_original(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What the library answers in another way, or reads into memory first."""
+    if request.path == _PATH:
+        if "sid" not in request.query and request.query.get("EIO") != "4":
+            problem = {"code": 5, "message": "Unsupported protocol version"}
+            return web.json_response(problem, status=400, dumps=codec.dumps)
+        if request.method == "POST":
+            length = request.content_length
+            if length is None or length > limits.RPC_MESSAGE_BYTES_MAX:
+                response = web.Response(status=411 if length is None else 413)
+                response.force_close()
+                return response
+    return await handler(request)
+
+
+class _Manager(socketio.AsyncManager):  # type: ignore[misc]  # the library is untyped
+    """The library's book of acknowledgements that are waited for, with an eraser.
+
+    A consumer that hangs up does not acknowledge the packets under way, so without it their
+    callbacks, and the streams behind them, would stay until the connection ends.
+    """
+
+    async def trigger_callback(self, sid: str, id: int, data: Sequence[Any]) -> None:
+        # Number 0 is the library's counter. A late acknowledgement is nothing to warn of.
+        if id and id in self.callbacks.get(sid, ()):
+            await super().trigger_callback(sid, id, data)
+
+    def forget(self, sid: str, producer: Producer) -> None:
+        """Wait for no more acknowledgements of a stream."""
+        callbacks = self.callbacks.get(sid, {})
+        ended = [
+            number
+            for number, callback in callbacks.items()
+            if getattr(callback, "__self__", None) is producer
+        ]
+        for number in ended:
+            del callbacks[number]
 
 
 class RpcNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # the library is untyped
@@ -50,7 +121,9 @@ class RpcNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # the librar
         self._settings = settings
         self._log = log
         self._producers: dict[str, dict[str, Producer]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._streams: set[asyncio.Task[None]] = set()
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._draining = False
 
     def on_connect(self, sid: str, _environ: object, _auth: object = None) -> None:
         self._producers[sid] = {}
@@ -61,9 +134,30 @@ class RpcNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # the librar
 
     async def on_call(self, sid: str, *arguments: Any) -> tuple[Any, ...]:
         """Answer one call: ``(None, result)``, or ``(error,)``."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        return await self._answer(sid, arguments)
+
+    async def drain(self, seconds: float) -> None:
+        """Refuse calls from now on, and wait for those under way and for the streams.
+
+        Whatever is not done after so long is left to itself.
+        """
+        self._draining = True
+        deadline = asyncio.get_running_loop().time() + seconds
+        for tasks in (self._calls, self._streams):
+            if tasks:
+                left = deadline - asyncio.get_running_loop().time()
+                await asyncio.wait(set(tasks), timeout=max(left, 0.0))
+
+    async def _answer(self, sid: str, arguments: Sequence[Any]) -> tuple[Any, ...]:
         call: Call | None = None
         try:
             call = parse_call(arguments)
+            if self._draining:
+                raise ServiceError("ServiceUnavailable", "the daemon is stopping")
             result = await self._service.call(call)
         except ServiceError as error:
             self._log_call(call, error.code)
@@ -113,13 +207,14 @@ class RpcNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # the librar
                 await producer.run()
             except Exception as error:
                 self._log.error("a stream failed", exc_info=error)
-                producer.hang_up()
+                await producer.fail(ServiceError("InternalError"))
             finally:
                 producers.pop(stream_id, None)
+                self.server.manager.forget(sid, producer)
 
         task = asyncio.get_running_loop().create_task(run())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._streams.add(task)
+        task.add_done_callback(self._streams.discard)
         return stream_marker(stream_id)
 
     def _log_call(self, call: Call | None, error: str | None) -> None:

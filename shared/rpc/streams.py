@@ -6,7 +6,7 @@ Rules (reference/dmd-wire.md, section 4):
 * at most ``pending_acks_max`` packets may be unacknowledged;
 * a packet that is not acknowledged in time ends the stream with one ``stream-error`` of code
   ETIMEDOUT;
-* ``stream-end`` closes the stream, also an empty one;
+* ``stream-end`` closes the stream, also an empty one; ``stream-error`` one that cannot go on;
 * ``stream-hangup`` from the consumer ends it early, and is ignored for a stream that has ended.
 
 The producer knows no transport: it is given a function that sends an event.
@@ -65,10 +65,15 @@ class Producer:
                 self._deadlines.append(loop.time() + self._settings.ack_timeout_seconds)
                 await self._emit("stream-data", self._acknowledged, data=page)
             if not self._hung_up:
-                await self._emit("stream-end", _ignore)
+                await self._emit("stream-end", self._end_acknowledged)
         except TimeoutError:
             await self._emit("stream-error", None, error=self._timeout_error())
         except ServiceError as error:
+            await self.fail(error)
+
+    async def fail(self, error: ServiceError) -> None:
+        """Tell the consumer that the stream ends with an error."""
+        if not self._hung_up:
             await self._emit("stream-error", None, error=encode_error(error))
 
     async def _emit(self, event: str, on_ack: Callable[..., None] | None, **members: Any) -> None:
@@ -86,6 +91,9 @@ class Producer:
             self._deadlines.popleft()
         self._wake()
 
+    def _end_acknowledged(self, *_arguments: Any) -> None:
+        """The consumer acknowledges the end of a stream; nothing depends on it."""
+
     def _wake(self) -> None:
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
@@ -97,7 +105,3 @@ class Producer:
             "code": "ETIMEDOUT",
             "info": f"stream timeout: did not receive ack after {milliseconds}ms",
         }
-
-
-def _ignore(*_arguments: Any) -> None:
-    """The consumer acknowledges the end of a stream; nothing depends on it."""

@@ -1,0 +1,44 @@
+"""Metadata daemons as processes, for the tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.servers import Cluster, Process, accepts_connections, free_port, wait_for
+
+
+class MetadataProcess:
+    """``dmd start metadata`` in a folder of its own; ``settings`` go into ``metadataDaemon``."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.port = free_port()
+        section = {"bindAddress": "127.0.0.1", "port": self.port, **settings}
+        self.process: Process = Cluster(folder, {"metadataDaemon": section}).dmd_metadata
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self.process.start()
+        wait_for(self._serves, "the metadata daemon to serve")
+
+    def _serves(self) -> bool:
+        handle = self.process.handle
+        assert handle is not None
+        assert handle.poll() is None, f"the metadata daemon ended:\n{self.process.output}"
+        return accepts_connections(self.port)
+
+
+@contextmanager
+def metadata_process(folder: Path, **settings: Any) -> Iterator[MetadataProcess]:
+    """A daemon that runs until the end of the block."""
+    daemon = MetadataProcess(folder, **settings)
+    try:
+        daemon.start()
+        yield daemon
+    finally:
+        daemon.process.kill()
