@@ -1,0 +1,316 @@
+"""Two front-ends that share one dmd behave as one server: at once, and in every race."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pytest
+
+from shared.observability import get_logger
+from shared.records.names import METASTORE, UPLOADS_PREFIX, USERS_BUCKET
+from shared.rpc.client import RpcClient
+from shared.rpc.envelope import METADATA_NAMESPACE
+from tests.load import ObjectClient, etag_of
+from tests.servers import Cluster, cluster, wait_for
+
+_T = TypeVar("_T")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("two-fronts"), fronts=2) as started:
+        yield started
+
+
+@pytest.fixture
+def clients(running: Cluster) -> list[ObjectClient]:
+    """A connection to each front-end."""
+    return [ObjectClient(front) for front in running.fronts]
+
+
+def create_bucket(running: Cluster, name: str) -> None:
+    response = ObjectClient(running.fronts[0]).request("PUT", f"/{name}")
+    assert response.status == 200, response.body
+
+
+@dataclass(frozen=True)
+class Racer:
+    """One of several threads, with a connection to a front-end."""
+
+    number: int
+    client: ObjectClient
+    _together: threading.Barrier
+
+    def meet(self) -> None:
+        """Wait for all the others, so that what follows happens at the same time."""
+        self._together.wait()
+
+
+def race(running: Cluster, count: int, work: Callable[[Racer], _T]) -> list[_T]:
+    """What ``work`` returns in each of so many threads, which take the front-ends in turn."""
+    together = threading.Barrier(count, timeout=30)
+
+    def run(number: int) -> _T:
+        client = ObjectClient(running.fronts[number % len(running.fronts)])
+        racer = Racer(number, client, together)
+        try:
+            # A connection that is made already, so that the requests themselves meet.
+            client.request("GET", "/")
+            racer.meet()
+            return work(racer)
+        except BaseException:
+            together.abort()
+            raise
+        finally:
+            client.close()
+
+    with ThreadPoolExecutor(count) as pool:
+        futures = [pool.submit(run, number) for number in range(count)]
+    errors = [error for future in futures if (error := future.exception()) is not None]
+    # Those who were let down by somebody else say nothing new.
+    for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
+        raise error
+    return [future.result() for future in futures]
+
+
+# --- What lies in the daemons --------------------------------------------------------------------
+
+
+def stored_records(running: Cluster, sub_levels: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Every record of some sub-levels, asked of the metadata daemon itself."""
+
+    async def read() -> dict[str, dict[str, Any]]:
+        client = RpcClient(
+            f"http://127.0.0.1:{running.metadata_port}", METADATA_NAMESPACE, get_logger()
+        )
+        client.start()
+        records: dict[str, dict[str, Any]] = {}
+        for sub_level in sub_levels:
+            found = records[sub_level] = {}
+            async for page in client.pages("createReadStream", [{}], [sub_level]):
+                found |= {item["key"]: json.loads(item["value"]) for item in page}
+        await client.close()
+        return records
+
+    return asyncio.run(read())
+
+
+def stored_blobs(running: Cluster) -> set[str]:
+    """The keys of all blobs in the data directory."""
+    numbered = (path for path in (running.folder / "data").iterdir() if path.name.isdigit())
+    return {blob.name for folder in numbered for blob in folder.iterdir()}
+
+
+def blobs_of(records: dict[str, Any]) -> set[str]:
+    return {location["key"] for record in records.values() for location in record["location"] or ()}
+
+
+def assert_consistent(running: Cluster, buckets: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The records of the buckets, and that daemons hold these, their blobs, and nothing else."""
+    levels = [*buckets, *(UPLOADS_PREFIX + bucket for bucket in buckets)]
+    records = stored_records(running, [METASTORE, USERS_BUCKET, *levels])
+    known = records.pop(METASTORE)
+    owned = {key.rpartition("..|..")[2] for key in records.pop(USERS_BUCKET)}
+    assert owned == set(known), "ListBuckets and the buckets differ"
+    for bucket in set(buckets) - set(known):
+        assert not records[bucket], f"objects without their bucket {bucket}"
+    everything = stored_records(running, list(known))
+    expected = set().union(*(blobs_of(objects) for objects in everything.values()), set())
+    wait_for(
+        lambda: stored_blobs(running) == expected,
+        "the data directory to hold what records name, and nothing else",
+        10,
+    )
+    incoming = running.folder / "data" / "incoming"
+    wait_for(lambda: not list(incoming.iterdir()), "no upload under way", 10)
+    return {bucket: records[bucket] for bucket in buckets}
+
+
+# --- At once -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("writer", "reader"), [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_a_write_is_seen_at_once(clients: list[ObjectClient], writer: int, reader: int) -> None:
+    write, read = clients[writer], clients[reader]
+    bucket = f"/at-once-{writer}-{reader}"
+    assert read.request("GET", f"{bucket}/key").status == 404
+    assert write.request("PUT", bucket).status == 200
+    for number in range(50):
+        target, data = f"{bucket}/key-{number}", b"%d" % number
+        assert write.request("PUT", target, data).status == 200
+        assert read.request("GET", target).body == data
+        assert read.request("HEAD", target).headers["ETag"] == etag_of(data)
+        keys = [node.text for node in read.request("GET", f"{bucket}?list-type=2").xml.iter("Key")]
+        assert keys == [f"key-{number}"]
+        assert write.request("PUT", target, data * 2).status == 200
+        assert read.request("GET", target).body == data * 2
+        assert write.request("DELETE", target).status == 204
+        assert read.request("GET", target).status == 404
+        assert read.request("HEAD", target).status == 404
+        assert not list(read.request("GET", f"{bucket}?list-type=2").xml.iter("Key"))
+    assert write.request("DELETE", bucket).status == 204
+    assert read.request("HEAD", bucket).status == 404
+
+
+def test_a_write_through_one_is_overwritten_through_the_other(
+    running: Cluster, clients: list[ObjectClient]
+) -> None:
+    assert clients[0].request("PUT", "/in-turns").status == 200
+    for number in range(200):
+        write, read = clients[number % 2], clients[(number + 1) % 2]
+        data = b"write %d" % number
+        assert write.request("PUT", "/in-turns/key", data).status == 200
+        assert read.request("GET", "/in-turns/key").body == data
+    records = assert_consistent(running, ["in-turns"])
+    assert set(records["in-turns"]) == {"key"}
+
+
+# --- Races ---------------------------------------------------------------------------------------
+
+
+def test_no_object_outlives_its_bucket(running: Cluster) -> None:
+    """Bucket by bucket, four clients create, fill, empty and delete it at the same time."""
+    buckets = [f"churned-{number}" for number in range(200)]
+    allowed = {
+        # 409 OperationAborted: it existed when the request began, and no longer a moment later.
+        "PUT bucket": {200, 409},
+        "DELETE bucket": {204, 404, 409},
+        "PUT object": {200, 404},
+        "DELETE object": {204, 404},
+    }
+
+    def churn(racer: Racer) -> None:
+        chance = random.Random(racer.number)
+        for bucket in buckets:
+            steps = ["PUT bucket", "DELETE bucket", *["PUT object", "DELETE object"] * 2]
+            chance.shuffle(steps)
+            racer.meet()
+            for step in [*steps, "DELETE bucket"]:
+                method, what = step.split()
+                target = f"/{bucket}" if what == "bucket" else f"/{bucket}/{chance.randrange(2)}"
+                body = b"data" if step == "PUT object" else b""
+                response = racer.client.request(method, target, body)
+                assert response.status in allowed[step], (step, response.body)
+
+    race(running, 4, churn)
+    records = assert_consistent(running, buckets)
+    # Both endings have to occur, or nothing was tested.
+    assert any(records.values())
+    assert not all(records.values())
+
+
+def test_one_of_many_conditional_writes_wins(running: Cluster) -> None:
+    rounds, writers = 50, 64
+    create_bucket(running, "conditional")
+
+    def write(racer: Racer) -> list[int]:
+        statuses = []
+        for key in range(rounds):
+            racer.meet()
+            target, body = f"/conditional/{key}", b"writer %d" % racer.number
+            response = racer.client.request("PUT", target, body, {"If-None-Match": "*"})
+            statuses.append(response.status)
+        return statuses
+
+    outcomes = race(running, writers, write)
+    reader = ObjectClient(running.fronts[0])
+    for key in range(rounds):
+        statuses = [statuses[key] for statuses in outcomes]
+        assert sorted(statuses) == [200] + [412] * (writers - 1)
+        winner = statuses.index(200)
+        assert reader.request("GET", f"/conditional/{key}").body == b"writer %d" % winner
+    assert_consistent(running, ["conditional"])
+
+
+def test_plain_writes_of_one_key_all_succeed(running: Cluster) -> None:
+    writers, rounds = 16, 20
+    create_bucket(running, "plain")
+
+    def body_of(number: int, index: int) -> bytes:
+        return random.Random(f"{number} {index}").randbytes(1000 * (number + 1))
+
+    def write(racer: Racer) -> None:
+        for index in range(rounds):
+            headers = {"x-amz-meta-writer": str(racer.number), "x-amz-meta-index": str(index)}
+            body = body_of(racer.number, index)
+            response = racer.client.request("PUT", "/plain/key", body, headers)
+            assert response.status == 200, response.body
+
+    race(running, writers, write)
+    for front in running.fronts:
+        last = ObjectClient(front).request("GET", "/plain/key")
+        written = int(last.headers["x-amz-meta-writer"]), int(last.headers["x-amz-meta-index"])
+        assert last.body == body_of(*written)
+        # Each thread writes in order, so that what remains is the last write of somebody.
+        assert written[1] == rounds - 1
+        assert last.headers["ETag"] == etag_of(last.body)
+    assert_consistent(running, ["plain"])
+
+
+def test_a_reader_sees_one_version_while_others_overwrite(running: Cluster) -> None:
+    """Sizes from a byte to several of the slices in which data travels."""
+    sizes = (1, 5_000, 300_000, 1_500_000)
+    create_bucket(running, "overwritten")
+    first = ObjectClient(running.fronts[0]).request("PUT", "/overwritten/key", b"first")
+    assert first.status == 200
+    writers = 2
+    ended = threading.Event()
+
+    def write(racer: Racer) -> int:
+        for index in range(60):
+            chance = random.Random(f"{racer.number} {index}")
+            data = chance.randbytes(chance.choice(sizes))
+            assert racer.client.request("PUT", "/overwritten/key", data).status == 200
+        return 0
+
+    def read(racer: Racer) -> int:
+        etags = set()
+        while not ended.is_set():
+            response = racer.client.request("GET", "/overwritten/key")
+            assert response.status == 200, response.body
+            assert response.headers["ETag"] == etag_of(response.body)
+            etags.add(response.headers["ETag"])
+        return len(etags)
+
+    def work(racer: Racer) -> int:
+        try:
+            return write(racer) if racer.number < writers else read(racer)
+        finally:
+            # The first one to be ready, a writer unless a test fails, ends it for the readers.
+            ended.set()
+
+    versions = race(running, 6, work)
+    assert sum(versions) > 20, "the readers have not seen the writes"
+    assert_consistent(running, ["overwritten"])
+
+
+def test_a_deletion_and_a_write_of_one_key_leave_no_blob_behind(running: Cluster) -> None:
+    create_bucket(running, "put-and-delete")
+
+    def work(racer: Racer) -> None:
+        for index in range(100):
+            key = f"/put-and-delete/{index % 5}"
+            if racer.number < 2:
+                assert racer.client.request("PUT", key, b"data").status == 200
+            else:
+                assert racer.client.request("DELETE", key).status == 204
+
+    race(running, 4, work)
+    assert_consistent(running, ["put-and-delete"])
+
+
+def test_the_data_directory_is_where_the_test_looks(
+    running: Cluster, clients: list[ObjectClient]
+) -> None:
+    """Else every check of it above would be worth nothing."""
+    before = stored_blobs(running)
+    assert clients[0].request("PUT", "/looked-at").status == 200
+    assert clients[0].request("PUT", "/looked-at/key", b"data").status == 200
+    assert len(stored_blobs(running) - before) == 1
