@@ -46,6 +46,8 @@ _THREAD_BYTES_MIN = 128 * 1024
 _SMALL_BYTES_MAX = 256 * 1024
 """Objects up to this size are collected and verified before anything is sent on."""
 
+_TRAILER_FORMS = (PayloadForm.STREAMING_SIGNED_TRAILER, PayloadForm.STREAMING_UNSIGNED_TRAILER)
+
 
 class UploadBody:
     """The body of a request, as its sender meant it. Read ``blocks`` once, to its end.
@@ -184,11 +186,16 @@ def _lower(headers: Headers) -> dict[str, str]:
 
 
 def _expected_digests(identity: Identity, headers: dict[str, str]) -> ExpectedDigests:
-    hashed = identity.payload is not None and payload_form(identity.payload) is PayloadForm.HASHED
+    form = None if identity.payload is None else payload_form(identity.payload)
+    checksum = expected_checksum(headers)
+    if checksum is not None and checksum.in_trailer and form not in _TRAILER_FORMS:
+        raise ServiceError(
+            "InvalidRequest", "The value specified in the x-amz-trailer header is not supported"
+        )
     return ExpectedDigests(
         decode_content_md5(headers.get("content-md5")),
-        identity.payload if hashed else None,
-        expected_checksum(headers),
+        identity.payload if form is PayloadForm.HASHED else None,
+        checksum,
     )
 
 

@@ -24,8 +24,8 @@ import botocore.parsers
 import botocore.session
 from multidict import CIMultiDict
 
-from shared.sigv4 import AccessKey, RequestHead, fold_headers, sign_request
-from tests.aws_chunked import ChunkedUpload
+from shared.sigv4 import AccessKey, PayloadForm, RequestHead, fold_headers, sign_request
+from tests.aws_chunked import encode
 from tests.servers import (
     ACCESS_KEY,
     OTHER_ACCESS_KEY,
@@ -129,9 +129,39 @@ def sign(
     return wire(method, target, {**sent, **signed.headers}, body)
 
 
-def chunked_wire(target: str, upload: ChunkedUpload) -> Wire:
-    """A PUT of an aws-chunked body."""
-    return wire("PUT", target, upload.headers, upload.body)
+def sign_chunked(
+    front: Front,
+    path: str,
+    payload: bytes,
+    form: PayloadForm,
+    trailers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    *,
+    method: str = "PUT",
+    query: str = "",
+) -> Wire:
+    """A signed request in aws-chunked encoding. ``headers`` may contradict what it would say."""
+    declared = {
+        "Host": host_of(front),
+        "Content-Encoding": "aws-chunked",
+        "x-amz-decoded-content-length": str(len(payload)),
+        **({"x-amz-trailer": ",".join(trailers)} if trailers else {}),
+        **(headers or {}),
+    }
+    head = RequestHead(method, path, query, fold_headers(declared.items()))
+    signed = sign_request(head, OWNER, datetime.now(UTC), form.value)
+    body = encode(payload, form, signed.stream, trailers)
+    if "Transfer-Encoding" not in declared:
+        declared["Content-Length"] = str(len(body))
+    target = f"{path}?{query}" if query else path
+    return wire(method, target, {**declared, **signed.headers}, body)
+
+
+def with_body(request: Wire, body: bytes) -> Wire:
+    """The request with another body, and a Content-Length that fits it; nobody has signed that."""
+    line = b"Content-Length: %d\r\n"
+    head = request.head.replace(line % len(request.body), line % len(body))
+    return Wire(request.method, head, body)
 
 
 def with_header(request: Wire, name: str, value: str) -> Wire:

@@ -1,0 +1,346 @@
+"""Every form in which a body may come: one generated table of uploads, as raw bytes.
+
+The form of the payload, the checksum and where it stands, whether it is right, the size, and the
+transport: each combination that exists is sent, cut at random points, and must be stored whole or
+not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+
+import pytest
+
+from shared.checksums import Algorithm
+from shared.sigv4 import PayloadForm
+from tests import aws_chunked
+from tests.api.support import checksum_of, new_name
+from tests.raw_http import (
+    Connection,
+    Response,
+    Wire,
+    call,
+    exchange,
+    random_cuts,
+    sign,
+    sign_chunked,
+    with_body,
+)
+from tests.servers import Front
+
+pytestmark = pytest.mark.usefixtures("undisturbed")
+
+SIGNED = PayloadForm.STREAMING_SIGNED
+SIGNED_TRAILER = PayloadForm.STREAMING_SIGNED_TRAILER
+UNSIGNED_TRAILER = PayloadForm.STREAMING_UNSIGNED_TRAILER
+TRAILER_FORMS = (SIGNED_TRAILER, UNSIGNED_TRAILER)
+SIZES = (0, 1, 70_000, 1024 * 1024)
+CUTS = 8
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One row of the table. Without ``algorithm``, the form's own digest is the one at stake."""
+
+    form: PayloadForm
+    algorithm: Algorithm | None
+    in_trailer: bool
+    right: bool
+    size: int
+
+    @property
+    def exists(self) -> bool:
+        """Whether a request of this kind can be made."""
+        if self.in_trailer:
+            return self.algorithm is not None and self.form in TRAILER_FORMS
+        if self.algorithm is None and not self.right:
+            # Nothing that could be wrong.
+            return self.form not in (PayloadForm.UNSIGNED, UNSIGNED_TRAILER)
+        return True
+
+    @property
+    def payload(self) -> bytes:
+        return payload_of(self.size)
+
+    @property
+    def checksum(self) -> dict[str, str]:
+        """The header or trailer that declares the checksum."""
+        if self.algorithm is None:
+            return {}
+        summed = self.payload if self.right else self.payload + b"more"
+        return {self.algorithm.header: checksum_of(self.algorithm, summed)}
+
+    @property
+    def refusal(self) -> tuple[int, str]:
+        """Status and code of the answer when it is wrong."""
+        if self.algorithm is not None:
+            return 400, "BadDigest"
+        if self.form is PayloadForm.HASHED:
+            return 400, "XAmzContentSHA256Mismatch"
+        return 403, "SignatureDoesNotMatch"
+
+    def wire(self, front: Front, target: str) -> Wire:
+        headers = {} if self.in_trailer else self.checksum
+        if self.form in (PayloadForm.HASHED, PayloadForm.UNSIGNED):
+            return sign(
+                front, "PUT", target, self.payload, self._plain(headers), payload=self._hash
+            )
+        trailers = self.checksum if self.in_trailer else None
+        upload = sign_chunked(front, target, self.payload, self.form, trailers, headers)
+        if self.algorithm is None and not self.right:
+            return with_wrong_chunk_signature(upload)
+        return upload
+
+    def _plain(self, headers: dict[str, str]) -> dict[str, str]:
+        return {**headers, "Content-Length": str(self.size)}
+
+    @property
+    def _hash(self) -> str:
+        if self.form is PayloadForm.UNSIGNED:
+            return PayloadForm.UNSIGNED.value
+        wrong = self.algorithm is None and not self.right
+        return hashlib.sha256(self.payload + b"more" * wrong).hexdigest()
+
+    def __str__(self) -> str:
+        place = "" if self.algorithm is None else "-trailer" if self.in_trailer else "-header"
+        judgement = "right" if self.right else "wrong"
+        return f"{self.form.name}-{self.algorithm or 'none'}{place}-{judgement}-{self.size}"
+
+
+@lru_cache
+def payload_of(size: int) -> bytes:
+    return random.Random(size).randbytes(size)
+
+
+def with_wrong_chunk_signature(upload: Wire, chunk: int = 0) -> Wire:
+    """Change the first digit of a chunk's signature."""
+    parts = upload.body.split(b"chunk-signature=")
+    digit = b"1" if parts[chunk + 1].startswith(b"0") else b"0"
+    parts[chunk + 1] = digit + parts[chunk + 1][1:]
+    return Wire("PUT", upload.head, b"chunk-signature=".join(parts))
+
+
+TABLE = [
+    upload
+    for row in product(PayloadForm, (None, *Algorithm), (False, True), (True, False), SIZES)
+    if (upload := Upload(*row)).exists
+]
+
+
+@pytest.fixture(scope="module")
+def uploads(front: Front) -> str:
+    """A bucket for the uploads of this module."""
+    name = new_name()
+    assert call(front, "PUT", f"/{name}").status == 200
+    return name
+
+
+@pytest.fixture(params=["http", "https"])
+def connection(
+    request: pytest.FixtureRequest, front: Front, tls_front: Front
+) -> Iterator[tuple[Front, Connection]]:
+    """A connection to each front-end, and which it is."""
+    to = front if request.param == "http" else tls_front
+    with Connection(to) as opened:
+        yield to, opened
+
+
+@pytest.mark.parametrize("upload", TABLE, ids=str)
+def test_an_upload(upload: Upload, connection: tuple[Front, Connection], uploads: str) -> None:
+    front, client = connection
+    target = f"/{uploads}/{upload}-{front.port}"
+    request = upload.wire(front, target)
+    response = client.exchange(request, random_cuts(len(bytes(request)), CUTS, target))
+    if not upload.right:
+        assert (int(response.error["status"]), response.error["Code"]) == upload.refusal
+        assert client.exchange(sign(front, "HEAD", target)).status == 404
+        return
+    assert response.status == 200, response
+    assert_checksum(upload, response)
+    stored = client.exchange(sign(front, "GET", target, headers={"x-amz-checksum-mode": "ENABLED"}))
+    assert stored.body == upload.payload
+    assert "Content-Encoding" not in stored.headers
+    assert stored.headers["ETag"] == response.headers["ETag"]
+    assert_checksum(upload, stored)
+
+
+def assert_checksum(upload: Upload, response: Response) -> None:
+    returned = {
+        name.lower(): value
+        for name, value in response.headers.items()
+        if name.lower().startswith("x-amz-checksum-")
+    }
+    expected = upload.checksum
+    if expected:
+        expected["x-amz-checksum-type"] = "FULL_OBJECT"
+    assert returned == expected
+
+
+def refusal_of(front: Front, request: Wire) -> tuple[int, str]:
+    """Status and code of the answer; the request must have left no object."""
+    target = request.head.split(b" ")[1].decode()
+    with Connection(front) as client:
+        error = client.exchange(request).error
+    assert call(front, "HEAD", target).status == 404
+    return int(error["status"]), error["Code"]
+
+
+@pytest.mark.parametrize("suffix", ["", "-TRAILER"])
+def test_asymmetric_signatures_are_refused(front: Front, uploads: str, suffix: str) -> None:
+    form = "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD" + suffix
+    request = sign(front, "PUT", f"/{uploads}/ecdsa", b"0\r\n\r\n", payload=form)
+    assert refusal_of(front, request) == (501, "NotImplemented")
+
+
+@pytest.mark.parametrize("form", [PayloadForm.HASHED, PayloadForm.UNSIGNED])
+def test_a_plain_body_has_no_trailer(front: Front, uploads: str, form: PayloadForm) -> None:
+    headers = {"x-amz-trailer": Algorithm.CRC32.header}
+    payload = None if form is PayloadForm.HASHED else form.value
+    request = sign(front, "PUT", f"/{uploads}/announced", b"body", headers, payload=payload)
+    assert refusal_of(front, request) == (400, "InvalidRequest")
+
+
+def test_a_body_of_signed_chunks_without_trailer_announces_none(front: Front, uploads: str) -> None:
+    headers = {"x-amz-trailer": Algorithm.CRC32.header}
+    request = sign_chunked(front, f"/{uploads}/announced", b"body", SIGNED, headers=headers)
+    assert refusal_of(front, request) == (400, "InvalidRequest")
+
+
+@pytest.mark.parametrize("form", TRAILER_FORMS)
+def test_an_announced_trailer_must_come(front: Front, uploads: str, form: PayloadForm) -> None:
+    headers = {"x-amz-trailer": Algorithm.CRC32.header}
+    request = sign_chunked(front, f"/{uploads}/missing", b"body", form, headers=headers)
+    assert refusal_of(front, request) == (400, "MalformedTrailerError")
+
+
+@pytest.mark.parametrize("form", TRAILER_FORMS)
+def test_a_trailer_that_nobody_announced(front: Front, uploads: str, form: PayloadForm) -> None:
+    silent = sign_chunked(front, f"/{uploads}/unannounced", b"body", form)
+    body = silent.body.removesuffix(b"\r\n") + b"x-amz-checksum-crc32:AAAAAA==\r\n\r\n"
+    assert refusal_of(front, with_body(silent, body)) == (400, "MalformedTrailerError")
+
+
+@pytest.mark.parametrize("form", TRAILER_FORMS)
+def test_a_trailer_that_is_no_checksum(front: Front, uploads: str, form: PayloadForm) -> None:
+    request = sign_chunked(front, f"/{uploads}/other", b"body", form, {"x-amz-meta-late": "value"})
+    assert refusal_of(front, request) == (400, "InvalidRequest")
+
+
+def test_a_trailer_whose_signature_is_wrong(front: Front, uploads: str) -> None:
+    trailers = {Algorithm.CRC32.header: checksum_of(Algorithm.CRC32, b"body")}
+    upload = sign_chunked(front, f"/{uploads}/forged", b"body", SIGNED_TRAILER, trailers)
+    body = upload.body[: -len("0\r\n\r\n")] + b"?\r\n\r\n"
+    assert refusal_of(front, with_body(upload, body)) == (403, "SignatureDoesNotMatch")
+
+
+@pytest.mark.parametrize("form", [SIGNED, SIGNED_TRAILER])
+@pytest.mark.parametrize("chunk", [0, 1, 15, 16])
+def test_a_chunk_whose_signature_is_wrong(
+    front: Front, uploads: str, form: PayloadForm, chunk: int
+) -> None:
+    """Of 16 chunks and the empty one at the end."""
+    upload = sign_chunked(front, f"/{uploads}/forged-{chunk}", payload_of(1024 * 1024), form)
+    request = with_wrong_chunk_signature(upload, chunk)
+    assert refusal_of(front, request) == (403, "SignatureDoesNotMatch")
+
+
+def test_chunks_in_another_order(front: Front, uploads: str) -> None:
+    upload = sign_chunked(front, f"/{uploads}/reordered", payload_of(3 * 65536), SIGNED)
+    first, second, rest = chunks_of(upload.body, 2)
+    request = with_body(upload, second + first + rest)
+    assert refusal_of(front, request) == (403, "SignatureDoesNotMatch")
+
+
+def test_a_chunk_left_out(front: Front, uploads: str) -> None:
+    upload = sign_chunked(front, f"/{uploads}/cut", payload_of(3 * 65536), UNSIGNED_TRAILER)
+    _, rest = chunks_of(upload.body, 1)
+    assert refusal_of(front, with_body(upload, rest)) == (400, "IncompleteBody")
+
+
+def chunks_of(body: bytes, count: int) -> list[bytes]:
+    """The first chunks of 64 KiB, line and data, and what follows them."""
+    size = body.index(b"\r\n") + 2 + 65536 + 2
+    return [
+        *(body[size * index : size * (index + 1)] for index in range(count)),
+        body[size * count :],
+    ]
+
+
+@pytest.mark.parametrize("form", aws_chunked.STREAMING_FORMS)
+@pytest.mark.parametrize("cut", [1, 5, 100, 70_000])
+def test_a_chunked_body_that_ends_early(
+    front: Front, uploads: str, form: PayloadForm, cut: int
+) -> None:
+    """The request is whole, as its Content-Length counts what there is."""
+    upload = sign_chunked(front, f"/{uploads}/short", payload_of(100_000), form)
+    request = with_body(upload, upload.body[:-cut])
+    assert refusal_of(front, request) == (400, "IncompleteBody")
+
+
+@pytest.mark.parametrize("form", aws_chunked.STREAMING_FORMS)
+@pytest.mark.parametrize("difference", [-1, 1, 1_000_000])
+def test_a_decoded_length_that_is_wrong(
+    front: Front, uploads: str, form: PayloadForm, difference: int
+) -> None:
+    declared = {"x-amz-decoded-content-length": str(70_000 + difference)}
+    request = sign_chunked(front, f"/{uploads}/length", payload_of(70_000), form, headers=declared)
+    assert refusal_of(front, request) == (400, "IncompleteBody")
+
+
+@pytest.mark.parametrize("length", ["", "-1", "+5", "5.0", "abc", "9" * 40])
+def test_a_decoded_length_that_is_none(front: Front, uploads: str, length: str) -> None:
+    declared = {"x-amz-decoded-content-length": length}
+    request = sign_chunked(front, f"/{uploads}/length", b"body", SIGNED, headers=declared)
+    assert refusal_of(front, request) == (411, "MissingContentLength")
+
+
+def test_chunks_that_are_too_small(front: Front, uploads: str) -> None:
+    target = f"/{uploads}/small"
+    body = b"1\r\na\r\n" * 2 + b"0\r\n\r\n"
+    request = with_body(sign_chunked(front, target, b"aa", UNSIGNED_TRAILER), body)
+    assert refusal_of(front, request) == (400, "InvalidChunkSizeError")
+
+
+@pytest.mark.parametrize("form", aws_chunked.STREAMING_FORMS)
+def test_both_chunked_encodings_at_once(front: Front, uploads: str, form: PayloadForm) -> None:
+    """HTTP's own chunks around AWS's; the decoded length says how long the object is."""
+    target = f"/{uploads}/twice-{form.name}"
+    payload = payload_of(70_000)
+    headers = {"Transfer-Encoding": "chunked"}
+    request = sign_chunked(front, target, payload, form, headers=headers)
+    pieces = [request.body[start : start + 9999] for start in range(0, len(request.body), 9999)]
+    body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    assert exchange(front, Wire("PUT", request.head, body)).status == 200
+    assert call(front, "GET", target).body == payload
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_deleting_objects_with_a_checksum_in_the_trailer(
+    front: Front, uploads: str, right: bool
+) -> None:
+    assert call(front, "PUT", f"/{uploads}/a", b"", {"Content-Length": "0"}).status == 200
+    document = b"<Delete><Object><Key>a</Key></Object></Delete>"
+    summed = document if right else document + b" "
+    trailers = {Algorithm.CRC32.header: checksum_of(Algorithm.CRC32, summed)}
+    request = sign_chunked(
+        front, f"/{uploads}", document, UNSIGNED_TRAILER, trailers, method="POST", query="delete"
+    )
+    response = exchange(front, request)
+    assert response.status == (200 if right else 400)
+    assert call(front, "HEAD", f"/{uploads}/a").status == (404 if right else 200)
+
+
+@pytest.mark.parametrize("form", PayloadForm)
+def test_a_wrong_upload_leaves_what_was_there(
+    front: Front, uploads: str, form: PayloadForm
+) -> None:
+    target = f"/{uploads}/kept-{form.name}"
+    assert call(front, "PUT", target, b"first").status == 200
+    wrong = Upload(form, Algorithm.SHA1, form in TRAILER_FORMS, False, 70_000)
+    assert exchange(front, wrong.wire(front, target)).status == 400
+    assert call(front, "GET", target).body == b"first"
