@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -11,7 +10,12 @@ from typing import Any
 import msgspec
 
 from s3front.context import Context
-from s3front.operations.parameters import encoding_parameter, integer_parameter
+from s3front.operations.parameters import (
+    decode_token,
+    encode_token,
+    encoding_parameter,
+    integer_parameter,
+)
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
@@ -56,7 +60,7 @@ async def list_objects_v2(context: Context, _request: Request) -> Reply:
     token = query.get("continuation-token")
     start_after = query.get("start-after", "")
     # An empty token is that of the first page (it is echoed all the same).
-    after = _decode_token(token) if token else start_after
+    after = decode_token(token) if token else start_after
     owner = query.get("fetch-owner", "").lower() == "true"
     page = await _page(context, asked, after)
     text = asked.encode
@@ -68,7 +72,7 @@ async def list_objects_v2(context: Context, _request: Request) -> Reply:
     if token is not None:
         content.add("ContinuationToken", token)
     if page.is_truncated:
-        content.add("NextContinuationToken", _encode_token(page.last_entry))
+        content.add("NextContinuationToken", encode_token(page.last_entry))
     content.add("KeyCount", str(len(page.contents) + len(page.common_prefixes)))
     _add_common(content, asked, page)
     rows = "".join(_content_row(key, value, text, owner=owner) for key, value in page.contents)
@@ -192,21 +196,6 @@ def _prefix_rows(page: DelimiterMaster, encode: Callable[[str], str]) -> str:
         f"<CommonPrefixes><Prefix>{escape(encode(prefix))}</Prefix></CommonPrefixes>"
         for prefix in page.common_prefixes
     )
-
-
-def _encode_token(entry: str) -> str:
-    return urlsafe_b64encode(entry.encode()).decode()
-
-
-def _decode_token(token: str) -> str:
-    try:
-        return urlsafe_b64decode(token).decode()
-    except ValueError as error:
-        raise ServiceError(
-            "InvalidArgument",
-            "The continuation token provided is incorrect",
-            {"ArgumentName": "continuation-token"},
-        ) from error
 
 
 LIST_OBJECTS = Operation("ListObjects", Level.BUCKET, list_objects)

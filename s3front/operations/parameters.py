@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import binascii
 import re
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 
 from shared.errors import ServiceError
@@ -45,3 +47,20 @@ def encoding_parameter(query: Mapping[str, str]) -> bool:
             {"ArgumentName": "encoding-type", "ArgumentValue": value},
         )
     return True
+
+
+def encode_token(entry: str) -> str:
+    """The continuation token of a listing that goes on behind an entry."""
+    return urlsafe_b64encode(entry.encode()).decode()
+
+
+def decode_token(token: str) -> str:
+    """The entry of a token; raises InvalidArgument for what ``encode_token`` does not make."""
+    try:
+        return b64decode(token, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError) as error:
+        raise ServiceError(
+            "InvalidArgument",
+            "The continuation token provided is incorrect",
+            {"ArgumentName": "continuation-token"},
+        ) from error

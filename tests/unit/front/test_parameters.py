@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from s3front.operations.parameters import encoding_parameter, integer_parameter
+from s3front.operations.parameters import (
+    decode_token,
+    encode_token,
+    encoding_parameter,
+    integer_parameter,
+)
 from shared.errors import ServiceError
 
 
@@ -63,3 +70,18 @@ def test_an_encoding_that_there_is_not(value: str) -> None:
         encoding_parameter({"encoding-type": value})
     assert caught.value.code == "InvalidArgument"
     assert caught.value.fields == {"ArgumentName": "encoding-type", "ArgumentValue": value}
+
+
+@pytest.mark.parametrize("entry", ["", "a", "a/b/", "grün", "\U0001f600\x01", ">>>???", "x" * 1024])
+def test_a_token_is_read_back(entry: str) -> None:
+    token = encode_token(entry)
+    assert re.fullmatch("[A-Za-z0-9_=-]*", token)
+    assert decode_token(token) == entry
+
+
+@pytest.mark.parametrize("token", ["!", "a", "grün", "gIA=", "YQ==\n", " YQ==", "YQ"])
+def test_what_is_no_token(token: str) -> None:
+    with pytest.raises(ServiceError) as caught:
+        decode_token(token)
+    assert caught.value.code == "InvalidArgument"
+    assert caught.value.fields == {"ArgumentName": "continuation-token"}
