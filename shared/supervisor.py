@@ -65,6 +65,9 @@ _CLEAN_EXITS: Final = (0, -signal.SIGTERM)
 class Child(NamedTuple):
     """A program to run: ``name`` is for the log, ``pass_fds`` stay open under their numbers.
 
+    The supervisor closes its own copies of them when it begins to stop: a listening socket that
+    it held on to would take connections in which nobody answers.
+
     Not a dataclass: those import ``inspect``, a megabyte that this process would keep.
     """
 
@@ -364,6 +367,8 @@ class _Supervisor:
         self._exit_code = exit_code
         self._kill_at = time.monotonic() + self._stop_timeout_seconds
         notify_systemd("STOPPING=1")
+        for descriptor in {fd for keeper in self._keepers for fd in keeper.child.pass_fds}:
+            os.close(descriptor)
         self._each_run(lambda _, run: run.send(signal.SIGTERM))
 
     def _kill_overdue(self) -> None:

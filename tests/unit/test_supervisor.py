@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -407,6 +408,32 @@ def test_descriptors_are_passed_under_their_numbers(start: Start) -> None:
         supervised = start(child("a", program, pass_fds=[fd]), pass_fds=[fd])
         (line,) = supervised.wait_for("port")
         assert line["port"] == listener.getsockname()[1]
+
+
+def test_a_stopping_supervisor_holds_no_port(start: Start, gate: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        fd, address = listener.fileno(), listener.getsockname()
+        program = f"""
+def stop(*_):
+    os.close({fd})
+    say("closed")
+    wait_for({str(gate)!r})  # requests under way
+    os._exit(0)
+
+signal.signal(signal.SIGTERM, stop)
+report_ready()
+say("serving")
+while True:
+    signal.pause()
+"""
+        supervised = start(child("a", program, pass_fds=[fd]), pass_fds=[fd])
+        supervised.wait_for("serving")
+    supervised.process.terminate()
+    supervised.wait_for("closed")
+    with socket.socket() as probe:
+        assert probe.connect_ex(address) == errno.ECONNREFUSED
+    gate.write_text("done")
+    assert supervised.process.wait(DEADLINE_SECONDS) == 0
 
 
 def test_log_lines_have_the_fields_of_all_others(start: Start) -> None:
