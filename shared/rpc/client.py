@@ -69,8 +69,10 @@ class RpcClient:
         self._connect_wait_seconds = connect_wait_seconds
         self._connected = asyncio.Event()
         self._lost = asyncio.Event()
+        self._lost = asyncio.Event()
         self._waiting: set[asyncio.Future[Any]] = set()
         self._streams: dict[str, _Consumer] = {}
+        self._hang_ups: set[asyncio.Task[None]] = set()
         self._connector: asyncio.Task[None] | None = None
         self._socket = socketio.AsyncClient(
             json=codec,
@@ -125,7 +127,7 @@ class RpcClient:
 
         Leaving the iteration early hangs the stream up; close the iterator then (``aclosing``).
         """
-        marker = decode_reply(await self._send(name, arguments, sub_level, request_uids))
+        marker = await self.call(name, arguments, sub_level, request_uids)
         stream_id = stream_id_of(marker)
         if stream_id is None:
             raise RpcOutcomeUnknownError(f"{name}: the daemon answered without a stream")
@@ -136,10 +138,17 @@ class RpcClient:
         finally:
             del self._streams[stream_id]
             consumer.release()
-            if not consumer.ended and self.connected:
-                await self._socket.emit(
-                    "stream-hangup", {"streamId": stream_id}, namespace=self._namespace
-                )
+            if not consumer.ended:
+                await self._hang_up(stream_id)
+
+    async def _hang_up(self, stream_id: str) -> None:
+        if not self.connected:
+            return
+        # A connection that breaks meanwhile ends the stream as well.
+        with contextlib.suppress(socketio.exceptions.SocketIOError):
+            await self._socket.emit(
+                "stream-hangup", {"streamId": stream_id}, namespace=self._namespace
+            )
 
     async def _send(
         self,
@@ -155,11 +164,14 @@ class RpcClient:
         def acknowledged(*reply_arguments: Any) -> None:
             # Packets of a stream may be handled before the caller wakes up, so the stream must be
             # known from here on.
-            stream_id = stream_id_of(reply_arguments[1]) if len(reply_arguments) > 1 else None
-            if stream_id is not None and not reply.done():
+            stream_id = _stream_of(reply_arguments)
+            if reply.done():
+                if stream_id is not None:
+                    self._abandon(stream_id)
+                return
+            if stream_id is not None:
                 self._streams[stream_id] = _Consumer()
-            if not reply.done():
-                reply.set_result(reply_arguments)
+            reply.set_result(reply_arguments)
 
         self._waiting.add(reply)
         try:
@@ -167,8 +179,7 @@ class RpcClient:
             await self._socket.emit(
                 CALL_EVENT, payload, namespace=self._namespace, callback=acknowledged
             )
-            async with asyncio.timeout(self._call_timeout_seconds):
-                return await reply
+            return await self._answer_of(reply)
         except TimeoutError:
             raise RpcOutcomeUnknownError(
                 f"{name}: no answer within {self._call_timeout_seconds:g} s"
@@ -177,6 +188,27 @@ class RpcClient:
             raise RpcUnavailableError(f"{name}: {error}") from error
         finally:
             self._waiting.discard(reply)
+
+    async def _answer_of(self, reply: asyncio.Future[tuple[Any, ...]]) -> tuple[Any, ...]:
+        try:
+            async with asyncio.timeout(self._call_timeout_seconds):
+                return await reply
+        except BaseException:
+            # The answer may have come in the same turn in which the caller gave up.
+            if reply.done() and not reply.cancelled() and reply.exception() is None:
+                stream_id = _stream_of(reply.result())
+                if stream_id is not None:
+                    self._abandon(stream_id)
+            raise
+
+    def _abandon(self, stream_id: str) -> None:
+        """Hang up a stream that nobody is going to read."""
+        consumer = self._streams.pop(stream_id, None)
+        if consumer is not None:
+            consumer.release()
+        task = asyncio.get_running_loop().create_task(self._hang_up(stream_id))
+        self._hang_ups.add(task)
+        task.add_done_callback(self._hang_ups.discard)
 
     async def _wait_for_connection(self) -> None:
         if self._connected.is_set():
@@ -198,15 +230,17 @@ class RpcClient:
                     transports=["websocket"],
                     wait_timeout=_CONNECT_TIMEOUT_SECONDS,
                 )
-            except Exception as error:
-                # Whatever it was, giving up would leave this process useless for ever.
+            except (socketio.exceptions.SocketIOError, OSError, ValueError) as error:
                 if retry_seconds >= _RETRY_SECONDS_MAX:
-                    self._log.warning("cannot reach the metadata daemon", reason=repr(error))
+                    self._log.warning("cannot reach the metadata daemon", reason=str(error))
             else:
                 retry_seconds = _RETRY_SECONDS_MIN
-                self._connected.set()
-                self._log.info("connected to the metadata daemon", url=self._url)
-                await self._lost.wait()
+                if not self._lost.is_set():
+                    self._connected.set()
+                    self._log.info("connected to the metadata daemon", url=self._url)
+                    # Not the library's wait: it sleeps a second after the connection is lost, and
+                    # its tasks are cancelled with whoever waits.
+                    await self._lost.wait()
                 self._log.warning("lost the connection to the metadata daemon", url=self._url)
             # Jitter keeps many front-ends from coming back in step.
             await asyncio.sleep(retry_seconds * random.uniform(0.5, 1.0))  # noqa: S311
@@ -215,12 +249,11 @@ class RpcClient:
     def _on_disconnect(self, *_reason: object) -> None:
         self._connected.clear()
         self._lost.set()
-        lost = RpcOutcomeUnknownError("the connection to the metadata daemon was lost")
         for reply in self._waiting:
             if not reply.done():
-                reply.set_exception(lost)
+                reply.set_exception(_lost_connection())
         for consumer in self._streams.values():
-            consumer.fail(lost)
+            consumer.fail(_lost_connection())
 
     async def _on_stream_data(self, payload: dict[str, Any]) -> tuple[None]:
         consumer = self._streams.get(payload["streamId"])
@@ -238,6 +271,15 @@ class RpcClient:
         consumer = self._streams.get(payload["streamId"])
         if consumer is not None:
             consumer.fail(decode_error(payload.get("error")))
+
+
+def _stream_of(reply_arguments: Sequence[Any]) -> str | None:
+    """The ID of the stream that an acknowledgement announces, or None."""
+    return stream_id_of(reply_arguments[1]) if len(reply_arguments) > 1 else None
+
+
+def _lost_connection() -> RpcOutcomeUnknownError:
+    return RpcOutcomeUnknownError("the connection to the metadata daemon was lost")
 
 
 _PAGES_QUEUED_MAX = 2
