@@ -69,7 +69,6 @@ class RpcClient:
         self._connect_wait_seconds = connect_wait_seconds
         self._connected = asyncio.Event()
         self._lost = asyncio.Event()
-        self._lost = asyncio.Event()
         self._waiting: set[asyncio.Future[Any]] = set()
         self._streams: dict[str, _Consumer] = {}
         self._hang_ups: set[asyncio.Task[None]] = set()
@@ -230,9 +229,10 @@ class RpcClient:
                     transports=["websocket"],
                     wait_timeout=_CONNECT_TIMEOUT_SECONDS,
                 )
-            except (socketio.exceptions.SocketIOError, OSError, ValueError) as error:
+            except Exception as error:
+                # Whatever it was, giving up would leave this process useless for ever.
                 if retry_seconds >= _RETRY_SECONDS_MAX:
-                    self._log.warning("cannot reach the metadata daemon", reason=str(error))
+                    self._log.warning("cannot reach the metadata daemon", reason=repr(error))
             else:
                 retry_seconds = _RETRY_SECONDS_MIN
                 if not self._lost.is_set():
