@@ -56,6 +56,7 @@ _SUB_RESOURCES = frozenset(
         "lifecycle",
         "location",
         "logging",
+        "metadataAnnotationTable",
         "metadataConfiguration",
         "metadataInventoryTable",
         "metadataJournalTable",

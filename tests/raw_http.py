@@ -47,6 +47,7 @@ class Response:
     headers: CIMultiDict[str]
     body: bytes
     interim: tuple[int, ...] = ()
+    version: str = "HTTP/1.1"
 
     @property
     def xml(self) -> Element:
@@ -216,15 +217,15 @@ class Connection:
         """The next response; ``method`` is that of its request."""
         interim: list[int] = []
         while True:
-            status, headers = self._head()
+            version, status, headers = self._head()
             if status >= 200:
                 body = b"" if method == "HEAD" or status in (204, 304) else self._body(headers)
-                return Response(status, headers, body, tuple(interim))
+                return Response(status, headers, body, tuple(interim), version)
             interim.append(status)
 
     def receive_interim(self) -> int:
         """The status of an interim response (``100 Continue``), or of a final one's head."""
-        status, _ = self._head()
+        _, status, _ = self._head()
         return status
 
     def exchange(self, request: Wire, cuts: Sequence[int] = ()) -> Response:
@@ -246,7 +247,7 @@ class Connection:
                 pass
         return self._received
 
-    def _head(self) -> tuple[int, CIMultiDict[str]]:
+    def _head(self) -> tuple[str, int, CIMultiDict[str]]:
         while b"\r\n\r\n" not in self._received:
             if not self._more():
                 raise ConnectionError(f"no response, but {self._received!r}")
@@ -258,7 +259,7 @@ class Connection:
         for line in lines:
             name, _, value = line.partition(":")
             headers.add(name, value.strip())
-        return int(status), headers
+        return version, int(status), headers
 
     def _body(self, headers: CIMultiDict[str]) -> bytes:
         assert "Transfer-Encoding" not in headers, "the length of every reply is known"
