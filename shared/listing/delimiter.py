@@ -52,6 +52,9 @@ class DelimiterMaster:
         self.is_truncated = False
         self.last_entry = ""
         self._skip_to: str | None = None
+        after = query.after
+        # The common prefix that ``after`` lies in: the page before has printed it.
+        self._printed = self._common_prefix(after) if after.startswith(query.prefix) else None
 
     @property
     def first_key(self) -> str:
@@ -84,6 +87,8 @@ class DelimiterMaster:
         if not key.startswith(self._query.prefix) or self._is_hidden(value):
             return Verdict.SKIPPED
         common = self._common_prefix(key)
+        if common is not None and common == self._printed:
+            return Verdict.SKIPPED
         if len(self.contents) + len(self.common_prefixes) >= self._query.keys_max:
             self.is_truncated = True
             return Verdict.FINISHED
@@ -106,11 +111,10 @@ class DelimiterMaster:
         return None if index < 0 else key[: index + len(delimiter)]
 
     def _start_after(self, after: str) -> str:
-        """Where a page with a delimiter starts: behind a whole common prefix, when ``after`` lies
-        in one, since the page before has printed it."""
-        common = self._common_prefix(after) if after.startswith(self._query.prefix) else None
-        if common is not None:
-            return successor(common) or after
+        """Where a page with a delimiter starts: behind the whole common prefix, when ``after`` lies
+        in one. (There may be no string behind it; then its keys are skipped one by one.)"""
+        if self._printed is not None:
+            return successor(self._printed) or after
         return after + "\x01"
 
 

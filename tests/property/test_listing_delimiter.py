@@ -1,0 +1,239 @@
+"""The listing of current objects against ``sorted()``, with keys chosen to hurt."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from shared.listing.delimiter import DelimiterMaster, Query, Verdict, successor
+
+LAST = "\U0010ffff"
+# Characters at the edges of what successor and the separators of versions must get right.
+ALPHABET = [
+    "a",
+    "b",
+    "/",
+    "-",
+    "\x01",
+    "\x7f",
+    "é",
+    "\ud7ff",
+    "\ue000",
+    "\uffff",
+    "\U00010000",
+    LAST,
+]
+DELIMITERS = ["", "/", "//", "a", "ab", "b/", "\x01", "\ud7ff", "\U00010000", LAST, LAST * 2, "-a-"]
+LONGEST_KEYS = ["a" * 1024, "a/" * 512, LAST * 256, "/" * 1023 + "\x01"]
+
+EXAMPLES = 3_000 if os.environ.get("TWOFOLD_SOAK") == "1" else 150
+
+texts = st.text(st.sampled_from(ALPHABET), max_size=5)
+names = st.one_of(
+    texts.filter(bool),
+    st.sampled_from(LONGEST_KEYS),
+    st.tuples(st.sampled_from(["a/", "a", LAST, "/"]), texts).map("".join),
+)
+delimiters = st.sampled_from(DELIMITERS)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Objects by name, true for those to be listed, and version keys of any names."""
+
+    objects: dict[str, bool]
+    versions: frozenset[str]
+
+    @property
+    def items(self) -> list[tuple[str, bool]]:
+        """What the store holds, in its order."""
+        rows = {**self.objects, **{f"{name}\0{n}": True for name in self.versions for n in "12"}}
+        return sorted(rows.items())
+
+
+buckets = st.builds(
+    Bucket,
+    st.dictionaries(names, st.sampled_from([True, True, True, False]), max_size=12),
+    st.frozensets(names, max_size=4),
+)
+
+
+def expected(bucket: Bucket, prefix: str, delimiter: str, after: str = "") -> list[str]:
+    """All entries, names and common prefixes, that follow ``after``."""
+
+    def entry(name: str) -> str:
+        index = name.find(delimiter, len(prefix)) if delimiter else -1
+        return name if index < 0 else name[: index + len(delimiter)]
+
+    listed = {entry(k) for k, shown in bucket.objects.items() if shown and k.startswith(prefix)}
+    begun = entry(after) if after.startswith(prefix) else after
+    return sorted(e for e in listed if e > after and e != begun)
+
+
+def read_all(page: DelimiterMaster, items: list[tuple[str, bool]]) -> None:
+    """Give a page every item of its range."""
+    for key, value in _range_of(page, items):
+        if page.offer(key, value) is Verdict.FINISHED:
+            return
+
+
+def read_with_jumps(page: DelimiterMaster, items: list[tuple[str, bool]]) -> None:
+    """Give a page its items, but go on at ``skip_to`` whenever it names a key."""
+    rows = _range_of(page, items)
+    keys = [key for key, _ in rows]
+    index = 0
+    while index < len(rows):
+        if page.offer(*rows[index]) is Verdict.FINISHED:
+            return
+        index += 1
+        if page.skip_to is not None:
+            index = max(index, bisect_left(keys, page.skip_to))
+
+
+def _range_of(page: DelimiterMaster, items: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
+    end = page.end_key
+    return [row for row in items if row[0] >= page.first_key and (end is None or row[0] < end)]
+
+
+Read = Callable[[DelimiterMaster, list[tuple[str, bool]]], None]
+
+
+def page_of(bucket: Bucket, query: Query, read: Read = read_all) -> DelimiterMaster:
+    page = DelimiterMaster(query, lambda shown: not shown)
+    read(page, bucket.items)
+    return page
+
+
+def entries(page: DelimiterMaster) -> list[str]:
+    return sorted([*(key for key, _ in page.contents), *page.common_prefixes])
+
+
+@settings(max_examples=EXAMPLES)
+@given(buckets, texts, delimiters)
+def test_one_large_page_has_every_entry(bucket: Bucket, prefix: str, delimiter: str) -> None:
+    page = page_of(bucket, Query(prefix, delimiter))
+    assert entries(page) == expected(bucket, prefix, delimiter)
+    assert not page.is_truncated
+
+
+@settings(max_examples=EXAMPLES)
+@given(buckets, texts, delimiters)
+def test_contents_and_common_prefixes_are_told_apart(
+    bucket: Bucket, prefix: str, delimiter: str
+) -> None:
+    page = page_of(bucket, Query(prefix, delimiter))
+    for key, _ in page.contents:
+        assert bucket.objects[key]
+        assert not delimiter or delimiter not in key[len(prefix) :]
+    for common in page.common_prefixes:
+        assert common.endswith(delimiter)
+        assert common.find(delimiter, len(prefix)) == len(common) - len(delimiter)
+
+
+@settings(max_examples=EXAMPLES)
+@given(buckets, texts, delimiters)
+def test_paging_covers_each_entry_exactly_once_at_every_page_size(
+    bucket: Bucket, prefix: str, delimiter: str
+) -> None:
+    wanted = expected(bucket, prefix, delimiter)
+    for keys_max in range(1, len(wanted) + 2):
+        seen: list[str] = []
+        after, truncated = "", True
+        while truncated:
+            page = page_of(bucket, Query(prefix, delimiter, after, keys_max))
+            found = entries(page)
+            assert len(found) <= keys_max
+            assert not found or page.last_entry == found[-1]
+            seen += found
+            after, truncated = page.last_entry, page.is_truncated
+            assert not truncated or len(found) == keys_max
+        assert seen == wanted
+
+
+@settings(max_examples=EXAMPLES)
+@given(buckets, texts, delimiters, names)
+@example(Bucket({LAST + "a": True, LAST * 2: True}, frozenset()), "", LAST, LAST)
+@example(Bucket({LAST * 3: True}, frozenset()), LAST, LAST, LAST * 2)
+def test_a_page_after_any_key_has_what_follows_it(
+    bucket: Bucket, prefix: str, delimiter: str, after: str
+) -> None:
+    page = page_of(bucket, Query(prefix, delimiter, after))
+    assert entries(page) == expected(bucket, prefix, delimiter, after)
+
+
+@settings(max_examples=EXAMPLES)
+@given(buckets, texts, delimiters, st.one_of(st.just(""), names), st.integers(1, 6))
+def test_jumping_to_skip_to_gives_what_reading_everything_gives(
+    bucket: Bucket, prefix: str, delimiter: str, after: str, keys_max: int
+) -> None:
+    query = Query(prefix, delimiter, after, keys_max)
+    plain, jumping = page_of(bucket, query), page_of(bucket, query, read_with_jumps)
+    for name in ("contents", "common_prefixes", "is_truncated", "last_entry"):
+        assert getattr(jumping, name) == getattr(plain, name)
+
+
+@settings(max_examples=EXAMPLES)
+@given(buckets, delimiters)
+def test_skip_to_is_ahead_of_the_key_it_follows(bucket: Bucket, delimiter: str) -> None:
+    page = DelimiterMaster(Query(delimiter=delimiter), lambda shown: not shown)
+    for key, value in bucket.items:
+        if page.offer(key, value) is Verdict.FINISHED:
+            break
+        assert page.skip_to is None or page.skip_to > key
+
+
+@settings(max_examples=EXAMPLES)
+@given(buckets, texts)
+def test_the_range_of_a_page_has_every_key_of_the_prefix(bucket: Bucket, prefix: str) -> None:
+    page = DelimiterMaster(Query(prefix), lambda shown: not shown)
+    wanted = [row for row in bucket.items if row[0].startswith(prefix)]
+    assert _range_of(page, bucket.items) == wanted
+
+
+@settings(max_examples=EXAMPLES)
+@given(texts, texts)
+@example(LAST, "")
+@example("a" + LAST, LAST)
+@example("\ud7ff", "")
+def test_the_successor_is_the_least_string_above_all_that_begin_so(prefix: str, tail: str) -> None:
+    above = successor(prefix)
+    if above is None:
+        assert prefix.strip(LAST) == ""
+        return
+    assert prefix + tail < above
+    above.encode()
+    # Nothing lies between: what is smaller than the successor begins with the prefix or is less.
+    assert above[:-1] == prefix[: len(above) - 1]
+    last = prefix[len(above) - 1]
+    assert ord(above[-1]) == (0xE000 if last == "\ud7ff" else ord(last) + 1)
+    assert prefix[len(above) :].strip(LAST) == ""
+
+
+@settings(max_examples=EXAMPLES)
+@given(texts, texts)
+def test_the_order_of_strings_is_that_of_their_bytes(one: str, other: str) -> None:
+    assert (one < other) is (one.encode() < other.encode())
+
+
+@settings(max_examples=EXAMPLES)
+@given(buckets, delimiters)
+def test_a_page_of_one_entry_more_than_there_are_is_not_truncated(
+    bucket: Bucket, delimiter: str
+) -> None:
+    wanted = expected(bucket, "", delimiter)
+    assume(wanted)
+    assert page_of(bucket, Query("", delimiter, "", len(wanted))).is_truncated is False
+    assert page_of(bucket, Query("", delimiter, "", len(wanted) + 1)).is_truncated is False
+
+
+@pytest.mark.parametrize("delimiter", ["", "/"])
+def test_trailing_delete_markers_do_not_truncate(delimiter: str) -> None:
+    bucket = Bucket({"a": True, "b": False, "c/d": False}, frozenset())
+    page = page_of(bucket, Query("", delimiter, "", 1))
+    assert (entries(page), page.is_truncated) == (["a"], False)
