@@ -14,6 +14,7 @@ from aiohttp import web
 from dmd.data.errors import DataError
 from dmd.data.service import DataService, error_response
 from dmd.errors import StartupError
+from dmd.listening import bind_all
 from shared.http_server import HttpServer, HttpSettings, MalformedRequestError
 
 KEEP_ALIVE_SECONDS: Final = 60.0
@@ -54,7 +55,8 @@ async def serve(
     settings = HttpSettings(KEEP_ALIVE_SECONDS, RECEIVE_BUFFER_BYTES)
     server = HttpServer(service.handle, _render_error, service.log, settings)
     try:
-        await server.listen((host, port), tls)
+        for listener in bind_all(host, port):
+            await server.listen(listener, tls)
     except OSError as error:
         raise StartupError(f"data port {host}:{port}: {error.strerror or error}") from error
     return DataServer(service, server)

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from dmd.directory import OwnedDirectory
 from dmd.errors import StartupError
+from dmd.listening import bind_all
 from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError
 from dmd.metadata.engines.lmdb import FILE_NAME, LmdbEngine
 from dmd.metadata.engines.memory import MemoryEngine
@@ -108,7 +109,8 @@ class MetadataDaemon:
         await runner.setup()
         daemon = cls(_Network(runner, server, namespace), engine, writer, directory)
         try:
-            await web.TCPSite(runner, settings.host, settings.port).start()
+            for listener in bind_all(settings.host, settings.port):
+                await web.SockSite(runner, listener).start()
         except OSError as error:
             await daemon.close()
             raise StartupError(
