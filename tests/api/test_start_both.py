@@ -1,0 +1,183 @@
+"""``deploy/start-both.sh``, which ``make start`` and the container image run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.installation import Installation, occupied_port
+from tests.raw_http import call
+from tests.servers import (
+    REPOSITORY,
+    Front,
+    Process,
+    accepts_connections,
+    process_tree,
+    wait_for,
+)
+
+SCRIPT = REPOSITORY / "deploy" / "start-both.sh"
+SHELLS = [shell for shell in ("sh", "bash", "busybox") if shutil.which(shell)]
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    installation = Installation(tmp_path)
+    yield installation
+    installation.stop_all()
+
+
+class Both(Process):
+    """The script, running."""
+
+    def __init__(self, installation: Installation, shell: str = "sh") -> None:
+        folder = installation.folder
+        # The commands beside this interpreter; the configuration as ``make start`` finds it.
+        environ = {
+            **installation.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
+        words = [shell, "sh", str(SCRIPT)] if shell == "busybox" else [shell, str(SCRIPT)]
+        super().__init__("start-both", words, environ, folder / "start-both.log")
+        self.front = Front(self, installation.port)
+        self.ports = (installation.port, installation.metadata_port, installation.data_port)
+
+    @property
+    def greetings(self) -> list[str]:
+        return [line for line in self.output.splitlines() if line.startswith("Twofold ")]
+
+    def start_and_wait(self) -> None:
+        self.start()
+        wait_for(lambda: bool(self.greetings), f"the greeting:\n{self.output[-3000:]}")
+
+    def wait_for_end(self) -> int:
+        assert self.handle is not None
+        code = self.handle.wait(40)
+        self.handle = None
+        return code
+
+    def supervisor_of(self, half: str) -> int:
+        """The process ID of ``dmd start`` or ``s3front start``."""
+        (pid,) = (
+            pid
+            for pid in process_tree(self.pid)
+            if f'"{half}"' in _command_line(pid) and "shared.supervisor" in _command_line(pid)
+        )
+        return pid
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+@pytest.fixture
+def both(installation: Installation) -> Iterator[Both]:
+    both = Both(installation)
+    yield both
+    both.kill()
+
+
+def assert_nothing_runs(both: Both, children: list[int]) -> None:
+    assert not any(accepts_connections(port) for port in both.ports)
+    left = [pid for pid in children if "python" in _command_line(pid)]
+    assert not left
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_it_serves_says_so_and_stops_cleanly(installation: Installation, shell: str) -> None:
+    both = Both(installation, shell)
+    try:
+        both.start_and_wait()
+        assert both.greetings == [
+            f"Twofold serves S3 on http://127.0.0.1:{installation.port} "
+            "(access key accessKey1, its secret is in conf/authdata.json)"
+        ]
+        assert call(both.front, "PUT", "/bucket").status == 200
+        assert call(both.front, "PUT", "/bucket/key", b"data").status == 200
+        children = process_tree(both.pid)
+        assert both.stop() == 0
+        assert_nothing_runs(both, children)
+        both.start()
+        wait_for(lambda: len(both.greetings) == 2, "the second greeting")
+        assert call(both.front, "GET", "/bucket/key").body == b"data"
+        assert both.stop() == 0
+    finally:
+        both.kill()
+
+
+def test_ctrl_c_stops_cleanly(both: Both) -> None:
+    both.start_and_wait()
+    children = process_tree(both.pid)
+    # A terminal sends it to every process in the foreground.
+    os.killpg(both.pid, signal.SIGINT)
+    assert both.wait_for_end() == 0
+    assert_nothing_runs(both, children)
+    assert "Traceback" not in both.output
+
+
+def test_a_stop_while_starting_is_clean(both: Both) -> None:
+    both.start()
+    wait_for(lambda: len(process_tree(both.pid)) >= 3, "both halves to be started")
+    children = process_tree(both.pid)
+    assert both.stop() == 0
+    assert_nothing_runs(both, children)
+
+
+@pytest.mark.parametrize("half", ["dmd", "s3front"])
+def test_when_one_half_ends_the_other_is_stopped(both: Both, half: str) -> None:
+    both.start_and_wait()
+    children = process_tree(both.pid)
+    os.kill(both.supervisor_of(half), signal.SIGKILL)
+    assert both.wait_for_end() == 128 + signal.SIGKILL
+    wait_for(lambda: not any(accepts_connections(port) for port in both.ports), "closed ports")
+    wait_for(lambda: not any(_command_line(pid) for pid in children), "the end of all processes")
+
+
+@pytest.mark.parametrize("port", ["port", "metadata_port"])
+def test_a_start_up_problem_ends_both(installation: Installation, port: str) -> None:
+    with occupied_port() as listener:
+        setattr(installation, port, listener.getsockname()[1])
+        installation.write_config()
+        both = Both(installation)
+        both.start()
+        try:
+            assert both.wait_for_end() == 78
+        finally:
+            both.kill()
+    problems = [line for line in both.output.splitlines() if not line.startswith("{")]
+    assert len(problems) == 1, problems
+    assert "in use" in problems[0]
+
+
+def test_sighup_reaches_the_front_end(installation: Installation, both: Both) -> None:
+    both.start_and_wait()
+    document = json.loads(installation.authdata.read_text())
+    del document["accounts"][0]
+    installation.authdata.write_text(json.dumps(document))
+    os.kill(both.pid, signal.SIGHUP)
+    wait_for(lambda: call(both.front, "GET", "/").status == 403, "the reload")
+    assert both.stop() == 0
+
+
+def test_the_greeting_names_the_key_of_the_environment(installation: Installation) -> None:
+    installation.environ |= {
+        "SCALITY_ACCESS_KEY_ID": "environmentKey",
+        "SCALITY_SECRET_ACCESS_KEY": "environmentSecret",
+    }
+    both = Both(installation)
+    try:
+        both.start_and_wait()
+        assert both.greetings[0].endswith("(access key environmentKey)")
+        assert "environmentSecret" not in both.output
+    finally:
+        both.kill()
