@@ -8,27 +8,24 @@ belong here and nowhere else.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
-from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from s3front.auth.authenticate import authenticate
+from s3front.auth.hoisted import with_hoisted_headers
 from s3front.auth.identity import ANONYMOUS, Identity
 from s3front.authz.authorize import authorize
 from s3front.context import Context, Services
 from s3front.health import HEALTH_PATH, health_reply
 from s3front.operations import routes
-from s3front.reply import error_reply
+from s3front.reply import HOST_ID, common_headers, error_reply, new_request_id
 from s3front.request import BodyAbortedError, Reply, Request, StreamedBody
 from s3front.routes import Level, Operation
 from s3front.target import Target, parse_target
 from shared.errors import ServiceError
-
-_HOST_ID = b64encode(secrets.token_bytes(32)).decode()
 
 
 @dataclass(slots=True)
@@ -54,7 +51,7 @@ class App:
 
     async def handle(self, request: Request) -> Reply:
         """The reply to a request. It does not raise, whatever the request is."""
-        trace = _Trace(secrets.token_hex(8).upper(), time.perf_counter())
+        trace = _Trace(new_request_id(), time.perf_counter())
         log = self.services.log.bind(request_id=trace.request_id)
         try:
             reply = await self._answer(request, trace, log)
@@ -71,13 +68,7 @@ class App:
         except Exception as error:
             log.error("unexpected error", exc_info=error)
             reply = self._error(request, trace, ServiceError("InternalError"))
-        headers = {
-            "x-amz-request-id": trace.request_id,
-            "x-amz-id-2": _HOST_ID,
-            "Server": "Twofold",
-            **reply.headers,
-        }
-        reply = replace(reply, headers=headers)
+        reply = replace(reply, headers={**common_headers(trace.request_id), **reply.headers})
         if isinstance(reply.body, StreamedBody) and request.method != "HEAD":
             blocks = self._logged(request, trace, reply.status, reply.body, log)
             return replace(reply, body=StreamedBody(reply.body.length, blocks))
@@ -93,9 +84,11 @@ class App:
             return health_reply(request, services)
         host = request.headers.get("Host", "")
         target = trace.target = parse_target(request.raw_target, host, services.endpoints)
+        signed = request
+        request = with_hoisted_headers(request, target)
         operation = self._routes.find(request.method, target, request.headers)
         trace.operation = operation.name
-        trace.identity = authenticate(request, target, services.accounts, self._clock())
+        trace.identity = authenticate(signed, target, services.accounts, self._clock())
         context = await self._context(operation, trace, log)
         authorize(
             context.identity, operation, target.bucket, context.stored_bucket, request.headers
@@ -119,7 +112,7 @@ class App:
     def _error(self, request: Request, trace: _Trace, error: ServiceError) -> Reply:
         trace.error = error.code
         resource = request.raw_target.partition("?")[0]
-        return error_reply(error, resource, trace.request_id, _HOST_ID)
+        return error_reply(error, resource, trace.request_id, HOST_ID)
 
     async def _logged(
         self, request: Request, trace: _Trace, status: int, body: StreamedBody, log: Any
@@ -149,7 +142,7 @@ class App:
             error=trace.error,
             account=account.short_id if account else None,
             peer=request.peer,
-            bytes_received=request.body.length or 0,
+            bytes_received=request.body.received,
             bytes_sent=trace.bytes_sent,
             duration_ms=round((time.perf_counter() - trace.started) * 1000, 2),
         )

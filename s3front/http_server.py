@@ -12,7 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
-from s3front.reply import error_reply
+from s3front.reply import HOST_ID, common_headers, error_reply, new_request_id
 from s3front.request import BodyAbortedError, Reply, Request, StreamedBody
 from shared import limits
 from shared.errors import ServiceError
@@ -53,9 +53,12 @@ class _Body:
 
     def __init__(self, request: web.BaseRequest) -> None:
         self._request = request
-        self._waits = request.headers.get("Expect", "").lower() == "100-continue"
+        self.received = 0
         length = request.headers.get("Content-Length")
         self.length = None if length is None else int(length)
+        # A request without a body may say it too, and waits for nothing.
+        expects = request.headers.get("Expect", "").lower() == "100-continue"
+        self._waits = expects and not request.content.is_eof()
 
     @property
     def refused(self) -> bool:
@@ -80,6 +83,7 @@ class _Body:
                     piece = await content.readany()
                 pieces.append(piece)
                 size += len(piece)
+                self.received += len(piece)
                 if size >= _BLOCK_BYTES or not piece:
                     if size:
                         yield b"".join(pieces) if len(pieces) > 1 else pieces[0]
@@ -133,6 +137,9 @@ def _render_error(request: web.BaseRequest, error: Exception) -> web.StreamRespo
     failure = ServiceError("InternalError")
     if isinstance(error, MalformedRequestError):
         failure = ServiceError("RequestHeaderSectionTooLarge" if error.too_large else "BadRequest")
-    reply = error_reply(failure, request.path, "", "")
+    request_id = new_request_id()
+    resource = request.raw_path.partition("?")[0]
+    reply = error_reply(failure, resource, request_id, HOST_ID)
     assert isinstance(reply.body, bytes)
-    return web.Response(status=reply.status, headers=reply.headers, body=reply.body)
+    headers = {**common_headers(request_id), **reply.headers}
+    return web.Response(status=reply.status, headers=headers, body=reply.body)

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import secrets
+from base64 import b64encode
+
 from s3front.request import Reply
 from s3front.xml import DECLARATION, document, element, readable
 from shared.errors import ServiceError
 
+HOST_ID = b64encode(secrets.token_bytes(32)).decode()
+"""Identifies this process in replies, as ``x-amz-id-2`` and HostId."""
+
 XML_TYPE = "application/xml"
+
+
+def new_request_id() -> str:
+    """An ID for a request: what the client and the log call it by."""
+    return secrets.token_hex(8).upper()
+
+
+def common_headers(request_id: str) -> dict[str, str]:
+    """The headers of every reply."""
+    return {"x-amz-request-id": request_id, "x-amz-id-2": HOST_ID, "Server": "Twofold"}
 
 
 def xml_reply(root: str, content: str, status: int = 200) -> Reply:

@@ -25,6 +25,10 @@ class RequestBody(Protocol):
     def length(self) -> int | None:
         """Content-Length in bytes; None when the client did not declare one."""
 
+    @property
+    def received(self) -> int:
+        """Bytes that have been read so far."""
+
     async def accept(self) -> None:
         """Tell a client that waits for ``100 Continue`` to send the body."""
 

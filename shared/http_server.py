@@ -18,8 +18,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.web_protocol import _ErrInfo
 
 from shared.limits import HEADER_BYTES_MAX, HEADER_SECTION_BYTES_MAX, HEADERS_MAX
 from shared.observability import EventLog
@@ -166,6 +167,48 @@ class _Connection(web.RequestHandler):
         # uvloop's transports are asyncio's in behaviour, not by class.
         self._server.opened(self, cast(asyncio.Transport, transport))
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        request = self._current_request
+        # The parser refused what came behind the head of a request that is being answered: that
+        # was its body, and whoever reads it must not wait for more.
+        if request is not None and self._messages and isinstance(self._messages[-1][0], _ErrInfo):
+            request.content.set_exception(web.RequestPayloadError("the body is malformed"))
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's says nothing
+        """The client will send no more: what it has sent is answered before the connection ends."""
+        if self._is_idle() or self.ssl_context is not None:
+            return False  # over TLS a connection cannot stay half open
+        self._end_input()
+        return True
+
+    def _is_idle(self) -> bool:
+        """Whether the connection waits for a request."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def _end_input(self) -> None:
+        if self._parser is None or self._close or self._force_close:
+            return
+        if self._is_idle():
+            self.force_close()
+            return
+        current = self._current_request
+        if current is None and not self._messages:
+            # A request was taken from the queue and its handler has not begun.
+            self._loop.call_soon(self._end_input)
+            return
+        try:
+            self._parser.feed_eof()
+        except HttpProcessingError:
+            # A body that is not complete never will be; it is that of the newest request.
+            if self._messages:
+                payload = self._messages[-1][1]
+            else:
+                assert current is not None
+                payload = current.content
+            payload.set_exception(web.RequestPayloadError("the body ends early"))
+        self.close()
+
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
         self._server.closed(self)
@@ -189,6 +232,8 @@ class _Connection(web.RequestHandler):
             self._server.log.warning(
                 "malformed request", peer=request.remote, reason=type(exc).__name__
             )
+            # What stands in for a request that could not be parsed claims to be HTTP/1.0.
+            request._version = HttpVersion11
         else:
             error = exc if isinstance(exc, Exception) else RuntimeError(repr(exc))
             self._server.log.error("unexpected error", exc_info=error)
@@ -197,7 +242,10 @@ class _Connection(web.RequestHandler):
         return response
 
     def log_exception(self, *args: Any, **fields: Any) -> None:
-        self._server.log.error("unexpected error", error=repr(fields.get("exc_info", args)))
+        error = fields.get("exc_info", args)
+        # aiohttp reads on after an answer, and finds out what the answer has said already.
+        if not isinstance(error, web.RequestPayloadError):
+            self._server.log.error("unexpected error", error=repr(error))
 
 
 def _head_bytes(request: web.BaseRequest) -> int:

@@ -23,6 +23,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 
+from dmd.metadata import stored
 from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError, Transaction
 from dmd.metadata.keys import REVISION_KEY
 from dmd.metadata.mutations import Committed, Mutation, Refused, apply
@@ -32,7 +33,6 @@ from shared.errors import ServiceError
 from shared.observability import EventLog
 
 Outcome = Committed | Refused
-_REVISION_BYTES = 8
 
 
 class Writer:
@@ -158,12 +158,14 @@ class _Pending:
 
 
 class _RevisionCounter:
-    """Hands out revisions inside one transaction."""
+    """Hands out revisions inside one transaction. The last one is stored like a record, with its
+    checksum: a wrong one would give two writes the same revision."""
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
         value = transaction.get(REVISION_KEY)
-        self._start = self._current = 0 if value is None else int.from_bytes(value, "big")
+        last = 0 if value is None else stored.unpack(REVISION_KEY, value).revision
+        self._start = self._current = last
 
     def next(self) -> int:
         self._current += 1
@@ -171,5 +173,5 @@ class _RevisionCounter:
 
     def save(self) -> None:
         if self._current != self._start:
-            value = self._current.to_bytes(_REVISION_BYTES, "big")
-            self._transaction.put(REVISION_KEY, value)
+            entry = stored.Stored(self._current, stored.NO_PROJECTION, b"", b"")
+            self._transaction.put(REVISION_KEY, stored.pack(REVISION_KEY, entry))

@@ -27,10 +27,13 @@ def integer_parameter(query: Mapping[str, str], name: str, maximum: int, minimum
             "InvalidArgument", f"Provided {name} not an integer or within integer range", fields
         )
     if value < minimum:
+        # Here AWS calls the parameter by another name: maxKeys.
+        words = name.split("-")
+        argument = words[0] + "".join(word.capitalize() for word in words[1:])
         raise ServiceError(
             "InvalidArgument",
-            f"Argument {name} must be an integer between {minimum} and 2147483647",
-            fields,
+            f"Argument {argument} must be an integer between {minimum} and 2147483647",
+            {"ArgumentName": argument, "ArgumentValue": text},
         )
     return min(value, maximum)
 

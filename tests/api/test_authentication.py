@@ -392,7 +392,6 @@ def test_a_presigned_checksum_is_verified(front: Front, bucket: str) -> None:
     assert call(front, "HEAD", f"/{bucket}/a").status == 404
 
 
-@pytest.mark.xfail(reason="parameters of a presigned URL do not count as headers yet")
 @pytest.mark.parametrize(
     ("parameters", "status"),
     [

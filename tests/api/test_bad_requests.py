@@ -79,7 +79,6 @@ def test_bytes_that_are_no_request(front: Front, sent: bytes) -> None:
     assert answers(front, sent) == (400, "BadRequest")
 
 
-@pytest.mark.xfail(reason="the answer to what is no request is the HTTP library's, in part")
 def test_the_answer_to_what_is_no_request(front: Front) -> None:
     with Connection(front) as connection:
         connection.send(b"hello\r\n\r\n")
@@ -260,7 +259,6 @@ def test_an_upload_that_is_half_closed(s3: Any, front: Front, bucket: str, part:
     assert keys_in(s3, bucket) == []
 
 
-@pytest.mark.xfail(reason="the HTTP server drops a connection that is half closed")
 @pytest.mark.parametrize("method", ["GET", "PUT"])
 def test_a_client_that_sends_no_more_is_answered(front: Front, bucket: str, method: str) -> None:
     body = b"body" if method == "PUT" else b""

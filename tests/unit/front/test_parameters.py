@@ -52,7 +52,7 @@ def test_less_than_the_minimum(text: str, minimum: int) -> None:
         integer_parameter({"max-keys": text}, "max-keys", 1000, minimum)
     assert caught.value.code == "InvalidArgument"
     assert caught.value.message == (
-        f"Argument max-keys must be an integer between {minimum} and 2147483647"
+        f"Argument maxKeys must be an integer between {minimum} and 2147483647"
     )
 
 

@@ -1,0 +1,48 @@
+"""Headers that a presigned URL carries in its query. Pure.
+
+SDKs move ``x-amz-*`` headers of a request into the query when they presign it, so that whoever uses
+the URL need not know them (Amazon S3 API reference, "Using query parameters"). They count as
+headers; the signature covers them where they stand. A header of the same name that the request
+itself carries has precedence: it is signed too, or the request is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from s3front.request import Request
+from s3front.target import Target
+
+_PREFIX = "x-amz-"
+_OF_THE_SIGNATURE = frozenset(
+    (
+        "x-amz-algorithm",
+        "x-amz-content-sha256",
+        "x-amz-credential",
+        "x-amz-date",
+        "x-amz-expires",
+        "x-amz-security-token",
+        "x-amz-signature",
+        "x-amz-signedheaders",
+    )
+)
+
+
+def with_hoisted_headers(request: Request, target: Target) -> Request:
+    """The request as its sender meant it: with the headers that stand in a presigned query."""
+    if "X-Amz-Signature" not in target.query:
+        return request
+    hoisted = {
+        name.lower(): value
+        for name, value in target.query.items()
+        if name.lower().startswith(_PREFIX)
+        and name.lower() not in _OF_THE_SIGNATURE
+        and name not in request.headers
+    }
+    if not hoisted:
+        return request
+    headers = CIMultiDict(request.headers)
+    headers.extend(hoisted)
+    return replace(request, headers=CIMultiDictProxy(headers))
