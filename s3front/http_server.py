@@ -56,9 +56,9 @@ class _Body:
         self.received = 0
         length = request.headers.get("Content-Length")
         self.length = None if length is None else int(length)
-        # A request without a body may say it too, and waits for nothing.
-        expects = request.headers.get("Expect", "").lower() == "100-continue"
-        self._waits = expects and not request.content.is_eof()
+        # Also when the body is empty: botocore misreads all further replies of a connection where
+        # one came without the 100 that it expects, unless the connection is closed.
+        self._waits = request.headers.get("Expect", "").lower() == "100-continue"
 
     @property
     def refused(self) -> bool:

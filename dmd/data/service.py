@@ -210,7 +210,7 @@ class DataService:
                 if request.transport is not None:
                     raise
                 raise ClientGoneError("left during its upload") from error
-            except OSError as error:
+            except (OSError, web.RequestPayloadError) as error:
                 raise ClientGoneError("left during its upload") from error
             if data:
                 await upload.write(data)

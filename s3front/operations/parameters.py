@@ -9,6 +9,9 @@ from collections.abc import Mapping
 
 from shared.errors import ServiceError
 
+_OTHER_NAMES = {"max-keys": "maxKeys"}
+"""Parameters that AWS calls otherwise when their value is out of range."""
+
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
 
 
@@ -27,9 +30,7 @@ def integer_parameter(query: Mapping[str, str], name: str, maximum: int, minimum
             "InvalidArgument", f"Provided {name} not an integer or within integer range", fields
         )
     if value < minimum:
-        # Here AWS calls the parameter by another name: maxKeys.
-        words = name.split("-")
-        argument = words[0] + "".join(word.capitalize() for word in words[1:])
+        argument = _OTHER_NAMES.get(name, name)
         raise ServiceError(
             "InvalidArgument",
             f"Argument {argument} must be an integer between {minimum} and 2147483647",

@@ -320,6 +320,16 @@ def test_a_client_that_does_not_wait(front: Front, bucket: str) -> None:
         assert connection.exchange(sign(front, "GET", f"/{bucket}/key")).body == BODY
 
 
+def test_an_empty_upload_is_asked_for(front: Front, bucket: str) -> None:
+    """botocore misreads what follows on a connection when it gets an answer without the 100."""
+    headers = {**EXPECT, "Content-Length": "0"}
+    with Connection(front) as connection:
+        for _ in range(2):
+            connection.send(sign(front, "PUT", f"/{bucket}/key", b"", headers))
+            assert connection.receive_interim() == 100
+            assert connection.receive().status == 200
+
+
 def test_a_document_is_asked_for(front: Front, bucket: str) -> None:
     body = b"<Delete><Object><Key>a</Key></Object></Delete>"
     headers = {**EXPECT, "Content-MD5": md5_base64(body)}
