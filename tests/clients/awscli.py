@@ -18,6 +18,7 @@ _CONFIG = """\
 s3 =
     multipart_threshold = 64MB
     multipart_chunksize = 64MB
+    max_concurrent_requests = {concurrent_requests}
 """
 
 
@@ -47,12 +48,13 @@ class AwsCli:
 
     front: Front
     folder: Path
+    concurrent_requests: int = 10
 
     @property
     def environ(self) -> dict[str, str]:
         """What the program is told, beside the little that every program needs."""
         config = self.folder / "aws-config"
-        config.write_text(_CONFIG)
+        config.write_text(_CONFIG.format(concurrent_requests=self.concurrent_requests))
         environ = {
             "PATH": f"{require_awscli()}:{os.environ['PATH']}",
             "HOME": str(self.folder),

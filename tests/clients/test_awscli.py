@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import md5
 from pathlib import Path
 
@@ -98,6 +98,20 @@ def test_cp_streams_a_key_that_no_file_can_have(aws: AwsCli, endpoint: Front, bu
     assert aws.s3("cp", f"s3://{bucket}/{key}", "-") == "streamed"
     aws.s3("rm", f"s3://{bucket}/{key}")
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
+def test_an_empty_file_leaves_the_connection_usable(
+    aws: AwsCli, bucket: str, tmp_path: Path
+) -> None:
+    """Every file is sent with ``Expect: 100-continue``, an empty one too.
+
+    When this client gets its answer without 100, it mistakes the next one on the same connection.
+    """
+    for name, text in (("1", ""), ("2", "data"), ("3", ""), ("4", ""), ("5", "data")):
+        (tmp_path / name).write_text(text)
+    one_by_one = replace(aws, concurrent_requests=1)
+    output = one_by_one.s3("sync", "--cli-read-timeout", "5", str(tmp_path), f"s3://{bucket}")
+    assert output.count("upload: ") == 5
 
 
 def test_sync_with_delete_removes_what_is_gone(
