@@ -26,6 +26,21 @@ HEADERS_MAX: Final = 200
 OBJECT_BYTES_MAX: Final = 5 * 1024**3
 """Body of one PutObject (Amazon S3 API reference)."""
 
+PART_BYTES_MIN: Final = 5 * 1024**2
+"""Every part of a completed upload but the last (Amazon S3 user guide, "Multipart upload limits").
+"""
+
+PARTS_MAX: Final = 10_000
+UPLOADS_LIST_MAX: Final = 1000
+MULTIPART_OBJECT_BYTES_MAX: Final = 5 * 1024**4
+
+COMPLETE_BODY_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Body of CompleteMultipartUpload: 10,000 parts, each with an ETag and a checksum."""
+
+TAGS_MAX: Final = 10
+TAG_KEY_CHARACTERS_MAX: Final = 128
+TAG_VALUE_CHARACTERS_MAX: Final = 256
+
 XML_BODY_BYTES_MAX: Final = 1024 * 1024
 """Body of a request that carries XML, other than DeleteObjects."""
 
@@ -61,6 +76,9 @@ STREAM_PACKET_BYTES_MAX: Final = 256 * 1024
 
 BATCH_OPERATIONS_MAX: Final = 1024
 """Mutations, conditions or reads of one metadata batch."""
+
+BATCH_REQUIREMENTS_MAX: Final = 10_100
+"""Requirements of one batch: completing an upload of 10,000 parts names each of them."""
 
 COMMIT_OPERATIONS_MAX: Final = 2000
 """Operations and requirements of the mutations that one commit gathers, for the same reason; a

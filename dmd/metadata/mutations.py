@@ -7,26 +7,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dmd.metadata import stored
+from dmd.metadata import release, stored
 from dmd.metadata.conditions import Requirement
 from dmd.metadata.engines.base import Transaction
 
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Store ``record`` at ``key``, with the projection that was derived from it."""
+    """Store ``record`` at ``key``, with the projection that was derived from it.
+
+    ``release``: the record that is replaced gives up its data (see ``dmd.metadata.release``).
+    """
 
     key: bytes
     record: bytes
     schema: int
     projection: bytes
+    release: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Remove ``key``, if it is there."""
+    """Remove ``key``, if it is there; ``release`` as for a put."""
 
     key: bytes
+    release: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +63,16 @@ class Refused:
 
 
 def apply(
-    transaction: Transaction, mutation: Mutation, next_revision: Callable[[], int]
+    transaction: Transaction,
+    mutation: Mutation,
+    next_revision: Callable[[], int],
+    now_ms: int,
 ) -> Committed | Refused:
-    """Decide one mutation and apply it; ``next_revision`` is called once a put."""
+    """Decide one mutation and apply it.
+
+    ``next_revision`` is called once a record written; ``now_ms`` is the time of the commit in
+    milliseconds since the epoch.
+    """
     for index, requirement in enumerate(mutation.requirements):
         if not requirement.holds(transaction):
             return Refused(index)
@@ -68,9 +80,14 @@ def apply(
     previous: list[stored.Stored | None] = []
     for operation in mutation.operations:
         key = operation.key
-        if mutation.return_previous:
+        replaced = None
+        if mutation.return_previous or operation.release:
             value = transaction.get(key)
-            previous.append(None if value is None else stored.unpack(key, value))
+            replaced = None if value is None else stored.unpack(key, value)
+        if mutation.return_previous:
+            previous.append(replaced)
+        if operation.release and replaced is not None:
+            _queue(transaction, replaced, next_revision, now_ms)
         if isinstance(operation, Delete):
             transaction.delete(key)
             revisions.append(None)
@@ -80,3 +97,19 @@ def apply(
         transaction.put(key, stored.pack(key, entry))
         revisions.append(revision)
     return Committed(tuple(revisions), tuple(previous))
+
+
+def _queue(
+    transaction: Transaction,
+    replaced: stored.Stored,
+    next_revision: Callable[[], int],
+    now_ms: int,
+) -> None:
+    """Queue the data of a record that gives it up, in the transaction that takes it away."""
+    record = release.queue_entry(replaced.record)
+    if record is None:
+        return
+    revision = next_revision()
+    key = release.queue_key(now_ms, revision)
+    entry = stored.Stored(revision, stored.NO_PROJECTION, b"", record)
+    transaction.put(key, stored.pack(key, entry))

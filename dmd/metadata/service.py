@@ -14,7 +14,9 @@ The first seven methods are the original's (reference/dmd-wire.md, section 3.1).
     (``dmd.metadata.conditions``); when one does not hold, nothing is written and the error is
     ``PreconditionFailed`` with the member ``requirement``, its index. The result has
     ``revisions``, one per operation (null for a deletion), and with ``options.returnPrevious``
-    also ``previous``, what each operation replaced.
+    also ``previous``, what each operation replaced. An operation with ``release: true`` takes the
+    data away from the record that it replaces or removes: its data locations are queued for
+    deletion in the same transaction (``dmd.metadata.release``).
 """
 
 from __future__ import annotations
@@ -140,7 +142,7 @@ class MetadataService:
         )
         options = _options(call, 1)
         requires = options.get("requires", [])
-        if not isinstance(requires, list) or len(requires) > limits.BATCH_OPERATIONS_MAX:
+        if not isinstance(requires, list) or len(requires) > limits.BATCH_REQUIREMENTS_MAX:
             raise ServiceError("InvalidArgument", "requires must be an array, not too long")
         requirements = tuple(
             conditions.parse(entry, self._engine.key_bytes_max) for entry in requires
@@ -166,16 +168,20 @@ class MetadataService:
 
     def _operation(self, entry: Any) -> Put | Delete:
         sub_level, key = _addressed(entry, "an operation")
+        release = entry.get("release") is True
         match entry:
             case {"type": "put", "value": str() as value}:
-                return self._put_operation(sub_level, key, value)
+                return self._put_operation(sub_level, key, value, release=release)
             case {"type": "del"}:
-                return Delete(self._physical(sub_level, key))
+                return Delete(self._physical(sub_level, key), release)
         raise ServiceError("InvalidArgument", "an operation is a put with a value, or a del")
 
-    def _put_operation(self, sub_level: Sequence[str], key: str, value: str) -> Put:
+    def _put_operation(
+        self, sub_level: Sequence[str], key: str, value: str, *, release: bool = False
+    ) -> Put:
         record = keys.encode(value)
-        return Put(self._physical(sub_level, key), record, *project(sub_level, record))
+        schema, projection = project(sub_level, record)
+        return Put(self._physical(sub_level, key), record, schema, projection, release)
 
     def _physical(self, sub_level: Sequence[str], key: str) -> bytes:
         return keys.physical(sub_level, key, self._engine.key_bytes_max)

@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from dmd.metadata import stored
@@ -133,7 +134,10 @@ class Writer:
     def _commit(self, mutations: Sequence[Mutation]) -> list[Outcome]:
         with self._engine.transaction() as transaction:
             counter = _RevisionCounter(transaction)
-            outcomes = [apply(transaction, mutation, counter.next) for mutation in mutations]
+            now_ms = time.time_ns() // 1_000_000
+            outcomes = [
+                apply(transaction, mutation, counter.next, now_ms) for mutation in mutations
+            ]
             counter.save()
         return outcomes
 

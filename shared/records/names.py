@@ -16,6 +16,13 @@ UPLOADS_PREFIX: Final = "mpuShadowBucket"
 """A bucket's multipart uploads live in the sub-level of this prefix and its name."""
 
 
+DELETIONS: Final = "..deletions"
+"""Sub-level of the deletion queue: data that no record owns any more (ours)."""
+
+LEASES: Final = "..leases"
+"""Sub-level of the leases of background work (ours)."""
+
+
 def owner_entry_key(canonical_id: str, bucket: str) -> str:
     """Key of a bucket's entry in the users bucket."""
     return f"{canonical_id}{SPLITTER}{bucket}"

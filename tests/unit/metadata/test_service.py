@@ -306,7 +306,7 @@ async def test_an_array_is_accepted_up_to_its_limit(daemon: Daemon, method: str)
 
 
 async def test_requirements_are_accepted_up_to_their_limit(daemon: Daemon) -> None:
-    requires = [{**read("k"), "absent": True}] * (limits.BATCH_OPERATIONS_MAX + 1)
+    requires = [{**read("k"), "absent": True}] * (limits.BATCH_REQUIREMENTS_MAX + 1)
     await daemon.call("batch", [], {"requires": requires[1:]})
     assert await daemon.refusal("batch", [], {"requires": requires}) == "InvalidArgument"
 
