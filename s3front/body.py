@@ -28,6 +28,7 @@ from s3front.locations.base import DataStore
 from s3front.request import Headers, Request
 from shared import limits
 from shared.checksums import (
+    Algorithm,
     BodyDigests,
     ExpectedDigests,
     decode_content_md5,
@@ -159,6 +160,35 @@ async def store_body(body: UploadBody, store: DataStore) -> StoredBody:
     else:
         key = await store.put(body.size, body.blocks())
     return StoredBody(key, body.md5, body.checksum)
+
+
+async def store_copy(
+    blocks: AsyncGenerator[bytes, None], size: int, store: DataStore, algorithm: Algorithm | None
+) -> StoredBody:
+    """Store bytes that come from another location, and digest them on the way."""
+    digests = BodyDigests(algorithm=algorithm)
+
+    async def digested() -> AsyncGenerator[bytes, None]:
+        async for block in blocks:
+            if len(block) >= _THREAD_BYTES_MIN:
+                await asyncio.to_thread(digests.update, block)
+            else:
+                digests.update(block)
+            yield block
+        if digests.length != size:
+            raise ServiceError("InternalError")
+
+    key: str | None = None
+    if size <= _SMALL_BYTES_MAX:
+        data = b"".join([block async for block in digested()])
+        if data:
+            key = await store.put(size, data)
+    else:
+        key = await store.put(size, digested())
+    checksum = None
+    if algorithm is not None:
+        checksum = Checksum(algorithm.value, encode_digest(digests.checksum()))
+    return StoredBody(key, digests.md5_hex(), checksum)
 
 
 async def read_document(

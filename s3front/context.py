@@ -10,6 +10,7 @@ from typing import Any
 from s3front.auth.identity import Identity
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.store import MetadataStore, StoredBucket, StoredObject
+from s3front.metadata.uploads import UploadStore
 from s3front.target import Target
 from shared.config import Accounts
 
@@ -23,6 +24,7 @@ class Services:
     """
 
     metadata: MetadataStore
+    uploads: UploadStore
     locations: LocationRegistry
     accounts: Accounts
     endpoints: Mapping[str, str]

@@ -88,6 +88,15 @@ _SUB_RESOURCES = frozenset(
     )
 )
 
+UPLOAD_ID = "uploadId"
+"""Names an upload; beside it ``partNumber`` is a parameter, and alone it asks for a part."""
+
+COPY_SOURCE = "x-amz-copy-source"
+"""The header that makes a copy of an upload."""
+
+COPIED, COPIED_PART = "(copy)", "(copied part)"
+"""What the table knows copies by, as if they were sub-resources."""
+
 LIST_TYPE = "list-type"
 """Tells the second listing of a bucket from the first; of no meaning anywhere else."""
 
@@ -100,9 +109,7 @@ _OTHER_SERVICES = frozenset(("ListDirectoryBuckets",))
 _UNIMPLEMENTED_HEADERS: dict[str, frozenset[str]] = {
     "x-amz-acl": frozenset(("private",)),
     "x-amz-bucket-object-lock-enabled": frozenset(("false",)),
-    "x-amz-copy-source": frozenset(),
     "x-amz-object-ownership": frozenset(("BucketOwnerEnforced",)),
-    "x-amz-tagging": frozenset(("",)),
     "x-amz-write-offset-bytes": frozenset(),
 }
 _UNIMPLEMENTED_PREFIXES = (
@@ -137,8 +144,12 @@ class Routes:
         elif target.key is None:
             level = Level.BUCKET
         sub_resource = next((name for name in target.query if name in _SUB_RESOURCES), None)
+        if UPLOAD_ID in target.query:
+            sub_resource = UPLOAD_ID
         if sub_resource is None and level is Level.BUCKET and LIST_TYPE in target.query:
             sub_resource = LIST_TYPE
+        if method == "PUT" and level is Level.OBJECT and COPY_SOURCE in headers:
+            sub_resource = COPIED_PART if sub_resource == UPLOAD_ID else COPIED
         operation = self._table.get((method, level, sub_resource))
         if operation is None:
             raise _no_operation(method, level, sub_resource)

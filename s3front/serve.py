@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from s3front.app import App
@@ -10,7 +11,13 @@ from s3front.http_server import create_http_server
 from s3front.listeners import inherited_sockets, tls_context
 from s3front.locations.dmd_file import DmdFileStore
 from s3front.locations.registry import LocationRegistry
+from s3front.metadata.gateway import MetadataGateway
 from s3front.metadata.store import MetadataStore
+from s3front.metadata.uploads import UploadStore
+from s3front.workers.deletions import DeletionWorker
+from s3front.workers.lease import Lease
+from s3front.workers.runner import holder_name, work
+from s3front.workers.uploads import UploadWorker
 from shared.config import Config, ConfigError, load_accounts, load_config, load_locations
 from shared.observability import configure_logging, get_logger
 from shared.process import (
@@ -38,8 +45,10 @@ async def serve(config: Config) -> None:
         call_timeout_seconds=config.metadata_client.call_timeout_ms / 1000,
     )
     store = DmdFileStore(config.data_client.host, config.data_client.port)
+    metadata = MetadataGateway(client)
     services = Services(
-        metadata=MetadataStore(client),
+        metadata=MetadataStore(metadata),
+        uploads=UploadStore(metadata),
         locations=LocationRegistry(locations, store),
         accounts=accounts,
         endpoints=config.rest_endpoints,
@@ -47,6 +56,7 @@ async def serve(config: Config) -> None:
         log=log,
     )
     app = App(services)
+    worker = asyncio.get_running_loop().create_task(_work(config, metadata, services))
     server = create_http_server(app.handle, log)
     client.start()
     try:
@@ -56,8 +66,20 @@ async def serve(config: Config) -> None:
         await serve_until_stopped(lambda: _reload(app, store))
         await server.close(STOP_SECONDS_MAX)
     finally:
+        worker.cancel()
         await store.close()
         await client.close()
+
+
+async def _work(config: Config, metadata: MetadataGateway, services: Services) -> None:
+    """The background work of this process."""
+    delay = config.delete_delay_seconds
+    await work(
+        Lease(metadata, "background", holder_name()),
+        DeletionWorker(metadata, services.locations, services.log, delay),
+        UploadWorker(metadata, services.uploads),
+        services.log,
+    )
 
 
 def _reload(app: App, store: DmdFileStore) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
@@ -91,10 +91,15 @@ class _Crc:
         return self._value.to_bytes(self._digest_bytes, "big")
 
 
+_CRC_MODELS: Final = {
+    Algorithm.CRC32: "CRC32",
+    Algorithm.CRC32C: "CRC32C",
+    Algorithm.CRC64NVME: "CRC64-NVME",
+}
 _FACTORIES: Final[dict[Algorithm, Callable[[], Checksum]]] = {
-    Algorithm.CRC32: lambda: _Crc("CRC32", 4),
-    Algorithm.CRC32C: lambda: _Crc("CRC32C", 4),
-    Algorithm.CRC64NVME: lambda: _Crc("CRC64-NVME", 8),
+    Algorithm.CRC32: lambda: _Crc(_CRC_MODELS[Algorithm.CRC32], 4),
+    Algorithm.CRC32C: lambda: _Crc(_CRC_MODELS[Algorithm.CRC32C], 4),
+    Algorithm.CRC64NVME: lambda: _Crc(_CRC_MODELS[Algorithm.CRC64NVME], 8),
     Algorithm.SHA1: lambda: hashlib.sha1(usedforsecurity=False),
     Algorithm.SHA256: hashlib.sha256,
 }
@@ -145,6 +150,24 @@ class BodyDigests:
         """The raw digest of ``algorithm``; only when one was given."""
         assert self._checksum is not None
         return self._checksum.digest()
+
+
+def composite_checksum(algorithm: str, parts: Sequence[str]) -> str:
+    """The checksum over the parts' checksums (all base64), with their number, as S3 writes it."""
+    whole = new_checksum(Algorithm(algorithm))
+    for part in parts:
+        whole.update(base64.b64decode(part))
+    return f"{encode_digest(whole.digest())}-{len(parts)}"
+
+
+def combined_checksum(algorithm: str, parts: Sequence[str], sizes: Sequence[int]) -> str:
+    """The CRC of the whole from those of its parts (base64) and their sizes in bytes."""
+    chosen = Algorithm(algorithm)
+    model = anycrc.Model(_CRC_MODELS[chosen])
+    whole = 0
+    for part, size in zip(parts, sizes, strict=True):
+        whole = model.combine(whole, int.from_bytes(base64.b64decode(part), "big"), size)
+    return encode_digest(whole.to_bytes(chosen.digest_bytes, "big"))
 
 
 # --- What a request declares ---------------------------------------------------------------------

@@ -39,6 +39,10 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         "resource.",
     ),
     "EntityTooLarge": (400, "Your proposed upload exceeds the maximum allowed size"),
+    "EntityTooSmall": (
+        400,
+        "Your proposed upload is smaller than the minimum allowed size",
+    ),
     "IllegalLocationConstraintException": (
         400,
         "The specified location-constraint is not valid.",
@@ -60,9 +64,19 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     ),
     "InvalidDigest": (400, "The Content-MD5 you specified was invalid."),
     "InvalidLocationConstraint": (400, "The specified location-constraint is not valid"),
+    "InvalidPart": (
+        400,
+        "One or more of the specified parts could not be found.  The part may not have been "
+        "uploaded, or the specified entity tag may not match the part's entity tag.",
+    ),
+    "InvalidPartOrder": (
+        400,
+        "The list of parts was not in ascending order. Parts must be ordered by part number.",
+    ),
     "InvalidRange": (416, "The requested range is not satisfiable"),
     "InvalidRequest": (400, "Invalid Request"),
     "InvalidStorageClass": (400, "The storage class you specified is not valid"),
+    "InvalidTag": (400, "The TagKey you have provided is invalid"),
     "InvalidToken": (400, "The provided token is malformed or otherwise invalid."),
     "InvalidURI": (400, "Couldn't parse the specified URI."),
     "KeyTooLongError": (400, "Your key is too long"),
@@ -82,6 +96,12 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     "MissingRequestBodyError": (400, "Request Body is empty"),
     "NoSuchBucket": (404, "The specified bucket does not exist"),
     "NoSuchKey": (404, "The specified key does not exist."),
+    "NoSuchTagSet": (404, "The TagSet does not exist"),
+    "NoSuchUpload": (
+        404,
+        "The specified upload does not exist. The upload ID may be invalid, or the upload may have "
+        "been aborted or completed.",
+    ),
     "NoSuchVersion": (404, "The specified version does not exist."),
     "NotImplemented": (
         501,

@@ -26,10 +26,24 @@ def authorize(
         if account is None:
             raise ServiceError("AccessDenied")
         return
+    expected_owner = headers.get("x-amz-expected-bucket-owner")
+    authorize_bucket(identity, bucket_name, bucket, expected_owner)
+
+
+def authorize_bucket(
+    identity: Identity,
+    bucket_name: str | None,
+    bucket: StoredBucket | None,
+    expected_owner: str | None,
+) -> None:
+    """Let anything in a bucket pass, or raise AccessDenied or NoSuchBucket.
+
+    ``expected_owner`` is the account ID that the request says the bucket belongs to.
+    """
+    account = identity.account
     if bucket is None:
         raise ServiceError("NoSuchBucket", fields={"BucketName": bucket_name or ""})
     if account is None or bucket.record.owner_id != account.canonical_id:
         raise ServiceError("AccessDenied")
-    expected_owner = headers.get("x-amz-expected-bucket-owner")
     if expected_owner is not None and expected_owner != account.short_id:
         raise ServiceError("AccessDenied")

@@ -2,13 +2,18 @@
 
 from s3front.operations import (
     buckets,
+    complete_upload,
+    copy_object,
     delete_objects,
     get_object,
     list_objects,
     put_object,
     service,
+    tagging,
+    upload_part,
+    uploads,
 )
-from s3front.routes import LIST_TYPE, Routes
+from s3front.routes import COPIED, COPIED_PART, LIST_TYPE, Routes
 
 
 def routes() -> Routes:
@@ -26,4 +31,15 @@ def routes() -> Routes:
     table.add("GET", get_object.GET_OBJECT)
     table.add("HEAD", get_object.HEAD_OBJECT)
     table.add("DELETE", delete_objects.DELETE_OBJECT)
+    table.add("GET", uploads.LIST_MULTIPART_UPLOADS, "uploads")
+    table.add("POST", uploads.CREATE_MULTIPART_UPLOAD, "uploads")
+    table.add("PUT", upload_part.UPLOAD_PART, "uploadId")
+    table.add("GET", uploads.LIST_PARTS, "uploadId")
+    table.add("POST", complete_upload.COMPLETE_MULTIPART_UPLOAD, "uploadId")
+    table.add("DELETE", uploads.ABORT_MULTIPART_UPLOAD, "uploadId")
+    table.add("PUT", copy_object.COPY_OBJECT, COPIED)
+    table.add("PUT", copy_object.UPLOAD_PART_COPY, COPIED_PART)
+    table.add("GET", tagging.GET_OBJECT_TAGGING, "tagging")
+    table.add("PUT", tagging.PUT_OBJECT_TAGGING, "tagging")
+    table.add("DELETE", tagging.DELETE_OBJECT_TAGGING, "tagging")
     return table

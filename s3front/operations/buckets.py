@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from s3front.body import read_document
 from s3front.context import Context
-from s3front.metadata.store import ChangedError
+from s3front.metadata.gateway import ChangedError
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request

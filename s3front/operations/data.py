@@ -1,4 +1,4 @@
-"""Object bytes of records: reading them in order, and deleting what no record names any more."""
+"""Object bytes of records: reading them in order, and deleting what no record has named."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from shared.errors import ServiceError
 from shared.records.object import DataLocation, ObjectRecord
 
 
-async def delete_record_data(context: Context, record: ObjectRecord) -> None:
-    """Delete the bytes of a record that is no longer current.
+async def delete_data(context: Context, locations: Sequence[DataLocation]) -> None:
+    """Delete bytes that were stored and that no record has ever named.
 
-    A failure is logged and not raised: the change that made the bytes useless has been committed,
-    and an unreferenced blob is found by garbage collection.
+    A failure is logged and not raised: an unreferenced blob is found by garbage collection.
     """
-    for location in record.locations:
+    for location in locations:
         try:
             await context.services.locations.store(location.store_name).delete(location.key)
         except ServiceError as error:
             context.log.warning(
-                "could not delete replaced data", data_key=location.key, reason=str(error)
+                "could not delete unused data", data_key=location.key, reason=str(error)
             )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +9,8 @@ from xml.etree.ElementTree import Element
 
 from s3front.body import read_document
 from s3front.context import Context
-from s3front.metadata.store import ChangedError, object_requirement
-from s3front.operations.data import delete_record_data
+from s3front.metadata.gateway import ChangedError
+from s3front.metadata.store import object_requirement
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.preconditions import check_write
 from s3front.reply import xml_reply
@@ -41,15 +40,11 @@ async def delete_object(context: Context, request: Request) -> Reply:
             check_write(request.headers, current.record.etag if current else None)
             requirement = object_requirement(bucket.name, context.key, current)
         try:
-            (removed,) = await metadata.delete_objects(
-                bucket, [context.key], requirement, context.request_id
-            )
+            await metadata.delete_objects(bucket, [context.key], requirement, context.request_id)
         except ChangedError:
             bucket, current = await read_again(context, bucket)
-            continue
-        if removed is not None:
-            await delete_record_data(context, removed)
-        return Reply(204)
+        else:
+            return Reply(204)
     raise ServiceError("ConditionalRequestConflict", fields={"Key": context.key})
 
 
@@ -114,9 +109,7 @@ async def _delete_slice(context: Context, keys: Sequence[str], quiet: bool) -> l
     bucket = context.bucket
     for _ in range(ATTEMPTS_MAX):
         try:
-            removed = await context.services.metadata.delete_objects(
-                bucket, keys, None, context.request_id
-            )
+            await context.services.metadata.delete_objects(bucket, keys, None, context.request_id)
         except ChangedError:
             try:
                 bucket, _ = await read_again(context, bucket)
@@ -125,8 +118,6 @@ async def _delete_slice(context: Context, keys: Sequence[str], quiet: bool) -> l
             continue
         except ServiceError as error:
             return [_error_row(key, error) for key in keys]
-        records = [record for record in removed if record is not None]
-        await asyncio.gather(*(delete_record_data(context, record) for record in records))
         return [] if quiet else [f"<Deleted>{element('Key', key)}</Deleted>" for key in keys]
     return [_error_row(key, ServiceError("OperationAborted")) for key in keys]
 

@@ -26,7 +26,7 @@ async def get_object(context: Context, request: Request) -> Reply:
     """
     current = context.current
     for _ in range(_ATTEMPTS_MAX):
-        record = _existing(context, current)
+        record = existing_record(context, current)
         status, headers, part = _decide(context, request, record)
         if part is None or part.length == 0:
             return Reply(status, headers)
@@ -47,13 +47,14 @@ async def get_object(context: Context, request: Request) -> Reply:
 
 async def head_object(context: Context, request: Request) -> Reply:
     """What GetObject would answer, without the bytes."""
-    status, headers, part = _decide(context, request, _existing(context, context.current))
+    status, headers, part = _decide(context, request, existing_record(context, context.current))
     if part is None:
         return Reply(status, headers)
     return Reply(status, {**headers, "Content-Length": str(part.length)})
 
 
-def _existing(context: Context, current: StoredObject | None) -> ObjectRecord:
+def existing_record(context: Context, current: StoredObject | None) -> ObjectRecord:
+    """The object that a request names; raises NoSuchKey and NoSuchVersion."""
     version = context.target.query.get("versionId")
     if version is not None and version != "null":
         raise ServiceError("NoSuchVersion", fields={"Key": context.key, "VersionId": version})

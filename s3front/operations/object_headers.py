@@ -107,6 +107,8 @@ def object_headers(record: ObjectRecord) -> dict[str, str]:
         headers[USER_METADATA_PREFIX + name] = value
     if record.website_redirect:
         headers["x-amz-website-redirect-location"] = record.website_redirect
+    if record.tags:
+        headers["x-amz-tagging-count"] = str(len(record.tags))
     if record.storage_class != "STANDARD":
         headers["x-amz-storage-class"] = record.storage_class
     return headers
@@ -129,11 +131,9 @@ def overridden(headers: Mapping[str, str], query: Mapping[str, str]) -> dict[str
     return replaced
 
 
-def checksum_headers(checksum: Checksum | None) -> dict[str, str]:
-    """The headers that report an object's checksum."""
+def checksum_headers(checksum: Checksum | None, *, part: bool = False) -> dict[str, str]:
+    """The headers that report the checksum of an object, or of a part, which has no type."""
     if checksum is None:
         return {}
-    return {
-        f"x-amz-checksum-{checksum.algorithm.lower()}": checksum.value,
-        "x-amz-checksum-type": checksum.kind,
-    }
+    headers = {f"x-amz-checksum-{checksum.algorithm.lower()}": checksum.value}
+    return headers if part else {**headers, "x-amz-checksum-type": checksum.kind}

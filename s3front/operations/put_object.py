@@ -1,25 +1,28 @@
 """PutObject.
 
 Order (DESIGN, section 5): the bytes are durable in their location before the record that names
-them is committed; what the record replaced is deleted afterwards. A body that fails, in its length,
-a signature or a digest, leaves nothing.
+them is committed; that commit also queues the bytes of what it replaced for deletion. A body that
+fails, in its length, a signature or a digest, leaves nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from s3front.body import StoredBody, UploadBody, store_body
 from s3front.context import Context
+from s3front.metadata.gateway import ChangedError
 from s3front.metadata.store import (
-    ChangedError,
     StoredBucket,
     StoredObject,
     object_requirement,
 )
-from s3front.operations.data import delete_record_data
+from s3front.operations.data import delete_data
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
+from s3front.operations.location import chosen_location
 from s3front.operations.object_headers import checksum_headers, new_object_headers
+from s3front.operations.tag_sets import tags_of_header
 from s3front.preconditions import check_write, is_conditional_write
 from s3front.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
@@ -27,20 +30,20 @@ from shared.errors import ServiceError
 from shared.records.object import DataLocation, NewObject, ObjectRecord
 from shared.records.times import now
 
-LOCATION_HEADER = "x-amz-meta-scal-location-constraint"
-
 
 async def put_object(context: Context, request: Request) -> Reply:
     """Store an object (Amazon S3 API reference, PutObject)."""
     headers = request.headers
-    _check(headers, context.current)
+    check_write_conditions(headers, context.current)
     described = new_object_headers(headers)
-    location = _location(context, headers)
+    location = chosen_location(context, headers)
     body = UploadBody(context.identity, request)
     stored = await store_body(body, context.services.locations.store(location))
     account = context.identity.account
     assert account is not None
-    record = ObjectRecord.create(
+    record = await store_record(
+        context,
+        headers,
         NewObject(
             key=context.key,
             owner_id=account.canonical_id,
@@ -49,46 +52,55 @@ async def put_object(context: Context, request: Request) -> Reply:
             etag=stored.md5,
             content_type=described.content_type,
             modified=now(),
-            locations=_data_locations(context, location, stored, body.size),
+            locations=[],
             store_name=location,
             headers=described.standard,
             user_metadata=described.user_metadata,
             checksum=stored.checksum,
             website_redirect=described.website_redirect,
-        )
+            tags=tags_of_header(headers),
+        ),
+        stored,
     )
+    return Reply(200, {"ETag": f'"{record.etag}"', **checksum_headers(stored.checksum)})
+
+
+async def store_record(
+    context: Context, headers: Headers, new: NewObject, stored: StoredBody
+) -> ObjectRecord:
+    """Commit the record of bytes that a location holds; the bytes go when it is refused."""
+    locations = _data_locations(context, new.store_name, stored, new.size)
+    record = ObjectRecord.create(replace(new, locations=locations))
     try:
-        replaced = await _commit(context, headers, record)
+        await _commit(context, headers, record)
     except ServiceError as error:
         # After a refusal the bytes belong to nobody. When the outcome is unknown (the daemon did
         # not answer) they may belong to the object, so they stay.
         if error.status < 500:
-            await delete_record_data(context, record)
+            await delete_data(context, locations)
         raise
-    if replaced is not None:
-        await delete_record_data(context, replaced)
-    return Reply(
-        200,
-        {"ETag": f'"{stored.md5}"', **checksum_headers(stored.checksum)},
-    )
+    return record
 
 
-def _check(headers: Headers, current: StoredObject | None) -> None:
+def check_write_conditions(headers: Headers, current: StoredObject | None) -> None:
+    """Let a write pass, given the object that it would replace."""
     etag = current.record.etag if current and not current.record.is_delete_marker else None
     check_write(headers, etag)
 
 
-async def _commit(context: Context, headers: Headers, record: ObjectRecord) -> ObjectRecord | None:
+async def _commit(context: Context, headers: Headers, record: ObjectRecord) -> None:
     """Make the record the object, deciding again when the bucket or the object has changed."""
     bucket, current = context.bucket, context.current
     metadata = context.services.metadata
     for _ in range(ATTEMPTS_MAX):
         requirement = _requirement(headers, bucket, context.key, current)
         try:
-            return await metadata.put_object(bucket, record, requirement, context.request_id)
+            await metadata.put_object(bucket, record, requirement, context.request_id)
         except ChangedError:
             bucket, current = await read_again(context, bucket)
-            _check(headers, current)
+            check_write_conditions(headers, current)
+        else:
+            return
     raise ServiceError("ConditionalRequestConflict", fields={"Key": context.key})
 
 
@@ -100,20 +112,6 @@ def _requirement(
     if not is_conditional_write(headers):
         return None
     return object_requirement(bucket.name, key, current)
-
-
-def _location(context: Context, headers: Headers) -> str:
-    """The name of the location for the bytes: the request's choice, else the bucket's."""
-    wanted = headers.get(LOCATION_HEADER)
-    if wanted is None:
-        return context.bucket.record.location
-    if context.services.locations.find(wanted) is None:
-        raise ServiceError(
-            "InvalidArgument",
-            "Object Location Constraint Info is invalid",
-            {"ArgumentName": LOCATION_HEADER, "ArgumentValue": wanted},
-        )
-    return wanted
 
 
 def _data_locations(

@@ -29,6 +29,7 @@ from shared.config.values import (
     Networks,
     Port,
     ReplicationGroup,
+    Seconds,
     Text,
 )
 
@@ -137,6 +138,7 @@ class Settings(Section):
     rest_endpoints: Endpoints = Field(default_factory=lambda: DEFAULT_ENDPOINTS)
     replication_group_id: ReplicationGroup = "RG001"
     clusters: Clusters = 1
+    delete_delay_seconds: Seconds = 3600
     data_client: DataClient = DataClient()
     metadata_client: MetadataClient = MetadataClient()
     data_daemon: DataDaemon = DataDaemon()

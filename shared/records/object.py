@@ -7,7 +7,7 @@ it is written again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -82,7 +82,7 @@ class Checksum:
 @dataclass(frozen=True, slots=True)
 class NewObject:
     """What a record is made of. ``headers`` are members of STANDARD_HEADERS; ``user_metadata``
-    has names without prefix; ``etag`` is without quotes."""
+    has names without prefix; ``etag`` is without quotes; ``origin`` is the event that it causes."""
 
     key: str
     owner_id: str
@@ -97,6 +97,9 @@ class NewObject:
     user_metadata: Mapping[str, str]
     checksum: Checksum | None
     website_redirect: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    upload_id: str | None = None
+    origin: str = "s3:ObjectCreated:Put"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +132,16 @@ class ObjectRecord:
             "key": new.key,
             "location": [entry.document() for entry in new.locations] or None,
             "isDeleteMarker": False,
-            "tags": {},
+            "tags": dict(new.tags),
             "replicationInfo": _NO_REPLICATION,
             "dataStoreName": new.store_name,
-            "originOp": "s3:ObjectCreated:Put",
+            "originOp": new.origin,
             "md-model-version": MODEL_VERSION,
         }
         for name, value in new.user_metadata.items():
             document[USER_METADATA_PREFIX + name] = value
+        if new.upload_id is not None:
+            document["uploadId"] = new.upload_id
         if new.checksum is not None:
             document["checksum"] = {
                 "checksumAlgorithm": new.checksum.algorithm,
@@ -215,20 +220,36 @@ class ObjectRecord:
         )
 
     @property
+    def upload_id(self) -> str | None:
+        """The multipart upload that made the object, None for any other."""
+        return self.document.get("uploadId")
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return dict(self.document.get("tags") or {})
+
+    @property
     def locations(self) -> list[DataLocation]:
         """The object's data, in order; none for an empty object."""
-        entries = self.document.get("location") or []
-        # Records of single-part objects from before location arrays hold one bare entry.
-        if isinstance(entries, dict):
-            entries = [entries]
-        return [
-            DataLocation(
-                key=entry["key"],
-                size=int(entry.get("size", self.size)),
-                start=int(entry.get("start", 0)),
-                store_name=entry.get("dataStoreName", ""),
-                store_type=entry.get("dataStoreType", ""),
-                store_etag=entry.get("dataStoreETag", ""),
-            )
-            for entry in entries
-        ]
+        return data_locations(self.document.get("location"), self.size)
+
+
+def data_locations(entries: Any, size: int) -> list[DataLocation]:
+    """The data locations of a record's member, in order.
+
+    ``size`` is that of the whole, for records from before every entry had its own; those of
+    single-part objects from before location arrays hold one bare entry.
+    """
+    if isinstance(entries, dict):
+        entries = [entries]
+    return [
+        DataLocation(
+            key=entry["key"],
+            size=int(entry.get("size", size)),
+            start=int(entry.get("start", 0)),
+            store_name=entry.get("dataStoreName", ""),
+            store_type=entry.get("dataStoreType", ""),
+            store_etag=entry.get("dataStoreETag", ""),
+        )
+        for entry in entries or []
+    ]

@@ -431,8 +431,6 @@ def test_increments_under_conditions_lose_nothing(s3: Any, bucket: str) -> None:
         ({"x-amz-storage-class": "NONSENSE"}, 400, "InvalidStorageClass"),
         ({"x-amz-acl": "public-read"}, 501, "NotImplemented"),
         ({"x-amz-grant-read": "id=1"}, 501, "NotImplemented"),
-        ({"x-amz-tagging": "a=b"}, 501, "NotImplemented"),
-        ({"x-amz-copy-source": "/other/key"}, 501, "NotImplemented"),
         ({"x-amz-object-lock-mode": "GOVERNANCE"}, 501, "NotImplemented"),
         ({"x-amz-server-side-encryption": "AES256"}, 501, "NotImplemented"),
         ({"x-amz-server-side-encryption-customer-algorithm": "AES256"}, 501, "NotImplemented"),

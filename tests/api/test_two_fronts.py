@@ -25,7 +25,8 @@ _T = TypeVar("_T")
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("two-fronts"), fronts=2) as started:
+    settings = {"deleteDelaySeconds": 0}
+    with cluster(tmp_path_factory.mktemp("two-fronts"), fronts=2, settings=settings) as started:
         yield started
 
 

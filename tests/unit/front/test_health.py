@@ -25,6 +25,7 @@ def status_for(peer: str, *networks: str) -> int:
     nothing: Any = None
     services = Services(
         metadata=cast(MetadataStore, _Connected()),
+        uploads=nothing,
         locations=nothing,
         accounts=nothing,
         endpoints={},

@@ -65,12 +65,11 @@ def test_an_operation(method: str, raw_target: str, name: str) -> None:
         ("POST", "/bucket", "NotImplemented"),
         ("OPTIONS", "/bucket/key", "NotImplemented"),
         ("GET", "/bucket?acl", "NotImplemented"),
-        ("GET", "/bucket?uploads", "NotImplemented"),
+        ("GET", "/bucket?cors", "NotImplemented"),
         ("GET", "/bucket?versions", "NotImplemented"),
-        ("GET", "/bucket/key?tagging", "NotImplemented"),
+        ("GET", "/bucket?tagging", "NotImplemented"),
         ("GET", "/bucket/key?partNumber=1", "NotImplemented"),
-        ("PUT", "/bucket/key?partNumber=1&uploadId=a", "NotImplemented"),
-        ("DELETE", "/bucket/key?uploadId=a", "NotImplemented"),
+        ("HEAD", "/bucket/key?uploadId=a", "NotImplemented"),
         ("DELETE", "/bucket?location", "NotImplemented"),
         ("GET", "/?x-id=ListDirectoryBuckets", "NotImplemented"),
     ],
@@ -82,10 +81,7 @@ def test_what_is_no_operation(method: str, raw_target: str, code: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("x-amz-copy-source", "/bucket/other"),
-        ("X-Amz-Copy-Source", ""),
         ("x-amz-acl", "public-read"),
-        ("x-amz-tagging", "a=b"),
         ("x-amz-grant-read", "id=1"),
         ("x-amz-object-lock-mode", "GOVERNANCE"),
         ("x-amz-server-side-encryption", "AES256"),
@@ -99,7 +95,7 @@ def test_a_header_that_asks_for_what_there_is_not(name: str, value: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("x-amz-acl", "private"), ("x-amz-tagging", ""), ("x-amz-unknown", "a")]
+    ("name", "value"), [("x-amz-acl", "private"), ("x-amz-tagging", "a=b"), ("x-amz-unknown", "a")]
 )
 def test_a_header_that_asks_for_nothing(name: str, value: str) -> None:
     assert find("PUT", "/bucket/key", {name: value}).name == "PutObject"

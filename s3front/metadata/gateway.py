@@ -1,0 +1,117 @@
+"""One round trip to the metadata service, with its failures in S3's terms.
+
+Everything in this package speaks through it: reads in one snapshot, atomic commits that state what
+they were decided on, and streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from shared.errors import ServiceError
+from shared.rpc.client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
+from shared.rpc.envelope import RemoteError
+
+Operation = Mapping[str, Any]
+Requirement = Mapping[str, Any]
+
+
+class ChangedError(Exception):
+    """A requirement of a commit did not hold: somebody else changed what it was decided on.
+
+    Nothing was written; the caller reads again and decides again. ``index`` is the requirement's.
+    """
+
+    def __init__(self, index: int) -> None:
+        super().__init__(f"requirement {index} does not hold")
+        self.index = index
+
+
+class MetadataGateway:
+    """The RPC connection, as this half uses it. Every method raises ServiceUnavailable when the
+    daemon is away or slow; the outcome of a commit is then unknown."""
+
+    def __init__(self, client: RpcClient) -> None:
+        self._client = client
+
+    @property
+    def available(self) -> bool:
+        """Whether the daemon is connected."""
+        return self._client.connected
+
+    async def get_many(
+        self, wanted: Sequence[tuple[str, str]], request_id: str
+    ) -> list[tuple[str, int] | None]:
+        """Value and revision at each (sub-level, key), read in one snapshot."""
+        addresses = [{"subLevel": [sub_level], "key": key} for sub_level, key in wanted]
+        found = await self._call("getMany", [addresses], request_id)
+        return [None if entry is None else (entry["value"], entry["revision"]) for entry in found]
+
+    async def commit(
+        self, operations: Sequence[Operation], requires: Sequence[Requirement], request_id: str
+    ) -> list[int | None]:
+        """Apply operations together, durably; their revisions. Raises ChangedError."""
+        arguments = [list(operations), {"requires": list(requires)}]
+        result = await self._call("batch", arguments, request_id)
+        revisions: list[int | None] = result["revisions"]
+        return revisions
+
+    async def pages(
+        self, sub_level: str, options: Mapping[str, Any], request_id: str
+    ) -> AsyncGenerator[list[tuple[str, str]], None]:
+        """Keys and values of a range (createReadStream options), a packet at a time."""
+        stream = self._client.pages("createReadStream", [dict(options)], [sub_level], request_id)
+        try:
+            async with aclosing(stream) as pages:
+                async for page in pages:
+                    yield [(item["key"], item["value"]) for item in page]
+        except (RpcUnavailableError, RpcOutcomeUnknownError) as error:
+            raise ServiceError("ServiceUnavailable") from error
+        except RemoteError as error:
+            raise _refused(error) from error
+
+    async def _call(self, name: str, arguments: Sequence[Any], request_id: str) -> Any:
+        try:
+            return await self._client.call(name, arguments, (), request_id)
+        except (RpcUnavailableError, RpcOutcomeUnknownError) as error:
+            raise ServiceError("ServiceUnavailable") from error
+        except RemoteError as error:
+            if error.type == "PreconditionFailed":
+                raise ChangedError(int(error.members.get("requirement", 0))) from error
+            raise _refused(error) from error
+
+
+def _refused(error: RemoteError) -> ServiceError:
+    return ServiceError("SlowDown" if error.code == 503 else "InternalError")
+
+
+def put(sub_level: str, key: str, value: str, *, release: bool = False) -> Operation:
+    """Store a record. ``release``: what it replaces gives up its data, which is queued for
+    deletion."""
+    operation = {"type": "put", "subLevel": [sub_level], "key": key, "value": value}
+    return {**operation, "release": True} if release else operation
+
+
+def delete(sub_level: str, key: str, *, release: bool = False) -> Operation:
+    """Remove a record; ``release`` as for ``put``."""
+    operation: dict[str, Any] = {"type": "del", "subLevel": [sub_level], "key": key}
+    return {**operation, "release": True} if release else operation
+
+
+def has_revision(sub_level: str, key: str, revision: int) -> Requirement:
+    return {"subLevel": [sub_level], "key": key, "revision": revision}
+
+
+def is_present(sub_level: str, key: str) -> Requirement:
+    return {"subLevel": [sub_level], "key": key, "present": True}
+
+
+def is_absent(sub_level: str, key: str) -> Requirement:
+    return {"subLevel": [sub_level], "key": key, "absent": True}
+
+
+def is_empty(sub_level: str) -> Requirement:
+    """No key in the sub-level."""
+    return {"subLevel": [sub_level], "empty": {}}

@@ -1,0 +1,232 @@
+"""Multipart uploads, in terms of the metadata RPC.
+
+Rules (DESIGN, section 5):
+
+1. The overview record is the commit point of an upload. A part is stored only while it exists;
+   Complete and Abort each remove it, so only one of them succeeds, once.
+2. Whoever removes the overview leaves a ``closing`` record in the same commit. It says which parts'
+   data the object has taken over. The part records are then removed in bounded slices, and those
+   that were not taken over give up their data; at last the closing record goes.
+3. A crash in the middle of that leaves the closing record, from which anybody can go on
+   (``close``); doing a slice twice does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import orjson
+
+from s3front.metadata import gateway
+from s3front.metadata.gateway import MetadataGateway, Operation, Requirement
+from s3front.metadata.store import StoredBucket, bucket_requirement
+from shared.records.object import ObjectRecord
+from shared.records.upload import (
+    CLOSING_PREFIX,
+    OVERVIEW_PREFIX,
+    PartRecord,
+    UploadRecord,
+    closing_key,
+    overview_key,
+    parse_overview_key,
+    parse_part_number,
+    part_key,
+    uploads_level,
+)
+
+_SLICE_PARTS = 500
+_NO_REQUEST = "background"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUpload:
+    """An upload as it was read."""
+
+    key: str
+    upload_id: str
+    record: UploadRecord
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """A part as it was read."""
+
+    record: PartRecord
+    revision: int
+
+
+class UploadStore:
+    """The uploads of all buckets."""
+
+    def __init__(self, metadata: MetadataGateway) -> None:
+        self._metadata = metadata
+
+    async def create(
+        self, bucket: StoredBucket, key: str, upload_id: str, record: UploadRecord, request_id: str
+    ) -> None:
+        """Begin an upload; raises ChangedError when the bucket has changed."""
+        level = uploads_level(bucket.name)
+        operation = gateway.put(level, overview_key(key, upload_id), record.serialise())
+        await self._metadata.commit([operation], [bucket_requirement(bucket)], request_id)
+
+    async def read(
+        self, bucket: str, key: str, upload_id: str, request_id: str
+    ) -> StoredUpload | None:
+        """An upload that is under way."""
+        wanted = [(uploads_level(bucket), overview_key(key, upload_id))]
+        (found,) = await self._metadata.get_many(wanted, request_id)
+        if found is None:
+            return None
+        value, revision = found
+        return StoredUpload(key, upload_id, UploadRecord.parse(value), revision)
+
+    async def put_part(
+        self, bucket: str, upload: StoredUpload, number: int, value: str, request_id: str
+    ) -> None:
+        """Store a part, in place of an earlier one of its number; raises ChangedError when the
+        upload was completed or aborted meanwhile."""
+        level = uploads_level(bucket)
+        await self._metadata.commit(
+            [gateway.put(level, part_key(upload.upload_id, number), value, release=True)],
+            [gateway.is_present(level, overview_key(upload.key, upload.upload_id))],
+            request_id,
+        )
+
+    async def parts(
+        self, bucket: str, upload_id: str, after: int, count: int, request_id: str
+    ) -> list[PartRecord]:
+        """Up to ``count`` parts with numbers above ``after``, in order."""
+        options = {
+            "gt": part_key(upload_id, after),
+            "lt": part_key(upload_id, 0)[:-5] + ":",  # behind every digit
+            "limit": count,
+        }
+        found: list[PartRecord] = []
+        stream = self._metadata.pages(uploads_level(bucket), options, request_id)
+        async with aclosing(stream) as pages:
+            async for page in pages:
+                found += [PartRecord.parse(parse_part_number(key), value) for key, value in page]
+        return found
+
+    async def read_parts(
+        self, bucket: str, upload_id: str, numbers: Sequence[int], request_id: str
+    ) -> list[StoredPart | None]:
+        """Certain parts, with their revisions."""
+        level = uploads_level(bucket)
+        parts: list[StoredPart | None] = []
+        for start in range(0, len(numbers), _SLICE_PARTS):
+            slice_ = numbers[start : start + _SLICE_PARTS]
+            wanted = [(level, part_key(upload_id, number)) for number in slice_]
+            found = await self._metadata.get_many(wanted, request_id)
+            for number, entry in zip(slice_, found, strict=True):
+                if entry is None:
+                    parts.append(None)
+                    continue
+                parts.append(StoredPart(PartRecord.parse(number, entry[0]), entry[1]))
+        return parts
+
+    async def complete(
+        self,
+        bucket: StoredBucket,
+        upload: StoredUpload,
+        parts: Sequence[StoredPart],
+        record: ObjectRecord,
+        requirement: Requirement | None,
+        request_id: str,
+    ) -> None:
+        """Turn parts into the object; raises ChangedError (index 0: the upload, 1: the bucket)."""
+        level = uploads_level(bucket.name)
+        requires = [
+            gateway.has_revision(
+                level, overview_key(upload.key, upload.upload_id), upload.revision
+            ),
+            bucket_requirement(bucket),
+        ]
+        requires += [
+            gateway.has_revision(
+                level, part_key(upload.upload_id, part.record.number), part.revision
+            )
+            for part in parts
+        ]
+        if requirement is not None:
+            requires.append(requirement)
+        used = [part.record.number for part in parts]
+        operations = [
+            *self._end(bucket.name, upload, used),
+            gateway.put(bucket.name, upload.key, record.serialise(), release=True),
+        ]
+        await self._metadata.commit(operations, requires, request_id)
+
+    async def abort(self, bucket: str, upload: StoredUpload, request_id: str) -> None:
+        """Give an upload up; raises ChangedError when somebody else has ended it."""
+        level = uploads_level(bucket)
+        key = overview_key(upload.key, upload.upload_id)
+        await self._metadata.commit(
+            self._end(bucket, upload, []),
+            [gateway.has_revision(level, key, upload.revision)],
+            request_id,
+        )
+
+    def _end(self, bucket: str, upload: StoredUpload, used: Collection[int]) -> list[Operation]:
+        level = uploads_level(bucket)
+        closing = orjson.dumps({"usedParts": sorted(used)}).decode()
+        return [
+            gateway.delete(level, overview_key(upload.key, upload.upload_id)),
+            gateway.put(level, closing_key(upload.upload_id), closing),
+        ]
+
+    async def close(self, bucket: str, upload_id: str, request_id: str = _NO_REQUEST) -> None:
+        """Remove the part records of an upload that has ended, and at last its closing record."""
+        level = uploads_level(bucket)
+        (found,) = await self._metadata.get_many([(level, closing_key(upload_id))], request_id)
+        if found is None:
+            return
+        used = frozenset(orjson.loads(found[0])["usedParts"])
+        while parts := await self.parts(bucket, upload_id, 0, _SLICE_PARTS, request_id):
+            operations = [
+                gateway.delete(
+                    level, part_key(upload_id, part.number), release=part.number not in used
+                )
+                for part in parts
+            ]
+            # Only while the closing record is there: afterwards nobody may touch parts again.
+            requires = [gateway.is_present(level, closing_key(upload_id))]
+            await self._metadata.commit(operations, requires, request_id)
+        await self._metadata.commit([gateway.delete(level, closing_key(upload_id))], [], request_id)
+
+    async def closing(self, bucket: str, request_id: str = _NO_REQUEST) -> list[str]:
+        """The IDs of uploads that have ended and whose parts are still there."""
+        options = {"gte": CLOSING_PREFIX, "lt": CLOSING_PREFIX + "~"}
+        found: list[str] = []
+        stream = self._metadata.pages(uploads_level(bucket), options, request_id)
+        async with aclosing(stream) as pages:
+            async for page in pages:
+                found += [key.removeprefix(CLOSING_PREFIX) for key, _ in page]
+        return found
+
+    async def list(self, bucket: str, prefix: str, request_id: str) -> list[StoredUpload]:
+        """All uploads under way of keys with a prefix, by key and then by age.
+
+        The stored order differs from that of keys (the splitter follows the key), so a page cannot
+        be read alone; uploads under way are few.
+        """
+        start = OVERVIEW_PREFIX + prefix
+        found: list[StoredUpload] = []
+        options = {"gte": start, "lt": OVERVIEW_PREFIX + "\U0010ffff"}
+        stream = self._metadata.pages(uploads_level(bucket), options, request_id)
+        async with aclosing(stream) as pages:
+            async for page in pages:
+                for text, value in page:
+                    if not text.startswith(start):
+                        return _ordered(found)
+                    key, upload_id = parse_overview_key(text)
+                    if key.startswith(prefix):
+                        found.append(StoredUpload(key, upload_id, UploadRecord.parse(value), 0))
+        return _ordered(found)
+
+
+def _ordered(uploads: list[StoredUpload]) -> list[StoredUpload]:
+    return sorted(uploads, key=lambda upload: (upload.key, upload.record.initiated))

@@ -1,0 +1,211 @@
+"""CompleteMultipartUpload: turning parts into an object.
+
+One commit decides (DESIGN, section 5): it requires the upload and every part as they were read,
+puts the object, and removes the upload. A Complete that is repeated, because its answer was lost,
+finds the object that remembers its upload, and is answered again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import md5
+from itertools import pairwise
+from xml.etree.ElementTree import Element
+
+from s3front.body import read_document
+from s3front.context import Context
+from s3front.metadata.gateway import ChangedError
+from s3front.metadata.store import StoredObject, object_requirement
+from s3front.metadata.uploads import StoredPart, StoredUpload
+from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
+from s3front.operations.put_object import check_write_conditions
+from s3front.operations.uploads import described_by, finish_closing, no_such_upload
+from s3front.preconditions import is_conditional_write
+from s3front.reply import xml_reply
+from s3front.request import Reply, Request
+from s3front.routes import Level, Operation
+from s3front.xml import element, parse
+from shared import limits
+from shared.checksums import combined_checksum, composite_checksum
+from shared.errors import ServiceError
+from shared.records.object import Checksum, DataLocation, NewObject, ObjectRecord
+from shared.records.times import now
+
+_NUMBER = re.compile(r"\s*([0-9]{1,9})\s*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class _WantedPart:
+    number: int
+    etag: str
+    checksums: dict[str, str]
+
+
+async def complete_multipart_upload(context: Context, request: Request) -> Reply:
+    """Make the object (Amazon S3 API reference, CompleteMultipartUpload)."""
+    body = await read_document(context, request, limits.COMPLETE_BODY_BYTES_MAX)
+    wanted = _parse(body)
+    upload_id = context.target.query["uploadId"]
+    bucket, current = context.bucket, context.current
+    uploads = context.services.uploads
+    for _ in range(ATTEMPTS_MAX):
+        upload = await uploads.read(bucket.name, context.key, upload_id, context.request_id)
+        if upload is None:
+            return _answer_again(context, current, upload_id)
+        check_write_conditions(request.headers, current)
+        parts = await _parts(context, upload_id, wanted)
+        record = _object_record(context, upload, parts)
+        requirement = None
+        if is_conditional_write(request.headers):
+            requirement = object_requirement(bucket.name, context.key, current)
+        try:
+            await uploads.complete(bucket, upload, parts, record, requirement, context.request_id)
+        except ChangedError:
+            bucket, current = await read_again(context, bucket)
+            continue
+        await finish_closing(context, upload_id)
+        return _reply(context, record)
+    raise ServiceError("ConditionalRequestConflict", fields={"Key": context.key})
+
+
+def _answer_again(context: Context, current: StoredObject | None, upload_id: str) -> Reply:
+    if current is not None and current.record.upload_id == upload_id:
+        return _reply(context, current.record)
+    raise no_such_upload(upload_id)
+
+
+def _parse(body: bytes) -> list[_WantedPart]:
+    if not body.strip():
+        raise ServiceError("MalformedXML")
+    tree = parse(body, "CompleteMultipartUpload")
+    wanted = [_parse_part(node) for node in tree.iterfind("Part")]
+    if not wanted or len(wanted) > limits.PARTS_MAX:
+        raise ServiceError("MalformedXML")
+    numbers = [part.number for part in wanted]
+    if any(after <= before for before, after in pairwise(numbers)):
+        raise ServiceError("InvalidPartOrder")
+    return wanted
+
+
+def _parse_part(node: Element) -> _WantedPart:
+    match = _NUMBER.match(node.findtext("PartNumber") or "")
+    etag = node.findtext("ETag")
+    if match is None or etag is None:
+        raise ServiceError("MalformedXML")
+    checksums = {
+        child.tag.removeprefix("Checksum"): (child.text or "").strip()
+        for child in node
+        if child.tag.startswith("Checksum")
+    }
+    return _WantedPart(int(match[1]), etag.strip().strip('"'), checksums)
+
+
+async def _parts(
+    context: Context, upload_id: str, wanted: Sequence[_WantedPart]
+) -> list[StoredPart]:
+    """The parts that the request lists, checked against what is stored."""
+    found = await context.services.uploads.read_parts(
+        context.bucket.name, upload_id, [part.number for part in wanted], context.request_id
+    )
+    parts: list[StoredPart] = []
+    for asked, part in zip(wanted, found, strict=True):
+        if part is None or part.record.etag != asked.etag or not _checksums_agree(asked, part):
+            raise ServiceError(
+                "InvalidPart",
+                fields={
+                    "UploadId": upload_id,
+                    "PartNumber": str(asked.number),
+                    "ETag": asked.etag,
+                },
+            )
+        parts.append(part)
+    for part in parts[:-1]:
+        if part.record.size < limits.PART_BYTES_MIN:
+            raise ServiceError(
+                "EntityTooSmall",
+                fields={
+                    "ProposedSize": str(part.record.size),
+                    "MinSizeAllowed": str(limits.PART_BYTES_MIN),
+                    "PartNumber": str(part.record.number),
+                    "ETag": part.record.etag,
+                },
+            )
+    return parts
+
+
+def _checksums_agree(asked: _WantedPart, part: StoredPart) -> bool:
+    stored = part.record.checksum or {}
+    return all(stored.get(name) == value for name, value in asked.checksums.items())
+
+
+def _object_record(
+    context: Context, upload: StoredUpload, parts: Sequence[StoredPart]
+) -> ObjectRecord:
+    document = upload.record.document
+    described = described_by(upload.record)
+    locations: list[DataLocation] = []
+    size = 0
+    digests = md5(usedforsecurity=False)
+    for part in parts:
+        digests.update(bytes.fromhex(part.record.etag))
+        for entry in part.record.locations:
+            locations.append(replace(entry, start=size))
+            size += entry.size
+    if size > limits.MULTIPART_OBJECT_BYTES_MAX:
+        raise ServiceError("EntityTooLarge", fields={"ProposedSize": str(size)})
+    return ObjectRecord.create(
+        NewObject(
+            key=upload.key,
+            owner_id=document["owner-id"],
+            owner_name=document["owner-display-name"],
+            size=size,
+            etag=f"{digests.hexdigest()}-{len(parts)}",
+            content_type=described.content_type,
+            modified=now(),
+            locations=locations,
+            store_name=upload.record.location,
+            headers=described.standard,
+            user_metadata=described.user_metadata,
+            checksum=_checksum(upload, parts),
+            website_redirect=described.website_redirect,
+            tags=document.get("tags") or {},
+            upload_id=upload.upload_id,
+            origin="s3:ObjectCreated:CompleteMultipartUpload",
+        )
+    )
+
+
+def _checksum(upload: StoredUpload, parts: Sequence[StoredPart]) -> Checksum | None:
+    """The object's checksum from those of its parts, when every one of them has one."""
+    algorithm = upload.record.document.get("checksumAlgorithm")
+    if algorithm is None:
+        return None
+    values = [(part.record.checksum or {}).get(algorithm) for part in parts]
+    known = [value for value in values if value is not None]
+    if len(known) < len(parts):
+        return None
+    if upload.record.document.get("checksumType") == "FULL_OBJECT":
+        sizes = [part.record.size for part in parts]
+        return Checksum(algorithm, combined_checksum(algorithm, known, sizes))
+    return Checksum(algorithm, composite_checksum(algorithm, known), "COMPOSITE")
+
+
+def _reply(context: Context, record: ObjectRecord) -> Reply:
+    checksum = record.checksum
+    content = [
+        element("Location", f"/{context.bucket.name}/{context.key}"),
+        element("Bucket", context.bucket.name),
+        element("Key", context.key),
+        element("ETag", f'"{record.etag}"'),
+    ]
+    if checksum is not None:
+        content.append(element(f"Checksum{checksum.algorithm}", checksum.value))
+        content.append(element("ChecksumType", checksum.kind))
+    return xml_reply("CompleteMultipartUploadResult", "".join(content))
+
+
+COMPLETE_MULTIPART_UPLOAD = Operation(
+    "CompleteMultipartUpload", Level.OBJECT, complete_multipart_upload
+)

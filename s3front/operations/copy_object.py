@@ -1,0 +1,183 @@
+"""CopyObject and UploadPartCopy: bytes go from the source through this process into a new blob.
+
+Copies never share data with their source, so each blob has exactly one owner (DESIGN, section 3).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from s3front.body import store_copy
+from s3front.context import Context
+from s3front.operations.copy_source import CopySource, read_source
+from s3front.operations.location import chosen_location
+from s3front.operations.object_headers import DescribedObject, new_object_headers
+from s3front.operations.put_object import check_write_conditions, store_record
+from s3front.operations.tag_sets import tags_of_header
+from s3front.operations.upload_part import commit_part, part_number
+from s3front.operations.uploads import existing_upload
+from s3front.ranges import ByteRange
+from s3front.reply import xml_reply
+from s3front.request import Headers, Reply, Request
+from s3front.routes import Level, Operation
+from s3front.xml import element
+from shared import limits
+from shared.checksums import Algorithm, parse_algorithm
+from shared.errors import ServiceError
+from shared.records.object import STANDARD_HEADERS, Checksum, NewObject, ObjectRecord
+from shared.records.times import now, to_iso
+
+_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})\Z")
+_DIRECTIVES = ("COPY", "REPLACE")
+
+
+async def copy_object(context: Context, request: Request) -> Reply:
+    """Copy an object (Amazon S3 API reference, CopyObject)."""
+    headers = request.headers
+    check_write_conditions(headers, context.current)
+    source = await read_source(context, headers)
+    _check_size(source.record.size)
+    described, tags = _described(context, headers, source)
+    location = chosen_location(context, headers)
+    whole = ByteRange(0, source.record.size - 1)
+    data = await source.open(whole)
+    stored = await store_copy(
+        data.blocks(),
+        whole.length,
+        context.services.locations.store(location),
+        _algorithm(headers, source.record),
+    )
+    account = context.identity.account
+    assert account is not None
+    record = await store_record(
+        context,
+        headers,
+        NewObject(
+            key=context.key,
+            owner_id=account.canonical_id,
+            owner_name=account.name,
+            size=whole.length,
+            etag=stored.md5,
+            content_type=described.content_type,
+            modified=now(),
+            locations=[],
+            store_name=location,
+            headers=described.standard,
+            user_metadata=described.user_metadata,
+            checksum=stored.checksum,
+            website_redirect=described.website_redirect,
+            tags=tags,
+            origin="s3:ObjectCreated:Copy",
+        ),
+        stored,
+    )
+    modified = record.document["last-modified"]
+    return xml_reply("CopyObjectResult", _result(record.etag, modified, stored.checksum))
+
+
+def _described(
+    context: Context, headers: Headers, source: CopySource
+) -> tuple[DescribedObject, Mapping[str, str]]:
+    """What the copy's record says: the source's own, or what the request replaces it with."""
+    record = source.record
+    replaces = _directive(headers, "x-amz-metadata-directive") == "REPLACE"
+    retags = _directive(headers, "x-amz-tagging-directive") == "REPLACE"
+    given = new_object_headers(headers)
+    itself = (source.bucket, source.key) == (context.bucket.name, context.key)
+    if itself and not replaces and not given.website_redirect:
+        raise ServiceError(
+            "InvalidRequest",
+            "This copy request is illegal because it is trying to copy an object to itself without "
+            "changing the object's metadata, storage class, website redirect location or "
+            "encryption attributes.",
+        )
+    tags = tags_of_header(headers) if retags else record.tags
+    if replaces:
+        return given, tags
+    standard = {
+        name: record.document[name] for name in STANDARD_HEADERS if record.document.get(name)
+    }
+    kept = DescribedObject(
+        record.content_type, standard, record.user_metadata, given.website_redirect
+    )
+    return kept, tags
+
+
+def _directive(headers: Headers, name: str) -> str:
+    value = headers.get(name, "COPY")
+    if value not in _DIRECTIVES:
+        raise ServiceError(
+            "InvalidArgument",
+            f"Unknown {'metadata' if 'metadata' in name else 'tagging'} directive.",
+            {"ArgumentName": name, "ArgumentValue": value},
+        )
+    return value
+
+
+def _check_size(size: int) -> None:
+    if size > limits.OBJECT_BYTES_MAX:
+        raise ServiceError(
+            "InvalidRequest",
+            "The specified copy source is larger than the maximum allowable size for a copy "
+            f"source: {limits.OBJECT_BYTES_MAX}",
+        )
+
+
+def _algorithm(headers: Headers, record: ObjectRecord) -> Algorithm | None:
+    """The checksum of the copy: the request's choice, else that of the source."""
+    wanted = headers.get("x-amz-checksum-algorithm")
+    if wanted is not None:
+        return parse_algorithm(wanted)
+    return parse_algorithm(record.checksum.algorithm) if record.checksum is not None else None
+
+
+async def upload_part_copy(context: Context, request: Request) -> Reply:
+    """Copy an object, or a range of it, into a part (Amazon S3 API reference)."""
+    headers = request.headers
+    number = part_number(context.target.query)
+    upload = await existing_upload(context)
+    source = await read_source(context, headers)
+    part = _source_range(headers.get("x-amz-copy-source-range"), source.record.size)
+    _check_size(part.length)
+    algorithm = upload.record.document.get("checksumAlgorithm")
+    data = await source.open(part)
+    stored = await store_copy(
+        data.blocks(),
+        part.length,
+        context.services.locations.store(upload.record.location),
+        parse_algorithm(algorithm) if algorithm else None,
+    )
+    record = await commit_part(context, upload, number, part.length, stored)
+    modified = to_iso(record.modified)
+    return xml_reply("CopyPartResult", _result(stored.md5, modified, stored.checksum))
+
+
+def _source_range(header: str | None, size: int) -> ByteRange:
+    if header is None:
+        return ByteRange(0, size - 1)
+    match = _RANGE.match(header)
+    if match is None:
+        raise ServiceError(
+            "InvalidArgument",
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first "
+            "and last are the zero-based offsets of the first and last bytes to copy",
+            {"ArgumentName": "x-amz-copy-source-range", "ArgumentValue": header},
+        )
+    part = ByteRange(int(match[1]), int(match[2]))
+    if part.length < 1 or part.end >= size:
+        raise ServiceError(
+            "InvalidRange", fields={"RangeRequested": header, "ActualObjectSize": str(size)}
+        )
+    return part
+
+
+def _result(etag: str, modified: str, checksum: Checksum | None) -> str:
+    parts = [element("LastModified", modified), element("ETag", f'"{etag}"')]
+    if checksum is not None:
+        parts.append(element(f"Checksum{checksum.algorithm}", checksum.value))
+    return "".join(parts)
+
+
+COPY_OBJECT = Operation("CopyObject", Level.OBJECT, copy_object)
+UPLOAD_PART_COPY = Operation("UploadPartCopy", Level.OBJECT, upload_part_copy)

@@ -1,0 +1,89 @@
+"""The source of a copy: which object, may it be read, and its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from s3front.authz.authorize import authorize_bucket
+from s3front.context import Context
+from s3front.locations.base import DataNotFoundError
+from s3front.operations.data import ObjectData
+from s3front.operations.get_object import existing_record
+from s3front.preconditions import is_modified
+from s3front.ranges import ByteRange
+from s3front.request import Headers
+from s3front.target import check_key, decode, is_bucket_name
+from shared.errors import ServiceError
+from shared.records.object import ObjectRecord
+
+_HEADER = "x-amz-copy-source"
+_CONDITIONS = {
+    "x-amz-copy-source-if-match": "If-Match",
+    "x-amz-copy-source-if-none-match": "If-None-Match",
+    "x-amz-copy-source-if-modified-since": "If-Modified-Since",
+    "x-amz-copy-source-if-unmodified-since": "If-Unmodified-Since",
+}
+_VERSION = "?versionId="
+
+
+@dataclass(frozen=True, slots=True)
+class CopySource:
+    """An object that may be read, as it was when the copy began."""
+
+    bucket: str
+    key: str
+    record: ObjectRecord
+    context: Context
+    """The surroundings of a read of it."""
+
+    async def open(self, part: ByteRange) -> ObjectData:
+        """Its bytes; raises NoSuchKey when they were deleted meanwhile."""
+        try:
+            return await ObjectData.open(self.context, self.record, part)
+        except DataNotFoundError as error:
+            raise ServiceError("NoSuchKey", fields={"Key": self.key}) from error
+
+
+async def read_source(context: Context, headers: Headers) -> CopySource:
+    """Find the source, authorise its reading, and check the conditions on it.
+
+    Raises InvalidArgument, NoSuchBucket, NoSuchKey, NoSuchVersion, AccessDenied and
+    PreconditionFailed.
+    """
+    bucket_name, key, version = parse_source(headers[_HEADER])
+    bucket, current = await context.services.metadata.read(bucket_name, key, context.request_id)
+    expected_owner = headers.get("x-amz-source-expected-bucket-owner")
+    authorize_bucket(context.identity, bucket_name, bucket, expected_owner)
+    query = {} if version is None else {"versionId": version}
+    target = replace(context.target, bucket=bucket_name, key=key, query=query)
+    source = replace(context, target=target, stored_bucket=bucket, current=current)
+    record = existing_record(source, current)
+    conditions = _conditions(headers)
+    if conditions and not is_modified(conditions, record.etag, record.modified):
+        raise ServiceError("PreconditionFailed", fields={"Condition": next(iter(conditions))})
+    return CopySource(bucket_name, key, record, source)
+
+
+def parse_source(text: str) -> tuple[str, str, str | None]:
+    """Bucket, key and version ID of a copy source: ``[/]bucket/key[?versionId=…]``, URL-encoded.
+
+    Some clients encode the slash behind the bucket as well.
+    """
+    path, separator, version = text.partition(_VERSION)
+    bucket, slash, key = decode(path).removeprefix("/").partition("/")
+    if not slash or not key or not is_bucket_name(bucket):
+        raise ServiceError(
+            "InvalidArgument",
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+            {"ArgumentName": _HEADER, "ArgumentValue": text},
+        )
+    check_key(key)
+    return bucket, key, decode(version) if separator else None
+
+
+def _conditions(headers: Mapping[str, str]) -> Headers:
+    found = {plain: headers[name] for name, plain in _CONDITIONS.items() if name in headers}
+    return CIMultiDictProxy(CIMultiDict(found))

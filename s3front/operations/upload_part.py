@@ -1,0 +1,93 @@
+"""UploadPart: like PutObject, into an upload instead of a key.
+
+The part's record is only committed while the upload is under way (DESIGN, section 5), so a part
+that is late for a Complete or an Abort is refused and leaves nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from s3front.body import StoredBody, UploadBody, store_body
+from s3front.context import Context
+from s3front.metadata.gateway import ChangedError
+from s3front.metadata.uploads import StoredUpload
+from s3front.operations.data import delete_data
+from s3front.operations.object_headers import checksum_headers
+from s3front.operations.uploads import existing_upload, no_such_upload
+from s3front.request import Reply, Request
+from s3front.routes import Level, Operation
+from shared import limits
+from shared.errors import ServiceError
+from shared.records.object import DataLocation
+from shared.records.times import now
+from shared.records.upload import PartRecord
+
+_NUMBER = re.compile(r"[0-9]{1,9}\Z")
+
+
+async def upload_part(context: Context, request: Request) -> Reply:
+    """Store a part (Amazon S3 API reference, UploadPart)."""
+    number = part_number(context.target.query)
+    upload = await existing_upload(context)
+    body = UploadBody(context.identity, request)
+    _check_checksum(upload, body)
+    location = upload.record.location
+    stored = await store_body(body, context.services.locations.store(location))
+    await commit_part(context, upload, number, body.size, stored)
+    return Reply(200, {"ETag": f'"{stored.md5}"', **checksum_headers(stored.checksum, part=True)})
+
+
+async def commit_part(
+    context: Context, upload: StoredUpload, number: int, size: int, stored: StoredBody
+) -> PartRecord:
+    """Make stored bytes a part of the upload; they are removed again when it has ended."""
+    account = context.identity.account
+    assert account is not None
+    location = upload.record.location
+    locations = []
+    if stored.key is not None:
+        store_type = context.services.locations.store(location).type
+        etag = f"{number}:{stored.md5}"
+        locations = [DataLocation(stored.key, size, 0, location, store_type, etag)]
+    checksum = None
+    if stored.checksum is not None:
+        checksum = {stored.checksum.algorithm: stored.checksum.value}
+    part = PartRecord(number, size, stored.md5, now(), locations, checksum)
+    value = part.serialise(context.key, account.canonical_id, account.name)
+    try:
+        await context.services.uploads.put_part(
+            context.bucket.name, upload, number, value, context.request_id
+        )
+    except ChangedError as error:
+        await delete_data(context, locations)
+        raise no_such_upload(upload.upload_id) from error
+    return part
+
+
+def part_number(query: Mapping[str, str]) -> int:
+    """The number of the part that a request names."""
+    text = query.get("partNumber", "")
+    if _NUMBER.match(text) is None or not 1 <= int(text) <= limits.PARTS_MAX:
+        raise ServiceError(
+            "InvalidArgument",
+            f"Part number must be an integer between 1 and {limits.PARTS_MAX}, inclusive",
+            {"ArgumentName": "partNumber", "ArgumentValue": text},
+        )
+    return int(text)
+
+
+def _check_checksum(upload: StoredUpload, body: UploadBody) -> None:
+    """A part's checksum is of the upload's algorithm, if that has one."""
+    wanted = upload.record.document.get("checksumAlgorithm")
+    given = body.expected.checksum
+    if wanted is not None and given is not None and given.algorithm.value != wanted:
+        raise ServiceError(
+            "InvalidRequest",
+            f"Checksum Type mismatch occurred, expected checksum Type: {wanted.lower()}, actual "
+            f"checksum Type: {given.algorithm.value.lower()}",
+        )
+
+
+UPLOAD_PART = Operation("UploadPart", Level.OBJECT, upload_part)

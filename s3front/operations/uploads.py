@@ -1,0 +1,334 @@
+"""Multipart uploads: beginning, aborting and listing them. Storing parts and completing are files
+of their own."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from s3front.context import Context
+from s3front.metadata.gateway import ChangedError
+from s3front.metadata.uploads import StoredUpload
+from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
+from s3front.operations.location import chosen_location
+from s3front.operations.object_headers import DescribedObject, new_object_headers
+from s3front.operations.parameters import encoding_parameter, integer_parameter
+from s3front.operations.tag_sets import tags_of_header
+from s3front.reply import xml_reply
+from s3front.request import Reply, Request
+from s3front.routes import Level, Operation
+from s3front.xml import element, escape, url_encode
+from shared import limits
+from shared.checksums import parse_algorithm
+from shared.errors import ServiceError
+from shared.listing.delimiter import successor
+from shared.records.object import STANDARD_HEADERS, USER_METADATA_PREFIX
+from shared.records.times import now, to_iso
+from shared.records.upload import PartRecord, UploadRecord
+
+_CHECKSUM_TYPES = ("COMPOSITE", "FULL_OBJECT")
+_COMPOSITE_ONLY = ("SHA1", "SHA256")
+_FULL_OBJECT_ONLY = ("CRC64NVME",)
+
+
+async def create_multipart_upload(context: Context, request: Request) -> Reply:
+    """CreateMultipartUpload (Amazon S3 API reference): says what the object is to become."""
+    headers = request.headers
+    described = new_object_headers(headers)
+    algorithm, kind = _checksum_choice(request)
+    account = context.identity.account
+    assert account is not None
+    owner = {"ID": account.canonical_id, "DisplayName": account.name}
+    document: dict[str, Any] = {
+        "id": (upload_id := uuid.uuid4().hex),
+        "key": context.key,
+        "initiated": to_iso(now()),
+        "initiator": owner,
+        "owner-id": account.canonical_id,
+        "owner-display-name": account.name,
+        "eventualStorageBucket": context.bucket.name,
+        "dataStoreName": chosen_location(context, headers),
+        "x-amz-storage-class": "STANDARD",
+        "tags": tags_of_header(headers),
+        **_described(described),
+    }
+    if algorithm is not None:
+        document["checksumAlgorithm"] = algorithm
+        document["checksumType"] = kind
+    await _create(context, upload_id, UploadRecord(document))
+    content = (
+        element("Bucket", context.bucket.name)
+        + element("Key", context.key)
+        + element("UploadId", upload_id)
+    )
+    reply = xml_reply("InitiateMultipartUploadResult", content)
+    if algorithm is None:
+        return reply
+    checksum = {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": kind or ""}
+    return Reply(reply.status, {**reply.headers, **checksum}, reply.body)
+
+
+async def _create(context: Context, upload_id: str, record: UploadRecord) -> None:
+    bucket = context.bucket
+    for _ in range(ATTEMPTS_MAX):
+        try:
+            await context.services.uploads.create(
+                bucket, context.key, upload_id, record, context.request_id
+            )
+        except ChangedError:
+            bucket, _current = await read_again(context, bucket)
+        else:
+            return
+    raise ServiceError("OperationAborted")
+
+
+def _described(described: DescribedObject) -> dict[str, str]:
+    """What is said about the object, as members of the overview."""
+    user = {USER_METADATA_PREFIX + name: text for name, text in described.user_metadata.items()}
+    return {
+        "content-type": described.content_type,
+        "x-amz-website-redirect-location": described.website_redirect,
+        **described.standard,
+        **user,
+    }
+
+
+def described_by(record: UploadRecord) -> DescribedObject:
+    """What the overview says about the object."""
+    document = record.document
+    standard = {name: document[name] for name in STANDARD_HEADERS if document.get(name)}
+    user = {
+        name.removeprefix(USER_METADATA_PREFIX): text
+        for name, text in document.items()
+        if name.startswith(USER_METADATA_PREFIX)
+    }
+    return DescribedObject(
+        document["content-type"],
+        standard,
+        user,
+        document.get("x-amz-website-redirect-location") or "",
+    )
+
+
+def _checksum_choice(request: Request) -> tuple[str | None, str | None]:
+    """Algorithm and type of the object's checksum, None for none.
+
+    Amazon S3 user guide, "Checking object integrity": SHA-1 and SHA-256 are composite, CRC64NVME
+    covers the full object, the other two can be either.
+    """
+    name = request.headers.get("x-amz-checksum-algorithm")
+    kind = request.headers.get("x-amz-checksum-type")
+    if name is None:
+        if kind is not None:
+            raise ServiceError(
+                "InvalidRequest",
+                "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm "
+                "header.",
+            )
+        return None, None
+    algorithm = parse_algorithm(name).value
+    if kind is None:
+        kind = "FULL_OBJECT" if algorithm in _FULL_OBJECT_ONLY else "COMPOSITE"
+    if kind not in _CHECKSUM_TYPES:
+        raise ServiceError("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
+    wrong = _COMPOSITE_ONLY if kind == "FULL_OBJECT" else _FULL_OBJECT_ONLY
+    if algorithm in wrong:
+        raise ServiceError(
+            "InvalidRequest",
+            f"The {kind} checksum type cannot be used with the {algorithm.lower()} checksum "
+            "algorithm.",
+        )
+    return algorithm, kind
+
+
+async def abort_multipart_upload(context: Context, _request: Request) -> Reply:
+    """AbortMultipartUpload (Amazon S3 API reference)."""
+    upload = await existing_upload(context)
+    uploads = context.services.uploads
+    try:
+        await uploads.abort(context.bucket.name, upload, context.request_id)
+    except ChangedError as error:
+        # Somebody else aborted or completed it.
+        raise no_such_upload(upload.upload_id) from error
+    await finish_closing(context, upload.upload_id)
+    return Reply(204)
+
+
+async def existing_upload(context: Context) -> StoredUpload:
+    """The upload that the request names; raises NoSuchUpload."""
+    upload_id = context.target.query["uploadId"]
+    upload = await context.services.uploads.read(
+        context.bucket.name, context.key, upload_id, context.request_id
+    )
+    if upload is None:
+        raise no_such_upload(upload_id)
+    return upload
+
+
+def no_such_upload(upload_id: str) -> ServiceError:
+    return ServiceError("NoSuchUpload", fields={"UploadId": upload_id})
+
+
+async def finish_closing(context: Context, upload_id: str) -> None:
+    """Remove what is left of an upload that has ended. The end is committed already, so a failure
+    is not the request's: the background worker goes on from the closing record."""
+    try:
+        await context.services.uploads.close(context.bucket.name, upload_id, context.request_id)
+    except (ServiceError, ChangedError) as error:
+        context.log.warning("parts are left to the background worker", reason=str(error))
+
+
+async def list_parts(context: Context, _request: Request) -> Reply:
+    """ListParts (Amazon S3 API reference)."""
+    query = context.target.query
+    upload = await existing_upload(context)
+    parts_max = integer_parameter(query, "max-parts", limits.UPLOADS_LIST_MAX)
+    marker = integer_parameter({"n": query.get("part-number-marker") or "0"}, "n", 2**31 - 1)
+    found: list[PartRecord] = []
+    if parts_max:
+        found = await context.services.uploads.parts(
+            context.bucket.name,
+            upload.upload_id,
+            min(marker, limits.PARTS_MAX),
+            parts_max + 1,
+            context.request_id,
+        )
+    page = found[:parts_max]
+    document = upload.record.document
+    encode = url_encode if encoding_parameter(query) else str
+    content = [
+        element("Bucket", context.bucket.name),
+        f"<Key>{escape(encode(context.key))}</Key>",
+        element("UploadId", upload.upload_id),
+        element("PartNumberMarker", marker),
+        element("NextPartNumberMarker", page[-1].number if page else 0),
+        element("MaxParts", parts_max),
+        element("IsTruncated", "true" if len(found) > len(page) else "false"),
+        _person("Initiator", document["initiator"]),
+        _person("Owner", document["initiator"]),
+        element("StorageClass", "STANDARD"),
+        element("ChecksumAlgorithm", document.get("checksumAlgorithm")),
+        element("ChecksumType", document.get("checksumType")),
+        *(_part_row(part) for part in page),
+    ]
+    return xml_reply("ListPartsResult", "".join(content))
+
+
+def _person(name: str, person: dict[str, str]) -> str:
+    content = element("ID", person["ID"]) + element("DisplayName", person["DisplayName"])
+    return f"<{name}>{content}</{name}>"
+
+
+def _part_row(part: PartRecord) -> str:
+    checksum = part.checksum or {}
+    return (
+        f"<Part>{element('PartNumber', part.number)}"
+        f"{element('LastModified', to_iso(part.modified))}"
+        f"<ETag>&quot;{part.etag}&quot;</ETag>{element('Size', part.size)}"
+        + "".join(element(f"Checksum{name}", value) for name, value in checksum.items())
+        + "</Part>"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _UploadsPage:
+    uploads: list[StoredUpload]
+    prefixes: list[str]
+    truncated: bool
+    next_key: str
+    next_upload_id: str
+
+
+async def list_multipart_uploads(context: Context, _request: Request) -> Reply:
+    """ListMultipartUploads (Amazon S3 API reference): by key, and for a key by age."""
+    query = context.target.query
+    prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
+    count = integer_parameter(query, "max-uploads", limits.UPLOADS_LIST_MAX)
+    key_marker = query.get("key-marker", "")
+    id_marker = query.get("upload-id-marker", "") if key_marker else ""
+    text = url_encode if (encoded := encoding_parameter(query)) else str
+    uploads = await context.services.uploads.list(context.bucket.name, prefix, context.request_id)
+    page = _uploads_page(
+        _after(uploads, key_marker, id_marker, prefix, delimiter), prefix, delimiter, count
+    )
+    content = [
+        element("Bucket", context.bucket.name),
+        element("KeyMarker", text(key_marker)),
+        element("UploadIdMarker", id_marker),
+    ]
+    if page.truncated:
+        content.append(element("NextKeyMarker", text(page.next_key)))
+        content.append(element("NextUploadIdMarker", page.next_upload_id))
+    content += [
+        element("Prefix", text(prefix)),
+        element("Delimiter", text(delimiter)) if delimiter else "",
+        element("EncodingType", "url") if encoded else "",
+        element("MaxUploads", count),
+        element("IsTruncated", "true" if page.truncated else "false"),
+        *(_upload_row(upload, text(upload.key)) for upload in page.uploads),
+        *(
+            f"<CommonPrefixes>{element('Prefix', text(common))}</CommonPrefixes>"
+            for common in page.prefixes
+        ),
+    ]
+    return xml_reply("ListMultipartUploadsResult", "".join(content))
+
+
+def _after(
+    uploads: list[StoredUpload], key_marker: str, id_marker: str, prefix: str, delimiter: str
+) -> list[StoredUpload]:
+    """The uploads behind the markers: of the marked key those behind the marked upload, if any."""
+    if not key_marker:
+        return uploads
+    common = _common_prefix(key_marker, prefix, delimiter)
+    if common is not None and common == key_marker:
+        behind = successor(common)
+        return [upload for upload in uploads if behind is not None and upload.key >= behind]
+    marked = [upload for upload in uploads if upload.key == key_marker]
+    ids = [upload.upload_id for upload in marked]
+    rest = marked[ids.index(id_marker) + 1 :] if id_marker in ids else []
+    return rest + [upload for upload in uploads if upload.key > key_marker]
+
+
+def _uploads_page(
+    uploads: list[StoredUpload], prefix: str, delimiter: str, count: int
+) -> _UploadsPage:
+    page: list[StoredUpload] = []
+    prefixes: list[str] = []
+    last = ("", "")
+    for upload in uploads:
+        common = _common_prefix(upload.key, prefix, delimiter)
+        if common is not None and prefixes and prefixes[-1] == common:
+            continue
+        if len(page) + len(prefixes) >= count:
+            return _UploadsPage(page, prefixes, count > 0, *last)
+        if common is None:
+            page.append(upload)
+            last = (upload.key, upload.upload_id)
+        else:
+            prefixes.append(common)
+            last = (common, "")
+    return _UploadsPage(page, prefixes, False, *last)
+
+
+def _common_prefix(key: str, prefix: str, delimiter: str) -> str | None:
+    index = key.find(delimiter, len(prefix)) if delimiter and key.startswith(prefix) else -1
+    return None if index < 0 else key[: index + len(delimiter)]
+
+
+def _upload_row(upload: StoredUpload, key: str) -> str:
+    document = upload.record.document
+    return (
+        f"<Upload><Key>{escape(key)}</Key>{element('UploadId', upload.upload_id)}"
+        f"{_person('Initiator', document['initiator'])}{_person('Owner', document['initiator'])}"
+        f"{element('StorageClass', 'STANDARD')}{element('Initiated', document['initiated'])}"
+        f"{element('ChecksumAlgorithm', document.get('checksumAlgorithm'))}"
+        f"{element('ChecksumType', document.get('checksumType'))}</Upload>"
+    )
+
+
+CREATE_MULTIPART_UPLOAD = Operation("CreateMultipartUpload", Level.OBJECT, create_multipart_upload)
+ABORT_MULTIPART_UPLOAD = Operation("AbortMultipartUpload", Level.OBJECT, abort_multipart_upload)
+LIST_PARTS = Operation("ListParts", Level.OBJECT, list_parts)
+LIST_MULTIPART_UPLOADS = Operation("ListMultipartUploads", Level.BUCKET, list_multipart_uploads)

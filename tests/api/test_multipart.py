@@ -1,0 +1,315 @@
+"""Multipart uploads: every call, AWS's errors, and what is left of them in both stores."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from base64 import b64encode
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from shared.checksums import Algorithm
+from tests.api.support import checksum_of
+from tests.clients_boto3 import s3_client
+from tests.servers import Front
+
+PART = 5 * 1024 * 1024
+BIG = os.urandom(PART)
+
+
+def error_of(caught: pytest.ExceptionInfo[ClientError]) -> dict[str, Any]:
+    error: dict[str, Any] = caught.value.response["Error"]
+    return error
+
+
+def begin(s3: Any, bucket: str, key: str = "key", **arguments: Any) -> str:
+    upload_id: str = s3.create_multipart_upload(Bucket=bucket, Key=key, **arguments)["UploadId"]
+    return upload_id
+
+
+def send(s3: Any, bucket: str, upload_id: str, number: int, body: bytes, key: str = "key") -> Any:
+    response = s3.upload_part(
+        Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=body
+    )
+    checksums = {name: value for name, value in response.items() if name.startswith("Checksum")}
+    return {"PartNumber": number, "ETag": response["ETag"], **checksums}
+
+
+def complete(s3: Any, bucket: str, upload_id: str, parts: list[Any], key: str = "key") -> Any:
+    return s3.complete_multipart_upload(
+        Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts}
+    )
+
+
+def multipart_etag(*bodies: bytes) -> str:
+    digests = b"".join(hashlib.md5(body, usedforsecurity=False).digest() for body in bodies)
+    whole = hashlib.md5(digests, usedforsecurity=False).hexdigest()
+    return f'"{whole}-{len(bodies)}"'
+
+
+def test_parts_become_an_object(s3: Any, bucket: str) -> None:
+    upload_id = begin(s3, bucket, Metadata={"a": "b"}, ContentType="text/plain", Tagging="x=y")
+    parts = [send(s3, bucket, upload_id, 1, BIG), send(s3, bucket, upload_id, 7, b"end")]
+    answer = complete(s3, bucket, upload_id, parts)
+    assert answer["ETag"] == multipart_etag(BIG, b"end")
+    found = s3.get_object(Bucket=bucket, Key="key")
+    assert found["Body"].read() == BIG + b"end"
+    assert found["ETag"] == answer["ETag"]
+    assert found["Metadata"] == {"a": "b"}
+    assert found["ContentType"] == "text/plain"
+    assert found["TagCount"] == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "last"), [(0, 10), (PART - 1, PART), (PART, PART + 2), (PART - 3, PART + 4)]
+)
+def test_a_range_crosses_parts(s3: Any, bucket: str, first: int, last: int) -> None:
+    upload_id = begin(s3, bucket)
+    parts = [send(s3, bucket, upload_id, 1, BIG), send(s3, bucket, upload_id, 2, b"tail-of-it")]
+    complete(s3, bucket, upload_id, parts)
+    found = s3.get_object(Bucket=bucket, Key="key", Range=f"bytes={first}-{last}")
+    assert found["Body"].read() == (BIG + b"tail-of-it")[first : last + 1]
+
+
+def test_a_part_that_is_sent_again_replaces_the_first(s3: Any, bucket: str) -> None:
+    upload_id = begin(s3, bucket)
+    send(s3, bucket, upload_id, 1, b"first")
+    part = send(s3, bucket, upload_id, 1, b"second")
+    complete(s3, bucket, upload_id, [part])
+    assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == b"second"
+
+
+def test_parts_that_are_not_listed_are_left_out(s3: Any, bucket: str) -> None:
+    upload_id = begin(s3, bucket)
+    kept = send(s3, bucket, upload_id, 2, b"kept")
+    send(s3, bucket, upload_id, 1, b"dropped")
+    complete(s3, bucket, upload_id, [kept])
+    assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == b"kept"
+
+
+def test_a_repeated_complete_is_answered_again(s3: Any, bucket: str) -> None:
+    upload_id = begin(s3, bucket)
+    parts = [send(s3, bucket, upload_id, 1, b"body")]
+    assert complete(s3, bucket, upload_id, parts)["ETag"] == multipart_etag(b"body")
+    assert complete(s3, bucket, upload_id, parts)["ETag"] == multipart_etag(b"body")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "kind", "suffix"),
+    [
+        ("CRC32", None, "-2"),
+        ("CRC32C", "COMPOSITE", "-2"),
+        ("CRC32", "FULL_OBJECT", ""),
+        ("CRC32C", "FULL_OBJECT", ""),
+        ("CRC64NVME", None, ""),
+        ("SHA1", None, "-2"),
+        ("SHA256", None, "-2"),
+    ],
+)
+def test_the_checksum_of_the_whole(
+    s3: Any, bucket: str, algorithm: str, kind: str | None, suffix: str
+) -> None:
+    kinds = {} if kind is None else {"ChecksumType": kind}
+    upload_id = begin(s3, bucket, ChecksumAlgorithm=algorithm, **kinds)
+    parts = []
+    for number, body in ((1, BIG), (2, b"end")):
+        digest = {f"Checksum{algorithm}": checksum_of(Algorithm(algorithm), body)}
+        response = s3.upload_part(
+            Bucket=bucket, Key="key", UploadId=upload_id, PartNumber=number, Body=body, **digest
+        )
+        parts.append({"PartNumber": number, "ETag": response["ETag"], **digest})
+    value = complete(s3, bucket, upload_id, parts)[f"Checksum{algorithm}"]
+    assert value.endswith(suffix)
+    found = s3.head_object(Bucket=bucket, Key="key", ChecksumMode="ENABLED")
+    assert found[f"Checksum{algorithm}"] == value
+    full_object = value == checksum_of(Algorithm(algorithm), BIG + b"end")
+    assert full_object is (suffix == "")
+
+
+def test_sha256_of_parts_as_s3_writes_it(s3: Any, bucket: str) -> None:
+    upload_id = begin(s3, bucket, ChecksumAlgorithm="SHA256")
+    response = s3.upload_part(
+        Bucket=bucket,
+        Key="key",
+        UploadId=upload_id,
+        PartNumber=1,
+        Body=b"body",
+        ChecksumAlgorithm="SHA256",
+    )
+    part = {"PartNumber": 1, "ETag": response["ETag"], "ChecksumSHA256": response["ChecksumSHA256"]}
+    digest = hashlib.sha256(hashlib.sha256(b"body").digest()).digest()
+    answer = complete(s3, bucket, upload_id, [part])
+    assert answer["ChecksumSHA256"] == f"{b64encode(digest).decode()}-1"
+    assert answer["ChecksumType"] == "COMPOSITE"
+
+
+# --- Errors ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [0, 10_001])
+def test_part_numbers_have_bounds(s3: Any, bucket: str, number: int) -> None:
+    upload_id = begin(s3, bucket)
+    with pytest.raises(ClientError) as caught:
+        send(s3, bucket, upload_id, number, b"x")
+    assert error_of(caught)["Code"] == "InvalidArgument"
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments"),
+    [
+        ("upload_part", {"PartNumber": 1, "Body": b"x"}),
+        (
+            "complete_multipart_upload",
+            {"MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": "x"}]}},
+        ),
+        ("abort_multipart_upload", {}),
+        ("list_parts", {}),
+    ],
+)
+def test_an_upload_that_does_not_exist(
+    s3: Any, bucket: str, operation: str, arguments: dict[str, Any]
+) -> None:
+    with pytest.raises(ClientError) as caught:
+        getattr(s3, operation)(Bucket=bucket, Key="key", UploadId="0" * 32, **arguments)
+    assert error_of(caught)["Code"] == "NoSuchUpload"
+
+
+def test_the_upload_of_another_key(s3: Any, bucket: str) -> None:
+    upload_id = begin(s3, bucket)
+    with pytest.raises(ClientError) as caught:
+        send(s3, bucket, upload_id, 1, b"x", key="other")
+    assert error_of(caught)["Code"] == "NoSuchUpload"
+
+
+@pytest.mark.parametrize(
+    ("parts", "code"),
+    [
+        ([{"PartNumber": 2, "ETag": "x"}, {"PartNumber": 1, "ETag": "x"}], "InvalidPartOrder"),
+        ([{"PartNumber": 1, "ETag": "x"}, {"PartNumber": 1, "ETag": "x"}], "InvalidPartOrder"),
+        ([{"PartNumber": 9, "ETag": "x"}], "InvalidPart"),
+        ([{"PartNumber": 1, "ETag": "0" * 32}], "InvalidPart"),
+        ([], "MalformedXML"),
+    ],
+)
+def test_a_bad_list_of_parts(s3: Any, bucket: str, parts: list[Any], code: str) -> None:
+    upload_id = begin(s3, bucket)
+    send(s3, bucket, upload_id, 1, b"x")
+    with pytest.raises(ClientError) as caught:
+        complete(s3, bucket, upload_id, parts)
+    assert error_of(caught)["Code"] == code
+    assert len(s3.list_parts(Bucket=bucket, Key="key", UploadId=upload_id)["Parts"]) == 1
+
+
+def test_only_the_last_part_may_be_small(s3: Any, bucket: str) -> None:
+    upload_id = begin(s3, bucket)
+    parts = [send(s3, bucket, upload_id, 1, b"small"), send(s3, bucket, upload_id, 2, b"last")]
+    with pytest.raises(ClientError) as caught:
+        complete(s3, bucket, upload_id, parts)
+    error = error_of(caught)
+    assert (error["Code"], error["ProposedSize"], error["PartNumber"]) == (
+        "EntityTooSmall",
+        "5",
+        "1",
+    )
+
+
+def test_an_aborted_upload_is_gone(s3: Any, bucket: str) -> None:
+    upload_id = begin(s3, bucket)
+    part = send(s3, bucket, upload_id, 1, b"x")
+    s3.abort_multipart_upload(Bucket=bucket, Key="key", UploadId=upload_id)
+    with pytest.raises(ClientError) as caught:
+        complete(s3, bucket, upload_id, [part])
+    assert error_of(caught)["Code"] == "NoSuchUpload"
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
+    s3.delete_bucket(Bucket=bucket)
+
+
+def test_a_bucket_with_an_upload_is_not_empty(s3: Any, bucket: str) -> None:
+    begin(s3, bucket)
+    with pytest.raises(ClientError) as caught:
+        s3.delete_bucket(Bucket=bucket)
+    assert error_of(caught)["Code"] == "BucketNotEmpty"
+
+
+def test_a_foreign_upload(s3: Any, other_s3: Any, bucket: str) -> None:
+    upload_id = begin(s3, bucket)
+    with pytest.raises(ClientError) as caught:
+        send(other_s3, bucket, upload_id, 1, b"x")
+    assert error_of(caught)["Code"] == "AccessDenied"
+
+
+@pytest.mark.parametrize("condition", [{"IfNoneMatch": "*"}, {"IfMatch": '"x"'}])
+def test_a_condition_on_completion(s3: Any, bucket: str, condition: dict[str, str]) -> None:
+    s3.put_object(Bucket=bucket, Key="key", Body=b"before")
+    upload_id = begin(s3, bucket)
+    part = send(s3, bucket, upload_id, 1, b"after")
+    with pytest.raises(ClientError) as caught:
+        s3.complete_multipart_upload(
+            Bucket=bucket,
+            Key="key",
+            UploadId=upload_id,
+            MultipartUpload={"Parts": [part]},
+            **condition,
+        )
+    assert error_of(caught)["Code"] == "PreconditionFailed"
+    assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == b"before"
+
+
+# --- Listings -------------------------------------------------------------------------------------
+
+
+def test_parts_are_listed_in_pages(s3: Any, bucket: str) -> None:
+    upload_id = begin(s3, bucket)
+    for number in (3, 1, 12, 7):
+        send(s3, bucket, upload_id, number, b"x" * number)
+    pages = s3.get_paginator("list_parts").paginate(
+        Bucket=bucket, Key="key", UploadId=upload_id, PaginationConfig={"PageSize": 3}
+    )
+    found = [(part["PartNumber"], part["Size"]) for page in pages for part in page["Parts"]]
+    assert found == [(1, 1), (3, 3), (7, 7), (12, 12)]
+
+
+# "a!" sorts before "a" in the store, whose keys go on behind the object's key.
+KEYS = ["a", "a", "a!", "a/b", "a/c", "a..|..b", "ä", "z/1/2"]
+
+
+def test_uploads_are_listed_by_key_and_age(s3: Any, bucket: str) -> None:
+    begun = [(key, begin(s3, bucket, key)) for key in KEYS]
+    expected = sorted(begun, key=lambda entry: entry[0])
+    for size in (1, 2, 3, 100):
+        pages = s3.get_paginator("list_multipart_uploads").paginate(
+            Bucket=bucket, PaginationConfig={"PageSize": size}
+        )
+        found = [(up["Key"], up["UploadId"]) for page in pages for up in page.get("Uploads", [])]
+        assert found == expected
+
+
+def test_uploads_behind_a_delimiter(s3: Any, bucket: str) -> None:
+    for key in KEYS:
+        begin(s3, bucket, key)
+    for size in (1, 2, 100):
+        pages = list(
+            s3.get_paginator("list_multipart_uploads").paginate(
+                Bucket=bucket, Delimiter="/", PaginationConfig={"PageSize": size}
+            )
+        )
+        uploads = [up["Key"] for page in pages for up in page.get("Uploads", [])]
+        prefixes = [p["Prefix"] for page in pages for p in page.get("CommonPrefixes", [])]
+        assert (uploads, prefixes) == (["a", "a", "a!", "a..|..b", "ä"], ["a/", "z/"])
+
+
+def test_uploads_of_a_prefix(s3: Any, bucket: str) -> None:
+    for key in KEYS:
+        begin(s3, bucket, key)
+    answer = s3.list_multipart_uploads(Bucket=bucket, Prefix="a/")
+    assert [upload["Key"] for upload in answer["Uploads"]] == ["a/b", "a/c"]
+
+
+def test_over_https(tls_front: Front, bucket: str) -> None:
+    s3 = s3_client(tls_front)
+    upload_id = begin(s3, bucket)
+    parts = [send(s3, bucket, upload_id, 1, BIG), send(s3, bucket, upload_id, 2, b"end")]
+    complete(s3, bucket, upload_id, parts)
+    assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == BIG + b"end"
