@@ -14,16 +14,22 @@ running() {
     [ -n "$1" ] && kill -0 "$1" 2>/dev/null
 }
 
+# Stops a half and sets `code` to its exit code. A process that was forked a moment ago may still be
+# this shell, and lose a signal: so it is told until it has ended.
 stop() {
-    running "$1" && kill -TERM "$1" 2>/dev/null
+    (while kill -TERM "$1" 2>/dev/null; do sleep 1; done) &
+    teller=$!
+    wait "$1" 2>/dev/null # shells report a signal's victim here
+    code=$?
+    kill -KILL "$teller" 2>/dev/null
 }
 
 # One line for people once the S3 port answers; the log is for programs.
 greet() {
     python="$(dirname "$(command -v s3front)")/python3"
     [ -x "$python" ] || python=python3
-    exec "$python" - <<'PYTHON'
-import http.client, ssl, sys, time
+    exec "$python" - "$$" <<'PYTHON'
+import http.client, os, socket, ssl, sys, time
 
 from shared.config import ConfigError, load_accounts, load_config
 
@@ -47,7 +53,11 @@ def answers():
         connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", "/_/healthcheck")
-        return connection.getresponse().status == 200
+        if connection.getresponse().status != 200:
+            return False
+        # The health check is about the metadata.
+        socket.create_connection((config.data_client.host, config.data_client.port), 5).close()
+        return True
     except OSError:
         return False
     finally:
@@ -55,6 +65,8 @@ def answers():
 
 
 while not answers():
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit()  # the script has ended
     time.sleep(0.1)
 if config.credentials is not None:
     keys = f"access key {config.credentials.access_key}"
@@ -68,7 +80,7 @@ PYTHON
 }
 
 trap 'stopping=yes' TERM INT
-trap 'running "$dmd" && kill -HUP "$dmd"; running "$front" && kill -HUP "$front"' HUP
+trap 'kill -HUP "$dmd" "$front" 2>/dev/null' HUP
 
 dmd start &
 dmd=$!
@@ -92,14 +104,12 @@ fi
 
 # Further signals must not interrupt the waiting.
 trap '' TERM INT HUP
-stop "$greeter"
-stop "$pause"
+running "$greeter" && kill "$greeter"
+running "$pause" && kill "$pause"
 stop "$front"
-wait "$front"
-front_code=$?
+front_code=$code
 stop "$dmd"
-wait "$dmd"
-dmd_code=$?
+dmd_code=$code
 
 # A process that was still starting is ended by the signal itself: 128 + 15.
 [ "$stopping" = yes ] && [ "$front_code" -eq 143 ] && front_code=0
