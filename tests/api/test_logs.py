@@ -184,11 +184,16 @@ def test_what_belongs_to_a_request_names_it(run: Run) -> None:
 
 
 def test_the_daemons_name_the_requests_too(run: Run) -> None:
-    """With both logs, one ID tells the whole story of a request."""
+    """With both logs, one ID tells the whole story of a request. Background work has names."""
     calls = [line for line in run.lines(run.cluster.dmd_metadata) if line["event"] == "call"]
+    named = {line["request_id"] for line in calls}
     known = {response.headers["x-amz-request-id"] for response in run.responses}
-    assert calls
-    assert {line["request_id"] for line in calls} <= known
+    assert {name for name in named if re.fullmatch("[0-9A-F]{16}", name)} <= known
+    stored = {
+        line["request_id"] for line in access_lines(run) if line["operation"] == "PutObject"
+    } - {line["request_id"] for line in access_lines(run) if line["error"]}
+    assert stored
+    assert stored <= named
 
 
 def test_nothing_is_given_away(run: Run) -> None:

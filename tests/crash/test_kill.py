@@ -51,7 +51,12 @@ def start_again(running: Cluster) -> None:
 @pytest.mark.timeout(60 + 20 * KILLS)
 def test_acknowledged_objects_survive_kills(tmp_path: Path) -> None:
     chance = random.Random()
-    with cluster(tmp_path, fronts=2) as running, Load("killed", running.fronts) as load:
+    # Data that is given up is deleted at once, so that deletions are killed half-way, too.
+    settings = {"deleteDelaySeconds": 0}
+    with (
+        cluster(tmp_path, fronts=2, settings=settings) as running,
+        Load("killed", running.fronts) as load,
+    ):
         for number in range(KILLS):
             load.wait_for_writes(chance.randrange(20, 200))
             kill_at_once(victims(running, VICTIMS[number % len(VICTIMS)], chance))
