@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -315,3 +316,64 @@ def test_the_data_directory_is_where_the_test_looks(
     assert clients[0].request("PUT", "/looked-at").status == 200
     assert clients[0].request("PUT", "/looked-at/key", b"data").status == 200
     assert len(stored_blobs(running) - before) == 1
+
+
+# --- Multipart uploads ---------------------------------------------------------------------------
+
+UPLOAD_ROUNDS = 1000 if os.environ.get("TWOFOLD_SOAK") else 25
+
+
+def begin_upload(client: ObjectClient, target: str) -> str:
+    body = client.request("POST", f"{target}?uploads").body.decode()
+    return body.partition("<UploadId>")[2].partition("</UploadId>")[0]
+
+
+def send_part(client: ObjectClient, target: str, upload_id: str, number: int, body: bytes) -> int:
+    query = f"partNumber={number}&uploadId={upload_id}"
+    return client.request("PUT", f"{target}?{query}", body).status
+
+
+def completion(parts: dict[int, bytes]) -> bytes:
+    rows = "".join(
+        f"<Part><PartNumber>{number}</PartNumber><ETag>{etag_of(body)}</ETag></Part>"
+        for number, body in sorted(parts.items())
+    )
+    return f"<CompleteMultipartUpload>{rows}</CompleteMultipartUpload>".encode()
+
+
+def test_parts_completion_and_abortion_of_one_upload(running: Cluster) -> None:
+    """Whoever removes the upload first decides: the object is complete or absent, and nothing of
+    the upload is left in either store."""
+    bucket = "uploads-race"
+    create_bucket(running, bucket)
+    client = ObjectClient(running.fronts[0])
+    completed = 0
+    for number in range(UPLOAD_ROUNDS):
+        target, first = f"/{bucket}/key-{number}", b"first %d" % number
+        upload_id = begin_upload(client, target)
+        assert send_part(client, target, upload_id, 1, first) == 200
+
+        def work(
+            racer: Racer, target: str = target, upload_id: str = upload_id, first: bytes = first
+        ) -> tuple[int, int]:
+            place, kind = f"{target}?uploadId={upload_id}", racer.number % 4
+            if kind == 0:
+                return kind, racer.client.request("POST", place, completion({1: first})).status
+            if kind == 1:
+                return kind, racer.client.request("DELETE", place).status
+            # A part beside the one that is completed, and one in its place.
+            return kind, send_part(racer.client, target, upload_id, kind - 1, b"late %d" % kind)
+
+        answers = race(running, 8, work)
+        statuses = {status for _, status in answers}
+        assert statuses <= {200, 204, 400, 404}, answers
+        done = (0, 200) in answers
+        assert not (done and (1, 204) in answers), "completed and aborted"
+        found = client.request("GET", target)
+        assert (found.status, found.body) == ((200, first) if done else (404, found.body))
+        completed += done
+        # A refused completion may leave the upload to nobody.
+        client.request("DELETE", f"{target}?uploadId={upload_id}")
+    records = assert_consistent(running, [bucket])
+    assert len(records[bucket]) == completed
+    assert stored_records(running, [UPLOADS_PREFIX + bucket])[UPLOADS_PREFIX + bucket] == {}
