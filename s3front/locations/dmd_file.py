@@ -5,6 +5,7 @@ Wire: reference/dmd-wire.md, section 11. Works against the original's daemon as 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 import aiohttp
@@ -15,7 +16,9 @@ from shared.errors import ServiceError
 
 _BASE_PATH = "/DataFile"
 _CONNECT_SECONDS = 2.0
-_READ_SECONDS = 30.0
+STALL_SECONDS_MAX = 30.0
+"""How long the daemon may say nothing, or take nothing."""
+
 _IDLE_CONNECTION_SECONDS = 55.0
 """Less than the daemon's 60, so that it is we who close an idle connection."""
 
@@ -28,13 +31,14 @@ class DmdFileStore:
 
     type = "file"
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, stall_seconds: float = STALL_SECONDS_MAX) -> None:
+        self._stall_seconds = stall_seconds
         self._base = URL.build(scheme="http", host=host, port=port, path=_BASE_PATH)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_CONNECTION_SECONDS),
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=_CONNECT_SECONDS, sock_read=_READ_SECONDS
-            ),
+            # Not sock_read: its timer can be left running on a connection that goes back to the
+            # pool, whose next request then fails at once.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
@@ -47,34 +51,48 @@ class DmdFileStore:
 
     async def put(self, size: int, body: bytes | AsyncGenerator[bytes, None]) -> str:
         failure: BaseException | None = None
-
-        async def watched(blocks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-            # The HTTP client reports a failing body as a broken connection, so the reason is kept.
-            nonlocal failure
-            try:
-                async for block in blocks:
-                    yield block
-            except BaseException as error:
-                failure = error
-                raise
-
         headers = {"Content-Length": str(size), "Content-Type": _CONTENT_TYPE}
-        data = body if isinstance(body, bytes) else watched(body)
         try:
-            async with self._session.put(self._base / "", data=data, headers=headers) as response:
-                if response.status == 201:
-                    return response.headers["Location"].rpartition("/")[2]
-                raise await _refused(response)
+            async with asyncio.timeout(self._stall_seconds) as stall:
+
+                async def watched(
+                    blocks: AsyncGenerator[bytes, None],
+                ) -> AsyncGenerator[bytes, None]:
+                    # The HTTP client reports a failing body as a broken connection, so the reason
+                    # is kept. The time that the sender takes is not the daemon's.
+                    nonlocal failure
+                    try:
+                        stall.reschedule(None)
+                        async for block in blocks:
+                            stall.reschedule(self._deadline())
+                            yield block
+                            stall.reschedule(None)
+                    except BaseException as error:
+                        failure = error
+                        raise
+                    stall.reschedule(self._deadline())
+
+                data = body if isinstance(body, bytes) else watched(body)
+                async with self._session.put(
+                    self._base / "", data=data, headers=headers
+                ) as response:
+                    if response.status == 201:
+                        return response.headers["Location"].rpartition("/")[2]
+                    raise await _refused(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            if failure is not None:
+            if isinstance(failure, Exception):
                 raise failure from None
             raise ServiceError("ServiceUnavailable") from error
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._stall_seconds
 
     async def open(self, key: str, start: int, end: int, size: int) -> _Reader:
         whole = start == 0 and end == size - 1
         headers = {} if whole else {"Range": f"bytes={start}-{end}"}
         try:
-            response = await self._session.get(self._base / key, headers=headers)
+            async with asyncio.timeout(self._stall_seconds):
+                response = await self._session.get(self._base / key, headers=headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ServiceError("ServiceUnavailable") from error
         if response.status == 404:
@@ -85,11 +103,14 @@ class DmdFileStore:
         if response.content_length != end - start + 1:
             response.close()
             raise ServiceError("InternalError")
-        return _Reader(response)
+        return _Reader(response, self._stall_seconds)
 
     async def delete(self, key: str) -> None:
         try:
-            async with self._session.delete(self._base / key) as response:
+            async with (
+                asyncio.timeout(self._stall_seconds),
+                self._session.delete(self._base / key) as response,
+            ):
                 if response.status not in (200, 204, 404):
                     raise await _refused(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -97,12 +118,17 @@ class DmdFileStore:
 
 
 class _Reader:
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, stall_seconds: float) -> None:
         self._response = response
+        self._stall_seconds = stall_seconds
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
         try:
-            while block := await self._response.content.readany():
+            while True:
+                async with asyncio.timeout(self._stall_seconds):
+                    block = await self._response.content.readany()
+                if not block:
+                    return
                 yield block
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ServiceError("ServiceUnavailable") from error

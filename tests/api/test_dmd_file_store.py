@@ -1,0 +1,93 @@
+"""The client of the data port, against a real data service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+
+import pytest
+
+from dmd.data.memory import MemoryStore
+from dmd.data.server import serve
+from dmd.data.service import DataService
+from s3front.locations.base import DataNotFoundError
+from s3front.locations.dmd_file import DmdFileStore
+from shared.errors import ServiceError
+from shared.observability import get_logger
+
+STALL_SECONDS = 0.2
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[DmdFileStore]:
+    server = await serve(DataService(MemoryStore(), get_logger()), "127.0.0.1", 0)
+    client = DmdFileStore("127.0.0.1", server.port, stall_seconds=STALL_SECONDS)
+    yield client
+    await client.close()
+    await server.close(1)
+
+
+async def read(store: DmdFileStore, key: str, size: int) -> bytes:
+    reader = await store.open(key, 0, size - 1, size)
+    return b"".join([block async for block in reader.blocks()])
+
+
+async def test_connections_are_good_after_a_rest(store: DmdFileStore) -> None:
+    """However long a connection has been idle, the time is not held against its next request."""
+    for _ in range(3):
+        keys = await asyncio.gather(*(store.put(4, b"body") for _ in range(64)))
+        assert await asyncio.gather(*(read(store, key, 4) for key in keys)) == [b"body"] * 64
+        await asyncio.sleep(STALL_SECONDS * 2)  # the rest
+
+
+async def test_a_slow_sender_is_not_the_daemons_fault(store: DmdFileStore) -> None:
+    async def body() -> AsyncGenerator[bytes, None]:
+        for _ in range(3):
+            await asyncio.sleep(STALL_SECONDS * 1.5)  # the sender's pauses
+            yield b"x"
+
+    assert await read(store, await store.put(3, body()), 3) == b"xxx"
+
+
+async def test_a_daemon_that_says_nothing() -> None:
+    held: list[asyncio.StreamWriter] = []
+
+    async def accept(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+
+    mute = await asyncio.start_server(accept, "127.0.0.1", 0)
+    store = DmdFileStore("127.0.0.1", mute.sockets[0].getsockname()[1], stall_seconds=STALL_SECONDS)
+
+    async def endless() -> AsyncGenerator[bytes, None]:
+        while True:
+            yield bytes(1 << 20)
+
+    for call in (
+        store.put(4, b"body"),
+        store.put(1 << 40, endless()),
+        store.open("0" * 40, 0, 3, 4),
+        store.delete("0" * 40),
+    ):
+        with pytest.raises(ServiceError, match="ServiceUnavailable"):
+            await call
+    await store.close()
+    for writer in held:
+        writer.close()
+    mute.close()
+
+
+async def test_a_body_that_fails_stores_nothing(store: DmdFileStore) -> None:
+    async def body() -> AsyncGenerator[bytes, None]:
+        yield b"x"
+        raise ServiceError("BadDigest")
+
+    with pytest.raises(ServiceError, match="BadDigest"):
+        await store.put(2, body())
+
+
+async def test_a_blob_that_is_gone(store: DmdFileStore) -> None:
+    key = await store.put(4, b"body")
+    await store.delete(key)
+    await store.delete(key)
+    with pytest.raises(DataNotFoundError):
+        await store.open(key, 0, 3, 4)
