@@ -86,16 +86,6 @@ def test_directory_missing(
     assert not directory.exists()
 
 
-@pytest.mark.parametrize(("argv", "attribute"), [(METADATA, "metadata"), (DATA, "data")])
-def test_directory_that_is_a_file(
-    installation: Installation, argv: tuple[str, ...], attribute: str
-) -> None:
-    directory = getattr(installation, attribute)
-    directory.rmdir()
-    directory.write_text("not a directory")
-    assert_one_line(installation, argv, str(directory), "director")
-
-
 @pytest.mark.parametrize(
     ("argv", "attribute", "section"),
     [(METADATA, "metadata", "metadata_port"), (DATA, "data", "data_port")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import md5
 from pathlib import Path
@@ -44,10 +45,29 @@ def uploaded(aws: AwsCli) -> Iterator[Uploaded]:
     assert aws.try_("s3api", "head-bucket", "--bucket", bucket).code != 0
 
 
+@pytest.fixture(scope="module")
+def plain_aws(front: Front, tmp_path_factory: pytest.TempPathFactory) -> AwsCli:
+    """The program over HTTP alone, for what the transport does not change."""
+    return AwsCli(front, tmp_path_factory.mktemp("aws"))
+
+
+@pytest.fixture
+def plain_bucket(front: Front) -> Iterator[str]:
+    with emptied_bucket(front) as name:
+        yield name
+
+
 @pytest.fixture
 def bucket(endpoint: Front) -> Iterator[str]:
-    """An empty bucket; made and removed by a client that starts faster."""
-    name, s3 = fresh_name(), s3_client(endpoint)
+    """An empty bucket."""
+    with emptied_bucket(endpoint) as name:
+        yield name
+
+
+@contextmanager
+def emptied_bucket(front: Front) -> Iterator[str]:
+    """A bucket that is made and removed by a client that starts faster."""
+    name, s3 = fresh_name(), s3_client(front)
     s3.create_bucket(Bucket=name)
     yield name
     for entry in s3.list_objects_v2(Bucket=name).get("Contents", []):
@@ -101,7 +121,7 @@ def test_cp_streams_a_key_that_no_file_can_have(aws: AwsCli, endpoint: Front, bu
 
 
 def test_an_empty_file_leaves_the_connection_usable(
-    aws: AwsCli, bucket: str, tmp_path: Path
+    plain_aws: AwsCli, plain_bucket: str, tmp_path: Path
 ) -> None:
     """Every file is sent with ``Expect: 100-continue``, an empty one too.
 
@@ -109,22 +129,24 @@ def test_an_empty_file_leaves_the_connection_usable(
     """
     for name, text in (("1", ""), ("2", "data"), ("3", ""), ("4", ""), ("5", "data")):
         (tmp_path / name).write_text(text)
-    one_by_one = replace(aws, concurrent_requests=1)
-    output = one_by_one.s3("sync", "--cli-read-timeout", "5", str(tmp_path), f"s3://{bucket}")
+    one_by_one = replace(plain_aws, concurrent_requests=1)
+    output = one_by_one.s3("sync", "--cli-read-timeout", "5", str(tmp_path), f"s3://{plain_bucket}")
     assert output.count("upload: ") == 5
 
 
 def test_sync_with_delete_removes_what_is_gone(
-    aws: AwsCli, endpoint: Front, bucket: str, tmp_path: Path
+    plain_aws: AwsCli, front: Front, plain_bucket: str, tmp_path: Path
 ) -> None:
     for name in ("kept", "removed", "changed"):
         (tmp_path / name).write_text("first")
-    aws.s3("sync", str(tmp_path), f"s3://{bucket}")
+    plain_aws.s3("sync", str(tmp_path), f"s3://{plain_bucket}")
     (tmp_path / "removed").unlink()
     (tmp_path / "changed").write_text("second and longer")
-    output = aws.s3("sync", "--delete", "--no-progress", str(tmp_path), f"s3://{bucket}")
+    output = plain_aws.s3(
+        "sync", "--delete", "--no-progress", str(tmp_path), f"s3://{plain_bucket}"
+    )
     assert sorted(line.split()[0] for line in output.splitlines()) == ["delete:", "upload:"]
-    contents = s3_client(endpoint).list_objects_v2(Bucket=bucket)["Contents"]
+    contents = s3_client(front).list_objects_v2(Bucket=plain_bucket)["Contents"]
     listed = {entry["Key"]: entry["Size"] for entry in contents}
     assert listed == {"changed": len("second and longer"), "kept": len("first")}
 
@@ -156,12 +178,14 @@ def test_plain_calls_carry_metadata_and_checksums(aws: AwsCli, bucket: str, tmp_
     assert {name: reply[name] for name in described} == described
 
 
-def test_errors_have_their_names(aws: AwsCli, endpoint: Front, bucket: str) -> None:
-    s3_client(endpoint).put_object(Bucket=bucket, Key="object", Body=b"data")
-    refused = aws.try_("s3", "rb", f"s3://{bucket}")
+def test_errors_have_their_names(plain_aws: AwsCli, front: Front, plain_bucket: str) -> None:
+    s3_client(front).put_object(Bucket=plain_bucket, Key="object", Body=b"data")
+    refused = plain_aws.try_("s3", "rb", f"s3://{plain_bucket}")
     assert refused.code != 0
     assert "BucketNotEmpty" in refused.errors
-    aws.api("delete-object", "--bucket", bucket, "--key", "object")
-    missing = aws.try_("s3api", "get-object", "--bucket", bucket, "--key", "object", "/dev/null")
+    plain_aws.api("delete-object", "--bucket", plain_bucket, "--key", "object")
+    missing = plain_aws.try_(
+        "s3api", "get-object", "--bucket", plain_bucket, "--key", "object", "/dev/null"
+    )
     assert missing.code != 0
     assert "NoSuchKey" in missing.errors
