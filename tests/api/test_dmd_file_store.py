@@ -15,7 +15,10 @@ from s3front.locations.dmd_file import DmdFileStore
 from shared.errors import ServiceError
 from shared.observability import get_logger
 
-STALL_SECONDS = 0.2
+STALL_SECONDS = 3.0
+"""More than any answer takes on a busy machine."""
+
+IMPATIENT_SECONDS = 0.2
 
 
 @pytest.fixture
@@ -34,19 +37,19 @@ async def read(store: DmdFileStore, key: str, size: int) -> bytes:
 
 async def test_connections_are_good_after_a_rest(store: DmdFileStore) -> None:
     """However long a connection has been idle, the time is not held against its next request."""
-    for _ in range(3):
+    for _ in range(2):
         keys = await asyncio.gather(*(store.put(4, b"body") for _ in range(64)))
         assert await asyncio.gather(*(read(store, key, 4) for key in keys)) == [b"body"] * 64
-        await asyncio.sleep(STALL_SECONDS * 2)  # the rest
+        await asyncio.sleep(STALL_SECONDS * 1.2)  # the rest
 
 
 async def test_a_slow_sender_is_not_the_daemons_fault(store: DmdFileStore) -> None:
     async def body() -> AsyncGenerator[bytes, None]:
-        for _ in range(3):
-            await asyncio.sleep(STALL_SECONDS * 1.5)  # the sender's pauses
-            yield b"x"
+        yield b"x"
+        await asyncio.sleep(STALL_SECONDS * 1.2)  # the sender's pause
+        yield b"y"
 
-    assert await read(store, await store.put(3, body()), 3) == b"xxx"
+    assert await read(store, await store.put(2, body()), 2) == b"xy"
 
 
 async def test_a_daemon_that_says_nothing() -> None:
@@ -56,7 +59,8 @@ async def test_a_daemon_that_says_nothing() -> None:
         held.append(writer)
 
     mute = await asyncio.start_server(accept, "127.0.0.1", 0)
-    store = DmdFileStore("127.0.0.1", mute.sockets[0].getsockname()[1], stall_seconds=STALL_SECONDS)
+    port = mute.sockets[0].getsockname()[1]
+    store = DmdFileStore("127.0.0.1", port, stall_seconds=IMPATIENT_SECONDS)
 
     async def endless() -> AsyncGenerator[bytes, None]:
         while True:
