@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dmd.errors import StartupError
 from shared.config import Config, ConfigError, load_config
 from shared.observability import Logger, configure_logging, get_logger
-from shared.process import exit_with_problem, run_process
+from shared.process import arm_failpoint, exit_with_problem, run_process
 
 MEMORY_OPTION = "--memory"
 _PROGRAM = "dmd"
@@ -32,6 +32,7 @@ def main(part: str, host: Callable[[Config], str], serve: Serve) -> None:
                 "bind it to loopback or keep the network private",
                 host=host(config),
             )
+        arm_failpoint(config.failpoint, log)
         run_process(lambda: serve(config, MEMORY_OPTION in sys.argv[1:], log))
     except (ConfigError, StartupError) as error:
         exit_with_problem(_PROGRAM, error)

@@ -22,6 +22,7 @@ from shared.config import Config, ConfigError, load_accounts, load_config, load_
 from shared.observability import configure_logging, get_logger
 from shared.process import (
     STOP_SECONDS_MAX,
+    arm_failpoint,
     exit_with_problem,
     run_process,
     serve_until_stopped,
@@ -36,6 +37,7 @@ async def serve(config: Config) -> None:
     log = get_logger()
     for warning in config.warnings:
         log.warning("setting without effect", setting=warning)
+    arm_failpoint(config.failpoint, log)
     tls = tls_context(config)
     accounts, locations = load_accounts(config), load_locations(config)
     client = RpcClient(

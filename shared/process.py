@@ -11,6 +11,8 @@ from typing import NoReturn
 
 import uvloop
 
+from shared.failpoints import ArmedFailPoint, arm
+from shared.observability import EventLog
 from shared.supervisor import EX_CONFIG, die_with_parent, report_ready
 
 STOP_SECONDS_MAX = 20.0
@@ -40,6 +42,14 @@ async def serve_until_stopped(reload: Callable[[], None] | None = None) -> None:
     loop.add_signal_handler(signal.SIGHUP, reload or (lambda: None))
     report_ready()
     await stopped.wait()
+
+
+def arm_failpoint(armed: ArmedFailPoint | None, log: EventLog) -> None:
+    """Let this process die where DMD_FAILPOINT says, if it says so. For tests alone."""
+    if armed is None:
+        return
+    log.warning("THIS PROCESS IS GOING TO KILL ITSELF: unset DMD_FAILPOINT", failpoint=str(armed))
+    arm(armed)
 
 
 def exit_with_problem(program: str, problem: object) -> NoReturn:

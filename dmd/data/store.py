@@ -34,6 +34,7 @@ from dmd.data.directory_sync import SharedSync
 from dmd.data.disk import Disk, DiskOptions
 from dmd.data.keys import is_blob_key, new_key
 from dmd.data.memory import MemoryBlob
+from shared.failpoints import FailPoint, failpoint
 
 SMALL_BYTES_MAX: Final = 256 * 1024
 """Blobs up to this size are written, and read, in one visit to a thread."""
@@ -142,12 +143,14 @@ class FileStore:
         """
         final = self._directory.blob_path(self._make_key())
         self._disk.link(temporary, final)
+        failpoint(FailPoint.AFTER_DATA_LINK)
         try:
             self._sync_directory(final.parent)
         except OSError:
             # Nobody will be told this key, so the blob must not stay.
             self._disk.remove(final)
             raise
+        failpoint(FailPoint.AFTER_DIRECTORY_FSYNC)
         return final
 
     def _open(self, key: str) -> FileBlob | MemoryBlob:
@@ -169,10 +172,12 @@ class FileStore:
                 os.close(descriptor)
 
     def _delete(self, key: str) -> None:
+        failpoint(FailPoint.BEFORE_DATA_UNLINK)
         try:
             self._disk.remove(self._directory.blob_path(key))
         except FileNotFoundError:
             raise BlobNotFoundError(key) from None
+        failpoint(FailPoint.AFTER_DATA_UNLINK)
 
 
 class FileBlob:
@@ -289,14 +294,17 @@ class _IncomingFile:
     def append(self, pieces: list[bytes]) -> None:
         """Write the pieces at the end; the first call creates the file."""
         if self._descriptor is None:
+            failpoint(FailPoint.BEFORE_DATA_WRITE)
             self._descriptor = self._disk.create(self._temporary)
         self._disk.write(self._descriptor, pieces)
+        failpoint(FailPoint.AFTER_DATA_WRITE)
 
     def publish(self, pieces: list[bytes]) -> str:
         """Write the last pieces; return the key under which the blob is durable and visible."""
         self.append(pieces)
         assert self._descriptor is not None
         self._disk.sync(self._descriptor)
+        failpoint(FailPoint.AFTER_DATA_FSYNC)
         self._final = self._store.publish(self._temporary)
         self._remove_temporary()
         return self._final.name

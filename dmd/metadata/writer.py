@@ -31,6 +31,7 @@ from dmd.metadata.mutations import Committed, Mutation, Refused, apply
 from dmd.metadata.stored import CorruptRecordError
 from shared import limits
 from shared.errors import ServiceError
+from shared.failpoints import FailPoint, failpoint
 from shared.observability import EventLog
 
 Outcome = Committed | Refused
@@ -139,6 +140,8 @@ class Writer:
                 apply(transaction, mutation, counter.next, now_ms) for mutation in mutations
             ]
             counter.save()
+            failpoint(FailPoint.BEFORE_COMMIT)
+        failpoint(FailPoint.AFTER_COMMIT)
         return outcomes
 
     def _answer(self, group: Sequence[_Pending], outcomes: Sequence[Outcome | Exception]) -> None:

@@ -22,6 +22,7 @@ import orjson
 from s3front.metadata import gateway
 from s3front.metadata.gateway import MetadataGateway, Operation, Requirement
 from s3front.metadata.store import StoredBucket, bucket_requirement
+from shared.failpoints import FailPoint, failpoint
 from shared.records.object import ObjectRecord
 from shared.records.upload import (
     CLOSING_PREFIX,
@@ -195,7 +196,9 @@ class UploadStore:
             # Only while the closing record is there: afterwards nobody may touch parts again.
             requires = [gateway.is_present(level, closing_key(upload_id))]
             await self._metadata.commit(operations, requires, request_id)
+            failpoint(FailPoint.AFTER_CLOSING_SLICE)
         await self._metadata.commit([gateway.delete(level, closing_key(upload_id))], [], request_id)
+        failpoint(FailPoint.AFTER_UPLOAD_CLOSED)
 
     async def closing(self, bucket: str, request_id: str = _NO_REQUEST) -> list[str]:
         """The IDs of uploads that have ended and whose parts are still there."""

@@ -30,6 +30,7 @@ from s3front.xml import element, parse
 from shared import limits
 from shared.checksums import combined_checksum, composite_checksum
 from shared.errors import ServiceError
+from shared.failpoints import FailPoint, failpoint
 from shared.records.object import Checksum, DataLocation, NewObject, ObjectRecord
 from shared.records.times import now
 
@@ -65,6 +66,7 @@ async def complete_multipart_upload(context: Context, request: Request) -> Reply
         except ChangedError:
             bucket, current = await read_again(context, bucket)
             continue
+        failpoint(FailPoint.AFTER_RECORD_COMMIT)
         await finish_closing(context, upload_id)
         return _reply(context, record)
     raise ServiceError("ConditionalRequestConflict", fields={"Key": context.key})

@@ -20,6 +20,7 @@ from s3front.target import check_key
 from s3front.xml import element, parse
 from shared import limits
 from shared.errors import ServiceError
+from shared.failpoints import FailPoint, failpoint
 
 _COMMIT_KEYS_MAX = 100
 """Keys of one commit: a request of 1,000 keys must not hold up everybody else's writes."""
@@ -44,6 +45,7 @@ async def delete_object(context: Context, request: Request) -> Reply:
         except ChangedError:
             bucket, current = await read_again(context, bucket)
         else:
+            failpoint(FailPoint.AFTER_RECORD_COMMIT)
             return Reply(204)
     raise ServiceError("ConditionalRequestConflict", fields={"Key": context.key})
 
@@ -118,6 +120,7 @@ async def _delete_slice(context: Context, keys: Sequence[str], quiet: bool) -> l
             continue
         except ServiceError as error:
             return [_error_row(key, error) for key in keys]
+        failpoint(FailPoint.AFTER_RECORD_COMMIT)
         return [] if quiet else [f"<Deleted>{element('Key', key)}</Deleted>" for key in keys]
     return [_error_row(key, ServiceError("OperationAborted")) for key in keys]
 

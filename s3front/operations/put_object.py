@@ -27,6 +27,7 @@ from s3front.preconditions import check_write, is_conditional_write
 from s3front.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
 from shared.errors import ServiceError
+from shared.failpoints import FailPoint, failpoint
 from shared.records.object import DataLocation, NewObject, ObjectRecord
 from shared.records.times import now
 
@@ -71,6 +72,7 @@ async def store_record(
     """Commit the record of bytes that a location holds; the bytes go when it is refused."""
     locations = _data_locations(context, new.store_name, stored, new.size)
     record = ObjectRecord.create(replace(new, locations=locations))
+    failpoint(FailPoint.AFTER_DATA_STORED)
     try:
         await _commit(context, headers, record)
     except ServiceError as error:
@@ -79,6 +81,7 @@ async def store_record(
         if error.status < 500:
             await delete_data(context, locations)
         raise
+    failpoint(FailPoint.AFTER_RECORD_COMMIT)
     return record
 
 

@@ -20,6 +20,7 @@ from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
 from shared import limits
 from shared.errors import ServiceError
+from shared.failpoints import FailPoint, failpoint
 from shared.records.object import DataLocation
 from shared.records.times import now
 from shared.records.upload import PartRecord
@@ -56,6 +57,7 @@ async def commit_part(
         checksum = {stored.checksum.algorithm: stored.checksum.value}
     part = PartRecord(number, size, stored.md5, now(), locations, checksum)
     value = part.serialise(context.key, account.canonical_id, account.name)
+    failpoint(FailPoint.AFTER_DATA_STORED)
     try:
         await context.services.uploads.put_part(
             context.bucket.name, upload, number, value, context.request_id
@@ -63,6 +65,7 @@ async def commit_part(
     except ChangedError as error:
         await delete_data(context, locations)
         raise no_such_upload(upload.upload_id) from error
+    failpoint(FailPoint.AFTER_RECORD_COMMIT)
     return part
 
 

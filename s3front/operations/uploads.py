@@ -22,6 +22,7 @@ from s3front.xml import element, escape, url_encode
 from shared import limits
 from shared.checksums import parse_algorithm
 from shared.errors import ServiceError
+from shared.failpoints import FailPoint, failpoint
 from shared.listing.delimiter import successor
 from shared.records.object import STANDARD_HEADERS, USER_METADATA_PREFIX
 from shared.records.times import now, to_iso
@@ -151,6 +152,7 @@ async def abort_multipart_upload(context: Context, _request: Request) -> Reply:
     except ChangedError as error:
         # Somebody else aborted or completed it.
         raise no_such_upload(upload.upload_id) from error
+    failpoint(FailPoint.AFTER_RECORD_COMMIT)
     await finish_closing(context, upload.upload_id)
     return Reply(204)
 

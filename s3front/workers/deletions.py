@@ -19,6 +19,7 @@ from s3front.locations.registry import LocationRegistry
 from s3front.metadata import gateway
 from s3front.metadata.gateway import MetadataGateway
 from shared.errors import ServiceError
+from shared.failpoints import FailPoint, failpoint
 from shared.observability import EventLog
 from shared.records.names import DELETIONS
 from shared.records.object import DataLocation, data_locations
@@ -61,6 +62,7 @@ class DeletionWorker:
 
         done = [key for key in await asyncio.gather(*map(remove, entries)) if key is not None]
         if done:
+            failpoint(FailPoint.AFTER_QUEUED_DATA_DELETION)
             operations = [gateway.delete(DELETIONS, key) for key in done]
             await self._metadata.commit(operations, [], _REQUEST_ID)
         return len(done)

@@ -19,6 +19,7 @@ from shared.config.errors import ConfigError
 from shared.config.model import CertFilePaths, Config, Settings
 from shared.config.validation import parse
 from shared.config.values import parse_flag
+from shared.failpoints import parse_failpoint
 
 _NAME = "config.json"
 
@@ -54,6 +55,7 @@ def load_config(environ: Mapping[str, str] | None = None, directory: Path | None
         location_file=environment.existing_file("S3_LOCATION_FILE"),
         auth_file=environment.existing_file("S3AUTH_CONFIG"),
         credentials=credentials(environment),
+        failpoint=environment.parsed("DMD_FAILPOINT", parse_failpoint),
         warnings=warnings + variable_warnings(variables),
     )
 

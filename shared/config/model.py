@@ -32,6 +32,7 @@ from shared.config.values import (
     Seconds,
     Text,
 )
+from shared.failpoints import ArmedFailPoint
 
 LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal"]
 
@@ -194,6 +195,8 @@ class Config(Settings):
     auth_file: Path | None = None
     """S3AUTH_CONFIG; None when the variable is not set."""
     credentials: EnvironmentCredentials | None = None
+    failpoint: ArmedFailPoint | None = None
+    """Where this process is to die, in tests."""
     warnings: tuple[str, ...] = ()
     """One line each, for the log: settings that were given and have no effect."""
 

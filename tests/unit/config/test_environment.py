@@ -165,6 +165,14 @@ def test_bad_value_names_its_variable(
     assert installation.refusal({name: value}) == f"environment: {name}: {reason}"
 
 
+def test_a_fail_point(installation: Installation) -> None:
+    assert installation.load({"DMD_FAILPOINT": ""}).failpoint is None
+    assert str(installation.load({"DMD_FAILPOINT": "after-commit:2"}).failpoint) == "after-commit:2"
+    assert installation.refusal({"DMD_FAILPOINT": "nowhere"}).startswith(
+        "environment: DMD_FAILPOINT: 'nowhere' is not one of before-data-write, "
+    )
+
+
 def test_ssl_without_certificates_says_what_to_set(installation: Installation) -> None:
     assert installation.refusal({"SSL": "TRUE"}) == (
         "environment: SSL: needs certFilePaths (key, cert and optionally ca) in config.json"
