@@ -38,8 +38,7 @@ class Operation:
     handler: Handler
 
 
-# Query parameters that select an operation (botocore's service model of S3).
-_SUB_RESOURCES = frozenset(
+SUB_RESOURCES = frozenset(
     (
         "abac",
         "accelerate",
@@ -87,6 +86,7 @@ _SUB_RESOURCES = frozenset(
         "website",
     )
 )
+"""Query parameters that select an operation (botocore's service model of S3)."""
 
 UPLOAD_ID = "uploadId"
 """Names an upload; beside it ``partNumber`` is a parameter, and alone it asks for a part."""
@@ -143,7 +143,7 @@ class Routes:
             level = Level.SERVICE
         elif target.key is None:
             level = Level.BUCKET
-        sub_resource = next((name for name in target.query if name in _SUB_RESOURCES), None)
+        sub_resource = next((name for name in target.query if name in SUB_RESOURCES), None)
         if UPLOAD_ID in target.query:
             sub_resource = UPLOAD_ID
         if sub_resource is None and level is Level.BUCKET and LIST_TYPE in target.query:

@@ -37,6 +37,8 @@ class Target:
     raw_query: str
     query: dict[str, str]
     endpoint: str | None
+    virtual_host: bool = False
+    """Whether the host named the bucket, and not the path."""
 
 
 def parse_target(raw_target: str, host: str, endpoints: Iterable[str]) -> Target:
@@ -51,6 +53,7 @@ def parse_target(raw_target: str, host: str, endpoints: Iterable[str]) -> Target
         raw_path = "/" + raw_path
     bucket, endpoint = _bucket_of_host(host, endpoints)
     path = decode(raw_path)[1:]
+    virtual_host = bucket is not None
     if bucket is None:
         name, _, rest = path.partition("/")
         bucket, key = name or None, rest or None
@@ -62,7 +65,8 @@ def parse_target(raw_target: str, host: str, endpoints: Iterable[str]) -> Target
         raise ServiceError("InvalidBucketName", fields={"BucketName": bucket})
     if key is not None:
         check_key(key)
-    return Target(bucket, key, raw_path, raw_query, _parse_query(raw_query), endpoint)
+    query = _parse_query(raw_query)
+    return Target(bucket, key, raw_path, raw_query, query, endpoint, virtual_host)
 
 
 def check_key(key: str) -> None:

@@ -173,7 +173,7 @@ def fold_headers(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 def uri_encode(text: str | bytes, *, keep_slash: bool = False) -> str:
     """AWS's UriEncode: all but A-Z a-z 0-9 - . _ ~ (and "/" if kept) becomes %XX of its UTF-8."""
-    raw = text if isinstance(text, bytes) else _to_bytes(text)
+    raw = text if isinstance(text, bytes) else to_bytes(text)
     return quote_from_bytes(raw, safe="~/" if keep_slash else "~")
 
 
@@ -240,12 +240,13 @@ def _canonical(
     return f"{head.method}\n{path}\n{query}\n{lines}\n{';'.join(names)}\n{payload_hash}"
 
 
-def _to_bytes(text: str) -> bytes:
+def to_bytes(text: str) -> bytes:
+    """The bytes that text came as on the wire."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def _encode_again(text: str, *, form: bool = False) -> str:
-    raw = _to_bytes(text.replace("+", " ") if form else text)
+    raw = to_bytes(text.replace("+", " ") if form else text)
     return quote_from_bytes(unquote_to_bytes(raw), safe="~")
 
 
@@ -255,25 +256,25 @@ def _encode_again(text: str, *, form: bool = False) -> str:
 @lru_cache(maxsize=4096)
 def signing_key(secret: str, date: str, region: str, service: str = "s3") -> bytes:
     """The key of one day, region and service, derived from the secret (four HMACs, cached)."""
-    key = b"AWS4" + _to_bytes(secret)
+    key = b"AWS4" + to_bytes(secret)
     for part in (date, region, service, "aws4_request"):
-        key = hmac.digest(key, _to_bytes(part), "sha256")
+        key = hmac.digest(key, to_bytes(part), "sha256")
     return key
 
 
 def sign_string(key: bytes, string_to_sign: str) -> str:
     """HMAC-SHA256 in hex; also what signs the policy of a form upload."""
-    return hmac.digest(key, _to_bytes(string_to_sign), "sha256").hex()
+    return hmac.digest(key, to_bytes(string_to_sign), "sha256").hex()
 
 
 def string_to_sign(timestamp: str, scope: str, canonical: str) -> str:
-    digest = hashlib.sha256(_to_bytes(canonical)).hexdigest()
+    digest = hashlib.sha256(to_bytes(canonical)).hexdigest()
     return f"{ALGORITHM}\n{timestamp}\n{scope}\n{digest}"
 
 
 def signatures_equal(ours: str, theirs: str) -> bool:
     """Compare in a time that does not tell how much of it was right."""
-    return hmac.compare_digest(_to_bytes(ours), _to_bytes(theirs))
+    return hmac.compare_digest(to_bytes(ours), to_bytes(theirs))
 
 
 # --- What is signed of the body, and the query ----------------------------------------------------
@@ -367,9 +368,9 @@ def verify(head: RequestHead, claim: Claim, secret: str) -> StreamKey:
             "AWSAccessKeyId": credential.access_key,
             "StringToSign": text,
             "SignatureProvided": claim.signature,
-            "StringToSignBytes": _to_bytes(text).hex(" "),
+            "StringToSignBytes": to_bytes(text).hex(" "),
             "CanonicalRequest": canonical,
-            "CanonicalRequestBytes": _to_bytes(canonical).hex(" "),
+            "CanonicalRequestBytes": to_bytes(canonical).hex(" "),
         },
     )
 

@@ -11,7 +11,7 @@ Sources: Amazon S3 API reference, "Authenticating Requests: Using the Authorizat
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -93,21 +93,7 @@ def header_claim(head: RequestHead, now: datetime) -> Claim:
     day).
     """
     authorization = parse_authorization(head.headers.get("authorization", ""))
-    value = head.headers.get("x-amz-date") or head.headers.get("date", "")
-    time = parse_time(value)
-    if time is None:
-        raise ServiceError(
-            "AccessDenied", "AWS authentication requires a valid Date or x-amz-date header"
-        )
-    if abs(now - time) > _SKEW_MAX:
-        raise ServiceError(
-            "RequestTimeTooSkewed",
-            fields={
-                "RequestTime": value,
-                "ServerTime": _iso(now),
-                "MaxAllowedSkewMilliseconds": str(CLOCK_SKEW_SECONDS_MAX * 1000),
-            },
-        )
+    value, time = request_date(head.headers, now)
     timestamp = value if _is_timestamp(value) else time.strftime(TIMESTAMP_FORMAT)
     credential = authorization.credential
     if credential.date != timestamp[:8]:
@@ -123,6 +109,29 @@ def header_claim(head: RequestHead, now: datetime) -> Claim:
         payload_hash_of(head.headers),
         security_token=head.headers.get("x-amz-security-token"),
     )
+
+
+def request_date(headers: Mapping[str, str], now: datetime) -> tuple[str, datetime]:
+    """The date of a request that is signed in its header, as sent and as a time.
+
+    Raises AccessDenied (no valid date) and RequestTimeTooSkewed (more than 15 minutes off).
+    """
+    value = headers.get("x-amz-date") or headers.get("date", "")
+    time = parse_time(value)
+    if time is None:
+        raise ServiceError(
+            "AccessDenied", "AWS authentication requires a valid Date or x-amz-date header"
+        )
+    if abs(now - time) > _SKEW_MAX:
+        raise ServiceError(
+            "RequestTimeTooSkewed",
+            fields={
+                "RequestTime": value,
+                "ServerTime": iso_time(now),
+                "MaxAllowedSkewMilliseconds": str(CLOCK_SKEW_SECONDS_MAX * 1000),
+            },
+        )
+    return value, time
 
 
 def presigned_claim(head: RequestHead, now: datetime) -> Claim:
@@ -187,7 +196,8 @@ def _is_timestamp(value: str) -> bool:
     )
 
 
-def _iso(time: datetime) -> str:
+def iso_time(time: datetime) -> str:
+    """A time as the fields of errors show it."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -235,7 +245,7 @@ def _parse_expires(text: str) -> int:
 
 def _check_validity(time: datetime, expires_seconds: int, now: datetime) -> None:
     expires = time + timedelta(seconds=expires_seconds)
-    fields = {"Expires": _iso(expires), "ServerTime": _iso(now)}
+    fields = {"Expires": iso_time(expires), "ServerTime": iso_time(now)}
     if time - now > _SKEW_MAX:
         date_ms = str(int(time.timestamp()) * 1000)
         raise ServiceError(

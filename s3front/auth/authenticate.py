@@ -1,6 +1,7 @@
 """From a request to an identity: the one place that verifies signatures.
 
-Signature Version 4 in the Authorization header or the query; a request with neither is anonymous.
+Signature Version 4 or 2, in the Authorization header or the query; a request with none is
+anonymous.
 """
 
 from __future__ import annotations
@@ -10,49 +11,75 @@ from datetime import datetime
 from s3front.auth.identity import ANONYMOUS, Identity
 from s3front.request import Request
 from s3front.target import Target
-from shared import sigv4
+from shared import sigv2, sigv4, sigv4_claim
 from shared.config import Accounts
+from shared.config.accounts import Credential
 from shared.errors import ServiceError
-from shared.sigv4_claim import header_claim, presigned_claim
 
-_V2_ONLY = (
-    "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
-)
+_IN_QUERY_V4 = ("X-Amz-Algorithm", "X-Amz-Signature")
+_IN_QUERY_V2 = ("AWSAccessKeyId", "Signature")
 
 
 def authenticate(request: Request, target: Target, accounts: Accounts, now: datetime) -> Identity:
     """The verified sender; raises ServiceError with AWS's codes."""
-    head = sigv4.RequestHead(
-        request.method,
-        target.raw_path,
-        target.raw_query,
-        sigv4.fold_headers(request.headers.items()),
-    )
     authorization = request.headers.get("Authorization")
-    presigned = "X-Amz-Algorithm" in target.query or "X-Amz-Signature" in target.query
+    presigned_v4 = any(name in target.query for name in _IN_QUERY_V4)
+    presigned_v2 = any(name in target.query for name in _IN_QUERY_V2)
     if authorization is not None:
-        if presigned:
+        if presigned_v4 or presigned_v2:
             raise ServiceError(
                 "InvalidArgument",
                 "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, "
                 "Signature query string parameter or the Authorization header should be specified",
                 {"ArgumentName": "Authorization", "ArgumentValue": authorization},
             )
-        if authorization.startswith("AWS "):
-            raise ServiceError("InvalidRequest", _V2_ONLY)
-        claim = header_claim(head, now)
-    elif presigned:
-        claim = presigned_claim(head, now)
-    elif "AWSAccessKeyId" in target.query:
-        raise ServiceError("InvalidRequest", _V2_ONLY)
-    else:
-        return ANONYMOUS
-    if claim.security_token is not None:
+        if authorization.startswith(f"{sigv2.ALGORITHM} "):
+            return _version_2(request, target, accounts, now, presigned=False)
+        return _version_4(request, target, accounts, now, presigned=False)
+    if presigned_v4:
+        return _version_4(request, target, accounts, now, presigned=True)
+    if presigned_v2:
+        return _version_2(request, target, accounts, now, presigned=True)
+    return ANONYMOUS
+
+
+def _version_4(
+    request: Request, target: Target, accounts: Accounts, now: datetime, *, presigned: bool
+) -> Identity:
+    head = sigv4.RequestHead(
+        request.method,
+        target.raw_path,
+        target.raw_query,
+        sigv4.fold_headers(request.headers.items()),
+    )
+    read = sigv4_claim.presigned_claim if presigned else sigv4_claim.header_claim
+    claim = read(head, now)
+    credential = _credential(accounts, claim.credential.access_key, claim.security_token)
+    stream_key = sigv4.verify(head, claim, credential.secret)
+    return Identity(credential.account, stream_key, claim.payload_hash)
+
+
+def _version_2(
+    request: Request, target: Target, accounts: Accounts, now: datetime, *, presigned: bool
+) -> Identity:
+    head = sigv2.RequestHead(
+        request.method,
+        f"/{target.bucket}{target.raw_path}" if target.virtual_host else target.raw_path,
+        target.raw_query,
+        sigv2.trimmed_headers(request.headers.items()),
+    )
+    read = sigv2.presigned_claim if presigned else sigv2.header_claim
+    claim = read(head, now)
+    credential = _credential(accounts, claim.access_key, claim.security_token)
+    sigv2.verify(head, claim, credential.secret)
+    return Identity(credential.account, None, claim.payload_hash)
+
+
+def _credential(accounts: Accounts, access_key: str, security_token: str | None) -> Credential:
+    if security_token is not None:
         # Temporary credentials are not issued here, so no token can be valid.
-        raise ServiceError("InvalidToken", fields={"Token-0": claim.security_token})
-    access_key = claim.credential.access_key
+        raise ServiceError("InvalidToken", fields={"Token-0": security_token})
     credential = accounts.credential(access_key)
     if credential is None:
         raise ServiceError("InvalidAccessKeyId", fields={"AWSAccessKeyId": access_key})
-    stream_key = sigv4.verify(head, claim, credential.secret)
-    return Identity(credential.account, stream_key, claim.payload_hash)
+    return credential

@@ -1,9 +1,10 @@
 """Headers that a presigned URL carries in its query. Pure.
 
 SDKs move ``x-amz-*`` headers of a request into the query when they presign it, so that whoever uses
-the URL need not know them (Amazon S3 API reference, "Using query parameters"). They count as
-headers; the signature covers them where they stand. A header of the same name that the request
-itself carries has precedence: it is signed too, or the request is refused.
+the URL need not know them (Amazon S3 API reference, "Using query parameters"); with Signature
+Version 2, ``Content-MD5`` and ``Content-Type``, too. They count as headers; the signature covers
+them where they stand. A header of the same name that the request itself carries has precedence: it
+is signed too, or the request is refused.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from s3front.request import Request
 from s3front.target import Target
 
 _PREFIX = "x-amz-"
+_BY_VERSION_2 = ("content-md5", "content-type")
 _OF_THE_SIGNATURE = frozenset(
     (
         "x-amz-algorithm",
@@ -32,12 +34,14 @@ _OF_THE_SIGNATURE = frozenset(
 
 def with_hoisted_headers(request: Request, target: Target) -> Request:
     """The request as its sender meant it: with the headers that stand in a presigned query."""
-    if "X-Amz-Signature" not in target.query:
+    version_2 = "Signature" in target.query
+    if not version_2 and "X-Amz-Signature" not in target.query:
         return request
+    others = _BY_VERSION_2 if version_2 else ()
     hoisted = {
         name.lower(): value
         for name, value in target.query.items()
-        if name.lower().startswith(_PREFIX)
+        if (name.lower().startswith(_PREFIX) or name.lower() in others)
         and name.lower() not in _OF_THE_SIGNATURE
         and name not in request.headers
     }
