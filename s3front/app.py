@@ -25,6 +25,7 @@ from s3front.reply import HOST_ID, common_headers, error_reply, new_request_id
 from s3front.request import BodyAbortedError, Reply, Request, StreamedBody
 from s3front.routes import Level, Operation
 from s3front.target import Target, parse_target
+from s3front.xml import DECLARATION
 from shared.errors import ServiceError
 
 
@@ -56,8 +57,7 @@ class App:
         try:
             reply = await self._answer(request, trace, log)
         except ServiceError as error:
-            if error.status >= 500:
-                log.warning("request failed", code=error.code, reason=repr(error.__cause__))
+            _log_failure(error, log)
             reply = self._error(request, trace, error)
         except BodyAbortedError:
             reply = replace(self._error(request, trace, ServiceError("IncompleteBody")), close=True)
@@ -66,8 +66,7 @@ class App:
             self._log_access(request, trace, 499, log)
             raise
         except Exception as error:
-            log.error("unexpected error", exc_info=error)
-            reply = self._error(request, trace, ServiceError("InternalError"))
+            reply = self._error(request, trace, _unexpected(error, log))
         reply = replace(reply, headers={**common_headers(trace.request_id), **reply.headers})
         if isinstance(reply.body, StreamedBody) and request.method != "HEAD":
             blocks = self._logged(request, trace, reply.status, reply.body, log)
@@ -118,18 +117,37 @@ class App:
         self, request: Request, trace: _Trace, status: int, body: StreamedBody, log: Any
     ) -> AsyncGenerator[bytes, None]:
         """The body, with the access line written when it has been sent, or sent in part."""
+        complete = False
         try:
-            async for block in body.blocks:
-                trace.bytes_sent += len(block)
-                yield block
+            try:
+                async for block in body.blocks:
+                    trace.bytes_sent += len(block)
+                    yield block
+            except Exception as error:
+                if body.length is not None:
+                    raise
+                yield self._late_error(request, trace, error, log)
+            complete = True
         except ServiceError as error:
             trace.error = error.code
             log.warning("reply broken off", code=error.code, reason=repr(error.__cause__))
             raise
         finally:
-            if trace.bytes_sent < body.length and trace.error is None:
+            await body.blocks.aclose()
+            if not complete and trace.error is None:
                 trace.error = "client went away"
             self._log_access(request, trace, status, log)
+
+    def _late_error(self, request: Request, trace: _Trace, error: Exception, log: Any) -> bytes:
+        """The document of an error whose status came too late for the head of its reply."""
+        if isinstance(error, ServiceError):
+            _log_failure(error, log)
+            failure = error
+        else:
+            failure = _unexpected(error, log)
+        body = self._error(request, trace, failure).body
+        assert isinstance(body, bytes)
+        return body.removeprefix(DECLARATION.encode())
 
     def _log_access(self, request: Request, trace: _Trace, status: int, log: Any) -> None:
         target, account = trace.target, trace.identity.account
@@ -146,3 +164,13 @@ class App:
             bytes_sent=trace.bytes_sent,
             duration_ms=round((time.perf_counter() - trace.started) * 1000, 2),
         )
+
+
+def _log_failure(error: ServiceError, log: Any) -> None:
+    if error.status >= 500:
+        log.warning("request failed", code=error.code, reason=repr(error.__cause__))
+
+
+def _unexpected(error: Exception, log: Any) -> ServiceError:
+    log.error("unexpected error", exc_info=error)
+    return ServiceError("InternalError")

@@ -104,7 +104,7 @@ async def _send(request: web.BaseRequest, body: _Body, reply: Reply) -> web.Stre
         response = web.Response(status=reply.status, headers=reply.headers, body=reply.body)
     else:
         response = web.StreamResponse(status=reply.status, headers=reply.headers)
-        if streamed is not None:
+        if streamed is not None and streamed.length is not None:
             response.content_length = streamed.length
     if reply.close or body.refused:
         # A body that was never asked for may follow or not: the connection is of no more use.

@@ -53,9 +53,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class StreamedBody:
-    """A body of ``length`` bytes, produced while it is sent."""
+    """A body of ``length`` bytes, produced while it is sent.
 
-    length: int
+    None is for a document whose length is not known when its reply begins: HTTP marks its end, and
+    the document of an error takes the place of what was to come.
+    """
+
+    length: int | None
     blocks: AsyncGenerator[bytes, None]
 
 

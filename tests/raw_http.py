@@ -233,6 +233,11 @@ class Connection:
         self.send(request, cuts)
         return self.receive(request.method)
 
+    def wait_for_bytes(self, mark: bytes) -> None:
+        """Wait until bytes came that hold ``mark``; nothing is taken off."""
+        while mark not in self._received:
+            assert self._more(), f"no {mark!r}, but {self._received!r}"
+
     def ended(self) -> bool:
         """Whether the server closes the connection without another byte; waits for it."""
         try:

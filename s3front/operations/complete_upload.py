@@ -24,8 +24,9 @@ from s3front.operations.put_object import check_write_conditions
 from s3front.operations.uploads import described_by, finish_closing, no_such_upload
 from s3front.preconditions import is_conditional_write
 from s3front.reply import xml_reply
-from s3front.request import Reply, Request
+from s3front.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
+from s3front.slow_work import answered_in_time
 from s3front.xml import element, parse
 from shared import limits
 from shared.checksums import combined_checksum, composite_checksum
@@ -47,7 +48,10 @@ class _WantedPart:
 async def complete_multipart_upload(context: Context, request: Request) -> Reply:
     """Make the object (Amazon S3 API reference, CompleteMultipartUpload)."""
     body = await read_document(context, request, limits.COMPLETE_BODY_BYTES_MAX)
-    wanted = _parse(body)
+    return await answered_in_time(_complete(context, request.headers, _parse(body)))
+
+
+async def _complete(context: Context, headers: Headers, wanted: Sequence[_WantedPart]) -> Reply:
     upload_id = context.target.query["uploadId"]
     bucket, current = context.bucket, context.current
     uploads = context.services.uploads
@@ -55,11 +59,11 @@ async def complete_multipart_upload(context: Context, request: Request) -> Reply
         upload = await uploads.read(bucket.name, context.key, upload_id, context.request_id)
         if upload is None:
             return _answer_again(context, current, upload_id)
-        check_write_conditions(request.headers, current)
+        check_write_conditions(headers, current)
         parts = await _parts(context, upload_id, wanted)
         record = _object_record(context, upload, parts)
         requirement = None
-        if is_conditional_write(request.headers):
+        if is_conditional_write(headers):
             requirement = object_requirement(bucket.name, context.key, current)
         try:
             await uploads.complete(bucket, upload, parts, record, requirement, context.request_id)

@@ -21,6 +21,7 @@ from s3front.ranges import ByteRange
 from s3front.reply import xml_reply
 from s3front.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
+from s3front.slow_work import answered_in_time
 from s3front.xml import element
 from shared import limits
 from shared.checksums import Algorithm, parse_algorithm
@@ -34,7 +35,10 @@ _DIRECTIVES = ("COPY", "REPLACE")
 
 async def copy_object(context: Context, request: Request) -> Reply:
     """Copy an object (Amazon S3 API reference, CopyObject)."""
-    headers = request.headers
+    return await answered_in_time(_copy_object(context, request.headers))
+
+
+async def _copy_object(context: Context, headers: Headers) -> Reply:
     check_write_conditions(headers, context.current)
     source = await read_source(context, headers)
     _check_size(source.record.size)
@@ -134,7 +138,10 @@ def _algorithm(headers: Headers, record: ObjectRecord) -> Algorithm | None:
 
 async def upload_part_copy(context: Context, request: Request) -> Reply:
     """Copy an object, or a range of it, into a part (Amazon S3 API reference)."""
-    headers = request.headers
+    return await answered_in_time(_upload_part_copy(context, request.headers))
+
+
+async def _upload_part_copy(context: Context, headers: Headers) -> Reply:
     number = part_number(context.target.query)
     upload = await existing_upload(context)
     source = await read_source(context, headers)
