@@ -70,10 +70,11 @@ async def read_source(context: Context, headers: Headers) -> CopySource:
 def parse_source(text: str) -> tuple[str, str, str | None]:
     """Bucket, key and version ID of a copy source: ``[/]bucket/key[?versionId=…]``, URL-encoded.
 
-    Some clients encode the slash behind the bucket as well.
+    Some clients encode the slash behind the bucket as well. A ``+`` is a space, as in queries and
+    with AWS, whose clients must send a plus sign as ``%2B``. s5cmd encodes spaces so.
     """
     path, separator, version = text.partition(_VERSION)
-    bucket, slash, key = decode(path).removeprefix("/").partition("/")
+    bucket, slash, key = decode(path.replace("+", " ")).removeprefix("/").partition("/")
     if not slash or not key or not is_bucket_name(bucket):
         raise ServiceError(
             "InvalidArgument",

@@ -91,6 +91,19 @@ def test_forms_of_a_source(front: Front, bucket: str, form: str) -> None:
     assert call(front, "GET", f"/{bucket}/copy").body == b"body"
 
 
+@pytest.mark.parametrize(
+    ("form", "key"), [("a+b", "a b"), ("a%20b", "a b"), ("a%2Bb", "a+b"), ("a%2bb", "a+b")]
+)
+def test_a_plus_in_a_source_is_a_space(
+    front: Front, s3: Any, bucket: str, form: str, key: str
+) -> None:
+    for name in ("a b", "a+b"):
+        s3.put_object(Bucket=bucket, Key=name, Body=name.encode())
+    headers = {"x-amz-copy-source": f"/{bucket}/{form}"}
+    assert call(front, "PUT", f"/{bucket}/copy", b"", headers).status == 200
+    assert call(front, "GET", f"/{bucket}/copy").body == key.encode()
+
+
 @pytest.mark.parametrize("form", ["", "/", "source", "/bucket-only", "b/", "%zz"])
 def test_what_is_no_source(front: Front, bucket: str, form: str) -> None:
     response = call(front, "PUT", f"/{bucket}/copy", b"", {"x-amz-copy-source": form})
