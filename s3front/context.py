@@ -12,6 +12,7 @@ from s3front.locations.registry import LocationRegistry
 from s3front.metadata.store import MetadataStore, StoredBucket, StoredObject
 from s3front.metadata.uploads import UploadStore
 from s3front.target import Target
+from shared import limits
 from shared.config import Accounts
 
 
@@ -20,7 +21,7 @@ class Services:
     """The parts of a front-end process that requests share.
 
     ``endpoints`` maps each configured host to its default location; ``health_networks`` may ask
-    for the process's health.
+    for the process's health; ``part_bytes_min`` is what every part but the last must have.
     """
 
     metadata: MetadataStore
@@ -30,6 +31,7 @@ class Services:
     endpoints: Mapping[str, str]
     health_networks: Sequence[IPv4Network | IPv6Network]
     log: Any
+    part_bytes_min: int = limits.PART_BYTES_MIN
 
 
 @dataclass(frozen=True, slots=True)

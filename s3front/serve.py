@@ -56,6 +56,7 @@ async def serve(config: Config) -> None:
         endpoints=config.rest_endpoints,
         health_networks=config.health_checks.allow_from,
         log=log,
+        part_bytes_min=config.multipart_min_part_size_bytes,
     )
     app = App(services)
     worker = asyncio.get_running_loop().create_task(_work(config, metadata, services))

@@ -175,10 +175,19 @@ def with_header(request: Wire, name: str, value: str) -> Wire:
 
 
 class Connection:
-    """One connection to a front-end, over TLS when the front-end says so."""
+    """One connection to a front-end, over TLS when the front-end says so.
 
-    def __init__(self, front: Front, *, plain: bool = False) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", front.port), TIMEOUT_SECONDS)
+    ``receive_buffer_bytes`` bounds what the system takes in that nobody has asked for yet.
+    """
+
+    def __init__(
+        self, front: Front, *, plain: bool = False, receive_buffer_bytes: int | None = None
+    ) -> None:
+        self._socket = socket.socket()
+        self._socket.settimeout(TIMEOUT_SECONDS)
+        if receive_buffer_bytes is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+        self._socket.connect(("127.0.0.1", front.port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if front.tls is not None and not plain:
             context = _tls_context(str(front.tls.authority))

@@ -127,13 +127,14 @@ async def _parts(
                 },
             )
         parts.append(part)
+    smallest = context.services.part_bytes_min
     for part in parts[:-1]:
-        if part.record.size < limits.PART_BYTES_MIN:
+        if part.record.size < smallest:
             raise ServiceError(
                 "EntityTooSmall",
                 fields={
                     "ProposedSize": str(part.record.size),
-                    "MinSizeAllowed": str(limits.PART_BYTES_MIN),
+                    "MinSizeAllowed": str(smallest),
                     "PartNumber": str(part.record.number),
                     "ETag": part.record.etag,
                 },

@@ -140,6 +140,7 @@ class Settings(Section):
     replication_group_id: ReplicationGroup = "RG001"
     clusters: Clusters = 1
     delete_delay_seconds: Seconds = 3600
+    multipart_min_part_size_bytes: Count = limits.PART_BYTES_MIN
     data_client: DataClient = DataClient()
     metadata_client: MetadataClient = MetadataClient()
     data_daemon: DataDaemon = DataDaemon()
