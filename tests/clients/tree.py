@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
+from dataclasses import dataclass
+from hashlib import md5, sha256
 from pathlib import Path
 
 MIB = 1024 * 1024
+PART_SIZE_MIB = 16
+"""The programs are told to use parts of this size."""
 
 _LONG_FOLDER = "long-" + "x" * 245
 """250 bytes: a file system's names have at most 255, a key has at most 1024 bytes altogether."""
@@ -72,9 +77,11 @@ def objects() -> dict[str, bytes]:
     return {name: content(name, size) for name, size in sizes.items()}
 
 
-def write_files(folder: Path) -> None:
-    """Write the tree into a folder."""
+def write_files(folder: Path, without: Collection[str] = ()) -> None:
+    """Write the tree into a folder, but for the names that a program cannot express."""
     for name, data in files().items():
+        if name in without:
+            continue
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
@@ -87,3 +94,43 @@ def read_files(folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+def etag(data: bytes) -> str:
+    """The ETag of an object that was stored in one piece."""
+    return f'"{md5(data, usedforsecurity=False).hexdigest()}"'
+
+
+@dataclass(frozen=True)
+class BigFile:
+    """A file of 100 MiB, and what S3 must say of its bytes."""
+
+    path: Path
+    size_bytes: int
+    sha256: str
+    etag: str
+    """When it was stored in one piece."""
+    multipart_etag: str
+    """When it was stored in parts of ``PART_SIZE_MIB``; the last one is shorter."""
+
+
+def big_file(folder: Path) -> BigFile:
+    """Write the big file, which is apart from the tree: most tests do without."""
+    path, size_mib = folder / "hundred MiB.bin", 100
+    whole, whole_sha256 = md5(usedforsecurity=False), sha256()
+    part_digests = b""
+    with path.open("wb") as file:
+        for start in range(0, size_mib, PART_SIZE_MIB):
+            part = content(f"big {start}", min(PART_SIZE_MIB, size_mib - start) * MIB)
+            file.write(part)
+            whole.update(part)
+            whole_sha256.update(part)
+            part_digests += md5(part, usedforsecurity=False).digest()
+    parts = len(part_digests) // md5(usedforsecurity=False).digest_size
+    return BigFile(
+        path,
+        size_mib * MIB,
+        whole_sha256.hexdigest(),
+        f'"{whole.hexdigest()}"',
+        f'"{md5(part_digests, usedforsecurity=False).hexdigest()}-{parts}"',
+    )
