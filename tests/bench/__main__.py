@@ -14,15 +14,16 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from tests.bench.load import Result, run, signed
+from tests.bench.load import Client, Result, header, run, signed
 from tests.clients_boto3 import s3_client
 from tests.servers import Cluster, Front, Process, cluster, process_tree
 
@@ -30,6 +31,8 @@ _BUCKET = "bench"
 _SMALL = os.urandom(1024)
 _KEYS = 2000
 _LARGE_BYTES = 64 * 1024 * 1024
+_PARTS = 8
+_PART = os.urandom(_LARGE_BYTES // _PARTS)
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ class Work:
 
     name: str
     connections: int
-    request: Callable[[int], bytes]
-    requests_min: int = 1
+    work: Callable[[Client, int], Awaitable[object]]
+    count_min: int = 1
 
 
 def main() -> None:
@@ -79,21 +82,37 @@ def _works(front: Front) -> list[Work]:
     large_put = signed(front.port, "PUT", f"/{_BUCKET}/large", os.urandom(_LARGE_BYTES))
     large_get = signed(front.port, "GET", f"/{_BUCKET}/large")
     return [
-        Work("PUT 1 KiB, 1 in flight", 1, lambda n: puts[n % _KEYS]),
+        Work("PUT 1 KiB, 1 in flight", 1, lambda client, n: client.call(puts[n % _KEYS])),
         # Every key, so that the rows below find them all.
-        Work("PUT 1 KiB, 64 in flight", 64, lambda n: puts[n % _KEYS], _KEYS),
-        Work("GET 1 KiB, 64 in flight", 64, lambda n: gets[n % _KEYS]),
-        Work("LIST 1,000", 4, lambda _: listing),
-        Work("PUT 64 MiB", 1, lambda _: large_put),
-        Work("GET 64 MiB", 1, lambda _: large_get),
+        Work("PUT 1 KiB, 64 in flight", 64, lambda client, n: client.call(puts[n % _KEYS]), _KEYS),
+        Work("GET 1 KiB, 64 in flight", 64, lambda client, n: client.call(gets[n % _KEYS])),
+        Work("LIST 1,000", 4, lambda client, _: client.call(listing)),
+        Work("PUT 64 MiB", 1, lambda client, _: client.call(large_put)),
+        Work("GET 64 MiB", 1, lambda client, _: client.call(large_get)),
+        Work("multipart 8 x 8 MiB", 4, lambda client, n: _multipart(front.port, client, n)),
     ]
+
+
+async def _multipart(port: int, client: Client, number: int) -> None:
+    """One upload, its parts one after the other."""
+    path = f"/{_BUCKET}/multipart/{number % 16}"
+    created = await client.call(signed(port, "POST", f"{path}?uploads"))
+    found = re.search(b"<UploadId>(.+)</UploadId>", created.body)
+    assert found is not None
+    upload_id = found[1].decode()
+    listed = ""
+    for part in range(1, _PARTS + 1):
+        target = f"{path}?partNumber={part}&uploadId={upload_id}"
+        answer = await client.call(signed(port, "PUT", target, _PART))
+        etag = (header(answer.head, b"etag") or b"").decode()
+        listed += f"<Part><PartNumber>{part}</PartNumber><ETag>{etag}</ETag></Part>"
+    document = f"<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>".encode()
+    await client.call(signed(port, "POST", f"{path}?uploadId={upload_id}", document))
 
 
 def _run(front: Front, work: Work, seconds: float) -> Result:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(
-            run(front.port, work.connections, seconds, work.request, work.requests_min)
-        )
+        return runner.run(run(front.port, work.connections, seconds, work.work, work.count_min))
 
 
 def _figures(result: Result, cpu_seconds: float) -> dict[str, float]:
