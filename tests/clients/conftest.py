@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.clients import tree
+from tests.clients.sdk import Sdk, Uploaded, uploaded_by
 from tests.clients.stored import Bucket
 from tests.servers import Front
 
@@ -34,3 +35,16 @@ def program_bucket(s3: Any) -> Iterator[Bucket]:
     bucket = Bucket(s3, f"clients-{uuid.uuid4().hex[:16]}")
     yield bucket
     bucket.remove()
+
+
+@pytest.fixture(scope="module")
+def uploaded(
+    sdk: Sdk,
+    program_bucket: Bucket,
+    big_file: tree.BigFile,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Uploaded]:
+    """A bucket that the SDK of the module has filled."""
+    folder = tmp_path_factory.mktemp("sdk")
+    with uploaded_by(sdk, program_bucket, big_file, folder) as bucket:
+        yield bucket
