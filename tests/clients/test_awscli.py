@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import filecmp
+import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from hashlib import md5
 from pathlib import Path
 
 import pytest
 
 from tests.clients import tree
 from tests.clients.awscli import AwsCli
+from tests.clients.stored import Bucket, Description
 from tests.clients_boto3 import s3_client
 from tests.servers import Front
 
@@ -79,10 +81,6 @@ def fresh_name() -> str:
     return f"awscli-{uuid.uuid4().hex[:16]}"
 
 
-def etag(data: bytes) -> str:
-    return f'"{md5(data, usedforsecurity=False).hexdigest()}"'
-
-
 def test_sync_moves_every_file_once(uploaded: Uploaded) -> None:
     assert uploaded.output.count("upload: ") == len(tree.files())
     assert uploaded.aws.s3("sync", str(uploaded.folder), f"s3://{uploaded.bucket}") == ""
@@ -99,7 +97,7 @@ def test_sync_brings_back_every_file_once(uploaded: Uploaded, tmp_path: Path) ->
 def test_the_listing_has_every_file(uploaded: Uploaded, operation: str) -> None:
     reply = uploaded.aws.api(operation, "--bucket", uploaded.bucket, "--page-size", "5")
     listed = {entry["Key"]: (entry["ETag"], entry["Size"]) for entry in reply["Contents"]}
-    assert listed == {key: (etag(data), len(data)) for key, data in tree.files().items()}
+    assert listed == {key: (tree.etag(data), len(data)) for key, data in tree.files().items()}
 
 
 def test_ls_shows_folders_and_files(uploaded: Uploaded) -> None:
@@ -151,6 +149,47 @@ def test_sync_with_delete_removes_what_is_gone(
     assert listed == {"changed": len("second and longer"), "kept": len("first")}
 
 
+def test_a_big_file_goes_up_and_is_copied_by_parts(
+    plain_aws: AwsCli, program_bucket: Bucket, big_file: tree.BigFile, tmp_path: Path
+) -> None:
+    """Copies by parts are given the description again: this client does not read the source's."""
+    name, url, description = big_file.path.name, f"s3://{program_bucket.name}", Description()
+    options = ["--content-type", description.content_type]
+    options += ["--cache-control", description.cache_control]
+    options += ["--metadata", json.dumps(description.metadata), "--no-progress"]
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / name).hardlink_to(big_file.path)
+    plain_aws.s3("mb", url)
+    sync = ("sync", *options, str(folder), url)
+    assert (plain_aws.s3(*sync).count("upload: "), plain_aws.s3(*sync)) == (1, "")
+    plain_aws.s3("cp", *options, f"{url}/{name}", f"{url}/copied")
+    plain_aws.s3("mv", *options, f"{url}/copied", f"{url}/moved/it")
+    stored = (big_file.multipart_etag, big_file.size_bytes)
+    assert program_bucket.listing() == {name: stored, "moved/it": stored}
+    assert [program_bucket.description(key) for key in (name, "moved/it")] == [description] * 2
+    plain_aws.s3("cp", f"{url}/moved/it", str(tmp_path / "back"))
+    assert filecmp.cmp(tmp_path / "back", big_file.path, shallow=False)
+    plain_aws.s3("rb", "--force", url)
+    assert not program_bucket.exists()
+
+
+def test_a_small_object_is_copied_and_moved_with_its_description(
+    plain_aws: AwsCli, front: Front, plain_bucket: str
+) -> None:
+    url, key = f"s3://{plain_bucket}", "folder with space/sub+folder/100%"
+    description = Description(metadata={"colour": "blue"})
+    options = ["--content-type", description.content_type, "--metadata", "colour=blue"]
+    options += ["--cache-control", description.cache_control]
+    plain_aws.s3("cp", *options, "-", f"{url}/{key}", given=b"data")
+    plain_aws.s3("cp", f"{url}/{key}", f"{url}/copy of {key}")
+    plain_aws.s3("mv", f"{url}/copy of {key}", f"{url}/moved/")
+    bucket = Bucket(s3_client(front), plain_bucket)
+    stored = (tree.etag(b"data"), len(b"data"))
+    assert bucket.listing() == {key: stored, "moved/100%": stored}
+    assert bucket.description("moved/100%") == description
+
+
 def test_plain_calls_carry_metadata_and_checksums(aws: AwsCli, bucket: str, tmp_path: Path) -> None:
     data = tree.content("awscli", 5 * tree.MIB)
     (tmp_path / "body").write_bytes(data)
@@ -161,7 +200,7 @@ def test_plain_calls_carry_metadata_and_checksums(aws: AwsCli, bucket: str, tmp_
         *("--content-disposition", "inline", "--content-encoding", "x-test"),
         *("--metadata", "colour=blue", "--checksum-algorithm", "SHA256"),
     )
-    assert stored["ETag"] == etag(data)
+    assert stored["ETag"] == tree.etag(data)
     reply = aws.api("get-object", *address, "--checksum-mode", "ENABLED", str(tmp_path / "back"))
     assert (tmp_path / "back").read_bytes() == data
     assert reply["ChecksumSHA256"] == stored["ChecksumSHA256"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import filecmp
 import io
 import uuid
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from hashlib import md5, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -18,6 +19,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from tests.clients import tree
+from tests.clients.stored import Bucket
 from tests.clients_boto3 import s3_client
 from tests.servers import Front
 
@@ -25,6 +27,10 @@ from tests.servers import Front
 IN_ONE_PIECE = TransferConfig(multipart_threshold=64 * tree.MIB)
 IN_RANGES = TransferConfig(
     multipart_threshold=tree.MIB, multipart_chunksize=tree.MIB, max_concurrency=4
+)
+BY_PARTS = TransferConfig(
+    multipart_threshold=tree.PART_SIZE_MIB * tree.MIB,
+    multipart_chunksize=tree.PART_SIZE_MIB * tree.MIB,
 )
 HEADERS = {
     "ContentType": "text/x-twofold; charset=utf-8",
@@ -47,10 +53,6 @@ class Uploaded:
 
 def fresh_name() -> str:
     return f"boto3-{uuid.uuid4().hex[:16]}"
-
-
-def etag_of(data: bytes) -> str:
-    return f'"{md5(data, usedforsecurity=False).hexdigest()}"'
 
 
 def put_object(s3: Any, bucket: str, key: str, data: bytes) -> None:
@@ -82,7 +84,7 @@ def uploaded(endpoint: Front, tmp_path_factory: pytest.TempPathFactory) -> Itera
             upload_fileobj(s3, bucket, key, data)
         else:
             upload_file(s3, bucket, key, data, folder)
-    etags = {key: etag_of(data) for key, data in tree.objects().items()}
+    etags = {key: tree.etag(data) for key, data in tree.objects().items()}
     yield Uploaded(s3, bucket, etags)
     keys = [{"Key": key} for key in etags]
     assert "Errors" not in s3.delete_objects(Bucket=bucket, Delete={"Objects": keys})
@@ -215,3 +217,30 @@ def test_deleted_objects_are_gone_and_the_bucket_goes_last(endpoint: Front) -> N
     assert [entry["Key"] for entry in deleted] == remaining
     s3.delete_bucket(Bucket=bucket)
     assert bucket not in [entry["Name"] for entry in s3.list_buckets()["Buckets"]]
+
+
+def test_a_big_file_goes_up_and_is_copied_by_parts(
+    program_bucket: Bucket, big_file: tree.BigFile, tmp_path: Path
+) -> None:
+    s3, bucket, key = program_bucket.s3, program_bucket.name, big_file.path.name
+    described: dict[str, Any] = {**HEADERS, "Metadata": METADATA}
+    s3.create_bucket(Bucket=bucket)
+    s3.upload_file(str(big_file.path), bucket, key, ExtraArgs=described, Config=BY_PARTS)
+    s3.download_file(bucket, key, str(tmp_path / "back"), Config=BY_PARTS)
+    assert filecmp.cmp(tmp_path / "back", big_file.path, shallow=False)
+    # A copy by parts is a new upload: it has the description that it is given.
+    source = {"Bucket": bucket, "Key": key}
+    s3.copy(source, bucket, "copied", ExtraArgs=described, Config=BY_PARTS)
+    s3.copy_object(Bucket=bucket, Key="moved/it", CopySource={"Bucket": bucket, "Key": "copied"})
+    s3.delete_object(Bucket=bucket, Key="copied")
+    assert program_bucket.listing() == {
+        key: (big_file.multipart_etag, big_file.size_bytes),
+        "moved/it": (big_file.etag, big_file.size_bytes),
+    }
+    assert program_bucket.sha256("moved/it") == big_file.sha256
+    for name in (key, "moved/it"):
+        reply = s3.head_object(Bucket=bucket, Key=name)
+        assert {header: reply[header] for header in described} == described
+        s3.delete_object(Bucket=bucket, Key=name)
+    s3.delete_bucket(Bucket=bucket)
+    assert not program_bucket.exists()
