@@ -30,7 +30,6 @@ class Commands:
             access_key=access_key,
             secret_key=secret_key,
             secure=url.scheme == "https",
-            region="us-east-1",
         )
 
     def make_bucket(self, told: dict[str, Any]) -> None:

@@ -29,7 +29,6 @@ class Rclone(Program):
             "TYPE": "s3",
             "PROVIDER": "Other",
             "ENDPOINT": self.front.url,
-            "REGION": "us-east-1",
             "ACCESS_KEY_ID": ACCESS_KEY,
             "SECRET_ACCESS_KEY": SECRET_KEY,
             "UPLOAD_CUTOFF": size,

@@ -12,7 +12,6 @@ _CONFIG = f"""\
 [default]
 access_key = {ACCESS_KEY}
 secret_key = {SECRET_KEY}
-bucket_location = us-east-1
 host_base = {{host}}
 host_bucket = {{host}}
 use_https = False

@@ -25,7 +25,6 @@ class S5cmd(Program):
             "S3_ENDPOINT_URL": self.front.url,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-            "AWS_REGION": "us-east-1",
         }
 
     def told(self, *arguments: str) -> list[dict[str, Any]]:

@@ -10,6 +10,9 @@ from tests.clients.node_sdk import node_sdk
 from tests.clients.sdk import PartCopyTests, Sdk
 from tests.servers import Front
 
+# 100 MiB go up and down: on a busy machine, that takes its time.
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture(scope="module")
 def sdk(front: Front) -> Iterator[Sdk]:

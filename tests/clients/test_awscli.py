@@ -149,6 +149,7 @@ def test_sync_with_delete_removes_what_is_gone(
     assert listed == {"changed": len("second and longer"), "kept": len("first")}
 
 
+@pytest.mark.timeout(300)
 def test_a_big_file_goes_up_and_is_copied_by_parts(
     plain_aws: AwsCli, program_bucket: Bucket, big_file: tree.BigFile, tmp_path: Path
 ) -> None:

@@ -17,6 +17,9 @@ from tests.clients.sdk import Sdk, SdkTests, Uploaded
 from tests.clients.stored import Description
 from tests.servers import Front
 
+# 100 MiB go up and down: on a busy machine, that takes its time.
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture(scope="module")
 def sdk(front: Front) -> Iterator[Sdk]:

@@ -11,6 +11,9 @@ from tests.clients.program import BUILD, require
 from tests.clients.sdk import PartCopyTests, Sdk
 from tests.servers import Front
 
+# 100 MiB go up and down: on a busy machine, that takes its time.
+pytestmark = pytest.mark.timeout(300)
+
 _SCRIPT = Path(__file__).parent / "minio_commands.py"
 # The SDK raises ValueError for a key with a segment of "." or "..".
 _INEXPRESSIBLE = frozenset({"dots/../up/./here"})

@@ -15,6 +15,9 @@ from tests.clients.rclone import REMOTE, Rclone
 from tests.clients.stored import Bucket, Description, tree_listing
 from tests.servers import Front
 
+# 100 MiB go up and down: on a busy machine, that takes its time.
+pytestmark = pytest.mark.timeout(300)
+
 # The program adds these attributes of the file to the metadata, and the MD5 of an upload by parts.
 _ATTRIBUTES = {"atime", "btime", "gid", "md5chksum", "mode", "mtime", "uid"}
 

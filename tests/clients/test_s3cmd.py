@@ -14,6 +14,9 @@ from tests.clients.s3cmd import S3cmd
 from tests.clients.stored import Bucket, Description, tree_listing
 from tests.servers import Front
 
+# 100 MiB go up and down: on a busy machine, that takes its time.
+pytestmark = pytest.mark.timeout(300)
+
 # The program's own attributes (owner, times, MD5), which it adds to the metadata.
 _ATTRIBUTES = "s3cmd-attrs"
 

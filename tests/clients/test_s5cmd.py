@@ -15,6 +15,9 @@ from tests.clients.s5cmd import S5cmd
 from tests.clients.stored import Bucket, Description, tree_listing
 from tests.servers import Front
 
+# 100 MiB go up and down: on a busy machine, that takes its time.
+pytestmark = pytest.mark.timeout(300)
+
 # ``sync`` writes the names into commands, which it then reads again: a character that is not
 # printable (here the zero-width joiner) comes out as the six characters of its escape, and the
 # program finds no such file. ``cp`` has no such detour.

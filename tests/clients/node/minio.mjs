@@ -9,7 +9,6 @@ function client(options = {}) {
         endPoint: settings.endpoint.hostname,
         port: Number(settings.endpoint.port),
         useSSL: settings.endpoint.protocol === "https:",
-        region: "us-east-1",
         accessKey: settings.accessKey,
         secretKey: settings.secretKey,
         ...options,
@@ -31,7 +30,7 @@ function described(metaData) {
 
 await serve({
     async makeBucket({ bucket }) {
-        await plain.makeBucket(bucket, "us-east-1");
+        await plain.makeBucket(bucket);
     },
 
     async removeBucket({ bucket }) {
