@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -61,6 +62,19 @@ def test_every_operation_is_in_the_compatibility_table() -> None:
     text = (REPOSITORY / "docs" / "compatibility.md").read_text()
     missing = [name for name in routes().names() if name not in text]
     assert missing == []
+
+
+def test_every_client_that_is_tested_is_in_the_compatibility_document() -> None:
+    clients = REPOSITORY / "tests" / "clients"
+    packages = json.loads((clients / "node" / "package.json").read_text())["dependencies"]
+    requirements = (clients / "requirements.txt").read_text()
+    names = [*packages, *re.findall(r"^([a-z0-9-]+)", requirements, re.MULTILINE)]
+    names += re.findall(
+        r"^tool .*/(\w+)/v\d+$", (clients / "go" / "go.mod").read_text(), re.MULTILINE
+    )
+    assert {"boto3", "aws-cli", *names} >= {"s5cmd", "s3cmd", "minio", "@aws-sdk/client-s3"}
+    text = (REPOSITORY / "docs" / "compatibility.md").read_text()
+    assert [name for name in ("boto3", "aws-cli", *names) if name not in text] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
