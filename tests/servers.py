@@ -60,6 +60,7 @@ class Process:
     environ: dict[str, str]
     log_path: Path
     handle: subprocess.Popen[bytes] | None = None
+    _logged_before: int = 0
 
     @property
     def pid(self) -> int:
@@ -70,23 +71,33 @@ class Process:
     def output(self) -> str:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
-    def start(self) -> None:
+    @property
+    def output_of_this_run(self) -> str:
+        """What was printed since the last start."""
+        if not self.log_path.exists():
+            return ""
+        return self.log_path.read_bytes()[self._logged_before :].decode(errors="replace")
+
+    def start(self, failpoint: str = "") -> None:
+        """Start the program; ``failpoint`` is where it is to die (``shared.failpoints``)."""
         with self.log_path.open("ab") as log:
+            self._logged_before = log.tell()
+            environ = {**self.environ, "DMD_FAILPOINT": failpoint}
             # A session of its own, so that the whole process tree can be killed at once.
             self.handle = subprocess.Popen(
-                self.argv, env=self.environ, stdout=log, stderr=log, start_new_session=True
+                self.argv, env=environ, stdout=log, stderr=log, start_new_session=True
             )
 
     def kill(self) -> None:
         """``kill -9`` of the process and its children, at once."""
-        if self.handle is not None:
+        if self.handle is None:
+            return
+        # Children are in process groups of their own, and nobody's once their parent is dead.
+        for pid in (self.handle.pid, *process_tree(self.handle.pid)):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.handle.pid, signal.SIGKILL)
-            for pid in process_tree(self.handle.pid):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            self.handle.wait()
-            self.handle = None
+                os.kill(pid, signal.SIGKILL)
+        self.handle.wait()
+        self.handle = None
 
     def stop(self, seconds: float = DEADLINE_SECONDS) -> int:
         """SIGTERM; the exit code."""
@@ -130,8 +141,9 @@ class Cluster:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self._authdata = REPOSITORY / "conf" / "authdata.json"
         options = ["--memory"] if self.memory else []
-        self.dmd_metadata = self._process("dmd-metadata", "dmd", "start", "metadata", *options)
-        self.dmd_data = self._process("dmd-data", "dmd", "start", "data", *options)
+        # The modules that ``dmd start metadata`` and ``dmd start data`` turn into.
+        self.dmd_metadata = self._process("dmd-metadata", "dmd.metadata", *options)
+        self.dmd_data = self._process("dmd-data", "dmd.data", *options)
         self.fronts: list[Front] = []
 
     def _process(self, name: str, *argv: str, environ: Mapping[str, str] | None = None) -> Process:
@@ -236,13 +248,17 @@ class Front:
     def url(self) -> str:
         return f"{'https' if self.tls else 'http'}://localhost:{self.port}"
 
-    def start(self) -> None:
-        self.process.start()
+    def start(self, failpoint: str = "") -> None:
+        """Start, or start again, and wait until it serves."""
+        self.process.start(failpoint)
         self.wait()
 
     def wait(self) -> None:
         wait_for(
-            lambda: _serving(self.process, self.port) and "connected to the" in self.process.output,
+            lambda: (
+                _serving(self.process, self.port)
+                and "connected to the" in self.process.output_of_this_run
+            ),
             f"{self.process.name}:\n{self.process.output[-2000:]}",
         )
 

@@ -16,7 +16,8 @@ from dmd.data.memory import MemoryStore
 from dmd.data.service import ServiceOptions
 from dmd.data.store import READER_THREADS
 from tests.api.data_server import DEADLINE_SECONDS, LOOPS, RunningServer, servers_on, wait_until
-from tests.unit.data.harness import FailingDisk, failing_disk, files_in
+from tests.faults.disk import FailingDisk, failing_disk
+from tests.unit.data.harness import files_in
 
 MIB = 1024 * 1024
 LARGE = os.urandom(MIB) * 24

@@ -15,7 +15,8 @@ import requests
 from dmd.data.keys import directory_number, is_blob_key
 from dmd.data.service import ServiceOptions
 from tests.api.data_server import DEADLINE_SECONDS, LOOPS, RunningServer, servers_on
-from tests.unit.data.harness import FailingDisk, failing_disk, files_in
+from tests.faults.disk import FailingDisk, failing_disk
+from tests.unit.data.harness import files_in
 
 LARGE = os.urandom(1 << 20) * 24
 ABSENT = "/DataFile/" + "0" * 40

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import random
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.load import ObjectClient, etag_of
+from tests.etags import etag_of
+from tests.faults.processes import go_on, stopped
+from tests.load_requests import ObjectClient
 from tests.raw_http import Response, call, sign
 from tests.servers import Cluster, Front, accepts_connections, cluster, wait_for
 
@@ -39,9 +40,6 @@ def own_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture
 def running(own_cluster: Cluster) -> Cluster:
     """The cluster, in order again whatever the test before did to it."""
-    for process in (own_cluster.dmd_metadata, own_cluster.dmd_data):
-        if process.handle is not None:
-            os.kill(process.pid, signal.SIGCONT)
     own_cluster.start_daemons()
     front = own_cluster.fronts[0]
     wait_for(lambda: works(front), "the cluster to be in order")
@@ -142,14 +140,11 @@ def test_an_object_can_be_replaced_and_deleted_without_the_data_daemon(
 def test_a_metadata_daemon_that_does_not_answer_costs_the_call_timeout(
     running: Cluster, front: Front
 ) -> None:
-    os.kill(running.dmd_metadata.pid, signal.SIGSTOP)
-    try:
+    with stopped(running.dmd_metadata):
         for name in ("GetObject", "PutObject", "ListObjects"):
             send, started = REQUESTS[name], time.monotonic()
             assert_unavailable(lambda send=send: send(front))  # type: ignore[misc]
             assert time.monotonic() - started >= CALL_TIMEOUT_MS / 1000
-    finally:
-        os.kill(running.dmd_metadata.pid, signal.SIGCONT)
     wait_for(lambda: works(front), "recovery")
 
 
@@ -158,11 +153,8 @@ def test_what_was_asked_of_a_stopped_daemon_leaves_nothing_half_done(
 ) -> None:
     """The write was answered with 503: it may have taken effect later, but whole, or not at all."""
     client = ObjectClient(front)
-    os.kill(running.dmd_metadata.pid, signal.SIGSTOP)
-    try:
+    with stopped(running.dmd_metadata):
         assert client.request("PUT", "/bucket/doubtful", DATA).status == 503
-    finally:
-        os.kill(running.dmd_metadata.pid, signal.SIGCONT)
     wait_for(lambda: works(front), "recovery")
     found = client.request("GET", "/bucket/doubtful")
     assert (found.status, found.body) == (200, DATA) or found.status == 404
@@ -236,17 +228,17 @@ def large(front: Front) -> bytes:
 def stalled(running: Cluster, front: Front, large: bytes) -> Iterator[Download]:
     """A download whose data daemon was stopped half-way; what could still come has been read."""
     download = Download(front, "/bucket/large")
-    os.kill(running.dmd_data.pid, signal.SIGSTOP)
-    assert not download.read(STALL_SECONDS)
-    assert 0 < len(download.body) < LARGE_BYTES
-    yield download
+    with stopped(running.dmd_data):
+        assert not download.read(STALL_SECONDS)
+        assert 0 < len(download.body) < LARGE_BYTES
+        yield download
     download.close()
 
 
 def test_a_read_goes_on_when_the_data_daemon_does(
     running: Cluster, stalled: Download, large: bytes
 ) -> None:
-    os.kill(running.dmd_data.pid, signal.SIGCONT)
+    go_on(running.dmd_data)
     assert stalled.read(30)
     assert stalled.body == large
 

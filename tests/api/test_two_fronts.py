@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import random
 import threading
@@ -14,11 +12,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-from shared.observability import get_logger
 from shared.records.names import METASTORE, UPLOADS_PREFIX, USERS_BUCKET
-from shared.rpc.client import RpcClient
-from shared.rpc.envelope import METADATA_NAMESPACE
-from tests.load import ObjectClient, etag_of
+from tests.etags import etag_of
+from tests.faults.stores import blobs_of, stored_blobs, stored_records
+from tests.load_requests import ObjectClient
+from tests.multipart import begin_upload, completion, send_part
 from tests.servers import Cluster, cluster, wait_for
 
 _T = TypeVar("_T")
@@ -85,35 +83,6 @@ def race(running: Cluster, count: int, work: Callable[[Racer], _T]) -> list[_T]:
 # --- What lies in the daemons --------------------------------------------------------------------
 
 
-def stored_records(running: Cluster, sub_levels: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Every record of some sub-levels, asked of the metadata daemon itself."""
-
-    async def read() -> dict[str, dict[str, Any]]:
-        client = RpcClient(
-            f"http://127.0.0.1:{running.metadata_port}", METADATA_NAMESPACE, get_logger()
-        )
-        client.start()
-        records: dict[str, dict[str, Any]] = {}
-        for sub_level in sub_levels:
-            found = records[sub_level] = {}
-            async for page in client.pages("createReadStream", [{}], [sub_level]):
-                found |= {item["key"]: json.loads(item["value"]) for item in page}
-        await client.close()
-        return records
-
-    return asyncio.run(read())
-
-
-def stored_blobs(running: Cluster) -> set[str]:
-    """The keys of all blobs in the data directory."""
-    numbered = (path for path in (running.folder / "data").iterdir() if path.name.isdigit())
-    return {blob.name for folder in numbered for blob in folder.iterdir()}
-
-
-def blobs_of(records: dict[str, Any]) -> set[str]:
-    return {location["key"] for record in records.values() for location in record["location"] or ()}
-
-
 def assert_consistent(running: Cluster, buckets: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The records of the buckets, and that daemons hold these, their blobs, and nothing else."""
     levels = [*buckets, *(UPLOADS_PREFIX + bucket for bucket in buckets)]
@@ -124,7 +93,7 @@ def assert_consistent(running: Cluster, buckets: Sequence[str]) -> dict[str, dic
     for bucket in set(buckets) - set(known):
         assert not records[bucket], f"objects without their bucket {bucket}"
     everything = stored_records(running, list(known))
-    expected = set().union(*(blobs_of(objects) for objects in everything.values()), set())
+    expected = {blob for objects in everything.values() for blob in blobs_of(objects)}
     wait_for(
         lambda: stored_blobs(running) == expected,
         "the data directory to hold what records name, and nothing else",
@@ -323,24 +292,6 @@ def test_the_data_directory_is_where_the_test_looks(
 UPLOAD_ROUNDS = 1000 if os.environ.get("TWOFOLD_SOAK") else 25
 
 
-def begin_upload(client: ObjectClient, target: str) -> str:
-    body = client.request("POST", f"{target}?uploads").body.decode()
-    return body.partition("<UploadId>")[2].partition("</UploadId>")[0]
-
-
-def send_part(client: ObjectClient, target: str, upload_id: str, number: int, body: bytes) -> int:
-    query = f"partNumber={number}&uploadId={upload_id}"
-    return client.request("PUT", f"{target}?{query}", body).status
-
-
-def completion(parts: dict[int, bytes]) -> bytes:
-    rows = "".join(
-        f"<Part><PartNumber>{number}</PartNumber><ETag>{etag_of(body)}</ETag></Part>"
-        for number, body in sorted(parts.items())
-    )
-    return f"<CompleteMultipartUpload>{rows}</CompleteMultipartUpload>".encode()
-
-
 def test_parts_completion_and_abortion_of_one_upload(running: Cluster) -> None:
     """Whoever removes the upload first decides: the object is complete or absent, and nothing of
     the upload is left in either store."""
@@ -350,8 +301,8 @@ def test_parts_completion_and_abortion_of_one_upload(running: Cluster) -> None:
     completed = 0
     for number in range(UPLOAD_ROUNDS):
         target, first = f"/{bucket}/key-{number}", b"first %d" % number
-        upload_id = begin_upload(client, target)
-        assert send_part(client, target, upload_id, 1, first) == 200
+        upload_id = begin_upload(client.request, target)
+        assert send_part(client.request, target, upload_id, 1, first).status == 200
 
         def work(
             racer: Racer, target: str = target, upload_id: str = upload_id, first: bytes = first
@@ -362,7 +313,8 @@ def test_parts_completion_and_abortion_of_one_upload(running: Cluster) -> None:
             if kind == 1:
                 return kind, racer.client.request("DELETE", place).status
             # A part beside the one that is completed, and one in its place.
-            return kind, send_part(racer.client, target, upload_id, kind - 1, b"late %d" % kind)
+            late = send_part(racer.client.request, target, upload_id, kind - 1, b"late %d" % kind)
+            return kind, late.status
 
         answers = race(running, 8, work)
         statuses = {status for _, status in answers}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
@@ -16,6 +14,7 @@ import pytest
 
 from shared.rpc.client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
 from shared.rpc.envelope import RemoteError
+from tests.faults.processes import stopped
 from tests.interop.daemons import MetadataProcess, metadata_process
 from tests.interop.proxy import Proxy, proxy_of
 from tests.interop.raw_client import NAMESPACE
@@ -312,11 +311,11 @@ async def test_calls_fail_promptly_when_the_daemon_is_killed_and_work_again_afte
     async with client_of(own_daemon.url, connect_wait_seconds=0.2) as client:
         await client.call("put", ["k", "v"], sub)
         # A stopped daemon answers nothing, so that the calls are under way when it is killed.
-        os.kill(own_daemon.process.pid, signal.SIGSTOP)
-        calls = [asyncio.create_task(client.call("get", ["k"], sub)) for _ in range(10)]
-        await asyncio.sleep(0)  # one turn, in which they are sent
-        started = time.monotonic()
-        await asyncio.to_thread(own_daemon.process.kill)
+        with stopped(own_daemon.process):
+            calls = [asyncio.create_task(client.call("get", ["k"], sub)) for _ in range(10)]
+            await asyncio.sleep(0)  # one turn, in which they are sent
+            started = time.monotonic()
+            await asyncio.to_thread(own_daemon.process.kill)
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
         assert time.monotonic() - started < 5
         assert {type(outcome) for outcome in outcomes} == {RpcOutcomeUnknownError}

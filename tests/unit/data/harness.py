@@ -1,30 +1,11 @@
-"""What the tests of the data plane share: a disk that fails on demand, and looks at a directory."""
+"""What the tests of the data plane share: looks at a store and at its directory."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NoReturn
 
 from dmd.data.base import Blob, BlobStore
-from dmd.data.disk import Disk, DiskOptions
-
-
-class FailingDisk(Disk):
-    """A disk on which one operation fails, with one error, once it is told to."""
-
-    def fail(self, operation: str, code: int) -> None:
-        """Let every later call of the method ``operation`` raise OSError ``code``."""
-
-        def failing(*_: object) -> NoReturn:
-            raise OSError(code, os.strerror(code))
-
-        setattr(self, operation, failing)
-
-
-def failing_disk() -> FailingDisk:
-    """A disk that works so far."""
-    return FailingDisk(DiskOptions())
 
 
 def files_in(directory: Path) -> set[Path]:

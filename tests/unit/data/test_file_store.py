@@ -21,7 +21,8 @@ from dmd.data.store import (
     FileStore,
     open_file_store,
 )
-from tests.unit.data.harness import FailingDisk, failing_disk, files_in, get, put
+from tests.faults.disk import FailingDisk, failing_disk
+from tests.unit.data.harness import files_in, get, put
 
 LARGE = bytes(3 * SLICE_BYTES_MAX)
 SMALL = b"small"

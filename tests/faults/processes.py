@@ -1,0 +1,117 @@
+"""Servers that die, at a fail-point or anywhere, and servers that stand still."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator, Sequence
+
+from shared.failpoints import FailPoint
+from tests.raw_http import call
+from tests.servers import Cluster, Front, Process, process_tree, wait_for
+
+DATA_POINTS = frozenset(
+    (
+        FailPoint.BEFORE_DATA_WRITE,
+        FailPoint.AFTER_DATA_WRITE,
+        FailPoint.AFTER_DATA_FSYNC,
+        FailPoint.AFTER_DATA_LINK,
+        FailPoint.AFTER_DIRECTORY_FSYNC,
+        FailPoint.BEFORE_DATA_UNLINK,
+        FailPoint.AFTER_DATA_UNLINK,
+    )
+)
+METADATA_POINTS = frozenset((FailPoint.BEFORE_COMMIT, FailPoint.AFTER_COMMIT))
+"""The fail-points of the two daemons; all others are a front-end's."""
+
+
+def kill_at_once(processes: Sequence[Process]) -> None:
+    """SIGKILL for the processes and their children, known before the first of them dies."""
+    pids = [pid for process in processes for pid in (process.pid, *process_tree(process.pid))]
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    for process in processes:
+        process.kill()
+
+
+def start_again(running: Cluster) -> None:
+    """Start whatever is dead, without a fail-point, and wait until all of it serves."""
+    running.start_daemons()
+    for front in running.fronts:
+        if front.process.handle is None:
+            front.process.start()
+    for front in running.fronts:
+        front.wait()
+
+
+def wait_until_connected(front: Front) -> None:
+    """Wait until a front-end has found its metadata daemon again."""
+    wait_for(lambda: call(front, "GET", "/").status == 200, f"{front.process.name} to be connected")
+
+
+@contextlib.contextmanager
+def stopped(process: Process) -> Iterator[None]:
+    """A process that stands still (SIGSTOP) until the end of the block."""
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        go_on(process)
+
+
+def go_on(process: Process) -> None:
+    """Let a process that stands still go on; harmless for any other."""
+    if process.handle is not None:
+        os.kill(process.pid, signal.SIGCONT)
+
+
+class Victim:
+    """The process of a cluster that is to die at a fail-point.
+
+    For a front-end's point that is the given front-end: its supervisor starts the process that
+    died again, so that it has to be killed to get rid of the fail-point.
+    """
+
+    def __init__(self, running: Cluster, front: Front, point: FailPoint) -> None:
+        self._running = running
+        self._point = point
+        self._front: Front | None = None
+        if point in DATA_POINTS:
+            self.process = running.dmd_data
+        elif point in METADATA_POINTS:
+            self.process = running.dmd_metadata
+        else:
+            self.process = front.process
+            self._front = front
+
+    def arm(self, visit: int = 1) -> None:
+        """Start the process again, so that it dies at that visit of the point."""
+        self.process.kill()
+        failpoint = f"{self._point}:{visit}"
+        if self._front is not None:
+            self._front.start(failpoint)
+        else:
+            self.process.start(failpoint)
+            self._running.wait_for_daemons()
+            for front in self._running.fronts:
+                wait_until_connected(front)
+
+    def wait_for_death(self) -> None:
+        """Fails the test when the process never comes to the point."""
+        wait_for(self.died, f"death {self._point}:\n{self.process.output_of_this_run[-3000:]}")
+
+    def died(self) -> bool:
+        """Whether the process has died since ``arm``."""
+        if self._front is not None:
+            return '"child restarts"' in self.process.output_of_this_run
+        assert self.process.handle is not None
+        return self.process.handle.poll() == -signal.SIGKILL
+
+    def revive(self) -> None:
+        """Start the process again, to live."""
+        self.process.kill()
+        start_again(self._running)
+        for front in self._running.fronts:
+            wait_until_connected(front)

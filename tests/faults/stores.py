@@ -1,0 +1,203 @@
+"""What lies in the two stores, and whether it is right.
+
+Everything is asked of the daemons' own stores: records through the metadata RPC, blobs in the data
+directory. Invariants, at any time when no request is under way:
+
+* Every blob that a record names is there.
+* A blob belongs to one record, or to the deletion queue, or to nobody. The last is what a request
+  that was interrupted between data and record may leave, and nothing else may.
+
+And once the background work is done: the queue is empty, and nothing is left of uploads that have
+ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.observability import get_logger
+from shared.records.names import DELETIONS, LEASES, METASTORE, UPLOADS_PREFIX, USERS_BUCKET
+from shared.records.upload import CLOSING_PREFIX, OVERVIEW_PREFIX, parse_overview_key
+from shared.rpc.client import RpcClient
+from shared.rpc.envelope import METADATA_NAMESPACE
+from tests.servers import Cluster, wait_for
+
+Records = dict[str, dict[str, Any]]
+"""The documents of sub-levels, by key."""
+
+_SETTLED_SECONDS = 60.0
+
+
+def call_metadata(running: Cluster, name: str, arguments: list[Any], sub_level: list[str]) -> Any:
+    """One call of the metadata daemon."""
+
+    async def call() -> Any:
+        client = _client(running)
+        client.start()
+        try:
+            return await client.call(name, arguments, sub_level)
+        finally:
+            await client.close()
+
+    return asyncio.run(call())
+
+
+def stored_records(running: Cluster, sub_levels: Sequence[str]) -> Records:
+    """Every record of some sub-levels, asked of the metadata daemon itself."""
+
+    async def read() -> Records:
+        client = _client(running)
+        client.start()
+        records: Records = {}
+        for sub_level in sub_levels:
+            found = records[sub_level] = {}
+            async for page in client.pages("createReadStream", [{}], [sub_level]):
+                found |= {item["key"]: json.loads(item["value"]) for item in page}
+        await client.close()
+        return records
+
+    return asyncio.run(read())
+
+
+def stored_blobs(running: Cluster) -> set[str]:
+    """The keys of all blobs in the data directory."""
+    data = running.folder / "data"
+    numbered = (path for path in data.iterdir() if path.name.isdigit())
+    return {blob.name for folder in numbered for blob in folder.iterdir()}
+
+
+def blobs_of(records: dict[str, Any]) -> list[str]:
+    """The blobs that records of any kind name."""
+    return [
+        location["key"]
+        for record in records.values()
+        for member in ("location", "partLocations")
+        for location in record.get(member) or ()
+    ]
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Both stores as they were read. ``objects`` and ``uploads`` are by bucket."""
+
+    objects: Records
+    uploads: Records
+    queue: dict[str, Any]
+    blobs: set[str]
+
+    @property
+    def owned(self) -> set[str]:
+        """The blobs of objects and parts. An upload that has ended has parts whose blobs the object
+        took over: those are its, and no longer the part's."""
+        names = [name for records in self.objects.values() for name in blobs_of(records)]
+        assert all(count == 1 for count in Counter(names).values()), "objects share a blob"
+        return {*names, *(name for records in self.uploads.values() for name in blobs_of(records))}
+
+    @property
+    def missing(self) -> set[str]:
+        """Blobs that records name and that are not there."""
+        return self.owned - self.blobs
+
+    @property
+    def unowned(self) -> set[str]:
+        """Blobs that nobody names, not even the deletion queue."""
+        return self.blobs - self.owned - set(blobs_of(self.queue))
+
+    def ended_uploads(self) -> set[str]:
+        """What is left of uploads that are not under way: closing records and parts."""
+        left: set[str] = set()
+        for records in self.uploads.values():
+            under_way = {
+                parse_overview_key(key)[1] for key in records if key.startswith(OVERVIEW_PREFIX)
+            }
+            left |= {key for key in records if key.startswith(CLOSING_PREFIX)}
+            left |= {
+                key
+                for key in records
+                if not key.startswith((OVERVIEW_PREFIX, CLOSING_PREFIX))
+                and key.partition("..|..")[0] not in under_way
+            }
+        return left
+
+
+def read_stores(running: Cluster) -> Stores:
+    """Both stores. The daemons run, and no request is under way; background work may be."""
+    known = stored_records(running, [METASTORE, USERS_BUCKET])
+    owned = {key.rpartition("..|..")[2] for key in known[USERS_BUCKET]}
+    buckets = sorted(known[METASTORE])
+    assert owned == set(buckets), "ListBuckets and the buckets differ"
+    levels = [UPLOADS_PREFIX + bucket for bucket in buckets]
+    records = stored_records(running, [DELETIONS, *buckets, *levels])
+    return Stores(
+        objects={bucket: records[bucket] for bucket in buckets},
+        uploads={bucket: records[UPLOADS_PREFIX + bucket] for bucket in buckets},
+        queue=records[DELETIONS],
+        blobs=stored_blobs(running),
+    )
+
+
+def assert_consistent(running: Cluster, unowned: int = 0, seconds: float = 10) -> Stores:
+    """The stores, in which every named blob is there and ``unowned`` blobs belong to nobody.
+
+    Two reads never see the same moment, so what background work does in between is waited for.
+    """
+    found: list[Stores] = []
+
+    def consistent() -> bool:
+        found[:] = [read_stores(running)]
+        return not found[0].missing and len(found[0].unowned) == unowned
+
+    try:
+        wait_for(consistent, f"no blob to be missing, and {unowned} to be nobody's", seconds)
+    except AssertionError as error:
+        stores = found[0]
+        raise AssertionError(f"missing {stores.missing}, unowned {stores.unowned}") from error
+    return found[0]
+
+
+def expire_lease(running: Cluster) -> None:
+    """Let the lease on background work be as if its holder, which a test has killed, had been
+    silent for long: whoever asks next gets it."""
+    call_metadata(running, "del", ["background", {}], [LEASES])
+
+
+def keep_background_work_away(running: Cluster) -> None:
+    """Take the lease on background work: front-ends leave it alone until it expires."""
+    call_metadata(running, "put", ["background", "{}", {}], [LEASES])
+
+
+def assert_settled(running: Cluster, unowned_max: int = 0) -> Stores:
+    """The stores once everything has restarted and the background work is done.
+
+    The cluster deletes without a delay (``deleteDelaySeconds``). ``unowned_max`` is how many blobs
+    interrupted requests may have left to nobody.
+    """
+    expire_lease(running)
+    found: list[Stores] = []
+
+    def settled() -> bool:
+        found[:] = [read_stores(running)]
+        return not found[0].queue and not found[0].ended_uploads()
+
+    try:
+        wait_for(settled, "the background work", _SETTLED_SECONDS)
+    except AssertionError as error:
+        queued, left = len(found[0].queue), found[0].ended_uploads()
+        raise AssertionError(f"{queued} deletions queued, {left} left of uploads") from error
+    # What was in the queue while the blobs were listed is gone by now.
+    stores = read_stores(running)
+    assert not stores.missing, "records name blobs that are not there"
+    assert len(stores.unowned) <= unowned_max, f"nobody's: {stores.unowned}"
+    incoming = list((running.folder / "data" / "incoming").iterdir())
+    assert not incoming, "uploads under way that nobody sends"
+    return stores
+
+
+def _client(running: Cluster) -> RpcClient:
+    url = f"http://127.0.0.1:{running.metadata_port}"
+    return RpcClient(url, METADATA_NAMESPACE, get_logger())
