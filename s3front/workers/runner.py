@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import socket
+import time
 
 from s3front.metadata.gateway import ChangedError
 from s3front.workers.deletions import DeletionWorker
@@ -17,8 +18,8 @@ from shared.observability import Logger
 IDLE_SECONDS = 2.0
 """How long to wait when there was nothing to do, or when it could not be done."""
 
-_UPLOADS_EVERY = 60
-"""Idle rounds between two looks for uploads that somebody left half closed."""
+_UPLOADS_SECONDS = 120.0
+"""Time between two looks for uploads that somebody left half closed."""
 
 
 def holder_name() -> str:
@@ -27,16 +28,24 @@ def holder_name() -> str:
 
 
 async def work(lease: Lease, deletions: DeletionWorker, uploads: UploadWorker, log: Logger) -> None:
-    """Do background work for ever, while this process holds the lease."""
-    rounds = 0
+    """Do background work for ever, while this process holds the lease.
+
+    Whoever gets the lease looks for uploads at once, and not only when there is nothing else to do:
+    the holder before may have died in the middle of one.
+    """
+    held = False
+    uploads_due = 0.0
     while True:
         busy = False
         try:
-            if await lease.hold():
+            held_before, held = held, await lease.hold()
+            if held and not held_before:
+                uploads_due = 0.0
+            if held:
                 busy = await deletions.run_once() > 0
-                if not busy and rounds % _UPLOADS_EVERY == 0:
+                if time.monotonic() >= uploads_due:
                     await uploads.run_once()
-                rounds += 1
+                    uploads_due = time.monotonic() + _UPLOADS_SECONDS
         except (ServiceError, ChangedError) as error:
             log.debug("background work waits", reason=str(error))
         except Exception as error:
