@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
-import signal
 from pathlib import Path
 
 import pytest
 
+from tests.faults.processes import kill_at_once, start_again
+from tests.faults.stores import assert_settled, expire_lease
 from tests.load import Load
-from tests.servers import Cluster, Process, cluster, process_tree
+from tests.servers import Cluster, Process, cluster
 
-KILLS = 100 if os.environ.get("TWOFOLD_SOAK") else 10
-VICTIMS = ("metadata", "data", "front-end", "both daemons", "everything")
+KILLS = 500 if os.environ.get("TWOFOLD_SOAK") else 50
+_OFTEN = ("metadata", "data", "front-end", "both daemons")
+VICTIMS = (*_OFTEN, *_OFTEN, "everything")
+WRITES_BETWEEN_KILLS_MAX = 40
 
 
 def victims(running: Cluster, name: str, chance: random.Random) -> list[Process]:
@@ -29,25 +31,6 @@ def victims(running: Cluster, name: str, chance: random.Random) -> list[Process]
     }[name]
 
 
-def kill_at_once(processes: list[Process]) -> None:
-    """SIGKILL for the processes and their children, known before the first of them dies."""
-    pids = [pid for process in processes for pid in (process.pid, *process_tree(process.pid))]
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    for process in processes:
-        process.kill()
-
-
-def start_again(running: Cluster) -> None:
-    for process in (running.dmd_metadata, running.dmd_data):
-        if process.handle is None:
-            process.start()
-    for front in running.fronts:
-        if front.process.handle is None:
-            front.process.start()
-
-
 @pytest.mark.timeout(60 + 20 * KILLS)
 def test_acknowledged_objects_survive_kills(tmp_path: Path) -> None:
     chance = random.Random()
@@ -58,8 +41,12 @@ def test_acknowledged_objects_survive_kills(tmp_path: Path) -> None:
         Load("killed", running.fronts) as load,
     ):
         for number in range(KILLS):
-            load.wait_for_writes(chance.randrange(20, 200))
+            load.wait_for_writes(chance.randrange(WRITES_BETWEEN_KILLS_MAX))
             kill_at_once(victims(running, VICTIMS[number % len(VICTIMS)], chance))
             start_again(running)
+            expire_lease(running)
             load.wait_for_recovery()
             load.check()
+        load.end()
+        # A request that is interrupted leaves one blob to nobody at most.
+        assert_settled(running, unowned_max=KILLS * load.threads)
