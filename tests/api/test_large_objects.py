@@ -17,7 +17,8 @@ import pytest
 from shared import limits
 from shared.sigv4 import PayloadForm
 from tests.clients_boto3 import s3_client
-from tests.load import ObjectClient, etag_of
+from tests.etags import etag_of
+from tests.load_requests import ObjectClient
 from tests.raw_http import Connection, call, sign
 from tests.servers import Cluster, Front, Process, cluster, process_tree
 
