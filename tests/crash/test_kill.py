@@ -31,6 +31,21 @@ def victims(running: Cluster, name: str, chance: random.Random) -> list[Process]
     }[name]
 
 
+WRITES_WITHOUT_KILLS = 300
+
+
+def test_without_kills_nothing_is_left_behind(tmp_path: Path) -> None:
+    """What the comparison of the stores allows for after kills is theirs alone."""
+    with (
+        cluster(tmp_path, fronts=2, settings={"deleteDelaySeconds": 0}) as running,
+        Load("undisturbed", running.fronts) as load,
+    ):
+        load.wait_for_writes(WRITES_WITHOUT_KILLS)
+        load.end()
+        assert load.unavailable == 0
+        assert_settled(running)
+
+
 @pytest.mark.timeout(60 + 20 * KILLS)
 def test_acknowledged_objects_survive_kills(tmp_path: Path) -> None:
     chance = random.Random()

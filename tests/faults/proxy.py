@@ -143,8 +143,10 @@ class TcpProxy:
         link = _Link(client, server, task)
         self._links.add(link)
         try:
-            done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-            link.end(reset=any(pump.result() for pump in done))
+            # ``cut`` cancels this task; asyncio would report that as an error.
+            with contextlib.suppress(asyncio.CancelledError):
+                done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+                link.end(reset=any(pump.result() for pump in done))
         finally:
             for pump in pumps:
                 pump.cancel()
