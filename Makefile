@@ -89,5 +89,5 @@ $(BUILD)/node/.installed $(BUILD)/node-clients/.installed: $(VENV)/.installed-de
 	@mkdir -p $(@D)
 	@cp $(filter %/package.json,$^) $(@D)/
 	@cd $(@D) && PATH="$(CURDIR)/$(BIN):$$PATH" \
-	  $(CURDIR)/$(BIN)/npm install --silent --no-audit --no-fund --no-package-lock
+	  $(CURDIR)/$(BIN)/npm install --loglevel error --no-audit --no-fund --no-package-lock
 	@touch $@
