@@ -32,6 +32,9 @@ class Lease:
         self._seen: int | None = None
         self._seen_at = 0.0
         self._held = False
+        self.term = 0
+        """How often this process has got the lease: in a new term there may be something to finish
+        that somebody else began."""
 
     async def hold(self) -> bool:
         """Take, keep or wait for the lease; whether this process has it now."""
@@ -57,4 +60,5 @@ class Lease:
         except ChangedError:
             self._held = False
             return
+        self.term += not self._held
         self._seen_at, self._held = time.monotonic(), True

@@ -33,19 +33,16 @@ async def work(lease: Lease, deletions: DeletionWorker, uploads: UploadWorker, l
     Whoever gets the lease looks for uploads at once, and not only when there is nothing else to do:
     the holder before may have died in the middle of one.
     """
-    held = False
+    term = 0
     uploads_due = 0.0
     while True:
         busy = False
         try:
-            held_before, held = held, await lease.hold()
-            if held and not held_before:
-                uploads_due = 0.0
-            if held:
+            if await lease.hold():
                 busy = await deletions.run_once() > 0
-                if time.monotonic() >= uploads_due:
+                if lease.term != term or time.monotonic() >= uploads_due:
                     await uploads.run_once()
-                    uploads_due = time.monotonic() + _UPLOADS_SECONDS
+                    term, uploads_due = lease.term, time.monotonic() + _UPLOADS_SECONDS
         except (ServiceError, ChangedError) as error:
             log.debug("background work waits", reason=str(error))
         except Exception as error:
