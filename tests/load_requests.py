@@ -118,11 +118,14 @@ class Requests:
 
     def abort_uploads(self) -> None:
         """Abort whatever uploads there are."""
-        listed = self._succeed(self._send("GET", f"/{self._bucket}?uploads")).xml
-        assert listed.findtext("IsTruncated") == "false"
-        for node in listed.iter("Upload"):
-            target = self._target(node.findtext("Key", ""))
-            self._succeed(self._send("DELETE", f"{target}?uploadId={node.findtext('UploadId')}"))
+        truncated = True
+        while truncated:
+            listed = self._succeed(self._send("GET", f"/{self._bucket}?uploads")).xml
+            truncated = listed.findtext("IsTruncated") == "true"
+            for node in listed.iter("Upload"):
+                target = self._target(node.findtext("Key", ""))
+                place = f"{target}?uploadId={node.findtext('UploadId')}"
+                self._succeed(self._send("DELETE", place))
 
     def list(self) -> set[str]:
         """Every key, read page by page."""

@@ -20,12 +20,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.observability import get_logger
 from shared.records.names import DELETIONS, LEASES, METASTORE, UPLOADS_PREFIX, USERS_BUCKET
 from shared.records.upload import CLOSING_PREFIX, OVERVIEW_PREFIX, parse_overview_key
 from shared.rpc.client import RpcClient
 from shared.rpc.envelope import METADATA_NAMESPACE
 from tests.servers import Cluster, wait_for
+from tests.unit.metadata.support import RecordingLog
 
 Records = dict[str, dict[str, Any]]
 """The documents of sub-levels, by key."""
@@ -200,4 +200,4 @@ def assert_settled(running: Cluster, unowned_max: int = 0) -> Stores:
 
 def _client(running: Cluster) -> RpcClient:
     url = f"http://127.0.0.1:{running.metadata_port}"
-    return RpcClient(url, METADATA_NAMESPACE, get_logger())
+    return RpcClient(url, METADATA_NAMESPACE, RecordingLog())
