@@ -13,10 +13,12 @@ import msgspec
 
 from dmd.metadata import stored
 from shared.records.names import holds_objects
-from shared.records.projection import SCHEMA, ObjectProjection
+from shared.records.projection import SCHEMA, ListedObject, listed_object
 
-_decode = msgspec.json.Decoder(ObjectProjection).decode
 _encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(ListedObject).decode
+
+_NOTHING_KNOWN = ListedObject()
 
 
 def project(sub_level: Sequence[str], record: bytes) -> tuple[int, bytes]:
@@ -24,7 +26,17 @@ def project(sub_level: Sequence[str], record: bytes) -> tuple[int, bytes]:
     if not holds_objects(sub_level):
         return stored.NO_PROJECTION, b""
     try:
-        return SCHEMA, _encode(_decode(record).row())
+        return SCHEMA, _encode(listed_object(record))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError):
         # OverflowError: JSON holds integers that msgpack does not.
         return stored.NO_PROJECTION, b""
+
+
+def listed(entry: stored.Stored) -> ListedObject:
+    """What a stored value says to a listing: its projection, or its record when it has none."""
+    try:
+        if entry.schema == SCHEMA:
+            return _decode(entry.projection)
+        return listed_object(entry.record)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _NOTHING_KNOWN

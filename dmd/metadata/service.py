@@ -3,7 +3,7 @@
 Nothing here knows Socket.IO: ``shared.rpc.server`` carries the calls. The daemon is naive on
 purpose: it knows keys and records, not S3.
 
-The first seven methods are the original's (reference/dmd-wire.md, section 3.1). Two are ours:
+The first seven methods are the original's (reference/dmd-wire.md, section 3.1). Three are ours:
 
 ``getMany([{subLevel, key}, ...])``
     The records at several keys of any sub-levels, read in one snapshot: an array of
@@ -17,6 +17,8 @@ The first seven methods are the original's (reference/dmd-wire.md, section 3.1).
     also ``previous``, what each operation replaced. An operation with ``release: true`` takes the
     data away from the record that it replaces or removes: its data locations are queued for
     deletion in the same transaction (``dmd.metadata.release``).
+``list(params)``
+    A page of a listing (``dmd.metadata.lister``).
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from typing import Any
 
 from dmd.metadata import conditions, keys, stored
 from dmd.metadata.engines.base import Engine
+from dmd.metadata.lister import list_page
 from dmd.metadata.mutations import Committed, Delete, Mutation, Put, Refused
 from dmd.metadata.projection import project
 from dmd.metadata.writer import Writer
@@ -69,6 +72,7 @@ class MetadataService:
             "getDiskUsage": self._get_disk_usage,
             "getMany": self._get_many,
             "batch": self._batch,
+            "list": self._list,
         }
         self._manifest = {"apiVersion": "1.0", "api": [{"name": name} for name in self._methods]}
 
@@ -134,6 +138,9 @@ class MetadataService:
         return [
             None if value is None else _described(stored.unpack(key, value)) for key, value in found
         ]
+
+    async def _list(self, call: Call) -> Any:
+        return await list_page(self._engine, call.sub_level, _options(call, 0))
 
     async def _batch(self, call: Call) -> dict[str, Any]:
         operations = tuple(

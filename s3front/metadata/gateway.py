@@ -58,6 +58,13 @@ class MetadataGateway:
         revisions: list[int | None] = result["revisions"]
         return revisions
 
+    async def list_page(
+        self, sub_level: str, params: Mapping[str, Any], request_id: str
+    ) -> dict[str, Any]:
+        """A page of a listing, made by the daemon (its method ``list``)."""
+        page: dict[str, Any] = await self._call("list", [dict(params)], request_id, [sub_level])
+        return page
+
     async def pages(
         self, sub_level: str, options: Mapping[str, Any], request_id: str
     ) -> AsyncGenerator[list[tuple[str, str]], None]:
@@ -72,9 +79,15 @@ class MetadataGateway:
         except RemoteError as error:
             raise _refused(error) from error
 
-    async def _call(self, name: str, arguments: Sequence[Any], request_id: str) -> Any:
+    async def _call(
+        self,
+        name: str,
+        arguments: Sequence[Any],
+        request_id: str,
+        sub_level: Sequence[str] = (),
+    ) -> Any:
         try:
-            return await self._client.call(name, arguments, (), request_id)
+            return await self._client.call(name, arguments, sub_level, request_id)
         except (RpcUnavailableError, RpcOutcomeUnknownError) as error:
             raise ServiceError("ServiceUnavailable") from error
         except RemoteError as error:

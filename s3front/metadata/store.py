@@ -11,19 +11,23 @@ for deletion, and the worker of ``s3front.workers.deletions`` removes it later.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import orjson
+from msgspec import convert
 
 from s3front.metadata import gateway
 from s3front.metadata.gateway import ChangedError, MetadataGateway, Requirement
 from shared.errors import ServiceError
+from shared.listing.delimiter import Query
 from shared.records.bucket import BucketRecord
 from shared.records.names import METASTORE, USERS_BUCKET, owner_entry_key
 from shared.records.object import ObjectRecord
+from shared.records.projection import ListedObject
 from shared.records.upload import uploads_level
 
 
@@ -45,6 +49,15 @@ class StoredObject:
 
     record: ObjectRecord
     revision: int
+
+
+class ObjectsPage(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+    """A page of a listing; ``next_marker`` is empty when it is the last one."""
+
+    contents: list[tuple[str, ListedObject]]
+    common_prefixes: list[str]
+    is_truncated: bool
+    next_marker: str = ""
 
 
 class MetadataStore:
@@ -147,11 +160,16 @@ class MetadataStore:
         operations = [gateway.delete(bucket.name, key, release=True) for key in keys]
         await self._metadata.commit(operations, _requirements(bucket, requirement), request_id)
 
-    def list_objects(
-        self, bucket: str, options: Mapping[str, Any], request_id: str
-    ) -> AsyncGenerator[list[tuple[str, str]], None]:
-        """Keys and records of a range of a bucket (createReadStream options), in pages."""
-        return self._metadata.pages(bucket, options, request_id)
+    async def list_objects(self, bucket: str, query: Query, request_id: str) -> ObjectsPage:
+        """A page of a bucket's current objects, listed by the daemon."""
+        params = {
+            "type": "DelimiterMaster",
+            "prefix": query.prefix,
+            "delimiter": query.delimiter,
+            "marker": query.after,
+            "maxKeys": query.keys_max,
+        }
+        return convert(await self._metadata.list_page(bucket, params, request_id), ObjectsPage)
 
     async def list_buckets(
         self, canonical_id: str, request_id: str

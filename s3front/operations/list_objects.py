@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
-
-import msgspec
 
 from s3front.context import Context
+from s3front.metadata.store import ObjectsPage
 from s3front.operations.parameters import (
     decode_token,
     encode_token,
@@ -22,10 +19,8 @@ from s3front.routes import Level, Operation
 from s3front.xml import element, escape, is_representable, url_encode
 from shared import limits
 from shared.errors import ServiceError
-from shared.listing.delimiter import DelimiterMaster, Query, Verdict
-from shared.records.projection import ObjectProjection
-
-_decode = msgspec.json.Decoder(ObjectProjection).decode
+from shared.listing.delimiter import Query
+from shared.records.projection import ListedObject
 
 
 async def list_objects(context: Context, _request: Request) -> Reply:
@@ -41,7 +36,7 @@ async def list_objects(context: Context, _request: Request) -> Reply:
     content.add("Prefix", asked.prefix if is_representable(asked.prefix) else text(asked.prefix))
     content.add("Marker", text(marker))
     if page.is_truncated and asked.delimiter:
-        content.add("NextMarker", text(page.last_entry))
+        content.add("NextMarker", text(page.next_marker))
     _add_common(content, asked, page)
     rows = "".join(_content_row(key, value, text, owner=True) for key, value in page.contents)
     return xml_reply("ListBucketResult", content.text() + rows + _prefix_rows(page, text))
@@ -72,7 +67,7 @@ async def list_objects_v2(context: Context, _request: Request) -> Reply:
     if token is not None:
         content.add("ContinuationToken", token)
     if page.is_truncated:
-        content.add("NextContinuationToken", encode_token(page.last_entry))
+        content.add("NextContinuationToken", encode_token(page.next_marker))
     content.add("KeyCount", str(len(page.contents) + len(page.common_prefixes)))
     _add_common(content, asked, page)
     rows = "".join(_content_row(key, value, text, owner=owner) for key, value in page.contents)
@@ -116,7 +111,7 @@ class _Fields:
         return "".join(self._parts)
 
 
-def _add_common(content: _Fields, asked: _Asked, page: DelimiterMaster) -> None:
+def _add_common(content: _Fields, asked: _Asked, page: ObjectsPage) -> None:
     content.add("MaxKeys", str(asked.keys_max))
     if asked.delimiter:
         content.add("Delimiter", asked.encode(asked.delimiter))
@@ -125,73 +120,35 @@ def _add_common(content: _Fields, asked: _Asked, page: DelimiterMaster) -> None:
     content.add("IsTruncated", "true" if page.is_truncated else "false")
 
 
-async def _page(context: Context, asked: _Asked, after: str) -> DelimiterMaster:
-    """One page of the listing, read from the daemon.
-
-    The range is asked for in stretches: a stretch ends when the daemon has sent as many keys as
-    the page can need, or when the rest of a long common prefix is better skipped than read.
-    """
+async def _page(context: Context, asked: _Asked, after: str) -> ObjectsPage:
     query = Query(asked.prefix, asked.delimiter, after, asked.keys_max)
-    page = DelimiterMaster(query, _is_hidden)
-    if asked.keys_max == 0:
-        return page
-    start: str | None = page.first_key
-    while start is not None:
-        options: dict[str, Any] = {"gte": start, "limit": asked.keys_max + 1}
-        if page.end_key is not None:
-            options["lt"] = page.end_key
-        start = await _stretch(context, page, options)
-    return page
-
-
-async def _stretch(context: Context, page: DelimiterMaster, options: dict[str, Any]) -> str | None:
-    """Feed a range to the listing; where to go on, None when the page is complete."""
-    count = 0
-    last = ""
-    stream = context.services.metadata.list_objects(
-        context.bucket.name, options, context.request_id
+    return await context.services.metadata.list_objects(
+        context.bucket.name, query, context.request_id
     )
-    async with aclosing(stream) as pages:
-        async for items in pages:
-            for key, text in items:
-                if page.offer(key, text) is Verdict.FINISHED:
-                    return None
-            count += len(items)
-            last = items[-1][0]
-            if page.skip_to is not None and page.skip_to > last:
-                return page.skip_to
-    return last + "\0" if count == options["limit"] else None
 
 
-def _is_hidden(text: Any) -> bool:
-    """Whether a record is a delete marker or a placeholder for a deletion."""
-    if '"isDeleteMarker":true' not in text and '"isPHD"' not in text:
-        return False
-    record = _decode(text)
-    return bool(record.is_delete_marker or record.is_placeholder)
-
-
-def _content_row(key: str, text: Any, encode: Callable[[str], str], *, owner: bool) -> str:
-    record = _decode(text)
+def _content_row(
+    key: str, listed: ListedObject, encode: Callable[[str], str], *, owner: bool
+) -> str:
     parts = [
         f"<Contents><Key>{escape(encode(key))}</Key>"
-        f"<LastModified>{record.last_modified}</LastModified>"
-        f"<ETag>&quot;{escape(record.etag or '')}&quot;</ETag>"
+        f"<LastModified>{listed.last_modified}</LastModified>"
+        f"<ETag>&quot;{escape(listed.etag or '')}&quot;</ETag>"
     ]
-    if record.checksum is not None and record.checksum.algorithm:
-        parts.append(element("ChecksumAlgorithm", record.checksum.algorithm))
-        parts.append(element("ChecksumType", record.checksum.kind))
-    parts.append(f"<Size>{record.content_length or 0}</Size>")
+    if listed.checksum_algorithm:
+        parts.append(element("ChecksumAlgorithm", listed.checksum_algorithm))
+        parts.append(element("ChecksumType", listed.checksum_kind))
+    parts.append(f"<Size>{listed.content_length or 0}</Size>")
     if owner:
         parts.append(
-            f"<Owner>{element('ID', record.owner_id)}"
-            f"{element('DisplayName', record.owner_name)}</Owner>"
+            f"<Owner>{element('ID', listed.owner_id)}"
+            f"{element('DisplayName', listed.owner_name)}</Owner>"
         )
-    parts.append(f"<StorageClass>{record.storage_class or 'STANDARD'}</StorageClass></Contents>")
+    parts.append(f"<StorageClass>{listed.storage_class or 'STANDARD'}</StorageClass></Contents>")
     return "".join(parts)
 
 
-def _prefix_rows(page: DelimiterMaster, encode: Callable[[str], str]) -> str:
+def _prefix_rows(page: ObjectsPage, encode: Callable[[str], str]) -> str:
     return "".join(
         f"<CommonPrefixes><Prefix>{escape(encode(prefix))}</Prefix></CommonPrefixes>"
         for prefix in page.common_prefixes

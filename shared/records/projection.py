@@ -1,17 +1,36 @@
 """Which members of an object record a listing needs (DESIGN, section 3, "Stored value").
 
 The daemon decodes these members alone, without building the rest of the document, and keeps them
-beside the record as one msgpack array in the order of ``row``.
+beside the record as one msgpack array: a ``ListedObject``. The same array in JSON is what the
+``list`` method answers.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 SCHEMA: Final = 1
-"""Number of this layout of the row; a change of fields or order takes the next number."""
+"""Number of this layout of the array; a change of fields or order takes the next number."""
+
+
+class ListedObject(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What listings print of an object. Every text may be missing, in records of other writers."""
+
+    last_modified: str | None = None
+    content_length: int | str | None = None
+    etag: str | None = None
+    storage_class: str | None = None
+    owner_id: str | None = None
+    owner_name: str | None = None
+    version_id: str | None = None
+    """The internal form; None for an object that was never versioned."""
+    is_null: bool = False
+    is_delete_marker: bool = False
+    is_placeholder: bool = False
+    checksum_algorithm: str | None = None
+    checksum_kind: str | None = None
 
 
 class _Checksum(msgspec.Struct, frozen=True, gc=False):
@@ -19,8 +38,8 @@ class _Checksum(msgspec.Struct, frozen=True, gc=False):
     kind: str | None = msgspec.field(default=None, name="checksumType")
 
 
-class ObjectProjection(msgspec.Struct, frozen=True, gc=False):
-    """The listed members of an ``ObjectMD`` document; every one may be missing."""
+class _Document(msgspec.Struct, frozen=True, gc=False):
+    """The listed members of an ``ObjectMD`` document."""
 
     last_modified: str | None = msgspec.field(default=None, name="last-modified")
     content_length: int | str | None = msgspec.field(default=None, name="content-length")
@@ -34,20 +53,28 @@ class ObjectProjection(msgspec.Struct, frozen=True, gc=False):
     is_placeholder: bool | None = msgspec.field(default=None, name="isPHD")
     checksum: _Checksum | None = None
 
-    def row(self) -> list[Any]:
-        """The stored form."""
-        checksum = self.checksum
-        return [
-            self.last_modified,
-            self.content_length,
-            self.etag,
-            self.storage_class,
-            self.owner_id,
-            self.owner_name,
-            self.version_id,
-            bool(self.is_null),
-            bool(self.is_delete_marker),
-            bool(self.is_placeholder),
-            checksum.algorithm if checksum else None,
-            checksum.kind if checksum else None,
-        ]
+
+_decode = msgspec.json.Decoder(_Document).decode
+
+
+def listed_object(record: bytes | str) -> ListedObject:
+    """What a record says to a listing.
+
+    Raises msgspec.DecodeError, UnicodeDecodeError or RecursionError for what is no such document.
+    """
+    document = _decode(record)
+    checksum = document.checksum
+    return ListedObject(
+        document.last_modified,
+        document.content_length,
+        document.etag,
+        document.storage_class,
+        document.owner_id,
+        document.owner_name,
+        document.version_id,
+        bool(document.is_null),
+        bool(document.is_delete_marker),
+        bool(document.is_placeholder),
+        checksum.algorithm if checksum else None,
+        checksum.kind if checksum else None,
+    )

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from shared.listing.delimiter import DelimiterMaster, Query, Verdict, successor
+from shared.listing.delimiter import Delimiter, DelimiterMaster, Query, Verdict, successor
+from shared.records.projection import ListedObject
 
 LAST = "\U0010ffff"
 # Characters at the edges of what successor and the separators of versions must get right.
@@ -43,24 +44,43 @@ names = st.one_of(
 delimiters = st.sampled_from(DELIMITERS)
 
 
+SHOWN = ListedObject()
+MARKER = ListedObject(is_delete_marker=True)
+PLACEHOLDER = ListedObject(is_placeholder=True)
+values = st.sampled_from([SHOWN, SHOWN, SHOWN, MARKER, PLACEHOLDER])
+Item = tuple[str, ListedObject]
+
+
 @dataclass(frozen=True)
 class Bucket:
-    """Objects by name, true for those to be listed, and version keys of any names."""
+    """Objects by name, and two versions of some names."""
 
-    objects: dict[str, bool]
-    versions: frozenset[str]
+    objects: dict[str, ListedObject]
+    versions: dict[str, tuple[ListedObject, ListedObject]]
 
     @property
-    def items(self) -> list[tuple[str, bool]]:
+    def items(self) -> list[Item]:
         """What the store holds, in its order."""
-        rows = {**self.objects, **{f"{name}\0{n}": True for name in self.versions for n in "12"}}
-        return sorted(rows.items())
+        rows = dict(self.objects)
+        for name, (newer, older) in self.versions.items():
+            rows[f"{name}\x001"], rows[f"{name}\x002"] = newer, older
+        return sorted(rows.items(), key=lambda row: row[0])
+
+    @property
+    def shown(self) -> list[str]:
+        """The names of the objects that a listing shows."""
+        return [
+            name
+            for name, value in self.objects.items()
+            if value is SHOWN
+            or (value is PLACEHOLDER and name in self.versions and self.versions[name][0] is SHOWN)
+        ]
 
 
 buckets = st.builds(
     Bucket,
-    st.dictionaries(names, st.sampled_from([True, True, True, False]), max_size=12),
-    st.frozensets(names, max_size=4),
+    st.dictionaries(names, values, max_size=12),
+    st.dictionaries(names, st.tuples(values, values), max_size=4),
 )
 
 
@@ -71,19 +91,19 @@ def expected(bucket: Bucket, prefix: str, delimiter: str, after: str = "") -> li
         index = name.find(delimiter, len(prefix)) if delimiter else -1
         return name if index < 0 else name[: index + len(delimiter)]
 
-    listed = {entry(k) for k, shown in bucket.objects.items() if shown and k.startswith(prefix)}
+    listed = {entry(name) for name in bucket.shown if name.startswith(prefix)}
     begun = entry(after) if after.startswith(prefix) else after
     return sorted(e for e in listed if e > after and e != begun)
 
 
-def read_all(page: DelimiterMaster, items: list[tuple[str, bool]]) -> None:
+def read_all(page: DelimiterMaster, items: list[Item]) -> None:
     """Give a page every item of its range."""
     for key, value in _range_of(page, items):
         if page.offer(key, value) is Verdict.FINISHED:
             return
 
 
-def read_with_jumps(page: DelimiterMaster, items: list[tuple[str, bool]]) -> None:
+def read_with_jumps(page: DelimiterMaster, items: list[Item]) -> None:
     """Give a page its items, but go on at ``skip_to`` whenever it names a key."""
     rows = _range_of(page, items)
     keys = [key for key, _ in rows]
@@ -96,16 +116,16 @@ def read_with_jumps(page: DelimiterMaster, items: list[tuple[str, bool]]) -> Non
             index = max(index, bisect_left(keys, page.skip_to))
 
 
-def _range_of(page: DelimiterMaster, items: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
+def _range_of(page: DelimiterMaster, items: list[Item]) -> list[Item]:
     end = page.end_key
     return [row for row in items if row[0] >= page.first_key and (end is None or row[0] < end)]
 
 
-Read = Callable[[DelimiterMaster, list[tuple[str, bool]]], None]
+Read = Callable[[DelimiterMaster, list[Item]], None]
 
 
 def page_of(bucket: Bucket, query: Query, read: Read = read_all) -> DelimiterMaster:
-    page = DelimiterMaster(query, lambda shown: not shown)
+    page = DelimiterMaster(query)
     read(page, bucket.items)
     return page
 
@@ -123,13 +143,28 @@ def test_one_large_page_has_every_entry(bucket: Bucket, prefix: str, delimiter: 
 
 
 @settings(max_examples=EXAMPLES)
+@given(st.frozensets(names, max_size=12), texts, delimiters, st.one_of(st.just(""), names))
+def test_names_are_listed_as_they_are(
+    stored: frozenset[str], prefix: str, delimiter: str, after: str
+) -> None:
+    bucket = Bucket(dict.fromkeys(stored, SHOWN), {})
+    page = Delimiter(Query(prefix, delimiter, after))
+    for name in sorted(stored):
+        in_range = name >= page.first_key and (page.end_key is None or name < page.end_key)
+        if in_range and page.offer(name, None) is Verdict.FINISHED:
+            break
+    listed = sorted([*(name for name, _ in page.contents), *page.common_prefixes])
+    assert listed == expected(bucket, prefix, delimiter, after)
+
+
+@settings(max_examples=EXAMPLES)
 @given(buckets, texts, delimiters)
 def test_contents_and_common_prefixes_are_told_apart(
     bucket: Bucket, prefix: str, delimiter: str
 ) -> None:
     page = page_of(bucket, Query(prefix, delimiter))
     for key, _ in page.contents:
-        assert bucket.objects[key]
+        assert key in bucket.shown
         assert not delimiter or delimiter not in key[len(prefix) :]
     for common in page.common_prefixes:
         assert common.endswith(delimiter)
@@ -158,8 +193,8 @@ def test_paging_covers_each_entry_exactly_once_at_every_page_size(
 
 @settings(max_examples=EXAMPLES)
 @given(buckets, texts, delimiters, names)
-@example(Bucket({LAST + "a": True, LAST * 2: True}, frozenset()), "", LAST, LAST)
-@example(Bucket({LAST * 3: True}, frozenset()), LAST, LAST, LAST * 2)
+@example(Bucket({LAST + "a": SHOWN, LAST * 2: SHOWN}, {}), "", LAST, LAST)
+@example(Bucket({LAST * 3: SHOWN}, {}), LAST, LAST, LAST * 2)
 def test_a_page_after_any_key_has_what_follows_it(
     bucket: Bucket, prefix: str, delimiter: str, after: str
 ) -> None:
@@ -181,7 +216,7 @@ def test_jumping_to_skip_to_gives_what_reading_everything_gives(
 @settings(max_examples=EXAMPLES)
 @given(buckets, delimiters)
 def test_skip_to_is_ahead_of_the_key_it_follows(bucket: Bucket, delimiter: str) -> None:
-    page = DelimiterMaster(Query(delimiter=delimiter), lambda shown: not shown)
+    page = DelimiterMaster(Query(delimiter=delimiter))
     for key, value in bucket.items:
         if page.offer(key, value) is Verdict.FINISHED:
             break
@@ -191,7 +226,7 @@ def test_skip_to_is_ahead_of_the_key_it_follows(bucket: Bucket, delimiter: str) 
 @settings(max_examples=EXAMPLES)
 @given(buckets, texts)
 def test_the_range_of_a_page_has_every_key_of_the_prefix(bucket: Bucket, prefix: str) -> None:
-    page = DelimiterMaster(Query(prefix), lambda shown: not shown)
+    page = DelimiterMaster(Query(prefix))
     wanted = [row for row in bucket.items if row[0].startswith(prefix)]
     assert _range_of(page, bucket.items) == wanted
 
@@ -234,6 +269,6 @@ def test_a_page_of_one_entry_more_than_there_are_is_not_truncated(
 
 @pytest.mark.parametrize("delimiter", ["", "/"])
 def test_trailing_delete_markers_do_not_truncate(delimiter: str) -> None:
-    bucket = Bucket({"a": True, "b": False, "c/d": False}, frozenset())
+    bucket = Bucket({"a": SHOWN, "b": MARKER, "c/d": MARKER}, {})
     page = page_of(bucket, Query("", delimiter, "", 1))
     assert (entries(page), page.is_truncated) == (["a"], False)

@@ -102,7 +102,7 @@ async def test_the_manifest_lists_every_method_but_itself(daemon: Daemon) -> Non
         "get",
         "getDiskUsage",
     ]
-    assert set(names[7:]) == {"getMany", "batch"}
+    assert set(names[7:]) == {"getMany", "batch", "list"}
 
 
 async def test_every_method_of_the_manifest_exists(daemon: Daemon) -> None:

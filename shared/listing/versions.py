@@ -1,0 +1,196 @@
+"""Listing all versions of a bucket's objects: ``DelimiterVersions``. Pure.
+
+Rules (reference/dmd-wire.md, sections 5, 6 and 8; Amazon S3 API reference, ListObjectVersions):
+
+1. Entries come by name, and of one name the newest first: version IDs sort that way.
+2. The master, at the key itself, is a copy of the newest version: that is listed once.
+3. The null version may be the master, a version of its own ID that says ``isNull``, or the null
+   key (the name and an empty version ID); the null key is listed where its own version ID belongs.
+4. A placeholder is not listed; the next version is then the latest.
+5. Delete markers are versions like others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from shared.listing.delimiter import VERSION_SEPARATOR, Verdict, successor
+from shared.records.projection import ListedObject
+
+NULL: Final = "null"
+"""What the null version is called outside, as a marker, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionsQuery:
+    """What to list: everything behind version ``version_id_marker`` of ``key_marker``, or behind
+    all versions of ``key_marker`` without the former. Version IDs are internal ones, or ``null``.
+    """
+
+    prefix: str = ""
+    delimiter: str = ""
+    key_marker: str = ""
+    version_id_marker: str | None = None
+    keys_max: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ListedVersion:
+    """One version. ``version_id`` is internal, None for an object that was never versioned."""
+
+    name: str
+    version_id: str | None
+    is_latest: bool
+    value: ListedObject
+
+    @property
+    def marker(self) -> str:
+        """What names this version as a marker."""
+        return NULL if self.version_id is None or self.value.is_null else self.version_id
+
+
+class DelimiterVersions:
+    """One page. Give it keys in order with ``offer``, then ``finish``."""
+
+    def __init__(self, query: VersionsQuery) -> None:
+        self._query = query
+        self.versions: list[ListedVersion] = []
+        self.common_prefixes: list[str] = []
+        self.is_truncated = False
+        self.next_key_marker = ""
+        self.next_version_id_marker: str | None = None
+        self._skip_to: str | None = None
+        self._name: str | None = None
+        self._has_latest = False
+        self._master_id: str | None = None
+        self._null: ListedObject | None = None
+        # Behind which version of ``key_marker`` to begin; NULL until the null version is met.
+        self._behind = query.version_id_marker
+        marker = query.key_marker
+        self._printed = self.common_prefix(marker) if marker.startswith(query.prefix) else None
+
+    @property
+    def first_key(self) -> str:
+        """Every key of the page is at least this one; the listing starts here."""
+        query = self._query
+        marker = query.key_marker
+        if not marker:
+            return query.prefix
+        if self._printed is not None:
+            return max(query.prefix, successor(self._printed) or marker)
+        start = marker if query.version_id_marker is not None else marker + "\x01"
+        return max(query.prefix, start)
+
+    @property
+    def end_key(self) -> str | None:
+        """Every key of the page is below this one; None when there is no bound."""
+        return successor(self._query.prefix)
+
+    @property
+    def skip_to(self) -> str | None:
+        """The first key that can be of interest after the last one given, when that is far ahead:
+        behind a common prefix."""
+        return self._skip_to
+
+    def offer(self, key: str, value: ListedObject) -> Verdict:
+        """Take one key of the bucket's sub-level, at least ``first_key`` and all before it."""
+        if self._skip_to is not None and key < self._skip_to:
+            return Verdict.SKIPPED
+        self._skip_to = None
+        name, separator, version_id = key.partition(VERSION_SEPARATOR)
+        if name != self._name:
+            if self._flush_null(None) is Verdict.FINISHED:
+                return Verdict.FINISHED
+            self._begin(name)
+        if not name.startswith(self._query.prefix):
+            return Verdict.SKIPPED
+        if not separator:
+            return self._offer_master(value)
+        if not version_id:
+            self._null = value
+            return Verdict.SKIPPED
+        if self._flush_null(version_id) is Verdict.FINISHED:
+            return Verdict.FINISHED
+        if version_id == self._master_id or value.is_placeholder:
+            return Verdict.SKIPPED
+        return self._add(version_id, value)
+
+    def finish(self) -> None:
+        """There are no more keys: what was held back is listed."""
+        self._flush_null(None)
+
+    def common_prefix(self, name: str) -> str | None:
+        """The common prefix that a name belongs to, None when it stands for itself."""
+        delimiter = self._query.delimiter
+        if not delimiter:
+            return None
+        index = name.find(delimiter, len(self._query.prefix))
+        return None if index < 0 else name[: index + len(delimiter)]
+
+    def _begin(self, name: str) -> None:
+        self._name = name
+        self._master_id = None
+        continued = name == self._query.key_marker and self._query.version_id_marker is not None
+        # Who goes on behind a version has seen the latest one.
+        self._has_latest = continued
+
+    def _offer_master(self, value: ListedObject) -> Verdict:
+        if value.is_placeholder:
+            return Verdict.SKIPPED
+        self._master_id = value.version_id
+        return self._add(value.version_id, value)
+
+    def _flush_null(self, before: str | None) -> Verdict:
+        """List the null key that is held back, when its place comes before that version."""
+        held = self._null
+        if held is None or (before is not None and (held.version_id or "") >= before):
+            return Verdict.SKIPPED
+        self._null = None
+        if held.is_placeholder or (
+            held.version_id is not None and held.version_id == self._master_id
+        ):
+            return Verdict.SKIPPED
+        return self._add(held.version_id, held, is_null=True)
+
+    def _add(
+        self, version_id: str | None, value: ListedObject, *, is_null: bool = False
+    ) -> Verdict:
+        name = self._name
+        assert name is not None
+        if self._was_listed(name, version_id, value, is_null=is_null):
+            return Verdict.SKIPPED
+        common = self.common_prefix(name)
+        if common is not None and common == self._printed:
+            return Verdict.SKIPPED
+        if len(self.versions) + len(self.common_prefixes) >= self._query.keys_max:
+            self.is_truncated = self._query.keys_max > 0
+            return Verdict.FINISHED
+        if common is not None:
+            return self._add_prefix(common)
+        listed = ListedVersion(name, version_id, not self._has_latest, value)
+        self._has_latest = True
+        self.versions.append(listed)
+        self.next_key_marker = name
+        self.next_version_id_marker = NULL if is_null else listed.marker
+        return Verdict.ACCEPTED
+
+    def _add_prefix(self, common: str) -> Verdict:
+        self.common_prefixes.append(common)
+        self.next_key_marker, self.next_version_id_marker = common, None
+        self._printed = common
+        self._skip_to = successor(common)
+        return Verdict.ACCEPTED if self._skip_to is not None else Verdict.FINISHED
+
+    def _was_listed(
+        self, name: str, version_id: str | None, value: ListedObject, *, is_null: bool
+    ) -> bool:
+        """Whether the page before has listed this version of the marker's key."""
+        if name != self._query.key_marker or self._behind is None:
+            return False
+        if self._behind == NULL:
+            if is_null or value.is_null or version_id is None:
+                # From here on the version ID tells; without one, everything else is older.
+                self._behind = version_id or ""
+            return True
+        return version_id is None or version_id <= self._behind

@@ -1,0 +1,251 @@
+"""The method ``list`` over both engines; the algorithms themselves are tested in tests/property."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from dmd.metadata import keys, stored
+from dmd.metadata.engines.base import Engine, Reader
+from dmd.metadata.engines.lmdb import LmdbEngine
+from dmd.metadata.engines.memory import MemoryEngine
+from dmd.metadata.lister import list_page
+from dmd.metadata.projection import project
+from shared.errors import ServiceError
+
+BUCKET = ["bucket"]
+MARKER = {"isDeleteMarker": True, "versionId": "1"}
+
+
+@pytest.fixture(params=["memory", "lmdb"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    made: Engine = MemoryEngine() if request.param == "memory" else LmdbEngine(tmp_path, 1 << 26)
+    yield made
+    made.close()
+
+
+def store(engine: Engine, records: dict[str, Any], sub_level: list[str] | None = None) -> None:
+    """Put records as the daemon does."""
+    with engine.transaction() as transaction:
+        for name, document in records.items():
+            key = keys.physical(sub_level or BUCKET, name, engine.key_bytes_max)
+            record = json.dumps(document).encode()
+            schema, projection = project(sub_level or BUCKET, record)
+            transaction.put(key, stored.pack(key, stored.Stored(1, schema, projection, record)))
+
+
+async def listed(engine: Engine, sub_level: list[str] | None = None, **params: Any) -> Any:
+    page = await list_page(engine, sub_level or BUCKET, {"type": "DelimiterMaster", **params})
+    return orjson.loads(orjson.dumps(page))
+
+
+def names(page: dict[str, Any]) -> list[str]:
+    return [entry[0] for entry in page["Contents"]]
+
+
+async def refusal(engine: Engine, **params: Any) -> str:
+    with pytest.raises(ServiceError) as caught:
+        await listed(engine, **params)
+    return caught.value.code
+
+
+# --- What is answered -----------------------------------------------------------------------------
+
+
+async def test_objects_come_with_what_listings_print(engine: Engine) -> None:
+    store(engine, {"a": {"content-length": 3, "content-md5": "e", "owner-id": "o"}})
+    page = await listed(engine)
+    row = [None, 3, "e", None, "o", None, None, False, False, False, None, None]
+    assert page == {"Contents": [["a", row]], "CommonPrefixes": [], "IsTruncated": False}
+
+
+async def test_a_record_without_a_projection_is_read_itself(engine: Engine) -> None:
+    key = keys.physical(BUCKET, "a", engine.key_bytes_max)
+    record = b'{"content-length": 3}'
+    with engine.transaction() as transaction:
+        transaction.put(key, stored.pack(key, stored.Stored(1, 0, b"", record)))
+    assert (await listed(engine))["Contents"][0][1][1] == 3
+
+
+async def test_a_record_of_another_shape_is_listed_by_its_name(engine: Engine) -> None:
+    store(engine, {"a": ["no object"]})
+    assert names(await listed(engine)) == ["a"]
+
+
+async def test_delete_markers_and_versions_are_not_objects(engine: Engine) -> None:
+    store(engine, {"a": {}, "b": MARKER, "b\x001": MARKER, "b\x002": {}, "c": {}})
+    assert names(await listed(engine)) == ["a", "c"]
+
+
+async def test_pages_follow_each_other(engine: Engine) -> None:
+    store(engine, {"a/1": {}, "a/2": {}, "b": {}, "c/1": {}, "d": {}})
+    page = await listed(engine, delimiter="/", maxKeys=2)
+    assert (page["CommonPrefixes"], names(page)) == (["a/"], ["b"])
+    assert (page["IsTruncated"], page["NextMarker"]) == (True, "b")
+    page = await listed(engine, delimiter="/", maxKeys=2, marker="b")
+    assert (page["CommonPrefixes"], names(page), page["IsTruncated"]) == (["c/"], ["d"], False)
+    assert "NextMarker" not in page
+
+
+async def test_versions_are_listed_newest_first(engine: Engine) -> None:
+    newest = {"versionId": "1", "content-length": 1}
+    store(engine, {"a": newest, "a\x001": newest, "a\x002": {"versionId": "2"}, "b": {}})
+    page = await listed(engine, type="DelimiterVersions", maxKeys=2)
+    assert [version[:3] for version in page["Versions"]] == [["a", "1", True], ["a", "2", False]]
+    assert page["Versions"][0][3][1] == 1
+    assert (page["NextKeyMarker"], page["NextVersionIdMarker"]) == ("a", "2")
+    page = await listed(
+        engine, type="DelimiterVersions", maxKeys=2, keyMarker="a", versionIdMarker="2"
+    )
+    assert [version[:3] for version in page["Versions"]] == [["b", None, True]]
+    assert not page["IsTruncated"]
+
+
+async def test_a_common_prefix_has_no_version_to_go_on_behind(engine: Engine) -> None:
+    store(engine, {"a/1": {}, "b": {}})
+    page = await listed(engine, type="DelimiterVersions", delimiter="/", maxKeys=1)
+    assert (page["CommonPrefixes"], page["NextKeyMarker"]) == (["a/"], "a/")
+    assert "NextVersionIdMarker" not in page
+
+
+async def test_any_sub_level_can_be_listed_with_its_records(engine: Engine) -> None:
+    store(engine, {"x..1": {"a": 1}, "x..2": {}, "y": {}}, ["..other"])
+    page = await listed(engine, ["..other"], type="Delimiter", prefix="x")
+    assert page["Contents"] == [["x..1", '{"a": 1}'], ["x..2", "{}"]]
+
+
+async def test_neighbouring_sub_levels_stay_out(engine: Engine) -> None:
+    for name in ("bucke", "bucket", "bucket2"):
+        store(engine, {f"of-{name}": {}}, [name])
+    assert names(await listed(engine)) == ["of-bucket"]
+
+
+async def test_no_more_than_a_thousand_entries(engine: Engine) -> None:
+    store(engine, {f"{number:04}": {} for number in range(1001)})
+    page = await listed(engine, maxKeys=5000)
+    assert (len(page["Contents"]), page["NextMarker"]) == (1000, "0999")
+    assert await listed(engine, maxKeys=0) == {
+        "Contents": [],
+        "CommonPrefixes": [],
+        "IsTruncated": False,
+    }
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"type": None},
+        {"type": "Unknown"},
+        {"prefix": 1},
+        {"delimiter": []},
+        {"marker": "\ud800"},
+        {"maxKeys": "10"},
+        {"maxKeys": True},
+        {"type": "DelimiterVersions", "versionIdMarker": 1},
+    ],
+)
+async def test_bad_parameters(engine: Engine, params: dict[str, Any]) -> None:
+    assert await refusal(engine, **params) == "InvalidArgument"
+
+
+# --- How it is read -------------------------------------------------------------------------------
+
+
+class Watched:
+    """An engine that counts what is read of it."""
+
+    def __init__(self, inner: Engine) -> None:
+        self._inner = inner
+        self.key_bytes_max = inner.key_bytes_max
+        self.read = 0
+        self.seeks = 0
+        self.snapshots = 0
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Reader]:
+        self.snapshots += 1
+        with self._inner.snapshot() as reader:
+            yield _WatchedReader(self, reader)
+
+    def transaction(self) -> Any:
+        return self._inner.transaction()
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class _WatchedReader:
+    def __init__(self, watched: Watched, reader: Reader) -> None:
+        self._watched = watched
+        self.get = reader.get
+        self._range = reader.range
+
+    def range(
+        self, lower: bytes, upper: bytes, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        self._watched.seeks += 1
+        for item in self._range(lower, upper, reverse=reverse):
+            self._watched.read += 1
+            yield item
+
+
+async def test_a_common_prefix_is_passed_in_one_seek(engine: Engine) -> None:
+    store(engine, {f"a/{number:04}": {} for number in range(2000)} | {"b": {}})
+    watched = Watched(engine)
+    page = await listed(watched, delimiter="/")
+    assert (page["CommonPrefixes"], names(page)) == (["a/"], ["b"])
+    assert (watched.seeks, watched.read) <= (2, 20)
+
+
+async def test_the_versions_of_a_key_are_passed_in_one_seek(engine: Engine) -> None:
+    versions: dict[str, Any] = {
+        f"{name}\0{number:03}": {} for name in "ab" for number in range(500)
+    }
+    store(engine, {"a": {}, "b": {}, **versions})
+    watched = Watched(engine)
+    assert names(await listed(watched)) == ["a", "b"]
+    assert (watched.seeks, watched.read) <= (3, 40)
+
+
+async def test_few_versions_are_read_past(engine: Engine) -> None:
+    store(engine, {f"{name}{suffix}": {} for name in "abcdef" for suffix in ("", "\x001")})
+    watched = Watched(engine)
+    assert names(await listed(watched)) == list("abcdef")
+    assert watched.seeks == 1
+
+
+async def test_others_have_a_turn_while_many_keys_are_passed(engine: Engine) -> None:
+    store(engine, {f"{number:05}": MARKER for number in range(3500)} | {"z": {}})
+    watched = Watched(engine)
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.ensure_future(other())
+    assert names(await listed(watched)) == ["z"]
+    task.cancel()
+    assert watched.snapshots == 4
+    assert turns >= 3
+    assert watched.read <= 3501 + watched.snapshots
+
+
+async def test_damage_is_found(engine: Engine) -> None:
+    key = keys.physical(BUCKET, "a", engine.key_bytes_max)
+    store(engine, {"a": {}})
+    with engine.transaction() as transaction:
+        value = transaction.get(key)
+        assert value is not None
+        transaction.put(key, value[:-1] + b"x")
+    with pytest.raises(stored.CorruptRecordError):
+        await listed(engine)
