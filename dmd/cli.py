@@ -69,4 +69,8 @@ def _argv(part: Part, memory: bool) -> list[str]:
 
 def main() -> None:
     """The entry point of the installed command."""
+    if sys.argv[1:2] != ["start"]:
+        from dmd.jobs.commands import add_commands  # noqa: PLC0415  # a start needs none of it
+
+        add_commands(app)
     app()

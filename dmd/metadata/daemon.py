@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +14,9 @@ from aiohttp import web
 from dmd.directory import OwnedDirectory
 from dmd.errors import StartupError
 from dmd.listening import bind_all
-from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError
-from dmd.metadata.engines.lmdb import FILE_NAME, LmdbEngine
+from dmd.metadata.directory import deployment_uuid, open_engine
+from dmd.metadata.engines.base import Engine, EngineFatalError
 from dmd.metadata.engines.memory import MemoryEngine
-from dmd.metadata.keys import FORMAT_KEY
 from dmd.metadata.service import MetadataService
 from dmd.metadata.writer import Writer
 from shared.rpc.envelope import METADATA_NAMESPACE
@@ -30,8 +28,6 @@ from shared.rpc.server import (
 )
 from shared.rpc.streams import StreamSettings
 
-FORMAT_VERSION = 1
-_LEVELDB_NAME = "rootDB"
 _DRAIN_SECONDS = 5.0
 """How long calls and streams under way may take when the daemon stops."""
 
@@ -94,9 +90,9 @@ class MetadataDaemon:
             if settings.path is not None:
                 directory = OwnedDirectory(settings.path)
                 opened.callback(directory.release)
-                engine = _open_engine(settings.path)
+                engine = open_engine(settings.path)
                 opened.callback(engine.close)
-                deployment = _deployment_uuid(settings.path)
+                deployment = deployment_uuid(settings.path)
             opened.pop_all()  # from here on, close ends them
         writer = Writer(engine, log, on_fatal)
         service = MetadataService(engine, writer, deployment, settings.path)
@@ -130,65 +126,3 @@ class MetadataDaemon:
         self._engine.close()
         if self._directory is not None:
             self._directory.release()
-
-
-def _open_engine(path: Path) -> Engine:
-    if (path / _LEVELDB_NAME).exists() and not (path / FILE_NAME).exists():
-        raise StartupError(
-            f"{path}: {_LEVELDB_NAME} is a LevelDB database of CloudServer, which this daemon "
-            "cannot read; name another directory in S3METADATAPATH"
-        )
-    engine = LmdbEngine(path)
-    try:
-        _check_format(engine, path)
-    except BaseException:
-        engine.close()
-        raise
-    return engine
-
-
-def _check_format(engine: Engine, path: Path) -> None:
-    """Note the format in a new store, refuse one that is not known."""
-    try:
-        with engine.transaction() as transaction:
-            found = transaction.get(FORMAT_KEY)
-            if found is None:
-                transaction.put(FORMAT_KEY, str(FORMAT_VERSION).encode())
-    except (EngineError, EngineFatalError) as error:
-        raise StartupError(f"{path}: cannot write to the metadata store: {error}") from error
-    if found is None:
-        return
-    if not found.isdigit():
-        raise StartupError(f"{path}: format version {found.decode(errors='replace')!r} is damaged")
-    if int(found) > FORMAT_VERSION:
-        raise StartupError(
-            f"{path}: format version {int(found)} was written by a newer release; "
-            f"this one knows {FORMAT_VERSION}"
-        )
-
-
-def _deployment_uuid(path: Path) -> str:
-    """The UUID of this deployment, kept in the file ``uuid`` as the original keeps it."""
-    file = path / "uuid"
-    try:
-        if file.exists():
-            return str(uuid.UUID(file.read_text("ascii").strip()))
-        value = str(uuid.uuid4())
-        unfinished = path / "uuid.new"
-        with unfinished.open("w", encoding="ascii") as stream:
-            stream.write(value)
-            stream.flush()
-            os.fsync(stream.fileno())
-        unfinished.rename(file)
-        _fsync_directory(path)
-    except (OSError, ValueError) as error:
-        raise StartupError(f"{file}: {error}") from error
-    return value
-
-
-def _fsync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -17,6 +17,9 @@ from shared.errors import ServiceError
 
 REVISION_KEY = b"\0revision"
 FORMAT_KEY = b"\0format"
+COUNTER_KEYS = (REVISION_KEY,)
+"""What must go on counting where it stopped, in a copy of the store, too."""
+
 RECORDS_LOWER = b"!"
 RECORDS_UPPER = b'"'
 """All records lie between the two: ``"`` is the byte after ``!``."""
@@ -48,6 +51,13 @@ def physical(sub_level: Sequence[str], key: str, key_bytes_max: int) -> bytes:
             "KeyTooLongError", f"the key takes {len(result)} bytes of {key_bytes_max}"
         )
     return result
+
+
+def parse(key: bytes) -> tuple[tuple[str, ...], str]:
+    """Sub-level path and key of a physical key of a record."""
+    path, _, name = key[1:].partition(b"!")
+    sub_level = tuple(path.decode().split("#")) if path else ()
+    return sub_level, name.decode()
 
 
 def encode(text: str) -> bytes:

@@ -55,6 +55,11 @@ def parse_part_number(text: str) -> int:
     return int(text.rpartition(SPLITTER)[2])
 
 
+def parse_part_upload(text: str) -> str:
+    """The upload ID of a part's key."""
+    return text.rpartition(SPLITTER)[0]
+
+
 def closing_key(upload_id: str) -> str:
     return CLOSING_PREFIX + upload_id
 

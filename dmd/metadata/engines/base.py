@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol
 
 
@@ -73,6 +74,10 @@ class Engine(Protocol):
         Raises EngineError when a change or the commit failed cleanly, EngineFatalError when the
         outcome of the commit is unknown.
         """
+
+    def backup(self, directory: Path) -> None:
+        """Write a consistent copy of the store, durably, into an empty directory, while reads and
+        writes go on. Raises EngineError."""
 
     def close(self) -> None:
         """Release the store. No view or transaction may be open."""

@@ -79,19 +79,22 @@ class _View:
 class LmdbEngine:
     """See ``base.Engine``. ``directory`` exists and is writable; the caller owns it (its lock).
 
-    ``map_bytes`` bounds the size of the store.
+    ``map_bytes`` bounds the size of the store. ``read_only`` reads a store that another process
+    may own and write.
     """
 
-    def __init__(self, directory: Path, map_bytes: int = MAP_BYTES) -> None:
+    def __init__(
+        self, directory: Path, map_bytes: int = MAP_BYTES, *, read_only: bool = False
+    ) -> None:
         path = directory / FILE_NAME
         try:
-            if not path.exists():
+            if not path.exists() and not read_only:
                 _create(path, map_bytes)
             if path.stat().st_size == 0:
                 # LMDB would begin an empty store in it. Creation never leaves such a file, so
                 # something cut it off.
                 raise StartupError(f"{path}: the metadata store is an empty file; restore it")
-            self._environment = _open(path, map_bytes)
+            self._environment = _open(path, map_bytes, read_only=read_only)
         except (lmdb.Error, OSError) as error:
             raise StartupError(f"{path}: cannot open the metadata store: {error}") from error
         self.key_bytes_max = self._environment.max_key_size()
@@ -105,8 +108,11 @@ class LmdbEngine:
 
     @contextmanager
     def snapshot(self) -> Iterator[_View]:
-        with self._environment.begin() as transaction:
-            yield _View(transaction, self.key_bytes_max)
+        try:
+            with self._environment.begin() as transaction:
+                yield _View(transaction, self.key_bytes_max)
+        except lmdb.Error as error:
+            raise EngineError(str(error)) from error
 
     @contextmanager
     def transaction(self) -> Iterator[_View]:
@@ -131,6 +137,19 @@ class LmdbEngine:
             if _nothing_was_written(error):
                 raise EngineError(str(error)) from error
             raise EngineFatalError(str(error)) from error
+
+    def backup(self, directory: Path) -> None:
+        path = directory / FILE_NAME
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            # The library writes into the file, and leaves it to us to make it durable.
+            self._environment.copyfd(descriptor, compact=True)
+            os.fsync(descriptor)
+        except (lmdb.Error, OSError) as error:
+            path.unlink()
+            raise EngineError(str(error)) from error
+        finally:
+            os.close(descriptor)
 
     def close(self) -> None:
         self._environment.close()
@@ -157,7 +176,7 @@ def _nothing_was_written(error: lmdb.Error) -> bool:
     )
 
 
-def _open(path: Path, map_bytes: int) -> lmdb.Environment:
+def _open(path: Path, map_bytes: int, *, read_only: bool = False) -> lmdb.Environment:
     return lmdb.open(
         str(path),
         subdir=False,
@@ -165,6 +184,7 @@ def _open(path: Path, map_bytes: int) -> lmdb.Environment:
         map_size=map_bytes,
         max_readers=_READERS_MAX,
         readahead=False,
+        readonly=read_only,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sortedcontainers import SortedDict
 
@@ -77,6 +78,9 @@ class MemoryEngine:
             except BaseException:
                 view.undo()
                 raise
+
+    def backup(self, directory: Path) -> None:
+        raise EngineError("a store in memory has no file to copy")
 
     def close(self) -> None:
         self._items.clear()

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 from dmd.metadata.engines.base import EngineError, EngineFatalError, Reader, Transaction
@@ -72,6 +73,9 @@ class ScriptedEngine:
             if self.fatal_keys.intersection(transaction.changed):
                 raise EngineFatalError("the fsync failed")
         self.commits.append(transaction.changed)
+
+    def backup(self, directory: Path) -> None:
+        self.inner.backup(directory)
 
     def close(self) -> None:
         self.inner.close()

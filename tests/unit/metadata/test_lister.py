@@ -177,6 +177,9 @@ class Watched:
     def transaction(self) -> Any:
         return self._inner.transaction()
 
+    def backup(self, directory: Path) -> None:
+        self._inner.backup(directory)
+
     def close(self) -> None:
         self._inner.close()
 

@@ -11,7 +11,8 @@ import pytest
 
 from dmd.directory import OwnedDirectory
 from dmd.errors import StartupError
-from dmd.metadata.daemon import FORMAT_VERSION, MetadataDaemon, MetadataSettings
+from dmd.metadata.daemon import MetadataDaemon, MetadataSettings
+from dmd.metadata.directory import FORMAT_VERSION
 from dmd.metadata.engines.base import EngineFatalError
 from dmd.metadata.engines.lmdb import FILE_NAME, LmdbEngine
 from dmd.metadata.keys import FORMAT_KEY

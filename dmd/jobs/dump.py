@@ -1,0 +1,142 @@
+"""``dmd dump`` and ``dmd load``: a metadata store as lines of JSON, whatever its engine.
+
+The first line is the header, the last one counts the records, so that a file that was cut off is
+known. Every other line is a record: ``{"s": sub-level, "k": key, "v": value, "r": revision}``; the
+daemon derives all else. A dump is read in slices beside a daemon: it is consistent when the daemon
+is stopped, and else each record is as it was at some moment of the dump; ``dmd backup`` is the
+consistent copy of a live store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from dmd.jobs.backup import JobError, install
+from dmd.jobs.records import raw_records
+from dmd.metadata import keys, stored
+from dmd.metadata.directory import open_engine, read_uuid
+from dmd.metadata.engines.base import Engine
+from dmd.metadata.projection import project
+from shared.errors import ServiceError
+
+FORMAT = 1
+_HEADER = "twofoldMetadataDump"
+_BATCH_RECORDS = 2000
+
+Progress = Callable[[int], None]
+
+
+def dump(metadata: Path, output: BinaryIO, progress: Progress) -> int:
+    """Write the store of a directory to a stream; how many records. Raises StartupError."""
+    engine = open_engine(metadata, read_only=True)
+    try:
+        header = {_HEADER: FORMAT, "uuid": read_uuid(metadata), "counters": _counters(engine)}
+        output.write(orjson.dumps(header) + b"\n")
+        count = 0
+        for key, value in raw_records(engine):
+            sub_level, name = keys.parse(key)
+            entry = stored.unpack(key, value)
+            line = {"s": sub_level, "k": name, "v": entry.record.decode(), "r": entry.revision}
+            output.write(orjson.dumps(line) + b"\n")
+            count += 1
+            progress(1)
+        output.write(orjson.dumps({"records": count}) + b"\n")
+        return count
+    finally:
+        engine.close()
+
+
+def load(source: BinaryIO, metadata: Path, progress: Progress) -> int:
+    """Make the store of a directory that has none from a dump; how many records. Raises JobError
+    when the dump is not whole or not one, and StartupError."""
+    lines = _documents(source)
+    header = next(lines, {})
+    if header.get(_HEADER) != FORMAT:
+        raise JobError(f"this is no metadata dump of format {FORMAT}")
+    count = 0
+
+    def build(folder: Path) -> None:
+        nonlocal count
+        engine = open_engine(folder)
+        try:
+            count = _fill(engine, header, lines, progress)
+        finally:
+            engine.close()
+
+    install(metadata, build, header.get("uuid"))
+    return count
+
+
+def _fill(
+    engine: Engine,
+    header: dict[str, Any],
+    lines: Iterator[dict[str, Any]],
+    progress: Progress,
+) -> int:
+    count = 0
+    highest = 0
+    while True:
+        with engine.transaction() as transaction:
+            for _ in range(_BATCH_RECORDS):
+                line = next(lines, None)
+                if line is None:
+                    raise JobError("the dump ends early: its last line is missing")
+                if "records" in line:
+                    if line["records"] != count:
+                        raise JobError(f"the dump has {count} of {line['records']} records")
+                    _put_counters(transaction, header["counters"], highest)
+                    return count
+                key, value, revision = _stored(engine, line)
+                transaction.put(key, value)
+                highest = max(highest, revision)
+                count += 1
+                progress(1)
+
+
+def _stored(engine: Engine, line: dict[str, Any]) -> tuple[bytes, bytes, int]:
+    try:
+        sub_level, name, revision = line["s"], line["k"], line["r"]
+        record = keys.encode(line["v"])
+        key = keys.physical(sub_level, name, engine.key_bytes_max)
+        schema, projection = project(sub_level, record)
+        return key, stored.pack(key, stored.Stored(revision, schema, projection, record)), revision
+    except (KeyError, TypeError, AttributeError, ServiceError) as error:
+        raise JobError(f"a line of the dump is no record: {error!r}") from error
+
+
+def _counters(engine: Engine) -> dict[str, tuple[int, str]]:
+    """The store's own counters, by name."""
+    counters: dict[str, tuple[int, str]] = {}
+    with engine.snapshot() as reader:
+        for key in keys.COUNTER_KEYS:
+            value = reader.get(key)
+            if value is not None:
+                entry = stored.unpack(key, value)
+                counters[key[1:].decode()] = (entry.revision, entry.record.decode())
+    return counters
+
+
+def _put_counters(transaction: Any, counters: dict[str, Any], highest: int) -> None:
+    for name, (number, text) in counters.items():
+        key = b"\0" + name.encode()
+        last = number
+        if key == keys.REVISION_KEY:
+            # Commits went on while a live store was dumped.
+            last = max(number, highest)
+        entry = stored.Stored(last, stored.NO_PROJECTION, b"", text.encode())
+        transaction.put(key, stored.pack(key, entry))
+
+
+def _documents(source: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(source, 1):
+        try:
+            document = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise JobError(f"line {number} of the dump is no JSON") from error
+        if not isinstance(document, dict):
+            raise JobError(f"line {number} of the dump is no object")
+        yield document
