@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from dmd.process import MEMORY_OPTION
+from dmd.process import MEMORY_OPTION, STANDBY_OPTION
 from shared.config import ConfigError, load_config
 from shared.process import exit_with_problem
 from shared.supervisor import Child, replace_with_supervisor
@@ -49,21 +49,27 @@ def start(
     memory: Annotated[
         bool, typer.Option(MEMORY_OPTION, help="Keep everything in memory and nothing on disk.")
     ] = False,
+    standby: Annotated[
+        bool,
+        typer.Option(
+            STANDBY_OPTION, help="Wait until the metadata directory's owner ends, then serve."
+        ),
+    ] = False,
 ) -> None:
     """Serve until SIGTERM."""
+    options = [MEMORY_OPTION] * memory + [STANDBY_OPTION] * standby
     if part is not None:
-        argv = _argv(part, memory)
+        argv = _argv(part, options)
         os.execv(argv[0], argv)  # noqa: S606  # this interpreter and our own module
     try:
         load_config()
     except ConfigError as error:
         exit_with_problem(_PROGRAM, error)
-    children = [Child(f"{_PROGRAM}-{part}", _argv(part, memory)) for part in Part]
+    children = [Child(f"{_PROGRAM}-{part}", _argv(part, options)) for part in Part]
     replace_with_supervisor(children, name=_PROGRAM)
 
 
-def _argv(part: Part, memory: bool) -> list[str]:
-    options = [MEMORY_OPTION] if memory else []
+def _argv(part: Part, options: list[str]) -> list[str]:
     return [sys.executable, "-m", f"{_PROGRAM}.{part}", *options]
 
 

@@ -11,6 +11,7 @@ from shared.observability import Logger, configure_logging, get_logger
 from shared.process import arm_failpoint, exit_with_problem, run_process
 
 MEMORY_OPTION = "--memory"
+STANDBY_OPTION = "--standby"
 _PROGRAM = "dmd"
 _LOOPBACK = ("localhost", "127.", "::1")
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 
+from dmd.directory import Ownership
 from dmd.metadata.daemon import MetadataDaemon, MetadataSettings
 from dmd.metadata.engines.base import EngineFatalError
-from dmd.process import main
+from dmd.process import STANDBY_OPTION, main
 from shared.config import Config
 from shared.observability import Logger
 from shared.process import serve_until_stopped
@@ -19,6 +21,7 @@ _EX_IOERR = 74
 async def _serve(config: Config, memory: bool, log: Logger) -> None:
     settings = config.metadata_daemon
     stream = StreamSettings(settings.stream_max_pending_ack, settings.stream_ack_timeout_ms / 1000)
+    ownership = Ownership(settings.lease_seconds, STANDBY_OPTION in sys.argv[1:])
     path = None if memory else config.metadata_path
 
     def die(error: EngineFatalError) -> None:
@@ -28,7 +31,7 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
         os._exit(_EX_IOERR)
 
     daemon = await MetadataDaemon.start(
-        MetadataSettings(path, settings.bind_address, settings.port, stream), log, die
+        MetadataSettings(path, settings.bind_address, settings.port, stream, ownership), log, die
     )
     log.info("serving metadata", host=settings.bind_address, port=daemon.port)
     await serve_until_stopped()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from dmd.directory import OwnedDirectory
+from dmd.directory import OwnedDirectory, Ownership
 from dmd.errors import StartupError
 from dmd.listening import bind_all
 from dmd.metadata.directory import deployment_uuid, open_engine
@@ -43,6 +43,7 @@ class MetadataSettings:
     host: str
     port: int
     stream: StreamSettings
+    ownership: Ownership = field(default_factory=Ownership)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class MetadataDaemon:
             engine: Engine = MemoryEngine()
             deployment = str(uuid.uuid4())
             if settings.path is not None:
-                directory = OwnedDirectory(settings.path)
+                directory = OwnedDirectory(settings.path, settings.ownership, log)
                 opened.callback(directory.release)
                 engine = open_engine(settings.path)
                 opened.callback(engine.close)

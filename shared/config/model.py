@@ -79,6 +79,7 @@ class MetadataDaemon(Section):
     call_timeout_ms: Milliseconds = _CALL_TIMEOUT_MS
     stream_max_pending_ack: Count = limits.STREAM_PENDING_ACKS_MAX
     stream_ack_timeout_ms: Milliseconds = _STREAM_ACK_TIMEOUT_MS
+    lease_seconds: Seconds = 0
 
 
 class CertFilePaths(Section):
