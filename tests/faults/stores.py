@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dmd.jobs.check import check
+from dmd.metadata.directory import open_engine
 from shared.records.names import DELETIONS, LEASES, METASTORE, UPLOADS_PREFIX, USERS_BUCKET
 from shared.records.upload import CLOSING_PREFIX, OVERVIEW_PREFIX, parse_overview_key
 from shared.rpc.client import RpcClient
@@ -195,7 +197,18 @@ def assert_settled(running: Cluster, unowned_max: int = 0) -> Stores:
     assert len(stores.unowned) <= unowned_max, f"nobody's: {stores.unowned}"
     incoming = list((running.folder / "data" / "incoming").iterdir())
     assert not incoming, "uploads under way that nobody sends"
+    assert_metadata_is_well(running)
     return stores
+
+
+def assert_metadata_is_well(running: Cluster) -> None:
+    """What ``dmd check`` says beside the serving daemon."""
+    engine = open_engine(running.folder / "metadata", read_only=True)
+    try:
+        problems = list(check(engine, lambda _count: None))
+    finally:
+        engine.close()
+    assert not problems
 
 
 def _client(running: Cluster) -> RpcClient:
