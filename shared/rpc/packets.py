@@ -1,0 +1,247 @@
+"""Packets of Engine.IO 4 and Socket.IO 5, as text. Pure: bytes in, values out, and back.
+
+Theory of operation. Each websocket message carries one Engine.IO packet: a digit for its type, then
+its payload. Type 4, *message*, carries a Socket.IO packet::
+
+    4 <type> [<namespace>,] [<acknowledgement id>] [<JSON>]
+
+    42/MDFile/metadata,13["call","getUUID",{...}]     an event that wants acknowledgement 13
+    43/MDFile/metadata,13[null,"d300da26-..."]        that acknowledgement
+
+Sources: the Engine.IO protocol, version 4, and the Socket.IO protocol, version 5
+(https://socket.io/docs/v4/engine-io-protocol, .../socket-io-protocol); reference/dmd-wire.md,
+sections 1 and 2, has the frames of the original.
+
+Rules:
+
+1. Whatever the bytes are, ``decode`` returns a packet or raises ``PacketError``.
+2. Binary packets (Socket.IO types 5 and 6, base64 payloads) are errors: nothing of this wire is
+   binary.
+3. A namespace is everything from its slash to the comma, without the query that may follow it.
+4. Encoders take JSON text that was made already, so that a caller can join parts of it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from shared.rpc import codec
+
+DEFAULT_NAMESPACE: Final = "/"
+PING: Final = b"2"
+PONG: Final = b"3"
+CLOSE: Final = b"1"
+
+_OPEN, _CLOSE, _PING, _PONG, _MESSAGE, _UPGRADE, _NOOP = b"0123456"
+_CONNECT, _DISCONNECT, _EVENT, _ACK, _CONNECT_ERROR, _BINARY_EVENT, _BINARY_ACK = b"0123456"
+
+# Ids beyond 2 ** 53 are no numbers of JavaScript's.
+_HEAD: Final = re.compile(rb"4[0-4](?:(/[^,?]*)(?:\?[^,]*)?(?:,|\Z))?([0-9]{1,15}(?![0-9]))?")
+
+
+class PacketError(Exception):
+    """The bytes are no packet that this wire knows."""
+
+
+class Packet(msgspec.Struct, frozen=True):
+    """Any of the packets below."""
+
+
+class Open(Packet, frozen=True):
+    """The server's first packet on a connection. Times are milliseconds."""
+
+    sid: str
+    ping_interval_ms: int
+    ping_timeout_ms: int
+    message_bytes_max: int
+
+
+class Close(Packet, frozen=True):
+    """The peer ends the connection."""
+
+
+class Ping(Packet, frozen=True):
+    """The server asks whether the client is there."""
+
+
+class Pong(Packet, frozen=True):
+    """The client is there."""
+
+
+class Ignored(Packet, frozen=True):
+    """A packet of a transport upgrade, which means nothing on a websocket."""
+
+
+class Connect(Packet, frozen=True):
+    """A client asks for a namespace, with what authenticates it; the server says yes."""
+
+    namespace: str
+    payload: dict[str, Any] | None = None
+
+
+class ConnectError(Packet, frozen=True):
+    """The server refuses a namespace."""
+
+    namespace: str
+    payload: Any = None
+
+
+class Disconnect(Packet, frozen=True):
+    """Either side leaves a namespace."""
+
+    namespace: str
+
+
+class Event(Packet, frozen=True):
+    """An event, which wants an acknowledgement when ``ack_id`` is not None."""
+
+    namespace: str
+    ack_id: int | None
+    name: str
+    arguments: list[Any]
+
+
+class Ack(Packet, frozen=True):
+    """The acknowledgement of an event."""
+
+    namespace: str
+    ack_id: int
+    arguments: list[Any]
+
+
+_BARE: Final[dict[int, Packet]] = {
+    _CLOSE: Close(),
+    _PING: Ping(),
+    _PONG: Pong(),
+    _UPGRADE: Ignored(),
+    _NOOP: Ignored(),
+}
+
+
+def decode(message: bytes) -> Packet:
+    """The packet of one message; raises PacketError."""
+    if not message:
+        raise PacketError("an empty message")
+    kind = message[0]
+    if kind == _MESSAGE:
+        return _decode_message(message)
+    if kind == _OPEN:
+        return _decode_open(_json(message, 1))
+    bare = _BARE.get(kind)
+    if bare is None:
+        raise PacketError(f"unknown packet type {message[:1]!r}")
+    return bare
+
+
+def _decode_message(message: bytes) -> Packet:
+    head = _HEAD.match(message)
+    if head is None:
+        raise PacketError(f"unknown or binary packet {message[:2]!r}")
+    kind = message[1]
+    raw_namespace, raw_id = head.groups()
+    namespace = DEFAULT_NAMESPACE if raw_namespace is None else _text(raw_namespace)
+    ack_id = None if raw_id is None else int(raw_id)
+    payload = _json(message, head.end()) if head.end() < len(message) else None
+    if kind == _EVENT:
+        return _event(namespace, ack_id, payload)
+    if kind == _ACK:
+        if ack_id is None or not isinstance(payload, list):
+            raise PacketError("an acknowledgement has an id and an array")
+        return Ack(namespace, ack_id, payload)
+    if ack_id is not None:
+        raise PacketError("only events and acknowledgements have an id")
+    return _about_namespace(kind, namespace, payload)
+
+
+def _event(namespace: str, ack_id: int | None, payload: Any) -> Event:
+    if not isinstance(payload, list) or not payload:
+        raise PacketError("an event is an array that begins with its name")
+    name = payload.pop(0)
+    if not isinstance(name, str):
+        raise PacketError("the name of an event is a string")
+    return Event(namespace, ack_id, name, payload)
+
+
+def _about_namespace(kind: int, namespace: str, payload: Any) -> Packet:
+    if kind == _CONNECT_ERROR:
+        return ConnectError(namespace, payload)
+    if kind == _DISCONNECT:
+        if payload is not None:
+            raise PacketError("a disconnect packet says nothing")
+        return Disconnect(namespace)
+    if payload is not None and not isinstance(payload, dict):
+        raise PacketError("the payload of a connect packet is an object")
+    return Connect(namespace, payload)
+
+
+def _decode_open(payload: Any) -> Open:
+    match payload:
+        case {
+            "sid": str() as sid,
+            "pingInterval": int() as interval,
+            "pingTimeout": int() as timeout,
+        } if interval > 0 and timeout > 0:
+            size = payload.get("maxPayload")
+            return Open(sid, interval, timeout, size if isinstance(size, int) else 0)
+    raise PacketError("an open packet has sid, pingInterval and pingTimeout")
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise PacketError("a namespace is not valid UTF-8") from error
+
+
+def _json(message: bytes, start: int) -> Any:
+    try:
+        return codec.loads(memoryview(message)[start:])
+    except ValueError as error:
+        raise PacketError("a payload is not JSON") from error
+
+
+def encode_open(packet: Open) -> bytes:
+    """The open packet of a server whose connections are websockets already."""
+    return b"0" + codec.encode(
+        {
+            "sid": packet.sid,
+            "upgrades": [],
+            "pingInterval": packet.ping_interval_ms,
+            "pingTimeout": packet.ping_timeout_ms,
+            "maxPayload": packet.message_bytes_max,
+        }
+    )
+
+
+def head(namespace: str) -> bytes:
+    """What stands between the type of a packet and its id."""
+    return b"" if namespace == DEFAULT_NAMESPACE else namespace.encode() + b","
+
+
+def encode_connect(namespace: str, payload: dict[str, Any] | None = None) -> bytes:
+    """Ask for a namespace, or grant it."""
+    return b"40" + head(namespace) + (b"" if payload is None else codec.encode(payload))
+
+
+def encode_connect_error(namespace: str, message: str) -> bytes:
+    """Refuse a namespace."""
+    return b"44" + head(namespace) + codec.encode({"message": message})
+
+
+def encode_disconnect(namespace: str) -> bytes:
+    """Leave a namespace."""
+    return b"41" + head(namespace)
+
+
+def encode_event(namespace: str, ack_id: int | None, payload: bytes) -> bytes:
+    """An event; ``payload`` is the JSON array of its name and arguments."""
+    number = b"" if ack_id is None else b"%d" % ack_id
+    return b"42%b%b%b" % (head(namespace), number, payload)
+
+
+def encode_ack(namespace: str, ack_id: int, payload: bytes) -> bytes:
+    """An acknowledgement; ``payload`` is the JSON array of its arguments."""
+    return b"43%b%d%b" % (head(namespace), ack_id, payload)

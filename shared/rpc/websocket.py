@@ -1,0 +1,255 @@
+"""The websocket protocol (RFC 6455) without I/O: the opening handshake, and frames. Pure.
+
+Rules:
+
+1. ``FrameReader`` is fed with bytes as they arrive, split anywhere, and is asked for messages one
+   at a time, so that a shell can stop between two of them. It keeps what was fed and not asked for.
+2. The length of a message is checked as soon as it is declared, before any of it is gathered.
+3. No extension is negotiated, so reserved bits are errors (section 5.2).
+4. Text is not checked to be UTF-8 here (section 8.1): what reads it has to look at every byte
+   anyway, and drops a bad message instead of the connection.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+CONTINUATION: Final = 0
+TEXT: Final = 1
+BINARY: Final = 2
+CLOSE: Final = 8
+PING: Final = 9
+PONG: Final = 10
+
+GOING_AWAY: Final = 1001
+PROTOCOL_ERROR: Final = 1002
+TOO_BIG: Final = 1009
+
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_OPCODES: Final = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
+_CONTROL_BYTES_MAX: Final = 125
+_MASK_SLICE_BYTES: Final = 64 * 1024
+_KEY_BYTES: Final = 16
+
+
+class WebSocketError(Exception):
+    """The peer broke the protocol; ``code`` is the status of the close frame that it deserves."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+# -- The opening handshake (section 4) ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The start of an HTTP request or response; names of headers are in lower case."""
+
+    first_line: str
+    headers: Mapping[str, str]
+
+
+def parse_head(raw: bytes) -> Head | None:
+    """The head that ends with an empty line; None when it is malformed, or when a header that
+    should be there once is there twice."""
+    try:
+        first_line, *lines = raw.decode("ascii").removesuffix("\r\n\r\n").split("\r\n")
+    except UnicodeDecodeError:
+        return None
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not name or name != name.strip() or name.lower() in headers:
+            return None
+        headers[name.lower()] = value.strip(" \t")
+    return Head(first_line, headers)
+
+
+def requested_key(headers: Mapping[str, str]) -> str | None:
+    """The key of a correct request to open a websocket, or None."""
+    tokens = {token.strip().lower() for token in headers.get("connection", "").split(",")}
+    key = headers.get("sec-websocket-key", "")
+    try:
+        length = len(base64.b64decode(key, validate=True))
+    except ValueError:
+        return None
+    correct = (
+        headers.get("upgrade", "").lower() == "websocket"
+        and "upgrade" in tokens
+        and headers.get("sec-websocket-version") == "13"
+        and length == _KEY_BYTES
+    )
+    return key if correct else None
+
+
+def accept_value(key: str) -> str:
+    """What a server answers to a key, to prove that it understood."""
+    digest = hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()
+    return base64.b64encode(digest).decode()
+
+
+def request(host: str, target: str, nonce: bytes) -> tuple[bytes, str]:
+    """A client's request, and the Sec-WebSocket-Accept that its answer must have.
+
+    ``nonce`` is 16 random bytes.
+    """
+    key = base64.b64encode(nonce).decode()
+    lines = [
+        f"GET {target} HTTP/1.1",
+        f"Host: {host}",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {key}",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode(), accept_value(key)
+
+
+def response(key: str) -> bytes:
+    """A server's answer to a correct request."""
+    lines = [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Accept: {accept_value(key)}",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+# -- Frames (section 5) ---------------------------------------------------------------------------
+
+
+def frame(opcode: int, payload: bytes, mask: bytes | None = None) -> bytes:
+    """One unfragmented frame. A client gives four random bytes as ``mask``, a server none."""
+    length = len(payload)
+    bit = 0 if mask is None else 0x80
+    if length < 126:
+        header = bytes((0x80 | opcode, bit | length))
+    elif length < 1 << 16:
+        header = bytes((0x80 | opcode, bit | 126)) + length.to_bytes(2, "big")
+    else:
+        header = bytes((0x80 | opcode, bit | 127)) + length.to_bytes(8, "big")
+    if mask is None:
+        return header + payload
+    return header + mask + masked(payload, mask)
+
+
+def close_frame(code: int, mask: bytes | None = None) -> bytes:
+    """A close frame with a status."""
+    return frame(CLOSE, code.to_bytes(2, "big"), mask)
+
+
+def masked(data: bytes, mask: bytes) -> bytes:
+    """Data with a mask applied, or taken away (section 5.3)."""
+    if len(data) > _MASK_SLICE_BYTES:  # a multiple of the mask's length
+        starts = range(0, len(data), _MASK_SLICE_BYTES)
+        return b"".join(masked(data[start : start + _MASK_SLICE_BYTES], mask) for start in starts)
+    # As whole numbers, because that is the fastest way that Python has to do this to many bytes.
+    length = len(data)
+    key = int.from_bytes((mask * (length // 4 + 1))[:length], "little")
+    return (int.from_bytes(data, "little") ^ key).to_bytes(length, "little")
+
+
+class FrameReader:
+    """Messages from bytes. ``from_client``: frames must be masked; else they must not be."""
+
+    def __init__(self, *, from_client: bool, message_bytes_max: int) -> None:
+        self._mask_bit = 0x80 if from_client else 0
+        self._mask_bytes = 4 if from_client else 0
+        self._message_bytes_max = message_bytes_max
+        self._buffer = b""
+        self._position = 0
+        self._arrived: list[bytes] = []
+        self._available = 0
+        self._needed = 2
+        self._message: bytearray | None = None
+        self._message_opcode = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take what has arrived."""
+        self._arrived.append(data)
+        self._available += len(data)
+
+    def next(self) -> tuple[int, bytes] | None:
+        """The opcode and payload of the next whole message or control frame, or None until more
+        has arrived; raises WebSocketError, after which nothing more can be read."""
+        while self._available >= self._needed:
+            self._gather()
+            found = self._frame()
+            if found is None:
+                continue
+            final, opcode, payload = found
+            if final and opcode != CONTINUATION and (opcode >= CLOSE or self._message is None):
+                return opcode, payload
+            if self._assemble(final, opcode, payload):
+                assert self._message is not None
+                whole = bytes(self._message)
+                self._message = None
+                return self._message_opcode, whole
+        return None
+
+    def _gather(self) -> None:
+        """Put what has arrived behind what is left."""
+        if self._arrived:
+            rest = self._buffer[self._position :]
+            self._buffer = b"".join((rest, *self._arrived)) if rest else b"".join(self._arrived)
+            self._position = 0
+            self._arrived.clear()
+
+    def _frame(self) -> tuple[bool, int, bytes] | None:
+        """The next frame: whether it ends its message, its opcode, its payload."""
+        buffer, start = self._buffer, self._position
+        first, second = buffer[start], buffer[start + 1]
+        length = second & 0x7F
+        size = 2 + self._mask_bytes
+        if length >= 126:
+            width = 2 if length == 126 else 8
+            size += width
+            if self._available < size:
+                self._needed = size
+                return None
+            length = int.from_bytes(buffer[start + 2 : start + 2 + width], "big")
+        self._check(first, second, length)
+        end = size + length
+        if self._available < end:
+            self._needed = end
+            return None
+        payload = buffer[start + size : start + end]
+        if self._mask_bytes:
+            payload = masked(payload, buffer[start + size - 4 : start + size])
+        self._position = start + end
+        self._available -= end
+        self._needed = 2
+        if not self._available:
+            self._buffer, self._position = b"", 0  # it may have been large
+        return first >= 0x80, first & 0x0F, payload
+
+    def _check(self, first: int, second: int, length: int) -> None:
+        opcode = first & 0x0F
+        if first & 0x70 or opcode not in _OPCODES:
+            raise WebSocketError(PROTOCOL_ERROR, "an unknown kind of frame")
+        if second & 0x80 != self._mask_bit:
+            raise WebSocketError(PROTOCOL_ERROR, "clients mask frames, and servers do not")
+        if opcode >= CLOSE:
+            if length > _CONTROL_BYTES_MAX or first < 0x80:
+                raise WebSocketError(PROTOCOL_ERROR, "control frames are short and whole")
+            return
+        if (opcode == CONTINUATION) != (self._message is not None):
+            raise WebSocketError(PROTOCOL_ERROR, "a message begins inside another, or nowhere")
+        gathered = 0 if self._message is None else len(self._message)
+        if gathered + length > self._message_bytes_max:
+            raise WebSocketError(TOO_BIG, f"a message of {gathered + length} bytes or more")
+
+    def _assemble(self, final: bool, opcode: int, payload: bytes) -> bool:
+        """Add a fragment to its message; whether that is complete now."""
+        if self._message is None:
+            self._message = bytearray()
+            self._message_opcode = opcode
+        self._message += payload
+        return final

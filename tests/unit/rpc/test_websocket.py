@@ -1,0 +1,253 @@
+"""Websocket frames and handshakes: RFC 6455's own examples, every split, every violation."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+
+from shared.rpc import websocket
+from shared.rpc.websocket import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    PROTOCOL_ERROR,
+    TEXT,
+    TOO_BIG,
+    FrameReader,
+    WebSocketError,
+    frame,
+)
+
+MASK = bytes([0x37, 0xFA, 0x21, 0x3D])
+SIZES = [0, 1, 3, 4, 5, 125, 126, 127, 65535, 65536, 65537, 200_003]
+
+
+def reader(*, from_client: bool = False, message_bytes_max: int = 1 << 20) -> FrameReader:
+    return FrameReader(from_client=from_client, message_bytes_max=message_bytes_max)
+
+
+def read_all(made: FrameReader) -> list[tuple[int, bytes]]:
+    found = []
+    while (message := made.next()) is not None:
+        found.append(message)
+    return found
+
+
+def fragment(opcode: int, payload: bytes) -> bytes:
+    """A frame that does not end its message."""
+    whole = frame(opcode, payload)
+    return bytes([whole[0] & 0x7F]) + whole[1:]
+
+
+# -- The examples of section 5.7 ------------------------------------------------------------------
+
+
+def test_the_unmasked_example() -> None:
+    assert frame(TEXT, b"Hello") == bytes.fromhex("810548656c6c6f")
+
+
+def test_the_masked_example() -> None:
+    assert frame(TEXT, b"Hello", MASK) == bytes.fromhex("818537fa213d7f9f4d5158")
+
+
+def test_the_fragmented_example() -> None:
+    made = reader()
+    made.feed(bytes.fromhex("010348656c80026c6f"))
+    assert read_all(made) == [(TEXT, b"Hello")]
+
+
+@pytest.mark.parametrize(("size", "start"), [(256, "827e0100"), (65536, "827f0000000000010000")])
+def test_the_long_examples(size: int, start: str) -> None:
+    assert frame(BINARY, bytes(size)) == bytes.fromhex(start) + bytes(size)
+
+
+# -- Frames ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("from_client", [True, False])
+def test_a_frame_of_any_size_is_read_back(size: int, from_client: bool) -> None:
+    payload = os.urandom(size)
+    made = reader(from_client=from_client)
+    made.feed(frame(TEXT, payload, os.urandom(4) if from_client else None))
+    assert read_all(made) == [(TEXT, payload)]
+
+
+def test_a_mask_is_undone_by_itself() -> None:
+    for size in SIZES:
+        data = os.urandom(size)
+        hidden = websocket.masked(data, MASK)
+        assert hidden == bytes(byte ^ MASK[n % 4] for n, byte in enumerate(data))
+        assert websocket.masked(hidden, MASK) == data
+
+
+def test_the_same_bytes_split_anywhere_are_the_same_messages() -> None:
+    raw = b"".join(
+        (
+            frame(TEXT, b"one", MASK),
+            frame(PING, b"?", MASK),
+            frame(TEXT, b"x" * 200, MASK),
+            frame(CLOSE, b"", MASK),
+        )
+    )
+    expected = [(TEXT, b"one"), (PING, b"?"), (TEXT, b"x" * 200), (CLOSE, b"")]
+    for place in range(len(raw) + 1):
+        made = reader(from_client=True)
+        made.feed(raw[:place])
+        found = read_all(made)
+        made.feed(raw[place:])
+        assert found + read_all(made) == expected
+    made = reader(from_client=True)
+    found = []
+    for byte in raw:
+        made.feed(bytes([byte]))
+        found += read_all(made)
+    assert found == expected
+
+
+def test_control_frames_come_between_the_fragments_of_a_message() -> None:
+    made = reader()
+    made.feed(fragment(TEXT, b"a") + frame(PING, b"1") + fragment(CONTINUATION, b""))
+    made.feed(frame(PONG, b"2") + frame(CONTINUATION, b"b") + frame(TEXT, b"next"))
+    assert read_all(made) == [(PING, b"1"), (PONG, b"2"), (TEXT, b"ab"), (TEXT, b"next")]
+
+
+def test_messages_are_kept_until_they_are_asked_for() -> None:
+    made = reader()
+    for number in range(100):
+        made.feed(frame(TEXT, b"%d" % number))
+    assert [made.next() for _ in range(50)] == [(TEXT, b"%d" % number) for number in range(50)]
+    made.feed(frame(TEXT, b"last"))
+    assert read_all(made)[-1] == (TEXT, b"last")
+
+
+# -- Violations -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (bytes([0x81 | 0x40, 0]), PROTOCOL_ERROR),
+        (bytes([0x81 | 0x20, 0]), PROTOCOL_ERROR),
+        (bytes([0x81 | 0x10, 0]), PROTOCOL_ERROR),
+        (bytes([0x83, 0]), PROTOCOL_ERROR),
+        (bytes([0x8B, 0]), PROTOCOL_ERROR),
+        (frame(TEXT, b"masked", MASK), PROTOCOL_ERROR),
+        (frame(PING, bytes(126)), PROTOCOL_ERROR),
+        (fragment(PING, b""), PROTOCOL_ERROR),
+        (frame(CONTINUATION, b"of nothing"), PROTOCOL_ERROR),
+        (fragment(TEXT, b"a") + frame(TEXT, b"b"), PROTOCOL_ERROR),
+        (bytes([0x81, 127]) + (1001).to_bytes(8, "big"), TOO_BIG),
+        (bytes([0x81, 127]) + (1 << 63).to_bytes(8, "big"), TOO_BIG),
+        (fragment(TEXT, bytes(900)) + frame(CONTINUATION, bytes(101)), TOO_BIG),
+    ],
+)
+def test_a_violation_is_an_error_with_its_status(raw: bytes, code: int) -> None:
+    made = reader(message_bytes_max=1000)
+    made.feed(raw)
+    with pytest.raises(WebSocketError) as caught:
+        read_all(made)
+    assert caught.value.code == code
+
+
+def test_a_client_that_does_not_mask_breaks_the_protocol() -> None:
+    made = reader(from_client=True)
+    made.feed(frame(TEXT, b"bare"))
+    # The rest of what would be a mask.
+    with pytest.raises(WebSocketError):
+        made.next()
+
+
+def test_a_message_of_the_greatest_size_is_read() -> None:
+    made = reader(message_bytes_max=1000)
+    made.feed(frame(TEXT, bytes(1000)) + fragment(TEXT, bytes(999)) + frame(CONTINUATION, b"x"))
+    assert [len(payload) for _, payload in read_all(made)] == [1000, 1000]
+
+
+def test_random_bytes_raise_nothing_else() -> None:
+    chance = random.Random(3)
+    for _ in range(5000):
+        made = reader(from_client=chance.random() < 0.5, message_bytes_max=5000)
+        try:
+            for _ in range(5):
+                made.feed(chance.randbytes(chance.randrange(60)))
+                read_all(made)
+        except WebSocketError:
+            continue
+
+
+# -- The handshake --------------------------------------------------------------------------------
+
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+HEADERS = {
+    "upgrade": "websocket",
+    "connection": "Upgrade",
+    "sec-websocket-key": KEY,
+    "sec-websocket-version": "13",
+}
+
+
+def test_the_accepted_key_of_the_rfc() -> None:
+    assert websocket.accept_value(KEY) == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"upgrade": "WebSocket"},
+        {"connection": "keep-alive, upgrade"},
+        {"origin": "http://localhost"},
+    ],
+)
+def test_a_correct_request_has_a_key(change: dict[str, str]) -> None:
+    assert websocket.requested_key(HEADERS | change) == KEY
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"upgrade": "h2c"},
+        {"connection": "keep-alive"},
+        {"sec-websocket-version": "8"},
+        {"sec-websocket-key": ""},
+        {"sec-websocket-key": "short"},
+        {"sec-websocket-key": "dGhlIHNhbXBsZQ=="},
+        {"sec-websocket-key": "é" * 24},
+    ],
+)
+def test_an_incorrect_request_has_none(change: dict[str, str]) -> None:
+    assert websocket.requested_key(HEADERS | change) is None
+
+
+def test_a_request_and_its_response_belong_together() -> None:
+    raw, accepted = websocket.request("localhost:9990", "/socket.io/?EIO=4", os.urandom(16))
+    head = websocket.parse_head(raw)
+    assert head is not None
+    assert head.first_line == "GET /socket.io/?EIO=4 HTTP/1.1"
+    assert head.headers["host"] == "localhost:9990"
+    key = websocket.requested_key(head.headers)
+    assert key is not None
+    answer = websocket.parse_head(websocket.response(key))
+    assert answer is not None
+    assert answer.first_line.startswith("HTTP/1.1 101 ")
+    assert answer.headers["sec-websocket-accept"] == accepted
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"GET / HTTP/1.1\r\n folded: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nspace : x\r\n\r\n",
+        b"GET / HTTP/1.1\r\n: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nUpgrade: x\r\nupgrade: x\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\n\r\n",
+    ],
+)
+def test_an_unusual_head_is_not_parsed(raw: bytes) -> None:
+    assert websocket.parse_head(raw) is None
