@@ -69,6 +69,22 @@ RPC_MESSAGE_BYTES_MAX: Final = 100_000_000
 """One Socket.IO message (reference/dmd-wire.md, section 1)."""
 
 RPC_CALL_TIMEOUT_SECONDS: Final = 30.0
+RPC_PING_INTERVAL_SECONDS: Final = 25.0
+RPC_PING_TIMEOUT_SECONDS: Final = 20.0
+"""A connection on which nothing was heard for so long after a ping is dead."""
+
+RPC_REQUEST_SECONDS_MAX: Final = 20.0
+"""How long the head of the request that opens a connection may take."""
+
+RPC_UNSENT_BYTES_MAX: Final = 1024 * 1024
+"""Answers that a client does not take; beyond it, no more of its calls are read."""
+
+RPC_CALLS_WAITING_MAX: Final = 4096
+"""Calls of one connection that wait for a commit; beyond it, no more are read."""
+
+RPC_STREAMS_MAX: Final = 1024
+"""Streams of one connection at the same time."""
+
 STREAM_PENDING_ACKS_MAX: Final = 5
 STREAM_ACK_TIMEOUT_SECONDS: Final = 5.0
 STREAM_PACKET_ITEMS_MAX: Final = 200

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,10 @@ from dmd.metadata.engines.base import Engine, EngineFatalError
 from dmd.metadata.engines.memory import MemoryEngine
 from dmd.metadata.service import MetadataService
 from dmd.metadata.writer import Writer
+from shared.rpc.dispatch import Dispatcher
+from shared.rpc.entrance import Entrance
 from shared.rpc.envelope import METADATA_NAMESPACE
+from shared.rpc.lean_server import LeanServer
 from shared.rpc.server import (
     RpcNamespace,
     create_application,
@@ -46,13 +50,49 @@ class MetadataSettings:
     ownership: Ownership = field(default_factory=Ownership)
 
 
-@dataclass(frozen=True, slots=True)
 class _Network:
-    """The parts that serve the port."""
+    """The port, and the two shells that serve it (``shared.rpc.entrance``)."""
 
-    runner: web.AppRunner
-    server: Any
-    namespace: RpcNamespace
+    def __init__(self, dispatchers: Mapping[str, Dispatcher], log: Any) -> None:
+        self._dispatchers = dispatchers
+        self._lean = LeanServer(dispatchers, log)
+        self._server = create_server()
+        for namespace, dispatcher in dispatchers.items():
+            self._server.register_namespace(RpcNamespace(namespace, dispatcher))
+        self._runner = web.AppRunner(
+            create_application(self._server), access_log=None, shutdown_timeout=_HANG_SECONDS
+        )
+        self._listeners: list[asyncio.Server] = []
+
+    @property
+    def port(self) -> int:
+        """The port that is served."""
+        port: int = self._listeners[0].sockets[0].getsockname()[1]
+        return port
+
+    async def listen(self, host: str, port: int) -> None:
+        """Serve; raises OSError."""
+        await self._runner.setup()
+        other = self._runner.server
+        assert other is not None
+        for listener in bind_all(host, port):
+            server = await asyncio.get_running_loop().create_server(
+                lambda: Entrance(self._lean, other), sock=listener
+            )
+            self._listeners.append(server)
+
+    async def drain(self) -> None:
+        """Accept nothing more, and answer what was accepted."""
+        for listener in self._listeners:
+            listener.close()
+        for dispatcher in self._dispatchers.values():
+            await dispatcher.drain(_DRAIN_SECONDS)
+
+    async def close(self) -> None:
+        """End all connections."""
+        await self._lean.close(_HANG_SECONDS)
+        await disconnect_clients(self._server)
+        await self._runner.cleanup()
 
 
 class MetadataDaemon:
@@ -73,8 +113,7 @@ class MetadataDaemon:
     @property
     def port(self) -> int:
         """The port that is served."""
-        port: int = self._network.runner.addresses[0][1]
-        return port
+        return self._network.port
 
     @classmethod
     async def start(
@@ -97,17 +136,11 @@ class MetadataDaemon:
             opened.pop_all()  # from here on, close ends them
         writer = Writer(engine, log, on_fatal)
         service = MetadataService(engine, writer, deployment, settings.path)
-        server = create_server()
-        namespace = RpcNamespace(METADATA_NAMESPACE, service, settings.stream, log)
-        server.register_namespace(namespace)
-        runner = web.AppRunner(
-            create_application(server), access_log=None, shutdown_timeout=_HANG_SECONDS
-        )
-        await runner.setup()
-        daemon = cls(_Network(runner, server, namespace), engine, writer, directory)
+        dispatcher = Dispatcher(service, settings.stream, log)
+        network = _Network({METADATA_NAMESPACE: dispatcher}, log)
+        daemon = cls(network, engine, writer, directory)
         try:
-            for listener in bind_all(settings.host, settings.port):
-                await web.SockSite(runner, listener).start()
+            await network.listen(settings.host, settings.port)
         except OSError as error:
             await daemon.close()
             raise StartupError(
@@ -117,13 +150,9 @@ class MetadataDaemon:
 
     async def close(self) -> None:
         """Stop listening, finish what was accepted, release the store."""
-        runner = self._network.runner
-        for site in list(runner.sites):
-            await site.stop()
-        await self._network.namespace.drain(_DRAIN_SECONDS)
+        await self._network.drain()
         await self._writer.close()
-        await disconnect_clients(self._network.server)
-        await runner.cleanup()
+        await self._network.close()
         self._engine.close()
         if self._directory is not None:
             self._directory.release()

@@ -14,6 +14,7 @@ from shared.errors import ServiceError
 
 METADATA_NAMESPACE: Final = "/MDFile/metadata"
 CALL_EVENT: Final = "call"
+HANG_UP_EVENT: Final = "stream-hangup"
 STREAM_ID: Final = "$streamId"
 _REQUEST_UIDS_MAX: Final = 1024
 

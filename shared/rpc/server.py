@@ -1,16 +1,13 @@
-"""The Socket.IO side of an RPC service, over python-socketio.
+"""The shell that serves clients which begin with long-polling, over python-socketio.
 
-A service is anything with ``async call(Call) -> result``; a result with an attribute ``pages`` is
-sent as a stream. This shell decodes calls, encodes answers and errors, and keeps the streams of
-each connection, which end with it.
+Those that are websockets from the start have a leaner one (``shared.rpc.lean_server``).
 """
 
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import socketio
 from aiohttp import web
@@ -18,21 +15,12 @@ from aiohttp.typedefs import Handler
 from engineio.payload import Payload
 
 from shared import limits
-from shared.errors import ServiceError
-from shared.observability import EventLog
 from shared.rpc import codec
-from shared.rpc.envelope import Call, encode_error, parse_call, stream_marker
-from shared.rpc.streams import Producer, StreamSettings
+from shared.rpc.dispatch import Dispatcher, Peer, Reply
+from shared.rpc.envelope import HANG_UP_EVENT
+from shared.rpc.streams import Producer
 
-
-class Service(Protocol):
-    """What the shell serves."""
-
-    async def call(self, call: Call) -> Any:
-        """The result; raises ServiceError."""
-
-
-_PATH = "/socket.io/"
+PATH = "/socket.io/"
 _GOODBYE_SECONDS = 1.0
 
 
@@ -45,8 +33,8 @@ def create_server() -> socketio.AsyncServer:
         client_manager=_Manager(),
         async_mode="aiohttp",
         json=codec,
-        ping_interval=25,
-        ping_timeout=20,
+        ping_interval=int(limits.RPC_PING_INTERVAL_SECONDS),
+        ping_timeout=int(limits.RPC_PING_TIMEOUT_SECONDS),
         max_http_buffer_size=limits.RPC_MESSAGE_BYTES_MAX,
         http_compression=False,
     )
@@ -57,7 +45,7 @@ def create_application(server: socketio.AsyncServer) -> web.Application:
     application = web.Application(
         client_max_size=limits.RPC_MESSAGE_BYTES_MAX, middlewares=[_refuse_like_the_original]
     )
-    server.attach(application, socketio_path=_PATH.strip("/"))
+    server.attach(application, socketio_path=PATH.strip("/"))
     return application
 
 
@@ -75,7 +63,7 @@ async def disconnect_clients(server: socketio.AsyncServer) -> None:
 @web.middleware
 async def _refuse_like_the_original(request: web.Request, handler: Handler) -> web.StreamResponse:
     """What the library answers in another way, or reads into memory first."""
-    if request.path == _PATH:
+    if request.path == PATH:
         if "sid" not in request.query and request.query.get("EIO") != "4":
             problem = {"code": 5, "message": "Unsupported protocol version"}
             return web.json_response(problem, status=400, dumps=codec.dumps)
@@ -113,115 +101,55 @@ class _Manager(socketio.AsyncManager):  # type: ignore[misc]  # the library is u
 
 
 class RpcNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # the library is untyped
-    """One service on one namespace."""
+    """What a dispatcher serves, on one namespace of a server."""
 
-    def __init__(self, namespace: str, service: Service, settings: StreamSettings, log: EventLog):
+    def __init__(self, namespace: str, dispatcher: Dispatcher) -> None:
         super().__init__(namespace)
-        self._service = service
-        self._settings = settings
-        self._log = log
-        self._producers: dict[str, dict[str, Producer]] = {}
-        self._streams: set[asyncio.Task[None]] = set()
-        self._calls: set[asyncio.Task[Any]] = set()
-        self._draining = False
+        self._dispatcher = dispatcher
+        self._peers: dict[str, _Peer] = {}
 
     def on_connect(self, sid: str, _environ: object, _auth: object = None) -> None:
-        self._producers[sid] = {}
+        self._peers[sid] = _Peer(self, sid)
 
     def on_disconnect(self, sid: str, *_reason: object) -> None:
-        for producer in self._producers.pop(sid, {}).values():
-            producer.hang_up()
+        peer = self._peers.pop(sid, None)
+        if peer is not None:
+            peer.leave()
 
-    async def on_call(self, sid: str, *arguments: Any) -> tuple[Any, ...]:
-        """Answer one call: ``(None, result)``, or ``(error,)``."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
-        return await self._answer(sid, arguments)
-
-    async def drain(self, seconds: float) -> None:
-        """Refuse calls from now on, and wait for those under way and for the streams.
-
-        Whatever is not done after so long is left to itself.
-        """
-        self._draining = True
-        deadline = asyncio.get_running_loop().time() + seconds
-        for tasks in (self._calls, self._streams):
-            if tasks:
-                left = deadline - asyncio.get_running_loop().time()
-                await asyncio.wait(set(tasks), timeout=max(left, 0.0))
-
-    async def _answer(self, sid: str, arguments: Sequence[Any]) -> tuple[Any, ...]:
-        call: Call | None = None
-        try:
-            call = parse_call(arguments)
-            if self._draining:
-                raise ServiceError("ServiceUnavailable", "the daemon is stopping")
-            result = await self._service.call(call)
-        except ServiceError as error:
-            self._log_call(call, error.code)
-            return (encode_error(error),)
-        except Exception as error:
-            self._log.error("a call failed", method=call and call.name, exc_info=error)
-            return (encode_error(ServiceError("InternalError")),)
-        self._log_call(call, None)
-        pages = getattr(result, "pages", None)
-        if pages is not None:
-            return None, self._start_stream(sid, pages)
-        return None, result
+    async def on_call(self, sid: str, *arguments: Any) -> Reply:
+        """Answer one call."""
+        return await self._dispatcher.answer(self._peers.get(sid) or _Departed(), arguments)
 
     # The event names carry a hyphen, so the library cannot find their methods by itself.
     async def trigger_event(self, event: str, *arguments: Any) -> Any:
-        if event == "stream-hangup":
+        if event == HANG_UP_EVENT:
             return self._hang_up(*arguments)
         return await super().trigger_event(event, *arguments)
 
     def _hang_up(self, sid: str, payload: Any = None, *_more: Any) -> None:
-        stream_id = payload.get("streamId") if isinstance(payload, dict) else None
-        producer = self._producers.get(sid, {}).get(stream_id) if stream_id else None
-        if producer is not None:
-            producer.hang_up()
+        peer = self._peers.get(sid)
+        if peer is not None:
+            peer.hang_up(payload)
 
-    def _start_stream(self, sid: str, pages: Iterator[list[Any]]) -> dict[str, Any]:
-        """The marker of a stream whose packets follow.
 
-        The producer begins in a task of its own, so that its first packet is queued after the
-        acknowledgement that carries the marker: a consumer drops packets of streams that it does
-        not know yet.
-        """
-        stream_id = str(uuid.uuid4())
+class _Peer(Peer):
+    def __init__(self, namespace: RpcNamespace, sid: str) -> None:
+        super().__init__()
+        self._namespace = namespace
+        self._sid = sid
 
-        async def send(
-            event: str, payload: dict[str, Any], on_ack: Callable[..., None] | None
-        ) -> None:
-            await self.emit(event, payload, to=sid, callback=on_ack)
+    async def emit(
+        self, event: str, payload: dict[str, Any], on_ack: Callable[..., None] | None
+    ) -> None:
+        await self._namespace.emit(event, payload, to=self._sid, callback=on_ack)
 
-        producers = self._producers.get(sid)
-        if producers is None:  # the client left while its call ran
-            return stream_marker(stream_id)
-        producer = producers[stream_id] = Producer(stream_id, pages, send, self._settings)
+    def forget(self, producer: Producer) -> None:
+        self._namespace.server.manager.forget(self._sid, producer)
 
-        async def run() -> None:
-            try:
-                await producer.run()
-            except Exception as error:
-                self._log.error("a stream failed", exc_info=error)
-                await producer.fail(ServiceError("InternalError"))
-            finally:
-                producers.pop(stream_id, None)
-                self.server.manager.forget(sid, producer)
 
-        task = asyncio.get_running_loop().create_task(run())
-        self._streams.add(task)
-        task.add_done_callback(self._streams.discard)
-        return stream_marker(stream_id)
+class _Departed(Peer):
+    """The library hands over events of connections that have ended meanwhile."""
 
-    def _log_call(self, call: Call | None, error: str | None) -> None:
-        self._log.debug(
-            "call",
-            method=call and call.name,
-            sub_level=call and "/".join(call.sub_level),
-            request_id=call and call.request_uids,
-            error=error,
-        )
+    def __init__(self) -> None:
+        super().__init__()
+        self.gone = True

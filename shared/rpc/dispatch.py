@@ -1,0 +1,174 @@
+"""What serving a namespace means, whatever carries the packets.
+
+A service is anything with ``async call(Call) -> result``; a result with an attribute ``pages`` is
+sent as a stream. The dispatcher decodes calls, encodes answers and errors, and keeps the streams
+of each peer, which end with it. It knows no transport: the python-socketio shell
+(``shared.rpc.server``) and the lean one (``shared.rpc.lean_server``) give it their peers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, Protocol
+
+from shared import limits
+from shared.errors import ServiceError
+from shared.observability import EventLog
+from shared.rpc import codec
+from shared.rpc.envelope import Call, encode_error, parse_call, stream_marker
+from shared.rpc.streams import Producer, StreamSettings
+
+_PACKET_HEAD_BYTES_MAX: Final = 256
+
+Reply = tuple[Any, ...]
+"""The arguments of an acknowledgement: ``(None, result)`` or ``(error,)``."""
+
+
+class Service(Protocol):
+    """What is served. A call is in no task until it first waits (``shared.rpc.eager``)."""
+
+    async def call(self, call: Call) -> Any:
+        """The result; raises ServiceError."""
+
+
+class Peer:
+    """One client on one namespace. A shell says how to send to it.
+
+    ``gone`` is true when the connection has ended.
+    """
+
+    def __init__(self) -> None:
+        self.gone = False
+        self.producers: dict[str, Producer] = {}
+
+    async def emit(
+        self, event: str, payload: dict[str, Any], on_ack: Callable[..., None] | None
+    ) -> None:
+        """Send an event; returns when there is room for another."""
+        raise NotImplementedError
+
+    def forget(self, producer: Producer) -> None:
+        """Wait for no more acknowledgements of a stream."""
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        """The connection has ended."""
+        self.gone = True
+        for producer in self.producers.values():
+            producer.hang_up()
+
+    def hang_up(self, payload: Any) -> None:
+        """The consumer of a stream wants no more of it."""
+        stream_id = payload.get("streamId") if isinstance(payload, dict) else None
+        producer = self.producers.get(stream_id) if isinstance(stream_id, str) else None
+        if producer is not None:
+            producer.hang_up()
+
+
+class Dispatcher:
+    """One service on one namespace, for all its peers."""
+
+    def __init__(self, service: Service, settings: StreamSettings, log: EventLog) -> None:
+        self._service = service
+        self._settings = settings
+        self._log = log
+        self._streams: set[asyncio.Task[None]] = set()
+        self._calls = 0
+        self._idle = asyncio.Event()
+        self._draining = False
+
+    async def answer(self, peer: Peer, arguments: Sequence[Any]) -> Reply:
+        """Answer a ``call`` event.
+
+        The packets of a stream follow in a task of their own: the caller sends the answer before
+        it lets that run, because a consumer drops packets of streams that it does not know yet.
+        """
+        self._calls += 1
+        try:
+            return await self._answer(peer, arguments)
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._idle.set()
+
+    async def drain(self, seconds: float) -> None:
+        """Refuse calls from now on, and wait for those under way and for the streams.
+
+        Whatever is not done after so long is left to itself.
+        """
+        self._draining = True
+        deadline = asyncio.get_running_loop().time() + seconds
+        try:
+            async with asyncio.timeout_at(deadline):
+                while self._calls:
+                    self._idle.clear()
+                    await self._idle.wait()
+                while self._streams:
+                    await asyncio.wait(self._streams)
+        except TimeoutError:
+            self._log.warning("stopping before everything was answered", calls=self._calls)
+
+    async def _answer(self, peer: Peer, arguments: Sequence[Any]) -> Reply:
+        call: Call | None = None
+        try:
+            call = parse_call(arguments)
+            if self._draining:
+                raise ServiceError("ServiceUnavailable", "the daemon is stopping")
+            result = await self._service.call(call)
+            pages = getattr(result, "pages", None)
+            if pages is not None:
+                result = self._start_stream(peer, pages)
+        except ServiceError as error:
+            self._log_call(call, error.code)
+            return (encode_error(error),)
+        except Exception as error:
+            self._log.error("a call failed", method=call and call.name, exc_info=error)
+            return (encode_error(ServiceError("InternalError")),)
+        self._log_call(call, None)
+        return None, result
+
+    def _start_stream(self, peer: Peer, pages: Iterator[list[Any]]) -> dict[str, Any]:
+        """The marker of a stream whose packets follow."""
+        if len(peer.producers) >= limits.RPC_STREAMS_MAX:
+            raise ServiceError("SlowDown", "too many streams of one connection")
+        stream_id = str(uuid.uuid4())
+        if peer.gone:  # it left while its call ran
+            return stream_marker(stream_id)
+        producer = Producer(stream_id, pages, peer.emit, self._settings)
+        peer.producers[stream_id] = producer
+
+        async def run() -> None:
+            try:
+                await producer.run()
+            except Exception as error:
+                self._log.error("a stream failed", exc_info=error)
+                await producer.fail(ServiceError("InternalError"))
+            finally:
+                peer.producers.pop(stream_id, None)
+                peer.forget(producer)
+
+        task = asyncio.get_running_loop().create_task(run())
+        self._streams.add(task)
+        task.add_done_callback(self._streams.discard)
+        return stream_marker(stream_id)
+
+    def _log_call(self, call: Call | None, error: str | None) -> None:
+        self._log.debug(
+            "call",
+            method=call and call.name,
+            sub_level=call and "/".join(call.sub_level),
+            request_id=call and call.request_uids,
+            error=error,
+        )
+
+
+def encode_reply(reply: Reply) -> bytes:
+    """The JSON text of an acknowledgement's arguments; of an error when it would be too large."""
+    text = codec.encode(reply)
+    if len(text) <= limits.RPC_MESSAGE_BYTES_MAX - _PACKET_HEAD_BYTES_MAX:
+        return text
+    return codec.encode(
+        (encode_error(ServiceError("InternalError", "the answer is larger than a message may be")),)
+    )

@@ -1,0 +1,337 @@
+"""The shell that serves clients which are websockets from the start.
+
+Theory of operation. A connection is one protocol object on the event loop: bytes come in, frames
+become packets, packets become calls, and whatever is to be sent in one turn of the loop leaves in
+one write at its end. A call that has nothing to wait for is answered on the same stack, without a
+task (``shared.rpc.eager``).
+
+Nothing that a client does may take more than its share:
+
+* Its calls are no longer read while it does not take its answers (``RPC_UNSENT_BYTES_MAX``), or
+  while too many of its calls wait for a commit (``RPC_CALLS_WAITING_MAX``); what was received
+  already waits too. Streams wait likewise.
+* A connection from which nothing is heard for ``RPC_PING_TIMEOUT_SECONDS`` after a ping, and which
+  takes nothing either, is ended.
+* A frame that breaks the websocket protocol, or announces more than a message may have, ends its
+  connection. A message that is no packet, or a packet that means nothing, is dropped: the
+  connection, which others of the same process may use, goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from shared import limits
+from shared.observability import EventLog
+from shared.rpc import codec, eager, packets, websocket
+from shared.rpc.dispatch import Dispatcher, Peer, encode_reply
+from shared.rpc.envelope import CALL_EVENT, HANG_UP_EVENT
+from shared.rpc.streams import Producer
+
+_WRITE_BYTES: Final = 256 * 1024
+"""What waits for the end of the turn is written sooner when it is so much."""
+
+
+class LeanServer:
+    """All connections, and the namespaces that they can join."""
+
+    def __init__(self, dispatchers: Mapping[str, Dispatcher], log: EventLog) -> None:
+        self.dispatchers = dispatchers
+        self.log = log
+        self.connections: set[LeanConnection] = set()
+
+    async def close(self, seconds: float) -> None:
+        """Send every client what waits for it, then that the connection ends."""
+        for connection in list(self.connections):
+            connection.say_goodbye()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for connection in list(self.connections):
+                    await connection.ended.wait()
+        for connection in list(self.connections):
+            connection.abort()
+
+
+class LeanConnection(asyncio.Protocol):
+    """One client. ``begin`` is called when the request for a websocket was read."""
+
+    def __init__(self, server: LeanServer) -> None:
+        self.ended = asyncio.Event()
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._reader = websocket.FrameReader(
+            from_client=True, message_bytes_max=limits.RPC_MESSAGE_BYTES_MAX
+        )
+        self._transport: asyncio.Transport | None = None
+        self._peers: dict[str, _LeanPeer] = {}
+        self._outgoing: list[bytes] = []
+        self._outgoing_bytes = 0
+        self._write_scheduled = False
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._reading = True
+        self._calls_waiting = 0
+        self._heard = True
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -- The connection ---------------------------------------------------------------------------
+
+    def begin(self, transport: asyncio.Transport, key: str, rest: bytes) -> None:
+        """Accept the websocket, and serve it from now on. ``rest`` came behind the request."""
+        self._transport = transport
+        transport.set_write_buffer_limits(high=limits.RPC_UNSENT_BYTES_MAX)
+        transport.write(websocket.response(key))
+        opening = packets.Open(
+            secrets.token_urlsafe(15),
+            round(limits.RPC_PING_INTERVAL_SECONDS * 1000),
+            round(limits.RPC_PING_TIMEOUT_SECONDS * 1000),
+            limits.RPC_MESSAGE_BYTES_MAX,
+        )
+        self._server.connections.add(self)
+        self.send(packets.encode_open(opening))
+        self._timer = self._loop.call_later(limits.RPC_PING_INTERVAL_SECONDS, self._ping)
+        if rest:
+            self.data_received(rest)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = True
+        self._reader.feed(data)
+        self._read()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+        self._read()
+
+    def eof_received(self) -> bool:
+        return False  # a client that sends nothing more expects nothing more
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._outgoing.clear()
+        for peer in self._peers.values():
+            peer.leave()
+        self._peers.clear()
+        self._writable.set()  # nobody needs to wait any longer
+        self._server.connections.discard(self)
+        self.ended.set()
+
+    def say_goodbye(self) -> None:
+        """End the connection when what waits has been sent."""
+        self._end(websocket.GOING_AWAY)
+
+    def abort(self) -> None:
+        """End the connection now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _end(self, code: int) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._queue(websocket.close_frame(code))
+        self._write()
+        self._transport.close()
+
+    def _ping(self) -> None:
+        """Ask whether the client is there; look for a sign of it some time later."""
+        assert self._transport is not None
+        self._heard = False
+        unsent = self._transport.get_write_buffer_size()
+        self.send(packets.PING)
+        self._timer = self._loop.call_later(
+            limits.RPC_PING_TIMEOUT_SECONDS, self._look_for_life, unsent
+        )
+
+    def _look_for_life(self, unsent: int) -> None:
+        assert self._transport is not None
+        left = self._transport.get_write_buffer_size()
+        # While nothing is read, nothing can be heard: a client that takes its answers is alive.
+        deaf = not self._reading and (self._writable.is_set() or left < unsent)
+        if not (self._heard or deaf):
+            self.abort()
+            return
+        seconds = limits.RPC_PING_INTERVAL_SECONDS - limits.RPC_PING_TIMEOUT_SECONDS
+        self._timer = self._loop.call_later(max(seconds, 0.0), self._ping)
+
+    # -- Sending ----------------------------------------------------------------------------------
+
+    def send(self, packet: bytes) -> None:
+        """Send a packet at the end of this turn."""
+        self._queue(websocket.frame(websocket.TEXT, packet))
+
+    async def until_writable(self) -> None:
+        """Wait until the client takes what was sent, or is gone."""
+        await self._writable.wait()
+
+    def _queue(self, frame: bytes) -> None:
+        if self._transport is None:
+            return
+        self._outgoing.append(frame)
+        self._outgoing_bytes += len(frame)
+        if self._outgoing_bytes > _WRITE_BYTES:
+            self._write()
+        elif not self._write_scheduled:
+            self._write_scheduled = True
+            self._loop.call_soon(self._write_scheduled_ones)
+
+    def _write_scheduled_ones(self) -> None:
+        self._write_scheduled = False
+        self._write()
+
+    def _write(self) -> None:
+        if self._outgoing and self._transport is not None:
+            data = self._outgoing[0] if len(self._outgoing) == 1 else b"".join(self._outgoing)
+            self._outgoing.clear()
+            self._outgoing_bytes = 0
+            self._transport.write(data)
+
+    # -- Receiving --------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        """Handle what has arrived, as far as the client may go on."""
+        try:
+            while self._may_go_on():
+                message = self._reader.next()
+                if message is None:
+                    break
+                self._handle(*message)
+        except websocket.WebSocketError as error:
+            self._server.log.warning("a client broke the websocket protocol", reason=str(error))
+            self._end(error.code)
+            return
+        self._keep_up()
+
+    def _may_go_on(self) -> bool:
+        return (
+            self._transport is not None
+            and not self._transport.is_closing()
+            and self._writable.is_set()
+            and self._calls_waiting < limits.RPC_CALLS_WAITING_MAX
+        )
+
+    def _keep_up(self) -> None:
+        """Read from the socket exactly while what it brings would be handled."""
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._may_go_on() == self._reading:
+            return
+        self._reading = not self._reading
+        if self._reading:
+            transport.resume_reading()
+        else:
+            transport.pause_reading()
+
+    def _handle(self, opcode: int, payload: bytes) -> None:
+        if opcode == websocket.TEXT:
+            try:
+                packet = packets.decode(payload)
+            except packets.PacketError as error:
+                self._server.log.debug("a packet was dropped", reason=str(error))
+            else:
+                self._receive(packet)
+        elif opcode == websocket.PING:
+            self._queue(websocket.frame(websocket.PONG, payload))
+        elif opcode == websocket.CLOSE:
+            self._end(int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1000)
+
+    def _receive(self, packet: packets.Packet) -> None:
+        match packet:
+            case packets.Event(namespace, ack_id, name, arguments):
+                peer = self._peers.get(namespace)
+                if peer is not None:
+                    peer.on_event(ack_id, name, arguments)
+            case packets.Ack(namespace, ack_id):
+                peer = self._peers.get(namespace)
+                if peer is not None:
+                    peer.on_ack(ack_id)
+            case packets.Connect(namespace):
+                self._join(namespace)
+            case packets.Disconnect(namespace):
+                peer = self._peers.pop(namespace, None)
+                if peer is not None:
+                    peer.leave()
+            case packets.Close():
+                self._end(1000)
+            case _:
+                pass  # pongs, and what only servers send
+
+    def _join(self, namespace: str) -> None:
+        dispatcher = self._server.dispatchers.get(namespace)
+        if dispatcher is None:
+            self.send(packets.encode_connect_error(namespace, "Invalid namespace"))
+        elif namespace not in self._peers:
+            self._peers[namespace] = _LeanPeer(self, namespace, dispatcher)
+            sid = secrets.token_urlsafe(15)
+            self.send(packets.encode_connect(namespace, {"sid": sid}))
+
+    def call_waits(self, task: asyncio.Task[None]) -> None:
+        """Count a call that is not answered yet."""
+        self._calls_waiting += 1
+        task.add_done_callback(self._call_ended)
+
+    def _call_ended(self, task: asyncio.Task[None]) -> None:
+        self._calls_waiting -= 1
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._server.log.error("an answer could not be sent", exc_info=error)
+        if not self._reading:
+            self._read()
+
+
+class _LeanPeer(Peer):
+    """A connection on one namespace."""
+
+    def __init__(self, connection: LeanConnection, namespace: str, dispatcher: Dispatcher) -> None:
+        super().__init__()
+        self._connection = connection
+        self._namespace = namespace
+        self._dispatcher = dispatcher
+        self._ack_ids = itertools.count(1)
+        self._on_acks: dict[int, Callable[..., None]] = {}
+
+    def on_event(self, ack_id: int | None, name: str, arguments: list[Any]) -> None:
+        if name == CALL_EVENT:
+            task = eager.start(self._call(ack_id, arguments))
+            if task is not None:
+                self._connection.call_waits(task)
+        elif name == HANG_UP_EVENT:
+            self.hang_up(arguments[0] if arguments else None)
+
+    def on_ack(self, ack_id: int) -> None:
+        on_ack = self._on_acks.pop(ack_id, None)
+        if on_ack is not None:
+            on_ack()
+
+    async def emit(
+        self, event: str, payload: dict[str, Any], on_ack: Callable[..., None] | None
+    ) -> None:
+        ack_id = None
+        if on_ack is not None:
+            ack_id = next(self._ack_ids)
+            self._on_acks[ack_id] = on_ack
+        text = codec.encode((event, payload))
+        self._connection.send(packets.encode_event(self._namespace, ack_id, text))
+        await self._connection.until_writable()
+
+    def forget(self, producer: Producer) -> None:
+        ended = [
+            ack_id
+            for ack_id, on_ack in self._on_acks.items()
+            if getattr(on_ack, "__self__", None) is producer
+        ]
+        for ack_id in ended:
+            del self._on_acks[ack_id]
+
+    async def _call(self, ack_id: int | None, arguments: list[Any]) -> None:
+        reply = await self._dispatcher.answer(self, arguments)
+        if ack_id is not None and not self.gone:
+            packet = packets.encode_ack(self._namespace, ack_id, encode_reply(reply))
+            self._connection.send(packet)
