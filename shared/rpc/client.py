@@ -1,4 +1,4 @@
-"""The client of the metadata RPC, over python-socketio.
+"""The client of the metadata RPC.
 
 It connects in the background and stays connected: a daemon that is away, slow or restarted shows
 as an error of the calls made meanwhile, and the next calls work once it is back. What a caller
@@ -16,22 +16,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from typing import Any
-
-import socketio
 
 from shared import limits
 from shared.observability import EventLog
-from shared.rpc import codec
+from shared.rpc import codec, packets
+from shared.rpc.connection import Connection, connect, stream_id_in
 from shared.rpc.envelope import (
     CALL_EVENT,
+    HANG_UP_EVENT,
     call_arguments,
     decode_error,
     decode_reply,
     stream_id_of,
 )
+from shared.rpc.streams import Consumer
 
 _CONNECT_TIMEOUT_SECONDS = 5.0
 _RETRY_SECONDS_MIN = 0.05
@@ -44,6 +47,22 @@ class RpcUnavailableError(Exception):
 
 class RpcOutcomeUnknownError(Exception):
     """The call was sent, and whether it took effect is not known."""
+
+
+class _Call:
+    """A call until it is answered, or given up."""
+
+    __slots__ = ("deadline", "event", "future", "name")
+
+    def __init__(self, name: str, event: bytes, deadline: float) -> None:
+        self.name = name
+        self.event = event
+        self.deadline = deadline
+        self.future: asyncio.Future[Sequence[Any]] = asyncio.get_running_loop().create_future()
+
+    def fail(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
 
 
 class RpcClient:
@@ -67,25 +86,17 @@ class RpcClient:
         self._log = log
         self._call_timeout_seconds = call_timeout_seconds
         self._connect_wait_seconds = connect_wait_seconds
+        self._connection: Connection | None = None
         self._connected = asyncio.Event()
         self._lost = asyncio.Event()
-        self._waiting: set[asyncio.Future[Any]] = set()
-        self._streams: dict[str, _Consumer] = {}
-        self._hang_ups: set[asyncio.Task[None]] = set()
         self._connector: asyncio.Task[None] | None = None
-        self._socket = socketio.AsyncClient(
-            json=codec,
-            reconnection=False,
-            handle_sigint=False,
-            websocket_extra_options={"max_msg_size": limits.RPC_MESSAGE_BYTES_MAX},
-        )
-        for event, handler in (
-            ("disconnect", self._on_disconnect),
-            ("stream-data", self._on_stream_data),
-            ("stream-end", self._on_stream_end),
-            ("stream-error", self._on_stream_error),
-        ):
-            self._socket.on(event, handler, namespace=namespace)
+        # In the order of their deadlines, because all have the same time.
+        self._waiting: dict[_Call, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._outgoing: list[_Call] = []
+        self._sent: dict[int, _Call] = {}
+        self._ack_ids = itertools.count(1)
+        self._streams: dict[str, Consumer] = {}
 
     @property
     def connected(self) -> bool:
@@ -102,8 +113,14 @@ class RpcClient:
             self._connector.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._connector
-        await self._socket.disconnect()
-        self._on_disconnect()
+        connection = self._connection
+        if connection is not None:
+            self.on_lost(connection)
+            await connection.close()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # -- Calls ------------------------------------------------------------------------------------
 
     async def call(
         self,
@@ -113,7 +130,30 @@ class RpcClient:
         request_uids: str | None = None,
     ) -> Any:
         """The result of a call; raises one of the errors of the module."""
-        return decode_reply(await self._send(name, arguments, sub_level, request_uids))
+        if self._connection is None:
+            await self._wait_for_connection()
+        loop = asyncio.get_running_loop()
+        event = codec.encode(
+            (CALL_EVENT, *call_arguments(name, arguments, sub_level, request_uids))
+        )
+        if len(event) > limits.RPC_MESSAGE_BYTES_MAX:
+            raise RpcUnavailableError(f"{name}: larger than a message may be")
+        call = _Call(name, event, loop.time() + self._call_timeout_seconds)
+        self._waiting[call] = None
+        if self._timer is None:
+            self._timer = loop.call_at(call.deadline, self._expire)
+        if not self._outgoing:
+            loop.call_soon(self._send_outgoing)
+        self._outgoing.append(call)
+        try:
+            return decode_reply(await call.future)
+        except asyncio.CancelledError:
+            # The answer may have come in the same turn in which the caller gave up.
+            if call.future.done() and not call.future.cancelled():
+                self._abandon(call)
+            raise
+        finally:
+            self._waiting.pop(call, None)
 
     async def pages(
         self,
@@ -134,84 +174,110 @@ class RpcClient:
         try:
             while (page := await consumer.next(self._call_timeout_seconds)) is not None:
                 yield page
+        except TimeoutError:
+            raise RpcOutcomeUnknownError("the stream stalled") from None
         finally:
             del self._streams[stream_id]
             consumer.release()
             if not consumer.ended:
-                await self._hang_up(stream_id)
+                self._hang_up(stream_id)
 
-    async def _hang_up(self, stream_id: str) -> None:
-        if not self.connected:
-            return
-        # A connection that breaks meanwhile ends the stream as well.
-        with contextlib.suppress(socketio.exceptions.SocketIOError):
-            await self._socket.emit(
-                "stream-hangup", {"streamId": stream_id}, namespace=self._namespace
-            )
+    def _send_outgoing(self) -> None:
+        """Send the calls of this turn."""
+        calls, self._outgoing = self._outgoing, []
+        connection = self._connection
+        for call in calls:
+            if connection is None:
+                call.fail(RpcUnavailableError(f"{call.name}: the connection was lost"))
+                continue
+            if call.future.done():
+                continue  # its caller has gone already
+            ack_id = next(self._ack_ids)
+            self._sent[ack_id] = call
+            connection.send(packets.encode_event(self._namespace, ack_id, call.event))
+        if connection is not None:
+            connection.write()
 
-    async def _send(
-        self,
-        name: str,
-        arguments: Sequence[Any],
-        sub_level: Sequence[str],
-        request_uids: str | None,
-    ) -> tuple[Any, ...]:
-        """Send a call and wait for its acknowledgement's arguments."""
-        await self._wait_for_connection()
-        reply: asyncio.Future[tuple[Any, ...]] = asyncio.get_running_loop().create_future()
-
-        def acknowledged(*reply_arguments: Any) -> None:
-            # Packets of a stream may be handled before the caller wakes up, so the stream must be
-            # known from here on.
-            stream_id = _stream_of(reply_arguments)
-            if reply.done():
-                if stream_id is not None:
-                    self._abandon(stream_id)
+    def _expire(self) -> None:
+        """Give up the calls whose time is over."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._timer = None
+        for call in list(self._waiting):
+            if call.deadline > now:
+                self._timer = loop.call_at(call.deadline, self._expire)
                 return
+            text = f"{call.name}: no answer within {self._call_timeout_seconds:g} s"
+            call.fail(RpcOutcomeUnknownError(text))
+            self._waiting.pop(call, None)
+
+    # -- What arrives -----------------------------------------------------------------------------
+
+    def on_ack(self, packet: packets.Ack) -> None:
+        call = self._sent.pop(packet.ack_id, None)
+        if call is None:
+            return
+        arguments = packet.arguments
+        stream_id = _stream_of(arguments)
+        if stream_id is not None:
+            # Its packets may be handled before the caller wakes up, so it must be known from here.
+            self._streams[stream_id] = Consumer()
+        if not call.future.done():
+            call.future.set_result(arguments)
+        elif stream_id is not None:
+            self._abandon_stream(stream_id)
+
+    def on_event(self, connection: Connection, packet: packets.Event) -> None:
+        stream_id, payload = stream_id_in(packet)
+        consumer = self._streams.get(stream_id) if stream_id is not None else None
+        if packet.name == "stream-error":
+            if consumer is not None:
+                consumer.fail(decode_error(payload.get("error")))
+            return
+        if packet.name == "stream-data" and consumer is not None:
+            data = payload.get("data")
+            page = data if isinstance(data, list) else []
+            consumer.push(page, partial(connection.acknowledge, packet.ack_id))
+            return
+        if packet.name == "stream-end" and consumer is not None:
+            consumer.end()
+        connection.acknowledge(packet.ack_id)
+
+    def on_lost(self, connection: Connection) -> None:
+        if connection is not self._connection:
+            return
+        self._connection = None
+        self._connected.clear()
+        self._lost.set()
+        self._send_outgoing()
+        for call in self._sent.values():
+            call.fail(_lost_connection())
+        self._sent.clear()
+        for consumer in self._streams.values():
+            consumer.fail(_lost_connection())
+
+    def _abandon(self, call: _Call) -> None:
+        """Hang up the stream that a call began, if it did: nobody is going to read it."""
+        if call.future.exception() is None:
+            stream_id = _stream_of(call.future.result())
             if stream_id is not None:
-                self._streams[stream_id] = _Consumer()
-            reply.set_result(reply_arguments)
+                self._abandon_stream(stream_id)
 
-        self._waiting.add(reply)
-        try:
-            payload = call_arguments(name, arguments, sub_level, request_uids)
-            await self._socket.emit(
-                CALL_EVENT, payload, namespace=self._namespace, callback=acknowledged
-            )
-            return await self._answer_of(reply)
-        except TimeoutError:
-            raise RpcOutcomeUnknownError(
-                f"{name}: no answer within {self._call_timeout_seconds:g} s"
-            ) from None
-        except socketio.exceptions.SocketIOError as error:
-            raise RpcUnavailableError(f"{name}: {error}") from error
-        finally:
-            self._waiting.discard(reply)
-
-    async def _answer_of(self, reply: asyncio.Future[tuple[Any, ...]]) -> tuple[Any, ...]:
-        try:
-            async with asyncio.timeout(self._call_timeout_seconds):
-                return await reply
-        except BaseException:
-            # The answer may have come in the same turn in which the caller gave up.
-            if reply.done() and not reply.cancelled() and reply.exception() is None:
-                stream_id = _stream_of(reply.result())
-                if stream_id is not None:
-                    self._abandon(stream_id)
-            raise
-
-    def _abandon(self, stream_id: str) -> None:
-        """Hang up a stream that nobody is going to read."""
+    def _abandon_stream(self, stream_id: str) -> None:
         consumer = self._streams.pop(stream_id, None)
         if consumer is not None:
             consumer.release()
-        task = asyncio.get_running_loop().create_task(self._hang_up(stream_id))
-        self._hang_ups.add(task)
-        task.add_done_callback(self._hang_ups.discard)
+        self._hang_up(stream_id)
+
+    def _hang_up(self, stream_id: str) -> None:
+        # A connection that breaks meanwhile ends the stream as well.
+        if self._connection is not None:
+            event = codec.encode((HANG_UP_EVENT, {"streamId": stream_id}))
+            self._connection.send(packets.encode_event(self._namespace, None, event))
+
+    # -- The connection ---------------------------------------------------------------------------
 
     async def _wait_for_connection(self) -> None:
-        if self._connected.is_set():
-            return
         try:
             async with asyncio.timeout(self._connect_wait_seconds):
                 await self._connected.wait()
@@ -221,105 +287,37 @@ class RpcClient:
     async def _stay_connected(self) -> None:
         retry_seconds = _RETRY_SECONDS_MIN
         while True:
-            self._lost.clear()
             try:
-                await self._socket.connect(
-                    self._url,
-                    namespaces=[self._namespace],
-                    transports=["websocket"],
-                    wait_timeout=_CONNECT_TIMEOUT_SECONDS,
+                connection = await connect(
+                    self._url, self._namespace, self, _CONNECT_TIMEOUT_SECONDS
                 )
             except Exception as error:
                 # Whatever it was, giving up would leave this process useless for ever.
                 if retry_seconds >= _RETRY_SECONDS_MAX:
-                    self._log.warning("cannot reach the metadata daemon", reason=repr(error))
+                    self._log.warning("cannot reach the metadata daemon", reason=str(error))
             else:
                 retry_seconds = _RETRY_SECONDS_MIN
-                if not self._lost.is_set():
-                    self._connected.set()
-                    self._log.info("connected to the metadata daemon", url=self._url)
-                    # Not the library's wait: it sleeps a second after the connection is lost, and
-                    # its tasks are cancelled with whoever waits.
-                    await self._lost.wait()
+                await self._use(connection)
                 self._log.warning("lost the connection to the metadata daemon", url=self._url)
             # Jitter keeps many front-ends from coming back in step.
             await asyncio.sleep(retry_seconds * random.uniform(0.5, 1.0))  # noqa: S311
             retry_seconds = min(retry_seconds * 2, _RETRY_SECONDS_MAX)
 
-    def _on_disconnect(self, *_reason: object) -> None:
-        self._connected.clear()
-        self._lost.set()
-        for reply in self._waiting:
-            if not reply.done():
-                reply.set_exception(_lost_connection())
-        for consumer in self._streams.values():
-            consumer.fail(_lost_connection())
-
-    async def _on_stream_data(self, payload: dict[str, Any]) -> tuple[None]:
-        consumer = self._streams.get(payload["streamId"])
-        if consumer is not None:
-            await consumer.push(payload["data"])
-        return (None,)
-
-    async def _on_stream_end(self, payload: dict[str, Any]) -> tuple[None]:
-        consumer = self._streams.get(payload["streamId"])
-        if consumer is not None:
-            consumer.end()
-        return (None,)
-
-    async def _on_stream_error(self, payload: dict[str, Any]) -> None:
-        consumer = self._streams.get(payload["streamId"])
-        if consumer is not None:
-            consumer.fail(decode_error(payload.get("error")))
+    async def _use(self, connection: Connection) -> None:
+        """Send calls over a connection until it is lost."""
+        if connection.ended.is_set():
+            return
+        self._lost.clear()
+        self._connection = connection
+        self._connected.set()
+        self._log.info("connected to the metadata daemon", url=self._url)
+        await self._lost.wait()
 
 
-def _stream_of(reply_arguments: Sequence[Any]) -> str | None:
+def _stream_of(reply: Sequence[Any]) -> str | None:
     """The ID of the stream that an acknowledgement announces, or None."""
-    return stream_id_of(reply_arguments[1]) if len(reply_arguments) > 1 else None
+    return stream_id_of(reply[1]) if len(reply) > 1 else None
 
 
 def _lost_connection() -> RpcOutcomeUnknownError:
     return RpcOutcomeUnknownError("the connection to the metadata daemon was lost")
-
-
-_PAGES_QUEUED_MAX = 2
-
-
-class _Consumer:
-    """Packets of one stream that wait to be read.
-
-    A packet is acknowledged when there is room for it, so that a slow reader slows the daemon.
-    """
-
-    def __init__(self) -> None:
-        self.ended = False
-        self._queue: asyncio.Queue[list[Any] | Exception | None] = asyncio.Queue()
-        self._room = asyncio.Semaphore(_PAGES_QUEUED_MAX)
-
-    async def push(self, page: list[Any]) -> None:
-        self._queue.put_nowait(page)
-        await self._room.acquire()
-
-    def end(self) -> None:
-        self.ended = True
-        self._queue.put_nowait(None)
-
-    def fail(self, error: Exception) -> None:
-        self.ended = True
-        self._queue.put_nowait(error)
-
-    def release(self) -> None:
-        """Let packets that still wait for room be acknowledged: nobody will read them."""
-        for _ in range(self._queue.qsize() + _PAGES_QUEUED_MAX):
-            self._room.release()
-
-    async def next(self, timeout_seconds: float) -> list[Any] | None:
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                entry = await self._queue.get()
-        except TimeoutError:
-            raise RpcOutcomeUnknownError("the stream stalled") from None
-        if isinstance(entry, Exception):
-            raise entry
-        self._room.release()
-        return entry

@@ -24,7 +24,7 @@ import contextlib
 import itertools
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from shared import limits
 from shared.observability import EventLog
@@ -32,9 +32,7 @@ from shared.rpc import codec, eager, packets, websocket
 from shared.rpc.dispatch import Dispatcher, Peer, encode_reply
 from shared.rpc.envelope import CALL_EVENT, HANG_UP_EVENT
 from shared.rpc.streams import Producer
-
-_WRITE_BYTES: Final = 256 * 1024
-"""What waits for the end of the turn is written sooner when it is so much."""
+from shared.rpc.turn_writer import TurnWriter
 
 
 class LeanServer:
@@ -69,9 +67,7 @@ class LeanConnection(asyncio.Protocol):
         )
         self._transport: asyncio.Transport | None = None
         self._peers: dict[str, _LeanPeer] = {}
-        self._outgoing: list[bytes] = []
-        self._outgoing_bytes = 0
-        self._write_scheduled = False
+        self._writer: TurnWriter | None = None
         self._writable = asyncio.Event()
         self._writable.set()
         self._reading = True
@@ -84,6 +80,7 @@ class LeanConnection(asyncio.Protocol):
     def begin(self, transport: asyncio.Transport, key: str, rest: bytes) -> None:
         """Accept the websocket, and serve it from now on. ``rest`` came behind the request."""
         self._transport = transport
+        self._writer = TurnWriter(transport)
         transport.set_write_buffer_limits(high=limits.RPC_UNSENT_BYTES_MAX)
         transport.write(websocket.response(key))
         opening = packets.Open(
@@ -117,7 +114,8 @@ class LeanConnection(asyncio.Protocol):
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()
-        self._outgoing.clear()
+        if self._writer is not None:
+            self._writer.close()
         for peer in self._peers.values():
             peer.leave()
         self._peers.clear()
@@ -137,8 +135,9 @@ class LeanConnection(asyncio.Protocol):
     def _end(self, code: int) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        self._queue(websocket.close_frame(code))
-        self._write()
+        assert self._writer is not None
+        self._writer.add(websocket.close_frame(code))
+        self._writer.write()
         self._transport.close()
 
     def _ping(self) -> None:
@@ -166,33 +165,15 @@ class LeanConnection(asyncio.Protocol):
 
     def send(self, packet: bytes) -> None:
         """Send a packet at the end of this turn."""
-        self._queue(websocket.frame(websocket.TEXT, packet))
+        self._send_frame(websocket.TEXT, packet)
 
     async def until_writable(self) -> None:
         """Wait until the client takes what was sent, or is gone."""
         await self._writable.wait()
 
-    def _queue(self, frame: bytes) -> None:
-        if self._transport is None:
-            return
-        self._outgoing.append(frame)
-        self._outgoing_bytes += len(frame)
-        if self._outgoing_bytes > _WRITE_BYTES:
-            self._write()
-        elif not self._write_scheduled:
-            self._write_scheduled = True
-            self._loop.call_soon(self._write_scheduled_ones)
-
-    def _write_scheduled_ones(self) -> None:
-        self._write_scheduled = False
-        self._write()
-
-    def _write(self) -> None:
-        if self._outgoing and self._transport is not None:
-            data = self._outgoing[0] if len(self._outgoing) == 1 else b"".join(self._outgoing)
-            self._outgoing.clear()
-            self._outgoing_bytes = 0
-            self._transport.write(data)
+    def _send_frame(self, opcode: int, payload: bytes) -> None:
+        if self._writer is not None:
+            self._writer.add(websocket.frame(opcode, payload))
 
     # -- Receiving --------------------------------------------------------------------------------
 
@@ -238,7 +219,7 @@ class LeanConnection(asyncio.Protocol):
             else:
                 self._receive(packet)
         elif opcode == websocket.PING:
-            self._queue(websocket.frame(websocket.PONG, payload))
+            self._send_frame(websocket.PONG, payload)
         elif opcode == websocket.CLOSE:
             self._end(int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1000)
 

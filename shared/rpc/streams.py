@@ -105,3 +105,67 @@ class Producer:
             "code": "ETIMEDOUT",
             "info": f"stream timeout: did not receive ack after {milliseconds}ms",
         }
+
+
+_PAGES_UNREAD_MAX = 2
+
+
+class Consumer:
+    """Packets of one stream that wait to be read.
+
+    A packet is acknowledged when there is room for it, so that a slow reader slows the daemon.
+    """
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._entries: deque[list[Any] | Exception | None] = deque()
+        self._held: deque[Callable[[], None]] = deque()
+        self._acknowledged = 0
+        self._arrived = asyncio.Event()
+
+    def push(self, page: list[Any], acknowledge: Callable[[], None]) -> None:
+        """Take a packet; ``acknowledge`` is called when it has room."""
+        self._add(page)
+        if self._acknowledged < _PAGES_UNREAD_MAX:
+            self._acknowledged += 1
+            acknowledge()
+        else:
+            self._held.append(acknowledge)
+
+    def end(self) -> None:
+        """The stream is complete."""
+        self.ended = True
+        self._add(None)
+
+    def fail(self, error: Exception) -> None:
+        """The stream ends with an error, which is raised behind what had come."""
+        self.ended = True
+        self._add(error)
+
+    def release(self) -> None:
+        """Acknowledge packets that still wait for room: nobody will read them."""
+        while self._held:
+            self._held.popleft()()
+
+    async def next(self, timeout_seconds: float) -> list[Any] | None:
+        """The next packet, or None at the end.
+
+        Raises the error of the stream, or TimeoutError when nothing comes in time.
+        """
+        if not self._entries:
+            self._arrived.clear()
+            async with asyncio.timeout(timeout_seconds):
+                await self._arrived.wait()
+        entry = self._entries.popleft()
+        if isinstance(entry, Exception):
+            raise entry
+        if entry is not None:
+            if self._held:
+                self._held.popleft()()
+            else:
+                self._acknowledged -= 1
+        return entry
+
+    def _add(self, entry: list[Any] | Exception | None) -> None:
+        self._entries.append(entry)
+        self._arrived.set()
