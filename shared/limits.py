@@ -82,8 +82,11 @@ RPC_UNSENT_BYTES_MAX: Final = 1024 * 1024
 RPC_CALLS_WAITING_MAX: Final = 4096
 """Calls of one connection that wait for a commit; beyond it, no more are read."""
 
-RPC_STREAMS_MAX: Final = 1024
-"""Streams of one connection at the same time."""
+RPC_STREAMS_MAX: Final = 256
+"""Streams of one connection at the same time. Each may hold a packet in memory."""
+
+RPC_PACKETS_A_TURN_MAX: Final = 32
+"""Packets of one connection that are handled before the others have their turn."""
 
 STREAM_PENDING_ACKS_MAX: Final = 5
 STREAM_ACK_TIMEOUT_SECONDS: Final = 5.0

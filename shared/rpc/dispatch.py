@@ -46,8 +46,11 @@ class Peer:
     async def emit(
         self, event: str, payload: dict[str, Any], on_ack: Callable[..., None] | None
     ) -> None:
-        """Send an event; returns when there is room for another."""
+        """Send an event."""
         raise NotImplementedError
+
+    async def ready(self) -> None:
+        """Wait until the client takes what was sent to it, or is gone."""
 
     def forget(self, producer: Producer) -> None:
         """Wait for no more acknowledgements of a stream."""
@@ -136,7 +139,7 @@ class Dispatcher:
         stream_id = str(uuid.uuid4())
         if peer.gone:  # it left while its call ran
             return stream_marker(stream_id)
-        producer = Producer(stream_id, pages, peer.emit, self._settings)
+        producer = Producer(stream_id, pages, peer, self._settings)
         peer.producers[stream_id] = producer
 
         async def run() -> None:

@@ -10,6 +10,8 @@ Nothing that a client does may take more than its share:
 * Its calls are no longer read while it does not take its answers (``RPC_UNSENT_BYTES_MAX``), or
   while too many of its calls wait for a commit (``RPC_CALLS_WAITING_MAX``); what was received
   already waits too. Streams wait likewise.
+* Its packets are handled some at a time, and those of others in between
+  (``RPC_PACKETS_A_TURN_MAX``).
 * A connection from which nothing is heard for ``RPC_PING_TIMEOUT_SECONDS`` after a ping, and which
   takes nothing either, is ended.
 * A frame that breaks the websocket protocol, or announces more than a message may have, ends its
@@ -71,6 +73,7 @@ class LeanConnection(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._reading = True
+        self._had_its_turn = False
         self._calls_waiting = 0
         self._heard = True
         self._timer: asyncio.TimerHandle | None = None
@@ -169,7 +172,8 @@ class LeanConnection(asyncio.Protocol):
 
     async def until_writable(self) -> None:
         """Wait until the client takes what was sent, or is gone."""
-        await self._writable.wait()
+        while not self._writable.is_set():  # others that waited may have been faster
+            await self._writable.wait()
 
     def _send_frame(self, opcode: int, payload: bytes) -> None:
         if self._writer is not None:
@@ -179,21 +183,31 @@ class LeanConnection(asyncio.Protocol):
 
     def _read(self) -> None:
         """Handle what has arrived, as far as the client may go on."""
+        left = limits.RPC_PACKETS_A_TURN_MAX
         try:
             while self._may_go_on():
                 message = self._reader.next()
                 if message is None:
                     break
                 self._handle(*message)
+                left -= 1
+                if not left:
+                    self._had_its_turn = True
+                    self._loop.call_soon(self._next_turn)
         except websocket.WebSocketError as error:
             self._server.log.warning("a client broke the websocket protocol", reason=str(error))
             self._end(error.code)
             return
         self._keep_up()
 
+    def _next_turn(self) -> None:
+        self._had_its_turn = False
+        self._read()
+
     def _may_go_on(self) -> bool:
         return (
-            self._transport is not None
+            not self._had_its_turn
+            and self._transport is not None
             and not self._transport.is_closing()
             and self._writable.is_set()
             and self._calls_waiting < limits.RPC_CALLS_WAITING_MAX
@@ -300,6 +314,8 @@ class _LeanPeer(Peer):
             self._on_acks[ack_id] = on_ack
         text = codec.encode((event, payload))
         self._connection.send(packets.encode_event(self._namespace, ack_id, text))
+
+    async def ready(self) -> None:
         await self._connection.until_writable()
 
     def forget(self, producer: Producer) -> None:

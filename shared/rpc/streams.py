@@ -9,23 +9,32 @@ Rules (reference/dmd-wire.md, section 4):
 * ``stream-end`` closes the stream, also an empty one; ``stream-error`` one that cannot go on;
 * ``stream-hangup`` from the consumer ends it early, and is ignored for a stream that has ended.
 
-The producer knows no transport: it is given a function that sends an event.
+The producer knows no transport: it is given an outlet, which sends events.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from shared import limits
 from shared.errors import ServiceError
 from shared.rpc.envelope import encode_error
 
-Send = Callable[[str, dict[str, Any], Callable[..., None] | None], Awaitable[None]]
-"""Sends an event with one argument; the callback, if any, is called when it is acknowledged."""
+
+class Outlet(Protocol):
+    """Where the packets of a stream go."""
+
+    async def ready(self) -> None:
+        """Wait until the client takes what was sent to it, or is gone."""
+
+    async def emit(
+        self, event: str, payload: dict[str, Any], on_ack: Callable[..., None] | None
+    ) -> None:
+        """Send an event with one argument; ``on_ack`` is called when it is acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +49,11 @@ class Producer:
     """Sends the pages of one stream; ``run`` ends when the stream has ended for any reason."""
 
     def __init__(
-        self, stream_id: str, pages: Iterator[list[Any]], send: Send, settings: StreamSettings
+        self, stream_id: str, pages: Iterator[list[Any]], outlet: Outlet, settings: StreamSettings
     ) -> None:
         self._stream_id = stream_id
         self._pages = pages
-        self._send = send
+        self._outlet = outlet
         self._settings = settings
         self._deadlines: deque[float] = deque()
         self._room: asyncio.Future[None] | None = None
@@ -58,7 +67,12 @@ class Producer:
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            for page in self._pages:
+            while True:
+                # Not read from the store before it can be sent: many streams may wait here.
+                await self._outlet.ready()
+                page = next(self._pages, None)
+                if page is None:
+                    break
                 await self._wait_for_room(loop)
                 if self._hung_up:
                     return
@@ -77,7 +91,7 @@ class Producer:
             await self._emit("stream-error", None, error=encode_error(error))
 
     async def _emit(self, event: str, on_ack: Callable[..., None] | None, **members: Any) -> None:
-        await self._send(event, {"streamId": self._stream_id, **members}, on_ack)
+        await self._outlet.emit(event, {"streamId": self._stream_id, **members}, on_ack)
 
     async def _wait_for_room(self, loop: asyncio.AbstractEventLoop) -> None:
         while len(self._deadlines) >= self._settings.pending_acks_max and not self._hung_up:
