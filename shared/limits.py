@@ -85,6 +85,12 @@ RPC_CALLS_WAITING_MAX: Final = 4096
 RPC_STREAMS_MAX: Final = 256
 """Streams of one connection at the same time. Each may hold a packet in memory."""
 
+RPC_BATCH_CALLS_MAX: Final = 256
+"""Calls that one batch event carries."""
+
+RPC_BATCH_BYTES_MAX: Final = 8 * 1024 * 1024
+"""A client begins another batch event when one would grow beyond this."""
+
 RPC_PACKETS_A_TURN_MAX: Final = 32
 """Packets of one connection that are handled before the others have their turn."""
 
@@ -108,6 +114,12 @@ COMMIT_GROUP_MAX: Final = 256
 
 MUTATIONS_WAITING_MAX: Final = 20_000
 """Mutations queued for the metadata writer; more are told to slow down."""
+
+OPERATION_KEPT_SECONDS: Final = 600.0
+"""How long the answer of a mutation with an operation ID is kept at least."""
+
+OPERATIONS_PRUNED_MIN: Final = 16
+"""Old answers that a commit removes, besides two for each that it adds."""
 
 BODY_IDLE_SECONDS_MAX: Final = 60.0
 """How long a request body may pause before it is given up."""

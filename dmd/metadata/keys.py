@@ -17,6 +17,7 @@ from shared.errors import ServiceError
 
 REVISION_KEY = b"\0revision"
 FORMAT_KEY = b"\0format"
+OPERATIONS_PREFIX = b"\0operation\0"
 COUNTER_KEYS = (REVISION_KEY,)
 """What must go on counting where it stopped, in a copy of the store, too."""
 

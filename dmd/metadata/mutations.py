@@ -62,12 +62,15 @@ class Refused:
     index: int
 
 
+Outcome = Committed | Refused
+
+
 def apply(
     transaction: Transaction,
     mutation: Mutation,
     next_revision: Callable[[], int],
     now_ms: int,
-) -> Committed | Refused:
+) -> Outcome:
     """Decide one mutation and apply it.
 
     ``next_revision`` is called once a record written; ``now_ms`` is the time of the commit in

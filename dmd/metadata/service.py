@@ -37,7 +37,7 @@ from dmd.metadata.projection import project
 from dmd.metadata.writer import Writer
 from shared import limits
 from shared.errors import ServiceError
-from shared.rpc.envelope import Call
+from shared.rpc.envelope import EXTENSIONS, Call
 
 Page = list[Any]
 _VERSIONING_OPTIONS = ("versioning", "versionId", "isNull", "deleteNullKey")
@@ -74,7 +74,11 @@ class MetadataService:
             "batch": self._batch,
             "list": self._list,
         }
-        self._manifest = {"apiVersion": "1.0", "api": [{"name": name} for name in self._methods]}
+        self._manifest = {
+            "apiVersion": "1.0",
+            "api": [{"name": name} for name in self._methods],
+            "extensions": list(EXTENSIONS),
+        }
 
     async def call(self, call: Call) -> Any:
         """The result of a call, a JSON value or a Stream; raises ServiceError."""
@@ -99,12 +103,12 @@ class MetadataService:
     async def _put(self, call: Call) -> None:
         key, value = _strings(call, "key", "value")
         _refuse_versioning(_options(call, 2))
-        await self._commit(Mutation((self._put_operation(call.sub_level, key, value),)))
+        await self._commit(call, Mutation((self._put_operation(call.sub_level, key, value),)))
 
     async def _del(self, call: Call) -> None:
         (key,) = _strings(call, "key")
         _refuse_versioning(_options(call, 1))
-        await self._commit(Mutation((Delete(self._physical(call.sub_level, key)),)))
+        await self._commit(call, Mutation((Delete(self._physical(call.sub_level, key)),)))
 
     async def _create_read_stream(self, call: Call) -> Stream:
         return Stream(self._pages(call.sub_level, _options(call, 0)))
@@ -155,7 +159,7 @@ class MetadataService:
             conditions.parse(entry, self._engine.key_bytes_max) for entry in requires
         )
         return_previous = options.get("returnPrevious") is True
-        committed = await self._commit(Mutation(operations, requirements, return_previous))
+        committed = await self._commit(call, Mutation(operations, requirements, return_previous))
         result: dict[str, Any] = {"revisions": list(committed.revisions)}
         if return_previous:
             result["previous"] = [
@@ -163,8 +167,8 @@ class MetadataService:
             ]
         return result
 
-    async def _commit(self, mutation: Mutation) -> Committed:
-        outcome = await self._writer.submit(mutation)
+    async def _commit(self, call: Call, mutation: Mutation) -> Committed:
+        outcome = await self._writer.submit(mutation, call)
         if isinstance(outcome, Refused):
             raise ServiceError(
                 "PreconditionFailed",

@@ -10,6 +10,11 @@ needs to know about a failed call is whether it may have taken effect:
     It was sent and no answer came, because the connection broke or the time ran out.
 ``RemoteError``
     The daemon answered with an error: nothing was changed.
+
+What the daemon can do besides, its manifest says (``shared.rpc.envelope``): calls of one turn of
+the event loop travel together, and a mutation whose connection broke is repeated over the next one,
+until its time is over. It has an operation ID, so that the daemon does it once; its caller learns
+what became of it, and the outcome is unknown only when there is no connection again in time.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import uuid
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from typing import Any
@@ -27,18 +33,23 @@ from shared.observability import EventLog
 from shared.rpc import codec, packets
 from shared.rpc.connection import Connection, connect, stream_id_in
 from shared.rpc.envelope import (
-    CALL_EVENT,
+    BATCH_EVENT_EXTENSION,
     HANG_UP_EVENT,
-    call_arguments,
+    OPERATION_ID_EXTENSION,
+    RemoteError,
+    call_parameters,
     decode_error,
     decode_reply,
+    extensions_of,
     stream_id_of,
 )
+from shared.rpc.outgoing import OutgoingCall, envelopes
 from shared.rpc.streams import Consumer
 
 _CONNECT_TIMEOUT_SECONDS = 5.0
 _RETRY_SECONDS_MIN = 0.05
 _RETRY_SECONDS_MAX = 1.0
+_EVENT_HEAD_BYTES_MAX = 256
 
 
 class RpcUnavailableError(Exception):
@@ -47,22 +58,6 @@ class RpcUnavailableError(Exception):
 
 class RpcOutcomeUnknownError(Exception):
     """The call was sent, and whether it took effect is not known."""
-
-
-class _Call:
-    """A call until it is answered, or given up."""
-
-    __slots__ = ("deadline", "event", "future", "name")
-
-    def __init__(self, name: str, event: bytes, deadline: float) -> None:
-        self.name = name
-        self.event = event
-        self.deadline = deadline
-        self.future: asyncio.Future[Sequence[Any]] = asyncio.get_running_loop().create_future()
-
-    def fail(self, error: Exception) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
 
 
 class RpcClient:
@@ -91,10 +86,15 @@ class RpcClient:
         self._lost = asyncio.Event()
         self._connector: asyncio.Task[None] | None = None
         # In the order of their deadlines, because all have the same time.
-        self._waiting: dict[_Call, None] = {}
+        self._waiting: dict[OutgoingCall, None] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._outgoing: list[_Call] = []
-        self._sent: dict[int, _Call] = {}
+        self._outgoing: list[OutgoingCall] = []
+        self._sent: dict[int, OutgoingCall | list[OutgoingCall]] = {}
+        self._to_repeat: list[OutgoingCall] = []
+        self._extensions: frozenset[str] = frozenset()
+        # Operation IDs of one client lie side by side in the daemon's store.
+        self._operation_prefix = uuid.uuid4().hex
+        self._operations = itertools.count(1)
         self._ack_ids = itertools.count(1)
         self._streams: dict[str, Consumer] = {}
 
@@ -117,6 +117,8 @@ class RpcClient:
         if connection is not None:
             self.on_lost(connection)
             await connection.close()
+        for call in self._to_repeat:
+            call.fail(_lost_connection())
         if self._timer is not None:
             self._timer.cancel()
 
@@ -130,15 +132,29 @@ class RpcClient:
         request_uids: str | None = None,
     ) -> Any:
         """The result of a call; raises one of the errors of the module."""
-        if self._connection is None:
+        return decode_reply(await self._call(name, arguments, sub_level, request_uids))
+
+    async def _call(
+        self,
+        name: str,
+        arguments: Sequence[Any],
+        sub_level: Sequence[str],
+        request_uids: str | None,
+        *,
+        alone: bool = False,
+    ) -> Sequence[Any]:
+        """What acknowledges a call."""
+        if not self._connected.is_set():
             await self._wait_for_connection()
+        params = call_parameters(arguments, sub_level, request_uids)
         loop = asyncio.get_running_loop()
-        event = codec.encode(
-            (CALL_EVENT, *call_arguments(name, arguments, sub_level, request_uids))
-        )
-        if len(event) > limits.RPC_MESSAGE_BYTES_MAX:
+        now = loop.time()
+        call = OutgoingCall(name, params, now + self._call_timeout_seconds, alone=alone)
+        if call.mutation and OPERATION_ID_EXTENSION in self._extensions:
+            number = next(self._operations)
+            call.name_operation(f"{self._operation_prefix}{number:012x}", now)
+        if len(call.text) > limits.RPC_MESSAGE_BYTES_MAX - _EVENT_HEAD_BYTES_MAX:
             raise RpcUnavailableError(f"{name}: larger than a message may be")
-        call = _Call(name, event, loop.time() + self._call_timeout_seconds)
         self._waiting[call] = None
         if self._timer is None:
             self._timer = loop.call_at(call.deadline, self._expire)
@@ -146,7 +162,7 @@ class RpcClient:
             loop.call_soon(self._send_outgoing)
         self._outgoing.append(call)
         try:
-            return decode_reply(await call.future)
+            return await call.future
         except asyncio.CancelledError:
             # The answer may have come in the same turn in which the caller gave up.
             if call.future.done() and not call.future.cancelled():
@@ -166,7 +182,9 @@ class RpcClient:
 
         Leaving the iteration early hangs the stream up; close the iterator then (``aclosing``).
         """
-        marker = await self.call(name, arguments, sub_level, request_uids)
+        marker = decode_reply(
+            await self._call(name, arguments, sub_level, request_uids, alone=True)
+        )
         stream_id = stream_id_of(marker)
         if stream_id is None:
             raise RpcOutcomeUnknownError(f"{name}: the daemon answered without a stream")
@@ -186,17 +204,20 @@ class RpcClient:
         """Send the calls of this turn."""
         calls, self._outgoing = self._outgoing, []
         connection = self._connection
-        for call in calls:
-            if connection is None:
+        if connection is None:
+            for call in calls:
                 call.fail(RpcUnavailableError(f"{call.name}: the connection was lost"))
-                continue
-            if call.future.done():
-                continue  # its caller has gone already
+            return
+        # Those whose callers have gone already are left out.
+        self._send(connection, [call for call in calls if not call.future.done()])
+
+    def _send(self, connection: Connection, calls: Sequence[OutgoingCall]) -> None:
+        together = BATCH_EVENT_EXTENSION in self._extensions
+        for event, carried in envelopes(calls, together=together):
             ack_id = next(self._ack_ids)
-            self._sent[ack_id] = call
-            connection.send(packets.encode_event(self._namespace, ack_id, call.event))
-        if connection is not None:
-            connection.write()
+            self._sent[ack_id] = carried
+            connection.send(packets.encode_event(self._namespace, ack_id, event))
+        connection.write()
 
     def _expire(self) -> None:
         """Give up the calls whose time is over."""
@@ -214,16 +235,25 @@ class RpcClient:
     # -- What arrives -----------------------------------------------------------------------------
 
     def on_ack(self, packet: packets.Ack) -> None:
-        call = self._sent.pop(packet.ack_id, None)
-        if call is None:
-            return
-        arguments = packet.arguments
-        stream_id = _stream_of(arguments)
+        sent = self._sent.pop(packet.ack_id, None)
+        if isinstance(sent, OutgoingCall):
+            self._answered(sent, packet.arguments)
+        elif sent is not None:
+            replies = packet.arguments[0] if packet.arguments else None
+            if not isinstance(replies, list) or len(replies) != len(sent):
+                replies = [packet.arguments or ["no answer"]] * len(sent)
+            for call, reply in zip(sent, replies, strict=True):
+                self._answered(call, reply if isinstance(reply, list) else [reply])
+
+    def _answered(self, call: OutgoingCall, reply: list[Any]) -> None:
+        stream_id = _stream_of(reply)
         if stream_id is not None:
             # Its packets may be handled before the caller wakes up, so it must be known from here.
             self._streams[stream_id] = Consumer()
-        if not call.future.done():
-            call.future.set_result(arguments)
+        if call.repeated and _says_nothing_of_the_first(reply):
+            call.fail(_lost_connection())
+        elif not call.future.done():
+            call.future.set_result(reply)
         elif stream_id is not None:
             self._abandon_stream(stream_id)
 
@@ -250,13 +280,20 @@ class RpcClient:
         self._connected.clear()
         self._lost.set()
         self._send_outgoing()
-        for call in self._sent.values():
-            call.fail(_lost_connection())
+        sent = [
+            call
+            for carried in self._sent.values()
+            for call in (carried if isinstance(carried, list) else [carried])
+        ]
         self._sent.clear()
+        for call in sent:
+            if not call.repeatable:
+                call.fail(_lost_connection())
+        self._to_repeat = [call for call in (*self._to_repeat, *sent) if not call.future.done()]
         for consumer in self._streams.values():
             consumer.fail(_lost_connection())
 
-    def _abandon(self, call: _Call) -> None:
+    def _abandon(self, call: OutgoingCall) -> None:
         """Hang up the stream that a call began, if it did: nobody is going to read it."""
         if call.future.exception() is None:
             stream_id = _stream_of(call.future.result())
@@ -305,18 +342,61 @@ class RpcClient:
 
     async def _use(self, connection: Connection) -> None:
         """Send calls over a connection until it is lost."""
-        if connection.ended.is_set():
-            return
         self._lost.clear()
         self._connection = connection
+        if connection.ended.is_set():
+            self.on_lost(connection)
+            return
+        try:
+            self._extensions = await self._ask_for_extensions(connection)
+        except (TimeoutError, RpcOutcomeUnknownError):
+            connection.abort()
+            self.on_lost(connection)
+            return
         self._connected.set()
         self._log.info("connected to the metadata daemon", url=self._url)
+        self._repeat(connection)
         await self._lost.wait()
+
+    async def _ask_for_extensions(self, connection: Connection) -> frozenset[str]:
+        deadline = asyncio.get_running_loop().time() + _CONNECT_TIMEOUT_SECONDS
+        call = OutgoingCall("getManifest", call_parameters([], [], None), deadline)
+        self._send(connection, [call])
+        async with asyncio.timeout_at(deadline):
+            reply = await call.future
+        try:
+            return extensions_of(decode_reply(reply))
+        except RemoteError:
+            return frozenset()  # the original's client overlooks it as well
+
+    def _repeat(self, connection: Connection) -> None:
+        """Ask again what became of the mutations whose connection broke."""
+        calls = [call for call in self._to_repeat if not call.future.done()]
+        self._to_repeat = []
+        if OPERATION_ID_EXTENSION in self._extensions:
+            now = asyncio.get_running_loop().time()
+            for call in calls:
+                call.repeated = True
+                call.renew(now)
+            self._send(connection, calls)
+        else:
+            # Another daemon, which would do it a second time.
+            for call in calls:
+                call.fail(_lost_connection())
 
 
 def _stream_of(reply: Sequence[Any]) -> str | None:
     """The ID of the stream that an acknowledgement announces, or None."""
     return stream_id_of(reply[1]) if len(reply) > 1 else None
+
+
+def _says_nothing_of_the_first(reply: Sequence[Any]) -> bool:
+    """Whether a daemon that was asked again could not say what became of the first time: it is
+    stopping, or busy, or its store has failed."""
+    if not reply or reply[0] is None:
+        return False
+    code = decode_error(reply[0]).code
+    return code is None or code >= 500
 
 
 def _lost_connection() -> RpcOutcomeUnknownError:

@@ -9,15 +9,18 @@ of each peer, which end with it. It knows no transport: the python-socketio shel
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
+import orjson
+
 from shared import limits
 from shared.errors import ServiceError
 from shared.observability import EventLog
-from shared.rpc import codec
-from shared.rpc.envelope import Call, encode_error, parse_call, stream_marker
+from shared.rpc import codec, eager
+from shared.rpc.envelope import Call, encode_error, parse_batch, parse_call, stream_marker
 from shared.rpc.streams import Producer, StreamSettings
 
 _PACKET_HEAD_BYTES_MAX: Final = 256
@@ -92,9 +95,37 @@ class Dispatcher:
         try:
             return await self._answer(peer, arguments)
         finally:
-            self._calls -= 1
-            if not self._calls:
-                self._idle.set()
+            self._call_ended()
+
+    async def answer_batch(self, peer: Peer, arguments: Sequence[Any]) -> Reply:
+        """Answer a ``batch`` event: one argument, the array of what each call would be answered.
+
+        All calls begin, in order, before any of them waits, so that their mutations come to the
+        writer together.
+        """
+        try:
+            calls = parse_batch(arguments, limits.RPC_BATCH_CALLS_MAX)
+        except ServiceError as error:
+            return (encode_error(error),)
+        replies: list[bytes] = [b""] * len(calls)
+
+        async def answer(index: int, call: list[Any]) -> None:
+            replies[index] = encode_reply(await self._answer(peer, call, streams=False))
+
+        self._calls += 1
+        try:
+            begun = [eager.start(answer(index, call)) for index, call in enumerate(calls)]
+            waiting = [task for task in begun if task is not None]
+            if waiting:
+                await asyncio.gather(*waiting)
+        finally:
+            self._call_ended()
+        return (_fitting(replies),)
+
+    def _call_ended(self) -> None:
+        self._calls -= 1
+        if not self._calls:
+            self._idle.set()
 
     async def drain(self, seconds: float) -> None:
         """Refuse calls from now on, and wait for those under way and for the streams.
@@ -113,15 +144,17 @@ class Dispatcher:
         except TimeoutError:
             self._log.warning("stopping before everything was answered", calls=self._calls)
 
-    async def _answer(self, peer: Peer, arguments: Sequence[Any]) -> Reply:
+    async def _answer(self, peer: Peer, arguments: Sequence[Any], *, streams: bool = True) -> Reply:
         call: Call | None = None
         try:
-            call = parse_call(arguments)
+            call = parse_call(arguments, time.monotonic(), peer)
             if self._draining:
                 raise ServiceError("ServiceUnavailable", "the daemon is stopping")
             result = await self._service.call(call)
             pages = getattr(result, "pages", None)
             if pages is not None:
+                if not streams:
+                    raise ServiceError("InvalidArgument", "a stream cannot begin in a batch")
                 result = self._start_stream(peer, pages)
         except ServiceError as error:
             self._log_call(call, error.code)
@@ -175,3 +208,21 @@ def encode_reply(reply: Reply) -> bytes:
     return codec.encode(
         (encode_error(ServiceError("InternalError", "the answer is larger than a message may be")),)
     )
+
+
+def _fitting(replies: list[bytes]) -> list[orjson.Fragment]:
+    """The replies of a batch, those beyond the size of a message replaced by an error.
+
+    Only reads have large results, and can be asked again.
+    """
+    too_much = codec.encode((encode_error(ServiceError("SlowDown")),))
+    left = limits.RPC_MESSAGE_BYTES_MAX - _PACKET_HEAD_BYTES_MAX - len(replies) * len(too_much)
+    fitting = []
+    for text in replies:
+        if len(text) > len(too_much):
+            if left < len(text):
+                fitting.append(orjson.Fragment(too_much))
+                continue
+            left -= len(text)
+        fitting.append(orjson.Fragment(text))
+    return fitting

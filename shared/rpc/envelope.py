@@ -2,21 +2,33 @@
 
 All calls are one Socket.IO event, ``call``, with two arguments, the remote name and a parameter
 object, acknowledged with ``[error]`` or ``[null, result]`` (reference/dmd-wire.md, section 2).
+
+Twofold's extensions, each of which a server announces in its manifest (docs/metadata-protocol.md):
+``batch`` events, which carry several calls, and the parameters ``operationId`` and ``deadlineMs``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from shared.errors import ServiceError
 
 METADATA_NAMESPACE: Final = "/MDFile/metadata"
 CALL_EVENT: Final = "call"
+BATCH_EVENT: Final = "batch"
 HANG_UP_EVENT: Final = "stream-hangup"
+BATCH_EVENT_EXTENSION: Final = "batchEvent"
+OPERATION_ID_EXTENSION: Final = "operationId"
+DEADLINE_EXTENSION: Final = "deadlineMs"
+EXTENSIONS: Final = (BATCH_EVENT_EXTENSION, OPERATION_ID_EXTENSION, DEADLINE_EXTENSION)
+MUTATIONS: Final = frozenset({"put", "del", "batch"})
+"""The methods that change something."""
+
 STREAM_ID: Final = "$streamId"
 _REQUEST_UIDS_MAX: Final = 1024
+_OPERATION_ID_CHARACTERS_MAX: Final = 128
 
 
 class RemoteError(Exception):
@@ -34,18 +46,43 @@ class RemoteError(Exception):
         super().__init__(f"{type_}: {message}")
 
 
+class Caller(Protocol):
+    """Whose call it is."""
+
+    gone: bool
+    """Whether its connection has ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call as the service sees it."""
+    """A call as the service sees it.
+
+    ``operation_id`` names a mutation that may be repeated, and ``expires`` is the monotonic time
+    in seconds after which it must not begin.
+    """
 
     name: str
     arguments: Sequence[Any]
     sub_level: Sequence[str]
     request_uids: str | None
+    operation_id: str | None = None
+    expires: float | None = None
+    caller: Caller | None = None
+
+    def unwanted(self, now: float) -> bool:
+        """Whether a call that has not begun is not to begin any more.
+
+        Without an operation ID it is: who sent it cannot ask again what became of it, and the
+        original would run it.
+        """
+        if self.expires is not None and now > self.expires:
+            return True
+        return self.operation_id is not None and self.caller is not None and self.caller.gone
 
 
-def parse_call(arguments: Sequence[Any]) -> Call:
-    """The call that a ``call`` event carries; raises InvalidArgument when it is malformed."""
+def parse_call(arguments: Sequence[Any], now: float = 0.0, caller: Caller | None = None) -> Call:
+    """The call that a ``call`` event carries, which came at the monotonic time ``now``; raises
+    InvalidArgument when it is malformed."""
     match arguments:
         case [str() as name, Mapping() as params, *_]:
             pass
@@ -60,17 +97,51 @@ def parse_call(arguments: Sequence[Any]) -> Call:
     request_uids = params.get("reqUids")
     if not isinstance(request_uids, str) or len(request_uids) > _REQUEST_UIDS_MAX:
         request_uids = None
-    return Call(name, rpc_arguments, sub_level, request_uids)
+    operation_id, expires = _asked_once(params, now)
+    return Call(name, rpc_arguments, sub_level, request_uids, operation_id, expires, caller)
 
 
-def call_arguments(
-    name: str, arguments: Sequence[Any], sub_level: Sequence[str], request_uids: str | None
-) -> tuple[str, dict[str, Any]]:
-    """The two arguments of a ``call`` event."""
-    params: dict[str, Any] = {"rpcArgs": list(arguments), "subLevel": list(sub_level)}
+def _asked_once(params: Mapping[str, Any], now: float) -> tuple[str | None, float | None]:
+    """The operation ID and the end of the time of a call. A wrong one is not passed over: who
+    sends it relies on it."""
+    operation_id, deadline_ms = params.get("operationId"), params.get("deadlineMs")
+    if operation_id is not None and not (
+        isinstance(operation_id, str)
+        and operation_id.isascii()
+        and 0 < len(operation_id) <= _OPERATION_ID_CHARACTERS_MAX
+    ):
+        raise ServiceError("InvalidArgument", "operationId must be a short ASCII string")
+    if deadline_ms is None:
+        return operation_id, None
+    if not isinstance(deadline_ms, int | float) or isinstance(deadline_ms, bool):
+        raise ServiceError("InvalidArgument", "deadlineMs must be a number")
+    return operation_id, now + deadline_ms / 1000
+
+
+def parse_batch(arguments: Sequence[Any], calls_max: int) -> list[Any]:
+    """The calls that a ``batch`` event carries, each ``[name, params]``; raises InvalidArgument."""
+    match arguments:
+        case [list() as calls, *_] if len(calls) <= calls_max:
+            return [call if isinstance(call, list) else [] for call in calls]
+    raise ServiceError("InvalidArgument", f"a batch is an array of at most {calls_max} calls")
+
+
+def call_parameters(
+    arguments: Sequence[Any], sub_level: Sequence[str], request_uids: str | None
+) -> dict[str, Any]:
+    """The parameter object of a call."""
+    params: dict[str, Any] = {"rpcArgs": arguments, "subLevel": sub_level}
     if request_uids is not None:
         params["reqUids"] = request_uids
-    return name, params
+    return params
+
+
+def extensions_of(manifest: Any) -> frozenset[str]:
+    """The extensions that a server announces; none when its manifest is of another kind."""
+    listed = manifest.get("extensions") if isinstance(manifest, Mapping) else None
+    if not isinstance(listed, list):
+        return frozenset()
+    return frozenset(name for name in listed if isinstance(name, str))
 
 
 def encode_error(error: ServiceError) -> dict[str, Any]:

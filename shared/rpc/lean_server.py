@@ -25,14 +25,14 @@ import asyncio
 import contextlib
 import itertools
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from shared import limits
 from shared.observability import EventLog
 from shared.rpc import codec, eager, packets, websocket
-from shared.rpc.dispatch import Dispatcher, Peer, encode_reply
-from shared.rpc.envelope import CALL_EVENT, HANG_UP_EVENT
+from shared.rpc.dispatch import Dispatcher, Peer, Reply, encode_reply
+from shared.rpc.envelope import BATCH_EVENT, CALL_EVENT, HANG_UP_EVENT
 from shared.rpc.streams import Producer
 from shared.rpc.turn_writer import TurnWriter
 
@@ -294,11 +294,16 @@ class _LeanPeer(Peer):
 
     def on_event(self, ack_id: int | None, name: str, arguments: list[Any]) -> None:
         if name == CALL_EVENT:
-            task = eager.start(self._call(ack_id, arguments))
-            if task is not None:
-                self._connection.call_waits(task)
-        elif name == HANG_UP_EVENT:
-            self.hang_up(arguments[0] if arguments else None)
+            answer = self._dispatcher.answer(self, arguments)
+        elif name == BATCH_EVENT:
+            answer = self._dispatcher.answer_batch(self, arguments)
+        else:
+            if name == HANG_UP_EVENT:
+                self.hang_up(arguments[0] if arguments else None)
+            return
+        task = eager.start(self._reply(ack_id, answer))
+        if task is not None:
+            self._connection.call_waits(task)
 
     def on_ack(self, ack_id: int) -> None:
         on_ack = self._on_acks.pop(ack_id, None)
@@ -327,8 +332,9 @@ class _LeanPeer(Peer):
         for ack_id in ended:
             del self._on_acks[ack_id]
 
-    async def _call(self, ack_id: int | None, arguments: list[Any]) -> None:
-        reply = await self._dispatcher.answer(self, arguments)
+    async def _reply(self, ack_id: int | None, answer: Coroutine[Any, Any, Reply]) -> None:
+        # Sent in the step in which the answer is made: a stream that it announces begins later.
+        reply = await answer
         if ack_id is not None and not self.gone:
             packet = packets.encode_ack(self._namespace, ack_id, encode_reply(reply))
             self._connection.send(packet)

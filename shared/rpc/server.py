@@ -120,6 +120,10 @@ class RpcNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # the librar
         """Answer one call."""
         return await self._dispatcher.answer(self._peers.get(sid) or _Departed(), arguments)
 
+    async def on_batch(self, sid: str, *arguments: Any) -> Reply:
+        """Answer several calls."""
+        return await self._dispatcher.answer_batch(self._peers.get(sid) or _Departed(), arguments)
+
     # The event names carry a hyphen, so the library cannot find their methods by itself.
     async def trigger_event(self, event: str, *arguments: Any) -> Any:
         if event == HANG_UP_EVENT:

@@ -14,10 +14,11 @@ from dmd.metadata.conditions import IsPresent
 from dmd.metadata.engines.base import Engine, EngineFatalError
 from dmd.metadata.engines.lmdb import LmdbEngine
 from dmd.metadata.keys import REVISION_KEY
-from dmd.metadata.mutations import Committed, Mutation, Refused
-from dmd.metadata.writer import Outcome, Writer
+from dmd.metadata.mutations import Committed, Mutation, Outcome, Refused
+from dmd.metadata.writer import Writer
 from shared import limits
 from shared.errors import ServiceError
+from shared.rpc.envelope import Call
 from tests.unit.metadata.support import (
     RecordingLog,
     ScriptedEngine,
@@ -50,7 +51,8 @@ class Harness:
     async def queued(self, *mutations: Mutation) -> list[asyncio.Task[Outcome]]:
         """Submit mutations in this order; they are in the queue afterwards."""
         tasks = [self.submit(mutation) for mutation in mutations]
-        await asyncio.sleep(0)  # one turn of the loop, in which every task reaches the queue
+        await asyncio.sleep(0)  # one turn of the loop, in which every task submits
+        await asyncio.sleep(0)  # and one in which they are handed over
         return tasks
 
     def let_go(self) -> None:
@@ -322,6 +324,84 @@ async def test_an_unknown_outcome_of_one_that_is_tried_alone_ends_the_others(
     assert harness.written == []
     for task in waiting:
         task.cancel()
+
+
+class Client:
+    """Whose call it is."""
+
+    def __init__(self, *, gone: bool = False) -> None:
+        self.gone = gone
+
+
+def named(operation_id: str, client: Client | None = None, expires: float | None = None) -> Call:
+    return Call("put", [], [], None, operation_id, expires, client)
+
+
+async def test_the_mutations_of_a_turn_are_committed_at_once(harness: Harness) -> None:
+    await harness.writer.submit(putting(b"first"))
+    for _ in range(20):
+        tasks = [harness.submit(putting(b"%d" % number)) for number in range(10)]
+        await asyncio.gather(*tasks)
+    assert {len(keys) for keys in harness.written} == {10}
+
+
+async def test_a_repeated_mutation_gets_the_first_answer_and_is_not_done_again(
+    harness: Harness,
+) -> None:
+    creation = Mutation((put(b"k"),), (absent(b"k"),))
+    first = await harness.writer.submit(creation, named("one"))
+    assert await harness.writer.submit(creation, named("one")) == first
+    assert await harness.writer.submit(creation, named("two")) == Refused(0)
+    await harness.writer.submit(deleting(b"k"))
+    assert await harness.writer.submit(creation, named("two")) == Refused(0)
+    assert revisions(await harness.writer.submit(creation, named("three"))) == (2,)
+
+
+async def test_a_mutation_that_is_repeated_in_its_own_group_is_done_once(harness: Harness) -> None:
+    first = await harness.hold()
+    tasks = [
+        asyncio.create_task(harness.writer.submit(putting(b"k"), named("id"))) for _ in range(3)
+    ]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # they are handed over
+    harness.let_go()
+    await first
+    assert [revisions(await task) for task in tasks] == [(2,)] * 3
+
+
+async def test_a_mutation_that_failed_can_be_repeated(harness: Harness) -> None:
+    harness.engine.bad_keys.add(b"k")
+    with pytest.raises(ServiceError, match="InternalError"):
+        await harness.writer.submit(putting(b"k"), named("id"))
+    harness.engine.bad_keys.clear()
+    assert revisions(await harness.writer.submit(putting(b"k"), named("id"))) == (1,)
+
+
+async def test_what_nobody_waits_for_does_not_begin(harness: Harness) -> None:
+    first = await harness.hold()
+    client = Client()
+    calls = [named("left", client), named("late", expires=0.0), named("wanted", Client())]
+    tasks = [
+        asyncio.create_task(harness.writer.submit(putting(b"%d" % number), call))
+        for number, call in enumerate(calls)
+    ]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # they are handed over
+    client.gone = True
+    harness.let_go()
+    await first
+    assert await outcome_of(tasks[0]) == "ServiceUnavailable"
+    assert await outcome_of(tasks[1]) == "ServiceUnavailable"
+    assert isinstance(await outcome_of(tasks[2]), Committed)
+    keys = [key for commit in harness.written for key in commit if key.isdigit()]
+    assert keys == [b"2"]
+    # It never began, so it may begin when it is asked for again.
+    assert isinstance(await harness.writer.submit(putting(b"0"), named("left")), Committed)
+
+
+async def test_a_call_without_an_id_begins_although_its_client_has_left(harness: Harness) -> None:
+    call = Call("put", [], [], None, None, None, Client(gone=True))
+    assert isinstance(await harness.writer.submit(putting(b"k"), call), Committed)
 
 
 async def test_closing_commits_what_waits(harness: Harness) -> None:

@@ -1,0 +1,103 @@
+"""Calls on their way out: what each says, and which of them travel together.
+
+A server with the extension gets the calls of one turn as ``batch`` events: reads in one and
+mutations in another, so that a read never waits for somebody else's commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from shared import limits
+from shared.rpc import codec
+from shared.rpc.envelope import BATCH_EVENT, CALL_EVENT, MUTATIONS
+
+_CALL = codec.encode(CALL_EVENT)
+_BATCH = codec.encode(BATCH_EVENT)
+
+
+class OutgoingCall:
+    """A call until it is answered, or given up. ``deadline`` is the event loop's time.
+
+    ``alone``: it is not to travel with others. ``repeated``: it was sent before, over a connection
+    that broke.
+    """
+
+    __slots__ = ("_params", "alone", "deadline", "future", "mutation", "name", "repeated", "text")
+
+    def __init__(
+        self, name: str, params: dict[str, Any], deadline: float, *, alone: bool = False
+    ) -> None:
+        self.name = name
+        self.deadline = deadline
+        self.alone = alone
+        self.mutation = name in MUTATIONS
+        self.repeated = False
+        self.future: asyncio.Future[Sequence[Any]] = asyncio.get_running_loop().create_future()
+        self._params = params
+        self.text = codec.encode((name, params))
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether doing it again does no harm, because it is known by its operation ID."""
+        return "operationId" in self._params
+
+    def name_operation(self, operation_id: str, now: float) -> None:
+        """Make it repeatable, and say how much time it has."""
+        self._params["operationId"] = operation_id
+        self.renew(now)
+
+    def renew(self, now: float) -> None:
+        """Say how much time it has from now on."""
+        self._params["deadlineMs"] = max(round((self.deadline - now) * 1000), 0)
+        self.text = codec.encode((self.name, self._params))
+
+    def fail(self, error: Exception) -> None:
+        """Tell the caller, if it is still there."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+Envelope = tuple[bytes, OutgoingCall | list[OutgoingCall]]
+"""The JSON array of an event, and the call or the calls that it carries."""
+
+
+def envelopes(calls: Sequence[OutgoingCall], *, together: bool) -> Iterator[Envelope]:
+    """The events that carry these calls; batches only when calls may travel together."""
+    if len(calls) == 1 or not together:
+        for call in calls:
+            yield _single(call)
+        return
+    for mutation in (False, True):
+        yield from _batches([call for call in calls if call.mutation is mutation])
+
+
+def _batches(calls: Sequence[OutgoingCall]) -> Iterator[Envelope]:
+    group: list[OutgoingCall] = []
+    size = 0
+    for call in calls:
+        if call.alone:
+            yield _single(call)
+            continue
+        if group and (
+            len(group) >= limits.RPC_BATCH_CALLS_MAX
+            or size + len(call.text) > limits.RPC_BATCH_BYTES_MAX
+        ):
+            yield _batch(group)
+            group, size = [], 0
+        group.append(call)
+        size += len(call.text)
+    if group:
+        yield _batch(group)
+
+
+def _single(call: OutgoingCall) -> Envelope:
+    return b"[%b,%b" % (_CALL, call.text[1:]), call
+
+
+def _batch(calls: list[OutgoingCall]) -> Envelope:
+    if len(calls) == 1:
+        return _single(calls[0])
+    return b"[%b,[%b]]" % (_BATCH, b",".join([call.text for call in calls])), calls
