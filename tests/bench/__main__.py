@@ -23,6 +23,7 @@ from typing import Any
 
 import uvloop
 
+from tests.bench import rpc
 from tests.bench.load import Client, Result, header, run, signed
 from tests.clients_boto3 import s3_client
 from tests.servers import Cluster, Front, Process, cluster, process_tree
@@ -72,7 +73,7 @@ def _measure(servers: Cluster, seconds: float) -> dict[str, dict[str, float]]:
         result = _run(front, work, seconds)
         rows[work.name] = _figures(result, _cpu_seconds(servers) - before)
         print(f"{work.name}: done", flush=True)
-    return rows
+    return rows | rpc.measure(servers, seconds)
 
 
 def _works(front: Front) -> list[Work]:
