@@ -37,7 +37,7 @@ from dmd.metadata.projection import project
 from dmd.metadata.writer import Writer
 from shared import limits
 from shared.errors import ServiceError
-from shared.rpc.envelope import EXTENSIONS, Call
+from shared.rpc.envelope import EXTENSIONS, Call, clock_ms
 
 Page = list[Any]
 _VERSIONING_OPTIONS = ("versioning", "versionId", "isNull", "deleteNullKey")
@@ -83,7 +83,7 @@ class MetadataService:
     async def call(self, call: Call) -> Any:
         """The result of a call, a JSON value or a Stream; raises ServiceError."""
         if call.name == "getManifest":
-            return self._manifest
+            return {**self._manifest, "clockMs": clock_ms()}
         method = self._methods.get(call.name)
         if method is None:
             raise ServiceError("InvalidArgument", f"unknown method {call.name!r}")

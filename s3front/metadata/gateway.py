@@ -6,10 +6,11 @@ they were decided on, and streams.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any
 
+from s3front.metadata.foreign import ForeignMetadata, RequirementFailedError
 from shared.errors import ServiceError
 from shared.rpc.client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
 from shared.rpc.envelope import RemoteError
@@ -29,12 +30,26 @@ class ChangedError(Exception):
         self.index = index
 
 
+class OutcomeUnknownError(ServiceError):
+    """The daemon was asked to change something and did not answer: it may have done so, or not.
+
+    After any other ServiceError of a commit, nothing was changed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("ServiceUnavailable")
+
+
 class MetadataGateway:
     """The RPC connection, as this half uses it. Every method raises ServiceUnavailable when the
-    daemon is away or slow; the outcome of a commit is then unknown."""
+    daemon is away or slow, as OutcomeUnknownError when it was asked.
+
+    A daemon that lacks our methods is asked in its own (``s3front.metadata.foreign``).
+    """
 
     def __init__(self, client: RpcClient) -> None:
         self._client = client
+        self._foreign = ForeignMetadata(client)
 
     @property
     def available(self) -> bool:
@@ -46,54 +61,63 @@ class MetadataGateway:
     ) -> list[tuple[str, int] | None]:
         """Value and revision at each (sub-level, key), read in one snapshot."""
         addresses = [{"subLevel": [sub_level], "key": key} for sub_level, key in wanted]
-        found = await self._call("getMany", [addresses], request_id)
+        with _in_our_terms():
+            if await self._client.supports("getMany"):
+                found = await self._client.call("getMany", [addresses], (), request_id)
+            else:
+                found = await self._foreign.get_many(addresses, request_id)
         return [None if entry is None else (entry["value"], entry["revision"]) for entry in found]
 
     async def commit(
         self, operations: Sequence[Operation], requires: Sequence[Requirement], request_id: str
     ) -> list[int | None]:
         """Apply operations together, durably; their revisions. Raises ChangedError."""
-        arguments = [list(operations), {"requires": list(requires)}]
-        result = await self._call("batch", arguments, request_id)
-        revisions: list[int | None] = result["revisions"]
-        return revisions
+        with _in_our_terms():
+            if not await self._client.supports("batch"):
+                return await self._foreign.batch(operations, requires, request_id)
+            arguments = [list(operations), {"requires": list(requires)}]
+            result = await self._client.call("batch", arguments, (), request_id)
+            revisions: list[int | None] = result["revisions"]
+            return revisions
 
     async def list_page(
         self, sub_level: str, params: Mapping[str, Any], request_id: str
     ) -> dict[str, Any]:
         """A page of a listing, made by the daemon (its method ``list``)."""
-        page: dict[str, Any] = await self._call("list", [dict(params)], request_id, [sub_level])
-        return page
+        with _in_our_terms():
+            if not await self._client.supports("list"):
+                return await self._foreign.list_page([sub_level], params, request_id)
+            page: dict[str, Any] = await self._client.call(
+                "list", [dict(params)], [sub_level], request_id
+            )
+            return page
 
     async def pages(
         self, sub_level: str, options: Mapping[str, Any], request_id: str
     ) -> AsyncGenerator[list[tuple[str, str]], None]:
         """Keys and values of a range (createReadStream options), a packet at a time."""
         stream = self._client.pages("createReadStream", [dict(options)], [sub_level], request_id)
-        try:
+        with _in_our_terms():
             async with aclosing(stream) as pages:
                 async for page in pages:
                     yield [(item["key"], item["value"]) for item in page]
-        except (RpcUnavailableError, RpcOutcomeUnknownError) as error:
-            raise ServiceError("ServiceUnavailable") from error
-        except RemoteError as error:
-            raise _refused(error) from error
 
-    async def _call(
-        self,
-        name: str,
-        arguments: Sequence[Any],
-        request_id: str,
-        sub_level: Sequence[str] = (),
-    ) -> Any:
-        try:
-            return await self._client.call(name, arguments, sub_level, request_id)
-        except (RpcUnavailableError, RpcOutcomeUnknownError) as error:
-            raise ServiceError("ServiceUnavailable") from error
-        except RemoteError as error:
-            if error.type == "PreconditionFailed":
-                raise ChangedError(int(error.members.get("requirement", 0))) from error
-            raise _refused(error) from error
+
+@contextmanager
+def _in_our_terms() -> Iterator[None]:
+    """The failures of calls, as the rest of this half knows them."""
+    try:
+        yield
+    except RpcUnavailableError as error:
+        raise ServiceError("ServiceUnavailable") from error
+    except RpcOutcomeUnknownError as error:
+        raise OutcomeUnknownError from error
+    except RequirementFailedError as error:
+        raise ChangedError(error.index) from error
+    except RemoteError as error:
+        if error.type == "PreconditionFailed":
+            raise ChangedError(int(error.members.get("requirement", 0))) from error
+        raise _refused(error) from error
 
 
 def _refused(error: RemoteError) -> ServiceError:

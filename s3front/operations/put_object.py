@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from s3front.body import StoredBody, UploadBody, store_body
 from s3front.context import Context
-from s3front.metadata.gateway import ChangedError
+from s3front.metadata.gateway import ChangedError, OutcomeUnknownError
 from s3front.metadata.store import (
     StoredBucket,
     StoredObject,
@@ -75,11 +75,10 @@ async def store_record(
     failpoint(FailPoint.AFTER_DATA_STORED)
     try:
         await _commit(context, headers, record)
-    except ServiceError as error:
-        # After a refusal the bytes belong to nobody. When the outcome is unknown (the daemon did
-        # not answer) they may belong to the object, so they stay.
-        if error.status < 500:
-            await delete_data(context, locations)
+    except OutcomeUnknownError:
+        raise  # the bytes may belong to the object, so they stay
+    except ServiceError:
+        await delete_data(context, locations)
         raise
     failpoint(FailPoint.AFTER_RECORD_COMMIT)
     return record

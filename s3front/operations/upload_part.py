@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from s3front.body import StoredBody, UploadBody, store_body
 from s3front.context import Context
-from s3front.metadata.gateway import ChangedError
+from s3front.metadata.gateway import ChangedError, OutcomeUnknownError
 from s3front.metadata.uploads import StoredUpload
 from s3front.operations.data import delete_data
 from s3front.operations.object_headers import checksum_headers
@@ -65,6 +65,11 @@ async def commit_part(
     except ChangedError as error:
         await delete_data(context, locations)
         raise no_such_upload(upload.upload_id) from error
+    except OutcomeUnknownError:
+        raise  # the bytes may be the part's, so they stay
+    except ServiceError:
+        await delete_data(context, locations)
+        raise
     failpoint(FailPoint.AFTER_RECORD_COMMIT)
     return part
 

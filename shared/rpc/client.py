@@ -23,6 +23,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
@@ -35,12 +36,15 @@ from shared.rpc.connection import Connection, connect, stream_id_in
 from shared.rpc.envelope import (
     BATCH_EVENT_EXTENSION,
     HANG_UP_EVENT,
+    NOT_AFTER_EXTENSION,
     OPERATION_ID_EXTENSION,
     RemoteError,
     call_parameters,
+    clock_of,
     decode_error,
     decode_reply,
     extensions_of,
+    methods_of,
     stream_id_of,
 )
 from shared.rpc.outgoing import OutgoingCall, envelopes
@@ -91,7 +95,9 @@ class RpcClient:
         self._outgoing: list[OutgoingCall] = []
         self._sent: dict[int, OutgoingCall | list[OutgoingCall]] = {}
         self._to_repeat: list[OutgoingCall] = []
+        self._methods: frozenset[str] = frozenset()
         self._extensions: frozenset[str] = frozenset()
+        self._server_ahead: float | None = None
         # Operation IDs of one client lie side by side in the daemon's store.
         self._operation_prefix = uuid.uuid4().hex
         self._operations = itertools.count(1)
@@ -102,6 +108,13 @@ class RpcClient:
     def connected(self) -> bool:
         """Whether calls can be sent now."""
         return self._connected.is_set()
+
+    async def supports(self, method: str) -> bool:
+        """Whether the daemon that is connected has a method; raises RpcUnavailableError when none
+        is."""
+        if not self._connected.is_set():
+            await self._wait_for_connection()
+        return method in self._methods
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
@@ -148,11 +161,11 @@ class RpcClient:
             await self._wait_for_connection()
         params = call_parameters(arguments, sub_level, request_uids)
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        call = OutgoingCall(name, params, now + self._call_timeout_seconds, alone=alone)
+        deadline = loop.time() + self._call_timeout_seconds
+        call = OutgoingCall(name, params, deadline, alone=alone)
         if call.mutation and OPERATION_ID_EXTENSION in self._extensions:
             number = next(self._operations)
-            call.name_operation(f"{self._operation_prefix}{number:012x}", now)
+            call.name_operation(f"{self._operation_prefix}{number:012x}", self._server_ahead)
         if len(call.text) > limits.RPC_MESSAGE_BYTES_MAX - _EVENT_HEAD_BYTES_MAX:
             raise RpcUnavailableError(f"{name}: larger than a message may be")
         self._waiting[call] = None
@@ -348,7 +361,7 @@ class RpcClient:
             self.on_lost(connection)
             return
         try:
-            self._extensions = await self._ask_for_extensions(connection)
+            await self._ask_what_it_can(connection)
         except (TimeoutError, RpcOutcomeUnknownError):
             connection.abort()
             self.on_lost(connection)
@@ -358,26 +371,31 @@ class RpcClient:
         self._repeat(connection)
         await self._lost.wait()
 
-    async def _ask_for_extensions(self, connection: Connection) -> frozenset[str]:
+    async def _ask_what_it_can(self, connection: Connection) -> None:
         deadline = asyncio.get_running_loop().time() + _CONNECT_TIMEOUT_SECONDS
         call = OutgoingCall("getManifest", call_parameters([], [], None), deadline)
         self._send(connection, [call])
         async with asyncio.timeout_at(deadline):
             reply = await call.future
-        try:
-            return extensions_of(decode_reply(reply))
-        except RemoteError:
-            return frozenset()  # the original's client overlooks it as well
+        received = time.monotonic()
+        manifest = None
+        with contextlib.suppress(RemoteError):  # the original's client overlooks it as well
+            manifest = decode_reply(reply)
+        self._methods = methods_of(manifest)
+        self._extensions = extensions_of(manifest)
+        # The server read its clock before its answer came, so it is ahead by this or more: what is
+        # not to begin after a moment of ours will not.
+        clock = clock_of(manifest) if NOT_AFTER_EXTENSION in self._extensions else None
+        self._server_ahead = None if clock is None else clock / 1000 - received
 
     def _repeat(self, connection: Connection) -> None:
         """Ask again what became of the mutations whose connection broke."""
         calls = [call for call in self._to_repeat if not call.future.done()]
         self._to_repeat = []
         if OPERATION_ID_EXTENSION in self._extensions:
-            now = asyncio.get_running_loop().time()
             for call in calls:
                 call.repeated = True
-                call.renew(now)
+                call.renew(self._server_ahead)
             self._send(connection, calls)
         else:
             # Another daemon, which would do it a second time.

@@ -9,7 +9,6 @@ of each peer, which end with it. It knows no transport: the python-socketio shel
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
@@ -147,7 +146,7 @@ class Dispatcher:
     async def _answer(self, peer: Peer, arguments: Sequence[Any], *, streams: bool = True) -> Reply:
         call: Call | None = None
         try:
-            call = parse_call(arguments, time.monotonic(), peer)
+            call = parse_call(arguments, peer)
             if self._draining:
                 raise ServiceError("ServiceUnavailable", "the daemon is stopping")
             result = await self._service.call(call)

@@ -4,11 +4,12 @@ All calls are one Socket.IO event, ``call``, with two arguments, the remote name
 object, acknowledged with ``[error]`` or ``[null, result]`` (reference/dmd-wire.md, section 2).
 
 Twofold's extensions, each of which a server announces in its manifest (docs/metadata-protocol.md):
-``batch`` events, which carry several calls, and the parameters ``operationId`` and ``deadlineMs``.
+``batch`` events, which carry several calls, and the parameters ``operationId`` and ``notAfterMs``.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -21,8 +22,8 @@ BATCH_EVENT: Final = "batch"
 HANG_UP_EVENT: Final = "stream-hangup"
 BATCH_EVENT_EXTENSION: Final = "batchEvent"
 OPERATION_ID_EXTENSION: Final = "operationId"
-DEADLINE_EXTENSION: Final = "deadlineMs"
-EXTENSIONS: Final = (BATCH_EVENT_EXTENSION, OPERATION_ID_EXTENSION, DEADLINE_EXTENSION)
+NOT_AFTER_EXTENSION: Final = "notAfterMs"
+EXTENSIONS: Final = (BATCH_EVENT_EXTENSION, OPERATION_ID_EXTENSION, NOT_AFTER_EXTENSION)
 MUTATIONS: Final = frozenset({"put", "del", "batch"})
 """The methods that change something."""
 
@@ -80,9 +81,8 @@ class Call:
         return self.operation_id is not None and self.caller is not None and self.caller.gone
 
 
-def parse_call(arguments: Sequence[Any], now: float = 0.0, caller: Caller | None = None) -> Call:
-    """The call that a ``call`` event carries, which came at the monotonic time ``now``; raises
-    InvalidArgument when it is malformed."""
+def parse_call(arguments: Sequence[Any], caller: Caller | None = None) -> Call:
+    """The call that a ``call`` event carries; raises InvalidArgument when it is malformed."""
     match arguments:
         case [str() as name, Mapping() as params, *_]:
             pass
@@ -97,25 +97,36 @@ def parse_call(arguments: Sequence[Any], now: float = 0.0, caller: Caller | None
     request_uids = params.get("reqUids")
     if not isinstance(request_uids, str) or len(request_uids) > _REQUEST_UIDS_MAX:
         request_uids = None
-    operation_id, expires = _asked_once(params, now)
+    operation_id, expires = _asked_once(params)
     return Call(name, rpc_arguments, sub_level, request_uids, operation_id, expires, caller)
 
 
-def _asked_once(params: Mapping[str, Any], now: float) -> tuple[str | None, float | None]:
+def _asked_once(params: Mapping[str, Any]) -> tuple[str | None, float | None]:
     """The operation ID and the end of the time of a call. A wrong one is not passed over: who
     sends it relies on it."""
-    operation_id, deadline_ms = params.get("operationId"), params.get("deadlineMs")
+    operation_id, not_after_ms = params.get("operationId"), params.get("notAfterMs")
     if operation_id is not None and not (
         isinstance(operation_id, str)
         and operation_id.isascii()
         and 0 < len(operation_id) <= _OPERATION_ID_CHARACTERS_MAX
     ):
         raise ServiceError("InvalidArgument", "operationId must be a short ASCII string")
-    if deadline_ms is None:
+    if not_after_ms is None:
         return operation_id, None
-    if not isinstance(deadline_ms, int | float) or isinstance(deadline_ms, bool):
-        raise ServiceError("InvalidArgument", "deadlineMs must be a number")
-    return operation_id, now + deadline_ms / 1000
+    if not isinstance(not_after_ms, int | float) or isinstance(not_after_ms, bool):
+        raise ServiceError("InvalidArgument", "notAfterMs must be a number")
+    return operation_id, not_after_ms / 1000
+
+
+def clock_ms() -> int:
+    """The clock of this process that ``notAfterMs`` is of; the manifest tells it."""
+    return time.monotonic_ns() // 1_000_000
+
+
+def clock_of(manifest: Any) -> int | None:
+    """What the clock of the server said when it made its manifest, None when it says nothing."""
+    clock = manifest.get("clockMs") if isinstance(manifest, Mapping) else None
+    return clock if isinstance(clock, int) and not isinstance(clock, bool) else None
 
 
 def parse_batch(arguments: Sequence[Any], calls_max: int) -> list[Any]:
@@ -142,6 +153,15 @@ def extensions_of(manifest: Any) -> frozenset[str]:
     if not isinstance(listed, list):
         return frozenset()
     return frozenset(name for name in listed if isinstance(name, str))
+
+
+def methods_of(manifest: Any) -> frozenset[str]:
+    """The methods that a server lists; none when its manifest is of another kind."""
+    listed = manifest.get("api") if isinstance(manifest, Mapping) else None
+    if not isinstance(listed, list):
+        return frozenset()
+    names = [entry.get("name") for entry in listed if isinstance(entry, Mapping)]
+    return frozenset(name for name in names if isinstance(name, str))
 
 
 def encode_error(error: ServiceError) -> dict[str, Any]:

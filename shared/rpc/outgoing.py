@@ -44,14 +44,17 @@ class OutgoingCall:
         """Whether doing it again does no harm, because it is known by its operation ID."""
         return "operationId" in self._params
 
-    def name_operation(self, operation_id: str, now: float) -> None:
-        """Make it repeatable, and say how much time it has."""
+    def name_operation(self, operation_id: str, server_ahead: float | None) -> None:
+        """Make it repeatable, and say until when."""
         self._params["operationId"] = operation_id
-        self.renew(now)
+        self.renew(server_ahead)
 
-    def renew(self, now: float) -> None:
-        """Say how much time it has from now on."""
-        self._params["deadlineMs"] = max(round((self.deadline - now) * 1000), 0)
+    def renew(self, server_ahead: float | None) -> None:
+        """Say until when it may begin: ``server_ahead`` is how many seconds the server's clock is
+        ahead of the event loop's, at the least; None when that is not known."""
+        self._params.pop("notAfterMs", None)
+        if server_ahead is not None:
+            self._params["notAfterMs"] = int((self.deadline + server_ahead) * 1000)
         self.text = codec.encode((self.name, self._params))
 
     def fail(self, error: Exception) -> None:

@@ -70,6 +70,33 @@ def some_bytes(chance: random.Random) -> int:
     return int(2 ** chance.uniform(0, 20)) - 1
 
 
+def test_a_write_that_was_held_up_does_not_happen_after_its_time(tmp_path: Path) -> None:
+    """What was answered with 503 never undoes what was acknowledged afterwards."""
+    with (
+        cluster(tmp_path) as running,
+        front_behind_proxies(running, call_timeout_ms=1000) as held_up,
+    ):
+        other = running.fronts[0]
+        assert call(other, "PUT", "/bucket").status == 200
+        assert call(held_up.front, "HEAD", "/bucket").status == 200
+        for number in range(5):
+            target = f"/bucket/{number}"
+            with Connection(held_up.front) as connection:
+                # The front-end reads the bucket first: let that through, and hold up the commit.
+                held_up.data.stall()
+                connection.send(sign(held_up.front, "PUT", target, b"older"))
+                wait_for(lambda: held_up.data.held_bytes > 0, "the data to be on its way")
+                held_up.metadata.stall()
+                held_up.data.heal()
+                response = connection.receive()
+            assert (response.status, response.error["Code"]) == (503, "ServiceUnavailable")
+            assert held_up.metadata.held_bytes > 0
+            assert call(other, "PUT", target, b"newer").status == 200
+            held_up.metadata.heal()
+            wait_for(lambda: call(held_up.front, "GET", "/").status == 200, "the connection")
+            assert call(held_up.front, "GET", target).body == b"newer"
+
+
 @pytest.mark.timeout(60 + 20 * ROUNDS)
 def test_acknowledged_objects_survive_cut_connections(tmp_path: Path) -> None:
     chance = random.Random()

@@ -78,9 +78,10 @@ class ForeignDaemon(socketio.AsyncNamespace):  # type: ignore[misc]  # the libra
         self, sid: str, level: dict[str, str], options: dict[str, Any]
     ) -> dict[str, Any]:
         stream_id = str(uuid.uuid4())
+        names = [name for name in sorted(level, key=str.encode) if _in_range(name, options)]
         items: list[Any] = [
             name if options.get("values") is False else {"key": name, "value": level[name]}
-            for name in sorted(level, key=str.encode)
+            for name in names[: options.get("limit")]
         ]
         task = asyncio.create_task(self._stream(sid, stream_id, items))
         self._streams.add(task)
@@ -110,6 +111,15 @@ class ForeignDaemon(socketio.AsyncNamespace):  # type: ignore[misc]  # the libra
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+
+def _in_range(name: str, options: dict[str, Any]) -> bool:
+    return (
+        name >= options.get("gte", "")
+        and ("gt" not in options or name > options["gt"])
+        and ("lt" not in options or name < options["lt"])
+        and ("lte" not in options or name <= options["lte"])
+    )
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from shared.rpc.client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
-from shared.rpc.envelope import RemoteError
+from shared.rpc.envelope import RemoteError, clock_ms
 from tests.interop.cutting_proxy import cutting_proxy
 from tests.interop.daemons import MetadataProcess, metadata_process
 from tests.interop.proxy import Proxy, proxy_of
@@ -254,9 +254,9 @@ async def test_a_repeated_id_gets_the_first_answer_whatever_it_asks_for(
 
 
 async def test_a_call_whose_time_is_over_does_not_begin(raw: RawClient, sub: list[str]) -> None:
-    await raw.send(frame(1, "late", sub, deadlineMs=-1))
+    await raw.send(frame(1, "late", sub, notAfterMs=-1))
     assert "ServiceUnavailable" in await raw.next()
-    await raw.send(frame(2, "early", sub, deadlineMs=20_000))
+    await raw.send(frame(2, "early", sub, notAfterMs=clock_ms() + 20_000))
     assert await raw.next() == f"43{NAMESPACE},2[null,null]"
     reads = [{"subLevel": sub, "key": key} for key in ("late", "early")]
     found = await raw.result(3, "getMany", [reads], [])
@@ -270,8 +270,8 @@ async def test_a_call_whose_time_is_over_does_not_begin(raw: RawClient, sub: lis
         {"operationId": 5},
         {"operationId": "é"},
         {"operationId": "x" * 129},
-        {"deadlineMs": "5"},
-        {"deadlineMs": True},
+        {"notAfterMs": "5"},
+        {"notAfterMs": True},
     ],
 )
 async def test_a_malformed_id_or_deadline_is_refused(

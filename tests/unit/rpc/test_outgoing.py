@@ -69,18 +69,18 @@ async def test_a_batch_has_so_many_bytes_at_most(monkeypatch: pytest.MonkeyPatch
     assert shape(sent(calls)) == [["get"] * 2, ["get"] * 2, "get", "get"]
 
 
-async def test_a_named_operation_says_its_id_and_what_time_is_left() -> None:
+async def test_a_named_operation_says_its_id_and_until_when() -> None:
     assert not call("put").repeatable
     named = call("put")
-    named.name_operation("id", 70.0)
+    named.name_operation("id", 20.0)
     assert named.repeatable
-    assert json.loads(named.text)[1]["deadlineMs"] == 30_000
-    named.renew(99.5)
+    assert json.loads(named.text)[1]["notAfterMs"] == 120_000
+    named.renew(-99.5)
     assert json.loads(named.text)[1] == {
         "rpcArgs": ["k"],
         "subLevel": ["b"],
         "operationId": "id",
-        "deadlineMs": 500,
+        "notAfterMs": 500,
     }
-    named.renew(101.0)
-    assert json.loads(named.text)[1]["deadlineMs"] == 0
+    named.renew(None)
+    assert "notAfterMs" not in json.loads(named.text)[1]

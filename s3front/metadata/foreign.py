@@ -1,0 +1,183 @@
+"""The metadata of a daemon that has only the original's calls (``put``, ``get``, ``del``, streams).
+
+It stands in for what Twofold's daemon does in one transaction, and is what it is: **not atomic**.
+
+* A requirement is checked, and then written: somebody else may write in between. Of two conditional
+  writes at once, both may succeed.
+* The operations of a commit happen one after the other; a crash leaves the first of them.
+* What a commit gives up is queued for deletion after it; a crash in between leaves blobs to nobody.
+* A record has no revision, so a digest of its text stands for one: a record that was changed and
+  changed back counts as unchanged.
+* Listings run here, over a stream of whole records.
+
+Every method has the meaning, and raises the errors, of the client's own calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+import orjson
+
+from shared.listing.delimiter import Delimiter, DelimiterMaster, Query, Verdict
+from shared.records.names import DELETIONS
+from shared.records.projection import ListedObject, listed_object
+from shared.rpc.client import RpcClient
+from shared.rpc.envelope import RemoteError
+
+_ABSENT = "ObjNotFound"
+_NOTHING_KNOWN = ListedObject()
+
+
+class RequirementFailedError(Exception):
+    """Requirement ``index`` of a commit does not hold; nothing was written."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(f"requirement {index} does not hold")
+        self.index = index
+
+
+class ForeignMetadata:
+    """See the module."""
+
+    def __init__(self, client: RpcClient) -> None:
+        self._client = client
+
+    async def get_many(
+        self, addresses: Sequence[Mapping[str, Any]], request_id: str
+    ) -> list[dict[str, Any] | None]:
+        """What ``getMany`` answers, by a call each: not one snapshot."""
+        values = await asyncio.gather(
+            *(self._get(address["subLevel"], address["key"], request_id) for address in addresses)
+        )
+        return [
+            None if value is None else {"value": value, "revision": _revision(value)}
+            for value in values
+        ]
+
+    async def batch(
+        self,
+        operations: Sequence[Mapping[str, Any]],
+        requires: Sequence[Mapping[str, Any]],
+        request_id: str,
+    ) -> list[int | None]:
+        """What ``batch`` does, step by step; raises RequirementFailedError."""
+        for index, requirement in enumerate(requires):
+            if not await self._holds(requirement, request_id):
+                raise RequirementFailedError(index)
+        revisions: list[int | None] = []
+        for operation in operations:
+            sub_level, key = operation["subLevel"], operation["key"]
+            given_up = None
+            if operation.get("release"):
+                given_up = await self._get(sub_level, key, request_id)
+            if operation["type"] == "put":
+                value = operation["value"]
+                await self._client.call("put", [key, value, {}], sub_level, request_id)
+                revisions.append(_revision(value))
+            else:
+                await self._client.call("del", [key, {}], sub_level, request_id)
+                revisions.append(None)
+            if given_up is not None:
+                await self._queue(given_up, request_id)
+        return revisions
+
+    async def list_page(
+        self, sub_level: Sequence[str], params: Mapping[str, Any], request_id: str
+    ) -> dict[str, Any]:
+        """What ``list`` answers for names and current objects."""
+        query = Query(params["prefix"], params["delimiter"], params["marker"], params["maxKeys"])
+        objects = params["type"] == "DelimiterMaster"
+        page = DelimiterMaster(query) if objects else Delimiter(query)
+        start: str | None = page.first_key if query.keys_max else None
+        while start is not None:
+            start = await self._stretch(page, sub_level, start, query.keys_max + 1, request_id)
+        result: dict[str, Any] = {
+            "Contents": page.contents,
+            "CommonPrefixes": page.common_prefixes,
+            "IsTruncated": page.is_truncated,
+        }
+        if page.is_truncated:
+            result["NextMarker"] = page.last_entry
+        return result
+
+    async def _stretch(
+        self, page: Delimiter, sub_level: Sequence[str], start: str, count: int, request_id: str
+    ) -> str | None:
+        """Feed a page so many keys; where to go on, None when it is complete.
+
+        A stretch also ends where the rest of a long common prefix is better skipped than read.
+        """
+        options: dict[str, Any] = {"gte": start, "limit": count}
+        if page.end_key is not None:
+            options["lt"] = page.end_key
+        read, last = 0, start
+        stream = self._client.pages("createReadStream", [options], sub_level, request_id)
+        async with aclosing(stream) as pages:
+            async for items in pages:
+                for item in items:
+                    last = item["key"]
+                    value = item["value"]
+                    offered = _listed(value) if isinstance(page, DelimiterMaster) else value
+                    if page.offer(last, offered) is Verdict.FINISHED:
+                        return None
+                read += len(items)
+                if page.skip_to is not None and page.skip_to > last:
+                    return page.skip_to
+        if read == count:
+            return last + "\0"
+        page.finish()
+        return None
+
+    async def _get(self, sub_level: Sequence[str], key: str, request_id: str) -> str | None:
+        try:
+            value: str = await self._client.call("get", [key, {}], sub_level, request_id)
+        except RemoteError as error:
+            if error.type == _ABSENT:
+                return None
+            raise
+        return value
+
+    async def _holds(self, requirement: Mapping[str, Any], request_id: str) -> bool:
+        sub_level = requirement["subLevel"]
+        if "empty" in requirement:
+            options = {**requirement["empty"], "limit": 1, "values": False}
+            stream = self._client.pages("createReadStream", [options], sub_level, request_id)
+            async with aclosing(stream) as pages:
+                async for items in pages:
+                    if items:
+                        return False
+            return True
+        value = await self._get(sub_level, requirement["key"], request_id)
+        if "revision" in requirement:
+            return value is not None and _revision(value) == requirement["revision"]
+        return (value is not None) is ("present" in requirement)
+
+    async def _queue(self, record: str, request_id: str) -> None:
+        """Queue the data that a record gives up (``shared.records.names.DELETIONS``)."""
+        document = orjson.loads(record)
+        locations = document.get("location") or document.get("partLocations")
+        if not locations:
+            return
+        key = f"{time.time_ns() // 1_000_000:014}.{secrets.randbelow(10**20):020}"
+        entry = orjson.dumps({"location": locations}).decode()
+        await self._client.call("put", [key, entry, {}], [DELETIONS], request_id)
+
+
+def _revision(value: str) -> int:
+    digest = hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def _listed(value: str) -> ListedObject:
+    try:
+        return listed_object(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _NOTHING_KNOWN

@@ -1,0 +1,136 @@
+"""S3 over a metadata daemon that has the original's calls and no more."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.clients_boto3 import s3_client
+from tests.etags import multipart_etag_of
+from tests.interop.foreign_daemon import ForeignDaemon, foreign_daemon
+from tests.raw_http import call
+from tests.servers import Front, cluster
+
+
+@contextmanager
+def foreign_in_a_thread() -> Iterator[ForeignDaemon]:
+    """A foreign daemon that a synchronous test can have."""
+    started: Future[ForeignDaemon] = Future()
+    loop = asyncio.new_event_loop()
+    ended = asyncio.Event()
+
+    async def serve() -> None:
+        async with foreign_daemon() as daemon:
+            started.set_result(daemon)
+            await ended.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
+    thread.start()
+    try:
+        yield started.result(20)
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[ForeignDaemon]:
+    with foreign_in_a_thread() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def front(daemon: ForeignDaemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """A front-end whose metadata is elsewhere, and whose data is here."""
+    client = {"host": "127.0.0.1", "port": daemon.port}
+    settings = {"metadataClient": client, "multipartMinPartSizeBytes": 1, "deleteDelaySeconds": 0}
+    with cluster(tmp_path_factory.mktemp("foreign"), settings=settings) as running:
+        yield running.fronts[0]
+
+
+@pytest.fixture
+def s3(front: Front) -> Any:
+    return s3_client(front)
+
+
+@pytest.fixture
+def bucket(s3: Any, request: pytest.FixtureRequest) -> str:
+    name = f"foreign-{abs(hash(request.node.name)) % 10**8}"
+    s3.create_bucket(Bucket=name)
+    return name
+
+
+def code_of(caught: pytest.ExceptionInfo[ClientError]) -> str:
+    code: str = caught.value.response["Error"]["Code"]
+    return code
+
+
+def test_objects_live_as_usual(s3: Any, bucket: str, daemon: ForeignDaemon) -> None:
+    s3.put_object(Bucket=bucket, Key="a b/ü", Body=b"first", Metadata={"x": "y"})
+    s3.put_object(Bucket=bucket, Key="a b/ü", Body=b"second", Metadata={"x": "z"})
+    reply = s3.get_object(Bucket=bucket, Key="a b/ü")
+    assert (reply["Body"].read(), reply["Metadata"]) == (b"second", {"x": "z"})
+    tags = {"TagSet": [{"Key": "k", "Value": "v"}]}
+    s3.put_object_tagging(Bucket=bucket, Key="a b/ü", Tagging=tags)
+    assert s3.get_object_tagging(Bucket=bucket, Key="a b/ü")["TagSet"] == tags["TagSet"]
+    with pytest.raises(ClientError) as caught:
+        s3.delete_bucket(Bucket=bucket)
+    assert code_of(caught) == "BucketNotEmpty"
+    s3.delete_object(Bucket=bucket, Key="a b/ü")
+    s3.delete_bucket(Bucket=bucket)
+    assert bucket not in [entry["Name"] for entry in s3.list_buckets()["Buckets"]]
+    assert {name for name, _ in daemon.calls} <= {
+        *("put", "get", "del", "createReadStream", "getManifest"),
+    }
+
+
+def test_conditions_are_checked(s3: Any, bucket: str) -> None:
+    etag = s3.put_object(Bucket=bucket, Key="k", Body=b"1", IfNoneMatch="*")["ETag"]
+    with pytest.raises(ClientError) as caught:
+        s3.put_object(Bucket=bucket, Key="k", Body=b"2", IfNoneMatch="*")
+    assert code_of(caught) == "PreconditionFailed"
+    s3.put_object(Bucket=bucket, Key="k", Body=b"2", IfMatch=etag)
+    with pytest.raises(ClientError) as caught:
+        s3.put_object(Bucket=bucket, Key="k", Body=b"3", IfMatch=etag)
+    assert code_of(caught) == "PreconditionFailed"
+
+
+@pytest.mark.parametrize("page", [1, 3, 1000])
+def test_listings_run_over_streams(s3: Any, bucket: str, page: int) -> None:
+    keys = [f"{folder}/{number:02}" for folder in "abc" for number in range(30)] + ["d", "e\x01"]
+    for key in keys:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"")
+    pages = s3.get_paginator("list_objects_v2").paginate(
+        Bucket=bucket, Delimiter="/", PaginationConfig={"PageSize": page}
+    )
+    found: list[str] = []
+    for reply in pages:
+        found += [entry["Prefix"] for entry in reply.get("CommonPrefixes", [])]
+        found += [entry["Key"] for entry in reply.get("Contents", [])]
+    assert found == ["a/", "b/", "c/", "d", "e\x01"]
+    inside = s3.list_objects_v2(Bucket=bucket, Prefix="b/", StartAfter="b/27")
+    assert [entry["Key"] for entry in inside["Contents"]] == ["b/28", "b/29"]
+
+
+def test_uploads_and_copies(s3: Any, front: Front, bucket: str) -> None:
+    upload = {"Bucket": bucket, "Key": "parts"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    etags = [
+        s3.upload_part(**upload, PartNumber=number, Body=body)["ETag"]
+        for number, body in enumerate((b"one", b"two"), 1)
+    ]
+    parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
+    completed = s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+    assert completed["ETag"] == multipart_etag_of([b"one", b"two"])
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
+    s3.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "parts"})
+    s3.delete_object(Bucket=bucket, Key="parts")
+    assert call(front, "GET", f"/{bucket}/copy").body == b"onetwo"
