@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from dmd.metadata.commit import CommitSettings
 from dmd.metadata.daemon import MetadataDaemon, MetadataSettings
 from dmd.metadata.engines.base import EngineFatalError
 from dmd.process import main
@@ -27,8 +28,11 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
         log.error("the outcome of a commit is unknown", reason=str(error))
         os._exit(_EX_IOERR)
 
+    commit = CommitSettings(
+        config.replication_group_id, version_info=config.version_id_encoding == "hex"
+    )
     daemon = await MetadataDaemon.start(
-        MetadataSettings(path, settings.bind_address, settings.port, stream), log, die
+        MetadataSettings(path, settings.bind_address, settings.port, stream, commit), log, die
     )
     log.info("serving metadata", host=settings.bind_address, port=daemon.port)
     await serve_until_stopped()

@@ -6,7 +6,7 @@ import contextlib
 import os
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from aiohttp import web
 from dmd.directory import OwnedDirectory
 from dmd.errors import StartupError
 from dmd.listening import bind_all
+from dmd.metadata.commit import CommitSettings
 from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError
 from dmd.metadata.engines.lmdb import FILE_NAME, LmdbEngine
 from dmd.metadata.engines.memory import MemoryEngine
@@ -47,6 +48,7 @@ class MetadataSettings:
     host: str
     port: int
     stream: StreamSettings
+    commit: CommitSettings = field(default_factory=CommitSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class MetadataDaemon:
                 opened.callback(engine.close)
                 deployment = _deployment_uuid(settings.path)
             opened.pop_all()  # from here on, close ends them
-        writer = Writer(engine, log, on_fatal)
+        writer = Writer(engine, log, on_fatal, settings.commit)
         service = MetadataService(engine, writer, deployment, settings.path)
         server = create_server()
         namespace = RpcNamespace(METADATA_NAMESPACE, service, settings.stream, log)

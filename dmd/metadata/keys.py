@@ -17,6 +17,7 @@ from shared.errors import ServiceError
 
 REVISION_KEY = b"\0revision"
 FORMAT_KEY = b"\0format"
+VERSION_TICK_KEY = b"\0version-tick"
 RECORDS_LOWER = b"!"
 RECORDS_UPPER = b'"'
 """All records lie between the two: ``"`` is the byte after ``!``."""
@@ -48,6 +49,12 @@ def physical(sub_level: Sequence[str], key: str, key_bytes_max: int) -> bytes:
             "KeyTooLongError", f"the key takes {len(result)} bytes of {key_bytes_max}"
         )
     return result
+
+
+def split(key: bytes) -> tuple[list[str], str]:
+    """The sub-level and key of a physical key."""
+    path, _, name = key[1:].decode().partition("!")
+    return path.split("#") if path else [], name
 
 
 def encode(text: str) -> bytes:

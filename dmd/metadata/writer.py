@@ -12,8 +12,7 @@ the group is run again one by one and only the offender fails. When the outcome 
 unknown, no answer can be true: ``on_fatal`` is called, which ends the process, and the next start
 finds out what is on disk. Should the process live on, the writer commits and answers nothing more.
 
-Revisions count up from the one kept in the store, in the same transaction as the records that
-carry them.
+What is counted, revisions and version IDs, is counted in the transaction (``dmd.metadata.commit``).
 """
 
 from __future__ import annotations
@@ -24,9 +23,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from dmd.metadata import stored
-from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError, Transaction
-from dmd.metadata.keys import REVISION_KEY
+from dmd.metadata.commit import CommitSettings, Committer
+from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError
 from dmd.metadata.mutations import Committed, Mutation, Refused, apply
 from dmd.metadata.stored import CorruptRecordError
 from shared import limits
@@ -41,9 +39,14 @@ class Writer:
     """See the module. Create it inside the running event loop; ``close`` ends the thread."""
 
     def __init__(
-        self, engine: Engine, log: EventLog, on_fatal: Callable[[EngineFatalError], None]
+        self,
+        engine: Engine,
+        log: EventLog,
+        on_fatal: Callable[[EngineFatalError], None],
+        settings: CommitSettings | None = None,
     ) -> None:
         self._engine = engine
+        self._committer = Committer(settings or CommitSettings())
         self._log = log
         self._on_fatal = on_fatal
         self._loop = asyncio.get_running_loop()
@@ -134,12 +137,9 @@ class Writer:
 
     def _commit(self, mutations: Sequence[Mutation]) -> list[Outcome]:
         with self._engine.transaction() as transaction:
-            counter = _RevisionCounter(transaction)
-            now_ms = time.time_ns() // 1_000_000
-            outcomes = [
-                apply(transaction, mutation, counter.next, now_ms) for mutation in mutations
-            ]
-            counter.save()
+            commit = self._committer.begin(transaction, time.time_ns() // 1_000_000)
+            outcomes = [apply(commit, mutation) for mutation in mutations]
+            commit.save()
             failpoint(FailPoint.BEFORE_COMMIT)
         failpoint(FailPoint.AFTER_COMMIT)
         return outcomes
@@ -162,23 +162,3 @@ class _Pending:
         self.mutation = mutation
         self.future = future
         self.size = len(mutation.operations) + len(mutation.requirements)
-
-
-class _RevisionCounter:
-    """Hands out revisions inside one transaction. The last one is stored like a record, with its
-    checksum: a wrong one would give two writes the same revision."""
-
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
-        value = transaction.get(REVISION_KEY)
-        last = 0 if value is None else stored.unpack(REVISION_KEY, value).revision
-        self._start = self._current = last
-
-    def next(self) -> int:
-        self._current += 1
-        return self._current
-
-    def save(self) -> None:
-        if self._current != self._start:
-            entry = stored.Stored(self._current, stored.NO_PROJECTION, b"", b"")
-            self._transaction.put(REVISION_KEY, stored.pack(REVISION_KEY, entry))

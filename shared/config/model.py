@@ -35,6 +35,7 @@ from shared.config.values import (
 from shared.failpoints import ArmedFailPoint
 
 LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal"]
+VersionIdEncoding = Literal["hex", "base62"]
 
 DEFAULT_LOCATION: Final = "us-east-1"
 """The location that must exist, and that of an endpoint which names no other."""
@@ -196,6 +197,9 @@ class Config(Settings):
     auth_file: Path | None = None
     """S3AUTH_CONFIG; None when the variable is not set."""
     credentials: EnvironmentCredentials | None = None
+    version_id_encoding: VersionIdEncoding = "hex"
+    """How long version IDs are: with ``base62`` they carry nothing but what makes them unique, and
+    S3 clients see 32 characters; with ``hex`` they see 56 and more."""
     failpoint: ArmedFailPoint | None = None
     """Where this process is to die, in tests."""
     warnings: tuple[str, ...] = ()
