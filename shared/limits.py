@@ -90,5 +90,15 @@ COMMIT_GROUP_MAX: Final = 256
 MUTATIONS_WAITING_MAX: Final = 20_000
 """Mutations queued for the metadata writer; more are told to slow down."""
 
+RECORD_LOG_SECONDS: Final = 7 * 24 * 3600
+"""How long records of the log of changes are kept, unless told otherwise."""
+
+RECORD_LOG_BYTES: Final = 1024**3
+"""How large the log of changes may become, unless told otherwise."""
+
+RECORD_LOG_TRIM_FACTOR: Final = 4
+"""Old records of the log that a commit removes, for each one that it adds: more than one, so that
+the log shrinks, and not many, so that the commit stays short."""
+
 BODY_IDLE_SECONDS_MAX: Final = 60.0
 """How long a request body may pause before it is given up."""

@@ -7,6 +7,7 @@ import os
 from dmd.metadata.commit import CommitSettings
 from dmd.metadata.daemon import MetadataDaemon, MetadataSettings
 from dmd.metadata.engines.base import EngineFatalError
+from dmd.metadata.record_log import RecordLogSettings
 from dmd.process import main
 from shared.config import Config
 from shared.observability import Logger
@@ -28,8 +29,15 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
         log.error("the outcome of a commit is unknown", reason=str(error))
         os._exit(_EX_IOERR)
 
+    record_log = config.record_log
     commit = CommitSettings(
-        config.replication_group_id, version_info=config.version_id_encoding == "hex"
+        config.replication_group_id,
+        version_info=config.version_id_encoding == "hex",
+        record_log=RecordLogSettings(
+            record_log.record_log_name, record_log.max_age_seconds, record_log.max_size_bytes
+        )
+        if record_log.enabled
+        else None,
     )
     daemon = await MetadataDaemon.start(
         MetadataSettings(path, settings.bind_address, settings.port, stream, commit), log, die

@@ -15,17 +15,22 @@ from dmd.metadata import keys, stored
 from dmd.metadata.engines.base import Reader, Transaction
 from dmd.metadata.keys import REVISION_KEY, VERSION_TICK_KEY
 from dmd.metadata.projection import project
+from dmd.metadata.record_log import LogWriter, RecordLogSettings
 from dmd.metadata.versioning import VersionIds
 from shared import version_id
 
 
 @dataclass(frozen=True, slots=True)
 class CommitSettings:
-    """What a daemon's version IDs are made of: the group, and whether a count of the process
-    follows it, as CloudServer's have it unless told otherwise."""
+    """What commits are told from outside.
+
+    Version IDs are made of the replication group and, with ``version_info``, a count of the process
+    after it, as CloudServer's are unless told otherwise. ``record_log`` None: nothing is logged.
+    """
 
     replication_group_id: str = "RG001"
     version_info: bool = True
+    record_log: RecordLogSettings | None = None
 
 
 class Committer:
@@ -58,6 +63,9 @@ class Commit:
         )
         self._settings = settings
         self._issued = issued
+        self._log: LogWriter | None = None
+        if settings.record_log is not None:
+            self._log = LogWriter(transaction, settings.record_log, now_ms)
         value = transaction.get(REVISION_KEY)
         # The last revision is stored like a record, with its checksum: a wrong one would give two
         # writes the same revision.
@@ -72,6 +80,8 @@ class Commit:
     def put(self, key: bytes, entry: stored.Stored) -> None:
         """Store an entry."""
         self.transaction.put(key, stored.pack(key, entry))
+        if self._log is not None:
+            self._log.append("put", key, entry.record)
 
     def put_record(self, key: bytes, record: bytes, revision: int) -> None:
         """Store a record, with its projection."""
@@ -80,9 +90,13 @@ class Commit:
 
     def delete(self, key: bytes) -> None:
         self.transaction.delete(key)
+        if self._log is not None:
+            self._log.append("del", key, None)
 
     def save(self) -> None:
         """Keep what was counted."""
+        if self._log is not None:
+            self._log.save()
         if self._revision != self._first_revision:
             self._keep(REVISION_KEY, stored.Stored(self._revision, stored.NO_PROJECTION, b"", b""))
         if self._tick is not None:

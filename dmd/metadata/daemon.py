@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import uuid
@@ -15,11 +16,14 @@ from aiohttp import web
 from dmd.directory import OwnedDirectory
 from dmd.errors import StartupError
 from dmd.listening import bind_all
+from dmd.metadata import record_log, stored
 from dmd.metadata.commit import CommitSettings
 from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError
 from dmd.metadata.engines.lmdb import FILE_NAME, LmdbEngine
 from dmd.metadata.engines.memory import MemoryEngine
 from dmd.metadata.keys import FORMAT_KEY
+from dmd.metadata.record_log_namespace import RecordLogNamespace
+from dmd.metadata.record_log_service import RecordLogService
 from dmd.metadata.service import MetadataService
 from dmd.metadata.writer import Writer
 from shared.rpc.envelope import METADATA_NAMESPACE
@@ -32,6 +36,7 @@ from shared.rpc.server import (
 from shared.rpc.streams import StreamSettings
 
 FORMAT_VERSION = 1
+RECORD_LOG_NAMESPACE = "/MDFile/recordLog"
 _LEVELDB_NAME = "rootDB"
 _DRAIN_SECONDS = 5.0
 """How long calls and streams under way may take when the daemon stops."""
@@ -57,7 +62,7 @@ class _Network:
 
     runner: web.AppRunner
     server: Any
-    namespace: RpcNamespace
+    namespaces: tuple[RpcNamespace, ...]
 
 
 class MetadataDaemon:
@@ -98,18 +103,25 @@ class MetadataDaemon:
                 opened.callback(directory.release)
                 engine = _open_engine(settings.path)
                 opened.callback(engine.close)
+                _settle_record_logs(engine, settings)
                 deployment = _deployment_uuid(settings.path)
             opened.pop_all()  # from here on, close ends them
         writer = Writer(engine, log, on_fatal, settings.commit)
         service = MetadataService(engine, writer, deployment, settings.path)
         server = create_server()
-        namespace = RpcNamespace(METADATA_NAMESPACE, service, settings.stream, log)
-        server.register_namespace(namespace)
+        namespaces = [RpcNamespace(METADATA_NAMESPACE, service, settings.stream, log)]
+        if settings.commit.record_log is not None:
+            log_service = RecordLogService(engine, settings.commit.record_log)
+            namespaces.append(
+                RecordLogNamespace(RECORD_LOG_NAMESPACE, log_service, settings.stream, log)
+            )
+        for namespace in namespaces:
+            server.register_namespace(namespace)
         runner = web.AppRunner(
             create_application(server), access_log=None, shutdown_timeout=_HANG_SECONDS
         )
         await runner.setup()
-        daemon = cls(_Network(runner, server, namespace), engine, writer, directory)
+        daemon = cls(_Network(runner, server, tuple(namespaces)), engine, writer, directory)
         try:
             for listener in bind_all(settings.host, settings.port):
                 await web.SockSite(runner, listener).start()
@@ -125,7 +137,8 @@ class MetadataDaemon:
         runner = self._network.runner
         for site in list(runner.sites):
             await site.stop()
-        await self._network.namespace.drain(_DRAIN_SECONDS)
+        drained = (namespace.drain(_DRAIN_SECONDS) for namespace in self._network.namespaces)
+        await asyncio.gather(*drained)
         await self._writer.close()
         await disconnect_clients(self._network.server)
         await runner.cleanup()
@@ -167,6 +180,18 @@ def _check_format(engine: Engine, path: Path) -> None:
             f"{path}: format version {int(found)} was written by a newer release; "
             f"this one knows {FORMAT_VERSION}"
         )
+
+
+def _settle_record_logs(engine: Engine, settings: MetadataSettings) -> None:
+    """Note which log of changes is going to be written, and which are not."""
+    written = settings.commit.record_log
+    try:
+        with engine.transaction() as transaction:
+            record_log.settle(transaction, None if written is None else written.name)
+    except (EngineError, EngineFatalError, stored.CorruptRecordError) as error:
+        raise StartupError(
+            f"{settings.path}: cannot write to the metadata store: {error}"
+        ) from error
 
 
 def _deployment_uuid(path: Path) -> str:

@@ -18,6 +18,7 @@ from shared.errors import ServiceError
 REVISION_KEY = b"\0revision"
 FORMAT_KEY = b"\0format"
 VERSION_TICK_KEY = b"\0version-tick"
+LOG_STATE_PREFIX = b"\0record-log\0"
 RECORDS_LOWER = b"!"
 RECORDS_UPPER = b'"'
 """All records lie between the two: ``"`` is the byte after ``!``."""

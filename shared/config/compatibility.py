@@ -54,7 +54,7 @@ SET_ASIDE: Final = frozenset({
 })  # fmt: skip
 """Dotted keys of config.json that are taken out, whatever they hold, before it is validated."""
 
-WITHOUT_EFFECT: Final = SET_ASIDE | {"localCache", "log.dumpLevel", "recordLog", "redis"}
+WITHOUT_EFFECT: Final = SET_ASIDE | {"localCache", "log.dumpLevel", "redis"}
 """Dotted keys that cause a warning. The ones not set aside are validated and kept."""
 
 _DEPRECATED: Final = {

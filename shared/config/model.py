@@ -25,6 +25,7 @@ from shared.config.values import (
     Endpoints,
     Flag,
     Host,
+    LogName,
     Milliseconds,
     Networks,
     Port,
@@ -104,10 +105,12 @@ class HealthChecks(Section):
 
 
 class RecordLog(Section):
-    """The log of metadata mutations that replication tools read."""
+    """The log of metadata changes that replication tools read, and how much of it is kept."""
 
     enabled: Flag = False
-    record_log_name: Text = "s3-recordlog"
+    record_log_name: LogName = "s3-recordlog"
+    max_age_seconds: Count = limits.RECORD_LOG_SECONDS
+    max_size_bytes: Count = limits.RECORD_LOG_BYTES
 
 
 class Sentinel(Section):

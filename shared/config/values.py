@@ -85,6 +85,13 @@ def parse_replication_group(text: str) -> str:
     return text
 
 
+def parse_log_name(text: str) -> str:
+    """A name that a sub-level of the metadata can have. Raises ValueError."""
+    if not text or "!" in text or "#" in text:
+        raise ValueError("must not be empty nor contain '!' or '#'")
+    return text
+
+
 def parse_networks(entries: list[str] | tuple[str, ...]) -> tuple[Network, ...]:
     """CIDR blocks or single addresses; host bits may be set, as in CloudServer's defaults.
 
@@ -135,5 +142,6 @@ AddressText = Annotated[Address, BeforeValidator(parse_address)]
 Clusters = Annotated[int, BeforeValidator(_clusters), Field(strict=True, ge=1)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_network_list)]
 Endpoints = Annotated[Mapping[str, str], AfterValidator(_endpoints), PlainSerializer(dict)]
+LogName = Annotated[str, AfterValidator(parse_log_name)]
 ReplicationGroup = Annotated[str, AfterValidator(parse_replication_group)]
 AccessKey = Annotated[str, AfterValidator(parse_access_key)]

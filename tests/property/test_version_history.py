@@ -16,9 +16,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from dmd.metadata import record_log
+from dmd.metadata.commit import CommitSettings
 from dmd.metadata.engines.base import EngineFatalError
 from dmd.metadata.engines.lmdb import LmdbEngine
 from dmd.metadata.pages import Stream
+from dmd.metadata.record_log import RecordLogSettings
+from dmd.metadata.record_log_service import LogStream, RecordLogService
 from dmd.metadata.service import MetadataService
 from dmd.metadata.writer import Writer
 from shared.errors import ServiceError
@@ -32,11 +36,14 @@ EXAMPLES = (50_000 if SOAK else 2_000) // STEPS
 T = TypeVar("T")
 
 BUCKET = "bucket"
+LOG = RecordLogSettings("log")
 PLAIN = ("put", "placeholder", "del")
 KEYS = ["k", "k2"]
 # Older and newer than what is made here, and one of another shape.
 FOREIGN_IDS = ["00000000000000000001RG002  ", "99999999999999999990RG002  x", INFINITE]
 FOLDER = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+
+READ_LOG = Call("readRecords", [{}], [], None)
 
 keys = st.sampled_from(KEYS)
 nulls = st.sampled_from([None, True, False])
@@ -76,6 +83,7 @@ class VersionHistory(RuleBasedStateMachine):
         self._open()
 
     def teardown(self) -> None:
+        self._replay_the_log()
         self._close()
         self.runner.close()
         shutil.rmtree(self.folder)
@@ -87,11 +95,13 @@ class VersionHistory(RuleBasedStateMachine):
 
     def _open(self) -> None:
         self.engine = LmdbEngine(self.folder)
+        with self.engine.transaction() as transaction:
+            record_log.settle(transaction, LOG.name)
         self.writer = self._run(self._make_writer())
         self.service = MetadataService(self.engine, self.writer, "uuid", self.folder)
 
     async def _make_writer(self) -> Writer:
-        return Writer(self.engine, RecordingLog(), _unexpected)
+        return Writer(self.engine, RecordingLog(), _unexpected, CommitSettings(record_log=LOG))
 
     def _close(self) -> None:
         self._run(self.writer.close())
@@ -278,6 +288,20 @@ class VersionHistory(RuleBasedStateMachine):
         stream = self._run(self.service.call(Call("createReadStream", [{}], [sub_level], None)))
         assert isinstance(stream, Stream)
         return [item for page in stream.pages for item in page]
+
+    def _replay_the_log(self) -> None:
+        """Whoever does what the log of changes says has what the store has."""
+        stream = self._run(RecordLogService(self.engine, LOG).call(READ_LOG))
+        assert isinstance(stream, LogStream)
+        replica: dict[str, str] = {}
+        for entry in (entry for page in stream.pages for entry in page):
+            assert entry["db"] == BUCKET
+            (change,) = entry["entries"]
+            if change["type"] == "put":
+                replica[change["key"]] = change["value"]
+            else:
+                replica.pop(change["key"], None)
+        assert replica == {item["key"]: item["value"] for item in self._items(BUCKET)}
 
     @invariant()
     def the_store_has_the_rows_of_the_model_and_no_others(self) -> None:

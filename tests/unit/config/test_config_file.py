@@ -50,7 +50,7 @@ def test_all_supported_sections_are_read(installation: Installation) -> None:
             "streamMaxPendingAck": 7,
             "streamAckTimeoutMs": 8,
         },
-        recordLog={"enabled": True, "recordLogName": "log"},
+        recordLog={"enabled": True, "recordLogName": "log", "maxAgeSeconds": 5, "maxSizeBytes": 6},
         log={"logLevel": "trace"},
     )
     assert (config.port, config.clusters, config.replication_group_id) == (8080, 4, "RG002")
@@ -62,6 +62,7 @@ def test_all_supported_sections_are_read(installation: Installation) -> None:
     assert config.metadata_daemon.stream_max_pending_ack == 7
     assert config.metadata_daemon.stream_ack_timeout_ms == 8
     assert (config.record_log.enabled, config.record_log.record_log_name) == (True, "log")
+    assert (config.record_log.max_age_seconds, config.record_log.max_size_bytes) == (5, 6)
     assert config.log.log_level == "trace"
 
 
@@ -160,6 +161,10 @@ def test_unknown_key_is_named_with_the_nearest_known_one(
             "certFilePaths.key: there is no file a",
         ),
         ({"recordLog": {"enabled": "yes"}}, "recordLog.enabled: must be true or false"),
+        (
+            {"recordLog": {"recordLogName": "a#b"}},
+            "recordLog.recordLogName: must not be empty nor contain '!' or '#'",
+        ),
         ({"restEndpoints": {"localhost": 1}}, "restEndpoints.localhost: must be a string"),
         ({"restEndpoints": ["localhost"]}, "restEndpoints: must be an object"),
         ({"restEndpoints": {"a b": "x"}}, "restEndpoints: 'a b' is not a host name or IP address"),
