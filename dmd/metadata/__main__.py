@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from dmd.metadata.commit import CommitSettings
 from dmd.metadata.daemon import MetadataDaemon, MetadataSettings
 from dmd.metadata.engines.base import EngineFatalError
+from dmd.metadata.frame_trace import trace_frames
+from dmd.metadata.pages import PacketSize
 from dmd.metadata.record_log import RecordLogSettings
 from dmd.process import main
 from shared.config import Config
@@ -39,10 +42,24 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
         if record_log.enabled
         else None,
     )
+    trace_frames(os.environ.get("DEBUG", ""), sys.stderr)
     daemon = await MetadataDaemon.start(
-        MetadataSettings(path, settings.bind_address, settings.port, stream, commit), log, die
+        MetadataSettings(
+            path,
+            settings.bind_address,
+            settings.port,
+            stream,
+            commit,
+            PacketSize(settings.stream_max_packet_items, settings.stream_max_packet_size_bytes),
+            settings.max_message_size_bytes,
+            settings.rest_port if settings.rest_enabled else None,
+        ),
+        log,
+        die,
     )
     log.info("serving metadata", host=settings.bind_address, port=daemon.port)
+    if daemon.rest_port is not None:
+        log.info("serving the debugging interface", port=daemon.rest_port)
     await serve_until_stopped()
     await daemon.close()
 

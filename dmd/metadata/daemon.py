@@ -22,10 +22,13 @@ from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError
 from dmd.metadata.engines.lmdb import FILE_NAME, LmdbEngine
 from dmd.metadata.engines.memory import MemoryEngine
 from dmd.metadata.keys import FORMAT_KEY
-from dmd.metadata.record_log_namespace import RecordLogNamespace
+from dmd.metadata.pages import PacketSize
+from dmd.metadata.record_log_namespace import RecordLogNamespace, with_sub_level
 from dmd.metadata.record_log_service import RecordLogService
+from dmd.metadata.rest import RestInterface, RestService
 from dmd.metadata.service import MetadataService
 from dmd.metadata.writer import Writer
+from shared import limits
 from shared.rpc.envelope import METADATA_NAMESPACE
 from shared.rpc.server import (
     RpcNamespace,
@@ -54,6 +57,10 @@ class MetadataSettings:
     port: int
     stream: StreamSettings
     commit: CommitSettings = field(default_factory=CommitSettings)
+    packet_size: PacketSize = field(default_factory=PacketSize)
+    message_bytes_max: int = limits.RPC_MESSAGE_BYTES_MAX
+    rest_port: int | None = None
+    """The port of the debugging interface, None for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,7 @@ class _Network:
     runner: web.AppRunner
     server: Any
     namespaces: tuple[RpcNamespace, ...]
+    rest: RestInterface
 
 
 class MetadataDaemon:
@@ -86,6 +94,11 @@ class MetadataDaemon:
         port: int = self._network.runner.addresses[0][1]
         return port
 
+    @property
+    def rest_port(self) -> int | None:
+        """The port of the debugging interface, None when it is off."""
+        return self._network.rest.port
+
     @classmethod
     async def start(
         cls,
@@ -107,28 +120,37 @@ class MetadataDaemon:
                 deployment = _deployment_uuid(settings.path)
             opened.pop_all()  # from here on, close ends them
         writer = Writer(engine, log, on_fatal, settings.commit)
-        service = MetadataService(engine, writer, deployment, settings.path)
+        packet_size = settings.packet_size
+        service = MetadataService(engine, writer, deployment, settings.path, packet_size)
         server = create_server()
+        server.eio.max_http_buffer_size = settings.message_bytes_max
         namespaces = [RpcNamespace(METADATA_NAMESPACE, service, settings.stream, log)]
+        rest_services = {METADATA_NAMESPACE: RestService(service)}
         if settings.commit.record_log is not None:
-            log_service = RecordLogService(engine, settings.commit.record_log)
+            log_service = RecordLogService(engine, settings.commit.record_log, packet_size)
             namespaces.append(
                 RecordLogNamespace(RECORD_LOG_NAMESPACE, log_service, settings.stream, log)
             )
+            rest_services[RECORD_LOG_NAMESPACE] = RestService(log_service, with_sub_level)
         for namespace in namespaces:
             server.register_namespace(namespace)
         runner = web.AppRunner(
             create_application(server), access_log=None, shutdown_timeout=_HANG_SECONDS
         )
         await runner.setup()
-        daemon = cls(_Network(runner, server, tuple(namespaces)), engine, writer, directory)
+        rest = RestInterface(rest_services, log)
+        daemon = cls(_Network(runner, server, tuple(namespaces), rest), engine, writer, directory)
+        port = settings.port
         try:
-            for listener in bind_all(settings.host, settings.port):
+            for listener in bind_all(settings.host, port):
                 await web.SockSite(runner, listener).start()
+            if settings.rest_port is not None:
+                port = settings.rest_port
+                await rest.listen(bind_all(settings.host, port))
         except OSError as error:
             await daemon.close()
             raise StartupError(
-                f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
+                f"cannot listen on {settings.host}:{port}: {error.strerror or error}"
             ) from error
         return daemon
 
@@ -137,6 +159,7 @@ class MetadataDaemon:
         runner = self._network.runner
         for site in list(runner.sites):
             await site.stop()
+        await self._network.rest.close()
         drained = (namespace.drain(_DRAIN_SECONDS) for namespace in self._network.namespaces)
         await asyncio.gather(*drained)
         await self._writer.close()

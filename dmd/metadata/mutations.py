@@ -78,13 +78,8 @@ class Refused:
     index: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Effect:
-    """What became of one operation."""
-
-    revision: int | None
-    previous: stored.Stored | None = None
-    version_id: str | None = None
+_Effect = tuple[int | None, stored.Stored | None, str | None]
+"""What became of one operation: its revision, what it replaced, and its version ID."""
 
 
 def apply(commit: Commit, mutation: Mutation) -> Committed | Refused:
@@ -98,11 +93,10 @@ def apply(commit: Commit, mutation: Mutation) -> Committed | Refused:
         else _apply_plain(commit, operation, mutation.return_previous)
         for operation in mutation.operations
     ]
-    return Committed(
-        tuple(effect.revision for effect in effects),
-        tuple(effect.previous for effect in effects) if mutation.return_previous else (),
-        tuple(effect.version_id for effect in effects),
-    )
+    if not effects:
+        return Committed(())
+    revisions, previous, version_ids = zip(*effects, strict=True)
+    return Committed(revisions, previous if mutation.return_previous else (), version_ids)
 
 
 def _apply_plain(commit: Commit, operation: Put | Delete, return_previous: bool) -> _Effect:
@@ -116,12 +110,12 @@ def _apply_plain(commit: Commit, operation: Put | Delete, return_previous: bool)
     previous = replaced if return_previous else None
     if isinstance(operation, Delete):
         commit.delete(key)
-        return _Effect(None, previous)
+        return None, previous, None
     revision = commit.next_revision()
     commit.put(
         key, stored.Stored(revision, operation.schema, operation.projection, operation.record)
     )
-    return _Effect(revision, previous)
+    return revision, previous, None
 
 
 def _apply_versioned(commit: Commit, operation: Versioned, return_previous: bool) -> _Effect:
@@ -148,7 +142,7 @@ def _apply_versioned(commit: Commit, operation: Versioned, return_previous: bool
         kept = _remaining(commit, request.key, decision, replaced)
         _queue(commit, release.queue_entry_of_lost(replaced, kept))
     is_put = isinstance(request, versioning.PutVersion)
-    return _Effect(revision if is_put else None, previous, decision.version_id)
+    return revision if is_put else None, previous, decision.version_id
 
 
 def _remaining(

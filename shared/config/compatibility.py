@@ -29,8 +29,6 @@ SET_ASIDE: Final = frozenset({
     "localCache.retry",
     "managementAgent",
     "maxScannedLifecycleListingEntries",
-    "metadataDaemon.restEnabled",
-    "metadataDaemon.restPort",
     "metricsListenOn",
     "metricsPort",
     "mongodb",

@@ -3,7 +3,8 @@
 ``Settings`` is what config.json may say; ``Config`` is that, with the environment on top and the
 places of the other files. Keys, shapes and defaults follow
 ``reference/cloudserver-features.md``, section 4.1; the keys that are ours alone are
-``callTimeoutMs``, ``streamMaxPendingAck`` and ``streamAckTimeoutMs``.
+``callTimeoutMs``, ``streamMax…``, ``streamAckTimeoutMs`` and ``maxMessageSizeBytes`` of the
+metadata, and ``maxAgeSeconds`` and ``maxSizeBytes`` of the record log.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from shared.config.values import (
     Flag,
     Host,
     LogName,
+    MessageBytes,
     Milliseconds,
     Networks,
     Port,
@@ -74,13 +76,27 @@ class DataDaemon(Section):
 
 
 class MetadataDaemon(Section):
-    """Where the metadata daemon listens, and its waits."""
+    """Where the metadata daemon listens, its waits, and the sizes of messages and packets.
+
+    ``rest_port`` is that of the debugging interface.
+    """
 
     bind_address: Host = "localhost"
     port: Port = 9990
     call_timeout_ms: Milliseconds = _CALL_TIMEOUT_MS
     stream_max_pending_ack: Count = limits.STREAM_PENDING_ACKS_MAX
     stream_ack_timeout_ms: Milliseconds = _STREAM_ACK_TIMEOUT_MS
+    stream_max_packet_items: Count = limits.STREAM_PACKET_ITEMS_MAX
+    stream_max_packet_size_bytes: Count = limits.STREAM_PACKET_BYTES_MAX
+    max_message_size_bytes: MessageBytes = limits.RPC_MESSAGE_BYTES_MAX
+    rest_enabled: Flag = False
+    rest_port: Port | None = None
+
+    @model_validator(mode="after")
+    def _rest_has_a_port(self) -> MetadataDaemon:
+        if self.rest_enabled and self.rest_port is None:
+            raise ValueError("restEnabled needs restPort")
+        return self
 
 
 class CertFilePaths(Section):

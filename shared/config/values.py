@@ -10,6 +10,8 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
+from shared import limits
+
 Address = tuple[str, int]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -136,6 +138,7 @@ Flag = Annotated[bool, Field(strict=True)]
 Host = Annotated[str, AfterValidator(parse_host)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Count = Annotated[int, Field(strict=True, ge=1)]
+MessageBytes = Annotated[int, Field(strict=True, ge=1, le=limits.RPC_MESSAGE_BYTES_MAX)]
 Seconds = Annotated[int, Field(strict=True, ge=0)]
 Milliseconds = Annotated[int, Field(strict=True, ge=1)]
 AddressText = Annotated[Address, BeforeValidator(parse_address)]
