@@ -118,6 +118,8 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         412,
         "At least one of the pre-conditions you specified did not hold",
     ),
+    # The record log's answer to a reader that comes too late (docs/metadata-protocol.md).
+    "RecordsTrimmed": (410, "Records of the log that were asked for have been removed"),
     "RequestHeaderSectionTooLarge": (
         400,
         "Your request header section exceeds the maximum allowed size.",

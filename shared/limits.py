@@ -121,5 +121,15 @@ OPERATION_KEPT_SECONDS: Final = 600.0
 OPERATIONS_PRUNED_MIN: Final = 16
 """Old answers that a commit removes, besides two for each that it adds."""
 
+RECORD_LOG_SECONDS: Final = 7 * 24 * 3600
+"""How long records of the log of changes are kept, unless told otherwise."""
+
+RECORD_LOG_BYTES: Final = 1024**3
+"""How large the log of changes may become, unless told otherwise."""
+
+RECORD_LOG_TRIM_FACTOR: Final = 4
+"""Old records of the log that a commit removes, for each one that it adds: more than one, so that
+the log shrinks, and not many, so that the commit stays short."""
+
 BODY_IDLE_SECONDS_MAX: Final = 60.0
 """How long a request body may pause before it is given up."""

@@ -14,7 +14,7 @@ from dmd.jobs.check_plan import NameCheck, Problem
 from dmd.jobs.records import Raw, end_of, raw_records, snapshot_of, sub_levels
 from dmd.metadata import stored
 from dmd.metadata.engines.base import Engine
-from dmd.metadata.keys import REVISION_KEY, parse, prefix
+from dmd.metadata.keys import REVISION_KEY, prefix, split
 from shared.records.names import (
     METASTORE,
     UPLOADS_PREFIX,
@@ -56,7 +56,7 @@ def check(engine: Engine, progress: Progress) -> Iterator[Problem]:
 
 def _buckets(engine: Engine) -> Iterator[tuple[str]]:
     for key, _ in raw_records(engine, prefix([METASTORE]), end_of([METASTORE])):
-        yield (parse(key)[1],)
+        yield (split(key)[1],)
 
 
 def _last_revision(engine: Engine) -> int:
@@ -82,7 +82,7 @@ def _sound(
 
 def _entry(sub_level: tuple[str, ...], raw: Raw) -> Entry | Problem:
     key, value = raw
-    name = parse(key)[1]
+    name = split(key)[1]
     try:
         return name, stored.unpack(key, value)
     except stored.CorruptRecordError as error:

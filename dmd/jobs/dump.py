@@ -38,7 +38,7 @@ def dump(metadata: Path, output: BinaryIO, progress: Progress) -> int:
         output.write(orjson.dumps(header) + b"\n")
         count = 0
         for key, value in raw_records(engine):
-            sub_level, name = keys.parse(key)
+            sub_level, name = keys.split(key)
             entry = stored.unpack(key, value)
             line = {"s": sub_level, "k": name, "v": entry.record.decode(), "r": entry.revision}
             output.write(orjson.dumps(line) + b"\n")

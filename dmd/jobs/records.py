@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from dmd.metadata.engines.base import Engine, EngineError
-from dmd.metadata.keys import RECORDS_LOWER, RECORDS_UPPER, parse, prefix
+from dmd.metadata.keys import RECORDS_LOWER, RECORDS_UPPER, prefix, split
 
 _SLICE_RECORDS: Final = 2000
 _SLICE_BYTES: Final = 4 * 1024 * 1024
@@ -39,8 +39,8 @@ def sub_levels(engine: Engine) -> Iterator[tuple[str, ...]]:
         page, _ = _slice(engine, lower, RECORDS_UPPER, records=1)
         if not page:
             return
-        found, _ = parse(page[0][0])
-        yield found
+        found, _ = split(page[0][0])
+        yield tuple(found)
         lower = end_of(found)
 
 

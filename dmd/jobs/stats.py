@@ -10,7 +10,7 @@ from typing import Any
 from dmd.jobs.records import end_of, raw_records, sub_levels
 from dmd.metadata import stored
 from dmd.metadata.engines.base import Engine
-from dmd.metadata.keys import parse, prefix
+from dmd.metadata.keys import prefix, split
 from dmd.metadata.projection import listed
 from shared.records.names import (
     DELETIONS,
@@ -59,7 +59,7 @@ def collect(engine: Engine, path: Path, progress: Callable[[int], None]) -> Stat
         for key, value in raw_records(engine, prefix(sub_level), end_of(sub_level)):
             stats.records += 1
             progress(1)
-            _count(stats, sub_level, parse(key)[1], key, value)
+            _count(stats, sub_level, split(key)[1], key, value)
     return stats
 
 

@@ -6,8 +6,12 @@ import os
 import sys
 
 from dmd.directory import Ownership
+from dmd.metadata.commit import CommitSettings
 from dmd.metadata.daemon import MetadataDaemon, MetadataSettings
 from dmd.metadata.engines.base import EngineFatalError
+from dmd.metadata.frame_trace import trace_frames
+from dmd.metadata.pages import PacketSize
+from dmd.metadata.record_log import RecordLogSettings
 from dmd.process import STANDBY_OPTION, main
 from shared.config import Config
 from shared.observability import Logger
@@ -30,10 +34,36 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
         log.error("the outcome of a commit is unknown", reason=str(error))
         os._exit(_EX_IOERR)
 
+    record_log = config.record_log
+    commit = CommitSettings(
+        config.replication_group_id,
+        version_info=config.version_id_encoding == "hex",
+        record_log=RecordLogSettings(
+            record_log.record_log_name, record_log.max_age_seconds, record_log.max_size_bytes
+        )
+        if record_log.enabled
+        else None,
+    )
+    trace = trace_frames(os.environ.get("DEBUG", ""), sys.stderr)
     daemon = await MetadataDaemon.start(
-        MetadataSettings(path, settings.bind_address, settings.port, stream, ownership), log, die
+        MetadataSettings(
+            path,
+            settings.bind_address,
+            settings.port,
+            stream,
+            commit,
+            PacketSize(settings.stream_max_packet_items, settings.stream_max_packet_size_bytes),
+            settings.max_message_size_bytes,
+            settings.rest_port if settings.rest_enabled else None,
+            ownership,
+            trace,
+        ),
+        log,
+        die,
     )
     log.info("serving metadata", host=settings.bind_address, port=daemon.port)
+    if daemon.rest_port is not None:
+        log.info("serving the debugging interface", port=daemon.rest_port)
     await serve_until_stopped()
     await daemon.close()
 

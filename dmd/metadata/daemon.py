@@ -15,15 +15,22 @@ from aiohttp import web
 from dmd.directory import OwnedDirectory, Ownership
 from dmd.errors import StartupError
 from dmd.listening import bind_all
+from dmd.metadata import record_log, stored
+from dmd.metadata.commit import CommitSettings
 from dmd.metadata.directory import deployment_uuid, open_engine
-from dmd.metadata.engines.base import Engine, EngineFatalError
+from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError
 from dmd.metadata.engines.memory import MemoryEngine
+from dmd.metadata.pages import PacketSize
+from dmd.metadata.record_log_namespace import RecordLogDispatcher, with_sub_level
+from dmd.metadata.record_log_service import RecordLogService
+from dmd.metadata.rest import RestInterface, RestService
 from dmd.metadata.service import MetadataService
 from dmd.metadata.writer import Writer
+from shared import limits
 from shared.rpc.dispatch import Dispatcher
 from shared.rpc.entrance import Entrance
 from shared.rpc.envelope import METADATA_NAMESPACE
-from shared.rpc.lean_server import LeanServer
+from shared.rpc.lean_server import LeanServer, Trace
 from shared.rpc.server import (
     RpcNamespace,
     create_application,
@@ -32,6 +39,7 @@ from shared.rpc.server import (
 )
 from shared.rpc.streams import StreamSettings
 
+RECORD_LOG_NAMESPACE = "/MDFile/recordLog"
 _DRAIN_SECONDS = 5.0
 """How long calls and streams under way may take when the daemon stops."""
 
@@ -47,20 +55,37 @@ class MetadataSettings:
     host: str
     port: int
     stream: StreamSettings
+    commit: CommitSettings = field(default_factory=CommitSettings)
+    packet_size: PacketSize = field(default_factory=PacketSize)
+    message_bytes_max: int = limits.RPC_MESSAGE_BYTES_MAX
+    rest_port: int | None = None
+    """The port of the debugging interface, None for none."""
     ownership: Ownership = field(default_factory=Ownership)
+    trace: Trace | None = None
 
 
 class _Network:
     """The port, and the two shells that serve it (``shared.rpc.entrance``)."""
 
-    def __init__(self, dispatchers: Mapping[str, Dispatcher], log: Any) -> None:
+    def __init__(
+        self,
+        dispatchers: Mapping[str, Dispatcher],
+        rest: RestInterface,
+        log: Any,
+        settings: MetadataSettings,
+    ) -> None:
+        self.rest = rest
         self._dispatchers = dispatchers
-        self._lean = LeanServer(dispatchers, log)
-        self._server = create_server()
+        self._lean = LeanServer(
+            dispatchers, log, message_bytes_max=settings.message_bytes_max, trace=settings.trace
+        )
+        self._server = create_server(settings.message_bytes_max)
         for namespace, dispatcher in dispatchers.items():
             self._server.register_namespace(RpcNamespace(namespace, dispatcher))
         self._runner = web.AppRunner(
-            create_application(self._server), access_log=None, shutdown_timeout=_HANG_SECONDS
+            create_application(self._server, settings.message_bytes_max),
+            access_log=None,
+            shutdown_timeout=_HANG_SECONDS,
         )
         self._listeners: list[asyncio.Server] = []
 
@@ -85,8 +110,9 @@ class _Network:
         """Accept nothing more, and answer what was accepted."""
         for listener in self._listeners:
             listener.close()
-        for dispatcher in self._dispatchers.values():
-            await dispatcher.drain(_DRAIN_SECONDS)
+        await self.rest.close()
+        drained = (dispatcher.drain(_DRAIN_SECONDS) for dispatcher in self._dispatchers.values())
+        await asyncio.gather(*drained)
 
     async def close(self) -> None:
         """End all connections."""
@@ -115,6 +141,11 @@ class MetadataDaemon:
         """The port that is served."""
         return self._network.port
 
+    @property
+    def rest_port(self) -> int | None:
+        """The port of the debugging interface, None when it is off."""
+        return self._network.rest.port
+
     @classmethod
     async def start(
         cls,
@@ -132,19 +163,32 @@ class MetadataDaemon:
                 opened.callback(directory.release)
                 engine = open_engine(settings.path)
                 opened.callback(engine.close)
+                _settle_record_logs(engine, settings)
                 deployment = deployment_uuid(settings.path)
             opened.pop_all()  # from here on, close ends them
-        writer = Writer(engine, log, on_fatal)
-        service = MetadataService(engine, writer, deployment, settings.path)
-        dispatcher = Dispatcher(service, settings.stream, log)
-        network = _Network({METADATA_NAMESPACE: dispatcher}, log)
+        writer = Writer(engine, log, on_fatal, settings.commit)
+        packet_size = settings.packet_size
+        service = MetadataService(engine, writer, deployment, settings.path, packet_size)
+        dispatchers = {METADATA_NAMESPACE: Dispatcher(service, settings.stream, log)}
+        rest_services = {METADATA_NAMESPACE: RestService(service)}
+        if settings.commit.record_log is not None:
+            log_service = RecordLogService(engine, settings.commit.record_log, packet_size)
+            dispatchers[RECORD_LOG_NAMESPACE] = RecordLogDispatcher(
+                log_service, settings.stream, log
+            )
+            rest_services[RECORD_LOG_NAMESPACE] = RestService(log_service, with_sub_level)
+        network = _Network(dispatchers, RestInterface(rest_services, log), log, settings)
         daemon = cls(network, engine, writer, directory)
+        port = settings.port
         try:
-            await network.listen(settings.host, settings.port)
+            await network.listen(settings.host, port)
+            if settings.rest_port is not None:
+                port = settings.rest_port
+                await network.rest.listen(bind_all(settings.host, port))
         except OSError as error:
             await daemon.close()
             raise StartupError(
-                f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
+                f"cannot listen on {settings.host}:{port}: {error.strerror or error}"
             ) from error
         return daemon
 
@@ -156,3 +200,15 @@ class MetadataDaemon:
         self._engine.close()
         if self._directory is not None:
             self._directory.release()
+
+
+def _settle_record_logs(engine: Engine, settings: MetadataSettings) -> None:
+    """Note which log of changes is going to be written, and which are not."""
+    written = settings.commit.record_log
+    try:
+        with engine.transaction() as transaction:
+            record_log.settle(transaction, None if written is None else written.name)
+    except (EngineError, EngineFatalError, stored.CorruptRecordError) as error:
+        raise StartupError(
+            f"{settings.path}: cannot write to the metadata store: {error}"
+        ) from error

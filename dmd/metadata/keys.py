@@ -18,7 +18,9 @@ from shared.errors import ServiceError
 REVISION_KEY = b"\0revision"
 FORMAT_KEY = b"\0format"
 OPERATIONS_PREFIX = b"\0operation\0"
-COUNTER_KEYS = (REVISION_KEY,)
+VERSION_TICK_KEY = b"\0version-tick"
+LOG_STATE_PREFIX = b"\0record-log\0"
+COUNTER_KEYS = (REVISION_KEY, VERSION_TICK_KEY)
 """What must go on counting where it stopped, in a copy of the store, too."""
 
 RECORDS_LOWER = b"!"
@@ -54,11 +56,10 @@ def physical(sub_level: Sequence[str], key: str, key_bytes_max: int) -> bytes:
     return result
 
 
-def parse(key: bytes) -> tuple[tuple[str, ...], str]:
-    """Sub-level path and key of a physical key of a record."""
-    path, _, name = key[1:].partition(b"!")
-    sub_level = tuple(path.decode().split("#")) if path else ()
-    return sub_level, name.decode()
+def split(key: bytes) -> tuple[list[str], str]:
+    """The sub-level and key of a physical key."""
+    path, _, name = key[1:].decode().partition("!")
+    return path.split("#") if path else [], name
 
 
 def encode(text: str) -> bytes:

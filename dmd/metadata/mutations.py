@@ -4,12 +4,11 @@ transaction it is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from dmd.metadata import release, stored
+from dmd.metadata import release, stored, versioning
+from dmd.metadata.commit import Commit
 from dmd.metadata.conditions import Requirement
-from dmd.metadata.engines.base import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +34,41 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
+class Versioned:
+    """A put or deletion that ``dmd.metadata.versioning`` decides.
+
+    ``release``: versions of which nothing remains give up their data. One that merely is no longer
+    the master keeps it.
+    """
+
+    request: versioning.Request
+    release: bool = False
+
+
+Operation = Put | Delete | Versioned
+
+
+@dataclass(frozen=True, slots=True)
 class Mutation:
     """Operations that take effect together, if every requirement holds."""
 
-    operations: tuple[Put | Delete, ...]
+    operations: tuple[Operation, ...]
     requirements: tuple[Requirement, ...] = ()
     return_previous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The mutation took effect.
+    """The mutation took effect. Each member has one entry an operation.
 
-    ``revisions`` has the new revision of each put and None for each deletion; ``previous``, when
-    it was asked for, what each operation replaced or removed.
+    ``revisions``: the new revision of a put, None for a deletion. ``version_ids``: what was
+    answered to a versioned operation, None for a plain one. ``previous``, when it was asked for:
+    what the operation replaced or removed.
     """
 
     revisions: tuple[int | None, ...]
     previous: tuple[stored.Stored | None, ...] = ()
+    version_ids: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,54 +81,94 @@ class Refused:
 Outcome = Committed | Refused
 
 
-def apply(
-    transaction: Transaction,
-    mutation: Mutation,
-    next_revision: Callable[[], int],
-    now_ms: int,
-) -> Outcome:
-    """Decide one mutation and apply it.
+_Effect = tuple[int | None, stored.Stored | None, str | None]
+"""What became of one operation: its revision, what it replaced, and its version ID."""
 
-    ``next_revision`` is called once a record written; ``now_ms`` is the time of the commit in
-    milliseconds since the epoch.
-    """
+
+def apply(commit: Commit, mutation: Mutation) -> Outcome:
+    """Decide one mutation and apply it."""
     for index, requirement in enumerate(mutation.requirements):
-        if not requirement.holds(transaction):
+        if not requirement.holds(commit.transaction):
             return Refused(index)
-    revisions: list[int | None] = []
-    previous: list[stored.Stored | None] = []
-    for operation in mutation.operations:
-        key = operation.key
-        replaced = None
-        if mutation.return_previous or operation.release:
-            value = transaction.get(key)
-            replaced = None if value is None else stored.unpack(key, value)
-        if mutation.return_previous:
-            previous.append(replaced)
-        if operation.release and replaced is not None:
-            _queue(transaction, replaced, next_revision, now_ms)
-        if isinstance(operation, Delete):
-            transaction.delete(key)
-            revisions.append(None)
+    effects = [
+        _apply_versioned(commit, operation, mutation.return_previous)
+        if isinstance(operation, Versioned)
+        else _apply_plain(commit, operation, mutation.return_previous)
+        for operation in mutation.operations
+    ]
+    if not effects:
+        return Committed(())
+    revisions, previous, version_ids = zip(*effects, strict=True)
+    return Committed(revisions, previous if mutation.return_previous else (), version_ids)
+
+
+def _apply_plain(commit: Commit, operation: Put | Delete, return_previous: bool) -> _Effect:
+    key = operation.key
+    replaced = None
+    if return_previous or operation.release:
+        value = commit.transaction.get(key)
+        replaced = None if value is None else stored.unpack(key, value)
+    if operation.release and replaced is not None:
+        _queue(commit, release.queue_entry(replaced.record))
+    previous = replaced if return_previous else None
+    if isinstance(operation, Delete):
+        commit.delete(key)
+        return None, previous, None
+    revision = commit.next_revision()
+    commit.put(
+        key, stored.Stored(revision, operation.schema, operation.projection, operation.record)
+    )
+    return revision, previous, None
+
+
+def _apply_versioned(commit: Commit, operation: Versioned, return_previous: bool) -> _Effect:
+    request, records = operation.request, commit.records
+    decision = versioning.decide(records, request, commit.version_ids)
+    previous = None
+    if return_previous:
+        value = commit.transaction.get(decision.subject)
+        previous = None if value is None else stored.unpack(decision.subject, value)
+    replaced: list[bytes] = []
+    if operation.release:
+        before = (records.get(key) for key in decision.changes)
+        replaced = [record for record in before if record is not None]
+    revision = None
+    for key, record in decision.changes.items():
+        if record is None:
+            commit.delete(key)
             continue
-        revision = next_revision()
-        entry = stored.Stored(revision, operation.schema, operation.projection, operation.record)
-        transaction.put(key, stored.pack(key, entry))
-        revisions.append(revision)
-    return Committed(tuple(revisions), tuple(previous))
+        if revision is None:
+            # The copies of one record, master and version, have one revision.
+            revision = commit.next_revision()
+        commit.put_record(key, record, revision)
+    if replaced:
+        kept = _remaining(commit, request.key, decision, replaced)
+        _queue(commit, release.queue_entry_of_lost(replaced, kept))
+    is_put = isinstance(request, versioning.PutVersion)
+    return revision if is_put else None, previous, decision.version_id
 
 
-def _queue(
-    transaction: Transaction,
-    replaced: stored.Stored,
-    next_revision: Callable[[], int],
-    now_ms: int,
-) -> None:
-    """Queue the data of a record that gives it up, in the transaction that takes it away."""
-    record = release.queue_entry(replaced.record)
+def _remaining(
+    commit: Commit, key: bytes, decision: versioning.Decision, replaced: list[bytes]
+) -> list[bytes]:
+    """The records that may name the same data as replaced ones: where copies of them can be.
+
+    A record that does not say which version it is can have a copy anywhere.
+    """
+    places = {key, versioning.version_key(key, versioning.NULL), *decision.changes}
+    version_ids = [versioning.version_id_in(record) for record in replaced]
+    places.update(versioning.version_key(key, known) for known in version_ids if known is not None)
+    found = (commit.records.get(place) for place in places)
+    remaining = [record for record in found if record is not None]
+    if None in version_ids:
+        remaining += (record for _, record in versioning.versions(commit.records, key))
+    return remaining
+
+
+def _queue(commit: Commit, record: bytes | None) -> None:
+    """Queue data that was given up, in the transaction that takes it away."""
     if record is None:
         return
-    revision = next_revision()
-    key = release.queue_key(now_ms, revision)
-    entry = stored.Stored(revision, stored.NO_PROJECTION, b"", record)
-    transaction.put(key, stored.pack(key, entry))
+    revision = commit.next_revision()
+    key = release.queue_key(commit.now_ms, revision)
+    commit.put(key, stored.Stored(revision, stored.NO_PROJECTION, b"", record))

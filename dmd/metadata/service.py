@@ -1,53 +1,60 @@
 """The methods of the metadata service, as ordinary functions over an engine and its writer.
 
 Nothing here knows Socket.IO: ``shared.rpc.server`` carries the calls. The daemon is naive on
-purpose: it knows keys and records, not S3.
+purpose: it knows keys, records, versions and masters, not S3.
 
-The first seven methods are the original's (reference/dmd-wire.md, section 3.1). Three are ours:
+The first seven methods are the original's (reference/dmd-wire.md, sections 3.1 and 6). Three are
+ours:
 
 ``getMany([{subLevel, key}, ...])``
     The records at several keys of any sub-levels, read in one snapshot: an array of
     ``{value, revision}``, or null where there is none.
 ``batch([operation, ...], options)``
     Operations ``{type: "put", subLevel, key, value}`` and ``{type: "del", subLevel, key}`` that
-    take effect together, in one durable commit. ``options.requires`` is an array of requirements
-    (``dmd.metadata.conditions``); when one does not hold, nothing is written and the error is
-    ``PreconditionFailed`` with the member ``requirement``, its index. The result has
-    ``revisions``, one per operation (null for a deletion), and with ``options.returnPrevious``
-    also ``previous``, what each operation replaced. An operation with ``release: true`` takes the
-    data away from the record that it replaces or removes: its data locations are queued for
-    deletion in the same transaction (``dmd.metadata.release``).
+    take effect together and in order, in one durable commit. ``options.requires`` is an array of
+    requirements (``dmd.metadata.conditions``); when one does not hold, nothing is written and the
+    error is ``PreconditionFailed`` with the member ``requirement``, its index. An operation may
+    have ``options``, the versioning options of ``put`` and ``del``. The result has ``revisions``,
+    one per operation (null for a deletion), ``versionIds`` when an operation has options (null for
+    the others), and with ``options.returnPrevious`` also ``previous``, what each operation replaced
+    or removed. An operation with ``release: true`` takes the data away from the record that it
+    replaces or removes: its data locations are queued for deletion in the same transaction
+    (``dmd.metadata.release``). With versioning options only data that no version is left to own.
 ``list(params)``
     A page of a listing (``dmd.metadata.lister``).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dmd.metadata import conditions, keys, stored
+from dmd.metadata import arguments, conditions, keys, pages, stored, versioning
+from dmd.metadata.commit import StoredRecords
 from dmd.metadata.engines.base import Engine
 from dmd.metadata.lister import list_page
-from dmd.metadata.mutations import Committed, Delete, Mutation, Put, Refused
+from dmd.metadata.mutations import (
+    Committed,
+    Delete,
+    Mutation,
+    Operation,
+    Put,
+    Refused,
+    Versioned,
+)
+from dmd.metadata.pages import PacketSize, Page, Stream
 from dmd.metadata.projection import project
 from dmd.metadata.writer import Writer
 from shared import limits
 from shared.errors import ServiceError
+from shared.rpc import codec
 from shared.rpc.envelope import EXTENSIONS, Call, clock_ms
 
-Page = list[Any]
-_VERSIONING_OPTIONS = ("versioning", "versionId", "isNull", "deleteNullKey")
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """A listing to be sent in packets; each page is read in a short snapshot of its own."""
-
-    pages: Iterator[Page]
+_VERSION_ID_BYTES = 64
+"""Room that the version ID takes behind a key, its separator included; ours have up to 48."""
 
 
 class MetadataService:
@@ -56,11 +63,19 @@ class MetadataService:
     ``path`` is the directory that getDiskUsage reports on, None for a store in memory.
     """
 
-    def __init__(self, engine: Engine, writer: Writer, uuid: str, path: Path | None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        writer: Writer,
+        uuid: str,
+        path: Path | None,
+        packet_size: PacketSize | None = None,
+    ) -> None:
         self._engine = engine
         self._writer = writer
         self._uuid = uuid
         self._path = path
+        self._packet_size = packet_size or PacketSize()
         # The original lists its immediate methods first, getManifest left out.
         self._methods: dict[str, Callable[[Call], Awaitable[Any]]] = {
             "createReadStream": self._create_read_stream,
@@ -93,31 +108,48 @@ class MetadataService:
             raise ServiceError("InternalError", str(error)) from error
 
     async def _get(self, call: Call) -> str:
-        (key,) = _strings(call, "key")
-        _refuse_versioning(_options(call, 1))
-        record = self._record(self._physical(call.sub_level, key))
+        (key,) = arguments.strings(call, "key")
+        version_id = versioning.version_id_of(arguments.options(call, 1))
+        if version_id:
+            key = _version_name(key, version_id)
+        physical = self._physical(call.sub_level, key)
+        with self._engine.snapshot() as reader:
+            records = StoredRecords(reader)
+            record = records.get(physical)
+            placeholder = (
+                not version_id and record is not None and versioning.is_placeholder(record)
+            )
+            if placeholder:
+                record = versioning.newest(records, physical)
+        if placeholder:
+            # The answer is known; whoever reads next tries again.
+            with contextlib.suppress(ServiceError):
+                await self._repair(physical)
         if record is None:
             raise ServiceError("ObjNotFound")
-        return record.record.decode()
+        return record.decode()
 
-    async def _put(self, call: Call) -> None:
-        key, value = _strings(call, "key", "value")
-        _refuse_versioning(_options(call, 2))
-        await self._commit(call, Mutation((self._put_operation(call.sub_level, key, value),)))
+    async def _put(self, call: Call) -> str | None:
+        key, value = arguments.strings(call, "key", "value")
+        operation = self._put_operation(call.sub_level, key, value, arguments.options(call, 2))
+        return _version_answer(await self._commit(call, Mutation((operation,))))
 
-    async def _del(self, call: Call) -> None:
-        (key,) = _strings(call, "key")
-        _refuse_versioning(_options(call, 1))
-        await self._commit(call, Mutation((Delete(self._physical(call.sub_level, key)),)))
+    async def _del(self, call: Call) -> str | None:
+        (key,) = arguments.strings(call, "key")
+        operation = self._del_operation(call.sub_level, key, arguments.options(call, 1))
+        return _version_answer(await self._commit(call, Mutation((operation,))))
 
     async def _create_read_stream(self, call: Call) -> Stream:
-        return Stream(self._pages(call.sub_level, _options(call, 0)))
+        return Stream(self._pages(call.sub_level, arguments.options(call, 0)))
 
     async def _raw_list_keys(self, call: Call) -> Stream:
-        options = _options(call, 0)
-        lower, upper = keys.raw_range_of(options)
-        items = self._items(lower, upper, options)
-        return Stream(_paged((key.decode(), len(key)) for key, _ in items))
+        options = arguments.options(call, 0)
+        items = pages.read(
+            self._engine, _range(*keys.raw_range_of(options), options), self._packet_size
+        )
+        return Stream(
+            pages.paged(((key.decode(), len(key)) for key, _ in items), self._packet_size)
+        )
 
     async def _get_uuid(self, _call: Call) -> str:
         return self._uuid
@@ -134,24 +166,30 @@ class MetadataService:
 
     async def _get_many(self, call: Call) -> list[dict[str, Any] | None]:
         wanted = [
-            self._physical(*_addressed(entry, "a read"))
-            for entry in _array(call, 0, "reads", limits.BATCH_OPERATIONS_MAX)
+            self._physical(*arguments.addressed(entry, "a read"))
+            for entry in arguments.array(call, 0, "reads", limits.BATCH_OPERATIONS_MAX)
         ]
-        with self._engine.snapshot() as reader:
-            found = [(key, reader.get(key)) for key in wanted]
-        return [
-            None if value is None else _described(stored.unpack(key, value)) for key, value in found
+        found = self._read(wanted)
+        placeholders = [
+            key
+            for key, entry in zip(wanted, found, strict=True)
+            if entry is not None and versioning.is_placeholder(entry.record)
         ]
+        if placeholders:
+            # What is read is what a condition can name afterwards, so the repair comes first.
+            await self._repair(*placeholders)
+            found = self._read(wanted)
+        return [None if entry is None else _described(entry) for entry in found]
 
     async def _list(self, call: Call) -> Any:
-        return await list_page(self._engine, call.sub_level, _options(call, 0))
+        return await list_page(self._engine, call.sub_level, arguments.options(call, 0))
 
     async def _batch(self, call: Call) -> dict[str, Any]:
         operations = tuple(
             self._operation(entry)
-            for entry in _array(call, 0, "operations", limits.BATCH_OPERATIONS_MAX)
+            for entry in arguments.array(call, 0, "operations", limits.BATCH_OPERATIONS_MAX)
         )
-        options = _options(call, 1)
+        options = arguments.options(call, 1)
         requires = options.get("requires", [])
         if not isinstance(requires, list) or len(requires) > limits.BATCH_REQUIREMENTS_MAX:
             raise ServiceError("InvalidArgument", "requires must be an array, not too long")
@@ -161,6 +199,8 @@ class MetadataService:
         return_previous = options.get("returnPrevious") is True
         committed = await self._commit(call, Mutation(operations, requirements, return_previous))
         result: dict[str, Any] = {"revisions": list(committed.revisions)}
+        if any(isinstance(operation, Versioned) for operation in operations):
+            result["versionIds"] = list(committed.version_ids)
         if return_previous:
             result["previous"] = [
                 None if entry is None else _described(entry) for entry in committed.previous
@@ -177,51 +217,76 @@ class MetadataService:
             )
         return outcome
 
-    def _operation(self, entry: Any) -> Put | Delete:
-        sub_level, key = _addressed(entry, "an operation")
+    async def _repair(self, *masters: bytes) -> None:
+        """Replace placeholders for deletion that a foreign daemon left."""
+        operations = tuple(Versioned(versioning.RepairMaster(key)) for key in masters)
+        await self._writer.submit(Mutation(operations))
+
+    def _operation(self, entry: Any) -> Operation:
+        sub_level, key = arguments.addressed(entry, "an operation")
         release = entry.get("release") is True
+        options = arguments.checked_options(entry.get("options"), "an operation")
         match entry:
             case {"type": "put", "value": str() as value}:
-                return self._put_operation(sub_level, key, value, release=release)
+                return self._put_operation(sub_level, key, value, options, release=release)
             case {"type": "del"}:
-                return Delete(self._physical(sub_level, key), release)
+                return self._del_operation(sub_level, key, options, release=release)
         raise ServiceError("InvalidArgument", "an operation is a put with a value, or a del")
 
     def _put_operation(
-        self, sub_level: Sequence[str], key: str, value: str, *, release: bool = False
-    ) -> Put:
+        self,
+        sub_level: Sequence[str],
+        key: str,
+        value: str,
+        options: Mapping[str, Any],
+        *,
+        release: bool = False,
+    ) -> Operation:
         record = keys.encode(value)
+        physical = self._physical(sub_level, key)
+        request = versioning.put_request(physical, record, options)
+        if request is not None:
+            self._check_room(physical, request.version_id)
+            return Versioned(request, release)
         schema, projection = project(sub_level, record)
-        return Put(self._physical(sub_level, key), record, schema, projection, release)
+        return Put(physical, record, schema, projection, release)
+
+    def _del_operation(
+        self,
+        sub_level: Sequence[str],
+        key: str,
+        options: Mapping[str, Any],
+        *,
+        release: bool = False,
+    ) -> Operation:
+        physical = self._physical(sub_level, key)
+        request = versioning.delete_request(physical, options)
+        if request is None:
+            return Delete(physical, release)
+        self._check_room(physical, request.version_id)
+        return Versioned(request, release)
+
+    def _check_room(self, physical: bytes, version_id: str | None) -> None:
+        """Refuse a key that leaves no room for the versions behind it."""
+        own = 0 if version_id is None else 1 + len(keys.encode(version_id))
+        length = len(physical) + max(own, _VERSION_ID_BYTES)
+        if length > self._engine.key_bytes_max:
+            raise ServiceError(
+                "KeyTooLongError",
+                f"with a version ID the key takes {length} bytes of {self._engine.key_bytes_max}",
+            )
 
     def _physical(self, sub_level: Sequence[str], key: str) -> bytes:
         return keys.physical(sub_level, key, self._engine.key_bytes_max)
 
-    def _record(self, key: bytes) -> stored.Stored | None:
+    def _read(self, wanted: Sequence[bytes]) -> list[stored.Stored | None]:
+        """What is stored at some keys, in one snapshot."""
         with self._engine.snapshot() as reader:
-            value = reader.get(key)
-        return None if value is None else stored.unpack(key, value)
-
-    def _items(
-        self, lower: bytes, upper: bytes, options: Mapping[str, Any]
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """Keys and values of a range, through short snapshots, as the stream options have it."""
-        reverse = bool(options.get("reverse"))
-        limit = options.get("limit")
-        left = limit if isinstance(limit, int) and limit >= 0 else None
-        while left is None or left > 0:
-            with self._engine.snapshot() as reader:
-                page, more = _take(reader.range(lower, upper, reverse=reverse), left)
-            yield from page
-            if not more:
-                return
-            if left is not None:
-                left -= len(page)
-            last = page[-1][0]
-            lower, upper = (lower, last) if reverse else (last + b"\0", upper)
+            found = [(key, reader.get(key)) for key in wanted]
+        return [None if value is None else stored.unpack(key, value) for key, value in found]
 
     def _pages(self, sub_level: Sequence[str], options: Mapping[str, Any]) -> Iterator[Page]:
-        lower, upper = keys.range_of(sub_level, options)
+        wanted = _range(*keys.range_of(sub_level, options), options)
         start = len(keys.prefix(sub_level))
         with_keys, with_values = (
             options.get("keys") is not False,
@@ -229,100 +294,34 @@ class MetadataService:
         )
 
         def items() -> Iterator[tuple[Any, int]]:
-            for key, value in self._items(lower, upper, options):
+            for key, value in pages.read(self._engine, wanted, self._packet_size):
                 name = key[start:].decode()
                 if not with_values:
                     yield name, len(key)
                     continue
-                record = _unpacked(key, value).record.decode()
+                record = pages.unpacked(key, value).record.decode()
                 item = {"key": name, "value": record} if with_keys else record
                 yield item, len(key) + len(value)
 
-        return _paged(items())
+        return pages.paged(items(), self._packet_size)
 
 
-def _take(
-    items: Iterator[tuple[bytes, bytes]], count: int | None
-) -> tuple[list[tuple[bytes, bytes]], bool]:
-    """The first items, about one packet of them and at most ``count``; whether more may follow."""
-    taken: list[tuple[bytes, bytes]] = []
-    count = min(count or limits.STREAM_PACKET_ITEMS_MAX, limits.STREAM_PACKET_ITEMS_MAX)
-    size = 0
-    for key, value in items:
-        taken.append((key, value))
-        size += len(key) + len(value)
-        if len(taken) >= count or size >= limits.STREAM_PACKET_BYTES_MAX:
-            return taken, True
-    return taken, False
+def _range(lower: bytes, upper: bytes, options: Mapping[str, Any]) -> pages.Range:
+    """A range with the order and limit that stream options name; a negative limit is none."""
+    limit = options.get("limit")
+    left = limit if isinstance(limit, int) and limit >= 0 else None
+    return pages.Range(lower, upper, bool(options.get("reverse")), left)
 
 
-def _paged(items: Iterator[tuple[Any, int]]) -> Iterator[Page]:
-    """Items, each with its size in bytes, in packets within the limits."""
-    page: Page = []
-    size = 0
-    for item, item_size in items:
-        page.append(item)
-        size += item_size
-        if len(page) >= limits.STREAM_PACKET_ITEMS_MAX or size >= limits.STREAM_PACKET_BYTES_MAX:
-            yield page
-            page, size = [], 0
-    if page:
-        yield page
+def _version_name(key: str, version_id: str) -> str:
+    return f"{key}\0" if version_id == versioning.NULL else f"{key}\0{version_id}"
 
 
-def _unpacked(key: bytes, value: bytes) -> stored.Stored:
-    """A stored value in a stream, which outlives the call that damage would otherwise fail."""
-    try:
-        return stored.unpack(key, value)
-    except stored.CorruptRecordError as error:
-        raise ServiceError("InternalError", str(error)) from error
+def _version_answer(committed: Committed) -> str | None:
+    """What a put or del answers: a JSON text, or null when no version was named."""
+    (version_id,) = committed.version_ids
+    return None if version_id is None else codec.dumps({"versionId": version_id})
 
 
 def _described(entry: stored.Stored) -> dict[str, Any]:
     return {"value": entry.record.decode(), "revision": entry.revision}
-
-
-def _strings(call: Call, *names: str) -> tuple[str, ...]:
-    """The leading arguments, each of which must be a string."""
-    values = []
-    for index, name in enumerate(names):
-        value = call.arguments[index] if index < len(call.arguments) else None
-        if not isinstance(value, str):
-            raise ServiceError("InvalidArgument", f"{call.name}: {name} must be a string")
-        values.append(value)
-    return tuple(values)
-
-
-def _options(call: Call, index: int) -> Mapping[str, Any]:
-    """The options argument; missing and null mean none."""
-    value = call.arguments[index] if index < len(call.arguments) else None
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ServiceError("InvalidArgument", f"{call.name}: options must be an object")
-    return value
-
-
-def _array(call: Call, index: int, name: str, length_max: int) -> list[Any]:
-    value = call.arguments[index] if index < len(call.arguments) else None
-    if not isinstance(value, list) or len(value) > length_max:
-        raise ServiceError(
-            "InvalidArgument", f"{call.name}: {name} must be an array of at most {length_max}"
-        )
-    return value
-
-
-def _addressed(entry: Any, what: str) -> tuple[list[str], str]:
-    match entry:
-        case {"subLevel": list() as sub_level, "key": str() as key} if conditions.is_sub_level(
-            sub_level
-        ):
-            return sub_level, key
-    raise ServiceError("InvalidArgument", f"{what} needs a subLevel and a key")
-
-
-def _refuse_versioning(options: Mapping[str, Any]) -> None:
-    """Storing a versioned record as a plain one would lose versions, so say no."""
-    for name in _VERSIONING_OPTIONS:
-        if options.get(name) not in (None, False):
-            raise ServiceError("NotImplemented", f"option {name!r} is not supported yet")

@@ -16,8 +16,7 @@ A mutation with an operation ID that has an answer already gets that answer, and
 happens (``dmd.metadata.operations``). One that has not begun is dropped when its deadline is past,
 or when its connection has ended.
 
-Revisions count up from the one kept in the store, in the same transaction as the records that
-carry them.
+What is counted, revisions and version IDs, is counted in the transaction (``dmd.metadata.commit``).
 """
 
 from __future__ import annotations
@@ -30,9 +29,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from dmd.metadata import stored
-from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError, Transaction
-from dmd.metadata.keys import REVISION_KEY
+from dmd.metadata.commit import CommitSettings, Committer
+from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError
 from dmd.metadata.mutations import Mutation, Outcome, apply
 from dmd.metadata.operations import Operations
 from dmd.metadata.stored import CorruptRecordError
@@ -49,9 +47,14 @@ class Writer:
     """See the module. Create it inside the running event loop; ``close`` ends the thread."""
 
     def __init__(
-        self, engine: Engine, log: EventLog, on_fatal: Callable[[EngineFatalError], None]
+        self,
+        engine: Engine,
+        log: EventLog,
+        on_fatal: Callable[[EngineFatalError], None],
+        settings: CommitSettings | None = None,
     ) -> None:
         self._engine = engine
+        self._committer = Committer(settings or CommitSettings())
         self._log = log
         self._on_fatal = on_fatal
         self._loop = asyncio.get_running_loop()
@@ -166,22 +169,21 @@ class Writer:
     def _commit(self, group: Sequence[_Pending]) -> list[Outcome]:
         self._operations.turn(time.monotonic())
         with self._engine.transaction() as transaction:
-            counter = _RevisionCounter(transaction)
-            now_ms = time.time_ns() // 1_000_000
+            commit = self._committer.begin(transaction, time.time_ns() // 1_000_000)
 
             def once(pending: _Pending) -> Outcome:
                 operation_id = pending.operation_id
                 if operation_id is None:
-                    return apply(transaction, pending.mutation, counter.next, now_ms)
+                    return apply(commit, pending.mutation)
                 outcome = self._operations.answer(transaction, operation_id)
                 if outcome is None:
-                    outcome = apply(transaction, pending.mutation, counter.next, now_ms)
+                    outcome = apply(commit, pending.mutation)
                     self._operations.keep(transaction, operation_id, outcome)
                 return outcome
 
             outcomes = [once(pending) for pending in group]
             self._operations.prune(transaction, 2 * len(group) + limits.OPERATIONS_PRUNED_MIN)
-            counter.save()
+            commit.save()
             failpoint(FailPoint.BEFORE_COMMIT)
         failpoint(FailPoint.AFTER_COMMIT)
         return outcomes
@@ -214,23 +216,3 @@ class _Pending:
         """Whether nobody waits for it any more; it is dropped then."""
         self.dropped = self.call is not None and self.call.unwanted(now)
         return self.dropped
-
-
-class _RevisionCounter:
-    """Hands out revisions inside one transaction. The last one is stored like a record, with its
-    checksum: a wrong one would give two writes the same revision."""
-
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
-        value = transaction.get(REVISION_KEY)
-        last = 0 if value is None else stored.unpack(REVISION_KEY, value).revision
-        self._start = self._current = last
-
-    def next(self) -> int:
-        self._current += 1
-        return self._current
-
-    def save(self) -> None:
-        if self._current != self._start:
-            entry = stored.Stored(self._current, stored.NO_PROJECTION, b"", b"")
-            self._transaction.put(REVISION_KEY, stored.pack(REVISION_KEY, entry))

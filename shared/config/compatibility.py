@@ -29,8 +29,6 @@ SET_ASIDE: Final = frozenset({
     "localCache.retry",
     "managementAgent",
     "maxScannedLifecycleListingEntries",
-    "metadataDaemon.restEnabled",
-    "metadataDaemon.restPort",
     "metricsListenOn",
     "metricsPort",
     "mongodb",
@@ -54,7 +52,7 @@ SET_ASIDE: Final = frozenset({
 })  # fmt: skip
 """Dotted keys of config.json that are taken out, whatever they hold, before it is validated."""
 
-WITHOUT_EFFECT: Final = SET_ASIDE | {"localCache", "log.dumpLevel", "recordLog", "redis"}
+WITHOUT_EFFECT: Final = SET_ASIDE | {"localCache", "log.dumpLevel", "redis"}
 """Dotted keys that cause a warning. The ones not set aside are validated and kept."""
 
 _DEPRECATED: Final = {
@@ -79,7 +77,6 @@ _VARIABLES_WITHOUT_EFFECT: Final = (
     "S3KMS",
     "S3QUOTA",
     "S3_REPLICATION_FILE",
-    "S3_VERSION_ID_ENCODING_TYPE",
     "SCUBA_HOST",
     "STORAGE_LIMIT_ENABLED",
     "VAULTD_HOST",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, NoReturn, TypeVar, get_args
+from typing import Any, Final, NoReturn, TypeVar, cast, get_args
 
 from pydantic import SecretStr
 
@@ -22,6 +22,7 @@ from shared.config.model import (
     LogLevel,
     Redis,
     Settings,
+    VersionIdEncoding,
 )
 from shared.config.values import (
     parse_access_key,
@@ -114,6 +115,14 @@ def backends(environment: Environment) -> Backends:
     chosen = {name: environment.parsed(name, _backend_of(name)) for name in _BACKENDS}
     data = chosen["S3DATA"] or chosen["S3BACKEND"]
     return Backends.model_validate({"data": data}) if data else Backends()
+
+
+def version_id_encoding(environment: Environment) -> VersionIdEncoding | None:
+    """S3_VERSION_ID_ENCODING_TYPE."""
+    parse = _one_of(get_args(VersionIdEncoding))
+    return cast(
+        "VersionIdEncoding | None", environment.parsed("S3_VERSION_ID_ENCODING_TYPE", parse)
+    )
 
 
 def credentials(environment: Environment) -> EnvironmentCredentials | None:

@@ -14,6 +14,7 @@ from shared.config.environment import (
     credentials,
     refuse,
     settings_updates,
+    version_id_encoding,
 )
 from shared.config.errors import ConfigError
 from shared.config.model import CertFilePaths, Config, Settings
@@ -55,6 +56,7 @@ def load_config(environ: Mapping[str, str] | None = None, directory: Path | None
         location_file=environment.existing_file("S3_LOCATION_FILE"),
         auth_file=environment.existing_file("S3AUTH_CONFIG"),
         credentials=credentials(environment),
+        version_id_encoding=version_id_encoding(environment) or "hex",
         failpoint=environment.parsed("DMD_FAILPOINT", parse_failpoint),
         warnings=warnings + variable_warnings(variables),
     )

@@ -3,7 +3,8 @@
 ``Settings`` is what config.json may say; ``Config`` is that, with the environment on top and the
 places of the other files. Keys, shapes and defaults follow
 ``reference/cloudserver-features.md``, section 4.1; the keys that are ours alone are
-``callTimeoutMs``, ``streamMaxPendingAck`` and ``streamAckTimeoutMs``.
+``callTimeoutMs``, ``streamMax…``, ``streamAckTimeoutMs`` and ``maxMessageSizeBytes`` of the
+metadata, and ``maxAgeSeconds`` and ``maxSizeBytes`` of the record log.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from shared.config.values import (
     Endpoints,
     Flag,
     Host,
+    LogName,
+    MessageBytes,
     Milliseconds,
     Networks,
     Port,
@@ -35,6 +38,7 @@ from shared.config.values import (
 from shared.failpoints import ArmedFailPoint
 
 LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal"]
+VersionIdEncoding = Literal["hex", "base62"]
 
 DEFAULT_LOCATION: Final = "us-east-1"
 """The location that must exist, and that of an endpoint which names no other."""
@@ -72,7 +76,10 @@ class DataDaemon(Section):
 
 
 class MetadataDaemon(Section):
-    """Where the metadata daemon listens, and its waits."""
+    """Where the metadata daemon listens, its waits, and the sizes of messages and packets.
+
+    ``rest_port`` is that of the debugging interface.
+    """
 
     bind_address: Host = "localhost"
     port: Port = 9990
@@ -80,6 +87,17 @@ class MetadataDaemon(Section):
     stream_max_pending_ack: Count = limits.STREAM_PENDING_ACKS_MAX
     stream_ack_timeout_ms: Milliseconds = _STREAM_ACK_TIMEOUT_MS
     lease_seconds: Seconds = 0
+    stream_max_packet_items: Count = limits.STREAM_PACKET_ITEMS_MAX
+    stream_max_packet_size_bytes: Count = limits.STREAM_PACKET_BYTES_MAX
+    max_message_size_bytes: MessageBytes = limits.RPC_MESSAGE_BYTES_MAX
+    rest_enabled: Flag = False
+    rest_port: Port | None = None
+
+    @model_validator(mode="after")
+    def _rest_has_a_port(self) -> MetadataDaemon:
+        if self.rest_enabled and self.rest_port is None:
+            raise ValueError("restEnabled needs restPort")
+        return self
 
 
 class CertFilePaths(Section):
@@ -104,10 +122,12 @@ class HealthChecks(Section):
 
 
 class RecordLog(Section):
-    """The log of metadata mutations that replication tools read."""
+    """The log of metadata changes that replication tools read, and how much of it is kept."""
 
     enabled: Flag = False
-    record_log_name: Text = "s3-recordlog"
+    record_log_name: LogName = "s3-recordlog"
+    max_age_seconds: Count = limits.RECORD_LOG_SECONDS
+    max_size_bytes: Count = limits.RECORD_LOG_BYTES
 
 
 class Sentinel(Section):
@@ -197,6 +217,9 @@ class Config(Settings):
     auth_file: Path | None = None
     """S3AUTH_CONFIG; None when the variable is not set."""
     credentials: EnvironmentCredentials | None = None
+    version_id_encoding: VersionIdEncoding = "hex"
+    """How long version IDs are: with ``base62`` they carry nothing but what makes them unique, and
+    S3 clients see 32 characters; with ``hex`` they see 56 and more."""
     failpoint: ArmedFailPoint | None = None
     """Where this process is to die, in tests."""
     warnings: tuple[str, ...] = ()

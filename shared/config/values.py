@@ -10,6 +10,8 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
+from shared import limits
+
 Address = tuple[str, int]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -85,6 +87,13 @@ def parse_replication_group(text: str) -> str:
     return text
 
 
+def parse_log_name(text: str) -> str:
+    """A name that a sub-level of the metadata can have. Raises ValueError."""
+    if not text or "!" in text or "#" in text:
+        raise ValueError("must not be empty nor contain '!' or '#'")
+    return text
+
+
 def parse_networks(entries: list[str] | tuple[str, ...]) -> tuple[Network, ...]:
     """CIDR blocks or single addresses; host bits may be set, as in CloudServer's defaults.
 
@@ -129,11 +138,13 @@ Flag = Annotated[bool, Field(strict=True)]
 Host = Annotated[str, AfterValidator(parse_host)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Count = Annotated[int, Field(strict=True, ge=1)]
+MessageBytes = Annotated[int, Field(strict=True, ge=1, le=limits.RPC_MESSAGE_BYTES_MAX)]
 Seconds = Annotated[int, Field(strict=True, ge=0)]
 Milliseconds = Annotated[int, Field(strict=True, ge=1)]
 AddressText = Annotated[Address, BeforeValidator(parse_address)]
 Clusters = Annotated[int, BeforeValidator(_clusters), Field(strict=True, ge=1)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_network_list)]
 Endpoints = Annotated[Mapping[str, str], AfterValidator(_endpoints), PlainSerializer(dict)]
+LogName = Annotated[str, AfterValidator(parse_log_name)]
 ReplicationGroup = Annotated[str, AfterValidator(parse_replication_group)]
 AccessKey = Annotated[str, AfterValidator(parse_access_key)]

@@ -19,6 +19,9 @@ UPLOADS_PREFIX: Final = "mpuShadowBucket"
 DELETIONS: Final = "..deletions"
 """Sub-level of the deletion queue: data that no record owns any more (ours)."""
 
+RECORD_LOGS: Final = "..recordLogs"
+"""The sub-levels below it are the logs of changes."""
+
 LEASES: Final = "..leases"
 """Sub-level of the leases of background work (ours)."""
 

@@ -26,7 +26,7 @@ import contextlib
 import itertools
 import secrets
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from shared import limits
 from shared.observability import EventLog
@@ -37,12 +37,29 @@ from shared.rpc.streams import Producer
 from shared.rpc.turn_writer import TurnWriter
 
 
+class Trace(Protocol):
+    """Is shown the messages of Socket.IO that are exchanged with clients."""
+
+    def received(self, frame: str) -> None: ...
+
+    def sent(self, frame: str) -> None: ...
+
+
 class LeanServer:
     """All connections, and the namespaces that they can join."""
 
-    def __init__(self, dispatchers: Mapping[str, Dispatcher], log: EventLog) -> None:
+    def __init__(
+        self,
+        dispatchers: Mapping[str, Dispatcher],
+        log: EventLog,
+        *,
+        message_bytes_max: int = limits.RPC_MESSAGE_BYTES_MAX,
+        trace: Trace | None = None,
+    ) -> None:
         self.dispatchers = dispatchers
         self.log = log
+        self.message_bytes_max = message_bytes_max
+        self.trace = trace
         self.connections: set[LeanConnection] = set()
 
     async def close(self, seconds: float) -> None:
@@ -65,7 +82,7 @@ class LeanConnection(asyncio.Protocol):
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._reader = websocket.FrameReader(
-            from_client=True, message_bytes_max=limits.RPC_MESSAGE_BYTES_MAX
+            from_client=True, message_bytes_max=server.message_bytes_max
         )
         self._transport: asyncio.Transport | None = None
         self._peers: dict[str, _LeanPeer] = {}
@@ -90,7 +107,7 @@ class LeanConnection(asyncio.Protocol):
             secrets.token_urlsafe(15),
             round(limits.RPC_PING_INTERVAL_SECONDS * 1000),
             round(limits.RPC_PING_TIMEOUT_SECONDS * 1000),
-            limits.RPC_MESSAGE_BYTES_MAX,
+            self._server.message_bytes_max,
         )
         self._server.connections.add(self)
         self.send(packets.encode_open(opening))
@@ -168,6 +185,8 @@ class LeanConnection(asyncio.Protocol):
 
     def send(self, packet: bytes) -> None:
         """Send a packet at the end of this turn."""
+        if self._server.trace is not None and packet[:1] == packets.MESSAGE_TYPE:
+            self._server.trace.sent(packet[1:].decode())
         self._send_frame(websocket.TEXT, packet)
 
     async def until_writable(self) -> None:
@@ -226,6 +245,8 @@ class LeanConnection(asyncio.Protocol):
 
     def _handle(self, opcode: int, payload: bytes) -> None:
         if opcode == websocket.TEXT:
+            if self._server.trace is not None and payload[:1] == packets.MESSAGE_TYPE:
+                self._server.trace.received(payload[1:].decode(errors="replace"))
             try:
                 packet = packets.decode(payload)
             except packets.PacketError as error:

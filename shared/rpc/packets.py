@@ -34,6 +34,8 @@ DEFAULT_NAMESPACE: Final = "/"
 PING: Final = b"2"
 PONG: Final = b"3"
 CLOSE: Final = b"1"
+MESSAGE_TYPE: Final = b"4"
+"""What a packet begins with that is a message of Socket.IO."""
 
 _OPEN, _CLOSE, _PING, _PONG, _MESSAGE, _UPGRADE, _NOOP = b"0123456"
 _CONNECT, _DISCONNECT, _EVENT, _ACK, _CONNECT_ERROR, _BINARY_EVENT, _BINARY_ACK = b"0123456"

@@ -24,7 +24,9 @@ PATH = "/socket.io/"
 _GOODBYE_SECONDS = 1.0
 
 
-def create_server() -> socketio.AsyncServer:
+def create_server(
+    message_bytes_max: int = limits.RPC_MESSAGE_BYTES_MAX,
+) -> socketio.AsyncServer:
     """A Socket.IO server with the original's protocol settings (reference/dmd-wire.md, 1)."""
     # The library takes 16 packets of one long-polling request and loses the request when there are
     # more. The size of the request is the limit, as in the original.
@@ -35,15 +37,17 @@ def create_server() -> socketio.AsyncServer:
         json=codec,
         ping_interval=int(limits.RPC_PING_INTERVAL_SECONDS),
         ping_timeout=int(limits.RPC_PING_TIMEOUT_SECONDS),
-        max_http_buffer_size=limits.RPC_MESSAGE_BYTES_MAX,
+        max_http_buffer_size=message_bytes_max,
         http_compression=False,
     )
 
 
-def create_application(server: socketio.AsyncServer) -> web.Application:
+def create_application(
+    server: socketio.AsyncServer, message_bytes_max: int = limits.RPC_MESSAGE_BYTES_MAX
+) -> web.Application:
     """An aiohttp application that serves ``server`` and nothing else."""
     application = web.Application(
-        client_max_size=limits.RPC_MESSAGE_BYTES_MAX, middlewares=[_refuse_like_the_original]
+        client_max_size=message_bytes_max, middlewares=[_refuse_like_the_original]
     )
     server.attach(application, socketio_path=PATH.strip("/"))
     return application

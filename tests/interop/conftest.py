@@ -9,6 +9,7 @@ import pytest
 
 from tests.interop.daemons import MetadataProcess, metadata_process
 from tests.interop.raw_client import RawClient, raw_client
+from tests.interop.stock_clients import KINDS, TRANSPORTS, StockClient, connect
 
 IMPATIENT_ACK_TIMEOUT_MS = 300
 
@@ -46,3 +47,13 @@ async def impatient(impatient_daemon: MetadataProcess) -> AsyncIterator[RawClien
     """A connection to the impatient daemon, on its metadata namespace."""
     async with raw_client(impatient_daemon.port) as client:
         yield client
+
+
+@pytest.fixture(params=KINDS, ids="-".join)
+async def client(
+    request: pytest.FixtureRequest, daemon: MetadataProcess
+) -> AsyncIterator[StockClient]:
+    """A client that others wrote, on the metadata namespace of the shared daemon."""
+    kind, way = request.param
+    async with connect(kind, daemon, TRANSPORTS[way]) as connected:
+        yield connected

@@ -11,12 +11,20 @@ from tests.servers import Cluster, Process, accepts_connections, free_port, wait
 
 
 class MetadataProcess:
-    """``dmd start metadata`` in a folder of its own; ``settings`` go into ``metadataDaemon``."""
+    """``dmd start metadata`` in a folder of its own; ``settings`` go into ``metadataDaemon``,
+    ``record_log`` is the section of that name, ``debug`` the variable."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        record_log: dict[str, Any] | None = None,
+        debug: str = "",
+        **settings: Any,
+    ) -> None:
         self.port = free_port()
         section = {"bindAddress": "127.0.0.1", "port": self.port, **settings}
-        self.process: Process = Cluster(folder, {"metadataDaemon": section}).dmd_metadata
+        document = {"metadataDaemon": section, "recordLog": record_log or {}}
+        self.process: Process = Cluster(folder, document, {"DEBUG": debug}).dmd_metadata
 
     @property
     def url(self) -> str:
@@ -34,9 +42,11 @@ class MetadataProcess:
 
 
 @contextmanager
-def metadata_process(folder: Path, **settings: Any) -> Iterator[MetadataProcess]:
+def metadata_process(
+    folder: Path, record_log: dict[str, Any] | None = None, debug: str = "", **settings: Any
+) -> Iterator[MetadataProcess]:
     """A daemon that runs until the end of the block."""
-    daemon = MetadataProcess(folder, **settings)
+    daemon = MetadataProcess(folder, record_log, debug, **settings)
     try:
         daemon.start()
         yield daemon

@@ -11,14 +11,15 @@ import json
 import shutil
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import socketio
 
+from tests.interop.daemons import MetadataProcess
 from tests.interop.raw_client import DEADLINE_SECONDS, NAMESPACE
 from tests.servers import REPOSITORY
 
@@ -100,13 +101,14 @@ class StockClient(ABC):
 class PythonClient(StockClient):
     """python-socketio's client."""
 
-    def __init__(self) -> None:
+    def __init__(self, namespace: str) -> None:
         super().__init__()
+        self._namespace = namespace
         self._acknowledging = asyncio.Event()
         self._acknowledging.set()
         self._socket = socketio.AsyncClient(reconnection=False, handle_sigint=False)
         for name in STREAM_EVENTS:
-            self._socket.on(name, self._handler(name), namespace=NAMESPACE)
+            self._socket.on(name, self._handler(name), namespace=namespace)
 
     def _handler(self, name: str) -> Any:
         async def handle(payload: Any) -> tuple[None]:
@@ -119,10 +121,12 @@ class PythonClient(StockClient):
 
     @classmethod
     @asynccontextmanager
-    async def connected(cls, url: str, transports: list[str]) -> AsyncIterator[PythonClient]:
-        client = cls()
+    async def connected(
+        cls, url: str, transports: list[str], namespace: str = NAMESPACE
+    ) -> AsyncIterator[PythonClient]:
+        client = cls(namespace)
         await client._socket.connect(
-            url, namespaces=[NAMESPACE], transports=transports, wait_timeout=DEADLINE_SECONDS
+            url, namespaces=[namespace], transports=transports, wait_timeout=DEADLINE_SECONDS
         )
         try:
             yield client
@@ -136,14 +140,14 @@ class PythonClient(StockClient):
         await self._socket.emit(
             "call",
             tuple(arguments),
-            namespace=NAMESPACE,
+            namespace=self._namespace,
             callback=lambda *values: reply.set_result(list(values)),
         )
         async with asyncio.timeout(DEADLINE_SECONDS):
             return await reply
 
     async def emit(self, event: str, payload: Any) -> None:
-        await self._socket.emit(event, payload, namespace=NAMESPACE)
+        await self._socket.emit(event, payload, namespace=self._namespace)
 
     async def acknowledge(self, on: bool) -> None:
         if on:
@@ -169,11 +173,13 @@ class NodeClient(StockClient):
 
     @classmethod
     @asynccontextmanager
-    async def connected(cls, url: str, transports: list[str]) -> AsyncIterator[NodeClient]:
+    async def connected(
+        cls, url: str, transports: list[str], namespace: str = NAMESPACE
+    ) -> AsyncIterator[NodeClient]:
         process = await asyncio.create_subprocess_exec(
             node(),
             str(BRIDGE),
-            url + NAMESPACE,
+            url + namespace,
             ",".join(transports),
             env={"NODE_PATH": str(NODE_MODULES)},
             stdin=asyncio.subprocess.PIPE,
@@ -233,6 +239,24 @@ class NodeClient(StockClient):
     async def until_websocket(self) -> None:
         async with asyncio.timeout(DEADLINE_SECONDS):
             await self._upgraded.wait()
+
+
+CLIENTS: dict[str, Callable[..., AbstractAsyncContextManager[StockClient]]] = {
+    "python": PythonClient.connected,
+    "node": NodeClient.connected,
+}
+TRANSPORTS = {
+    "from-polling": ["polling", "websocket"],
+    "websocket": ["websocket"],
+}
+KINDS = [(kind, way) for kind in CLIENTS for way in TRANSPORTS]
+
+
+def connect(
+    kind: str, daemon: MetadataProcess, transports: list[str], namespace: str = NAMESPACE
+) -> AbstractAsyncContextManager[StockClient]:
+    """A client of one kind, connected until the end of the block."""
+    return CLIENTS[kind](daemon.url, transports, namespace)
 
 
 def node() -> str:

@@ -7,23 +7,13 @@ original's does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 
 from tests.interop.daemons import MetadataProcess
-from tests.interop.stock_clients import NodeClient, PythonClient, StockClient, StreamEvent
+from tests.interop.stock_clients import CLIENTS, StockClient, StreamEvent, connect
 
-CLIENTS: dict[str, Callable[[str, list[str]], AbstractAsyncContextManager[StockClient]]] = {
-    "python": PythonClient.connected,
-    "node": NodeClient.connected,
-}
-TRANSPORTS = {
-    "from-polling": ["polling", "websocket"],
-    "websocket": ["websocket"],
-}
 EMOJI = "\U0001f600"
 ODD_KEYS = ["k\0version", "\0", "\x7fM", "é", "\uffff", EMOJI, "a/b c%20+&", "\u2028", "!b#"]
 
@@ -54,24 +44,6 @@ RANGES: list[tuple[dict[str, Any] | None, str]] = [
     ({"limit": 0}, ""),
     ({"gt": "f"}, ""),
 ]
-
-
-def connect(
-    kind: str, daemon: MetadataProcess, transports: list[str]
-) -> AbstractAsyncContextManager[StockClient]:
-    return CLIENTS[kind](daemon.url, transports)
-
-
-@pytest.fixture(
-    params=[(kind, way) for kind in CLIENTS for way in TRANSPORTS],
-    ids="-".join,
-)
-async def client(
-    request: pytest.FixtureRequest, daemon: MetadataProcess
-) -> AsyncIterator[StockClient]:
-    kind, way = request.param
-    async with connect(kind, daemon, TRANSPORTS[way]) as connected:
-        yield connected
 
 
 def put(sub: list[str], key: str, value: str = "{}") -> dict[str, Any]:

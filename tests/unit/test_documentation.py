@@ -33,7 +33,7 @@ def config_keys() -> list[str]:
     for name, field in Settings.model_fields.items():
         keys.append(field.alias or name)
         section = field.annotation
-        if name.endswith(("daemon", "client")) and isinstance(section, type):
+        if name.endswith(("daemon", "client", "record_log")) and isinstance(section, type):
             assert issubclass(section, BaseModel)
             keys += [part.alias or part_name for part_name, part in section.model_fields.items()]
     return keys

@@ -49,8 +49,13 @@ def test_all_supported_sections_are_read(installation: Installation) -> None:
             "port": 4,
             "streamMaxPendingAck": 7,
             "streamAckTimeoutMs": 8,
+            "streamMaxPacketItems": 9,
+            "streamMaxPacketSizeBytes": 10,
+            "maxMessageSizeBytes": 11,
+            "restEnabled": True,
+            "restPort": 12,
         },
-        recordLog={"enabled": True, "recordLogName": "log"},
+        recordLog={"enabled": True, "recordLogName": "log", "maxAgeSeconds": 5, "maxSizeBytes": 6},
         log={"logLevel": "trace"},
     )
     assert (config.port, config.clusters, config.replication_group_id) == (8080, 4, "RG002")
@@ -61,7 +66,12 @@ def test_all_supported_sections_are_read(installation: Installation) -> None:
     assert config.metadata_daemon.call_timeout_ms == 30_000
     assert config.metadata_daemon.stream_max_pending_ack == 7
     assert config.metadata_daemon.stream_ack_timeout_ms == 8
+    assert config.metadata_daemon.stream_max_packet_items == 9
+    assert config.metadata_daemon.stream_max_packet_size_bytes == 10
+    assert config.metadata_daemon.max_message_size_bytes == 11
+    assert (config.metadata_daemon.rest_enabled, config.metadata_daemon.rest_port) == (True, 12)
     assert (config.record_log.enabled, config.record_log.record_log_name) == (True, "log")
+    assert (config.record_log.max_age_seconds, config.record_log.max_size_bytes) == (5, 6)
     assert config.log.log_level == "trace"
 
 
@@ -160,6 +170,18 @@ def test_unknown_key_is_named_with_the_nearest_known_one(
             "certFilePaths.key: there is no file a",
         ),
         ({"recordLog": {"enabled": "yes"}}, "recordLog.enabled: must be true or false"),
+        (
+            {"metadataDaemon": {"maxMessageSizeBytes": 100_000_001}},
+            "metadataDaemon.maxMessageSizeBytes: must be at most 100000000",
+        ),
+        (
+            {"metadataDaemon": {"restEnabled": True}},
+            "metadataDaemon: restEnabled needs restPort",
+        ),
+        (
+            {"recordLog": {"recordLogName": "a#b"}},
+            "recordLog.recordLogName: must not be empty nor contain '!' or '#'",
+        ),
         ({"restEndpoints": {"localhost": 1}}, "restEndpoints.localhost: must be a string"),
         ({"restEndpoints": ["localhost"]}, "restEndpoints: must be an object"),
         ({"restEndpoints": {"a b": "x"}}, "restEndpoints: 'a b' is not a host name or IP address"),
@@ -239,12 +261,12 @@ class TestKeysThatOnlyCloudServerActsUpon:
         config = installation.settings(
             utapi={"workers": 1, "anything": [1]},
             kms=None,
-            metadataDaemon={"port": 4, "restEnabled": True, "restPort": 9999},
+            metadataDaemon={"port": 4},
         )
         assert config.metadata_daemon.port == 4
         assert config.warnings == tuple(
             f"config.json: {key}: known from CloudServer, has no effect in this version"
-            for key in ("kms", "metadataDaemon.restEnabled", "metadataDaemon.restPort", "utapi")
+            for key in ("kms", "utapi")
         )
 
     def test_redis_is_validated_and_kept_all_the_same(self, installation: Installation) -> None:

@@ -82,6 +82,15 @@ def test_health_check_networks_and_replication_group(installation: Installation)
     assert config.replication_group_id == "RG007"
 
 
+def test_version_ids_are_hexadecimal_unless_told_otherwise(installation: Installation) -> None:
+    assert installation.load().version_id_encoding == "hex"
+    short = installation.load({"S3_VERSION_ID_ENCODING_TYPE": "base62"})
+    assert short.version_id_encoding == "base62"
+    assert "S3_VERSION_ID_ENCODING_TYPE" in installation.refusal(
+        {"S3_VERSION_ID_ENCODING_TYPE": "base64"}
+    )
+
+
 def test_record_log_can_be_switched_on(installation: Installation) -> None:
     assert not installation.load().record_log.enabled
     assert installation.load({"RECORDLOG_ENABLED": "true"}).record_log.enabled

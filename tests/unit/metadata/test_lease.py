@@ -33,7 +33,9 @@ directory.release()
 
 
 def write(directory: Path, state: LeaseState) -> None:
-    (directory / FILE_NAME).write_bytes(orjson.dumps(asdict(state)))
+    unfinished = directory / "unfinished"
+    unfinished.write_bytes(orjson.dumps(asdict(state)))
+    unfinished.rename(directory / FILE_NAME)
 
 
 def waited(directory: Path) -> float:

@@ -8,10 +8,21 @@ from typing import Any
 import pytest
 
 from dmd.metadata import keys, stored
+from dmd.metadata.commit import CommitSettings, Committer
 from dmd.metadata.conditions import IsPresent
 from dmd.metadata.engines.memory import MemoryEngine
-from dmd.metadata.mutations import Committed, Delete, Mutation, Put, Refused, apply
+from dmd.metadata.mutations import (
+    Committed,
+    Delete,
+    Mutation,
+    Operation,
+    Put,
+    Refused,
+    Versioned,
+    apply,
+)
 from dmd.metadata.release import queue_entry, queue_key
+from dmd.metadata.versioning import DeleteVersion, PutVersion
 from shared.records.names import DELETIONS
 
 KEY = keys.prefix(["bucket"]) + b"key"
@@ -28,16 +39,19 @@ class Store:
 
     def __init__(self) -> None:
         self.engine = MemoryEngine()
-        self._revision = 0
+        self._committer = Committer(CommitSettings())
 
-    def _next(self) -> int:
-        self._revision += 1
-        return self._revision
-
-    def apply(self, *operations: Put | Delete, required: bytes | None = None) -> Any:
+    def apply(self, *operations: Operation, required: bytes | None = None) -> Any:
         requirements = () if required is None else (IsPresent(required, present=True),)
         with self.engine.transaction() as transaction:
-            return apply(transaction, Mutation(operations, requirements), self._next, NOW_MS)
+            commit = self._committer.begin(transaction, NOW_MS)
+            outcome = apply(commit, Mutation(operations, requirements))
+            commit.save()
+        return outcome
+
+    def given_up(self) -> list[str]:
+        """The keys of all data in the queue."""
+        return [stretch["key"] for _, entry in self.queue() for stretch in entry["location"]]
 
     def queue(self) -> list[tuple[bytes, Any]]:
         prefix = keys.prefix([DELETIONS])
@@ -108,3 +122,111 @@ def test_records_that_name_no_data(record: bytes) -> None:
 
 def test_entries_are_ordered_by_time_then_revision() -> None:
     assert queue_key(9, 10) < queue_key(10, 2) < queue_key(10, 11)
+
+
+# -- versions -----------------------------------------------------------------------------------
+
+
+def record(*data_keys: str, **members: Any) -> bytes:
+    """A record that names data."""
+    location = [{"key": key, "dataStoreName": "us-east-1"} for key in data_keys]
+    return json.dumps({"location": location, **members}).encode()
+
+
+def new_version(store: Store, *data_keys: str) -> str:
+    """Put a version, with release; its ID."""
+    outcome = store.apply(Versioned(PutVersion(KEY, record(*data_keys)), release=True))
+    (version_id,) = outcome.version_ids
+    assert version_id is not None
+    return str(version_id)
+
+
+def put_version(store: Store, version_id: str, data: bytes, **options: Any) -> None:
+    store.apply(Versioned(PutVersion(KEY, data, version_id, **options), release=True))
+
+
+def delete_version(store: Store, version_id: str, **options: Any) -> None:
+    store.apply(Versioned(DeleteVersion(KEY, version_id, **options), release=True))
+
+
+def test_a_version_that_is_no_longer_the_master_keeps_its_data(store: Store) -> None:
+    new_version(store, "one")
+    new_version(store, "two")
+    assert store.given_up() == []
+
+
+def test_a_deleted_version_gives_up_its_data_once(store: Store) -> None:
+    new_version(store, "one")
+    second = new_version(store, "two")
+    delete_version(store, second)
+    assert store.given_up() == ["two"]
+
+
+def test_a_version_that_was_deleted_below_the_master_gives_up_its_data(store: Store) -> None:
+    first = new_version(store, "one")
+    new_version(store, "two")
+    delete_version(store, first)
+    assert store.given_up() == ["one"]
+
+
+def test_the_last_version_gives_up_its_data(store: Store) -> None:
+    delete_version(store, new_version(store, "one", "more"))
+    assert store.given_up() == ["one", "more"]
+
+
+def test_a_master_that_is_no_version_is_overwritten_for_good(store: Store) -> None:
+    store.apply(Put(KEY, record("plain"), stored.NO_PROJECTION, b""))
+    new_version(store, "one")
+    assert store.given_up() == ["plain"]
+
+
+def test_a_null_version_is_overwritten_by_the_next(store: Store) -> None:
+    put_version(store, "", record("one", isNull=True))
+    put_version(store, "", record("two", isNull=True))
+    assert store.given_up() == ["one"]
+
+
+def test_a_null_master_that_is_preserved_keeps_its_data(store: Store) -> None:
+    store.apply(Put(KEY, record("plain"), stored.NO_PROJECTION, b""))
+    put_version(store, "98204666944465999999RG001  ", record("one"), is_null=False)
+    assert store.given_up() == []
+    new_version(store, "two")
+    assert store.given_up() == []
+    delete_version(store, "null")
+    assert store.given_up() == ["plain"]
+
+
+def test_a_null_key_that_goes_with_the_master_gives_up_its_data(store: Store) -> None:
+    put_version(store, "null", record("null"))
+    put_version(store, "", record("one"), delete_null_key=True)
+    assert store.given_up() == ["null"]
+
+
+def test_a_change_of_a_version_that_names_the_same_data_gives_up_nothing(store: Store) -> None:
+    version_id = new_version(store, "one")
+    put_version(store, version_id, record("one", versionId=version_id, tags={"a": "b"}))
+    assert store.given_up() == []
+
+
+def test_a_change_of_a_version_gives_up_what_it_names_no_longer(store: Store) -> None:
+    version_id = new_version(store, "one", "two", "three")
+    new_version(store, "later")
+    put_version(store, version_id, record("two", versionId=version_id))
+    assert store.given_up() == ["one", "three"]
+
+
+def test_versions_of_one_key_in_a_remote_store_are_different_data(store: Store) -> None:
+    def remote(version: str) -> bytes:
+        location = [{"key": "k", "dataStoreName": "aws", "dataStoreVersionId": version}]
+        return json.dumps({"location": location}).encode()
+
+    store.apply(Versioned(PutVersion(KEY, remote("a"), ""), release=True))
+    store.apply(Versioned(PutVersion(KEY, remote("b"), ""), release=True))
+    ((_, entry),) = store.queue()
+    assert [stretch["dataStoreVersionId"] for stretch in entry["location"]] == ["a"]
+
+
+def test_without_release_a_deleted_version_leaves_its_data(store: Store) -> None:
+    version_id = new_version(store, "one")
+    store.apply(Versioned(DeleteVersion(KEY, version_id)))
+    assert store.queue() == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,11 @@ from typing import Any
 import pytest
 
 from dmd.metadata import keys
+from dmd.metadata.commit import CommitSettings
 from dmd.metadata.engines.base import EngineFatalError
 from dmd.metadata.engines.memory import MemoryEngine
-from dmd.metadata.service import MetadataService, Stream
+from dmd.metadata.pages import Stream
+from dmd.metadata.service import MetadataService
 from dmd.metadata.writer import Writer
 from shared import limits
 from shared.errors import ServiceError
@@ -235,6 +239,7 @@ async def test_options_that_mean_nothing_are_ignored(
         ("batch", [[{"type": "put", "subLevel": ["b1"], "key": "k", "value": 1}]]),
         ("batch", [[{"type": "move", "subLevel": ["b1"], "key": "k"}]]),
         ("batch", [[{"type": "del", "key": "k"}]]),
+        ("batch", [[{"type": "del", "subLevel": ["b1"], "key": "k", "options": "versioning"}]]),
         ("batch", [[], "options"]),
         ("batch", [[], {"requires": {}}]),
         ("batch", [[], {"requires": [{}]}]),
@@ -258,25 +263,209 @@ async def test_a_key_beyond_the_limit_of_the_engine_is_too_long(daemon: Daemon, 
     assert await daemon.refusal(name, *arguments) == "KeyTooLongError"
 
 
+# -- versions -----------------------------------------------------------------------------------
+
+OLD = "98204666944465999998RG001  "
+NEW = "98204666944465999990RG001  "
+PLACEHOLDER = '{ "isPHD": true, "versionId": "98204666944465999980RG001  7" }'
+
+
+async def version(daemon: Daemon, key: str, value: str, **options: Any) -> str:
+    """Put with options; the version ID of the answer."""
+    answer = await daemon.call("put", key, value, options)
+    return str(json.loads(answer)["versionId"])
+
+
+async def test_a_new_version_is_the_master_too(daemon: Daemon) -> None:
+    answer = await daemon.call("put", "k", '{"n":1}', {"versioning": True})
+    match = re.fullmatch(r'\{"versionId":"(\d{20}RG001  0)"\}', answer)
+    assert match is not None
+    version_id = match[1]
+    value = f'{{"n":1,"versionId":"{version_id}"}}'
+    assert await daemon.items() == [
+        {"key": "k", "value": value},
+        {"key": f"k\0{version_id}", "value": value},
+    ]
+
+
+async def test_each_version_is_read_by_its_id(daemon: Daemon) -> None:
+    first = await version(daemon, "k", '{"n":1}', versioning="")
+    second = await version(daemon, "k", '{"n":2}', versioning=True)
+    assert second < first
+    assert json.loads(await daemon.call("get", "k", {"versionId": first}))["n"] == 1
+    assert json.loads(await daemon.call("get", "k", {"versionId": second}))["n"] == 2
+    assert json.loads(await daemon.call("get", "k", {"versionId": ""}))["n"] == 2
+    assert await daemon.refusal("get", "k", {"versionId": "x"}) == "ObjNotFound"
+    assert await daemon.refusal("get", "k", {"versionId": "null"}) == "ObjNotFound"
+
+
+async def test_the_null_key_is_read_by_its_name(daemon: Daemon) -> None:
+    assert await daemon.call("put", "k", "any text", {"versionId": "null"}) == (
+        '{"versionId":"null"}'
+    )
+    assert await daemon.call("get", "k", {"versionId": "null"}) == "any text"
+    assert await daemon.refusal("get", "k") == "ObjNotFound"
+
+
+async def test_the_version_before_is_the_master_when_a_deletion_is_answered(
+    daemon: Daemon,
+) -> None:
+    first = await version(daemon, "k", '{"n":1}', versioning=True)
+    second = await version(daemon, "k", '{"n":2}', versioning=True)
+    answer = await daemon.call("del", "k", {"versionId": second})
+    assert answer == f'{{"versionId":"{second}"}}'
+    value = f'{{"n":1,"versionId":"{first}"}}'
+    assert await daemon.items({"keys": False}) == [value, value]
+    await daemon.call("del", "k", {"versionId": first})
+    assert await daemon.items() == []
+
+
+@pytest.mark.parametrize("method", ["get", "getMany"])
+async def test_a_placeholder_is_replaced_when_it_is_read(daemon: Daemon, method: str) -> None:
+    await daemon.call("put", f"k\0{NEW}", '{"n":2}', {})
+    await daemon.call("put", f"k\0{OLD}", '{"n":1}', {})
+    await daemon.call("put", "k", PLACEHOLDER, {})
+    if method == "get":
+        assert await daemon.call("get", "k") == '{"n":2}'
+    else:
+        found = await daemon.call("getMany", [read("k"), read("other")])
+        assert found == [{"value": '{"n":2}', "revision": 4}, None]
+    assert await daemon.items({"values": False, "limit": 1}) == ["k"]
+    assert (await daemon.items({"keys": False}))[0] == '{"n":2}'
+
+
+@pytest.mark.parametrize("method", ["get", "getMany"])
+async def test_a_placeholder_of_nothing_is_removed_when_it_is_read(
+    daemon: Daemon, method: str
+) -> None:
+    await daemon.call("put", "k", PLACEHOLDER, {})
+    if method == "get":
+        assert await daemon.refusal("get", "k") == "ObjNotFound"
+    else:
+        assert await daemon.call("getMany", [read("k")]) == [None]
+    assert await daemon.items() == []
+
+
+async def test_the_id_of_the_replication_group_is_part_of_a_version_id(daemon: Daemon) -> None:
+    settings = CommitSettings(replication_group_id="PARIS", version_info=False)
+    writer = Writer(daemon.engine, RecordingLog(), _unexpected, settings)
+    service = MetadataService(daemon.engine, writer, UUID, None)
+    call = Call("put", ["k", "{}", {"versioning": True}], ["b1"], None)
+    assert re.fullmatch(r'\{"versionId":"\d{20}PARIS  "\}', await service.call(call))
+    await writer.close()
+
+
+async def test_a_batch_answers_with_the_version_ids(daemon: Daemon) -> None:
+    old = await version(daemon, "old", "{}", versioning=True)
+    operations = [
+        {**put("k", '{"n":1}'), "options": {"versioning": True}},
+        put("plain"),
+        {**delete("old"), "options": {"versionId": old}},
+        {**put("k", '{"n":2}'), "options": {"versionId": ""}},
+        {**put("k"), "options": None},
+    ]
+    result = await daemon.call("batch", operations)
+    made, _, deleted, suspended, _ = result["versionIds"]
+    assert result["versionIds"] == [made, None, old, suspended, None]
+    assert result["revisions"] == [2, 3, None, 4, 5]
+    assert deleted == old
+    assert suspended < made < old
+    assert await daemon.items({"values": False}) == ["k", f"k\0{made}", "plain"]
+
+
+async def test_a_batch_without_versions_has_no_version_ids(daemon: Daemon) -> None:
+    assert set(await daemon.call("batch", [put("k")])) == {"revisions"}
+
+
+async def test_a_refused_batch_makes_no_version(daemon: Daemon) -> None:
+    operation = {**put("k"), "options": {"versioning": True}}
+    requires = [{**read("k"), "present": True}]
+    assert await daemon.refusal("batch", [operation], {"requires": requires}) == (
+        "PreconditionFailed"
+    )
+    assert await daemon.items() == []
+
+
+async def test_a_batch_returns_the_versions_that_it_replaced_or_removed(daemon: Daemon) -> None:
+    first = await version(daemon, "k", '{"n":1}', versioning=True)
+    second = await version(daemon, "k", '{"n":2}', versioning=True)
+    null = await version(daemon, "null", '{"n":0}', versionId="")
+    operations = [
+        {**put("k", '{"n":3}'), "options": {"versioning": True}},
+        {**delete("k"), "options": {"versionId": first}},
+        {**put("k", '{"n":4}'), "options": {"versionId": second}},
+        {**delete("null"), "options": {"versionId": null}},
+        {**delete("k"), "options": {"versionId": "null"}},
+    ]
+    result = await daemon.call("batch", operations, {"returnPrevious": True})
+    previous = [entry and json.loads(entry["value"])["n"] for entry in result["previous"]]
+    assert previous == [2, 1, 2, 0, None]
+
+
+async def test_a_deleted_version_of_a_batch_gives_up_its_data(daemon: Daemon) -> None:
+    record = json.dumps({"location": [{"key": "data", "dataStoreName": "here"}]})
+    made = await version(daemon, "k", record, versioning=True)
+    operation = {**delete("k"), "options": {"versionId": made}, "release": True}
+    await daemon.call("batch", [operation])
+    (entry,) = await daemon.items({"keys": False}, sub=["..deletions"])
+    assert json.loads(entry) == {"location": [{"key": "data", "dataStoreName": "here"}]}
+
+
 @pytest.mark.parametrize(
     "options",
     [
-        {"versioning": True},
-        {"versioning": ""},
-        {"versionId": ""},
-        {"versionId": "null"},
-        {"isNull": True},
-        {"deleteNullKey": True},
+        {"versionId": 1},
+        {"versionId": True},
+        {"versionId": []},
+        {"versionId": "\ud800"},
     ],
 )
 @pytest.mark.parametrize("name", ["put", "get", "del"])
-async def test_versioning_that_would_be_lost_is_refused(
+async def test_a_version_id_that_is_no_text_is_refused(
     daemon: Daemon, name: str, options: dict[str, Any]
 ) -> None:
     arguments = ["k", "{}"][: 2 if name == "put" else 1]
-    await daemon.fill("k")
-    assert await daemon.refusal(name, *arguments, options) == "NotImplemented"
-    assert await daemon.call("get", "k") == "value of k"
+    assert await daemon.refusal(name, *arguments, options) == "InvalidArgument"
+
+
+@pytest.mark.parametrize("value", ["", "text", "[]", "{", "}", "null", "7"])
+async def test_a_version_that_is_no_object_is_refused(daemon: Daemon, value: str) -> None:
+    for options in ({"versioning": True}, {"versionId": ""}, {"versionId": OLD}):
+        assert await daemon.refusal("put", "k", value, options) == "InvalidArgument"
+
+
+async def test_a_null_mark_that_is_neither_true_nor_false_is_refused(daemon: Daemon) -> None:
+    assert await daemon.refusal("put", "k", "{}", {"versionId": OLD, "isNull": "yes"}) == (
+        "InvalidArgument"
+    )
+
+
+@pytest.mark.parametrize("name", ["put", "del"])
+async def test_a_key_that_leaves_no_room_for_a_version_is_too_long(
+    daemon: Daemon, name: str
+) -> None:
+    arguments = ["k" * 1911, "{}"][: 2 if name == "put" else 1]
+    assert await daemon.refusal(name, *arguments, {"versionId": OLD}) == "KeyTooLongError"
+    assert await daemon.refusal(name, "k", *arguments[1:], {"versionId": "x" * 1975}) == (
+        "KeyTooLongError"
+    )
+
+
+async def test_version_ids_go_on_after_a_restart_with_a_clock_set_back(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await version(daemon, "k", "{}", versioning=True)
+    restarted = Writer(daemon.engine, RecordingLog(), _unexpected)
+    monkeypatch.setattr(time, "time_ns", lambda: 10**18)
+    service = MetadataService(daemon.engine, restarted, UUID, None)
+    answers = [
+        await service.call(Call("put", ["k", "{}", {"versioning": True}], ["b1"], None))
+        for _ in range(2)
+    ]
+    second, third = (json.loads(answer)["versionId"] for answer in answers)
+    assert third < second < first
+    assert await daemon.call("get", "k") == f'{{"versionId":"{third}"}}'
+    await restarted.close()
 
 
 # -- getMany ------------------------------------------------------------------------------------

@@ -1,0 +1,59 @@
+"""The arguments of a call, checked. Every function raises InvalidArgument. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dmd.metadata import conditions
+from shared.errors import ServiceError
+from shared.rpc.envelope import Call
+
+
+def strings(call: Call, *names: str) -> tuple[str, ...]:
+    """The leading arguments, each of which must be a string."""
+    values = []
+    for index, name in enumerate(names):
+        value = _argument(call, index)
+        if not isinstance(value, str):
+            raise ServiceError("InvalidArgument", f"{call.name}: {name} must be a string")
+        values.append(value)
+    return tuple(values)
+
+
+def options(call: Call, index: int) -> Mapping[str, Any]:
+    """The options argument; missing and null mean none."""
+    return checked_options(_argument(call, index), call.name)
+
+
+def checked_options(value: Any, what: str) -> Mapping[str, Any]:
+    """Options as an object; None means none."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ServiceError("InvalidArgument", f"{what}: options must be an object")
+    return value
+
+
+def array(call: Call, index: int, name: str, length_max: int) -> list[Any]:
+    """An argument that is an array of at most so many entries."""
+    value = _argument(call, index)
+    if not isinstance(value, list) or len(value) > length_max:
+        raise ServiceError(
+            "InvalidArgument", f"{call.name}: {name} must be an array of at most {length_max}"
+        )
+    return value
+
+
+def addressed(entry: Any, what: str) -> tuple[list[str], str]:
+    """The sub-level and key that an entry of an array names."""
+    match entry:
+        case {"subLevel": list() as sub_level, "key": str() as key} if conditions.is_sub_level(
+            sub_level
+        ):
+            return sub_level, key
+    raise ServiceError("InvalidArgument", f"{what} needs a subLevel and a key")
+
+
+def _argument(call: Call, index: int) -> Any:
+    return call.arguments[index] if index < len(call.arguments) else None

@@ -1,0 +1,130 @@
+"""One write transaction, with what is counted in it.
+
+The writer begins a ``Commit`` in each of its transactions and has the mutations applied through it.
+Revisions and version IDs count up from the ones kept in the store, in the same transaction as the
+records that carry them, so that no restart and no clock makes one come twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+
+from dmd.metadata import keys, stored
+from dmd.metadata.engines.base import Reader, Transaction
+from dmd.metadata.keys import REVISION_KEY, VERSION_TICK_KEY
+from dmd.metadata.projection import project
+from dmd.metadata.record_log import LogWriter, RecordLogSettings
+from dmd.metadata.versioning import VersionIds
+from shared import version_id
+
+
+@dataclass(frozen=True, slots=True)
+class CommitSettings:
+    """What commits are told from outside.
+
+    Version IDs are made of the replication group and, with ``version_info``, a count of the process
+    after it, as CloudServer's are unless told otherwise. ``record_log`` None: nothing is logged.
+    """
+
+    replication_group_id: str = "RG001"
+    version_info: bool = True
+    record_log: RecordLogSettings | None = None
+
+
+class Committer:
+    """Begins the commits of one process."""
+
+    def __init__(self, settings: CommitSettings) -> None:
+        self._settings = settings
+        self._issued = count()
+
+    def begin(self, transaction: Transaction, now_ms: int) -> Commit:
+        """``now_ms`` is the time of the commit in milliseconds since the epoch."""
+        return Commit(transaction, now_ms, self._settings, self._issued)
+
+
+class Commit:
+    """See the module. ``save`` is called once, after all mutations."""
+
+    def __init__(
+        self,
+        transaction: Transaction,
+        now_ms: int,
+        settings: CommitSettings,
+        issued: Iterator[int],
+    ) -> None:
+        self.transaction = transaction
+        self.now_ms = now_ms
+        self.records = StoredRecords(transaction)
+        self.version_ids = VersionIds(
+            self._next_version_id, version_id.infinite(settings.replication_group_id)
+        )
+        self._settings = settings
+        self._issued = issued
+        self._log: LogWriter | None = None
+        if settings.record_log is not None:
+            self._log = LogWriter(transaction, settings.record_log, now_ms)
+        value = transaction.get(REVISION_KEY)
+        # The last revision is stored like a record, with its checksum: a wrong one would give two
+        # writes the same revision.
+        last = 0 if value is None else stored.unpack(REVISION_KEY, value).revision
+        self._first_revision = self._revision = last
+        self._tick: int | None = None
+
+    def next_revision(self) -> int:
+        self._revision += 1
+        return self._revision
+
+    def put(self, key: bytes, entry: stored.Stored) -> None:
+        """Store an entry."""
+        self.transaction.put(key, stored.pack(key, entry))
+        if self._log is not None:
+            self._log.append("put", key, entry.record)
+
+    def put_record(self, key: bytes, record: bytes, revision: int) -> None:
+        """Store a record, with its projection."""
+        sub_level, _ = keys.split(key)
+        self.put(key, stored.Stored(revision, *project(sub_level, record), record))
+
+    def delete(self, key: bytes) -> None:
+        self.transaction.delete(key)
+        if self._log is not None:
+            self._log.append("del", key, None)
+
+    def save(self) -> None:
+        """Keep what was counted."""
+        if self._log is not None:
+            self._log.save()
+        if self._revision != self._first_revision:
+            self._keep(REVISION_KEY, stored.Stored(self._revision, stored.NO_PROJECTION, b"", b""))
+        if self._tick is not None:
+            tick = str(self._tick).encode()
+            self._keep(VERSION_TICK_KEY, stored.Stored(0, stored.NO_PROJECTION, b"", tick))
+
+    def _keep(self, key: bytes, entry: stored.Stored) -> None:
+        self.transaction.put(key, stored.pack(key, entry))
+
+    def _next_version_id(self) -> str:
+        if self._tick is None:
+            value = self.transaction.get(VERSION_TICK_KEY)
+            self._tick = 0 if value is None else int(stored.unpack(VERSION_TICK_KEY, value).record)
+        self._tick = version_id.next_tick(self._tick, self.now_ms)
+        info = str(next(self._issued)) if self._settings.version_info else ""
+        return version_id.make(self._tick, self._settings.replication_group_id, info)
+
+
+class StoredRecords:
+    """The records of a view of the store; raises CorruptRecordError where one is damaged."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def get(self, key: bytes) -> bytes | None:
+        value = self._reader.get(key)
+        return None if value is None else stored.unpack(key, value).record
+
+    def range(self, lower: bytes, upper: bytes) -> Iterator[tuple[bytes, bytes]]:
+        for key, value in self._reader.range(lower, upper):
+            yield key, stored.unpack(key, value).record
