@@ -31,7 +31,7 @@ import orjson
 
 from dmd.metadata import keys, stored
 from dmd.metadata.engines.base import Engine
-from dmd.metadata.projection import listed
+from dmd.metadata.projection import listed_value
 from shared import limits
 from shared.errors import ServiceError
 from shared.listing.delimiter import Delimiter, DelimiterMaster, Query, Verdict
@@ -105,6 +105,7 @@ def _slice(
 ) -> bytes | None:
     """Feed a page some keys from one snapshot; where to go on, None when the page is complete."""
     left = _SLICE_KEYS
+    offer, finished = page.offer, Verdict.FINISHED
     with engine.snapshot() as reader:
         while lower < upper:
             skip_to: bytes | None = None
@@ -118,11 +119,15 @@ def _slice(
                     if skipped > _SKIPPED_BY_READING:
                         break
                     continue
-                entry = stored.unpack(key, value)
-                item = entry.record.decode() if with_records else listed(entry)
-                if page.offer(key[start:].decode(), item) is Verdict.FINISHED:
+                item = (
+                    stored.unpack(key, value).record.decode()
+                    if with_records
+                    else listed_value(key, value)
+                )
+                if offer(key[start:].decode(), item) is finished:
                     return None
-                skip_to = None if page.skip_to is None else lower[:start] + page.skip_to.encode()
+                name = page.skip_to
+                skip_to = None if name is None else lower[:start] + name.encode()
                 skipped = 0
             else:
                 break

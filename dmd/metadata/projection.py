@@ -34,9 +34,20 @@ def project(sub_level: Sequence[str], record: bytes) -> tuple[int, bytes]:
 
 def listed(entry: stored.Stored) -> ListedObject:
     """What a stored value says to a listing: its projection, or its record when it has none."""
+    known = entry.schema == SCHEMA
+    return _listed(entry.schema, entry.projection if known else entry.record)
+
+
+def listed_value(key: bytes, value: bytes) -> ListedObject:
+    """The same of the bytes that the store has at ``key``; raises CorruptRecordError."""
+    schema, part = stored.unpack_listed(key, value)
+    if schema in (SCHEMA, stored.NO_PROJECTION):
+        return _listed(schema, part)
+    return listed(stored.unpack(key, value))  # a projection of another layout
+
+
+def _listed(schema: int, part: bytes) -> ListedObject:
     try:
-        if entry.schema == SCHEMA:
-            return _decode(entry.projection)
-        return listed_object(entry.record)
+        return _decode(part) if schema == SCHEMA else listed_object(part)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _NOTHING_KNOWN

@@ -41,6 +41,22 @@ def pack(key: bytes, stored: Stored) -> bytes:
     return checksum.to_bytes(_CHECKSUM_BYTES, "big") + value[_CHECKSUM_BYTES:]
 
 
+def unpack_listed(key: bytes, value: bytes) -> tuple[int, bytes]:
+    """Schema and projection of the value stored at ``key``, or NO_PROJECTION and the record.
+
+    As ``unpack``, for listings, which look at many values and need one part of each.
+    """
+    if len(value) < _HEADER.size:
+        raise CorruptRecordError(f"the value of {key!r} has only {len(value)} bytes")
+    checksum, _, schema, length = _HEADER.unpack_from(value)
+    if zlib.crc32(memoryview(value)[_CHECKSUM_BYTES:], zlib.crc32(key)) != checksum:
+        raise CorruptRecordError(f"the value of {key!r} does not match its checksum")
+    start = _HEADER.size + length
+    if schema == NO_PROJECTION:
+        return schema, value[start:]
+    return schema, value[_HEADER.size : start]
+
+
 def unpack(key: bytes, value: bytes) -> Stored:
     """The value that was stored at ``key``; raises CorruptRecordError."""
     if len(value) < _HEADER.size:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from s3front.context import Context
 from s3front.metadata.store import ObjectsPage
@@ -130,22 +131,34 @@ async def _page(context: Context, asked: _Asked, after: str) -> ObjectsPage:
 def _content_row(
     key: str, listed: ListedObject, encode: Callable[[str], str], *, owner: bool
 ) -> str:
-    parts = [
+    etag = listed.etag or ""
+    return (
         f"<Contents><Key>{escape(encode(key))}</Key>"
         f"<LastModified>{listed.last_modified}</LastModified>"
-        f"<ETag>&quot;{escape(listed.etag or '')}&quot;</ETag>"
-    ]
-    if listed.checksum_algorithm:
-        parts.append(element("ChecksumAlgorithm", listed.checksum_algorithm))
-        parts.append(element("ChecksumType", listed.checksum_kind))
-    parts.append(f"<Size>{listed.content_length or 0}</Size>")
-    if owner:
-        parts.append(
-            f"<Owner>{element('ID', listed.owner_id)}"
-            f"{element('DisplayName', listed.owner_name)}</Owner>"
-        )
-    parts.append(f"<StorageClass>{listed.storage_class or 'STANDARD'}</StorageClass></Contents>")
-    return "".join(parts)
+        f"<ETag>&quot;{etag if etag.isalnum() else escape(etag)}&quot;</ETag>"
+        f"{_checksum(listed.checksum_algorithm, listed.checksum_kind)}"
+        f"<Size>{listed.content_length or 0}</Size>"
+        f"{_owner(listed.owner_id, listed.owner_name) if owner else ''}"
+        f"{_storage_class(listed.storage_class)}</Contents>"
+    )
+
+
+# What most objects of a bucket have in common.
+@lru_cache(maxsize=64)
+def _checksum(algorithm: str | None, kind: str | None) -> str:
+    if not algorithm:
+        return ""
+    return element("ChecksumAlgorithm", algorithm) + element("ChecksumType", kind)
+
+
+@lru_cache(maxsize=64)
+def _owner(owner_id: str | None, name: str | None) -> str:
+    return f"<Owner>{element('ID', owner_id)}{element('DisplayName', name)}</Owner>"
+
+
+@lru_cache(maxsize=64)
+def _storage_class(name: str | None) -> str:
+    return element("StorageClass", name or "STANDARD")
 
 
 def _prefix_rows(page: ObjectsPage, encode: Callable[[str], str]) -> str:

@@ -110,13 +110,14 @@ class Delimiter:
         return after + "\0"
 
     def _add(self, name: str, value: Any) -> Verdict:
-        if not name.startswith(self._query.prefix):
+        query = self._query
+        if not name.startswith(query.prefix):
             return Verdict.SKIPPED
-        common = self.common_prefix(name)
+        common = self.common_prefix(name) if query.delimiter else None
         if common is not None and common == self._printed:
             return Verdict.SKIPPED
-        if len(self.contents) + len(self.common_prefixes) >= self._query.keys_max:
-            self.is_truncated = self._query.keys_max > 0
+        if len(self.contents) + len(self.common_prefixes) >= query.keys_max:
+            self.is_truncated = query.keys_max > 0
             return Verdict.FINISHED
         if common is None:
             self.contents.append((name, value))
