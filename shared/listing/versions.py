@@ -5,7 +5,8 @@ Rules (reference/dmd-wire.md, sections 5, 6 and 8; Amazon S3 API reference, List
 1. Entries come by name, and of one name the newest first: version IDs sort that way.
 2. The master, at the key itself, is a copy of the newest version: that is listed once.
 3. The null version may be the master, a version of its own ID that says ``isNull``, or the null
-   key (the name and an empty version ID); the null key is listed where its own version ID belongs.
+   key (the name and an empty version ID); the null key is listed where its own version ID belongs,
+   and not at all beside a master that is the null version: there is one at most.
 4. A placeholder is not listed; the next version is then the latest.
 5. Delete markers are versions like others.
 """
@@ -46,7 +47,7 @@ class ListedVersion:
 
     @property
     def marker(self) -> str:
-        """What names this version as a marker."""
+        """What names this version outside."""
         return NULL if self.version_id is None or self.value.is_null else self.version_id
 
 
@@ -64,6 +65,7 @@ class DelimiterVersions:
         self._name: str | None = None
         self._has_latest = False
         self._master_id: str | None = None
+        self._master_is_null = False
         self._null: ListedObject | None = None
         # Behind which version of ``key_marker`` to begin; NULL until the null version is met.
         self._behind = query.version_id_marker
@@ -114,6 +116,8 @@ class DelimiterVersions:
             return Verdict.FINISHED
         if version_id == self._master_id or value.is_placeholder:
             return Verdict.SKIPPED
+        if self._was_listed(version_id, value, is_null=False):
+            return Verdict.SKIPPED
         return self._add(version_id, value)
 
     def finish(self) -> None:
@@ -131,14 +135,24 @@ class DelimiterVersions:
     def _begin(self, name: str) -> None:
         self._name = name
         self._master_id = None
-        continued = name == self._query.key_marker and self._query.version_id_marker is not None
+        self._master_is_null = False
         # Who goes on behind a version has seen the latest one.
-        self._has_latest = continued
+        self._has_latest = self._goes_on()
+
+    def _goes_on(self) -> bool:
+        """Whether this is the key of the marker, of which the page before has listed something."""
+        return self._name == self._query.key_marker and self._query.version_id_marker is not None
 
     def _offer_master(self, value: ListedObject) -> Verdict:
         if value.is_placeholder:
             return Verdict.SKIPPED
         self._master_id = value.version_id
+        self._master_is_null = value.is_null or value.version_id is None
+        if self._goes_on():
+            # A master comes first, whatever its ID is: the page before has listed it.
+            if self._behind == NULL and self._master_is_null:
+                self._behind = value.version_id or ""
+            return Verdict.SKIPPED
         return self._add(value.version_id, value)
 
     def _flush_null(self, before: str | None) -> Verdict:
@@ -147,19 +161,16 @@ class DelimiterVersions:
         if held is None or (before is not None and (held.version_id or "") >= before):
             return Verdict.SKIPPED
         self._null = None
-        if held.is_placeholder or (
-            held.version_id is not None and held.version_id == self._master_id
-        ):
+        same = held.version_id is not None and held.version_id == self._master_id
+        if held.is_placeholder or same or self._master_is_null:
             return Verdict.SKIPPED
-        return self._add(held.version_id, held, is_null=True)
+        if self._was_listed(held.version_id, held, is_null=True):
+            return Verdict.SKIPPED
+        return self._add(held.version_id, held)
 
-    def _add(
-        self, version_id: str | None, value: ListedObject, *, is_null: bool = False
-    ) -> Verdict:
+    def _add(self, version_id: str | None, value: ListedObject) -> Verdict:
         name = self._name
         assert name is not None
-        if self._was_listed(name, version_id, value, is_null=is_null):
-            return Verdict.SKIPPED
         common = self.common_prefix(name)
         if common is not None and common == self._printed:
             return Verdict.SKIPPED
@@ -172,7 +183,8 @@ class DelimiterVersions:
         self._has_latest = True
         self.versions.append(listed)
         self.next_key_marker = name
-        self.next_version_id_marker = NULL if is_null else listed.marker
+        # Not NULL for one that has an ID: whatever a store holds, a page goes on behind the last.
+        self.next_version_id_marker = NULL if version_id is None else version_id
         return Verdict.ACCEPTED
 
     def _add_prefix(self, common: str) -> Verdict:
@@ -182,15 +194,16 @@ class DelimiterVersions:
         self._skip_to = successor(common)
         return Verdict.ACCEPTED if self._skip_to is not None else Verdict.FINISHED
 
-    def _was_listed(
-        self, name: str, version_id: str | None, value: ListedObject, *, is_null: bool
-    ) -> bool:
-        """Whether the page before has listed this version of the marker's key."""
-        if name != self._query.key_marker or self._behind is None:
+    def _was_listed(self, version_id: str | None, value: ListedObject, *, is_null: bool) -> bool:
+        """Whether the page before has listed this version, which is not the master."""
+        if not self._goes_on():
             return False
         if self._behind == NULL:
-            if is_null or value.is_null or version_id is None:
+            if is_null or value.is_null:
                 # From here on the version ID tells; without one, everything else is older.
                 self._behind = version_id or ""
             return True
-        return version_id is None or version_id <= self._behind
+        if self._behind == self._master_id:
+            return False  # nothing but the master
+        # A null key without an ID comes directly behind the master.
+        return version_id is None or version_id <= (self._behind or "")

@@ -76,7 +76,10 @@ class Stage:
 @pytest.fixture(scope="module")
 def module_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     settings = {"deleteDelaySeconds": 0}
-    with cluster(tmp_path_factory.mktemp("failpoints"), settings=settings) as running:
+    with cluster(tmp_path_factory.mktemp("failpoints"), fronts=0, settings=settings) as running:
+        # A front-end waits so long for a daemon to come back and tell what became of a commit.
+        client = {"host": "127.0.0.1", "port": running.metadata_port, "callTimeoutMs": 2500}
+        running.add_front(settings={"metadataClient": client})
         stage = Stage(running)
         yield stage
         assert_settled(running, unowned_max=stage.unowned)

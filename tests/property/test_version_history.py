@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+import orjson
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -39,6 +40,7 @@ BUCKET = "bucket"
 LOG = RecordLogSettings("log")
 PLAIN = ("put", "placeholder", "del")
 KEYS = ["k", "k2"]
+PAGES_MAX = 500
 # Older and newer than what is made here, and one of another shape.
 FOREIGN_IDS = ["00000000000000000001RG002  ", "99999999999999999990RG002  x", INFINITE]
 FOLDER = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
@@ -168,6 +170,68 @@ class VersionHistory(RuleBasedStateMachine):
         assert [entry and json.loads(entry["value"]) for entry in found] == [
             self.objects[key].rows.get("") for key in wanted
         ]
+
+    @rule(maximum=st.integers(1, 4))
+    def list_objects(self, maximum: int) -> None:
+        """Page by page: every master, and in the place of a placeholder the newest version."""
+        found: list[str] = []
+        after = ""
+        for _ in range(PAGES_MAX):
+            page = self._list(type="DelimiterMaster", marker=after, maxKeys=maximum)
+            found += [name for name, _ in page["Contents"]]
+            if not page["IsTruncated"]:
+                break
+            after = page["NextMarker"]
+        else:
+            raise AssertionError("the pages do not end")
+        assert found == [key for key in KEYS if self._has_current(key)]
+
+    def _has_current(self, key: str) -> bool:
+        rows = self.objects[key].rows
+        if not _is_placeholder(rows.get("")):
+            return "" in rows
+        return any(place and not _is_placeholder(row) for place, row in rows.items())
+
+    @rule(maximum=st.integers(1, 4))
+    def list_versions(self, maximum: int) -> None:
+        """Page by page: every version once, whether it has one record or two."""
+        found: Counter[tuple[str, str | None]] = Counter()
+        latest: Counter[str] = Counter()
+        markers: dict[str, str] = {}
+        for _ in range(PAGES_MAX):
+            page = self._list(type="DelimiterVersions", maxKeys=maximum, **markers)
+            found.update((name, version_id) for name, version_id, _, _ in page["Versions"])
+            latest.update(name for name, _, is_latest, _ in page["Versions"] if is_latest)
+            if not page["IsTruncated"]:
+                break
+            markers = {"keyMarker": page["NextKeyMarker"]}
+            markers["versionIdMarker"] = page["NextVersionIdMarker"]
+        else:
+            raise AssertionError("the pages do not end")
+        for key in KEYS:
+            expected = self._versions(key)
+            assert {entry: n for entry, n in found.items() if entry[0] == key} == expected
+            assert latest[key] == (1 if expected else 0)
+
+    def _versions(self, key: str) -> Counter[tuple[str, str | None]]:
+        rows = self.objects[key].rows
+        master = rows.get("")
+        known = None if master is None or _is_placeholder(master) else master.get("versionId")
+        is_null = known is None or bool(master and master.get("isNull"))
+        is_null = is_null and not _is_placeholder(master)
+        versions: Counter[tuple[str, str | None]] = Counter()
+        for place, row in rows.items():
+            if _is_placeholder(row):
+                continue
+            version_id = place[1:] if len(place) > 1 else row.get("versionId")
+            if place == "\0" and master is not None and is_null:
+                continue  # there is one null version at most
+            if not place or version_id is None or version_id != known:
+                versions[key, version_id] += 1
+        return versions
+
+    def _list(self, **params: Any) -> Any:
+        return orjson.loads(orjson.dumps(self._call("list", params)))
 
     # -- the model --------------------------------------------------------------------------------
 
@@ -318,6 +382,10 @@ class VersionHistory(RuleBasedStateMachine):
         entries = [json.loads(item["value"]) for item in self._items("..deletions")]
         queued = Counter(stretch["key"] for entry in entries for stretch in entry["location"])
         assert queued == self.given_up
+
+
+def _is_placeholder(row: Document | None) -> bool:
+    return row is not None and bool(row.get("isPHD"))
 
 
 def _unexpected(error: EngineFatalError) -> None:
