@@ -3,7 +3,8 @@
 Rules (reference/dmd-wire.md, sections 5, 6 and 8; Amazon S3 API reference, ListObjectVersions):
 
 1. Entries come by name, and of one name the newest first: version IDs sort that way.
-2. The master, at the key itself, is a copy of the newest version: that is listed once.
+2. The master, at the key itself, is a copy of the newest version: a version is listed once,
+   however many records of it there are.
 3. The null version may be the master, a version of its own ID that says ``isNull``, or the null
    key (the name and an empty version ID); the null key is listed where its own version ID belongs,
    and not at all beside a master that is the null version: there is one at most.
@@ -67,6 +68,7 @@ class DelimiterVersions:
         self._master_id: str | None = None
         self._master_is_null = False
         self._null: ListedObject | None = None
+        self._null_id: str | None = None
         # Behind which version of ``key_marker`` to begin; NULL until the null version is met.
         self._behind = query.version_id_marker
         marker = query.key_marker
@@ -114,7 +116,7 @@ class DelimiterVersions:
             return Verdict.SKIPPED
         if self._flush_null(version_id) is Verdict.FINISHED:
             return Verdict.FINISHED
-        if version_id == self._master_id or value.is_placeholder:
+        if version_id in (self._master_id, self._null_id) or value.is_placeholder:
             return Verdict.SKIPPED
         if self._was_listed(version_id, value, is_null=False):
             return Verdict.SKIPPED
@@ -136,6 +138,7 @@ class DelimiterVersions:
         self._name = name
         self._master_id = None
         self._master_is_null = False
+        self._null_id = None
         # Who goes on behind a version has seen the latest one.
         self._has_latest = self._goes_on()
 
@@ -158,9 +161,10 @@ class DelimiterVersions:
     def _flush_null(self, before: str | None) -> Verdict:
         """List the null key that is held back, when its place comes before that version."""
         held = self._null
-        if held is None or (before is not None and (held.version_id or "") >= before):
+        if held is None or (before is not None and (held.version_id or "") > before):
             return Verdict.SKIPPED
         self._null = None
+        self._null_id = held.version_id
         same = held.version_id is not None and held.version_id == self._master_id
         if held.is_placeholder or same or self._master_is_null:
             return Verdict.SKIPPED

@@ -23,7 +23,7 @@ from typing import Any
 
 import uvloop
 
-from tests.bench import rpc
+from tests.bench import listing, rpc
 from tests.bench.load import Client, Result, header, run, signed
 from tests.clients_boto3 import s3_client
 from tests.servers import Cluster, Front, Process, cluster, process_tree
@@ -69,17 +69,31 @@ def _measure(servers: Cluster, seconds: float) -> dict[str, dict[str, float]]:
     s3.create_bucket(Bucket=_BUCKET)
     rows = {}
     for work in _works(front):
-        before = _cpu_seconds(servers)
-        result = _run(front, work, seconds)
-        rows[work.name] = _figures(result, _cpu_seconds(servers) - before)
-        print(f"{work.name}: done", flush=True)
-    return rows | rpc.measure(servers, seconds)
+        rows[work.name] = _row(servers, work, seconds)
+    rows |= rpc.measure(servers, seconds)
+    # Last, because the store is full of other things then.
+    listing.fill(servers)
+    for name, request in listing.requests(servers).items():
+        rows[name] = _row(servers, Work(name, 1, _calling(request)), seconds)
+    return rows
+
+
+def _calling(request: bytes) -> Callable[[Client, int], Awaitable[object]]:
+    return lambda client, _: client.call(request)
+
+
+def _row(servers: Cluster, work: Work, seconds: float) -> dict[str, float]:
+    before = _cpu_seconds(servers)
+    result = _run(servers.fronts[0], work, seconds)
+    row = _figures(result, _cpu_seconds(servers) - before)
+    print(f"{work.name}: done", flush=True)
+    return row
 
 
 def _works(front: Front) -> list[Work]:
     puts = [signed(front.port, "PUT", f"/{_BUCKET}/small/{n:06}", _SMALL) for n in range(_KEYS)]
     gets = [signed(front.port, "GET", f"/{_BUCKET}/small/{n:06}") for n in range(_KEYS)]
-    listing = signed(front.port, "GET", f"/{_BUCKET}?list-type=2&prefix=small")
+    page = signed(front.port, "GET", f"/{_BUCKET}?list-type=2&prefix=small")
     large_put = signed(front.port, "PUT", f"/{_BUCKET}/large", os.urandom(_LARGE_BYTES))
     large_get = signed(front.port, "GET", f"/{_BUCKET}/large")
     return [
@@ -87,7 +101,7 @@ def _works(front: Front) -> list[Work]:
         # Every key, so that the rows below find them all.
         Work("PUT 1 KiB, 64 in flight", 64, lambda client, n: client.call(puts[n % _KEYS]), _KEYS),
         Work("GET 1 KiB, 64 in flight", 64, lambda client, n: client.call(gets[n % _KEYS])),
-        Work("LIST 1,000", 4, lambda client, _: client.call(listing)),
+        Work("LIST 1,000", 4, lambda client, _: client.call(page)),
         Work("PUT 64 MiB", 1, lambda client, _: client.call(large_put)),
         Work("GET 64 MiB", 1, lambda client, _: client.call(large_get)),
         Work("multipart 8 x 8 MiB", 4, lambda client, n: _multipart(front.port, client, n)),
@@ -139,16 +153,16 @@ def _cpu_seconds(servers: Cluster) -> float:
 
 
 def _print(rows: dict[str, dict[str, float]], before: dict[str, Any]) -> None:
-    print(f"\n{'work':26}{'req/s':>10}{'MB/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs':>10}")
+    print(f"\n{'work':32}{'req/s':>10}{'MB/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs':>10}")
     for name, row in rows.items():
         print(
-            f"{name:26}{row['requests_per_second']:10.0f}{row['megabytes_per_second']:9.1f}"
+            f"{name:32}{row['requests_per_second']:10.0f}{row['megabytes_per_second']:9.1f}"
             f"{row['p50_ms']:9.2f}{row['p99_ms']:9.2f}{row['server_cpu_us_per_request']:10.0f}"
         )
         if name in before:
             ratios = {key: row[key] / value for key, value in before[name].items() if value}
             print(
-                f"{'  ratio to before':26}{ratios['requests_per_second']:10.2f}"
+                f"{'  ratio to before':32}{ratios['requests_per_second']:10.2f}"
                 f"{ratios['megabytes_per_second']:9.2f}{ratios['p50_ms']:9.2f}"
                 f"{ratios['p99_ms']:9.2f}{ratios['server_cpu_us_per_request']:10.2f}"
             )

@@ -227,7 +227,7 @@ class VersionHistory(RuleBasedStateMachine):
             if place == "\0" and master is not None and is_null:
                 continue  # there is one null version at most
             if not place or version_id is None or version_id != known:
-                versions[key, version_id] += 1
+                versions[key, version_id] = 1
         return versions
 
     def _list(self, **params: Any) -> Any:
