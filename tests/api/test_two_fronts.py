@@ -178,7 +178,7 @@ def test_no_object_outlives_its_bucket(running: Cluster) -> None:
 
 
 def test_one_of_many_conditional_writes_wins(running: Cluster) -> None:
-    rounds, writers = 50, 64
+    rounds, writers = 1000 if os.environ.get("TWOFOLD_SOAK") else 50, 64
     create_bucket(running, "conditional")
 
     def write(racer: Racer) -> list[int]:
