@@ -14,6 +14,7 @@ from s3front.context import Context
 from s3front.request import Headers, Reply, Request
 from s3front.target import Target
 from shared.errors import ServiceError
+from shared.sub_resources import SUB_RESOURCES
 
 
 class Level(Enum):
@@ -37,56 +38,6 @@ class Operation:
     level: Level
     handler: Handler
 
-
-SUB_RESOURCES = frozenset(
-    (
-        "abac",
-        "accelerate",
-        "acl",
-        "analytics",
-        "annotation",
-        "attributes",
-        "cors",
-        "delete",
-        "encryption",
-        "intelligent-tiering",
-        "inventory",
-        "legal-hold",
-        "lifecycle",
-        "location",
-        "logging",
-        "metadataAnnotationTable",
-        "metadataConfiguration",
-        "metadataInventoryTable",
-        "metadataJournalTable",
-        "metadataTable",
-        "metrics",
-        "notification",
-        "object-lock",
-        "ownershipControls",
-        "partNumber",
-        "policy",
-        "policyStatus",
-        "publicAccessBlock",
-        "quota",
-        "renameObject",
-        "replication",
-        "requestPayment",
-        "restore",
-        "retention",
-        "search",
-        "select",
-        "session",
-        "tagging",
-        "torrent",
-        "uploadId",
-        "uploads",
-        "versioning",
-        "versions",
-        "website",
-    )
-)
-"""Query parameters that select an operation (botocore's service model of S3)."""
 
 UPLOAD_ID = "uploadId"
 """Names an upload; beside it ``partNumber`` is a parameter, and alone it asks for a part."""

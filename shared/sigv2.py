@@ -31,67 +31,22 @@ import msgspec
 from shared.errors import ServiceError
 from shared.sigv4 import PayloadForm, payload_form, query_parameters, signatures_equal, to_bytes
 from shared.sigv4_claim import iso_time, request_date
+from shared.sub_resources import SUB_RESOURCES
 
 ALGORITHM: Final = "AWS"
 
-SIGNED_PARAMETERS: Final = frozenset(
-    [
-        "abac",
-        "accelerate",
-        "acl",
-        "analytics",
-        "annotation",
-        "attributes",
-        "cors",
-        "defaultObjectAcl",
-        "delete",
-        "encryption",
-        "intelligent-tiering",
-        "inventory",
-        "legal-hold",
-        "lifecycle",
-        "location",
-        "logging",
-        "metadataAnnotationTable",
-        "metadataConfiguration",
-        "metadataInventoryTable",
-        "metadataJournalTable",
-        "metadataTable",
-        "metrics",
-        "notification",
-        "object-lock",
-        "ownershipControls",
-        "partNumber",
-        "policy",
-        "policyStatus",
-        "publicAccessBlock",
-        "quota",
-        "renameObject",
-        "replication",
-        "requestPayment",
-        "response-cache-control",
-        "response-content-disposition",
-        "response-content-encoding",
-        "response-content-language",
-        "response-content-type",
-        "response-expires",
-        "restore",
-        "retention",
-        "search",
-        "select",
-        "select-type",
-        "session",
-        "storageClass",
-        "tagging",
-        "torrent",
-        "uploadId",
-        "uploads",
-        "versionId",
-        "versioning",
-        "versions",
-        "website",
-    ]
-)
+SIGNED_PARAMETERS: Final = SUB_RESOURCES | {
+    "defaultObjectAcl",
+    "response-cache-control",
+    "response-content-disposition",
+    "response-content-encoding",
+    "response-content-language",
+    "response-content-type",
+    "response-expires",
+    "select-type",
+    "storageClass",
+    "versionId",
+}
 """The query parameters that the canonical resource includes."""
 
 _POSITIONAL: Final = ("content-md5", "content-type")

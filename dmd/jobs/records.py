@@ -25,7 +25,7 @@ def raw_records(
 ) -> Iterator[Raw]:
     """Physical keys and stored values of a range, in order; raises EngineError."""
     while True:
-        page, more = _slice(engine, lower, upper)
+        page, more = _attempt(engine, lower, upper, _SLICE_RECORDS)
         yield from page
         if not more:
             return
@@ -36,7 +36,7 @@ def sub_levels(engine: Engine) -> Iterator[tuple[str, ...]]:
     """The sub-levels that hold records, in order, found by seeking from one to the next."""
     lower = RECORDS_LOWER
     while True:
-        page, _ = _slice(engine, lower, RECORDS_UPPER, records=1)
+        page, _ = _attempt(engine, lower, RECORDS_UPPER, 1)
         if not page:
             return
         found, _ = split(page[0][0])
@@ -52,12 +52,6 @@ def end_of(sub_level: Sequence[str]) -> bytes:
 def snapshot_of(engine: Engine, lower: bytes, upper: bytes) -> list[Raw]:
     """A range as it is at one moment; for ranges that are known to be small."""
     return _attempt(engine, lower, upper, None)[0]
-
-
-def _slice(
-    engine: Engine, lower: bytes, upper: bytes, records: int = _SLICE_RECORDS
-) -> tuple[list[Raw], bool]:
-    return _attempt(engine, lower, upper, records)
 
 
 def _attempt(

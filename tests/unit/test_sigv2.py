@@ -10,7 +10,6 @@ from email.utils import format_datetime
 import pytest
 from msgspec.structs import replace
 
-from s3front.routes import SUB_RESOURCES
 from shared.errors import ServiceError
 from shared.sigv2 import (
     SIGNED_PARAMETERS,
@@ -23,6 +22,7 @@ from shared.sigv2 import (
     trimmed_headers,
     verify,
 )
+from shared.sub_resources import SUB_RESOURCES
 
 ACCESS_KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 NOW = datetime(2007, 3, 27, 19, 36, 42, tzinfo=UTC)
