@@ -36,7 +36,7 @@ async def put_object(context: Context, request: Request) -> Reply:
     """Store an object (Amazon S3 API reference, PutObject)."""
     headers = request.headers
     check_write_conditions(headers, context.current)
-    described = new_object_headers(headers)
+    described, tags = new_object_headers(headers), tags_of_header(headers)
     location = chosen_location(context, headers)
     body = UploadBody(context.identity, request)
     stored = await store_body(body, context.services.locations.store(location))
@@ -59,7 +59,7 @@ async def put_object(context: Context, request: Request) -> Reply:
             user_metadata=described.user_metadata,
             checksum=stored.checksum,
             website_redirect=described.website_redirect,
-            tags=tags_of_header(headers),
+            tags=tags,
         ),
         stored,
     )

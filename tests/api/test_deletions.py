@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.clients_boto3 import s3_client
 from tests.servers import Cluster, cluster, wait_for
@@ -110,3 +111,11 @@ def test_a_read_survives_overwrite_and_deletion(tmp_path: Path) -> None:
         s3.put_object(Bucket="bucket", Key="key", Body=b"new")
         s3.delete_object(Bucket="bucket", Key="key")
         assert start + body.read() == b"".join(parts)
+
+
+def test_bad_tags_are_refused_before_any_data_is_stored(
+    s3: Any, eager: Cluster, bucket: str
+) -> None:
+    with pytest.raises(ClientError, match="InvalidTag"):
+        s3.put_object(Bucket=bucket, Key="key", Body=b"data", Tagging="k%3F=v")
+    assert not blobs(eager)
