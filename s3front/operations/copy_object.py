@@ -43,14 +43,14 @@ async def _copy_object(context: Context, headers: Headers) -> Reply:
     source = await read_source(context, headers)
     _check_size(source.record.size)
     described, tags = _described(context, headers, source)
-    location = chosen_location(context, headers)
+    location, algorithm = chosen_location(context, headers), _algorithm(headers, source.record)
     whole = ByteRange(0, source.record.size - 1)
     data = await source.open(whole)
     stored = await store_copy(
         data.blocks(),
         whole.length,
         context.services.locations.store(location),
-        _algorithm(headers, source.record),
+        algorithm,
     )
     account = context.identity.account
     assert account is not None
