@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dmd.data.base import BlobStore
+from dmd.data.both import open_both_stores
 from dmd.data.disk import DiskOptions
 from dmd.data.memory import MemoryStore
 from dmd.data.server import serve
 from dmd.data.service import DataService
-from dmd.data.store import open_file_store
 from dmd.process import main
 from shared.config import Config
 from shared.observability import Logger
@@ -17,7 +17,11 @@ from shared.process import STOP_SECONDS_MAX, serve_until_stopped
 async def _serve(config: Config, memory: bool, log: Logger) -> None:
     settings = config.data_daemon
     options = DiskOptions(config.data_no_sync, config.data_no_cache)
-    store: BlobStore = MemoryStore() if memory else open_file_store(config.data_path, options)
+    store: BlobStore
+    if memory:
+        store = MemoryStore()
+    else:
+        store = open_both_stores(config.data_path, options, log, settings.packed_size_max_bytes)
     try:
         server = await serve(DataService(store, log), settings.bind_address, settings.port)
         log.info("serving data", host=settings.bind_address, port=server.port)

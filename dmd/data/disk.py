@@ -7,11 +7,15 @@ original that change what reaches the disk, and when.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from dmd.data.base import StoreError
 
 _PIECES_MAX: Final = os.sysconf("SC_IOV_MAX")
 
@@ -100,3 +104,24 @@ class Disk:
     def remove(self, path: Path) -> None:
         """Remove a name."""
         path.unlink()
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Give a file another name in the same file system, in place of whatever has it."""
+        old.rename(new)
+
+
+def store_error(error: OSError) -> StoreError:
+    """What a store raises for a failed system call: names the error, not the path."""
+    name = errno.errorcode.get(error.errno or 0, "unknown error")
+    failure = StoreError(f"{name}: {error.strerror or error}")
+    failure.__cause__ = error
+    return failure
+
+
+@contextlib.contextmanager
+def store_errors() -> Iterator[None]:
+    """Raise the OSErrors of a block as StoreErrors."""
+    try:
+        yield
+    except OSError as error:
+        raise store_error(error) from error

@@ -30,6 +30,7 @@ from shared.config.values import (
     MessageBytes,
     Milliseconds,
     Networks,
+    PackedBytes,
     Port,
     ReplicationGroup,
     Seconds,
@@ -69,10 +70,12 @@ class MetadataClient(Section):
 
 
 class DataDaemon(Section):
-    """Where the data daemon listens."""
+    """Where the data daemon listens, and which blobs it packs: those of up to
+    ``packed_size_max_bytes`` bytes; 0 for none."""
 
     bind_address: Host = "localhost"
     port: Port = 9991
+    packed_size_max_bytes: PackedBytes = limits.PACKED_BLOB_BYTES
 
 
 class MetadataDaemon(Section):

@@ -27,6 +27,7 @@ from shared.records.upload import CLOSING_PREFIX, OVERVIEW_PREFIX, parse_overvie
 from shared.rpc.client import RpcClient
 from shared.rpc.envelope import METADATA_NAMESPACE
 from tests.servers import Cluster, wait_for
+from tests.unit.data.harness import keys_in
 from tests.unit.metadata.support import RecordingLog
 
 Records = dict[str, dict[str, Any]]
@@ -67,10 +68,8 @@ def stored_records(running: Cluster, sub_levels: Sequence[str]) -> Records:
 
 
 def stored_blobs(running: Cluster) -> set[str]:
-    """The keys of all blobs in the data directory."""
-    data = running.folder / "data"
-    numbered = (path for path in data.iterdir() if path.name.isdigit())
-    return {blob.name for folder in numbered for blob in folder.iterdir()}
+    """The keys of all blobs in the data directory, whichever store they are in."""
+    return keys_in(running.folder / "data")
 
 
 def blobs_of(records: dict[str, Any]) -> list[str]:
