@@ -1,6 +1,7 @@
 """Records of packed blobs, and the keys that say where they lie. Pure.
 
-A segment is a sequence of records, each at a multiple of 32 bytes:
+A segment is a sequence of records, each at a multiple of 64 bytes, so that no header lies in two
+blocks of the file system:
 
     offset 0   "2FBL"
            4   state: "L" live, "Q" in quarantine, "D" deleted (and three bytes unused)
@@ -9,7 +10,7 @@ A segment is a sequence of records, each at a multiple of 32 bytes:
           16   CRC-32 of the blob
           20   key, 20 bytes
           40   CRC-32 of the 40 bytes before, taken with the state as zero
-          44   the blob, then zeros up to the next multiple of 32
+          44   the blob, then zeros up to the next multiple of 64
 
 Numbers are little-endian. The state is the one byte that changes after a record was written; it is
 no part of a checksum, so that a change of it never tears anything.
@@ -30,7 +31,7 @@ from typing import Final
 
 from dmd.data.keys import KEY_DIGITS, TIME_DIGITS
 
-ALIGNMENT: Final = 32
+ALIGNMENT: Final = 64
 HEADER_BYTES: Final = 44
 MAGIC: Final = b"2FBL"
 STATE_OFFSET: Final = 4

@@ -19,7 +19,7 @@ from dmd.data.packed.records import (
     record_bytes,
 )
 
-PLACE = Place(7, 96)
+PLACE = Place(7, 128)
 KEY = key_of(1_700_000_000_000, PLACE)
 HEADER = pack_header(KEY, 5, zlib.crc32(b"bytes"), 64)
 
@@ -39,7 +39,7 @@ def test_two_keys_of_one_place_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    ("length", "size"), [(0, 64), (20, 64), (21, 96), (1024, 1088), (65536, 65600)]
+    ("length", "size"), [(0, 64), (20, 64), (21, 128), (1024, 1088), (65536, 65600)]
 )
 def test_a_record_is_padded(length: int, size: int) -> None:
     assert record_bytes(length) == size
@@ -49,7 +49,7 @@ def test_a_header_comes_back() -> None:
     record = parse_header(HEADER, 0, PLACE)
     assert record is not None
     assert (record.key, record.length, record.checksum) == (KEY, 5, zlib.crc32(b"bytes"))
-    assert (record.state, record.previous, record.end) == (State.LIVE, 32, 160)
+    assert (record.state, record.previous, record.end) == (State.LIVE, 64, 192)
 
 
 @pytest.mark.parametrize("state", State)
@@ -70,7 +70,7 @@ def test_any_other_damage_is_seen(position: int) -> None:
     assert parse_header(with_byte(position, HEADER[position] ^ 1), 0, PLACE) is None
 
 
-@pytest.mark.parametrize("place", [Place(8, 96), Place(7, 128), Place(0, 0)])
+@pytest.mark.parametrize("place", [Place(8, 128), Place(7, 192), Place(0, 0)])
 def test_a_header_is_none_at_another_place(place: Place) -> None:
     assert parse_header(HEADER, 0, place) is None
 
