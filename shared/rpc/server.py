@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import socketio
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.typedefs import Handler
 from engineio.payload import Payload
 
@@ -31,7 +31,7 @@ def create_server(
     # The library takes 16 packets of one long-polling request and loses the request when there are
     # more. The size of the request is the limit, as in the original.
     Payload.max_decode_packets = limits.RPC_MESSAGE_BYTES_MAX
-    return socketio.AsyncServer(
+    server = socketio.AsyncServer(
         client_manager=_Manager(),
         async_mode="aiohttp",
         json=codec,
@@ -40,6 +40,31 @@ def create_server(
         max_http_buffer_size=message_bytes_max,
         http_compression=False,
     )
+    _take_whole_requests(server)
+    return server
+
+
+def _take_whole_requests(server: socketio.AsyncServer) -> None:
+    """Let the library wait for the whole body of a request.
+
+    It reads once, which gives what has arrived so far, and loses the calls of the rest.
+    """
+    hooks = server.eio._async
+    translate = hooks["translate_request"]
+
+    def translated(request: web.Request) -> dict[str, Any]:
+        environ: dict[str, Any] = translate(request)
+        return environ | {"wsgi.input": _Body(request.content)}
+
+    server.eio._async = {**hooks, "translate_request": translated}
+
+
+class _Body:
+    def __init__(self, content: StreamReader) -> None:
+        self._content = content
+
+    async def read(self, count: int) -> bytes:
+        return await self._content.readexactly(count)
 
 
 def create_application(

@@ -338,3 +338,16 @@ async def test_one_request_of_long_polling_carries_any_number_of_calls(
         )
         answers = await client.receive_count(100)
     assert sorted(answers) == sorted(f"43{NAMESPACE},{n}[null,null]" for n in numbers)
+
+
+async def test_a_request_of_long_polling_may_arrive_in_pieces(
+    daemon: MetadataProcess, sub: list[str]
+) -> None:
+    async with aiohttp.ClientSession() as session:
+        client = Polling(session, daemon)
+        await client.open()
+        await client.send(f"40{NAMESPACE},")
+        assert (await client.receive())[0].startswith(f"40{NAMESPACE},")
+        params = json.dumps({"rpcArgs": ["k", "v" * 3_000_000, {}], "subLevel": sub})
+        await client.send(f'42{NAMESPACE},1["call","put",{params}]')
+        assert await client.receive_count(1) == [f"43{NAMESPACE},1[null,null]"]
