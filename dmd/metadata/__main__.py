@@ -54,6 +54,7 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
             commit,
             PacketSize(settings.stream_max_packet_items, settings.stream_max_packet_size_bytes),
             settings.max_message_size_bytes,
+            settings.call_timeout_ms / 1000,
             settings.rest_port if settings.rest_enabled else None,
             ownership,
             trace,

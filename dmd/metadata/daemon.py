@@ -58,6 +58,7 @@ class MetadataSettings:
     commit: CommitSettings = field(default_factory=CommitSettings)
     packet_size: PacketSize = field(default_factory=PacketSize)
     message_bytes_max: int = limits.RPC_MESSAGE_BYTES_MAX
+    call_timeout_seconds: float = limits.RPC_CALL_TIMEOUT_SECONDS
     rest_port: int | None = None
     """The port of the debugging interface, None for none."""
     ownership: Ownership = field(default_factory=Ownership)
@@ -166,7 +167,7 @@ class MetadataDaemon:
                 _settle_record_logs(engine, settings)
                 deployment = deployment_uuid(settings.path)
             opened.pop_all()  # from here on, close ends them
-        writer = Writer(engine, log, on_fatal, settings.commit)
+        writer = Writer(engine, log, on_fatal, settings.commit, settings.call_timeout_seconds)
         packet_size = settings.packet_size
         service = MetadataService(engine, writer, deployment, settings.path, packet_size)
         dispatchers = {METADATA_NAMESPACE: Dispatcher(service, settings.stream, log)}
