@@ -11,7 +11,7 @@ from typing import Any
 
 import socketio
 from aiohttp import StreamReader, web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 from engineio.payload import Payload
 
 from shared import limits
@@ -30,7 +30,7 @@ def create_server(
     """A Socket.IO server with the original's protocol settings (reference/dmd-wire.md, 1)."""
     # The library takes 16 packets of one long-polling request and loses the request when there are
     # more. The size of the request is the limit, as in the original.
-    Payload.max_decode_packets = limits.RPC_MESSAGE_BYTES_MAX
+    Payload.max_decode_packets = limits.RPC_MESSAGE_BYTES_CEILING
     server = socketio.AsyncServer(
         client_manager=_Manager(),
         async_mode="aiohttp",
@@ -72,7 +72,7 @@ def create_application(
 ) -> web.Application:
     """An aiohttp application that serves ``server`` and nothing else."""
     application = web.Application(
-        client_max_size=message_bytes_max, middlewares=[_refuse_like_the_original]
+        client_max_size=message_bytes_max, middlewares=[_refusals(message_bytes_max)]
     )
     server.attach(application, socketio_path=PATH.strip("/"))
     return application
@@ -89,20 +89,25 @@ async def disconnect_clients(server: socketio.AsyncServer) -> None:
     await server.shutdown()
 
 
-@web.middleware
-async def _refuse_like_the_original(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What the library answers in another way, or reads into memory first."""
-    if request.path == PATH:
-        if "sid" not in request.query and request.query.get("EIO") != "4":
-            problem = {"code": 5, "message": "Unsupported protocol version"}
-            return web.json_response(problem, status=400, dumps=codec.dumps)
-        if request.method == "POST":
-            length = request.content_length
-            if length is None or length > limits.RPC_MESSAGE_BYTES_MAX:
-                response = web.Response(status=411 if length is None else 413)
-                response.force_close()
-                return response
-    return await handler(request)
+def _refusals(message_bytes_max: int) -> Middleware:
+    """Refuses as the original does what the library answers in another way, or reads into memory
+    first."""
+
+    @web.middleware
+    async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path == PATH:
+            if "sid" not in request.query and request.query.get("EIO") != "4":
+                problem = {"code": 5, "message": "Unsupported protocol version"}
+                return web.json_response(problem, status=400, dumps=codec.dumps)
+            if request.method == "POST":
+                length = request.content_length
+                if length is None or length > message_bytes_max:
+                    response = web.Response(status=411 if length is None else 413)
+                    response.force_close()
+                    return response
+        return await handler(request)
+
+    return refuse
 
 
 class _Manager(socketio.AsyncManager):  # type: ignore[misc]  # the library is untyped

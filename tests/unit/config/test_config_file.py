@@ -171,8 +171,8 @@ def test_unknown_key_is_named_with_the_nearest_known_one(
         ),
         ({"recordLog": {"enabled": "yes"}}, "recordLog.enabled: must be true or false"),
         (
-            {"metadataDaemon": {"maxMessageSizeBytes": 100_000_001}},
-            "metadataDaemon.maxMessageSizeBytes: must be at most 100000000",
+            {"metadataDaemon": {"maxMessageSizeBytes": 1024**3 + 1}},
+            "metadataDaemon.maxMessageSizeBytes: must be at most 1073741824",
         ),
         (
             {"metadataDaemon": {"restEnabled": True}},
