@@ -46,7 +46,7 @@ async def test_a_put_that_waits_for_too_long_is_refused_and_not_done(
 ) -> None:
     with metadata_process(tmp_path, callTimeoutMs=CALL_TIMEOUT_MS) as daemon:
         async with raw_client(daemon.port) as raw:
-            with busy_store(tmp_path / "metadata"):
+            with busy_store(daemon.directory):
                 # The first may begin, and then waits for the store; the others wait for the first.
                 await put(raw, 1, sub)
                 await passed(CALL_TIMEOUT_MS / 2)
