@@ -134,5 +134,8 @@ RECORD_LOG_TRIM_FACTOR: Final = 4
 """Old records of the log that a commit removes, for each one that it adds: more than one, so that
 the log shrinks, and not many, so that the commit stays short."""
 
+FENCE_SECONDS_MAX: Final = 120.0
+"""How long the command may take that fences off the owner of a metadata directory."""
+
 BODY_IDLE_SECONDS_MAX: Final = 60.0
 """How long a request body may pause before it is given up."""

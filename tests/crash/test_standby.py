@@ -57,10 +57,10 @@ class Written:
                 self.acknowledged[key] = result["revisions"][0]
 
 
-def daemon_on(directory: Path, folder: Path) -> MetadataProcess:
+def daemon_on(directory: Path, folder: Path, **settings: Any) -> MetadataProcess:
     """A daemon with a port of its own on a directory that it shares."""
     daemon = MetadataProcess(
-        folder, {"enabled": True, "recordLogName": LOG}, leaseSeconds=LEASE_SECONDS
+        folder, {"enabled": True, "recordLogName": LOG}, leaseSeconds=LEASE_SECONDS, **settings
     )
     daemon.directory = directory
     daemon.process.environ["S3METADATAPATH"] = str(directory)
@@ -131,17 +131,31 @@ def assert_in_order(directory: Path, terms: list[Written]) -> None:
 
 
 @pytest.mark.timeout(60 + 20 * ROUNDS)
-async def test_a_stopped_owner_never_writes_after_the_stand_by_began(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("rounds", "settings"),
+    [
+        pytest.param(ROUNDS, {}, id="locks"),
+        # The lease alone decides; nobody is fenced off on the same machine.
+        pytest.param(
+            ROUNDS // 3,
+            {"directoryLocks": "unreliable", "fenceCommand": "false"},
+            id="no locks",
+        ),
+    ],
+)
+async def test_a_stopped_owner_never_writes_after_the_stand_by_began(
+    tmp_path: Path, rounds: int, settings: dict[str, Any]
+) -> None:
     chance = random.Random()
     directory = tmp_path / "shared"
     directory.mkdir()
-    owner, standby = (daemon_on(directory, tmp_path / name) for name in ("one", "two"))
+    owner, standby = (daemon_on(directory, tmp_path / name, **settings) for name in ("1", "2"))
     terms: list[Written] = []
     try:
         await asyncio.to_thread(owner.start)
         async with connected(owner) as client:
             await make_bucket(client)
-        for number in range(ROUNDS):
+        for number in range(rounds):
             await asyncio.to_thread(stand_by, standby)
             terms.append(Written(f"{number:03}"))
             await write_until_stopped(owner, terms[-1], chance.randrange(1, WRITES_MAX))
