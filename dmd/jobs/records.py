@@ -94,7 +94,8 @@ def tick_of_version(sub_level: Sequence[str], name: str, entry: stored.Stored) -
     if not holds_objects(sub_level):
         return 0
     given = name.partition("\0")[2] or listed(entry).version_id
-    return (version_id.tick_of(given) if given is not None else None) or 0
+    tick = None if given is None else version_id.tick_of(given)
+    return tick or 0
 
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
