@@ -11,7 +11,6 @@ Three ways, after what the file system is and what the operator has set:
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import time
@@ -63,8 +62,10 @@ class OwnedDirectory:
         self._descriptor = _open_lock(path)
         try:
             doubt = self._doubt()
+            if doubt is not None:
+                self._say("locks cannot be relied on", directory=str(path), reason=doubt)
             if doubt is not None and self._ownership.fence_command:
-                self._own_by_lease(doubt)
+                self._own_by_lease()
             else:
                 self._own_by_lock(doubt)
         except BaseException:
@@ -132,29 +133,41 @@ class OwnedDirectory:
 
     # -- By the lease -----------------------------------------------------------------------------
 
-    def _own_by_lease(self, doubt: str) -> None:
-        self._say("locks cannot be relied on", directory=str(self._path), reason=doubt)
+    def _own_by_lease(self) -> None:
         if self._ownership.standby:
             self._say("standing by", directory=str(self._path))
         while True:
-            last = wait_for_silence(self._path, self._waiting, self._renewed)
-            if last is not None and not self._is_over(last):
+            last = wait_for_silence(self._path, self._waiting, self._stand_back)
+            if last is None or last.released:
+                if not self._has_lock():
+                    # Somebody beside this process owns it without a lease.
+                    self._stand_back()
+                    time.sleep(_POLL_SECONDS)
+                    continue
+            elif not self._is_over(last):
                 continue  # it is asked again after another lease of silence
             lease = Lease(self._path, self._ownership.lease_seconds)
             if lease.claim(last):
                 lease.begin()
                 self._lease = lease
                 break
-        with contextlib.suppress(OSError):
-            _lock(self._descriptor)  # it keeps out at least what runs beside this process
+        self._has_lock()  # from now on, if it was the last owner's until then
 
-    def _renewed(self) -> None:
+    def _has_lock(self) -> bool:
+        """Lock, as far as that keeps others out; False when somebody else has locked."""
+        try:
+            return _lock(self._descriptor)
+        except OSError:
+            return True
+
+    def _stand_back(self) -> None:
+        """There is an owner."""
         if not self._ownership.standby:
             raise StartupError(f"{self._path}: another daemon owns this directory")
 
     def _is_over(self, last: LeaseState) -> bool:
         """Whether the owner of a lease that was not renewed writes no more."""
-        if last.released or last.of_this_machine:
+        if last.of_this_machine:
             return True  # the kernel has killed it
         problem = fence(self._ownership.fence_command, self._path, last)
         if problem is not None:

@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from dmd.lease import LeaseState
@@ -40,9 +39,7 @@ def fence(command: Sequence[str], directory: Path, owner: LeaseState) -> str | N
     try:
         code = process.wait(limits.FENCE_SECONDS_MAX)
     except subprocess.TimeoutExpired:
-        return f"no result within {limits.FENCE_SECONDS_MAX:g} seconds"
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        return f"no result within {limits.FENCE_SECONDS_MAX:g} seconds"
     return None if code == 0 else f"exit code {code}"

@@ -136,6 +136,19 @@ def test_of_several_stand_bys_one_takes_over(make: Make, tmp_path: Path) -> None
     assert len([*filter(serves, standbys)]) == 1
 
 
+def test_an_owner_without_a_lease_is_known_by_its_lock(make: Make) -> None:
+    owner = make(directoryLocks="unreliable")
+    owner.start()
+    fenced = {**UNRELIABLE, "fenceCommand": "true"}
+    assert "another daemon owns this directory" in refusal(make(**fenced))
+    standby = make(STANDBY_OPTION, **fenced)
+    standby.process.start()
+    says(standby, "standing by")
+    assert not serves(standby)
+    owner.process.stop()
+    wait_for(lambda: serves(standby), "the stand-by to serve")
+
+
 def test_without_a_command_there_is_no_stand_by(make: Make) -> None:
     line = refusal(make(STANDBY_OPTION, **UNRELIABLE))
     assert "config.json: metadataDaemon.fenceCommand: a stand-by for" in line
