@@ -66,7 +66,10 @@ TRAILER_BYTES_MAX: Final = 8 * 1024
 """Trailer section of an aws-chunked body."""
 
 RPC_MESSAGE_BYTES_MAX: Final = 100_000_000
-"""One Socket.IO message (reference/dmd-wire.md, section 1)."""
+"""One Socket.IO message, unless the daemon is told otherwise (reference/dmd-wire.md, section 1)."""
+
+RPC_MESSAGE_BYTES_CEILING: Final = 1 << 30
+"""What it may be told at most: a message is in memory several times."""
 
 RPC_CALL_TIMEOUT_SECONDS: Final = 30.0
 RPC_PING_INTERVAL_SECONDS: Final = 25.0
@@ -136,6 +139,9 @@ PACKED_BLOB_BYTES: Final = 64 * 1024
 
 PACKED_BLOB_BYTES_MAX: Final = 1024 * 1024
 """A packed blob is read whole, and written in one piece."""
+
+FENCE_SECONDS_MAX: Final = 120.0
+"""How long the command may take that fences off the owner of a metadata directory."""
 
 BODY_IDLE_SECONDS_MAX: Final = 60.0
 """How long a request body may pause before it is given up."""

@@ -6,6 +6,7 @@ import os
 import sys
 
 from dmd.directory import Ownership
+from dmd.errors import SettingNeededError
 from dmd.metadata.commit import CommitSettings
 from dmd.metadata.daemon import MetadataDaemon, MetadataSettings
 from dmd.metadata.engines.base import EngineFatalError
@@ -13,7 +14,7 @@ from dmd.metadata.frame_trace import trace_frames
 from dmd.metadata.pages import PacketSize
 from dmd.metadata.record_log import RecordLogSettings
 from dmd.process import STANDBY_OPTION, main
-from shared.config import Config
+from shared.config import Config, ConfigError
 from shared.observability import Logger
 from shared.process import serve_until_stopped
 from shared.rpc.streams import StreamSettings
@@ -25,7 +26,12 @@ _EX_IOERR = 74
 async def _serve(config: Config, memory: bool, log: Logger) -> None:
     settings = config.metadata_daemon
     stream = StreamSettings(settings.stream_max_pending_ack, settings.stream_ack_timeout_ms / 1000)
-    ownership = Ownership(settings.lease_seconds, STANDBY_OPTION in sys.argv[1:])
+    ownership = Ownership(
+        settings.lease_seconds,
+        STANDBY_OPTION in sys.argv[1:],
+        settings.directory_locks,
+        settings.fence_command,
+    )
     path = None if memory else config.metadata_path
 
     def die(error: EngineFatalError) -> None:
@@ -45,22 +51,26 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
         else None,
     )
     trace = trace_frames(os.environ.get("DEBUG", ""), sys.stderr)
-    daemon = await MetadataDaemon.start(
-        MetadataSettings(
-            path,
-            settings.bind_address,
-            settings.port,
-            stream,
-            commit,
-            PacketSize(settings.stream_max_packet_items, settings.stream_max_packet_size_bytes),
-            settings.max_message_size_bytes,
-            settings.rest_port if settings.rest_enabled else None,
-            ownership,
-            trace,
-        ),
-        log,
-        die,
-    )
+    try:
+        daemon = await MetadataDaemon.start(
+            MetadataSettings(
+                path,
+                settings.bind_address,
+                settings.port,
+                stream,
+                commit,
+                PacketSize(settings.stream_max_packet_items, settings.stream_max_packet_size_bytes),
+                settings.max_message_size_bytes,
+                settings.call_timeout_ms / 1000,
+                settings.rest_port if settings.rest_enabled else None,
+                ownership,
+                trace,
+            ),
+            log,
+            die,
+        )
+    except SettingNeededError as error:
+        raise ConfigError(config.file, f"metadataDaemon.{error.key}", str(error)) from error
     log.info("serving metadata", host=settings.bind_address, port=daemon.port)
     if daemon.rest_port is not None:
         log.info("serving the debugging interface", port=daemon.rest_port)

@@ -58,6 +58,7 @@ class MetadataSettings:
     commit: CommitSettings = field(default_factory=CommitSettings)
     packet_size: PacketSize = field(default_factory=PacketSize)
     message_bytes_max: int = limits.RPC_MESSAGE_BYTES_MAX
+    call_timeout_seconds: float = limits.RPC_CALL_TIMEOUT_SECONDS
     rest_port: int | None = None
     """The port of the debugging interface, None for none."""
     ownership: Ownership = field(default_factory=Ownership)
@@ -166,18 +167,19 @@ class MetadataDaemon:
                 _settle_record_logs(engine, settings)
                 deployment = deployment_uuid(settings.path)
             opened.pop_all()  # from here on, close ends them
-        writer = Writer(engine, log, on_fatal, settings.commit)
-        packet_size = settings.packet_size
+        writer = Writer(engine, log, on_fatal, settings.commit, settings.call_timeout_seconds)
+        packet_size, bytes_max = settings.packet_size, settings.message_bytes_max
         service = MetadataService(engine, writer, deployment, settings.path, packet_size)
-        dispatchers = {METADATA_NAMESPACE: Dispatcher(service, settings.stream, log)}
+        dispatchers = {METADATA_NAMESPACE: Dispatcher(service, settings.stream, log, bytes_max)}
         rest_services = {METADATA_NAMESPACE: RestService(service)}
         if settings.commit.record_log is not None:
             log_service = RecordLogService(engine, settings.commit.record_log, packet_size)
             dispatchers[RECORD_LOG_NAMESPACE] = RecordLogDispatcher(
-                log_service, settings.stream, log
+                log_service, settings.stream, log, bytes_max
             )
             rest_services[RECORD_LOG_NAMESPACE] = RestService(log_service, with_sub_level)
-        network = _Network(dispatchers, RestInterface(rest_services, log), log, settings)
+        rest = RestInterface(rest_services, log, bytes_max)
+        network = _Network(dispatchers, rest, log, settings)
         daemon = cls(network, engine, writer, directory)
         port = settings.port
         try:

@@ -43,8 +43,14 @@ class RestService:
 class RestInterface:
     """Serves some services by the names of their namespaces, once it listens."""
 
-    def __init__(self, services: Mapping[str, RestService], log: EventLog) -> None:
+    def __init__(
+        self,
+        services: Mapping[str, RestService],
+        log: EventLog,
+        message_bytes_max: int = limits.RPC_MESSAGE_BYTES_MAX,
+    ) -> None:
         self._services = services
+        self._message_bytes_max = message_bytes_max
         self._log = log
         self._runner = web.ServerRunner(
             web.Server(self._handle, access_log=None), shutdown_timeout=_CLOSE_SECONDS
@@ -93,7 +99,7 @@ class RestInterface:
         found = self._services.get(request.path)
         if found is None:
             raise ServiceError("InvalidArgument", f"unknown service in URL {request.path}")
-        document = await _document(request)
+        document = await _document(request, self._message_bytes_max)
         name = document.get("call")
         if not name:
             raise ServiceError("InvalidArgument", 'missing "call" JSON attribute')
@@ -101,12 +107,12 @@ class RestInterface:
         return await found.service.call(call)
 
 
-async def _document(request: web.BaseRequest) -> dict[str, Any]:
+async def _document(request: web.BaseRequest, bytes_max: int) -> dict[str, Any]:
     """The JSON object of a request's body."""
     body = bytearray()
     async for chunk in request.content.iter_any():
         body += chunk
-        if len(body) > limits.RPC_MESSAGE_BYTES_MAX:
+        if len(body) > bytes_max:
             raise ServiceError("MaxMessageLengthExceeded")
     if not body:
         raise ServiceError("MissingRequestBodyError")

@@ -3,8 +3,9 @@
 ``Settings`` is what config.json may say; ``Config`` is that, with the environment on top and the
 places of the other files. Keys, shapes and defaults follow
 ``reference/cloudserver-features.md``, section 4.1; the keys that are ours alone are
-``callTimeoutMs``, ``streamMax…``, ``streamAckTimeoutMs`` and ``maxMessageSizeBytes`` of the
-metadata, and ``maxAgeSeconds`` and ``maxSizeBytes`` of the record log.
+``callTimeoutMs``, ``streamMax…``, ``streamAckTimeoutMs``, ``maxMessageSizeBytes``,
+``leaseSeconds``, ``directoryLocks`` and ``fenceCommand`` of the metadata, and ``maxAgeSeconds`` and
+``maxSizeBytes`` of the record log.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from shared.config.values import (
     Address,
     AddressText,
     Clusters,
+    Command,
     Count,
     Endpoints,
     Flag,
@@ -40,6 +42,7 @@ from shared.failpoints import ArmedFailPoint
 
 LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal"]
 VersionIdEncoding = Literal["hex", "base62"]
+DirectoryLocks = Literal["detect", "reliable", "unreliable"]
 
 DEFAULT_LOCATION: Final = "us-east-1"
 """The location that must exist, and that of an endpoint which names no other."""
@@ -81,6 +84,7 @@ class DataDaemon(Section):
 class MetadataDaemon(Section):
     """Where the metadata daemon listens, its waits, and the sizes of messages and packets.
 
+    ``lease_seconds``, ``directory_locks`` and ``fence_command`` are how it owns its directory;
     ``rest_port`` is that of the debugging interface.
     """
 
@@ -90,6 +94,8 @@ class MetadataDaemon(Section):
     stream_max_pending_ack: Count = limits.STREAM_PENDING_ACKS_MAX
     stream_ack_timeout_ms: Milliseconds = _STREAM_ACK_TIMEOUT_MS
     lease_seconds: Seconds = 0
+    directory_locks: DirectoryLocks = "detect"
+    fence_command: Command = ()
     stream_max_packet_items: Count = limits.STREAM_PACKET_ITEMS_MAX
     stream_max_packet_size_bytes: Count = limits.STREAM_PACKET_BYTES_MAX
     max_message_size_bytes: MessageBytes = limits.RPC_MESSAGE_BYTES_MAX
@@ -100,6 +106,12 @@ class MetadataDaemon(Section):
     def _rest_has_a_port(self) -> MetadataDaemon:
         if self.rest_enabled and self.rest_port is None:
             raise ValueError("restEnabled needs restPort")
+        return self
+
+    @model_validator(mode="after")
+    def _fence_has_a_lease(self) -> MetadataDaemon:
+        if self.fence_command and not self.lease_seconds:
+            raise ValueError("fenceCommand needs leaseSeconds, to know of a silent owner")
         return self
 
 

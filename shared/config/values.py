@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import shlex
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Final
@@ -129,6 +130,18 @@ def _endpoints(value: dict[str, str]) -> Mapping[str, str]:
     return MappingProxyType(endpoints)
 
 
+def parse_command(value: object) -> tuple[str, ...]:
+    """A program and its arguments: a list of strings, or one string with quotes as a shell has them
+    (no shell is run). Raises ValueError."""
+    if isinstance(value, str):
+        value = shlex.split(value)
+    if not isinstance(value, list | tuple) or not all(isinstance(part, str) for part in value):
+        raise ValueError("must be a string or a list of strings")
+    if not value or not value[0]:
+        raise ValueError("must name a program")
+    return tuple(value)
+
+
 def _clusters(value: object) -> object:
     return 1 if value is False else value
 
@@ -139,9 +152,10 @@ Host = Annotated[str, AfterValidator(parse_host)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 PackedBytes = Annotated[int, Field(strict=True, ge=0, le=limits.PACKED_BLOB_BYTES_MAX)]
-MessageBytes = Annotated[int, Field(strict=True, ge=1, le=limits.RPC_MESSAGE_BYTES_MAX)]
+MessageBytes = Annotated[int, Field(strict=True, ge=1, le=limits.RPC_MESSAGE_BYTES_CEILING)]
 Seconds = Annotated[int, Field(strict=True, ge=0)]
 Milliseconds = Annotated[int, Field(strict=True, ge=1)]
+Command = Annotated[tuple[str, ...], BeforeValidator(parse_command)]
 AddressText = Annotated[Address, BeforeValidator(parse_address)]
 Clusters = Annotated[int, BeforeValidator(_clusters), Field(strict=True, ge=1)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_network_list)]

@@ -98,6 +98,7 @@ class RpcClient:
         self._methods: frozenset[str] = frozenset()
         self._extensions: frozenset[str] = frozenset()
         self._server_ahead: float | None = None
+        self._event_bytes_max = 0
         # Operation IDs of one client lie side by side in the daemon's store.
         self._operation_prefix = uuid.uuid4().hex
         self._operations = itertools.count(1)
@@ -166,7 +167,7 @@ class RpcClient:
         if call.mutation and OPERATION_ID_EXTENSION in self._extensions:
             number = next(self._operations)
             call.name_operation(f"{self._operation_prefix}{number:012x}", self._server_ahead)
-        if len(call.text) > limits.RPC_MESSAGE_BYTES_MAX - _EVENT_HEAD_BYTES_MAX:
+        if len(call.text) > self._event_bytes_max:
             raise RpcUnavailableError(f"{name}: larger than a message may be")
         self._waiting[call] = None
         if self._timer is None:
@@ -226,7 +227,8 @@ class RpcClient:
 
     def _send(self, connection: Connection, calls: Sequence[OutgoingCall]) -> None:
         together = BATCH_EVENT_EXTENSION in self._extensions
-        for event, carried in envelopes(calls, together=together):
+        batch_bytes_max = min(limits.RPC_BATCH_BYTES_MAX, self._event_bytes_max)
+        for event, carried in envelopes(calls, batch_bytes_max, together=together):
             ack_id = next(self._ack_ids)
             self._sent[ack_id] = carried
             connection.send(packets.encode_event(self._namespace, ack_id, event))
@@ -357,6 +359,7 @@ class RpcClient:
         """Send calls over a connection until it is lost."""
         self._lost.clear()
         self._connection = connection
+        self._event_bytes_max = connection.message_bytes_max - _EVENT_HEAD_BYTES_MAX
         if connection.ended.is_set():
             self.on_lost(connection)
             return

@@ -72,6 +72,8 @@ class Connection(asyncio.Protocol):
         self._reader = websocket.FrameReader(
             from_client=False, message_bytes_max=limits.RPC_MESSAGE_BYTES_MAX
         )
+        self.message_bytes_max = limits.RPC_MESSAGE_BYTES_MAX
+        """The largest message that the server takes."""
         self._transport: asyncio.Transport | None = None
         self._writer: TurnWriter | None = None
         self._silence_seconds_max = 0.0
@@ -174,7 +176,8 @@ class Connection(asyncio.Protocol):
                 self._receiver.on_event(self, packet)
             case packets.Ping():
                 self.send(packets.PONG)
-            case packets.Open(_, interval_ms, timeout_ms):
+            case packets.Open(_, interval_ms, timeout_ms, bytes_max):
+                self._use_size(bytes_max)
                 self._silence_seconds_max = (interval_ms + timeout_ms) / 1000
                 self._watch()
                 self.send(packets.encode_connect(self._namespace))
@@ -189,6 +192,14 @@ class Connection(asyncio.Protocol):
                 self._give_up("the server ended it")
             case _:
                 pass
+
+    def _use_size(self, announced: int) -> None:
+        """Send no larger messages than the server takes, and take as large ones; 0 is unknown."""
+        if announced > 0:
+            self.message_bytes_max = min(announced, limits.RPC_MESSAGE_BYTES_CEILING)
+            self._reader.message_bytes_max = max(
+                self.message_bytes_max, limits.RPC_MESSAGE_BYTES_MAX
+            )
 
     def _watch(self) -> None:
         """End a connection whose server is silent, although it should have sent a ping."""

@@ -31,7 +31,7 @@ from typing import Any, Protocol
 from shared import limits
 from shared.observability import EventLog
 from shared.rpc import codec, eager, packets, websocket
-from shared.rpc.dispatch import Dispatcher, Peer, Reply, encode_reply
+from shared.rpc.dispatch import Dispatcher, Peer, Reply
 from shared.rpc.envelope import BATCH_EVENT, CALL_EVENT, HANG_UP_EVENT
 from shared.rpc.streams import Producer
 from shared.rpc.turn_writer import TurnWriter
@@ -357,5 +357,5 @@ class _LeanPeer(Peer):
         # Sent in the step in which the answer is made: a stream that it announces begins later.
         reply = await answer
         if ack_id is not None and not self.gone:
-            packet = packets.encode_ack(self._namespace, ack_id, encode_reply(reply))
-            self._connection.send(packet)
+            text = self._dispatcher.encode(reply)
+            self._connection.send(packets.encode_ack(self._namespace, ack_id, text))

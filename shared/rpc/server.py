@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import socketio
-from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp import StreamReader, web
+from aiohttp.typedefs import Handler, Middleware
 from engineio.payload import Payload
 
 from shared import limits
@@ -30,8 +30,8 @@ def create_server(
     """A Socket.IO server with the original's protocol settings (reference/dmd-wire.md, 1)."""
     # The library takes 16 packets of one long-polling request and loses the request when there are
     # more. The size of the request is the limit, as in the original.
-    Payload.max_decode_packets = limits.RPC_MESSAGE_BYTES_MAX
-    return socketio.AsyncServer(
+    Payload.max_decode_packets = limits.RPC_MESSAGE_BYTES_CEILING
+    server = socketio.AsyncServer(
         client_manager=_Manager(),
         async_mode="aiohttp",
         json=codec,
@@ -40,6 +40,31 @@ def create_server(
         max_http_buffer_size=message_bytes_max,
         http_compression=False,
     )
+    _take_whole_requests(server)
+    return server
+
+
+def _take_whole_requests(server: socketio.AsyncServer) -> None:
+    """Let the library wait for the whole body of a request.
+
+    It reads once, which gives what has arrived so far, and loses the calls of the rest.
+    """
+    hooks = server.eio._async
+    translate = hooks["translate_request"]
+
+    def translated(request: web.Request) -> dict[str, Any]:
+        environ: dict[str, Any] = translate(request)
+        return environ | {"wsgi.input": _Body(request.content)}
+
+    server.eio._async = {**hooks, "translate_request": translated}
+
+
+class _Body:
+    def __init__(self, content: StreamReader) -> None:
+        self._content = content
+
+    async def read(self, count: int) -> bytes:
+        return await self._content.readexactly(count)
 
 
 def create_application(
@@ -47,7 +72,7 @@ def create_application(
 ) -> web.Application:
     """An aiohttp application that serves ``server`` and nothing else."""
     application = web.Application(
-        client_max_size=message_bytes_max, middlewares=[_refuse_like_the_original]
+        client_max_size=message_bytes_max, middlewares=[_refusals(message_bytes_max)]
     )
     server.attach(application, socketio_path=PATH.strip("/"))
     return application
@@ -64,20 +89,25 @@ async def disconnect_clients(server: socketio.AsyncServer) -> None:
     await server.shutdown()
 
 
-@web.middleware
-async def _refuse_like_the_original(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What the library answers in another way, or reads into memory first."""
-    if request.path == PATH:
-        if "sid" not in request.query and request.query.get("EIO") != "4":
-            problem = {"code": 5, "message": "Unsupported protocol version"}
-            return web.json_response(problem, status=400, dumps=codec.dumps)
-        if request.method == "POST":
-            length = request.content_length
-            if length is None or length > limits.RPC_MESSAGE_BYTES_MAX:
-                response = web.Response(status=411 if length is None else 413)
-                response.force_close()
-                return response
-    return await handler(request)
+def _refusals(message_bytes_max: int) -> Middleware:
+    """Refuses as the original does what the library answers in another way, or reads into memory
+    first."""
+
+    @web.middleware
+    async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path == PATH:
+            if "sid" not in request.query and request.query.get("EIO") != "4":
+                problem = {"code": 5, "message": "Unsupported protocol version"}
+                return web.json_response(problem, status=400, dumps=codec.dumps)
+            if request.method == "POST":
+                length = request.content_length
+                if length is None or length > message_bytes_max:
+                    response = web.Response(status=411 if length is None else 413)
+                    response.force_close()
+                    return response
+        return await handler(request)
+
+    return refuse
 
 
 class _Manager(socketio.AsyncManager):  # type: ignore[misc]  # the library is untyped

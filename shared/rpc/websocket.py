@@ -162,7 +162,7 @@ class FrameReader:
     def __init__(self, *, from_client: bool, message_bytes_max: int) -> None:
         self._mask_bit = 0x80 if from_client else 0
         self._mask_bytes = 4 if from_client else 0
-        self._message_bytes_max = message_bytes_max
+        self.message_bytes_max = message_bytes_max
         self._buffer = b""
         self._position = 0
         self._arrived: list[bytes] = []
@@ -243,7 +243,7 @@ class FrameReader:
         if (opcode == CONTINUATION) != (self._message is not None):
             raise WebSocketError(PROTOCOL_ERROR, "a message begins inside another, or nowhere")
         gathered = 0 if self._message is None else len(self._message)
-        if gathered + length > self._message_bytes_max:
+        if gathered + length > self.message_bytes_max:
             raise WebSocketError(TOO_BIG, f"a message of {gathered + length} bytes or more")
 
     def _assemble(self, final: bool, opcode: int, payload: bytes) -> bool:

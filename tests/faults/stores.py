@@ -18,6 +18,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dmd.jobs.check import check
@@ -196,13 +197,13 @@ def assert_settled(running: Cluster, unowned_max: int = 0) -> Stores:
     assert len(stores.unowned) <= unowned_max, f"nobody's: {stores.unowned}"
     incoming = list((running.folder / "data" / "incoming").iterdir())
     assert not incoming, "uploads under way that nobody sends"
-    assert_metadata_is_well(running)
+    assert_metadata_is_well(running.folder / "metadata")
     return stores
 
 
-def assert_metadata_is_well(running: Cluster) -> None:
-    """What ``dmd check`` says beside the serving daemon."""
-    engine = open_engine(running.folder / "metadata", read_only=True)
+def assert_metadata_is_well(directory: Path) -> None:
+    """What ``dmd check`` says of a store, beside a serving daemon or without one."""
+    engine = open_engine(directory, read_only=True)
     try:
         problems = list(check(engine, lambda _count: None))
     finally:

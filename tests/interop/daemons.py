@@ -25,6 +25,7 @@ class MetadataProcess:
         section = {"bindAddress": "127.0.0.1", "port": self.port, **settings}
         document = {"metadataDaemon": section, "recordLog": record_log or {}}
         self.process: Process = Cluster(folder, document, {"DEBUG": debug}).dmd_metadata
+        self.directory = folder / "metadata"
 
     @property
     def url(self) -> str:
