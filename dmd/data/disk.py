@@ -97,6 +97,16 @@ class Disk:
             os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
         return data
 
+    def send(self, socket_descriptor: int, descriptor: int, offset: int, length: int) -> int:
+        """Send up to ``length`` bytes from ``offset`` to a socket; returns how many.
+
+        Raises BlockingIOError when a socket that does not block takes none.
+        """
+        sent = os.sendfile(socket_descriptor, descriptor, offset, length)
+        if self._options.no_cache:
+            os.posix_fadvise(descriptor, offset, sent, os.POSIX_FADV_DONTNEED)
+        return sent
+
     def remove(self, path: Path) -> None:
         """Remove a name."""
         path.unlink()

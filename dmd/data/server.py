@@ -1,7 +1,7 @@
 """The listening side of the data port.
 
 ``serve`` is called by the command, and by tests on port 0. Connections, limits and the clean stop
-are ``shared.http_server``'s; this module joins them to the service.
+are ``shared.http1``'s; this module joins them to the service.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import ssl
 from typing import Final
 
-from aiohttp import web
-
 from dmd.data.errors import DataError
-from dmd.data.service import DataService, error_response
+from dmd.data.service import DataService, error_answer
 from dmd.errors import StartupError
 from dmd.listening import bind_all
-from shared.http_server import HttpServer, HttpSettings, MalformedRequestError
+from shared.http1.exchange import Answer
+from shared.http1.head import MalformedRequestError
+from shared.http1.server import HttpServer, HttpSettings
 
 KEEP_ALIVE_SECONDS: Final = 60.0
 RECEIVE_BUFFER_BYTES: Final = 64 * 1024
@@ -62,9 +62,9 @@ async def serve(
     return DataServer(service, server)
 
 
-def _render_error(_request: web.BaseRequest, error: Exception) -> web.StreamResponse:
+def _render_error(_target: str, error: Exception) -> Answer:
     if not isinstance(error, MalformedRequestError):
-        return error_response(DataError("InternalError"))
+        return error_answer(DataError("InternalError"))
     if "content-length" in str(error).lower():
-        return error_response(DataError("InvalidInput", "bad Content-Length"))
-    return error_response(DataError("BadRequest"))
+        return error_answer(DataError("InvalidInput", "bad Content-Length"))
+    return error_answer(DataError("BadRequest"))

@@ -196,16 +196,36 @@ class FileBlob:
     async def read(self, offset: int, length: int) -> bytes:
         """Return exactly ``length`` bytes from ``offset``. Raises StoreError."""
         assert 0 <= offset <= offset + length <= self._size
-        reading = self._store.in_reader(self._store.disk.read, self._descriptor, offset, length)
-        try:
-            data = await _as_store_errors(asyncio.shield(reading))
-        except asyncio.CancelledError:
-            # The thread still uses the descriptor, and its number must not be given away.
-            await asyncio.wait([reading])
-            raise
+        disk = self._store.disk
+        data = await self._in_reader(disk.read, self._descriptor, offset, length)
         if len(data) < length:
             raise StoreError(f"a blob ends after {offset + len(data)} of {self._size} bytes")
         return data
+
+    async def send(self, socket_descriptor: int, offset: int, length: int) -> int:
+        """Send up to ``length`` bytes to a socket; see ``dmd.data.base.SendableBlob``."""
+        assert 0 <= offset < offset + length <= self._size
+        disk = self._store.disk
+        try:
+            sent = await self._in_reader(
+                disk.send, socket_descriptor, self._descriptor, offset, length
+            )
+        except BlockingIOError:
+            return 0
+        if not sent:
+            raise StoreError(f"a blob ends after {offset} of {self._size} bytes")
+        return sent
+
+    async def _in_reader(
+        self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        work = self._store.in_reader(function, *args, **kwargs)
+        try:
+            return await _as_store_errors(asyncio.shield(work))
+        except asyncio.CancelledError:
+            # The thread still uses the descriptors, and their numbers must not be given away.
+            await asyncio.wait([work])
+            raise
 
     async def close(self) -> None:
         """Close the file, in a thread: the last close of a deleted file frees all its blocks."""
@@ -328,9 +348,14 @@ class _IncomingFile:
 
 
 async def _as_store_errors(work: asyncio.Future[_T]) -> _T:
-    """Await blocking work, with its OSError as a StoreError that names the error, not the path."""
+    """Await blocking work, with its OSError as a StoreError that names the error, not the path.
+
+    What a socket says is no error of the store.
+    """
     try:
         return await work
+    except (BlockingIOError, ConnectionError):
+        raise
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, "unknown error")
         raise StoreError(f"{name}: {error.strerror or error}") from error
