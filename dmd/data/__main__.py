@@ -19,7 +19,10 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
     options = DiskOptions(config.data_no_sync, config.data_no_cache)
     store: BlobStore = MemoryStore() if memory else open_file_store(config.data_path, options)
     try:
-        server = await serve(DataService(store, log), settings.bind_address, settings.port)
+        path = settings.socket_path and config.directory / settings.socket_path
+        server = await serve(
+            DataService(store, log), settings.bind_address, settings.port, socket_path=path
+        )
         log.info("serving data", host=settings.bind_address, port=server.port)
         await serve_until_stopped()
         await server.close(STOP_SECONDS_MAX)

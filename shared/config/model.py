@@ -4,7 +4,7 @@
 places of the other files. Keys, shapes and defaults follow
 ``reference/cloudserver-features.md``, section 4.1; the keys that are ours alone are
 ``callTimeoutMs``, ``streamMax…``, ``streamAckTimeoutMs`` and ``maxMessageSizeBytes`` of the
-metadata, and ``maxAgeSeconds`` and ``maxSizeBytes`` of the record log.
+metadata, ``socketPath`` of the data, and ``maxAgeSeconds`` and ``maxSizeBytes`` of the record log.
 """
 
 from __future__ import annotations
@@ -54,10 +54,12 @@ _STREAM_ACK_TIMEOUT_MS: Final = int(limits.STREAM_ACK_TIMEOUT_SECONDS * 1000)
 
 
 class DataClient(Section):
-    """Where the front-end finds the data daemon."""
+    """Where the front-end finds the data daemon. ``socket_path``: a Unix socket that is preferred
+    while it connects; a relative path starts at the configuration's directory."""
 
     host: Host = "localhost"
     port: Port = 9991
+    socket_path: Path | None = None
 
 
 class MetadataClient(Section):
@@ -69,10 +71,12 @@ class MetadataClient(Section):
 
 
 class DataDaemon(Section):
-    """Where the data daemon listens."""
+    """Where the data daemon listens. ``socket_path``: a Unix socket besides the port; a relative
+    path starts at the configuration's directory."""
 
     bind_address: Host = "localhost"
     port: Port = 9991
+    socket_path: Path | None = None
 
 
 class MetadataDaemon(Section):

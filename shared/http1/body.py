@@ -7,12 +7,13 @@ from typing import Final
 
 from shared.http1.channel import Channel
 from shared.http1.chunks import ChunkDecoder
+from shared.http1.waiter import Waiter
 
 _MERGED_BYTES_MAX: Final = 4096
 """Pieces up to this size are joined: a peer that sends single bytes would cost 50 for each."""
 
 
-class BodyError(Exception):
+class BodyError(ConnectionError):
     """The rest of the body will not come: the connection ended, or what came is malformed."""
 
 
@@ -31,6 +32,7 @@ class IncomingBody:
         "_left",
         "_pieces",
         "_until_end",
+        "_waiter",
         "buffered",
         "complete",
         "length",
@@ -43,6 +45,7 @@ class IncomingBody:
         self._decoder = ChunkDecoder() if chunked else None
         self._left = length or 0
         self._until_end = until_end
+        self._waiter = Waiter()
         self._pieces: deque[bytes] = deque()
         self._failure: BodyError | None = None
         self._discarded = False
@@ -74,27 +77,31 @@ class IncomingBody:
             self._left -= len(data)
             self.complete = not self._left
             self._add(data)
-        self._channel.reading.wake()
+        self._waiter.wake()
         return rest
 
     def end(self) -> None:
         """Note that the connection brings nothing more."""
         if self._until_end:
             self.complete = True
-            self._channel.reading.wake()
+            self._waiter.wake()
         elif not self.complete:
             self.fail("the body ends early")
 
     def fail(self, reason: str) -> None:
         """Let whoever reads learn that the rest will not come."""
         self._failure = BodyError(reason)
-        self._channel.reading.wake()
+        self._waiter.wake()
 
     def discard(self) -> None:
         """Drop what has come and what is still to come."""
         self._discarded = True
         self._pieces.clear()
         self.buffered = 0
+
+    def expire(self, now: float) -> None:
+        """Fail a ``read`` whose time is over; called now and then."""
+        self._waiter.expire(now)
 
     async def read(self, seconds: float) -> bytes:
         """The next bytes, as many as have come together; none at the end.
@@ -106,7 +113,7 @@ class IncomingBody:
                 return b""
             if self._failure is not None:
                 raise self._failure
-            await self._channel.reading.wait(seconds)
+            await self._waiter.wait(seconds)
         piece = self._pieces.popleft()
         self.buffered -= len(piece)
         self._channel.keep_up()

@@ -58,7 +58,6 @@ class Channel(asyncio.Protocol):
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport | None = None
-        self.reading = Waiter()
         self.file_writing = Waiter()
         self._writing = Waiter()
         self._writable = True
@@ -70,7 +69,6 @@ class Channel(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.transport = None
-        self.reading.wake()
         self.file_writing.wake()
         self._writing.wake()
 
@@ -133,7 +131,6 @@ class Channel(asyncio.Protocol):
 
     def expire_waits(self, now: float) -> None:
         """Fail the waits whose time is over."""
-        self.reading.expire(now)
         self.file_writing.expire(now)
         self._writing.expire(now)
 

@@ -142,6 +142,8 @@ class ServerConnection(Channel):
     def check(self, now: float) -> None:
         """Give up what is overdue."""
         self.expire_waits(now)
+        if self._body is not None:
+            self._body.expire(now)
         if now >= self._deadline and self._exchange is None:
             if self._state is _State.LINGERING or not self.open:
                 self.abort()

@@ -8,18 +8,18 @@ import asyncio
 class Waiter:
     """What one coroutine at a time waits for. Whoever owns it calls ``expire`` now and then."""
 
-    __slots__ = ("_deadline", "_future", "_loop")
+    __slots__ = ("_deadline", "_future")
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[None] | None = None
         self._deadline = 0.0
 
     async def wait(self, seconds: float) -> None:
         """Until ``wake``; raises TimeoutError some time after so many seconds."""
         assert self._future is None, "two coroutines wait for the same"
-        self._deadline = self._loop.time() + seconds
-        self._future = self._loop.create_future()
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.time() + seconds
+        self._future = loop.create_future()
         try:
             await self._future
         finally:
