@@ -240,10 +240,12 @@ class ServerConnection(Channel):
             if self._body is not None:
                 self._body.discard()
                 self._deadline = self.loop.time() + LINGER_SECONDS_MAX
-                self.keep_up()
             else:
                 self._await_request()
-            self._begin_requests()
+            self.keep_up()
+            if not self._beginning and (self._reader.buffered or self._ended_by_client):
+                # Not from here: this is the task of the handler that has just ended.
+                self.loop.call_soon(self._begin_requests)
 
     def _await_request(self) -> None:
         self._deadline = self.loop.time() + self._server.settings.keep_alive_seconds

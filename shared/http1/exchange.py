@@ -132,7 +132,9 @@ class Exchange:
         self, status: int, headers: Mapping[str, str], body: bytes = b"", *, close: bool = False
     ) -> None:
         """Give the whole answer. Raises ConnectionError."""
-        head = self._encode_head(status, headers, len(body), close=close)
+        # What GET would be answered with is not known to HEAD, unless the headers say so.
+        length = None if self.method == "HEAD" else len(body)
+        head = self._encode_head(status, headers, length, close=close)
         self.ended = True
         if self.method == "HEAD" or status in _BODILESS:
             body = b""
@@ -221,13 +223,14 @@ class Exchange:
         assert not self.began, "one answer to a request"
         framing = ""
         if status not in _BODILESS and "Content-Length" not in headers:
-            if length is None:
-                if self.head.modern:
-                    framing = "Transfer-Encoding: chunked\r\n"
-                else:
-                    close = True  # the end of the connection ends the body
-            elif self.method != "HEAD" or length == 0:
+            if length is not None:
                 framing = f"Content-Length: {length}\r\n"
+            elif self.method == "HEAD":
+                pass
+            elif self.head.modern:
+                framing = "Transfer-Encoding: chunked\r\n"
+            else:
+                close = True  # the end of the connection ends the body
         # A body that was never asked for may follow or not: the connection is of no more use.
         if close or self._wants_continue or self._host.ends:
             self.closes = True
