@@ -120,6 +120,8 @@ class HeadReader:
             if received[:1] == b"\r":
                 # Empty lines before a request are ignored (RFC 9112 section 2.2).
                 received = self._received = _without_empty_lines(received)
+                if received in (b"", b"\r"):
+                    return None
             self._fields = _Fields()
             self._parser = self._make_parser(self._fields)
         assert self._fields is not None
