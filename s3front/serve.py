@@ -19,6 +19,7 @@ from s3front.workers.lease import Lease
 from s3front.workers.runner import holder_name, work
 from s3front.workers.uploads import UploadWorker
 from shared.config import Config, ConfigError, load_accounts, load_config, load_locations
+from shared.http1.client import Origin
 from shared.observability import configure_logging, get_logger
 from shared.process import (
     STOP_SECONDS_MAX,
@@ -46,7 +47,9 @@ async def serve(config: Config) -> None:
         log,
         call_timeout_seconds=config.metadata_client.call_timeout_ms / 1000,
     )
-    store = DmdFileStore(config.data_client.host, config.data_client.port)
+    data = config.data_client
+    socket_path = data.socket_path and config.directory / data.socket_path
+    store = DmdFileStore(Origin(data.host, data.port, socket_path))
     metadata = MetadataGateway(client)
     services = Services(
         metadata=MetadataStore(metadata),

@@ -23,7 +23,10 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
     else:
         store = open_both_stores(config.data_path, options, log, settings.packed_size_max_bytes)
     try:
-        server = await serve(DataService(store, log), settings.bind_address, settings.port)
+        path = settings.socket_path and config.directory / settings.socket_path
+        server = await serve(
+            DataService(store, log), settings.bind_address, settings.port, socket_path=path
+        )
         log.info("serving data", host=settings.bind_address, port=server.port)
         await serve_until_stopped()
         await server.close(STOP_SECONDS_MAX)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class BlobNotFoundError(Exception):
@@ -94,6 +94,18 @@ class Blob(Protocol):
 
     async def close(self) -> None:
         """Release it; raises nothing."""
+
+
+@runtime_checkable
+class SendableBlob(Blob, Protocol):
+    """A blob that can go to a socket without its bytes coming through the interpreter."""
+
+    async def send(self, socket_descriptor: int, offset: int, length: int) -> int:
+        """Send up to ``length`` bytes from ``offset`` to a socket that does not block.
+
+        Returns how many; fewer when the socket takes no more now. Raises StoreError, and
+        ConnectionError when the peer is gone.
+        """
 
 
 class BlobStore(Protocol):

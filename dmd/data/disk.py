@@ -101,6 +101,16 @@ class Disk:
             os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
         return data
 
+    def send(self, socket_descriptor: int, descriptor: int, offset: int, length: int) -> int:
+        """Send up to ``length`` bytes from ``offset`` to a socket; returns how many.
+
+        Raises BlockingIOError when a socket that does not block takes none.
+        """
+        sent = os.sendfile(socket_descriptor, descriptor, offset, length)
+        if self._options.no_cache:
+            os.posix_fadvise(descriptor, offset, sent, os.POSIX_FADV_DONTNEED)
+        return sent
+
     def remove(self, path: Path) -> None:
         """Remove a name."""
         path.unlink()
@@ -120,8 +130,13 @@ def store_error(error: OSError) -> StoreError:
 
 @contextlib.contextmanager
 def store_errors() -> Iterator[None]:
-    """Raise the OSErrors of a block as StoreErrors."""
+    """Raise the OSErrors of a block as StoreErrors.
+
+    What a socket says is no error of the store.
+    """
     try:
         yield
+    except (BlockingIOError, ConnectionError):
+        raise
     except OSError as error:
         raise store_error(error) from error

@@ -1,21 +1,22 @@
 """The listening side of the data port.
 
 ``serve`` is called by the command, and by tests on port 0. Connections, limits and the clean stop
-are ``shared.http_server``'s; this module joins them to the service.
+are ``shared.http1``'s; this module joins them to the service.
 """
 
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 from typing import Final
 
-from aiohttp import web
-
 from dmd.data.errors import DataError
-from dmd.data.service import DataService, error_response
+from dmd.data.service import DataService, error_answer
 from dmd.errors import StartupError
-from dmd.listening import bind_all
-from shared.http_server import HttpServer, HttpSettings, MalformedRequestError
+from dmd.listening import PrivateSocket, bind_all
+from shared.http1.exchange import Answer
+from shared.http1.head import MalformedRequestError
+from shared.http1.server import HttpServer, HttpSettings
 
 KEEP_ALIVE_SECONDS: Final = 60.0
 RECEIVE_BUFFER_BYTES: Final = 64 * 1024
@@ -28,9 +29,12 @@ CLEAN_UP_SECONDS_MAX: Final = 5.0
 class DataServer:
     """A data service that listens on ``port`` until ``close``."""
 
-    def __init__(self, service: DataService, server: HttpServer) -> None:
+    def __init__(
+        self, service: DataService, server: HttpServer, private: PrivateSocket | None
+    ) -> None:
         self._service = service
         self._server = server
+        self._private = private
 
     @property
     def port(self) -> int:
@@ -41,30 +45,40 @@ class DataServer:
 
         A dropped upload leaves nothing behind. The store stays open: whoever opened it closes it.
         """
+        if self._private is not None:
+            self._private.remove()
         await self._server.close(deadline_seconds)
         await self._service.wait_idle(CLEAN_UP_SECONDS_MAX)
 
 
 async def serve(
-    service: DataService, host: str, port: int, tls: ssl.SSLContext | None = None
+    service: DataService,
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None = None,
+    socket_path: Path | None = None,
 ) -> DataServer:
     """Listen on ``host`` and ``port`` (0: any free one, see ``DataServer.port``).
 
-    Raises StartupError when the address cannot be had.
+    ``socket_path``: on a Unix socket as well, without TLS. Raises StartupError when an address
+    cannot be had.
     """
+    private = None if socket_path is None else PrivateSocket(socket_path)
     settings = HttpSettings(KEEP_ALIVE_SECONDS, RECEIVE_BUFFER_BYTES)
     server = HttpServer(service.handle, _render_error, service.log, settings)
     try:
         for listener in bind_all(host, port):
             await server.listen(listener, tls)
+        if private is not None:
+            await server.listen(private.listener)
     except OSError as error:
         raise StartupError(f"data port {host}:{port}: {error.strerror or error}") from error
-    return DataServer(service, server)
+    return DataServer(service, server, private)
 
 
-def _render_error(_request: web.BaseRequest, error: Exception) -> web.StreamResponse:
+def _render_error(_target: str, error: Exception) -> Answer:
     if not isinstance(error, MalformedRequestError):
-        return error_response(DataError("InternalError"))
+        return error_answer(DataError("InternalError"))
     if "content-length" in str(error).lower():
-        return error_response(DataError("InvalidInput", "bad Content-Length"))
-    return error_response(DataError("BadRequest"))
+        return error_answer(DataError("InvalidInput", "bad Content-Length"))
+    return error_answer(DataError("BadRequest"))

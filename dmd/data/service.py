@@ -12,20 +12,31 @@ import asyncio
 import hmac
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp import HttpVersion11, hdrs, web
-
-from dmd.data.base import Blob, BlobNotFoundError, BlobStore, StoreError, Upload
+from dmd.data.base import (
+    Blob,
+    BlobNotFoundError,
+    BlobStore,
+    SendableBlob,
+    StoreError,
+    Upload,
+)
 from dmd.data.errors import DataError
 from dmd.data.keys import SERVICE_PATH, Target, parse_target
 from dmd.data.ranges import resolve_range
+from shared.http1.body import BodyError
+from shared.http1.exchange import Answer, Exchange
+from shared.http1.head import Headers
 from shared.observability import EventLog
 
 UPLOAD_IDLE_SECONDS_MAX: Final = 60.0
 READER_STALL_SECONDS_MAX: Final = 300.0
+
+FIRST_SLICE_BYTES: Final = 256 * 1024
+"""What of a blob is read before the status is sent; a blob that is no larger is one write."""
 
 READ_SLICE_BYTES: Final = 512 * 1024
 """What a GET holds in memory at a time."""
@@ -52,47 +63,22 @@ class ClientGoneError(ConnectionError):
     """The client left, or was dropped: there is nobody to answer."""
 
 
-class _BareHeaders(web.StreamResponse):
-    """A response with the headers that we give it, and Date and Connection.
-
-    aiohttp adds a Content-Type and a Server header after the last public hook; the original sends
-    neither.
-    """
-
-    async def _prepare_headers(self) -> None:
-        await super()._prepare_headers()
-        self.headers.pop(hdrs.CONTENT_TYPE, None)
-        self.headers.pop(hdrs.SERVER, None)
-
-
-class BareResponse(_BareHeaders, web.Response):
-    """A whole response: status, headers, body."""
-
-
-class BareStream(_BareHeaders):
-    """A response whose body follows; its headers leave with the first bytes of the body."""
-
-    _send_headers_immediately = False
-
-
-def error_response(error: DataError) -> BareResponse:
+def error_answer(error: DataError) -> Answer:
     """Render an error: one JSON object and a newline, without Content-Type, as the original."""
     body = {"errorType": error.code, "errorMessage": error.message}
-    headers = {hdrs.ALLOW: "GET, PUT, DELETE"} if error.status == 405 else None
+    headers = {"Allow": "GET, PUT, DELETE"} if error.status == 405 else {}
     text = json.dumps(body, separators=(",", ":")) + "\n"
-    return BareResponse(status=error.status, body=text.encode(), headers=headers)
+    return Answer(error.status, headers, text.encode())
 
 
-def declared_length(headers: Mapping[str, str]) -> int:
+def declared_length(headers: Headers) -> int:
     """Return the Content-Length of an upload.
 
-    Raises DataError: MissingContentLength (also for a chunked body), InvalidInput.
+    Raises DataError MissingContentLength, also for a chunked body.
     """
-    text = headers.get(hdrs.CONTENT_LENGTH)
-    if text is None or hdrs.TRANSFER_ENCODING in headers:
+    text = headers.get("Content-Length")
+    if text is None:
         raise DataError("MissingContentLength")
-    if not (text.isascii() and text.isdigit()):
-        raise DataError("InvalidInput", "bad Content-Length")
     return int(text)
 
 
@@ -108,27 +94,25 @@ class DataService:
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._methods: dict[str, Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]] = {
-            hdrs.METH_GET: self._get,
-            hdrs.METH_PUT: self._put,
-            hdrs.METH_DELETE: self._delete,
+        self._methods: dict[str, Callable[[Exchange], Awaitable[int]]] = {
+            "GET": self._get,
+            "PUT": self._put,
+            "DELETE": self._delete,
         }
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, exchange: Exchange) -> None:
         """Answer one request. Raises ClientGoneError when nobody is there to be answered."""
         started = time.perf_counter()
         self._in_flight += 1
         self._idle.clear()
         status = 0
         try:
-            response = await self._answer(request)
-            status = response.status
-            return response
+            status = await self._answer(exchange)
         finally:
             self._in_flight -= 1
             if not self._in_flight:
                 self._idle.set()
-            self._log_access(request, status, time.perf_counter() - started)
+            self._log_access(exchange, status, time.perf_counter() - started)
 
     async def wait_idle(self, seconds_max: float) -> bool:
         """Wait until no request is being answered; False when some still are after that time."""
@@ -139,138 +123,133 @@ class DataService:
             return False
         return True
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, exchange: Exchange) -> int:
+        """Answer, and return the status."""
         try:
-            return await self._dispatch(request)
+            return await self._dispatch(exchange)
         except DataError as error:
-            response = error_response(error)
+            answer = error_answer(error)
         except BlobNotFoundError:
-            response = error_response(DataError("ObjNotFound"))
+            answer = error_answer(DataError("ObjNotFound"))
         except StoreError as error:
-            self.log.error("filesystem error", error=str(error), **_request_fields(request))
-            response = error_response(DataError("InternalError", f"filesystem error: {error}"))
+            self.log.error("filesystem error", error=str(error), **_request_fields(exchange))
+            answer = error_answer(DataError("InternalError", f"filesystem error: {error}"))
         except ConnectionError:
             raise
         except Exception as error:
-            self.log.error("unexpected error", error=repr(error), **_request_fields(request))
-            response = error_response(DataError("InternalError"))
-        if request.writer.output_size > 0:
+            self.log.error("unexpected error", error=repr(error), **_request_fields(exchange))
+            answer = error_answer(DataError("InternalError"))
+        if exchange.began:
             # Part of another answer is on its way: only a cut connection tells the client.
-            _drop(request)
             raise ClientGoneError("failed after the status was sent")
-        if not request.content.is_eof():
-            # What remains of the body would be read as the next request.
-            response.force_close()
-        return response
+        # What remains of a body is not worth waiting for.
+        close = not exchange.body.complete
+        exchange.reply(answer.status, answer.headers, answer.body, close=close)
+        return answer.status
 
-    async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
-        self._check_secret(request.headers)
-        method = self._methods.get(request.method)
+    async def _dispatch(self, exchange: Exchange) -> int:
+        self._check_secret(exchange.head.headers)
+        method = self._methods.get(exchange.method)
         if method is None:
             raise DataError("MethodNotAllowed")
-        return await method(request)
+        return await method(exchange)
 
-    def _check_secret(self, headers: Mapping[str, str]) -> None:
+    def _check_secret(self, headers: Headers) -> None:
         if self._options.secret is None:
             return
         expected = f"Bearer {self._options.secret}".encode()
-        given = headers.get(hdrs.AUTHORIZATION, "").encode(errors="surrogateescape")
+        given = headers.get("Authorization", "").encode(errors="surrogateescape")
         if not hmac.compare_digest(given, expected):
             raise DataError("AccessDenied")
 
-    async def _put(self, request: web.BaseRequest) -> web.StreamResponse:
-        target = parse_target(request.raw_path)
+    async def _put(self, exchange: Exchange) -> int:
+        target = parse_target(exchange.target)
         if target.disk_usage:
             raise DataError("InvalidURI")
         if target.key is not None:
             raise DataError("InvalidURI", "PUT url cannot contain a key")
-        upload = await self._store.create(declared_length(request.headers))
+        upload = await self._store.create(declared_length(exchange.head.headers))
         try:
-            await _invite_body(request)
-            await self._receive(request, upload)
+            exchange.accept()
+            await self._receive(exchange, upload)
             key = await upload.commit()
         finally:
             await upload.abort()
-        if request.transport is None or request.transport.is_closing():
+        if exchange.client_gone:
             # The client cannot learn the key, so nobody would ever delete the blob.
             await self._store.delete(key)
             raise ClientGoneError("left before its upload was acknowledged")
-        return BareResponse(status=201, headers={hdrs.LOCATION: f"{SERVICE_PATH}/{key}"})
+        exchange.reply(201, {"Location": f"{SERVICE_PATH}/{key}"})
+        return 201
 
-    async def _receive(self, request: web.BaseRequest, upload: Upload) -> None:
-        content = request.content
-        while not content.at_eof():
+    async def _receive(self, exchange: Exchange, upload: Upload) -> None:
+        body = exchange.body
+        while not body.at_end:
             try:
-                async with asyncio.timeout(self._options.upload_idle_seconds):
-                    data, _ = await content.readchunk()
+                data = await body.read(self._options.upload_idle_seconds)
             except TimeoutError:
-                _drop(request)
                 raise ClientGoneError("sent nothing for too long") from None
-            except RuntimeError as error:
-                if request.transport is not None:
-                    raise
-                raise ClientGoneError("left during its upload") from error
-            except (OSError, web.RequestPayloadError) as error:
+            except BodyError as error:
                 raise ClientGoneError("left during its upload") from error
             if data:
                 await upload.write(data)
 
-    async def _get(self, request: web.BaseRequest) -> web.StreamResponse:
-        target = parse_target(request.raw_path)
+    async def _get(self, exchange: Exchange) -> int:
+        target = parse_target(exchange.target)
         if target.disk_usage:
-            return await self._get_disk_usage()
+            return await self._get_disk_usage(exchange)
         blob = await self._store.open(_key_of(target))
         try:
-            return await self._send(request, blob)
+            return await self._send(exchange, blob)
         finally:
             await blob.close()
 
-    async def _send(self, request: web.BaseRequest, blob: Blob) -> web.StreamResponse:
-        part = resolve_range(request.headers.get(hdrs.RANGE), blob.size)
-        headers = {hdrs.ACCEPT_RANGES: "bytes"}
+    async def _send(self, exchange: Exchange, blob: Blob) -> int:
+        part = resolve_range(exchange.head.headers.get("Range"), blob.size)
+        headers = {"Accept-Ranges": "bytes"}
         status, start, length = 200, 0, blob.size
         if part is not None:
             status, start, length = 206, part.start, part.length
-            headers[hdrs.CONTENT_RANGE] = f"bytes {part.start}-{part.end}/{blob.size}"
-        response = BareStream(status=status, headers=headers)
-        response.content_length = length
+            headers["Content-Range"] = f"bytes {part.start}-{part.end}/{blob.size}"
         # Read before the status is sent, so that a failing disk can still be a clean error.
-        data = await blob.read(start, min(READ_SLICE_BYTES, length))
-        await response.prepare(request)
+        data = await blob.read(start, min(FIRST_SLICE_BYTES, length))
+        if len(data) == length:
+            exchange.reply(status, headers, data)
+            return status
+        exchange.write_stall_seconds = self._options.reader_stall_seconds
+        exchange.begin(status, headers, length)
+        await exchange.write(data)
         sent = len(data)
+        if isinstance(blob, SendableBlob) and exchange.takes_files:
+            await exchange.write_file(blob.send, start + sent, length - sent)
+            sent = length
         while sent < length:
-            await self._within_stall_time(request, response.write(data))
             data = await blob.read(start + sent, min(READ_SLICE_BYTES, length - sent))
             sent += len(data)
-        await self._within_stall_time(request, response.write_eof(data))
-        return response
+            await exchange.write(data)
+        exchange.finish()
+        return status
 
-    async def _within_stall_time(self, request: web.BaseRequest, sending: Awaitable[None]) -> None:
-        try:
-            async with asyncio.timeout(self._options.reader_stall_seconds):
-                await sending
-        except TimeoutError:
-            _drop(request)
-            raise ClientGoneError("took nothing for too long") from None
-
-    async def _get_disk_usage(self) -> web.StreamResponse:
+    async def _get_disk_usage(self, exchange: Exchange) -> int:
         usage = await self._store.disk_usage()
         figures = {"available": usage.available, "free": usage.free, "total": usage.total}
-        return BareResponse(body=json.dumps(figures, separators=(",", ":")).encode())
+        exchange.reply(200, {}, json.dumps(figures, separators=(",", ":")).encode())
+        return 200
 
-    async def _delete(self, request: web.BaseRequest) -> web.StreamResponse:
-        target = parse_target(request.raw_path)
+    async def _delete(self, exchange: Exchange) -> int:
+        target = parse_target(exchange.target)
         if target.disk_usage:
             raise DataError("InvalidURI")
         await self._store.delete(_key_of(target))
-        return BareResponse(status=204)
+        exchange.reply(204, {})
+        return 204
 
-    def _log_access(self, request: web.BaseRequest, status: int, seconds: float) -> None:
+    def _log_access(self, exchange: Exchange, status: int, seconds: float) -> None:
         self.log.debug(
             "request",
             status=status,
             elapsed_ms=round(seconds * 1000, 3),
-            **_request_fields(request),
+            **_request_fields(exchange),
         )
 
 
@@ -280,23 +259,9 @@ def _key_of(target: Target) -> str:
     return target.key
 
 
-async def _invite_body(request: web.BaseRequest) -> None:
-    """Answer ``Expect: 100-continue``: the upload is accepted (RFC 9110 section 10.1.1)."""
-    expects = request.headers.get(hdrs.EXPECT, "").lower() == "100-continue"
-    if expects and request.version == HttpVersion11:
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # no part of the answer itself is sent yet
-
-
-def _drop(request: web.BaseRequest) -> None:
-    """Cut the connection now: a close would first wait for a peer that takes nothing."""
-    if request.transport is not None:
-        request.transport.abort()
-
-
-def _request_fields(request: web.BaseRequest) -> dict[str, object]:
-    fields: dict[str, object] = {"method": request.method, "path": request.raw_path}
-    uids = request.headers.get("X-Scal-Request-Uids")
+def _request_fields(exchange: Exchange) -> dict[str, object]:
+    fields: dict[str, object] = {"method": exchange.method, "path": exchange.target}
+    uids = exchange.head.headers.get("X-Scal-Request-Uids")
     if uids is not None and len(uids) <= REQUEST_UIDS_LENGTH_MAX:
         fields["req_uids"] = uids
     return fields

@@ -267,14 +267,32 @@ class FileBlob:
     async def read(self, offset: int, length: int) -> bytes:
         """Return exactly ``length`` bytes from ``offset``. Raises StoreError."""
         assert 0 <= offset <= offset + length <= self._size
-        # To the end: the thread uses the descriptor, and its number must not be given away.
-        with store_errors():
-            data = await to_the_end(
-                self._store.in_reader(self._store.disk.read, self._descriptor, offset, length)
-            )
+        disk = self._store.disk
+        data = await self._in_reader(disk.read, self._descriptor, offset, length)
         if len(data) < length:
             raise StoreError(f"a blob ends after {offset + len(data)} of {self._size} bytes")
         return data
+
+    async def send(self, socket_descriptor: int, offset: int, length: int) -> int:
+        """Send up to ``length`` bytes to a socket; see ``dmd.data.base.SendableBlob``."""
+        assert 0 <= offset < offset + length <= self._size
+        disk = self._store.disk
+        try:
+            sent = await self._in_reader(
+                disk.send, socket_descriptor, self._descriptor, offset, length
+            )
+        except BlockingIOError:
+            return 0
+        if not sent:
+            raise StoreError(f"a blob ends after {offset} of {self._size} bytes")
+        return sent
+
+    async def _in_reader(
+        self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        # To the end: the thread uses the descriptors, and their numbers must not be given away.
+        with store_errors():
+            return await to_the_end(self._store.in_reader(function, *args, **kwargs))
 
     async def close(self) -> None:
         """Close the file, in a thread: the last close of a deleted file frees all its blocks."""

@@ -5,146 +5,107 @@ Wire: reference/dmd-wire.md, section 11. Works against the original's daemon as 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
-
-import aiohttp
-from yarl import URL
+from collections.abc import AsyncGenerator, Mapping
+from typing import Final
 
 from s3front.locations.base import DataNotFoundError
 from shared.errors import ServiceError
+from shared.http1.client import HttpClient, Origin, Response, SourceError
 
-_BASE_PATH = "/DataFile"
-_CONNECT_SECONDS = 2.0
-STALL_SECONDS_MAX = 30.0
+_BASE_PATH: Final = "/DataFile/"
+STALL_SECONDS_MAX: Final = 30.0
 """How long the daemon may say nothing, or take nothing."""
 
-_IDLE_CONNECTION_SECONDS = 55.0
-"""Less than the daemon's 60, so that it is we who close an idle connection."""
-
-_READ_BUFFER_BYTES = 512 * 1024
-_CONTENT_TYPE = "application/octet-stream"
+_CONTENT_TYPE: Final = "application/octet-stream"
+_ERROR_BYTES_MAX: Final = 4096
 
 
 class DmdFileStore:
-    """See ``base.DataStore``. Make it inside the event loop; ``close`` it."""
+    """See ``base.DataStore``. Make it inside the event loop; ``close`` it.
+
+    ``headers`` go with every request.
+    """
 
     type = "file"
 
-    def __init__(self, host: str, port: int, stall_seconds: float = STALL_SECONDS_MAX) -> None:
-        self._stall_seconds = stall_seconds
-        self._base = URL.build(scheme="http", host=host, port=port, path=_BASE_PATH)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_CONNECTION_SECONDS),
-            # Not sock_read: its timer can be left running on a connection that goes back to the
-            # pool, whose next request then fails at once.
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
-            read_bufsize=_READ_BUFFER_BYTES,
-        )
+    def __init__(
+        self,
+        origin: Origin,
+        stall_seconds: float = STALL_SECONDS_MAX,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._client = HttpClient(origin, stall_seconds=stall_seconds, headers=headers)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        await self._client.close()
 
     async def put(self, size: int, body: bytes | AsyncGenerator[bytes, None]) -> str:
-        failure: BaseException | None = None
         headers = {"Content-Length": str(size), "Content-Type": _CONTENT_TYPE}
         try:
-            async with asyncio.timeout(self._stall_seconds) as stall:
-
-                async def watched(
-                    blocks: AsyncGenerator[bytes, None],
-                ) -> AsyncGenerator[bytes, None]:
-                    # The HTTP client reports a failing body as a broken connection, so the reason
-                    # is kept. The time that the sender takes is not the daemon's.
-                    nonlocal failure
-                    try:
-                        stall.reschedule(None)
-                        async for block in blocks:
-                            stall.reschedule(self._deadline())
-                            yield block
-                            stall.reschedule(None)
-                    except BaseException as error:
-                        failure = error
-                        raise
-                    stall.reschedule(self._deadline())
-
-                data = body if isinstance(body, bytes) else watched(body)
-                async with self._session.put(
-                    self._base / "", data=data, headers=headers
-                ) as response:
-                    if response.status == 201:
-                        return response.headers["Location"].rpartition("/")[2]
-                    raise await _refused(response)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            if isinstance(failure, Exception):
-                raise failure from None
+            response = await self._client.request("PUT", _BASE_PATH, headers, body)
+            if response.status == 201:
+                response.close()
+                return response.headers["Location"].rpartition("/")[2]
+        except SourceError as error:
+            raise error.error from None
+        except OSError as error:
             raise ServiceError("ServiceUnavailable") from error
-
-    def _deadline(self) -> float:
-        return asyncio.get_running_loop().time() + self._stall_seconds
+        raise await _refused(response)
 
     async def open(self, key: str, start: int, end: int, size: int) -> _Reader:
         whole = start == 0 and end == size - 1
         headers = {} if whole else {"Range": f"bytes={start}-{end}"}
-        try:
-            async with asyncio.timeout(self._stall_seconds):
-                response = await self._session.get(self._base / key, headers=headers)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ServiceError("ServiceUnavailable") from error
+        response = await self._request("GET", key, headers)
         if response.status == 404:
-            response.release()
+            await _text(response)
             raise DataNotFoundError(key)
         if response.status != (200 if whole else 206):
             raise await _refused(response)
-        if response.content_length != end - start + 1:
+        if response.length != end - start + 1:
             response.close()
             raise ServiceError("InternalError")
-        return _Reader(response, self._stall_seconds)
+        return _Reader(response)
 
     async def delete(self, key: str) -> None:
+        response = await self._request("DELETE", key, {})
+        if response.status not in (200, 204, 404):
+            raise await _refused(response)
+        await _text(response)
+
+    async def _request(self, method: str, key: str, headers: Mapping[str, str]) -> Response:
         try:
-            async with (
-                asyncio.timeout(self._stall_seconds),
-                self._session.delete(self._base / key) as response,
-            ):
-                if response.status not in (200, 204, 404):
-                    raise await _refused(response)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return await self._client.request(method, _BASE_PATH + key, headers)
+        except OSError as error:
             raise ServiceError("ServiceUnavailable") from error
 
 
 class _Reader:
-    def __init__(self, response: aiohttp.ClientResponse, stall_seconds: float) -> None:
+    def __init__(self, response: Response) -> None:
         self._response = response
-        self._stall_seconds = stall_seconds
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
         try:
-            while True:
-                async with asyncio.timeout(self._stall_seconds):
-                    block = await self._response.content.readany()
-                if not block:
-                    return
+            while block := await self._response.read():
                 yield block
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except OSError as error:
             raise ServiceError("ServiceUnavailable") from error
 
     def close(self) -> None:
-        # An unread rest makes the connection useless; the library closes it then, else keeps it.
-        self._response.close() if not self._response.content.is_eof() else self._response.release()
+        self._response.close()
 
 
-async def _refused(response: aiohttp.ClientResponse) -> ServiceError:
+async def _refused(response: Response) -> ServiceError:
     """The daemon's own error: its text goes to the log as the cause, not to the client."""
-    try:
-        text = await response.text(errors="replace")
-    except (aiohttp.ClientError, TimeoutError):
-        text = ""
-    response.release()
+    text = await _text(response)
     failure = ServiceError("ServiceUnavailable" if response.status == 503 else "InternalError")
     failure.__cause__ = RuntimeError(f"data daemon: {response.status} {text.strip()}")
     return failure
+
+
+async def _text(response: Response) -> str:
+    """The text of a response, as far as it comes; its connection can be used again."""
+    try:
+        return (await response.read_all(_ERROR_BYTES_MAX)).decode(errors="replace")
+    except OSError:
+        return ""

@@ -4,8 +4,8 @@
 places of the other files. Keys, shapes and defaults follow
 ``reference/cloudserver-features.md``, section 4.1; the keys that are ours alone are
 ``callTimeoutMs``, ``streamMax…``, ``streamAckTimeoutMs``, ``maxMessageSizeBytes``,
-``leaseSeconds``, ``directoryLocks`` and ``fenceCommand`` of the metadata, and ``maxAgeSeconds`` and
-``maxSizeBytes`` of the record log.
+``leaseSeconds``, ``directoryLocks`` and ``fenceCommand`` of the metadata, ``socketPath`` and
+``packedSizeMaxBytes`` of the data, and ``maxAgeSeconds`` and ``maxSizeBytes`` of the record log.
 """
 
 from __future__ import annotations
@@ -58,10 +58,12 @@ _STREAM_ACK_TIMEOUT_MS: Final = int(limits.STREAM_ACK_TIMEOUT_SECONDS * 1000)
 
 
 class DataClient(Section):
-    """Where the front-end finds the data daemon."""
+    """Where the front-end finds the data daemon. ``socket_path``: a Unix socket that is preferred
+    while it connects; a relative path starts at the configuration's directory."""
 
     host: Host = "localhost"
     port: Port = 9991
+    socket_path: Path | None = None
 
 
 class MetadataClient(Section):
@@ -73,11 +75,15 @@ class MetadataClient(Section):
 
 
 class DataDaemon(Section):
-    """Where the data daemon listens, and which blobs it packs: those of up to
-    ``packed_size_max_bytes`` bytes; 0 for none."""
+    """Where the data daemon listens, and which blobs it packs.
+
+    ``socket_path``: a Unix socket besides the port; a relative path starts at the configuration's
+    directory. Blobs of up to ``packed_size_max_bytes`` bytes are packed; 0 for none.
+    """
 
     bind_address: Host = "localhost"
     port: Port = 9991
+    socket_path: Path | None = None
     packed_size_max_bytes: PackedBytes = limits.PACKED_BLOB_BYTES
 
 

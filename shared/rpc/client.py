@@ -330,6 +330,8 @@ class RpcClient:
     # -- The connection ---------------------------------------------------------------------------
 
     async def _wait_for_connection(self) -> None:
+        # Whoever calls may be in no task yet (``shared.rpc.eager``), which a time-out needs.
+        await asyncio.sleep(0)
         try:
             async with asyncio.timeout(self._connect_wait_seconds):
                 await self._connected.wait()

@@ -80,7 +80,7 @@ def test_a_blob_that_cannot_be_read_on_is_cut_short(
     with server.connect() as client:
         client.send(f"GET {path} HTTP/1.1")
         client.head()
-        disk.fail("read", errno.EIO)
+        disk.fail("send", errno.EIO)
         assert len(client.rest()) < len(LARGE)
 
 

@@ -13,6 +13,7 @@ from dmd.data.service import DataService
 from s3front.locations.base import DataNotFoundError
 from s3front.locations.dmd_file import DmdFileStore
 from shared.errors import ServiceError
+from shared.http1.client import Origin
 from shared.observability import get_logger
 
 STALL_SECONDS = 3.0
@@ -24,7 +25,7 @@ IMPATIENT_SECONDS = 0.2
 @pytest.fixture
 async def store() -> AsyncIterator[DmdFileStore]:
     server = await serve(DataService(MemoryStore(), get_logger()), "127.0.0.1", 0)
-    client = DmdFileStore("127.0.0.1", server.port, stall_seconds=STALL_SECONDS)
+    client = DmdFileStore(Origin("127.0.0.1", server.port), stall_seconds=STALL_SECONDS)
     yield client
     await client.close()
     await server.close(1)
@@ -60,7 +61,7 @@ async def test_a_daemon_that_says_nothing() -> None:
 
     mute = await asyncio.start_server(accept, "127.0.0.1", 0)
     port = mute.sockets[0].getsockname()[1]
-    store = DmdFileStore("127.0.0.1", port, stall_seconds=IMPATIENT_SECONDS)
+    store = DmdFileStore(Origin("127.0.0.1", port), stall_seconds=IMPATIENT_SECONDS)
 
     async def endless() -> AsyncGenerator[bytes, None]:
         while True:

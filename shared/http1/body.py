@@ -1,0 +1,130 @@
+"""A body on its way in: of a request in the server, of a response in the client."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from shared.http1.channel import Channel
+from shared.http1.chunks import ChunkDecoder
+from shared.http1.waiter import Waiter
+
+_MERGED_BYTES_MAX: Final = 4096
+"""Pieces up to this size are joined: a peer that sends single bytes would cost 50 for each."""
+
+
+class BodyError(ConnectionError):
+    """The rest of the body will not come: the connection ended, or what came is malformed."""
+
+
+class IncomingBody:
+    """Takes bytes as they arrive, gives them out as they are asked for.
+
+    ``length`` is None for a chunked body, and, ``until_end``, one that the end of the connection
+    ends.
+    """
+
+    __slots__ = (
+        "_channel",
+        "_decoder",
+        "_discarded",
+        "_failure",
+        "_left",
+        "_pieces",
+        "_until_end",
+        "_waiter",
+        "buffered",
+        "complete",
+        "length",
+    )
+
+    def __init__(
+        self, channel: Channel, length: int | None, *, chunked: bool, until_end: bool = False
+    ) -> None:
+        self._channel = channel
+        self._decoder = ChunkDecoder() if chunked else None
+        self._left = length or 0
+        self._until_end = until_end
+        self._waiter = Waiter()
+        self._pieces: deque[bytes] = deque()
+        self._failure: BodyError | None = None
+        self._discarded = False
+        self.length = length
+        self.buffered = 0
+        self.complete = not (length or chunked or until_end)
+        """Whether all of it has arrived."""
+
+    @property
+    def at_end(self) -> bool:
+        """Whether all of it has been read."""
+        return self.complete and not self._pieces
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what arrived; returns what lies behind the body. Raises MalformedRequestError."""
+        assert not self.complete
+        if self._decoder is not None:
+            pieces, rest = self._decoder.feed(data)
+            for piece in pieces:
+                self._add(piece)
+            self.complete = self._decoder.complete
+        elif self._until_end:
+            self._add(data)
+            rest = b""
+        else:
+            rest = data[self._left :]
+            if rest:
+                data = data[: self._left]
+            self._left -= len(data)
+            self.complete = not self._left
+            self._add(data)
+        self._waiter.wake()
+        return rest
+
+    def end(self) -> None:
+        """Note that the connection brings nothing more."""
+        if self._until_end:
+            self.complete = True
+            self._waiter.wake()
+        elif not self.complete:
+            self.fail("the body ends early")
+
+    def fail(self, reason: str) -> None:
+        """Let whoever reads learn that the rest will not come."""
+        self._failure = BodyError(reason)
+        self._waiter.wake()
+
+    def discard(self) -> None:
+        """Drop what has come and what is still to come."""
+        self._discarded = True
+        self._pieces.clear()
+        self.buffered = 0
+
+    def expire(self, now: float) -> None:
+        """Fail a ``read`` whose time is over; called now and then."""
+        self._waiter.expire(now)
+
+    async def read(self, seconds: float) -> bytes:
+        """The next bytes, as many as have come together; none at the end.
+
+        Raises BodyError, and TimeoutError when nothing comes for so long.
+        """
+        while not self._pieces:
+            if self.complete:
+                return b""
+            if self._failure is not None:
+                raise self._failure
+            await self._waiter.wait(seconds)
+        piece = self._pieces.popleft()
+        self.buffered -= len(piece)
+        self._channel.keep_up()
+        return piece
+
+    def _add(self, piece: bytes) -> None:
+        if self._discarded or not piece:
+            return
+        self.buffered += len(piece)
+        pieces = self._pieces
+        if pieces and len(pieces[-1]) + len(piece) <= _MERGED_BYTES_MAX:
+            pieces[-1] += piece
+        else:
+            pieces.append(piece)

@@ -1,0 +1,151 @@
+"""What both ends of a connection have in common: flow control, and waiting for the other side."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Protocol, cast
+
+from shared.http1.waiter import Waiter
+
+CHECK_SECONDS: Final = 0.25
+"""How often deadlines are looked at; a wait may take so much longer."""
+
+JOIN_BYTES_MAX: Final = 64 * 1024
+"""A head and a body up to this size leave in one write."""
+
+
+class Watched(Protocol):
+    """What a Watch looks after."""
+
+    def check(self, now: float) -> None:
+        """Give up waits that are overdue."""
+
+
+class Watch:
+    """One timer for the deadlines of all connections; it runs while there are any."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._watched: set[Watched] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, watched: Watched) -> None:
+        self._watched.add(watched)
+        if self._timer is None:
+            self._timer = self._loop.call_later(CHECK_SECONDS, self._check)
+
+    def discard(self, watched: Watched) -> None:
+        self._watched.discard(watched)
+        if not self._watched and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _check(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        for watched in list(self._watched):
+            watched.check(now)
+        if self._watched and self._timer is None:
+            self._timer = self._loop.call_later(CHECK_SECONDS, self._check)
+
+
+class Channel(asyncio.Protocol):
+    """A connection's transport, until it is lost.
+
+    Reading pauses while ``wants_more`` says no; ``keep_up`` is called when that may have changed.
+    """
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.transport: asyncio.Transport | None = None
+        self.file_writing = Waiter()
+        self._writing = Waiter()
+        self._writable = True
+        self._reads = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are asyncio's in behaviour, not by class.
+        self.transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self.transport = None
+        self.file_writing.wake()
+        self._writing.wake()
+
+    def pause_writing(self) -> None:
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self._writing.wake()
+
+    @property
+    def writable(self) -> bool:
+        """Whether the other side takes what is sent."""
+        return self._writable
+
+    @property
+    def open(self) -> bool:
+        """Whether there is a connection that is not being closed."""
+        return self.transport is not None and not self.transport.is_closing()
+
+    def abort(self) -> None:
+        """End the connection now: a close would first wait for a peer that takes nothing."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def send(self, data: bytes) -> None:
+        """Send, without waiting. Raises ConnectionError."""
+        if self.transport is None or self.transport.is_closing():
+            raise ConnectionResetError("the connection has ended")
+        self.transport.write(data)
+
+    async def drained(self, seconds: float) -> None:
+        """Wait until the other side has taken what was sent, but for a little.
+
+        Raises ConnectionError; TimeoutError, having cut the connection, when that takes too long.
+        """
+        while not self._writable:
+            if self.transport is None:
+                raise ConnectionResetError("the connection has ended")
+            try:
+                await self._writing.wait(seconds)
+            except TimeoutError:
+                self.abort()
+                raise
+
+    async def flushed(self, seconds: float) -> None:
+        """Wait until the transport holds nothing any more; as ``drained``."""
+        if self.transport is None:
+            raise ConnectionResetError("the connection has ended")
+        self.transport.set_write_buffer_limits(0)
+        try:
+            while self.transport is not None and self.transport.get_write_buffer_size():
+                self._writable = False
+                await self.drained(seconds)
+        finally:
+            if self.transport is not None:
+                self.transport.set_write_buffer_limits()
+        if not self.open:
+            raise ConnectionResetError("the connection has ended")
+
+    def expire_waits(self, now: float) -> None:
+        """Fail the waits whose time is over."""
+        self.file_writing.expire(now)
+        self._writing.expire(now)
+
+    def wants_more(self) -> bool:
+        """Whether what the other side sends has a place."""
+        return True
+
+    def keep_up(self) -> None:
+        """Read from the socket exactly while what it brings has a place."""
+        transport = self.transport
+        wanted = self.wants_more()
+        if wanted == self._reads or transport is None or transport.is_closing():
+            return
+        self._reads = wanted
+        if wanted:
+            transport.resume_reading()
+        else:
+            transport.pause_reading()

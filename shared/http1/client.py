@@ -1,0 +1,440 @@
+"""A client of one server: connections are kept, and used again while they are good.
+
+Theory of operation. A connection goes back among the idle ones as soon as the last byte of a
+response is there, even if nobody has read it yet, provided that the whole request was sent. The one
+that was used last is taken first, so that the others may grow old and end.
+
+An idle connection may be closed by the server in the moment in which a request is sent on it. Then
+not a byte of a response comes, and a request that can be repeated is sent once more, on a new
+connection. The server may have done the first one all the same: whoever calls asks nothing that
+must not be done twice. (An upload to the data daemon, done twice, leaves a blob that nobody knows,
+for garbage collection to find.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from httptools import HttpResponseParser
+
+from shared.http1.body import IncomingBody
+from shared.http1.channel import JOIN_BYTES_MAX, Channel, Watch
+from shared.http1.encoding import encode_request
+from shared.http1.head import (
+    Headers,
+    HeadReader,
+    MalformedRequestError,
+    ResponseHead,
+    parse_response,
+)
+from shared.http1.waiter import Waiter
+
+CONNECT_SECONDS_MAX: Final = 2.0
+
+IDLE_SECONDS_MAX: Final = 55.0
+"""Less than the 60 of the data daemon, so that it is we who close an idle connection."""
+
+IDLE_CONNECTIONS_MAX: Final = 256
+
+_RECEIVE_BUFFER_BYTES: Final = 512 * 1024
+
+_BODILESS: Final = frozenset({204, 304})
+
+
+class SourceError(Exception):
+    """The source of an upload's body failed, with ``error``."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class _StaleConnectionError(ConnectionError):
+    """A kept connection ended before a byte of a response came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the server is. ``socket_path``: a Unix socket that is preferred while it connects.
+
+    ``tls`` is for TCP alone: a Unix socket never leaves the machine.
+    """
+
+    host: str
+    port: int
+    socket_path: Path | None = None
+    tls: ssl.SSLContext | None = None
+
+    @property
+    def authority(self) -> str:
+        """The value of the Host header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+class Response:
+    """A response whose head has arrived. Read it to its end, or ``close`` it."""
+
+    __slots__ = ("_body", "_connection", "_head", "_stall_seconds")
+
+    def __init__(
+        self,
+        connection: _Connection,
+        head: ResponseHead,
+        body: IncomingBody,
+        stall_seconds: float,
+    ) -> None:
+        self._connection = connection
+        self._head = head
+        self._body = body
+        self._stall_seconds = stall_seconds
+
+    @property
+    def status(self) -> int:
+        return self._head.status
+
+    @property
+    def headers(self) -> Headers:
+        return self._head.headers
+
+    @property
+    def length(self) -> int | None:
+        """Size of the body in bytes, when the server has said it."""
+        return self._body.length
+
+    async def read(self) -> bytes:
+        """The next bytes of the body, none at its end. Raises OSError."""
+        return await self._body.read(self._stall_seconds)
+
+    async def read_all(self, size_max: int) -> bytes:
+        """The rest of the body; what goes beyond ``size_max`` is left. Raises OSError."""
+        pieces = []
+        size = 0
+        while size < size_max and (piece := await self.read()):
+            pieces.append(piece)
+            size += len(piece)
+        self.close()
+        return b"".join(pieces)[:size_max]
+
+    def close(self) -> None:
+        """Give up the rest; a connection on which there is one is of no more use."""
+        if not self._body.complete:
+            self._connection.abort()
+
+
+class HttpClient:
+    """Sends requests to ``origin``. Make it inside the event loop; ``close`` it.
+
+    ``headers`` go with every request, besides Host. ``stall_seconds`` is how long the server may
+    say nothing, or take nothing.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        *,
+        stall_seconds: float,
+        headers: Mapping[str, str] | None = None,
+        idle_seconds: float = IDLE_SECONDS_MAX,
+    ) -> None:
+        self._origin = origin
+        self._headers = {"Host": origin.authority, **(headers or {})}
+        self.stall_seconds = stall_seconds
+        self.idle_seconds = idle_seconds
+        self._loop = asyncio.get_running_loop()
+        self._watch = Watch()
+        self._connections: set[_Connection] = set()
+        self._idle: list[_Connection] = []
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for connection in list(self._connections):
+            connection.abort()
+
+    async def request(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | AsyncGenerator[bytes, None] = b"",
+    ) -> Response:
+        """Send a request; returns when the head of the response is there.
+
+        The headers say how long a body is that is not bytes; they are Content-Length alone, as
+        chunks are not sent. Raises OSError: there is no connection, or it ended, or it stalled
+        (TimeoutError), or what came is not HTTP. Raises SourceError.
+        """
+        head = encode_request(method, target, {**self._headers, **headers})
+        connection = self._take_idle()
+        if connection is not None:
+            try:
+                return await connection.ask(head, body, bodiless=method == "HEAD")
+            except _StaleConnectionError:
+                if not isinstance(body, bytes):
+                    raise
+        # In a task, as time-outs need one.
+        connection = await self._loop.create_task(self._connect())
+        return await connection.ask(head, body, bodiless=method == "HEAD")
+
+    def _take_idle(self) -> _Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.open:
+                return connection
+        return None
+
+    async def _connect(self) -> _Connection:
+        origin = self._origin
+        async with asyncio.timeout(CONNECT_SECONDS_MAX):
+            if origin.socket_path is not None:
+                try:
+                    _, connection = await self._loop.create_unix_connection(
+                        lambda: _Connection(self), str(origin.socket_path)
+                    )
+                except (OSError, ValueError):
+                    pass  # the daemon is on another host, or does not listen there
+                else:
+                    return connection
+            _, connection = await self._loop.create_connection(
+                lambda: _Connection(self), origin.host, origin.port, ssl=origin.tls
+            )
+        return connection
+
+    def opened(self, connection: _Connection) -> None:
+        """Note a new connection; called by it."""
+        self._connections.add(connection)
+        self._watch.add(connection)
+
+    def closed(self, connection: _Connection) -> None:
+        """Note that a connection ended; called by it."""
+        self._connections.discard(connection)
+        self._watch.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def release(self, connection: _Connection) -> bool:
+        """Take a connection back; False when there are enough. Called by it."""
+        if len(self._idle) >= IDLE_CONNECTIONS_MAX:
+            return False
+        self._idle.append(connection)
+        return True
+
+
+class _Call:
+    """One request and its response. Whoever waits for it looks here and not at the connection,
+    which may have the next request before that coroutine has its turn."""
+
+    __slots__ = ("bodiless", "failure", "head", "response_body", "reusable", "sent", "waiter")
+
+    def __init__(self, *, bodiless: bool) -> None:
+        self.bodiless = bodiless
+        self.head: ResponseHead | None = None
+        self.response_body: IncomingBody | None = None
+        self.failure: str | None = None
+        self.sent = False
+        self.reusable = True
+        self.waiter = Waiter()
+
+    async def answered(self, seconds: float) -> tuple[ResponseHead, IncomingBody]:
+        """Wait for the head of the response. Raises ConnectionError, TimeoutError."""
+        while self.head is None or self.response_body is None:
+            if self.failure is not None:
+                raise ConnectionResetError(self.failure)
+            await self.waiter.wait(seconds)
+        return self.head, self.response_body
+
+    def fail(self, reason: str) -> None:
+        """No more will come."""
+        self.reusable = False
+        self.failure = reason
+        self.waiter.wake()
+
+
+class _Connection(Channel):
+    """One connection, with at most one request at a time."""
+
+    def __init__(self, client: HttpClient) -> None:
+        super().__init__()
+        self._client = client
+        self._reader = HeadReader(HttpResponseParser)
+        self._call: _Call | None = None
+        self._body: IncomingBody | None = None
+        """The body whose end has not arrived yet."""
+        self._used = False
+        self._heard = False
+        self._idle_since = self.loop.time()
+
+    # -- Asking -----------------------------------------------------------------------------------
+
+    async def ask(
+        self, head: bytes, body: bytes | AsyncGenerator[bytes, None], *, bodiless: bool
+    ) -> Response:
+        """Send a request and wait for the head of its response; see ``HttpClient.request``."""
+        call = self._call = _Call(bodiless=bodiless)
+        used, self._used, self._heard = self._used, True, False
+        seconds = self._client.stall_seconds
+        try:
+            try:
+                if isinstance(body, bytes):
+                    self._send_at_once(call, head, body)
+                else:
+                    await self._send_blocks(call, head, body, seconds)
+            except ConnectionError:
+                if call.head is None:
+                    raise
+            response_head, response_body = await call.answered(seconds)
+        except ConnectionError as error:
+            self._give_up(call)
+            if used and not self._heard:
+                raise _StaleConnectionError(str(error)) from error
+            raise
+        except BaseException:
+            self._give_up(call)
+            raise
+        return Response(self, response_head, response_body, seconds)
+
+    def _give_up(self, call: _Call) -> None:
+        """End the connection, unless it has another request already."""
+        if call is self._call:
+            self.abort()
+
+    def _send_at_once(self, call: _Call, head: bytes, body: bytes) -> None:
+        if len(body) <= JOIN_BYTES_MAX:
+            self.send(head + body)
+        else:
+            self.send(head)
+            self.send(body)
+        call.sent = True
+
+    async def _send_blocks(
+        self, call: _Call, head: bytes, blocks: AsyncGenerator[bytes, None], seconds: float
+    ) -> None:
+        """Send a body as it comes. The time that its source takes is not the server's."""
+        self.send(head)
+        try:
+            while (block := await _next(blocks)) is not None:
+                if call.head is not None:
+                    # A server that answers before it has everything wants no more of it.
+                    call.reusable = False
+                    break
+                self.send(block)
+                await self.drained(seconds)
+        finally:
+            await blocks.aclose()
+        call.sent = True
+        self._settle(call)
+
+    # -- What the transport says ------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._client.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = True
+        try:
+            self._receive(data)
+        except MalformedRequestError as error:
+            self._fail(f"not HTTP: {error}")
+        self.keep_up()
+
+    def eof_received(self) -> bool:
+        if self._body is not None:
+            self._body.end()
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        if self._body is not None:
+            self._body.end()
+            self._body = None
+        if self._call is not None:
+            self._call.fail("the server ended the connection")
+        self._client.closed(self)
+
+    def wants_more(self) -> bool:
+        return self._body is None or self._body.buffered <= _RECEIVE_BUFFER_BYTES
+
+    def check(self, now: float) -> None:
+        """Give up what is overdue; called now and then."""
+        self.expire_waits(now)
+        if self._body is not None:
+            self._body.expire(now)
+        if self._call is not None:
+            self._call.waiter.expire(now)
+        elif now - self._idle_since > self._client.idle_seconds:
+            self.abort()
+
+    # -- Responses --------------------------------------------------------------------------------
+
+    def _receive(self, data: bytes) -> None:
+        call = self._call
+        if self._body is not None:
+            rest = self._body.feed(data)
+            if self._body.complete:
+                self._body = None
+                if rest:
+                    self._fail("more than was asked for")
+                elif call is not None:
+                    self._settle(call)
+        elif call is None or call.head is not None:
+            self._fail("more than was asked for")
+        else:
+            self._reader.feed(data)
+            self._receive_head(call)
+
+    def _receive_head(self, call: _Call) -> None:
+        while (found := self._reader.next_head()) is not None:
+            head = parse_response(*found)
+            if head.status < 200:
+                continue
+            if call.bodiless or head.status in _BODILESS:
+                body = IncomingBody(self, 0, chunked=False)
+            else:
+                until_end = head.length is None and not head.chunked
+                body = IncomingBody(self, head.length, chunked=head.chunked, until_end=until_end)
+                call.reusable = call.reusable and not until_end
+            call.head, call.response_body = head, body
+            call.waiter.wake()
+            self._body = None if body.complete else body
+            rest = self._reader.take()
+            if rest:
+                self._receive(rest)
+            else:
+                self._settle(call)
+            return
+
+    def _settle(self, call: _Call) -> None:
+        """Once nothing more is sent and all of the response is there: be idle, or end."""
+        if call is not self._call or call.head is None or self._body is not None or not call.sent:
+            return
+        self._call = None
+        good = call.reusable and call.head.keep_alive and self.open
+        if good and self._client.release(self):
+            self._idle_since = self.loop.time()
+        elif self.transport is not None:
+            self.transport.close()
+
+    def _fail(self, reason: str) -> None:
+        """What comes is not what was asked for: the connection is of no more use."""
+        if self._body is not None:
+            self._body.fail(reason)
+            self._body = None
+        if self._call is not None:
+            self._call.fail(reason)
+        self.abort()
+
+
+async def _next(blocks: AsyncGenerator[bytes, None]) -> bytes | None:
+    """The next block, None at the end. Raises SourceError."""
+    try:
+        return await anext(blocks)
+    except StopAsyncIteration:
+        return None
+    except Exception as error:
+        raise SourceError(error) from error

@@ -1,0 +1,60 @@
+"""Sending a file to a socket without its bytes coming through the interpreter.
+
+Theory of operation. ``sendfile`` blocks while it reads from the disk, so it is called in a thread;
+the socket does not block, so a client that takes nothing holds no thread: the event loop waits
+until the socket is writable, and then the next slice goes to a thread. Neither uvloop nor asyncio
+lets others wait for a socket that a transport has, so a duplicate of its descriptor is waited for.
+The transport holds nothing of its own meanwhile: what it was given before is flushed first.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from shared.http1.channel import Channel
+
+SLICE_BYTES_MAX: Final = 4 * 1024 * 1024
+"""What one visit to a thread sends at most."""
+
+
+async def send_file(
+    channel: Channel,
+    send: Callable[[int, int, int], Awaitable[int]],
+    offset: int,
+    length: int,
+    stall_seconds: float,
+) -> None:
+    """Send ``length`` bytes from ``offset``.
+
+    ``send(descriptor, offset, length)`` writes to a non-blocking socket, in a thread, and returns
+    how many bytes that took: 0 when it takes none now. Raises what ``send`` raises, ConnectionError
+    when the connection ends, TimeoutError, having cut it, when the client takes nothing for so
+    long.
+    """
+    await channel.flushed(stall_seconds)
+    assert channel.transport is not None
+    descriptor = os.dup(channel.transport.get_extra_info("socket").fileno())
+    try:
+        while length:
+            sent = await send(descriptor, offset, min(length, SLICE_BYTES_MAX))
+            offset += sent
+            length -= sent
+            if not channel.open:
+                raise ConnectionResetError("the connection has ended")
+            if not sent:
+                await _until_writable(channel, descriptor, stall_seconds)
+    finally:
+        os.close(descriptor)
+
+
+async def _until_writable(channel: Channel, descriptor: int, seconds: float) -> None:
+    channel.loop.add_writer(descriptor, channel.file_writing.wake)
+    try:
+        await channel.file_writing.wait(seconds)
+    except TimeoutError:
+        channel.abort()
+        raise
+    finally:
+        channel.loop.remove_writer(descriptor)

@@ -1,0 +1,225 @@
+"""The heads of requests and responses. Pure.
+
+httptools (llhttp) decides what is HTTP; what it leaves open is decided here, strictly where two
+servers in a row might disagree about where a request ends (RFC 9112 section 11.2). Only heads pass
+through it: where bodies begin and end is counted by ``shared.http1.body``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from httptools import (
+    HttpParserError,
+    HttpParserUpgrade,
+    HttpRequestParser,
+    HttpResponseParser,
+)
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from shared.limits import HEADER_BYTES_MAX, HEADER_SECTION_BYTES_MAX, HEADERS_MAX
+
+Headers = CIMultiDictProxy[str]
+
+_END: Final = b"\r\n\r\n"
+_VERSIONS: Final = {b"HTTP/1.1": True, b"HTTP/1.0": False}
+_LENGTH_DIGITS_MAX: Final = 19
+_NONE: Final[list[str]] = []
+
+
+class MalformedRequestError(Exception):
+    """What was received is not HTTP; ``too_large`` when a head exceeds a limit."""
+
+    def __init__(self, reason: str, *, too_large: bool = False) -> None:
+        super().__init__(reason)
+        self.too_large = too_large
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """``target`` is exactly what was received. ``length`` is the Content-Length in bytes, None when
+    there is none. ``modern`` is HTTP/1.1."""
+
+    method: str
+    target: str
+    modern: bool
+    headers: Headers
+    length: int | None
+    chunked: bool
+    keep_alive: bool
+
+    @property
+    def expects_continue(self) -> bool:
+        """Whether the client waits for ``100 Continue`` (RFC 9110 section 10.1.1)."""
+        return self.modern and self.headers.get("Expect", "").lower() == "100-continue"
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """``keep_alive`` is what the server says; a body without a length ends the connection too."""
+
+    status: int
+    headers: Headers
+    length: int | None
+    chunked: bool
+    keep_alive: bool
+
+
+class _Fields:
+    """What the parser calls back."""
+
+    __slots__ = ("complete", "pairs")
+
+    def __init__(self) -> None:
+        self.pairs: list[tuple[str, str]] = []
+        self.complete = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.pairs.append((name.decode(), value.decode("utf-8", "surrogateescape").strip(" \t")))
+
+    def on_headers_complete(self) -> None:
+        self.complete = True
+
+
+class HeadReader:
+    """Finds heads in the bytes of a connection, wherever these are cut.
+
+    ``feed`` what arrives; ``next_head`` gives a complete head, as bytes and header lines, or None;
+    ``take`` what follows the last one, when that is its body.
+    """
+
+    def __init__(self, parser: type[HttpRequestParser] | type[HttpResponseParser]) -> None:
+        self._make_parser = parser
+        self._received = b""
+        self._parsed = 0
+        self._fields: _Fields | None = None
+        self._parser: HttpRequestParser | HttpResponseParser | None = None
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that were fed and are neither part of a head given out nor taken."""
+        return len(self._received)
+
+    def feed(self, data: bytes) -> None:
+        """Add what was received."""
+        self._received = self._received + data if self._received else data
+
+    def take(self) -> bytes:
+        """Everything behind the last head."""
+        rest, self._received = self._received, b""
+        return rest
+
+    def next_head(self) -> tuple[bytes, list[tuple[str, str]]] | None:
+        """The next head, once it is complete. Raises MalformedRequestError as soon as it cannot be
+        one any more."""
+        received = self._received
+        if not received:
+            return None
+        if self._parser is None:
+            if received[:1] == b"\r":
+                # Empty lines before a request are ignored (RFC 9112 section 2.2).
+                received = self._received = _without_empty_lines(received)
+                if received in (b"", b"\r"):
+                    return None
+            self._fields = _Fields()
+            self._parser = self._make_parser(self._fields)
+        assert self._fields is not None
+        end = received.find(_END, max(self._parsed - len(_END) + 1, 0))
+        size = len(received) if end < 0 else end + len(_END)
+        if size > HEADER_SECTION_BYTES_MAX:
+            raise MalformedRequestError("the header section is too large", too_large=True)
+        self._parse(received[self._parsed : size])
+        if self._fields.complete != (end >= 0):
+            raise MalformedRequestError("a malformed head")
+        if end < 0:
+            self._parsed = size
+            return None
+        head, fields = received[:size], self._fields.pairs
+        self._received = received[size:]
+        self._parsed, self._parser = 0, None
+        _check_limits(head, fields)
+        return head, fields
+
+    def _parse(self, data: bytes) -> None:
+        assert self._parser is not None
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            pass  # no other protocol is spoken here, and the request is one like others
+        except HttpParserError as error:
+            raise MalformedRequestError(str(error)) from error
+
+
+def _without_empty_lines(received: bytes) -> bytes:
+    start = 0
+    while received.startswith(b"\r\n", start):
+        start += 2
+    return received[start:]
+
+
+def _check_limits(head: bytes, fields: list[tuple[str, str]]) -> None:
+    if len(fields) > HEADERS_MAX:
+        raise MalformedRequestError("too many header lines", too_large=True)
+    longest = len(head)
+    if longest > HEADER_BYTES_MAX and max(map(len, head.split(b"\r\n"))) > HEADER_BYTES_MAX:
+        raise MalformedRequestError("a header line is too large", too_large=True)
+
+
+def parse_request(head: bytes, fields: list[tuple[str, str]]) -> RequestHead:
+    """Make the value of a head that HeadReader found. Raises MalformedRequestError."""
+    words = head[: head.index(b"\r\n")].split(b" ")
+    modern = _VERSIONS.get(words[-1])
+    if len(words) != 3 or modern is None:
+        raise MalformedRequestError("a malformed request line")
+    try:
+        method, target = words[0].decode("ascii"), words[1].decode("ascii")
+    except UnicodeDecodeError as error:
+        raise MalformedRequestError("a malformed request target") from error
+    headers = CIMultiDictProxy(CIMultiDict(fields))
+    hosts = len(headers.getall("Host", _NONE))
+    if hosts > 1 or (modern and not hosts):
+        raise MalformedRequestError("not exactly one Host header")
+    length, chunked = _framing(headers)
+    return RequestHead(
+        method, target, modern, headers, length, chunked, _keeps_alive(headers, modern=modern)
+    )
+
+
+def parse_response(head: bytes, fields: list[tuple[str, str]]) -> ResponseHead:
+    """Make the value of a head that HeadReader found. Raises MalformedRequestError."""
+    words = head[: head.index(b"\r\n")].split(b" ", 2)
+    modern = _VERSIONS.get(words[0])
+    if modern is None or len(words) < 2 or not (words[1].isdigit() and len(words[1]) == 3):
+        raise MalformedRequestError("a malformed status line")
+    headers = CIMultiDictProxy(CIMultiDict(fields))
+    length, chunked = _framing(headers)
+    keep_alive = _keeps_alive(headers, modern=modern)
+    return ResponseHead(int(words[1]), headers, length, chunked, keep_alive)
+
+
+def _framing(headers: Headers) -> tuple[int | None, bool]:
+    """Content-Length, and whether the body is chunked: at most one of them, and once."""
+    lengths = headers.getall("Content-Length", _NONE)
+    codings = headers.getall("Transfer-Encoding", _NONE)
+    if not lengths and not codings:
+        return None, False
+    if len(lengths) + len(codings) > 1:
+        raise MalformedRequestError("Content-Length or Transfer-Encoding is there more than once")
+    if codings:
+        if codings[0].lower() != "chunked":
+            raise MalformedRequestError("a Transfer-Encoding other than chunked")
+        return None, True
+    text = lengths[0]
+    if not (text.isascii() and text.isdigit() and len(text) <= _LENGTH_DIGITS_MAX):
+        raise MalformedRequestError("bad Content-Length")
+    return int(text), False
+
+
+def _keeps_alive(headers: Headers, *, modern: bool) -> bool:
+    """Whether the connection lives on (RFC 9112 section 9.3)."""
+    options = ",".join(headers.getall("Connection", _NONE)).lower()
+    if not options:
+        return modern
+    words = {word.strip() for word in options.split(",")}
+    return "close" not in words and (modern or "keep-alive" in words)

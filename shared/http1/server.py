@@ -1,0 +1,107 @@
+"""Listening for HTTP, and stopping without breaking requests. Both halves use it.
+
+A handler is called with one ``Exchange`` at a time of each connection. Until it first waits it is
+in no task of its own (``shared.rpc.eager``). Errors that are not the handler's, and those that it
+raises, are rendered by the half's own ``ErrorRenderer``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shared.http1.channel import Watch
+from shared.http1.connection import ServerConnection
+from shared.http1.exchange import Answer, Exchange
+from shared.observability import EventLog
+
+BACKLOG: Final = 1024
+
+Handler = Callable[[Exchange], Awaitable[None]]
+"""Answers a request. ConnectionError: nobody is there to be answered, and the connection is cut."""
+
+ErrorRenderer = Callable[[str, Exception], Answer]
+"""Makes the answer to MalformedRequestError, or to an unexpected exception of the handler, from the
+target of the request, ``/`` when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """``keep_alive_seconds`` also bounds how long a new connection may take to send a request's
+    head; ``receive_buffer_bytes`` is what a connection takes in before the handler reads on."""
+
+    keep_alive_seconds: float
+    receive_buffer_bytes: int
+
+
+class HttpServer:
+    """Serves on any number of sockets until ``close``. Make it inside the event loop."""
+
+    def __init__(
+        self, handler: Handler, render_error: ErrorRenderer, log: EventLog, settings: HttpSettings
+    ) -> None:
+        self.handler = handler
+        self.render_error = render_error
+        self.log = log
+        self.settings = settings
+        self.closing = False
+        self._watch = Watch()
+        self._listeners: list[asyncio.Server] = []
+        self._connections: set[ServerConnection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._all_closed = asyncio.Event()
+        self._all_closed.set()
+
+    @property
+    def port(self) -> int:
+        """The port of the first listening socket."""
+        port: int = self._listeners[0].sockets[0].getsockname()[1]
+        return port
+
+    async def listen(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Listen on a bound socket, TCP or Unix; raises OSError."""
+        loop = asyncio.get_running_loop()
+        options: dict[str, Any] = {"sock": listener, "backlog": BACKLOG, "ssl": tls}
+        if listener.family == socket.AF_UNIX:
+            server = await loop.create_unix_server(lambda: ServerConnection(self), **options)
+        else:
+            server = await loop.create_server(lambda: ServerConnection(self), **options)
+        self._listeners.append(server)
+
+    async def close(self, deadline_seconds: float) -> None:
+        """Stop accepting, let requests under way finish until the deadline, drop what remains."""
+        for listener in self._listeners:
+            listener.close()
+        await asyncio.sleep(0)  # requests that were just received begin
+        self.closing = True
+        for connection in list(self._connections):
+            connection.close_if_idle()
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                await self._all_closed.wait()
+        except TimeoutError:
+            self.log.warning("requests dropped", connections=len(self._connections))
+            for connection in list(self._connections):
+                connection.abort()
+
+    def opened(self, connection: ServerConnection) -> None:
+        """Note a new connection; called by it."""
+        self._connections.add(connection)
+        self._watch.add(connection)
+        self._all_closed.clear()
+
+    def closed(self, connection: ServerConnection) -> None:
+        """Note that a connection ended; called by it."""
+        self._connections.discard(connection)
+        self._watch.discard(connection)
+        if not self._connections:
+            self._all_closed.set()
+
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """Hold a handler's task until it ends: the event loop itself does not."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,37 @@
+"""Waiting with a deadline that costs no timer."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Waiter:
+    """What one coroutine at a time waits for. Whoever owns it calls ``expire`` now and then."""
+
+    __slots__ = ("_deadline", "_future")
+
+    def __init__(self) -> None:
+        self._future: asyncio.Future[None] | None = None
+        self._deadline = 0.0
+
+    async def wait(self, seconds: float) -> None:
+        """Until ``wake``; raises TimeoutError some time after so many seconds."""
+        assert self._future is None, "two coroutines wait for the same"
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.time() + seconds
+        self._future = loop.create_future()
+        try:
+            await self._future
+        finally:
+            self._future = None
+
+    def wake(self) -> None:
+        """Let the coroutine that waits, if there is one, look again."""
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+    def expire(self, now: float) -> None:
+        """Fail the wait if its time is over."""
+        future = self._future
+        if future is not None and now >= self._deadline and not future.done():
+            future.set_exception(TimeoutError())
