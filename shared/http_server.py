@@ -24,6 +24,7 @@ from aiohttp.web_protocol import _ErrInfo
 
 from shared.limits import HEADER_BYTES_MAX, HEADER_SECTION_BYTES_MAX, HEADERS_MAX
 from shared.observability import EventLog
+from shared.tls import listening_options
 
 BACKLOG: Final = 1024
 LINGER_SECONDS_MAX: Final = 10.0
@@ -82,14 +83,15 @@ class HttpServer:
     ) -> None:
         """Listen on a bound socket, or on a host and port; raises OSError."""
         loop = asyncio.get_running_loop()
+        options = listening_options(tls)
         if isinstance(address, socket.socket):
             listener = await loop.create_server(
-                self._connection, sock=address, backlog=BACKLOG, ssl=tls
+                self._connection, sock=address, backlog=BACKLOG, **options
             )
         else:
             host, port = address
             listener = await loop.create_server(
-                self._connection, host or None, port, backlog=BACKLOG, ssl=tls
+                self._connection, host or None, port, backlog=BACKLOG, **options
             )
         self._listeners.append(listener)
 

@@ -9,11 +9,10 @@ Bodies stream in bounded memory, both ways, at the pace of the slower side.
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import HttpVersion11, hdrs, web
@@ -22,6 +21,7 @@ from dmd.data.base import Blob, BlobNotFoundError, BlobStore, StoreError, Upload
 from dmd.data.errors import DataError
 from dmd.data.keys import SERVICE_PATH, Target, parse_target
 from dmd.data.ranges import resolve_range
+from shared.daemon_secret import REFUSAL, Gate
 from shared.observability import EventLog
 
 UPLOAD_IDLE_SECONDS_MAX: Final = 60.0
@@ -40,12 +40,12 @@ class ServiceOptions:
 
     ``upload_idle_seconds``: an upload that sends nothing for so long is dropped.
     ``reader_stall_seconds``: so is a reader that does not take one slice in this time.
-    ``secret``: when set, every request must carry it as ``Authorization: Bearer <secret>``.
+    ``gate``: which requests are let in, by their header ``Authorization``.
     """
 
     upload_idle_seconds: float = UPLOAD_IDLE_SECONDS_MAX
     reader_stall_seconds: float = READER_STALL_SECONDS_MAX
-    secret: str | None = None
+    gate: Gate = field(default_factory=Gate)
 
 
 class ClientGoneError(ConnectionError):
@@ -171,12 +171,8 @@ class DataService:
         return await method(request)
 
     def _check_secret(self, headers: Mapping[str, str]) -> None:
-        if self._options.secret is None:
-            return
-        expected = f"Bearer {self._options.secret}".encode()
-        given = headers.get(hdrs.AUTHORIZATION, "").encode(errors="surrogateescape")
-        if not hmac.compare_digest(given, expected):
-            raise DataError("AccessDenied")
+        if not self._options.gate.secret.admits_authorization(headers.get(hdrs.AUTHORIZATION)):
+            raise DataError("AccessDenied", REFUSAL)
 
     async def _put(self, request: web.BaseRequest) -> web.StreamResponse:
         target = parse_target(request.raw_path)

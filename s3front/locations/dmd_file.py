@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import aiohttp
 from yarl import URL
 
 from s3front.locations.base import DataNotFoundError
+from shared.credentials import NO_CREDENTIALS, Credentials
 from shared.errors import ServiceError
 
 _BASE_PATH = "/DataFile"
@@ -27,13 +29,23 @@ _CONTENT_TYPE = "application/octet-stream"
 
 
 class DmdFileStore:
-    """See ``base.DataStore``. Make it inside the event loop; ``close`` it."""
+    """See ``base.DataStore``. Make it inside the event loop; ``close`` it.
+
+    ``credentials`` may be replaced: the next request uses them.
+    """
 
     type = "file"
 
-    def __init__(self, host: str, port: int, stall_seconds: float = STALL_SECONDS_MAX) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        stall_seconds: float = STALL_SECONDS_MAX,
+        credentials: Credentials = NO_CREDENTIALS,
+    ) -> None:
+        self.credentials = credentials
         self._stall_seconds = stall_seconds
-        self._base = URL.build(scheme="http", host=host, port=port, path=_BASE_PATH)
+        self._base = URL.build(scheme=credentials.scheme, host=host, port=port, path=_BASE_PATH)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_CONNECTION_SECONDS),
             # Not sock_read: its timer can be left running on a connection that goes back to the
@@ -48,6 +60,12 @@ class DmdFileStore:
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
+
+    def _options(self, headers: dict[str, str]) -> dict[str, Any]:
+        """The options of a request: its headers, and what lets it in."""
+        secret, tls = self.credentials.secret.authorization, self.credentials.tls
+        shown = {} if secret is None else {"Authorization": secret}
+        return {"headers": headers | shown, "ssl": True if tls is None else tls}
 
     async def put(self, size: int, body: bytes | AsyncGenerator[bytes, None]) -> str:
         failure: BaseException | None = None
@@ -74,7 +92,7 @@ class DmdFileStore:
 
                 data = body if isinstance(body, bytes) else watched(body)
                 async with self._session.put(
-                    self._base / "", data=data, headers=headers
+                    self._base / "", data=data, **self._options(headers)
                 ) as response:
                     if response.status == 201:
                         return response.headers["Location"].rpartition("/")[2]
@@ -92,7 +110,7 @@ class DmdFileStore:
         headers = {} if whole else {"Range": f"bytes={start}-{end}"}
         try:
             async with asyncio.timeout(self._stall_seconds):
-                response = await self._session.get(self._base / key, headers=headers)
+                response = await self._session.get(self._base / key, **self._options(headers))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ServiceError("ServiceUnavailable") from error
         if response.status == 404:
@@ -109,7 +127,7 @@ class DmdFileStore:
         try:
             async with (
                 asyncio.timeout(self._stall_seconds),
-                self._session.delete(self._base / key) as response,
+                self._session.delete(self._base / key, **self._options({})) as response,
             ):
                 if response.status not in (200, 204, 404):
                     raise await _refused(response)
