@@ -102,6 +102,7 @@ def configure_logging(name: str, level: str, file: BinaryIO | None = None) -> No
         library = logging.getLogger(logger_name)
         library.setLevel(max(packets, _library_level(LEVELS[level])))
         library.addFilter(_without_payloads)
+    logging.getLogger("aiohttp.server").addFilter(_malformed_requests_briefly)
     logging.captureWarnings(True)
 
 
@@ -117,6 +118,17 @@ def _without_payloads(record: logging.LogRecord) -> bool:
         record.args = tuple(
             without_payload(value) if isinstance(value, str) else value for value in record.args
         )
+    return True
+
+
+def _malformed_requests_briefly(record: logging.LogRecord) -> bool:
+    """A filter: what a client sends that is not HTTP, TLS for instance, is no error of ours that
+    needs a traceback, and may hold anything."""
+    error = record.exc_info[1] if record.exc_info else None
+    if type(error).__module__ == "aiohttp.http_exceptions":
+        record.exc_info = None
+        record.levelno = min(record.levelno, logging.WARNING)
+        record.msg, record.args = "malformed request: %s", (type(error).__name__,)
     return True
 
 

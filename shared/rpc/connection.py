@@ -149,6 +149,8 @@ class Connection(asyncio.Protocol):
             self._give_up(f"not understood: {error}")
 
     def connection_lost(self, error: Exception | None) -> None:
+        assert self._transport is not None
+        plain = self._transport.get_extra_info("sslcontext") is None
         self._transport = None
         if self._writer is not None:
             self._writer.close()
@@ -156,7 +158,10 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         self.ended.set()
         if not self.joined.done():
-            self._refuse(RpcConnectError(str(error or "the server closed the connection")))
+            reason = str(error or "the server closed the connection")
+            if plain and self._head == b"":
+                reason += " without an answer; perhaps the port speaks TLS"
+            self._refuse(RpcConnectError(reason))
         elif not self.joined.cancelled() and self.joined.exception() is None:
             self._receiver.on_lost(self)
 
