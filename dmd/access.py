@@ -29,12 +29,7 @@ class PortAccess:
         settings = section(config)
         self.gate = Gate(config.shared_secret)
         self.tls = port_context(settings.cert_file_paths, config.file, self._key, log)
-        if not (settings.bind_address.startswith(_LOOPBACK) or self.gate.secret.required):
-            log.warning(
-                "ANYBODY WHO REACHES THIS PORT CAN READ AND CHANGE EVERYTHING: "
-                "set daemonSecret, bind it to loopback or keep the network private",
-                host=settings.bind_address,
-            )
+        self._warn_when_open(settings.bind_address)
 
     def reload(self) -> None:
         """Read secrets and certificates again; keep the old ones when something is bad."""
@@ -47,3 +42,12 @@ class PortAccess:
             return
         self.gate.secret = config.shared_secret
         self._log.info("secrets and certificates reloaded")
+        self._warn_when_open(self._section(config).bind_address)
+
+    def _warn_when_open(self, host: str) -> None:
+        if not (host.startswith(_LOOPBACK) or self.gate.secret.required):
+            self._log.warning(
+                "ANYBODY WHO REACHES THIS PORT CAN READ AND CHANGE EVERYTHING: "
+                "set daemonSecret, bind it to loopback or keep the network private",
+                host=host,
+            )

@@ -86,6 +86,7 @@ RPC_STRANGER_MESSAGE_BYTES_MAX: Final = 16 * 1024
 """One message of a connection that has not shown it yet."""
 
 TLS_HANDSHAKE_SECONDS_MAX: Final = 10.0
+"""How long a client of a port may take to begin to speak TLS."""
 
 RPC_UNSENT_BYTES_MAX: Final = 1024 * 1024
 """Answers that a client does not take; beyond it, no more of its calls are read."""

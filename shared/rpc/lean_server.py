@@ -26,7 +26,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import math
 import secrets
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
@@ -88,10 +87,10 @@ class LeanConnection(asyncio.Protocol):
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._stranger = server.gate.secret.required
-        most = limits.RPC_STRANGER_MESSAGE_BYTES_MAX if self._stranger else math.inf
-        self._reader = websocket.FrameReader(
-            from_client=True, message_bytes_max=int(min(server.message_bytes_max, most))
-        )
+        most = server.message_bytes_max
+        if self._stranger:
+            most = min(most, limits.RPC_STRANGER_MESSAGE_BYTES_MAX)
+        self._reader = websocket.FrameReader(from_client=True, message_bytes_max=most)
         self._transport: asyncio.Transport | None = None
         self._peers: dict[str, _LeanPeer] = {}
         self._writer: TurnWriter | None = None
@@ -309,7 +308,6 @@ class LeanConnection(asyncio.Protocol):
 
     def _welcome(self) -> None:
         """The client has shown the secret."""
-        self._stranger = False
         self._reader.message_bytes_max = self._server.message_bytes_max
         if self._join_timer is not None:
             self._join_timer.cancel()

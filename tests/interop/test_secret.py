@@ -1,5 +1,5 @@
-"""The shared secret on the metadata port: every transport, every namespace, who is let in and who
-is not, and what a log shows of it."""
+"""The shared secret and TLS on the metadata port: every transport and namespace, who is let in and
+who is not, and what a log shows of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import signal
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -27,7 +28,7 @@ from tests.interop.daemons import MetadataProcess, metadata_process
 from tests.interop.raw_client import NAMESPACE, RawClient, raw_client
 from tests.interop.stock_clients import KINDS, TRANSPORTS, RefusedError, connect
 from tests.interop.test_rpc_client import client_of
-from tests.servers import free_port, wait_for
+from tests.servers import Tls, free_port, wait_for
 from tests.unit.metadata.support import RecordingLog, until
 
 SECRET, OTHER = "secret-of-the-daemons", "another-secret-of-theirs"
@@ -311,6 +312,31 @@ def test_a_secret_is_replaced_while_the_daemon_runs(tmp_path: Path) -> None:
         assert OTHER not in process.output
     finally:
         process.kill()
+
+
+async def test_every_way_in_can_speak_tls(tmp_path: Path, tls: Tls) -> None:
+    paths = {"key": str(tls.key), "cert": str(tls.certificate)}
+    rest_port = free_port()
+    context = ssl.create_default_context(cafile=tls.authority)
+    with metadata_process(
+        tmp_path, certFilePaths=paths, restEnabled=True, restPort=rest_port
+    ) as daemon:
+        url = f"https://127.0.0.1:{daemon.port}"
+        async with client_of(
+            url, connect_wait_seconds=10, credentials=Credentials(tls=context)
+        ) as client:
+            uuid = await client.call("getUUID", [])
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
+            base = f"{url}/socket.io/?EIO=4&transport="
+            async with session.get(f"{base}polling") as response:
+                sid = json.loads((await response.text())[1:])["sid"]
+            async with session.ws_connect(f"{base}websocket&sid={sid}") as socket:
+                await socket.send_str("2probe")
+                assert await socket.receive_str(timeout=20) == "3probe"
+            body = {"call": "getUUID", "args": {"rpcArgs": [], "subLevel": []}}
+            rest = f"https://127.0.0.1:{rest_port}{NAMESPACE}"
+            async with session.post(rest, json=body) as response:
+                assert await response.json(content_type=None) == {"result": uuid}
 
 
 def test_a_daemon_without_a_secret_warns_when_it_is_not_on_loopback(tmp_path: Path) -> None:
