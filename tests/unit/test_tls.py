@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 import ssl
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 import trustme
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from shared.config import ConfigError
 from shared.config.model import CertFilePaths, ClientTls
@@ -124,6 +127,67 @@ def test_a_certificate_that_is_out_of_date_is_a_warning(files: Tls, tmp_path: Pa
         assert refusal(context, dated.certificate) == reason
     log = RecordingLog()
     assert port_context(paths_of(files), FILE, KEY, log) is not None
+    assert log.events == []
+
+
+def handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> None:
+    """One in memory; raises what the client says."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    sides = (
+        client.wrap_bio(to_client, to_server, server_hostname="localhost"),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    )
+    for _ in range(4):
+        for side in sides:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+    assert sides[0].version() is not None
+
+
+def test_intermediate_certificates_may_be_in_ca(tmp_path: Path) -> None:
+    root = trustme.CA()
+    between = root.create_child_ca()
+    issued = between.issue_cert("localhost")
+    files = Tls(tmp_path / "leaf.key", tmp_path / "leaf.crt", tmp_path / "root.crt")
+    issued.private_key_pem.write_to_path(str(files.key))
+    issued.cert_chain_pems[0].write_to_path(str(files.certificate))
+    root.cert_pem.write_to_path(str(files.authority))
+    between.cert_pem.write_to_path(str(tmp_path / "between.crt"))
+    client = client_context(ClientTls(ca=files.authority), FILE, "dataClient.tls")
+    assert client is not None
+    paths = paths_of(files)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(server_context(paths, FILE, KEY), client)
+    paths = paths.model_copy(update={"ca": tmp_path / "between.crt"})
+    handshake(server_context(paths, FILE, KEY), client)
+
+
+def test_a_self_signed_certificate_is_its_own_authority(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - DAY)
+        .not_valid_after(now + DAY)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    paths = CertFilePaths(key=tmp_path / "self.key", cert=tmp_path / "self.crt")
+    paths.cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    paths.key.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    log = RecordingLog()
+    server = port_context(paths, FILE, KEY, log)
+    client = client_context(ClientTls(ca=paths.cert), FILE, "dataClient.tls")
+    assert server is not None
+    assert client is not None
+    handshake(server, client)
     assert log.events == []
 
 
