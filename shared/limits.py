@@ -79,6 +79,15 @@ RPC_PING_TIMEOUT_SECONDS: Final = 20.0
 RPC_REQUEST_SECONDS_MAX: Final = 20.0
 """How long the head of the request that opens a connection may take."""
 
+RPC_JOIN_SECONDS_MAX: Final = 10.0
+"""How long a connection may take to show the shared secret, when there is one."""
+
+RPC_STRANGER_MESSAGE_BYTES_MAX: Final = 16 * 1024
+"""One message of a connection that has not shown it yet."""
+
+TLS_HANDSHAKE_SECONDS_MAX: Final = 10.0
+"""How long a client of a port may take to begin to speak TLS."""
+
 RPC_UNSENT_BYTES_MAX: Final = 1024 * 1024
 """Answers that a client does not take; beyond it, no more of its calls are read."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from dmd.access import PortAccess
 from dmd.directory import Ownership
 from dmd.errors import SettingNeededError
 from dmd.metadata.commit import CommitSettings
@@ -25,6 +26,7 @@ _EX_IOERR = 74
 
 async def _serve(config: Config, memory: bool, log: Logger) -> None:
     settings = config.metadata_daemon
+    access = PortAccess(config, lambda config: config.metadata_daemon, "metadataDaemon", log)
     stream = StreamSettings(settings.stream_max_pending_ack, settings.stream_ack_timeout_ms / 1000)
     ownership = Ownership(
         settings.lease_seconds,
@@ -65,18 +67,26 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
                 settings.rest_port if settings.rest_enabled else None,
                 ownership,
                 trace,
+                access.gate,
+                access.tls,
             ),
             log,
             die,
         )
     except SettingNeededError as error:
         raise ConfigError(config.file, f"metadataDaemon.{error.key}", str(error)) from error
-    log.info("serving metadata", host=settings.bind_address, port=daemon.port)
+    log.info(
+        "serving metadata",
+        host=settings.bind_address,
+        port=daemon.port,
+        tls=access.tls is not None,
+        secret=access.gate.secret.required,
+    )
     if daemon.rest_port is not None:
         log.info("serving the debugging interface", port=daemon.rest_port)
-    await serve_until_stopped()
+    await serve_until_stopped(access.reload)
     await daemon.close()
 
 
 if __name__ == "__main__":
-    main("metadata", lambda config: config.metadata_daemon.bind_address, _serve)
+    main("metadata", _serve)

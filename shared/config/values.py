@@ -7,9 +7,9 @@ import re
 import shlex
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr
 
 from shared import limits
 
@@ -20,6 +20,7 @@ _PORT: Final = re.compile(r"[0-9]{1,5}")
 _HOST: Final = re.compile(r"[A-Za-z0-9_.:%-]+")
 _ACCESS_KEY: Final = re.compile(r"[!-~]+")
 _ACCESS_KEY_SEPARATORS: Final = "/:,"
+_SECRET: Final = re.compile(r"[!-~]{16,512}")
 
 
 def parse_port(text: str) -> int:
@@ -76,6 +77,21 @@ def parse_access_key(text: str) -> str:
     if not _ACCESS_KEY.fullmatch(text) or any(mark in text for mark in _ACCESS_KEY_SEPARATORS):
         raise ValueError("must be printable ASCII without spaces, '/', ':' and ','")
     return text
+
+
+def parse_secret(text: str) -> SecretStr:
+    """A secret of the daemon's ports, which fits into a header. Raises ValueError without it."""
+    if not _SECRET.fullmatch(text):
+        raise ValueError("must be 16 to 512 characters of printable ASCII without spaces")
+    return SecretStr(text)
+
+
+def _secrets(value: object) -> tuple[SecretStr, ...]:
+    """One secret, or a list of them."""
+    texts: list[Any] = value if isinstance(value, list) else [value]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise ValueError("must be a secret, or a list of secrets")
+    return tuple(parse_secret(text) for text in texts)
 
 
 def parse_replication_group(text: str) -> str:
@@ -162,4 +178,5 @@ Networks = Annotated[tuple[Network, ...], BeforeValidator(_network_list)]
 Endpoints = Annotated[Mapping[str, str], AfterValidator(_endpoints), PlainSerializer(dict)]
 LogName = Annotated[str, AfterValidator(parse_log_name)]
 ReplicationGroup = Annotated[str, AfterValidator(parse_replication_group)]
+Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_secrets)]
 AccessKey = Annotated[str, AfterValidator(parse_access_key)]

@@ -30,6 +30,7 @@ from functools import partial
 from typing import Any
 
 from shared import limits
+from shared.credentials import NO_CREDENTIALS, Credentials
 from shared.observability import EventLog
 from shared.rpc import codec, packets
 from shared.rpc.connection import Connection, connect, stream_id_in
@@ -69,6 +70,7 @@ class RpcClient:
 
     ``call_timeout_seconds`` bounds every call; ``connect_wait_seconds`` is how long a call waits
     for a connection that is being made, so that a short restart of the daemon goes unnoticed.
+    ``credentials`` may be replaced: the next connection uses them.
     """
 
     def __init__(
@@ -79,7 +81,11 @@ class RpcClient:
         *,
         call_timeout_seconds: float = limits.RPC_CALL_TIMEOUT_SECONDS,
         connect_wait_seconds: float = 1.0,
+        credentials: Credentials = NO_CREDENTIALS,
     ) -> None:
+        self.credentials = credentials
+        self.problem: str | None = None
+        """Why there was no connection at the last attempt."""
         self._url = url
         self._namespace = namespace
         self._log = log
@@ -343,14 +349,16 @@ class RpcClient:
         while True:
             try:
                 connection = await connect(
-                    self._url, self._namespace, self, _CONNECT_TIMEOUT_SECONDS
+                    self._url, self._namespace, self, _CONNECT_TIMEOUT_SECONDS, self.credentials
                 )
             except Exception as error:
                 # Whatever it was, giving up would leave this process useless for ever.
+                self.problem = str(error)
                 if retry_seconds >= _RETRY_SECONDS_MAX:
                     self._log.warning("cannot reach the metadata daemon", reason=str(error))
             else:
                 retry_seconds = _RETRY_SECONDS_MIN
+                self.problem = None
                 await self._use(connection)
                 self._log.warning("lost the connection to the metadata daemon", url=self._url)
             # Jitter keeps many front-ends from coming back in step.

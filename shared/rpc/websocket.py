@@ -27,6 +27,7 @@ PONG: Final = 10
 
 GOING_AWAY: Final = 1001
 PROTOCOL_ERROR: Final = 1002
+POLICY_VIOLATION: Final = 1008
 TOO_BIG: Final = 1009
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -157,7 +158,10 @@ def masked(data: bytes, mask: bytes) -> bytes:
 
 
 class FrameReader:
-    """Messages from bytes. ``from_client``: frames must be masked; else they must not be."""
+    """Messages from bytes. ``from_client``: frames must be masked; else they must not be.
+
+    ``message_bytes_max`` may be changed; it counts for frames that begin afterwards.
+    """
 
     def __init__(self, *, from_client: bool, message_bytes_max: int) -> None:
         self._mask_bit = 0x80 if from_client else 0
