@@ -23,44 +23,38 @@ versions of a key), it seeks past.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import orjson
 
 from dmd.metadata import keys, stored
-from dmd.metadata.engines.base import Engine
-from dmd.metadata.projection import listed_value
+from dmd.metadata.engines.base import Engine, Reader
+from dmd.metadata.projection import listed_values
 from shared import limits
 from shared.errors import ServiceError
-from shared.listing.delimiter import Delimiter, DelimiterMaster, Query, Verdict
+from shared.listing.delimiter import Delimiter, DelimiterMaster, Query
+from shared.listing.page import Page, Verdict
 from shared.listing.versions import DelimiterVersions, VersionsQuery
 
 _SLICE_KEYS = 1000
 """Keys that are looked at in one snapshot: a few milliseconds."""
 
-_SKIPPED_BY_READING = 8
-"""A seek costs about as much as so many keys."""
+_READ_FIRST = 32
+_READ_MAX = 256
+_SEEK_KEYS = 16
+"""A seek, and what is done once for what was read, cost about as much as passing so many keys."""
+
+_SEEKS = 32
+"""Keys that are read alone, when passing others costs more, before a look at what follows them."""
 
 _encode = msgspec.json.Encoder().encode
 
 
-class Algorithm(Protocol):
-    """What the algorithms of ``shared.listing`` have in common."""
-
-    @property
-    def first_key(self) -> str: ...
-
-    @property
-    def end_key(self) -> str | None: ...
-
-    @property
-    def skip_to(self) -> str | None: ...
-
-    def offer(self, key: str, value: Any) -> Verdict: ...
-
-    def finish(self) -> None: ...
+Items = Sequence[tuple[bytes, bytes]]
+Decode = Callable[[Items], Sequence[Any]]
+"""What a listing is to know of stored values, which are given with their keys."""
 
 
 async def list_page(
@@ -70,71 +64,95 @@ async def list_page(
     match params.get("type"):
         case "Delimiter":
             names = Delimiter(_query(params))
-            await _run(engine, sub_level, names, with_records=True)
+            await _run(engine, sub_level, names, _records)
             return orjson.Fragment(_encode(_names_page(names)))
         case "DelimiterMaster":
             objects = DelimiterMaster(_query(params))
-            await _run(engine, sub_level, objects)
+            await _run(engine, sub_level, objects, listed_values)
             return orjson.Fragment(_encode(_names_page(objects)))
         case "DelimiterVersions":
             versions = DelimiterVersions(_versions_query(params))
-            await _run(engine, sub_level, versions)
+            await _run(engine, sub_level, versions, listed_values)
             return orjson.Fragment(_encode(_versions_page(versions)))
     raise ServiceError("InvalidArgument", "list: type is none of the algorithms")
 
 
-async def _run(
-    engine: Engine, sub_level: Sequence[str], page: Algorithm, *, with_records: bool = False
-) -> None:
+class _Stride:
+    """How many keys to read at a time: many while most of them matter, one and then a seek where
+    a key is followed by many that are passed, its versions or the rest of a common prefix."""
+
+    def __init__(self) -> None:
+        self.keys = _READ_FIRST
+        self._seeks_left = 0
+
+    @property
+    def alone(self) -> bool:
+        return self.keys == 1
+
+    def learn(self, read: int, used: int) -> None:
+        """``used`` of the keys that were read mattered."""
+        if self._seeks_left:
+            self._seeks_left -= 1
+            self.keys = 1 if self._seeks_left else _SEEK_KEYS
+        elif read >= used * _SEEK_KEYS:
+            self.keys, self._seeks_left = 1, _SEEKS
+        else:
+            self.keys = min(self.keys * 4, _READ_MAX)
+
+
+async def _run(engine: Engine, sub_level: Sequence[str], page: Page, decode: Decode) -> None:
     """Feed a page its range."""
-    start = len(keys.prefix(sub_level))
+    base = keys.prefix(sub_level)
     options = {"gte": page.first_key}
     if page.end_key is not None:
         options["lt"] = page.end_key
     lower, upper = keys.range_of(sub_level, options)
-    while True:
-        following = _slice(engine, lower, upper, start, page, with_records=with_records)
+    stride = _Stride()
+    while lower < upper:
+        with engine.snapshot() as reader:
+            following = _slice(reader, base, (lower, upper), page, decode, stride)
         if following is None:
             return
         lower = following
         await asyncio.sleep(0)  # whoever waits has a turn
+    page.finish()
 
 
 def _slice(
-    engine: Engine, lower: bytes, upper: bytes, start: int, page: Algorithm, *, with_records: bool
+    reader: Reader, base: bytes, bounds: keys.Range, page: Page, decode: Decode, stride: _Stride
 ) -> bytes | None:
-    """Feed a page some keys from one snapshot; where to go on, None when the page is complete."""
+    """Feed a page some keys; where to go on, None when the page is complete."""
+    lower, upper = bounds
     left = _SLICE_KEYS
-    offer, finished = page.offer, Verdict.FINISHED
-    with engine.snapshot() as reader:
-        while lower < upper:
-            skip_to: bytes | None = None
-            skipped = 0
-            for key, value in reader.range(lower, upper):
-                left -= 1
-                if left < 0:
-                    return key
-                if skip_to is not None and key < skip_to:
-                    skipped += 1
-                    if skipped > _SKIPPED_BY_READING:
-                        break
-                    continue
-                item = (
-                    stored.unpack(key, value).record.decode()
-                    if with_records
-                    else listed_value(key, value)
-                )
-                if offer(key[start:].decode(), item) is finished:
-                    return None
-                name = page.skip_to
-                skip_to = None if name is None else lower[:start] + name.encode()
-                skipped = 0
-            else:
-                break
-            assert skip_to is not None
-            lower = skip_to
-    page.finish()
-    return None
+    while left > 0 and lower < upper:
+        # There is one more to read than the page takes: it tells whether the page is the last.
+        count = stride.keys if stride.alone else min(stride.keys, max(page.room + 1, _SEEK_KEYS))
+        items = reader.first(lower, upper, count)
+        used = 0
+
+        def values(indexes: Sequence[int], items: Items = items) -> Sequence[Any]:
+            nonlocal used
+            used += len(indexes)
+            return decode([items[index] for index in indexes])
+
+        names = [key[len(base) :].decode() for key, _ in items]
+        if stride.alone and items:
+            verdict = page.offer(names[0], decode(items)[0])
+            used = 1
+        else:
+            verdict = page.offer_many(names, values)
+        if verdict is Verdict.FINISHED:
+            return None
+        if len(items) < count:
+            return upper
+        stride.learn(count, used)
+        left -= count
+        lower = base + page.resume_key.encode()
+    return lower
+
+
+def _records(items: Items) -> list[str]:
+    return [stored.unpack(key, value).record.decode() for key, value in items]
 
 
 def _query(params: Mapping[str, Any]) -> Query:

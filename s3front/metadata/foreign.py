@@ -26,7 +26,8 @@ from typing import Any
 import msgspec
 import orjson
 
-from shared.listing.delimiter import Delimiter, DelimiterMaster, Query, Verdict
+from shared.listing.delimiter import Delimiter, DelimiterMaster, Query
+from shared.listing.page import Verdict
 from shared.records.names import DELETIONS
 from shared.records.projection import ListedObject, listed_object
 from shared.rpc.client import RpcClient

@@ -23,7 +23,7 @@ from shared import limits
 from shared.checksums import parse_algorithm
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
-from shared.listing.delimiter import successor
+from shared.listing.page import successor
 from shared.records.object import STANDARD_HEADERS, USER_METADATA_PREFIX
 from shared.records.times import now, to_iso
 from shared.records.upload import PartRecord, UploadRecord
