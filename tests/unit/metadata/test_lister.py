@@ -123,6 +123,66 @@ async def test_any_sub_level_can_be_listed_with_its_records(engine: Engine) -> N
     assert page["Contents"] == [["x..1", '{"a": 1}'], ["x..2", "{}"]]
 
 
+UPLOADS = ["mpuShadowBucketbucket"]
+
+
+async def test_uploads_are_listed_by_key_and_age(engine: Engine) -> None:
+    initiator = {"ID": "i", "DisplayName": "n"}
+    overview = {"initiated": "2", "initiator": initiator, "checksumAlgorithm": "CRC32"}
+    store(
+        engine,
+        {
+            "overview..|..a..|..1": overview,
+            "overview..|..a..|..2": {"initiated": "1"},
+            "overview..|..a!..|..3": ["no overview"],
+            "overview..|..b/c..|..4": overview,
+            "1..|..00001": {},
+            "closing..|..5": {},
+        },
+        UPLOADS,
+    )
+    page = await listed(engine, UPLOADS, type="MPU", delimiter="/", maxKeys=2)
+    older = ["1", None, None, None, None]
+    newer = ["2", "i", "n", "CRC32", None]
+    assert page["Uploads"] == [["a", "2", older], ["a", "1", newer]]
+    assert (page["NextKeyMarker"], page["NextUploadIdMarker"]) == ("a", "1")
+    page = await listed(
+        engine, UPLOADS, type="MPU", delimiter="/", keyMarker="a", uploadIdMarker="1"
+    )
+    assert page == {
+        "Uploads": [["a!", "3", [None] * 5]],
+        "CommonPrefixes": ["b/"],
+        "IsTruncated": False,
+    }
+
+
+async def test_a_range_is_listed_as_it_is(engine: Engine) -> None:
+    store(engine, {name: {} for name in "abcde"}, ["..other"])
+
+    async def basic(**params: Any) -> Any:
+        return await listed(engine, ["..other"], type="Basic", **params)
+
+    assert await basic(gt="a", lt="c") == [{"key": "b", "value": "{}"}]
+    assert await basic(gte="b", lte="c", values=False) == ["b", "c"]
+    assert await basic(start="b", end="c", keys=False) == ["{}", "{}"]
+    assert await basic(maxKeys=2, values=False) == ["a", "b"]
+    assert await basic(gt="c", gte="a", values=False) == ["d", "e"]
+    assert await basic(gt="d", lt="b") == []
+
+
+async def test_a_range_can_be_filtered_by_attributes(engine: Engine) -> None:
+    store(engine, {"a": {"customAttributes": {"x": 1}}, "b": {}, "c": {"customAttributes": {}}})
+    assert await listed(engine, type="Basic", values=False, filterKey="x") == ["a"]
+    assert await listed(engine, type="Basic", values=False, filterKeyStartsWith="") == ["a"]
+    assert await listed(engine, type="Basic", filterKey="y") == []
+
+
+async def test_no_more_than_ten_thousand_of_a_range(engine: Engine) -> None:
+    store(engine, {f"{number:05}": {} for number in range(10_001)})
+    assert len(await listed(engine, type="Basic", maxKeys=20_000)) == 10_000
+    assert len(await listed(engine, type="Basic", values=False)) == 10_000
+
+
 async def test_neighbouring_sub_levels_stay_out(engine: Engine) -> None:
     for name in ("bucke", "bucket", "bucket2"):
         store(engine, {f"of-{name}": {}}, [name])
@@ -151,6 +211,10 @@ async def test_no_more_than_a_thousand_entries(engine: Engine) -> None:
         {"maxKeys": "10"},
         {"maxKeys": True},
         {"type": "DelimiterVersions", "versionIdMarker": 1},
+        {"type": "MPU", "uploadIdMarker": 1},
+        {"type": "Basic", "gt": 1},
+        {"type": "Basic", "filterKey": []},
+        {"type": "Basic", "end": "\ud800"},
     ],
 )
 async def test_bad_parameters(engine: Engine, params: dict[str, Any]) -> None:
