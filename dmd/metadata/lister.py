@@ -39,12 +39,13 @@ import orjson
 
 from dmd.metadata import keys, stored
 from dmd.metadata.engines.base import Engine
-from dmd.metadata.page_reader import Items, read_page
+from dmd.metadata.page_reader import Decode, Items, read_page
 from dmd.metadata.projection import listed_values
 from shared import limits
 from shared.errors import ServiceError
 from shared.listing.basic import Basic, BasicQuery
 from shared.listing.delimiter import Delimiter, DelimiterMaster, Query
+from shared.listing.page import Page
 from shared.listing.uploads import Uploads, UploadsQuery
 from shared.listing.versions import DelimiterVersions, VersionsQuery
 from shared.records.upload import ListedUpload, listed_upload
@@ -56,27 +57,24 @@ async def list_page(
     engine: Engine, sub_level: Sequence[str], params: Mapping[str, Any]
 ) -> orjson.Fragment:
     """The answer to ``list``, as JSON. Raises ServiceError InvalidArgument."""
+    page, decode = _asked(params)
+    await read_page(engine, sub_level, page, decode)
+    return orjson.Fragment(_encode(page.result()))
+
+
+def _asked(params: Mapping[str, Any]) -> tuple[Page, Decode]:
+    """The page that is asked for, and what it is to know of stored values."""
     match params.get("type"):
         case "Delimiter":
-            names = Delimiter(_query(params))
-            await read_page(engine, sub_level, names, _records)
-            return orjson.Fragment(_encode(_names_page(names)))
+            return Delimiter(_query(params)), _records
         case "DelimiterMaster":
-            objects = DelimiterMaster(_query(params))
-            await read_page(engine, sub_level, objects, listed_values)
-            return orjson.Fragment(_encode(_names_page(objects)))
+            return DelimiterMaster(_query(params)), listed_values
         case "DelimiterVersions":
-            versions = DelimiterVersions(_versions_query(params))
-            await read_page(engine, sub_level, versions, listed_values)
-            return orjson.Fragment(_encode(_versions_page(versions)))
+            return DelimiterVersions(_versions_query(params)), listed_values
         case "MPU":
-            uploads = Uploads(_uploads_query(params))
-            await read_page(engine, sub_level, uploads, _uploads)
-            return orjson.Fragment(_encode(_uploads_page(uploads)))
+            return Uploads(_uploads_query(params)), _uploads
         case "Basic":
-            entries = Basic(_basic_query(params))
-            await read_page(engine, sub_level, entries, _records)
-            return orjson.Fragment(_encode(_basic_page(entries, params)))
+            return Basic(_basic_query(params)), _records
     raise ServiceError("InvalidArgument", "list: type is none of the algorithms")
 
 
@@ -132,6 +130,8 @@ def _basic_query(params: Mapping[str, Any]) -> BasicQuery:
         _count(params, limits.BASIC_LIST_KEYS_MAX),
         _optional_text(params, "filterKey"),
         _optional_text(params, "filterKeyStartsWith"),
+        params.get("keys") is not False,
+        params.get("values") is not False,
     )
 
 
@@ -154,50 +154,3 @@ def _count(params: Mapping[str, Any], most: int = limits.LIST_KEYS_MAX) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise ServiceError("InvalidArgument", "list: maxKeys must be a number")
     return max(0, min(value, most))
-
-
-def _names_page(page: Delimiter) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "Contents": page.contents,
-        "CommonPrefixes": page.common_prefixes,
-        "IsTruncated": page.is_truncated,
-    }
-    if page.is_truncated:
-        result["NextMarker"] = page.last_entry
-    return result
-
-
-def _versions_page(page: DelimiterVersions) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "Versions": [
-            (version.name, version.version_id, version.is_latest, version.value)
-            for version in page.versions
-        ],
-        "CommonPrefixes": page.common_prefixes,
-        "IsTruncated": page.is_truncated,
-    }
-    if page.is_truncated:
-        result["NextKeyMarker"] = page.next_key_marker
-        if page.next_version_id_marker is not None:
-            result["NextVersionIdMarker"] = page.next_version_id_marker
-    return result
-
-
-def _uploads_page(page: Uploads) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "Uploads": page.uploads,
-        "CommonPrefixes": page.common_prefixes,
-        "IsTruncated": page.is_truncated,
-    }
-    if page.is_truncated:
-        result["NextKeyMarker"] = page.next_key_marker
-        result["NextUploadIdMarker"] = page.next_upload_id_marker
-    return result
-
-
-def _basic_page(page: Basic, params: Mapping[str, Any]) -> list[Any]:
-    if params.get("values") is False:
-        return [key for key, _ in page.entries]
-    if params.get("keys") is False:
-        return [record for _, record in page.entries]
-    return [{"key": key, "value": record} for key, record in page.entries]

@@ -18,13 +18,15 @@ from shared.listing.page import Page, Verdict
 class BasicQuery:
     """What to list: keys from ``first`` to below ``end`` (None: no bound), and of these the ones
     whose record has a custom attribute named ``attribute``, or beginning with
-    ``attribute_prefix``; all, when both are None."""
+    ``attribute_prefix``; all, when both are None. The answer has keys, records, or both."""
 
     first: str = ""
     end: str | None = None
     keys_max: int = 10_000
     attribute: str | None = None
     attribute_prefix: str | None = None
+    with_keys: bool = True
+    with_values: bool = True
 
 
 class _Document(msgspec.Struct, frozen=True):
@@ -58,6 +60,13 @@ class Basic(Page):
             return Verdict.SKIPPED
         self.entries.append((key, value))
         return Verdict.ACCEPTED
+
+    def result(self) -> list[Any]:
+        if not self._query.with_values:
+            return [key for key, _ in self.entries]
+        if not self._query.with_keys:
+            return [record for _, record in self.entries]
+        return [{"key": key, "value": record} for key, record in self.entries]
 
     def _entries(self) -> int:
         return len(self.entries)

@@ -67,6 +67,16 @@ class Delimiter(Page):
         self._last_key = key
         return self._add(key, value)
 
+    def result(self) -> dict[str, Any]:
+        result: dict[str, Any] = {
+            "Contents": self.contents,
+            "CommonPrefixes": self.common_prefixes,
+            "IsTruncated": self.is_truncated,
+        }
+        if self.is_truncated:
+            result["NextMarker"] = self.last_entry
+        return result
+
     def _behind(self, after: str) -> str:
         """The first key that can follow ``after``."""
         return after + "\0"

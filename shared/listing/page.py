@@ -99,6 +99,10 @@ class Page:
     def finish(self) -> None:
         """There are no more keys."""
 
+    def result(self) -> Any:
+        """What the method ``list`` answers with the complete page (docs/metadata-protocol.md)."""
+        raise NotImplementedError
+
     def common_prefix(self, name: str) -> str | None:
         """The common prefix that a name belongs to, None when it stands for itself."""
         if not self._delimiter:

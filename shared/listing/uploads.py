@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from typing import Any
 
 from shared.listing.page import Page, Verdict, successor
 from shared.records.names import SPLITTER
@@ -98,6 +99,17 @@ class Uploads(Page):
             else:
                 self.uploads.append((entry.name, entry.upload_id, value))
             self.next_key_marker, self.next_upload_id_marker = entry.name, entry.upload_id
+
+    def result(self) -> dict[str, Any]:
+        result: dict[str, Any] = {
+            "Uploads": self.uploads,
+            "CommonPrefixes": self.common_prefixes,
+            "IsTruncated": self.is_truncated,
+        }
+        if self.is_truncated:
+            result["NextKeyMarker"] = self.next_key_marker
+            result["NextUploadIdMarker"] = self.next_upload_id_marker
+        return result
 
     def _entries(self) -> int:
         return len(self.uploads)

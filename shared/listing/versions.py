@@ -15,7 +15,7 @@ Rules (reference/dmd-wire.md, sections 5, 6 and 8; Amazon S3 API reference, List
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from shared.listing.page import VERSION_SEPARATOR, Page, Verdict, successor
 from shared.records.projection import ListedObject
@@ -110,6 +110,21 @@ class DelimiterVersions(Page):
 
     def finish(self) -> None:
         self._flush_null(None)  # what was held back is listed
+
+    def result(self) -> dict[str, Any]:
+        result: dict[str, Any] = {
+            "Versions": [
+                (version.name, version.version_id, version.is_latest, version.value)
+                for version in self.versions
+            ],
+            "CommonPrefixes": self.common_prefixes,
+            "IsTruncated": self.is_truncated,
+        }
+        if self.is_truncated:
+            result["NextKeyMarker"] = self.next_key_marker
+            if self.next_version_id_marker is not None:
+                result["NextVersionIdMarker"] = self.next_version_id_marker
+        return result
 
     def _entries(self) -> int:
         return len(self.versions)

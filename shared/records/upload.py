@@ -82,10 +82,6 @@ class UploadRecord:
         return orjson.dumps(self.document).decode()
 
     @property
-    def initiated(self) -> datetime:
-        return from_iso(self.document["initiated"])
-
-    @property
     def location(self) -> str:
         """The name of the location that the parts' bytes go to."""
         return str(self.document.get("dataStoreName") or "us-east-1")
