@@ -11,6 +11,7 @@ gives one key after the other (``offer``), and may leave it when ``skip_to`` nam
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
@@ -30,7 +31,7 @@ class Verdict(Enum):
     FINISHED = auto()
 
 
-class Page:
+class Page(ABC):
     """One page: entries, which are of the algorithm's own kind, and common prefixes.
 
     A common prefix is a key up to and including the first delimiter behind the prefix; it counts as
@@ -47,9 +48,9 @@ class Page:
         self._last_key = ""
 
     @property
+    @abstractmethod
     def first_key(self) -> str:
         """Every key of the page is at least this one; the listing starts here."""
-        raise NotImplementedError
 
     @property
     def end_key(self) -> str | None:
@@ -72,9 +73,9 @@ class Page:
         """How many entries the page still takes."""
         return max(0, self._keys_max - self._entries() - len(self.common_prefixes))
 
+    @abstractmethod
     def offer(self, key: str, value: Any) -> Verdict:
         """Take one key, at least as great as ``first_key`` and all before it."""
-        raise NotImplementedError
 
     def offer_many(self, keys: Sequence[str], values: Values) -> Verdict:
         """Take the next keys, as ``offer`` takes each; FINISHED when the page is complete."""
@@ -96,12 +97,12 @@ class Page:
                 index = stop
         return Verdict.SKIPPED
 
-    def finish(self) -> None:
+    def finish(self) -> None:  # noqa: B027  # most hold nothing back
         """There are no more keys."""
 
+    @abstractmethod
     def result(self) -> Any:
         """What the method ``list`` answers with the complete page (docs/metadata-protocol.md)."""
-        raise NotImplementedError
 
     def common_prefix(self, name: str) -> str | None:
         """The common prefix that a name belongs to, None when it stands for itself."""
@@ -110,9 +111,9 @@ class Page:
         index = name.find(self._delimiter, len(self._prefix))
         return None if index < 0 else name[: index + len(self._delimiter)]
 
+    @abstractmethod
     def _entries(self) -> int:
         """How many entries there are besides the common prefixes."""
-        raise NotImplementedError
 
     def _offer_run(self, keys: Sequence[str], start: int, stop: int, values: Values) -> Verdict:
         """Take some keys that belong to no common prefix, or one that does."""
