@@ -49,6 +49,8 @@ DELETE_BODY_BYTES_MAX: Final = 2 * 1024 * 1024
 
 DELETE_KEYS_MAX: Final = 1000
 LIST_KEYS_MAX: Final = 1000
+BASIC_LIST_KEYS_MAX: Final = 10_000
+"""Keys that the listing algorithm ``Basic`` gives at once (reference/dmd-wire.md, section 8)."""
 
 BUCKETS_MAX: Final = 1000
 """Buckets of one account that ListBuckets prints on one page."""

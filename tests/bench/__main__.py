@@ -52,14 +52,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="duration of each row")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--compare", type=Path, help="print ratios to an earlier file")
+    parser.add_argument("--listings", action="store_true", help="measure nothing but listings")
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="twofold-bench-") as folder,
         cluster(Path(folder)) as servers,
     ):
-        rows = _measure(servers, arguments.seconds)
-    with tempfile.TemporaryDirectory(prefix="twofold-bench-") as folder:
-        rows |= blobs.measure(Path(folder), arguments.seconds)
+        rows = {} if arguments.listings else _measure(servers, arguments.seconds)
+        rows |= _measure_listings(servers, arguments.seconds)
+    if not arguments.listings:
+        with tempfile.TemporaryDirectory(prefix="twofold-bench-") as folder:
+            rows |= blobs.measure(Path(folder), arguments.seconds)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
     before = json.loads(arguments.compare.read_text()) if arguments.compare else {}
@@ -74,11 +77,16 @@ def _measure(servers: Cluster, seconds: float) -> dict[str, dict[str, float]]:
     for work in _works(front):
         rows[work.name] = _row(servers, work, seconds)
     rows |= rpc.measure(servers, seconds)
-    # Last, because the store is full of other things then.
-    listing.fill(servers)
-    for name, request in listing.requests(servers).items():
-        rows[name] = _row(servers, Work(name, 1, _calling(request)), seconds)
     return rows
+
+
+def _measure_listings(servers: Cluster, seconds: float) -> dict[str, dict[str, float]]:
+    """The last rows, because the store is full of other things afterwards."""
+    listing.fill(servers)
+    return {
+        name: _row(servers, Work(name, 1, _calling(request)), seconds)
+        for name, request in listing.requests(servers).items()
+    }
 
 
 def _calling(request: bytes) -> Callable[[Client, int], Awaitable[object]]:
