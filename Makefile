@@ -8,7 +8,7 @@ BUILD := .build
 export S3DATAPATH ?= $(CURDIR)/localData
 export S3METADATAPATH ?= $(CURDIR)/localMetadata
 
-.PHONY: start test unit lint bench soak clean install install-dev clients
+.PHONY: start test unit lint bench soak clean install install-dev clients curl
 
 start: install
 	@mkdir -p -m 700 "$(S3DATAPATH)" "$(S3METADATAPATH)"
@@ -39,8 +39,14 @@ clean:
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
 # The S3 programs that the tests drive, each family apart from the project's own environment.
-clients: $(BUILD)/awscli/.installed $(BUILD)/pyclients/.installed $(BUILD)/s5cmd/.installed \
+clients: curl $(BUILD)/awscli/.installed $(BUILD)/pyclients/.installed $(BUILD)/s5cmd/.installed \
   $(BUILD)/node/.installed $(BUILD)/node-clients/.installed
+
+# A Debian package, so it takes root; elsewhere it is there already.
+curl:
+	@command -v curl >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq install -y curl >/dev/null; } || \
+	  { echo "The tests need curl: apt-get install curl" >&2; exit 1; }
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
