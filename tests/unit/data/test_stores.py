@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -224,3 +225,26 @@ async def test_large_and_small_blobs_share_a_directory(directory: Path) -> None:
     again = open_store("file", directory)
     assert (await get(again, small), await get(again, large)) == (b"small", LARGE)
     await again.close()
+
+
+@pytest.mark.parametrize("kind", ["file", "packed", "both"])
+@pytest.mark.parametrize("taken", [1, 1000, 65_537])
+async def test_a_system_that_takes_few_bytes_at_a_time_loses_none(
+    directory: Path, kind: str, taken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """write(2) may always write less than it was given."""
+    write = os.write
+
+    def short_write(descriptor: int, data: bytes) -> int:
+        return write(descriptor, data[:taken])
+
+    def short_writev(descriptor: int, pieces: list[bytes]) -> int:
+        return write(descriptor, b"".join(pieces)[:taken])
+
+    monkeypatch.setattr(os, "write", short_write)
+    monkeypatch.setattr(os, "writev", short_writev)
+    content = LARGE[: 20_000 if taken == 1 else 700_000]
+    store = open_store(kind, directory)
+    keys = [await put(store, content), await put(store, b"small")]
+    assert [await get(store, key) for key in keys] == [content, b"small"]
+    await store.close()
