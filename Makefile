@@ -31,6 +31,7 @@ bench: install-dev
 
 soak: install-dev clients
 	TWOFOLD_SOAK=1 $(BIN)/pytest -n 2 --dist worksteal --timeout 7200
+	TWOFOLD_SOAK=1 $(BIN)/python -m tests.bench --listings
 
 clean:
 	rm -rf $(VENV) $(BUILD) dist

@@ -56,7 +56,7 @@ def start(
         ),
     ] = False,
 ) -> None:
-    """Serve until SIGTERM."""
+    """Serve until SIGTERM. SIGHUP reloads secrets and certificates."""
     options = [MEMORY_OPTION] * memory + [STANDBY_OPTION] * standby
     if part is not None:
         argv = _argv(part, options)

@@ -1,4 +1,13 @@
-"""Ownership of a directory by one daemon process."""
+"""Ownership of a directory by one daemon process.
+
+Three ways, after what the file system is and what the operator has set:
+
+* The lock on the directory alone: it goes with its owner's life. That is enough on one machine.
+* The lock and a lease (``leaseSeconds``), where machines share the directory: a lock that the file
+  system gives away too early does no harm, because the lease's owner dies in time.
+* A lease and a command (``fenceCommand``), where locks cannot be relied on: the lease tells when an
+  owner of another machine has fallen silent, and the command makes sure that it writes no more.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +16,17 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from dmd.errors import StartupError
-from dmd.lease import Lease, LeaseState, forget_lease, wait_for_expiry
+from dmd.errors import SettingNeededError, StartupError
+from dmd.fence import fence
+from dmd.file_locks import doubt_about, mount_of
+from dmd.lease import Lease, LeaseState, forget_lease, wait_for_expiry, wait_for_silence
+from shared.config.model import DirectoryLocks
 from shared.observability import EventLog
 
-_LOCK_NAME = "lock"
-_POLL_SECONDS = 0.1
+_LOCK_NAME: Final = "lock"
+_POLL_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +35,14 @@ class Ownership:
 
     ``lease_seconds``: 0 for the lock alone; else the owner dies when it has not renewed its lease
     for so long, so that a stand-by may take over (``dmd.lease``). ``standby``: wait for the owner
-    to end instead of failing.
+    to end instead of failing. ``locks``: whether to rely on those of the file system, or find out.
+    ``fence_command``: what to run where they cannot be relied on; empty for nothing.
     """
 
     lease_seconds: float = 0
     standby: bool = False
+    locks: DirectoryLocks = "detect"
+    fence_command: tuple[str, ...] = ()
 
 
 class OwnedDirectory:
@@ -39,27 +55,19 @@ class OwnedDirectory:
     def __init__(
         self, path: Path, ownership: Ownership | None = None, log: EventLog | None = None
     ) -> None:
-        ownership = ownership or Ownership()
+        self._path = path
+        self._ownership = ownership or Ownership()
+        self._log = log
         self._lease: Lease | None = None
         self._descriptor = _open_lock(path)
         try:
-            if not _lock(self._descriptor):
-                if not ownership.standby:
-                    raise StartupError(f"{path}: another daemon owns this directory")
-                if log is not None:
-                    log.info("standing by", directory=str(path))
-                while not _lock(self._descriptor):
-                    time.sleep(_POLL_SECONDS)
-
-            def waiting(state: LeaseState) -> None:
-                if log is not None:
-                    log.info("waiting for a lease to end", seconds=state.seconds)
-
-            wait_for_expiry(path, waiting)
-            if ownership.lease_seconds:
-                self._lease = Lease(path, ownership.lease_seconds)
+            doubt = self._doubt()
+            if doubt is not None:
+                self._say("locks cannot be relied on", directory=str(path), reason=doubt)
+            if doubt is not None and self._ownership.fence_command:
+                self._own_by_lease()
             else:
-                forget_lease(path)
+                self._own_by_lock(doubt)
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -69,6 +77,117 @@ class OwnedDirectory:
         if self._lease is not None:
             self._lease.release()
         os.close(self._descriptor)
+
+    def _doubt(self) -> str | None:
+        """Why the locks of this directory cannot be relied on; None when they can."""
+        try:
+            _lock(self._descriptor)
+        except OSError as error:
+            return error.strerror or str(error)
+        if self._ownership.locks == "unreliable":
+            return "metadataDaemon.directoryLocks says so"
+        if self._ownership.locks == "reliable":
+            return None
+        return doubt_about(mount_of(self._path))
+
+    # -- By the lock ------------------------------------------------------------------------------
+
+    def _own_by_lock(self, doubt: str | None) -> None:
+        self._check_settings(doubt)
+        if not self._try_lock():
+            if not self._ownership.standby:
+                raise StartupError(f"{self._path}: another daemon owns this directory")
+            self._say("standing by", directory=str(self._path))
+            while not self._try_lock():
+                time.sleep(_POLL_SECONDS)
+        wait_for_expiry(self._path, self._waiting)
+        if self._ownership.lease_seconds:
+            self._lease = Lease(self._path, self._ownership.lease_seconds)
+            self._lease.begin()
+        else:
+            forget_lease(self._path)
+
+    def _check_settings(self, doubt: str | None) -> None:
+        """Refuse what could let two daemons own the directory."""
+        if doubt is not None and self._ownership.standby:
+            raise SettingNeededError(
+                "fenceCommand",
+                f"a stand-by for {self._path} needs it, because locks there cannot be relied on: "
+                f"{doubt}",
+            )
+        mount = mount_of(self._path)
+        is_shared = mount is not None and mount.is_shared
+        if self._ownership.standby and is_shared and not self._ownership.lease_seconds:
+            raise SettingNeededError(
+                "leaseSeconds", f"a stand-by for {self._path} needs it, because machines share it"
+            )
+
+    def _try_lock(self) -> bool:
+        try:
+            return _lock(self._descriptor)
+        except OSError as error:
+            raise SettingNeededError(
+                "fenceCommand",
+                f"{self._path} needs it, because nothing can be locked there: {error.strerror}",
+            ) from error
+
+    # -- By the lease -----------------------------------------------------------------------------
+
+    def _own_by_lease(self) -> None:
+        if self._ownership.standby:
+            self._say("standing by", directory=str(self._path))
+        while True:
+            last = wait_for_silence(self._path, self._waiting, self._stand_back)
+            if last is None or last.released:
+                if not self._has_lock():
+                    # Somebody beside this process owns it without a lease.
+                    self._stand_back()
+                    time.sleep(_POLL_SECONDS)
+                    continue
+            elif not self._is_over(last):
+                continue  # it is asked again after another lease of silence
+            lease = Lease(self._path, self._ownership.lease_seconds)
+            if lease.claim(last):
+                lease.begin()
+                self._lease = lease
+                break
+        self._has_lock()  # from now on, if it was the last owner's until then
+
+    def _has_lock(self) -> bool:
+        """Lock, as far as that keeps others out; False when somebody else has locked."""
+        try:
+            return _lock(self._descriptor)
+        except OSError:
+            return True
+
+    def _stand_back(self) -> None:
+        """There is an owner."""
+        if not self._ownership.standby:
+            raise StartupError(f"{self._path}: another daemon owns this directory")
+
+    def _is_over(self, last: LeaseState) -> bool:
+        """Whether the owner of a lease that was not renewed writes no more."""
+        if last.of_this_machine:
+            return True  # the kernel has killed it
+        problem = fence(self._ownership.fence_command, self._path, last)
+        if problem is not None:
+            text = f"the owner on {last.host} is not fenced off, and may be writing: {problem}"
+            if not self._ownership.standby:
+                raise StartupError(f"{self._path}: {text}")
+            if self._log is not None:
+                self._log.warning(text)
+            return False
+        self._say("the owner is fenced off", host=last.host, owner_pid=last.pid)
+        return True
+
+    # -- What the log says ------------------------------------------------------------------------
+
+    def _waiting(self, state: LeaseState) -> None:
+        self._say("waiting for a lease to end", seconds=state.seconds)
+
+    def _say(self, event: str, **fields: object) -> None:
+        if self._log is not None:
+            self._log.info(event, **fields)
 
 
 def _open_lock(path: Path) -> int:
@@ -83,6 +202,7 @@ def _open_lock(path: Path) -> int:
 
 
 def _lock(descriptor: int) -> bool:
+    """Lock, if nobody else has; raises OSError when the file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -9,3 +9,11 @@ class StartupError(Exception):
     The message is one line that names the thing (a directory, a port, a setting) and the reason;
     the command prints it and exits, without a traceback.
     """
+
+
+class SettingNeededError(StartupError):
+    """What is asked for is not safe without a setting of ``metadataDaemon``, ``key``."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(reason)
+        self.key = key

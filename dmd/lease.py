@@ -9,16 +9,22 @@ margin may begin, even if it cannot reach the owner's machine.
 The lock on the directory (flock) goes with its owner's life. On one machine it is proof enough, and
 nobody waits; across machines the file system may give a lock away while its owner still writes,
 so the lease decides.
+
+Where locks cannot tell who of several is the first to follow a dead owner, they *claim* the lease:
+each looks whether the dead owner's lease is still the last one, writes its own, waits for longer
+than anybody may take from looking to writing (the kernel sees to that), and looks again. Who wrote
+last has it, and whoever looked later did not write.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -32,19 +38,30 @@ _RENEWALS_PER_LEASE: Final = 4
 _MARGIN: Final = 0.5
 """Of a lease: clocks that run unevenly, and a file system that shows a renewal late."""
 
+_CLAIM_LEASES: Final = 2
+"""A claim is settled before others may take its owner for silent."""
+
 _POLL_SECONDS: Final = 0.1
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseState:
-    """What the file says. ``boot`` names the start of the owner's machine."""
+    """What the file says. ``boot`` names the start of the owner's machine, ``host`` and ``pid``
+    tell people where it runs."""
 
     owner: str
     boot: str
     seconds: float
     count: int
     released: bool = False
+    host: str = ""
+    pid: int = 0
+
+    @property
+    def of_this_machine(self) -> bool:
+        """Whether the owner runs on this machine, or ran on it since it started."""
+        return self.boot == _boot_id()
 
 
 def read_state(directory: Path) -> LeaseState | None:
@@ -64,17 +81,34 @@ def wait_for_expiry(directory: Path, waiting: Callable[[LeaseState], None]) -> N
     ``waiting`` is called once if there is something to wait for.
     """
     state = read_state(directory)
-    if state is None or state.released or state.boot == _boot_id():
-        return
+    if state is not None and not state.of_this_machine:
+        wait_for_silence(directory, waiting)
+
+
+def wait_for_silence(
+    directory: Path,
+    waiting: Callable[[LeaseState], None],
+    renewed: Callable[[], None] = lambda: None,
+) -> LeaseState | None:
+    """Wait until the owner of a directory has renewed nothing for a lease and a margin, or has
+    released its lease; the lease that is there then, None when there never was one.
+
+    ``waiting`` is called once if there is something to wait for, ``renewed`` for every renewal.
+    """
+    state = read_state(directory)
+    if state is None or state.released:
+        return state
     waiting(state)
     seen = boot_seconds()
     while boot_seconds() < seen + state.seconds * (1 + _MARGIN):
         time.sleep(_POLL_SECONDS)
         newest = read_state(directory)
         if newest is None or newest.released:
-            return
+            return newest
         if newest != state:
+            renewed()
             state, seen = newest, boot_seconds()
+    return state
 
 
 def forget_lease(directory: Path) -> None:
@@ -83,7 +117,8 @@ def forget_lease(directory: Path) -> None:
 
 
 class Lease:
-    """Our lease, renewed by a thread until ``release``. Raises StartupError when it cannot begin.
+    """Our lease, renewed by a thread from ``begin`` until ``release``. Methods raise StartupError
+    when the lease cannot be taken.
 
     When a renewal fails, or the file is no longer ours, nothing is renewed any more: the timer ends
     the process.
@@ -91,27 +126,53 @@ class Lease:
 
     def __init__(self, directory: Path, seconds: float) -> None:
         self._path = directory / FILE_NAME
-        self._seconds = seconds
-        self._owner = str(uuid.uuid4())
-        self._count = 0
+        owner, boot, host = str(uuid.uuid4()), _boot_id(), socket.gethostname()
+        self._state = LeaseState(owner, boot, seconds, 0, host=host, pid=os.getpid())
         self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         try:
             self._timer = KillTimer()
+        except OSError as error:
+            raise self._problem(error) from error
+
+    def claim(self, last: LeaseState | None) -> bool:
+        """Be the one that follows an owner who is dead, and whose lease was the last one; False
+        when somebody else is. Takes a lease and a half."""
+        try:
+            self._timer.kill_at(boot_seconds() + self._state.seconds)
+            if read_state(self._path.parent) != last:
+                self._timer.disarm()
+                return False
+            self._write(replace(self._state, seconds=self._state.seconds * _CLAIM_LEASES))
+            self._timer.disarm()
+        except OSError as error:
+            raise self._problem(error) from error
+        settled = boot_seconds() + self._state.seconds * (1 + _MARGIN)
+        while boot_seconds() < settled:
+            time.sleep(_POLL_SECONDS)
+        self._timer.kill_at(boot_seconds() + self._state.seconds)
+        ours = self._is_ours()
+        if not ours:
+            self._timer.disarm()
+        return ours
+
+    def begin(self) -> None:
+        """Hold the lease from now on."""
+        try:
             self._renew()
         except OSError as error:
-            raise StartupError(f"{self._path}: cannot take the lease: {error}") from error
-        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+            raise self._problem(error) from error
         self._thread.start()
 
     def release(self) -> None:
         """Give the directory up; nothing of it may be written afterwards."""
         self._ended.set()
         self._thread.join()
-        self._write(released=True)
+        self._write(replace(self._state, released=True))
         self._timer.disarm()
 
     def _keep(self) -> None:
-        while not self._ended.wait(self._seconds / _RENEWALS_PER_LEASE):
+        while not self._ended.wait(self._state.seconds / _RENEWALS_PER_LEASE):
             try:
                 if not self._is_ours():
                     return
@@ -121,25 +182,21 @@ class Lease:
 
     def _is_ours(self) -> bool:
         state = read_state(self._path.parent)
-        return state is not None and state.owner == self._owner
+        return state is not None and state.owner == self._state.owner
 
     def _renew(self) -> None:
         # From before the write: whoever sees it sees it later than that.
         begun = boot_seconds()
-        self._count += 1
-        self._write(released=False)
-        self._timer.kill_at(begun + self._seconds)
+        self._state = replace(self._state, count=self._state.count + 1)
+        self._write(self._state)
+        self._timer.kill_at(begun + self._state.seconds)
 
-    def _write(self, *, released: bool) -> None:
-        state = {
-            "owner": self._owner,
-            "boot": _boot_id(),
-            "seconds": self._seconds,
-            "count": self._count,
-            "released": released,
-        }
+    def _problem(self, error: OSError) -> StartupError:
+        return StartupError(f"{self._path}: cannot take the lease: {error}")
+
+    def _write(self, state: LeaseState) -> None:
         # A new file each time: a reader sees the old one or the new one, and no half of either.
-        unfinished = self._path.with_name(f"{FILE_NAME}.{self._owner}")
+        unfinished = self._path.with_name(f"{FILE_NAME}.{state.owner}")
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             os.write(descriptor, orjson.dumps(state))

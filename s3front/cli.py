@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
-from s3front.listeners import LISTEN_FDS, bind_sockets, tls_context
+from s3front.listeners import LISTEN_FDS, bind_sockets
 from shared.config import ConfigError, load_accounts, load_config, load_locations
+from shared.credentials import data_credentials, metadata_credentials
 from shared.process import exit_with_problem
 from shared.supervisor import Child, replace_with_supervisor
+from shared.tls import server_context
 
 _PROGRAM = "s3front"
 
@@ -40,11 +42,14 @@ def start(
         ),
     ] = None,
 ) -> None:
-    """Serve the S3 API until SIGTERM. SIGHUP reloads credentials and locations."""
+    """Serve the S3 API until SIGTERM. SIGHUP reloads credentials, certificates and locations."""
     try:
         config = load_config()
         # Everything that can be wrong is said once, here, and not by every worker.
-        tls_context(config)
+        if config.cert_file_paths is not None:
+            server_context(config.cert_file_paths, config.file, "certFilePaths")
+        metadata_credentials(config)
+        data_credentials(config)
         load_accounts(config)
         load_locations(config)
         sockets = bind_sockets(config)

@@ -15,7 +15,7 @@ _PATH = "/_/healthcheck"
 
 
 def health_reply(request: Request, services: Services) -> Reply:
-    """200 when the metadata daemon is connected, 503 when it is not; JSON either way.
+    """200 when the metadata daemon is connected, 503 when it is not, and why if that is known.
 
     Only addresses of ``healthChecks.allowFrom`` are answered. A path below ``/_/`` never names a
     bucket: no bucket name has an underscore.
@@ -27,8 +27,12 @@ def health_reply(request: Request, services: Services) -> Reply:
     if not _allowed(request.peer, services):
         raise ServiceError("AccessDenied")
     healthy = services.metadata.available
-    body = orjson.dumps({"metadata": {"code": 200 if healthy else 503, "connected": healthy}})
-    return Reply(200 if healthy else 503, {"Content-Type": "application/json"}, body)
+    code = 200 if healthy else 503
+    metadata: dict[str, object] = {"code": code, "connected": healthy}
+    if not healthy and services.metadata.problem is not None:
+        metadata["reason"] = services.metadata.problem
+    body = orjson.dumps({"metadata": metadata})
+    return Reply(code, {"Content-Type": "application/json"}, body)
 
 
 def _allowed(peer: str, services: Services) -> bool:

@@ -1,4 +1,4 @@
-"""The sockets of the S3 port and their TLS settings.
+"""The sockets of the S3 port.
 
 The command binds them and its workers inherit them, so that a worker that is replaced never
 closes the port.
@@ -8,36 +8,12 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 from collections.abc import Sequence
 
-from shared.config import Config, ConfigError
+from shared.config import Config
 
 LISTEN_FDS = "TWOFOLD_LISTEN_FDS"
 """Environment variable: the listening sockets that a front-end inherits, comma-separated."""
-
-
-def tls_context(config: Config) -> ssl.SSLContext | None:
-    """The TLS settings of the S3 port, None for plain HTTP; raises ConfigError."""
-    paths = config.cert_file_paths
-    if paths is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(
-            config.directory / paths.cert, config.directory / paths.key, _no_password
-        )
-        if paths.ca is not None:
-            context.load_verify_locations(config.directory / paths.ca)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(config.file, "certFilePaths", str(error)) from error
-    return context
-
-
-def _no_password() -> str:
-    """OpenSSL would ask for the password of an encrypted key on the terminal."""
-    raise OSError("the key is encrypted; give one without password")
 
 
 def bind_sockets(config: Config) -> list[socket.socket]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from dataclasses import replace
 
 from s3front.app import App
 from s3front.context import Services
 from s3front.http_server import create_http_server
-from s3front.listeners import inherited_sockets, tls_context
+from s3front.listeners import inherited_sockets
 from s3front.locations.dmd_file import DmdFileStore
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.gateway import MetadataGateway
@@ -19,6 +20,7 @@ from s3front.workers.lease import Lease
 from s3front.workers.runner import holder_name, work
 from s3front.workers.uploads import UploadWorker
 from shared.config import Config, ConfigError, load_accounts, load_config, load_locations
+from shared.credentials import data_credentials, metadata_credentials
 from shared.http1.client import Origin
 from shared.observability import configure_logging, get_logger
 from shared.process import (
@@ -30,6 +32,7 @@ from shared.process import (
 )
 from shared.rpc.client import RpcClient
 from shared.rpc.envelope import METADATA_NAMESPACE
+from shared.tls import port_context, renew
 
 
 async def serve(config: Config) -> None:
@@ -39,17 +42,21 @@ async def serve(config: Config) -> None:
     for warning in config.warnings:
         log.warning("setting without effect", setting=warning)
     arm_failpoint(config.failpoint, log)
-    tls = tls_context(config)
+    tls = port_context(config.cert_file_paths, config.file, "certFilePaths", log)
     accounts, locations = load_accounts(config), load_locations(config)
+    credentials = metadata_credentials(config)
     client = RpcClient(
-        _url(config.metadata_client.host, config.metadata_client.port),
+        _url(credentials.scheme, config.metadata_client.host, config.metadata_client.port),
         METADATA_NAMESPACE,
         log,
         call_timeout_seconds=config.metadata_client.call_timeout_ms / 1000,
+        credentials=credentials,
     )
     data = config.data_client
     socket_path = data.socket_path and config.directory / data.socket_path
-    store = DmdFileStore(Origin(data.host, data.port, socket_path))
+    store = DmdFileStore(
+        Origin(data.host, data.port, socket_path), credentials=data_credentials(config)
+    )
     metadata = MetadataGateway(client)
     services = Services(
         metadata=MetadataStore(metadata),
@@ -69,7 +76,7 @@ async def serve(config: Config) -> None:
         for listener in inherited_sockets():
             await server.listen(listener, tls)
         log.info("serving", port=server.port, tls=tls is not None)
-        await serve_until_stopped(lambda: _reload(app, store))
+        await serve_until_stopped(lambda: _reload(app, client, store, tls))
         await server.close(STOP_SECONDS_MAX)
     finally:
         worker.cancel()
@@ -88,15 +95,20 @@ async def _work(config: Config, metadata: MetadataGateway, services: Services) -
     )
 
 
-def _reload(app: App, store: DmdFileStore) -> None:
-    """Read credentials, locations and endpoints again; keep the old ones when they are bad."""
+def _reload(app: App, client: RpcClient, store: DmdFileStore, tls: ssl.SSLContext | None) -> None:
+    """Read credentials, certificates, locations and endpoints again; keep the old ones when they
+    are bad."""
     log = app.services.log
     try:
         config = load_config()
         accounts, locations = load_accounts(config), load_locations(config)
+        metadata, data = metadata_credentials(config), data_credentials(config)
+        renew(tls, config.cert_file_paths, config.file, "certFilePaths", log)
     except ConfigError as error:
         log.error("reload refused, the old configuration stays", reason=str(error))
         return
+    client.credentials = client.credentials.renewed(metadata)
+    store.credentials = store.credentials.renewed(data)
     app.services = replace(
         app.services,
         accounts=accounts,
@@ -107,8 +119,8 @@ def _reload(app: App, store: DmdFileStore) -> None:
     log.info("configuration reloaded")
 
 
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _url(scheme: str, host: str, port: int) -> str:
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 if __name__ == "__main__":

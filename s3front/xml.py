@@ -7,6 +7,7 @@ neither DTDs nor entities, over a body whose size the caller has limited.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, ParseError
 
@@ -20,6 +21,7 @@ DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 _SPECIAL = re.compile('[&<>"\r\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]')
 _UNREPRESENTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_URL_SAFE = "/*"
 _NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 
 
@@ -28,6 +30,14 @@ def escape(text: str) -> str:
     if _SPECIAL.search(text) is None:
         return text
     return _SPECIAL.sub(_escape_match, text)
+
+
+def escape_all(texts: Sequence[str]) -> Sequence[str]:
+    """``escape`` of each. Many texts that need nothing, as most keys do, cost a fraction."""
+    together = "".join(texts)
+    if together.isprintable() and not any(character in together for character in _NAMED):
+        return texts
+    return [escape(text) for text in texts]
 
 
 def is_representable(text: str) -> bool:
@@ -60,7 +70,14 @@ def document(root: str, content: str) -> bytes:
 
 def url_encode(text: str) -> str:
     """A key as ``encoding-type=url`` prints it; a space is %20, which every decoder understands."""
-    return quote(text, safe="/*")
+    return quote(text, safe=_URL_SAFE)
+
+
+def url_encode_all(texts: Sequence[str]) -> Sequence[str]:
+    """``url_encode`` of each, many at once."""
+    if not texts or any("\0" in text for text in texts):
+        return [url_encode(text) for text in texts]
+    return quote("\0".join(texts), safe=_URL_SAFE + "\0").split("\0")
 
 
 def parse(body: bytes, root: str) -> Element:

@@ -18,7 +18,11 @@ from enum import StrEnum
 class FailPoint(StrEnum):
     """All places, in the order in which a request comes to them."""
 
-    # The data daemon stores a blob.
+    # The data daemon stores small blobs.
+    BEFORE_SEGMENT_WRITE = "before-segment-write"
+    AFTER_SEGMENT_WRITE = "after-segment-write"
+    AFTER_SEGMENT_FSYNC = "after-segment-fsync"
+    # The data daemon stores a blob as a file.
     BEFORE_DATA_WRITE = "before-data-write"
     AFTER_DATA_WRITE = "after-data-write"
     AFTER_DATA_FSYNC = "after-data-fsync"

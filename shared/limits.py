@@ -49,6 +49,8 @@ DELETE_BODY_BYTES_MAX: Final = 2 * 1024 * 1024
 
 DELETE_KEYS_MAX: Final = 1000
 LIST_KEYS_MAX: Final = 1000
+BASIC_LIST_KEYS_MAX: Final = 10_000
+"""Keys that the listing algorithm ``Basic`` gives at once (reference/dmd-wire.md, section 8)."""
 
 BUCKETS_MAX: Final = 1000
 """Buckets of one account that ListBuckets prints on one page."""
@@ -66,7 +68,10 @@ TRAILER_BYTES_MAX: Final = 8 * 1024
 """Trailer section of an aws-chunked body."""
 
 RPC_MESSAGE_BYTES_MAX: Final = 100_000_000
-"""One Socket.IO message (reference/dmd-wire.md, section 1)."""
+"""One Socket.IO message, unless the daemon is told otherwise (reference/dmd-wire.md, section 1)."""
+
+RPC_MESSAGE_BYTES_CEILING: Final = 1 << 30
+"""What it may be told at most: a message is in memory several times."""
 
 RPC_CALL_TIMEOUT_SECONDS: Final = 30.0
 RPC_PING_INTERVAL_SECONDS: Final = 25.0
@@ -75,6 +80,15 @@ RPC_PING_TIMEOUT_SECONDS: Final = 20.0
 
 RPC_REQUEST_SECONDS_MAX: Final = 20.0
 """How long the head of the request that opens a connection may take."""
+
+RPC_JOIN_SECONDS_MAX: Final = 10.0
+"""How long a connection may take to show the shared secret, when there is one."""
+
+RPC_STRANGER_MESSAGE_BYTES_MAX: Final = 16 * 1024
+"""One message of a connection that has not shown it yet."""
+
+TLS_HANDSHAKE_SECONDS_MAX: Final = 10.0
+"""How long a client of a port may take to begin to speak TLS."""
 
 RPC_UNSENT_BYTES_MAX: Final = 1024 * 1024
 """Answers that a client does not take; beyond it, no more of its calls are read."""
@@ -130,6 +144,15 @@ RECORD_LOG_BYTES: Final = 1024**3
 RECORD_LOG_TRIM_FACTOR: Final = 4
 """Old records of the log that a commit removes, for each one that it adds: more than one, so that
 the log shrinks, and not many, so that the commit stays short."""
+
+PACKED_BLOB_BYTES: Final = 64 * 1024
+"""Blobs of up to this size are packed, unless configured otherwise: see docs/performance.md."""
+
+PACKED_BLOB_BYTES_MAX: Final = 1024 * 1024
+"""A packed blob is read whole, and written in one piece."""
+
+FENCE_SECONDS_MAX: Final = 120.0
+"""How long the command may take that fences off the owner of a metadata directory."""
 
 BODY_IDLE_SECONDS_MAX: Final = 60.0
 """How long a request body may pause before it is given up."""

@@ -27,6 +27,8 @@ import orjson
 import structlog
 from structlog.processors import format_exc_info
 
+from shared.daemon_secret import without_payload
+
 TRACE: Final = 5
 """Below the standard library's DEBUG, for LOG_LEVEL=trace."""
 
@@ -97,7 +99,10 @@ def configure_logging(name: str, level: str, file: BinaryIO | None = None) -> No
     for logger_name in _SOCKET_IO_LOGGERS:
         # It writes each packet at INFO; and without a level it adds a handler for standard error.
         packets = logging.DEBUG if level == "trace" else logging.WARNING
-        logging.getLogger(logger_name).setLevel(max(packets, _library_level(LEVELS[level])))
+        library = logging.getLogger(logger_name)
+        library.setLevel(max(packets, _library_level(LEVELS[level])))
+        library.addFilter(_without_payloads)
+    logging.getLogger("aiohttp.server").addFilter(_malformed_requests_briefly)
     logging.captureWarnings(True)
 
 
@@ -105,6 +110,26 @@ def get_logger(name: str = "") -> Logger:
     """The logger of one part of the program; its lines are named ``<process>.<name>``."""
     part = {_PART: name} if name else {}
     return cast(Logger, structlog.get_logger(**part))
+
+
+def _without_payloads(record: logging.LogRecord) -> bool:
+    """A filter: packets of Socket.IO are written without what authenticates their senders."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            without_payload(value) if isinstance(value, str) else value for value in record.args
+        )
+    return True
+
+
+def _malformed_requests_briefly(record: logging.LogRecord) -> bool:
+    """A filter: what a client sends that is not HTTP, TLS for instance, is no error of ours that
+    needs a traceback, and may hold anything."""
+    error = record.exc_info[1] if record.exc_info else None
+    if type(error).__module__ == "aiohttp.http_exceptions":
+        record.exc_info = None
+        record.levelno = min(record.levelno, logging.WARNING)
+        record.msg, record.args = "malformed request: %s", (type(error).__name__,)
+    return True
 
 
 def _library_level(level: int) -> int:

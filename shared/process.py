@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -40,8 +41,16 @@ async def serve_until_stopped(reload: Callable[[], None] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     loop.add_signal_handler(signal.SIGHUP, reload or (lambda: None))
+    _leave_alone_what_stays()
     report_ready()
     await stopped.wait()
+
+
+def _leave_alone_what_stays() -> None:
+    """Keep the garbage collector from going through modules and services again and again: they
+    stay as long as the process does. A large answer alone set it off several times."""
+    gc.collect()
+    gc.freeze()
 
 
 def arm_failpoint(armed: ArmedFailPoint | None, log: EventLog) -> None:

@@ -25,6 +25,9 @@ TICKS_PER_MILLISECOND: Final = 10**_POSITION_DIGITS
 
 _TICKS: Final = 10 ** (_TIME_DIGITS + _POSITION_DIGITS)
 
+_CLOCK_TICKS: Final = _TICKS // 2
+"""No clock shows more: the year 3554. What is beyond leaves no room to count on from."""
+
 _ALPHABET: Final = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _DIGIT_OF: Final = {character: value for value, character in enumerate(_ALPHABET)}
 _BASE62_CHARACTERS: Final = 32
@@ -34,6 +37,9 @@ _HALF_DIGITS: Final = 10
 _HALF_CHARACTERS: Final = 6
 _PLAIN: Final = re.compile("[0-9]{20}[\x01-\x7f][\x00-\x7f]{6}", re.DOTALL)
 """What base 62 can hold. It would lose a leading NUL of the group."""
+
+_INTERNAL: Final = re.compile("[0-9]{20}.{7}", re.DOTALL)
+"""How an ID with a tick begins."""
 
 _HEXADECIMAL: Final = re.compile("(?:[0-9a-fA-F]{2})+")
 
@@ -46,6 +52,14 @@ def next_tick(last: int, now_ms: int) -> int:
 def make(tick: int, replication_group_id: str, info: str = "") -> str:
     """The internal ID of a tick."""
     return f"{_TICKS - 1 - tick:020}{_group(replication_group_id)}{info}"
+
+
+def tick_of(version_id: str) -> int | None:
+    """The tick of an internal ID; None when it has another shape, or a time that no clock shows."""
+    if not _INTERNAL.match(version_id):
+        return None
+    tick = _TICKS - 1 - int(version_id[: _TIME_DIGITS + _POSITION_DIGITS])
+    return tick if tick < _CLOCK_TICKS else None
 
 
 def infinite(replication_group_id: str) -> str:

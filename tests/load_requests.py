@@ -166,6 +166,10 @@ class Requests:
         if response.status == 503:
             assert response.error["Code"] in ("ServiceUnavailable", "SlowDown")
             raise UnavailableError
+        if response.headers.get("Transfer-Encoding") and b"<Error>" in response.body:
+            # It took long, so that its status left before its outcome was known.
+            assert response.error["Code"] in ("ServiceUnavailable", "SlowDown")
+            raise UnavailableError
         return response
 
     def _succeed(self, response: Response) -> Response:

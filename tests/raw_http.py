@@ -276,13 +276,33 @@ class Connection:
         return version, int(status), headers
 
     def _body(self, headers: CIMultiDict[str]) -> bytes:
-        assert "Transfer-Encoding" not in headers, "the length of every reply is known"
-        size = int(headers["Content-Length"])
+        if headers.get("Transfer-Encoding") == "chunked":
+            return self._chunked_body()
+        return self._exactly(int(headers["Content-Length"]))
+
+    def _chunked_body(self) -> bytes:
+        """The body of a reply that took long: blanks, until its document is known."""
+        body = b""
+        while True:
+            size = int(self._until(b"\r\n"), 16)
+            chunk = self._until(b"\r\n") if size == 0 else self._exactly(size + 2)[:-2]
+            body += chunk
+            if size == 0:
+                return body.strip()
+
+    def _until(self, mark: bytes) -> bytes:
+        while mark not in self._received:
+            if not self._more():
+                raise ConnectionError("the body broke off")
+        found, _, self._received = self._received.partition(mark)
+        return found
+
+    def _exactly(self, size: int) -> bytes:
         while len(self._received) < size:
             if not self._more():
                 raise ConnectionError(f"the body broke off after {len(self._received)} bytes")
-        body, self._received = self._received[:size], self._received[size:]
-        return body
+        found, self._received = self._received[:size], self._received[size:]
+        return found
 
     def _more(self) -> bool:
         data = self._socket.recv(1 << 20)

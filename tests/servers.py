@@ -168,14 +168,16 @@ class Cluster:
         path = self.folder / name
         address = {"host": "127.0.0.1"}
         bound = {"bindAddress": "127.0.0.1"}
-        document = {
+        document: dict[str, Any] = {
             "metadataClient": {**address, "port": self.metadata_port},
             "dataClient": {**address, "port": self.data_port},
             "metadataDaemon": {**bound, "port": self.metadata_port},
             "dataDaemon": {**bound, "port": self.data_port},
-            **self.settings,
-            **extra,
         }
+        for key, value in [*self.settings.items(), *extra.items()]:
+            known = document.get(key)
+            # A section adds to the one that says where to listen.
+            document[key] = {**known, **value} if isinstance(known, dict) else value
         path.write_text(json.dumps(document))
         return path
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dmd.access import PortAccess
 from dmd.data.base import BlobStore
+from dmd.data.both import open_both_stores
 from dmd.data.disk import DiskOptions
 from dmd.data.memory import MemoryStore
 from dmd.data.server import serve
-from dmd.data.service import DataService
-from dmd.data.store import open_file_store
+from dmd.data.service import DataService, ServiceOptions
 from dmd.process import main
 from shared.config import Config
 from shared.observability import Logger
@@ -16,19 +17,31 @@ from shared.process import STOP_SECONDS_MAX, serve_until_stopped
 
 async def _serve(config: Config, memory: bool, log: Logger) -> None:
     settings = config.data_daemon
+    access = PortAccess(config, lambda config: config.data_daemon, "dataDaemon", log)
     options = DiskOptions(config.data_no_sync, config.data_no_cache)
-    store: BlobStore = MemoryStore() if memory else open_file_store(config.data_path, options)
+    store: BlobStore
+    if memory:
+        store = MemoryStore()
+    else:
+        store = open_both_stores(config.data_path, options, log, settings.packed_size_max_bytes)
     try:
+        service = DataService(store, log, ServiceOptions(gate=access.gate))
         path = settings.socket_path and config.directory / settings.socket_path
         server = await serve(
-            DataService(store, log), settings.bind_address, settings.port, socket_path=path
+            service, settings.bind_address, settings.port, access.tls, socket_path=path
         )
-        log.info("serving data", host=settings.bind_address, port=server.port)
-        await serve_until_stopped()
+        log.info(
+            "serving data",
+            host=settings.bind_address,
+            port=server.port,
+            tls=access.tls is not None,
+            secret=access.gate.secret.required,
+        )
+        await serve_until_stopped(access.reload)
         await server.close(STOP_SECONDS_MAX)
     finally:
         await store.close()
 
 
 if __name__ == "__main__":
-    main("data", lambda config: config.data_daemon.bind_address, _serve)
+    main("data", _serve)

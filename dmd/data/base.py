@@ -7,6 +7,7 @@ same tests. Implementations: ``dmd.data.store`` (a file each) and ``dmd.data.mem
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -33,6 +34,28 @@ class DiskUsage:
     available: int
     free: int
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlobInfo:
+    """A blob as an inventory lists it.
+
+    ``size`` in bytes, ``created_ms`` in milliseconds since the epoch. A blob in quarantine is out
+    of use until it is restored or deleted; opening it restores it, because it is needed after all.
+    """
+
+    key: str
+    size: int
+    created_ms: int
+    quarantined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryPage:
+    """Some blobs, and where the next page begins; None after the last page."""
+
+    blobs: Sequence[BlobInfo]
+    cursor: str | None
 
 
 class Upload(Protocol):
@@ -100,6 +123,25 @@ class BlobStore(Protocol):
         A deletion is not made durable: after a crash the blob may be there again, unreferenced,
         for garbage collection to find.
         """
+
+    async def quarantine(self, key: str) -> None:
+        """Take a blob out of use, until it is opened; any string is accepted as a key.
+
+        Raises BlobNotFoundError, StoreError.
+        """
+
+    async def restore(self, key: str) -> None:
+        """Take a blob out of quarantine. Raises BlobNotFoundError, StoreError."""
+
+    async def inventory(self, cursor: str | None, count: int) -> InventoryPage:
+        """List blobs, about ``count`` of them, from where the page before has ended.
+
+        ``cursor`` is None for the first page. Every blob that exists all the time is listed once;
+        others may be. Raises ValueError for a cursor that this store never gave, StoreError.
+        """
+
+    async def reclaim(self) -> None:
+        """Give back the space of deleted blobs that a crash has kept from it. Raises StoreError."""
 
     async def disk_usage(self) -> DiskUsage:
         """Return the figures of the medium under the store. Raises StoreError."""

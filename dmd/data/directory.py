@@ -1,12 +1,15 @@
 """The data directory: its layout, its owner, and what is done to it at start-up.
 
     lock            held (flock) for the life of the process that owns the directory
-    about.json      {"formatVersion": 1}; a newer format is refused
+    about.json      {"formatVersion": 2}; a newer format is refused
     incoming/       uploads under way; whatever is there at start-up was never acknowledged
-    0/ … 3510/      blobs: the file of a key lies in the directory of its number
+    0/ … 3510/      large blobs: the file of a key lies in the directory of its number
+    packed/         segments of small blobs (dmd.data.packed)
+    quarantine/     files that garbage collection has taken out of use
 
 The numbered directories are the original's (reference/dmd-wire.md, section 11), and it ignores the
-rest: a directory that it wrote is served as it is, and can be given back to it.
+rest: a directory that it wrote is served as it is. Where nothing was packed, it can be given back.
+Format 1 had neither packed blobs nor a quarantine; its directories are raised to format 2.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import Final
 from dmd.data.keys import DIRECTORIES, directory_number, is_blob_key
 from dmd.errors import StartupError
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 _PRIVATE: Final = 0o700
 
@@ -36,6 +39,8 @@ class DataDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.incoming = path / "incoming"
+        self.packed = path / "packed"
+        self.quarantine = path / "quarantine"
         self._lock: int | None = None
         try:
             if not path.is_dir():
@@ -43,7 +48,7 @@ class DataDirectory:
             self._lock = self._own()
             self._check_format()
             self._clear_incoming()
-            self._make_numbered()
+            self._make_directories()
             self._check_links()
         except OSError as error:
             self.release()
@@ -93,6 +98,8 @@ class DataDirectory:
                 f"data directory {self.path}: its format is version {version}, "
                 f"this program knows versions up to {FORMAT_VERSION}"
             )
+        if version < FORMAT_VERSION:
+            self._write_format(about)
 
     def _write_format(self, about: Path) -> None:
         temporary = about.with_suffix(".new")
@@ -110,10 +117,11 @@ class DataDirectory:
                 if not entry.is_dir(follow_symlinks=False):
                     os.unlink(entry.path)
 
-    def _make_numbered(self) -> None:
+    def _make_directories(self) -> None:
         with os.scandir(self.path) as entries:
             present = {entry.name for entry in entries if entry.is_dir()}
-        missing = [name for name in map(str, range(DIRECTORIES)) if name not in present]
+        wanted = [*map(str, range(DIRECTORIES)), self.packed.name, self.quarantine.name]
+        missing = [name for name in wanted if name not in present]
         for name in missing:
             (self.path / name).mkdir(mode=_PRIVATE)
         if missing:

@@ -7,12 +7,16 @@ original that change what reaches the disk, and when.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import select
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from dmd.data.base import StoreError
 
 SEND_WAIT_MS: Final = 2
 """How long a thread waits for a reader: one that reads all the time takes the next bytes sooner, so
@@ -130,3 +134,29 @@ class Disk:
     def remove(self, path: Path) -> None:
         """Remove a name."""
         path.unlink()
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Give a file another name in the same file system, in place of whatever has it."""
+        old.rename(new)
+
+
+def store_error(error: OSError) -> StoreError:
+    """What a store raises for a failed system call: names the error, not the path."""
+    name = errno.errorcode.get(error.errno or 0, "unknown error")
+    failure = StoreError(f"{name}: {error.strerror or error}")
+    failure.__cause__ = error
+    return failure
+
+
+@contextlib.contextmanager
+def store_errors() -> Iterator[None]:
+    """Raise the OSErrors of a block as StoreErrors.
+
+    What a socket says is no error of the store.
+    """
+    try:
+        yield
+    except (BlockingIOError, ConnectionError):
+        raise
+    except OSError as error:
+        raise store_error(error) from error

@@ -8,8 +8,15 @@ from __future__ import annotations
 import errno
 import os
 
-from dmd.data.base import BlobNotFoundError, DiskUsage, LengthMismatchError, StoreError
-from dmd.data.keys import new_key
+from dmd.data.base import (
+    BlobInfo,
+    BlobNotFoundError,
+    DiskUsage,
+    InventoryPage,
+    LengthMismatchError,
+    StoreError,
+)
+from dmd.data.keys import created_at_ms, new_key
 
 
 class MemoryBlob:
@@ -40,6 +47,7 @@ class MemoryStore:
 
     def __init__(self, size_bytes_max: int | None = None) -> None:
         self._blobs: dict[str, bytes] = {}
+        self._quarantined: set[str] = set()
         self._total = _physical_memory_bytes() // 2 if size_bytes_max is None else size_bytes_max
         self._used = 0
 
@@ -55,6 +63,7 @@ class MemoryStore:
         content = self._blobs.get(key)
         if content is None:
             raise BlobNotFoundError(key)
+        self._quarantined.discard(key)
         return MemoryBlob(content)
 
     async def delete(self, key: str) -> None:
@@ -63,6 +72,31 @@ class MemoryStore:
         if content is None:
             raise BlobNotFoundError(key)
         self._used -= len(content)
+        self._quarantined.discard(key)
+
+    async def quarantine(self, key: str) -> None:
+        """Take a blob out of use, or raise BlobNotFoundError."""
+        if key not in self._blobs:
+            raise BlobNotFoundError(key)
+        self._quarantined.add(key)
+
+    async def restore(self, key: str) -> None:
+        """Take a blob out of quarantine, or raise BlobNotFoundError."""
+        if key not in self._blobs:
+            raise BlobNotFoundError(key)
+        self._quarantined.discard(key)
+
+    async def inventory(self, cursor: str | None, count: int) -> InventoryPage:
+        """List the blobs in the order of their keys."""
+        behind = sorted(key for key in self._blobs if cursor is None or key > cursor)
+        page = [
+            BlobInfo(key, len(self._blobs[key]), created_at_ms(key), key in self._quarantined)
+            for key in behind[:count]
+        ]
+        return InventoryPage(page, page[-1].key if len(behind) > count else None)
+
+    async def reclaim(self) -> None:
+        """Nothing to do."""
 
     async def disk_usage(self) -> DiskUsage:
         """Return the limit as the total, and what is left of it."""

@@ -9,11 +9,10 @@ Bodies stream in bounded memory, both ways, at the pace of the slower side.
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from dmd.data.base import (
@@ -27,6 +26,7 @@ from dmd.data.base import (
 from dmd.data.errors import DataError
 from dmd.data.keys import SERVICE_PATH, Target, parse_target
 from dmd.data.ranges import resolve_range
+from shared.daemon_secret import REFUSAL, Gate
 from shared.http1.body import BodyError
 from shared.http1.exchange import Answer, Exchange
 from shared.http1.head import Headers
@@ -51,12 +51,12 @@ class ServiceOptions:
 
     ``upload_idle_seconds``: an upload that sends nothing for so long is dropped.
     ``reader_stall_seconds``: so is a reader that does not take one slice in this time.
-    ``secret``: when set, every request must carry it as ``Authorization: Bearer <secret>``.
+    ``gate``: which requests are let in, by their header ``Authorization``.
     """
 
     upload_idle_seconds: float = UPLOAD_IDLE_SECONDS_MAX
     reader_stall_seconds: float = READER_STALL_SECONDS_MAX
-    secret: str | None = None
+    gate: Gate = field(default_factory=Gate)
 
 
 class ClientGoneError(ConnectionError):
@@ -155,12 +155,8 @@ class DataService:
         return await method(exchange)
 
     def _check_secret(self, headers: Headers) -> None:
-        if self._options.secret is None:
-            return
-        expected = f"Bearer {self._options.secret}".encode()
-        given = headers.get("Authorization", "").encode(errors="surrogateescape")
-        if not hmac.compare_digest(given, expected):
-            raise DataError("AccessDenied")
+        if not self._options.gate.secret.admits_authorization(headers.get("Authorization")):
+            raise DataError("AccessDenied", REFUSAL)
 
     async def _put(self, exchange: Exchange) -> int:
         target = parse_target(exchange.target)

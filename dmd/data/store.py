@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import itertools
 import os
 import stat
@@ -28,13 +27,22 @@ from functools import partial
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
-from dmd.data.base import BlobNotFoundError, DiskUsage, LengthMismatchError, StoreError
+from dmd.data.base import (
+    BlobInfo,
+    BlobNotFoundError,
+    DiskUsage,
+    InventoryPage,
+    LengthMismatchError,
+    StoreError,
+)
 from dmd.data.directory import DataDirectory
 from dmd.data.directory_sync import SharedSync
-from dmd.data.disk import Disk, DiskOptions
-from dmd.data.keys import is_blob_key, new_key
+from dmd.data.disk import Disk, store_errors
+from dmd.data.keys import DIRECTORIES, created_at_ms, is_blob_key, new_key, now_ms
 from dmd.data.memory import MemoryBlob
+from dmd.data.waiting import to_the_end
 from shared.failpoints import FailPoint, failpoint
+from shared.observability import EventLog
 
 SMALL_BYTES_MAX: Final = 256 * 1024
 """Blobs up to this size are written, and read, in one visit to a thread."""
@@ -62,10 +70,12 @@ class FileStore:
         self,
         directory: DataDirectory,
         disk: Disk,
+        log: EventLog,
         make_key: Callable[[], str] = new_key,
     ) -> None:
         self._directory = directory
         self._disk = disk
+        self._log = log
         self._make_key = make_key
         self._sync_directory = SharedSync(disk.sync_directory)
         self._writers = ThreadPoolExecutor(WRITER_THREADS, "blob-writer")
@@ -82,17 +92,45 @@ class FileStore:
         """Open a blob. Raises BlobNotFoundError, StoreError."""
         if not is_blob_key(key):
             raise BlobNotFoundError(key)
-        return await _as_store_errors(self.in_reader(self._open, key))
+        with store_errors():
+            return await self.in_reader(self._open, key)
 
     async def delete(self, key: str) -> None:
         """Remove a blob. Raises BlobNotFoundError, StoreError."""
         if not is_blob_key(key):
             raise BlobNotFoundError(key)
-        await _as_store_errors(self.in_writer(self._delete, key))
+        with store_errors():
+            await self.in_writer(self._delete, key)
+
+    async def quarantine(self, key: str) -> None:
+        """Take a blob out of use. Raises BlobNotFoundError, StoreError."""
+        if not is_blob_key(key):
+            raise BlobNotFoundError(key)
+        with store_errors():
+            await self.in_writer(self._quarantine, key)
+
+    async def restore(self, key: str) -> None:
+        """Take a blob out of quarantine. Raises BlobNotFoundError, StoreError."""
+        if not is_blob_key(key):
+            raise BlobNotFoundError(key)
+        with store_errors():
+            await self.in_writer(self._restore, key)
+
+    async def inventory(self, cursor: str | None, count: int) -> InventoryPage:
+        """List blobs, whole directories of them; those in quarantine come last."""
+        number = int(cursor or "0")
+        if not 0 <= number <= DIRECTORIES:
+            raise ValueError(f"no such cursor: {cursor}")
+        with store_errors():
+            return await self.in_reader(self._inventory, number, count)
+
+    async def reclaim(self) -> None:
+        """Nothing to do: the space of a file that was removed is free."""
 
     async def disk_usage(self) -> DiskUsage:
         """Return the figures of the file system. Raises StoreError."""
-        figures = await _as_store_errors(self.in_reader(os.statvfs, self._directory.path))
+        with store_errors():
+            figures = await self.in_reader(os.statvfs, self._directory.path)
         return DiskUsage(
             available=figures.f_bavail * figures.f_frsize,
             free=figures.f_bfree * figures.f_frsize,
@@ -157,7 +195,9 @@ class FileStore:
         try:
             descriptor = self._disk.open(self._directory.blob_path(key))
         except FileNotFoundError:
-            raise BlobNotFoundError(key) from None
+            self._restore(key)
+            self._log.warning("a blob in quarantine is needed: it is back", key=key)
+            descriptor = self._disk.open(self._directory.blob_path(key))
         keep = False
         try:
             status = os.fstat(descriptor)
@@ -176,8 +216,39 @@ class FileStore:
         try:
             self._disk.remove(self._directory.blob_path(key))
         except FileNotFoundError:
-            raise BlobNotFoundError(key) from None
+            try:
+                self._disk.remove(self._directory.quarantine / key)
+            except FileNotFoundError:
+                raise BlobNotFoundError(key) from None
         failpoint(FailPoint.AFTER_DATA_UNLINK)
+
+    def _quarantine(self, key: str) -> None:
+        aside = self._directory.quarantine / key
+        try:
+            self._disk.rename(self._directory.blob_path(key), aside)
+        except FileNotFoundError:
+            if not aside.exists():
+                raise BlobNotFoundError(key) from None
+
+    def _restore(self, key: str) -> None:
+        path = self._directory.blob_path(key)
+        try:
+            self._disk.rename(self._directory.quarantine / key, path)
+        except FileNotFoundError:
+            if not path.exists():
+                raise BlobNotFoundError(key) from None
+
+    def _inventory(self, number: int, count: int) -> InventoryPage:
+        """Directories from a number on, until ``count`` is reached; the one behind the numbered
+        ones is the quarantine."""
+        found: list[BlobInfo] = []
+        while number < DIRECTORIES:
+            found += _blobs_in(self._directory.path / str(number), quarantined=False)
+            number += 1
+            if len(found) >= count:
+                return InventoryPage(found, str(number))
+        found += _blobs_in(self._directory.quarantine, quarantined=True)
+        return InventoryPage(found, None)
 
 
 class FileBlob:
@@ -219,13 +290,9 @@ class FileBlob:
     async def _in_reader(
         self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
-        work = self._store.in_reader(function, *args, **kwargs)
-        try:
-            return await _as_store_errors(asyncio.shield(work))
-        except asyncio.CancelledError:
-            # The thread still uses the descriptors, and their numbers must not be given away.
-            await asyncio.wait([work])
-            raise
+        # To the end: the thread uses the descriptors, and their numbers must not be given away.
+        with store_errors():
+            return await to_the_end(self._store.in_reader(function, *args, **kwargs))
 
     async def close(self) -> None:
         """Close the file, in a thread: the last close of a deleted file frees all its blocks."""
@@ -268,7 +335,8 @@ class FileUpload:
         await self._finish_job()
         publishing = self._store.in_writer(self._file.publish, self._take_pieces())
         self._job = publishing
-        key = await _as_store_errors(asyncio.shield(publishing))
+        with store_errors():
+            key = await asyncio.shield(publishing)
         self._end()
         return key
 
@@ -293,7 +361,8 @@ class FileUpload:
 
     async def _finish_job(self) -> None:
         if self._job is not None:
-            await _as_store_errors(asyncio.shield(self._job))
+            with store_errors():
+                await asyncio.shield(self._job)
 
     def _end(self) -> None:
         self._ended = True
@@ -347,20 +416,22 @@ class _IncomingFile:
             self._disk.remove(path)
 
 
-async def _as_store_errors(work: asyncio.Future[_T]) -> _T:
-    """Await blocking work, with its OSError as a StoreError that names the error, not the path.
-
-    What a socket says is no error of the store.
-    """
-    try:
-        return await work
-    except (BlockingIOError, ConnectionError):
-        raise
-    except OSError as error:
-        name = errno.errorcode.get(error.errno or 0, "unknown error")
-        raise StoreError(f"{name}: {error.strerror or error}") from error
-
-
-def open_file_store(path: Path, options: DiskOptions) -> FileStore:
-    """Take possession of a data directory. Blocks for milliseconds; raises StartupError."""
-    return FileStore(DataDirectory(path), Disk(options))
+def _blobs_in(folder: Path, *, quarantined: bool) -> list[BlobInfo]:
+    """The blobs of one directory."""
+    now = now_ms()
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not is_blob_key(entry.name):
+                continue
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # deleted meanwhile
+            if stat.S_ISREG(status.st_mode):
+                # The later of both times, so that a blob never seems too old: a copied directory
+                # has new files, and a key that the original made has no time, but any number.
+                made = created_at_ms(entry.name)
+                created = max(status.st_mtime_ns // 1_000_000, made if made <= now else 0)
+                found.append(BlobInfo(entry.name, status.st_size, created, quarantined))
+    return found

@@ -11,10 +11,18 @@ from collections.abc import Callable, Iterator
 import orjson
 
 from dmd.jobs.check_plan import NameCheck, Problem
-from dmd.jobs.records import Raw, end_of, raw_records, snapshot_of, sub_levels
+from dmd.jobs.records import (
+    Raw,
+    end_of,
+    raw_records,
+    shown,
+    snapshot_of,
+    sub_levels,
+    tick_of_version,
+)
 from dmd.metadata import stored
 from dmd.metadata.engines.base import Engine
-from dmd.metadata.keys import REVISION_KEY, prefix, split
+from dmd.metadata.keys import REVISION_KEY, VERSION_TICK_KEY, prefix, split
 from shared.records.names import (
     METASTORE,
     UPLOADS_PREFIX,
@@ -37,21 +45,12 @@ Progress = Callable[[int], None]
 def check(engine: Engine, progress: Progress) -> Iterator[Problem]:
     """What is wrong with a store; raises EngineError when it cannot be read."""
     buckets = {sub_level[0] for sub_level in _buckets(engine)}
-    last_revision = _last_revision(engine)
-    highest = 0
+    counters = _Counters()
     for sub_level in sub_levels(engine):
         lower, upper = prefix(sub_level), end_of(sub_level)
         records = _sound(engine, sub_level, lower, upper, progress)
-        for found in _judge(engine, sub_level, records, buckets):
-            if isinstance(found, Problem):
-                yield found
-            else:
-                highest = max(highest, found)
-    # Commits go on meanwhile: the counter is read again before it is blamed.
-    if highest > max(last_revision, _last_revision(engine)):
-        yield Problem(
-            "revision-counter", (), "", f"revision {highest} is ahead of the store's counter"
-        )
+        yield from _judge(engine, sub_level, counters.seen(sub_level, records), buckets)
+    yield from counters.finish(engine)
 
 
 def _buckets(engine: Engine) -> Iterator[tuple[str]]:
@@ -59,16 +58,58 @@ def _buckets(engine: Engine) -> Iterator[tuple[str]]:
         yield (split(key)[1],)
 
 
-def _last_revision(engine: Engine) -> int:
-    with engine.snapshot() as reader:
-        value = reader.get(REVISION_KEY)
-    try:
-        return 0 if value is None else stored.unpack(REVISION_KEY, value).revision
-    except stored.CorruptRecordError:
-        return 0
-
-
 Entry = tuple[str, stored.Stored]
+
+
+class _Counters:
+    """The store's counters against what its records have: no revision and no version ID of a record
+    may be one that is still to come.
+
+    Commits go on while a store is walked, so the counters are read when it is over.
+    """
+
+    def __init__(self) -> None:
+        self._revision = 0
+        self._tick = 0
+        self._newest: tuple[tuple[str, ...], str] | None = None
+
+    def seen(
+        self, sub_level: tuple[str, ...], records: Iterator[Entry | Problem]
+    ) -> Iterator[Entry | Problem]:
+        """The same records, looked at."""
+        for found in records:
+            if not isinstance(found, Problem):
+                name, entry = found
+                self._revision = max(self._revision, entry.revision)
+                tick = tick_of_version(sub_level, name, entry)
+                if tick > self._tick:
+                    self._tick, self._newest = tick, (sub_level, name)
+            yield found
+
+    def finish(self, engine: Engine) -> Iterator[Problem]:
+        revision = _kept(engine, REVISION_KEY)
+        last = 0 if revision is None else revision.revision
+        if self._revision > last:
+            text = f"revision {self._revision} is ahead of the store's counter, {last}"
+            yield Problem("revision-counter", (), "", text)
+        kept = _kept(engine, VERSION_TICK_KEY)
+        tick = 0 if kept is None else int(kept.record)
+        if self._newest is not None and self._tick > tick:
+            text = (
+                f"the newest version, {self._tick} at {shown(*self._newest)}, "
+                f"is ahead of the store's counter of versions, {tick}"
+            )
+            yield Problem("version-counter", (), "", text)
+
+
+def _kept(engine: Engine, key: bytes) -> stored.Stored | None:
+    """A counter of the store, None when it has none that can be read."""
+    with engine.snapshot() as reader:
+        value = reader.get(key)
+    try:
+        return None if value is None else stored.unpack(key, value)
+    except stored.CorruptRecordError:
+        return None
 
 
 def _sound(
@@ -94,8 +135,8 @@ def _judge(
     sub_level: tuple[str, ...],
     records: Iterator[Entry | Problem],
     buckets: set[str],
-) -> Iterator[Problem | int]:
-    """Problems of a sub-level, and the revision of each record."""
+) -> Iterator[Problem]:
+    """Problems of a sub-level."""
     if holds_objects(sub_level):
         if sub_level[0] not in buckets and not _bucket_exists(engine, sub_level[0]):
             yield Problem("no-bucket", sub_level, "", "it holds objects of no bucket")
@@ -107,7 +148,6 @@ def _judge(
         if isinstance(entry, Problem):
             yield entry
             continue
-        yield entry[1].revision
         if judged is not None:
             judged.offer(entry[0])
         elif sub_level == (METASTORE,):
@@ -118,13 +158,12 @@ def _judge(
 
 def _judge_objects(
     engine: Engine, sub_level: tuple[str, ...], records: Iterator[Entry | Problem]
-) -> Iterator[Problem | int]:
+) -> Iterator[Problem]:
     name: NameCheck | None = None
     for entry in records:
         if isinstance(entry, Problem):
             yield entry
             continue
-        yield entry[1].revision
         key, separator, version_id = entry[0].partition("\0")
         if name is None or name.name != key:
             if name is not None and name.finish():

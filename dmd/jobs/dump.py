@@ -16,10 +16,10 @@ from typing import Any, BinaryIO
 import orjson
 
 from dmd.jobs.backup import JobError, install
-from dmd.jobs.records import raw_records
+from dmd.jobs.records import raw_records, tick_of_version
 from dmd.metadata import keys, stored
 from dmd.metadata.directory import open_engine, read_uuid
-from dmd.metadata.engines.base import Engine
+from dmd.metadata.engines.base import Engine, Transaction
 from dmd.metadata.projection import project
 from shared.errors import ServiceError
 
@@ -78,7 +78,7 @@ def _fill(
     progress: Progress,
 ) -> int:
     count = 0
-    highest = 0
+    counted = _Counted()
     while True:
         with engine.transaction() as transaction:
             for _ in range(_BATCH_RECORDS):
@@ -88,22 +88,21 @@ def _fill(
                 if "records" in line:
                     if line["records"] != count:
                         raise JobError(f"the dump has {count} of {line['records']} records")
-                    _put_counters(transaction, header["counters"], highest)
+                    _put_counters(transaction, header["counters"], counted)
                     return count
-                key, value, revision = _stored(engine, line)
-                transaction.put(key, value)
-                highest = max(highest, revision)
+                key, entry = _stored(engine, line)
+                transaction.put(key, stored.pack(key, entry))
+                counted.see(*keys.split(key), entry)
                 count += 1
                 progress(1)
 
 
-def _stored(engine: Engine, line: dict[str, Any]) -> tuple[bytes, bytes, int]:
+def _stored(engine: Engine, line: dict[str, Any]) -> tuple[bytes, stored.Stored]:
     try:
         sub_level, name, revision = line["s"], line["k"], line["r"]
         record = keys.encode(line["v"])
         key = keys.physical(sub_level, name, engine.key_bytes_max)
-        schema, projection = project(sub_level, record)
-        return key, stored.pack(key, stored.Stored(revision, schema, projection, record)), revision
+        return key, stored.Stored(revision, *project(sub_level, record), record)
     except (KeyError, TypeError, AttributeError, ServiceError) as error:
         raise JobError(f"a line of the dump is no record: {error!r}") from error
 
@@ -120,15 +119,31 @@ def _counters(engine: Engine) -> dict[str, tuple[int, str]]:
     return counters
 
 
-def _put_counters(transaction: Any, counters: dict[str, Any], highest: int) -> None:
-    for name, (number, text) in counters.items():
-        key = b"\0" + name.encode()
-        last = number
-        if key == keys.REVISION_KEY:
-            # Commits went on while a live store was dumped.
-            last = max(number, highest)
-        entry = stored.Stored(last, stored.NO_PROJECTION, b"", text.encode())
-        transaction.put(key, stored.pack(key, entry))
+class _Counted:
+    """The highest of what the store counts, as its records have it."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self.tick = 0
+
+    def see(self, sub_level: list[str], name: str, entry: stored.Stored) -> None:
+        self.revision = max(self.revision, entry.revision)
+        self.tick = max(self.tick, tick_of_version(sub_level, name, entry))
+
+
+def _put_counters(transaction: Transaction, counters: dict[str, Any], counted: _Counted) -> None:
+    # The dump has them from its beginning, and commits went on while a live store was dumped.
+    known = {b"\0" + name.encode(): entry for name, entry in counters.items()}
+    revision, _ = known.get(keys.REVISION_KEY, (0, ""))
+    _, tick = known.get(keys.VERSION_TICK_KEY, (0, "0"))
+    revision, tick = max(revision, counted.revision), max(int(tick), counted.tick)
+    for key, number, text in (
+        (keys.REVISION_KEY, revision, ""),
+        (keys.VERSION_TICK_KEY, 0, str(tick) if tick else ""),
+    ):
+        if number or text:
+            entry = stored.Stored(number, stored.NO_PROJECTION, b"", text.encode())
+            transaction.put(key, stored.pack(key, entry))
 
 
 def _documents(source: Iterable[bytes]) -> Iterator[dict[str, Any]]:

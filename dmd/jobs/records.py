@@ -10,8 +10,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from dmd.metadata import stored
 from dmd.metadata.engines.base import Engine, EngineError
 from dmd.metadata.keys import RECORDS_LOWER, RECORDS_UPPER, prefix, split
+from dmd.metadata.projection import listed
+from shared import version_id
+from shared.records.names import holds_objects
 
 _SLICE_RECORDS: Final = 2000
 _SLICE_BYTES: Final = 4 * 1024 * 1024
@@ -83,6 +87,15 @@ def _read(
             if records is not None and (len(page) >= records or size >= _SLICE_BYTES):
                 return page, True
     return page, False
+
+
+def tick_of_version(sub_level: Sequence[str], name: str, entry: stored.Stored) -> int:
+    """The tick of the version that a record of a bucket is; 0 when it is none with a tick."""
+    if not holds_objects(sub_level):
+        return 0
+    given = name.partition("\0")[2] or listed(entry).version_id
+    tick = None if given is None else version_id.tick_of(given)
+    return tick or 0
 
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
+from dmd.access import PortAccess
 from dmd.directory import Ownership
+from dmd.errors import SettingNeededError
 from dmd.metadata.commit import CommitSettings
 from dmd.metadata.daemon import MetadataDaemon, MetadataSettings
 from dmd.metadata.engines.base import EngineFatalError
@@ -13,7 +15,7 @@ from dmd.metadata.frame_trace import trace_frames
 from dmd.metadata.pages import PacketSize
 from dmd.metadata.record_log import RecordLogSettings
 from dmd.process import STANDBY_OPTION, main
-from shared.config import Config
+from shared.config import Config, ConfigError
 from shared.observability import Logger
 from shared.process import serve_until_stopped
 from shared.rpc.streams import StreamSettings
@@ -24,8 +26,14 @@ _EX_IOERR = 74
 
 async def _serve(config: Config, memory: bool, log: Logger) -> None:
     settings = config.metadata_daemon
+    access = PortAccess(config, lambda config: config.metadata_daemon, "metadataDaemon", log)
     stream = StreamSettings(settings.stream_max_pending_ack, settings.stream_ack_timeout_ms / 1000)
-    ownership = Ownership(settings.lease_seconds, STANDBY_OPTION in sys.argv[1:])
+    ownership = Ownership(
+        settings.lease_seconds,
+        STANDBY_OPTION in sys.argv[1:],
+        settings.directory_locks,
+        settings.fence_command,
+    )
     path = None if memory else config.metadata_path
 
     def die(error: EngineFatalError) -> None:
@@ -45,28 +53,40 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
         else None,
     )
     trace = trace_frames(os.environ.get("DEBUG", ""), sys.stderr)
-    daemon = await MetadataDaemon.start(
-        MetadataSettings(
-            path,
-            settings.bind_address,
-            settings.port,
-            stream,
-            commit,
-            PacketSize(settings.stream_max_packet_items, settings.stream_max_packet_size_bytes),
-            settings.max_message_size_bytes,
-            settings.rest_port if settings.rest_enabled else None,
-            ownership,
-            trace,
-        ),
-        log,
-        die,
+    try:
+        daemon = await MetadataDaemon.start(
+            MetadataSettings(
+                path,
+                settings.bind_address,
+                settings.port,
+                stream,
+                commit,
+                PacketSize(settings.stream_max_packet_items, settings.stream_max_packet_size_bytes),
+                settings.max_message_size_bytes,
+                settings.call_timeout_ms / 1000,
+                settings.rest_port if settings.rest_enabled else None,
+                ownership,
+                trace,
+                access.gate,
+                access.tls,
+            ),
+            log,
+            die,
+        )
+    except SettingNeededError as error:
+        raise ConfigError(config.file, f"metadataDaemon.{error.key}", str(error)) from error
+    log.info(
+        "serving metadata",
+        host=settings.bind_address,
+        port=daemon.port,
+        tls=access.tls is not None,
+        secret=access.gate.secret.required,
     )
-    log.info("serving metadata", host=settings.bind_address, port=daemon.port)
     if daemon.rest_port is not None:
         log.info("serving the debugging interface", port=daemon.rest_port)
-    await serve_until_stopped()
+    await serve_until_stopped(access.reload)
     await daemon.close()
 
 
 if __name__ == "__main__":
-    main("metadata", lambda config: config.metadata_daemon.bind_address, _serve)
+    main("metadata", _serve)

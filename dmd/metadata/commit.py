@@ -2,7 +2,8 @@
 
 The writer begins a ``Commit`` in each of its transactions and has the mutations applied through it.
 Revisions and version IDs count up from the ones kept in the store, in the same transaction as the
-records that carry them, so that no restart and no clock makes one come twice.
+records that carry them, so that no restart and no clock makes one come twice. Version IDs that are
+given, by whoever copies versions from elsewhere, count as well: what is made is newer.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class Commit:
         # writes the same revision.
         last = 0 if value is None else stored.unpack(REVISION_KEY, value).revision
         self._first_revision = self._revision = last
-        self._tick: int | None = None
+        self._kept_tick: int | None = None
+        self._tick = 0
 
     def next_revision(self) -> int:
         self._revision += 1
@@ -99,18 +101,28 @@ class Commit:
             self._log.save()
         if self._revision != self._first_revision:
             self._keep(REVISION_KEY, stored.Stored(self._revision, stored.NO_PROJECTION, b"", b""))
-        if self._tick is not None:
+        if self._kept_tick is not None and self._tick != self._kept_tick:
             tick = str(self._tick).encode()
             self._keep(VERSION_TICK_KEY, stored.Stored(0, stored.NO_PROJECTION, b"", tick))
 
     def _keep(self, key: bytes, entry: stored.Stored) -> None:
         self.transaction.put(key, stored.pack(key, entry))
 
-    def _next_version_id(self) -> str:
-        if self._tick is None:
+    def count_version_id(self, given: str) -> None:
+        """Let every version ID that is made from now on be newer than one that was given."""
+        tick = version_id.tick_of(given)
+        if tick is not None:
+            self._tick = max(self._last_tick(), tick)
+
+    def _last_tick(self) -> int:
+        if self._kept_tick is None:
             value = self.transaction.get(VERSION_TICK_KEY)
-            self._tick = 0 if value is None else int(stored.unpack(VERSION_TICK_KEY, value).record)
-        self._tick = version_id.next_tick(self._tick, self.now_ms)
+            last = 0 if value is None else int(stored.unpack(VERSION_TICK_KEY, value).record)
+            self._kept_tick = self._tick = last
+        return self._tick
+
+    def _next_version_id(self) -> str:
+        self._tick = version_id.next_tick(self._last_tick(), self.now_ms)
         info = str(next(self._issued)) if self._settings.version_info else ""
         return version_id.make(self._tick, self._settings.replication_group_id, info)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from dmd.metadata.rest import RestInterface, RestService
 from dmd.metadata.service import MetadataService
 from dmd.metadata.writer import Writer
 from shared import limits
+from shared.daemon_secret import Gate
 from shared.rpc.dispatch import Dispatcher
 from shared.rpc.entrance import Entrance
 from shared.rpc.envelope import METADATA_NAMESPACE
@@ -38,6 +40,7 @@ from shared.rpc.server import (
     disconnect_clients,
 )
 from shared.rpc.streams import StreamSettings
+from shared.tls import listening_options
 
 RECORD_LOG_NAMESPACE = "/MDFile/recordLog"
 _DRAIN_SECONDS = 5.0
@@ -58,10 +61,14 @@ class MetadataSettings:
     commit: CommitSettings = field(default_factory=CommitSettings)
     packet_size: PacketSize = field(default_factory=PacketSize)
     message_bytes_max: int = limits.RPC_MESSAGE_BYTES_MAX
+    call_timeout_seconds: float = limits.RPC_CALL_TIMEOUT_SECONDS
     rest_port: int | None = None
     """The port of the debugging interface, None for none."""
     ownership: Ownership = field(default_factory=Ownership)
     trace: Trace | None = None
+    gate: Gate = field(default_factory=Gate)
+    tls: ssl.SSLContext | None = None
+    """TLS of both ports, None for plain ones."""
 
 
 class _Network:
@@ -75,11 +82,16 @@ class _Network:
         settings: MetadataSettings,
     ) -> None:
         self.rest = rest
+        self._tls = settings.tls
         self._dispatchers = dispatchers
         self._lean = LeanServer(
-            dispatchers, log, message_bytes_max=settings.message_bytes_max, trace=settings.trace
+            dispatchers,
+            log,
+            message_bytes_max=settings.message_bytes_max,
+            trace=settings.trace,
+            gate=settings.gate,
         )
-        self._server = create_server(settings.message_bytes_max)
+        self._server = create_server(settings.message_bytes_max, settings.gate)
         for namespace, dispatcher in dispatchers.items():
             self._server.register_namespace(RpcNamespace(namespace, dispatcher))
         self._runner = web.AppRunner(
@@ -102,7 +114,7 @@ class _Network:
         assert other is not None
         for listener in bind_all(host, port):
             server = await asyncio.get_running_loop().create_server(
-                lambda: Entrance(self._lean, other), sock=listener
+                lambda: Entrance(self._lean, other), sock=listener, **listening_options(self._tls)
             )
             self._listeners.append(server)
 
@@ -166,25 +178,26 @@ class MetadataDaemon:
                 _settle_record_logs(engine, settings)
                 deployment = deployment_uuid(settings.path)
             opened.pop_all()  # from here on, close ends them
-        writer = Writer(engine, log, on_fatal, settings.commit)
-        packet_size = settings.packet_size
+        writer = Writer(engine, log, on_fatal, settings.commit, settings.call_timeout_seconds)
+        packet_size, bytes_max = settings.packet_size, settings.message_bytes_max
         service = MetadataService(engine, writer, deployment, settings.path, packet_size)
-        dispatchers = {METADATA_NAMESPACE: Dispatcher(service, settings.stream, log)}
+        dispatchers = {METADATA_NAMESPACE: Dispatcher(service, settings.stream, log, bytes_max)}
         rest_services = {METADATA_NAMESPACE: RestService(service)}
         if settings.commit.record_log is not None:
             log_service = RecordLogService(engine, settings.commit.record_log, packet_size)
             dispatchers[RECORD_LOG_NAMESPACE] = RecordLogDispatcher(
-                log_service, settings.stream, log
+                log_service, settings.stream, log, bytes_max
             )
             rest_services[RECORD_LOG_NAMESPACE] = RestService(log_service, with_sub_level)
-        network = _Network(dispatchers, RestInterface(rest_services, log), log, settings)
+        rest = RestInterface(rest_services, log, bytes_max, settings.gate)
+        network = _Network(dispatchers, rest, log, settings)
         daemon = cls(network, engine, writer, directory)
         port = settings.port
         try:
             await network.listen(settings.host, port)
             if settings.rest_port is not None:
                 port = settings.rest_port
-                await network.rest.listen(bind_all(settings.host, port))
+                await network.rest.listen(bind_all(settings.host, port), settings.tls)
         except OSError as error:
             await daemon.close()
             raise StartupError(

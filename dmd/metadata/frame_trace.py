@@ -8,7 +8,7 @@ name of the part, what was done, and the frame::
     2026-01-31T12:00:00.001Z socket.io-parser encoded 3/MDFile/metadata,1[null,"..."]
 
 Frames are the messages of Socket.IO, without the packet type of Engine.IO, and cut when they are
-long. Heartbeats and the handshake are not shown.
+long. Heartbeats and the handshake are not shown, nor is what a client authenticates with.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Final, TextIO
 
+from shared.daemon_secret import without_payload
 from shared.records.times import to_iso
 
 PART: Final = "socket.io-parser"
@@ -57,7 +58,7 @@ class FrameTrace:
         self._output = output
 
     def received(self, frame: str) -> None:
-        self._write("decoded", frame)
+        self._write("decoded", without_payload(frame))
 
     def sent(self, frame: str) -> None:
         self._write("encoded", frame)

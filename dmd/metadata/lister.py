@@ -12,129 +12,78 @@
     ``prefix``, ``delimiter``, ``keyMarker``, ``versionIdMarker``, ``maxKeys``: all versions.
     ``Versions`` has ``[key, version ID or null, is latest, object]``.
 
-All answer ``CommonPrefixes`` and ``IsTruncated``, and, truncated, where the next page goes on:
-``NextMarker``, or ``NextKeyMarker`` and perhaps ``NextVersionIdMarker``.
+``MPU``
+    ``prefix``, ``delimiter``, ``keyMarker``, ``uploadIdMarker``, ``maxKeys``, all in terms of
+    objects' keys: the multipart uploads of a bucket, in its sub-level of uploads. ``Uploads`` has
+    ``[key, upload ID, upload]``, an upload being the array of
+    ``shared.records.upload.ListedUpload``.
+``Basic``
+    ``gt``, ``gte``, ``lt``, ``lte``, ``start``, ``end``, ``maxKeys``, ``keys``, ``values``,
+    ``filterKey``, ``filterKeyStartsWith``: a range of any sub-level. The answer is an array of
+    ``{key, value}``, or of one of both when ``values`` or ``keys`` is false.
 
-A page is read in slices, each from a short snapshot of its own, and other calls run between them:
-a page that has to pass a million hidden keys delays nobody. What a page skips (a common prefix, the
-versions of a key), it seeks past.
+The others answer ``CommonPrefixes`` and ``IsTruncated``, and, truncated, where the next page goes
+on: ``NextMarker``, or ``NextKeyMarker`` and perhaps ``NextVersionIdMarker`` or
+``NextUploadIdMarker``.
+
+How a page is read: ``dmd.metadata.page_reader``.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import orjson
 
 from dmd.metadata import keys, stored
 from dmd.metadata.engines.base import Engine
-from dmd.metadata.projection import listed_value
+from dmd.metadata.page_reader import Decode, Items, read_page
+from dmd.metadata.projection import listed_values
 from shared import limits
 from shared.errors import ServiceError
-from shared.listing.delimiter import Delimiter, DelimiterMaster, Query, Verdict
+from shared.listing.basic import Basic, BasicQuery
+from shared.listing.delimiter import Delimiter, DelimiterMaster, Query
+from shared.listing.page import Page
+from shared.listing.uploads import Uploads, UploadsQuery
 from shared.listing.versions import DelimiterVersions, VersionsQuery
-
-_SLICE_KEYS = 1000
-"""Keys that are looked at in one snapshot: a few milliseconds."""
-
-_SKIPPED_BY_READING = 8
-"""A seek costs about as much as so many keys."""
+from shared.records.upload import ListedUpload, listed_upload
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Algorithm(Protocol):
-    """What the algorithms of ``shared.listing`` have in common."""
-
-    @property
-    def first_key(self) -> str: ...
-
-    @property
-    def end_key(self) -> str | None: ...
-
-    @property
-    def skip_to(self) -> str | None: ...
-
-    def offer(self, key: str, value: Any) -> Verdict: ...
-
-    def finish(self) -> None: ...
 
 
 async def list_page(
     engine: Engine, sub_level: Sequence[str], params: Mapping[str, Any]
 ) -> orjson.Fragment:
     """The answer to ``list``, as JSON. Raises ServiceError InvalidArgument."""
+    page, decode = _asked(params)
+    await read_page(engine, sub_level, page, decode)
+    return orjson.Fragment(_encode(page.result()))
+
+
+def _asked(params: Mapping[str, Any]) -> tuple[Page, Decode]:
+    """The page that is asked for, and what it is to know of stored values."""
     match params.get("type"):
         case "Delimiter":
-            names = Delimiter(_query(params))
-            await _run(engine, sub_level, names, with_records=True)
-            return orjson.Fragment(_encode(_names_page(names)))
+            return Delimiter(_query(params)), _records
         case "DelimiterMaster":
-            objects = DelimiterMaster(_query(params))
-            await _run(engine, sub_level, objects)
-            return orjson.Fragment(_encode(_names_page(objects)))
+            return DelimiterMaster(_query(params)), listed_values
         case "DelimiterVersions":
-            versions = DelimiterVersions(_versions_query(params))
-            await _run(engine, sub_level, versions)
-            return orjson.Fragment(_encode(_versions_page(versions)))
+            return DelimiterVersions(_versions_query(params)), listed_values
+        case "MPU":
+            return Uploads(_uploads_query(params)), _uploads
+        case "Basic":
+            return Basic(_basic_query(params)), _records
     raise ServiceError("InvalidArgument", "list: type is none of the algorithms")
 
 
-async def _run(
-    engine: Engine, sub_level: Sequence[str], page: Algorithm, *, with_records: bool = False
-) -> None:
-    """Feed a page its range."""
-    start = len(keys.prefix(sub_level))
-    options = {"gte": page.first_key}
-    if page.end_key is not None:
-        options["lt"] = page.end_key
-    lower, upper = keys.range_of(sub_level, options)
-    while True:
-        following = _slice(engine, lower, upper, start, page, with_records=with_records)
-        if following is None:
-            return
-        lower = following
-        await asyncio.sleep(0)  # whoever waits has a turn
+def _records(items: Items) -> list[str]:
+    return [stored.unpack(key, value).record.decode() for key, value in items]
 
 
-def _slice(
-    engine: Engine, lower: bytes, upper: bytes, start: int, page: Algorithm, *, with_records: bool
-) -> bytes | None:
-    """Feed a page some keys from one snapshot; where to go on, None when the page is complete."""
-    left = _SLICE_KEYS
-    offer, finished = page.offer, Verdict.FINISHED
-    with engine.snapshot() as reader:
-        while lower < upper:
-            skip_to: bytes | None = None
-            skipped = 0
-            for key, value in reader.range(lower, upper):
-                left -= 1
-                if left < 0:
-                    return key
-                if skip_to is not None and key < skip_to:
-                    skipped += 1
-                    if skipped > _SKIPPED_BY_READING:
-                        break
-                    continue
-                item = (
-                    stored.unpack(key, value).record.decode()
-                    if with_records
-                    else listed_value(key, value)
-                )
-                if offer(key[start:].decode(), item) is finished:
-                    return None
-                name = page.skip_to
-                skip_to = None if name is None else lower[:start] + name.encode()
-                skipped = 0
-            else:
-                break
-            assert skip_to is not None
-            lower = skip_to
-    page.finish()
-    return None
+def _uploads(items: Items) -> list[ListedUpload]:
+    return [listed_upload(stored.unpack(key, value).record) for key, value in items]
 
 
 def _query(params: Mapping[str, Any]) -> Query:
@@ -147,15 +96,42 @@ def _query(params: Mapping[str, Any]) -> Query:
 
 
 def _versions_query(params: Mapping[str, Any]) -> VersionsQuery:
-    version = params.get("versionIdMarker")
-    if version is not None:
-        version = _text(params, "versionIdMarker")
     return VersionsQuery(
         _text(params, "prefix"),
         _text(params, "delimiter"),
         _text(params, "keyMarker"),
-        version,
+        _optional_text(params, "versionIdMarker"),
         _count(params),
+    )
+
+
+def _uploads_query(params: Mapping[str, Any]) -> UploadsQuery:
+    return UploadsQuery(
+        _text(params, "prefix"),
+        _text(params, "delimiter"),
+        _text(params, "keyMarker"),
+        _text(params, "uploadIdMarker"),
+        _count(params),
+    )
+
+
+def _basic_query(params: Mapping[str, Any]) -> BasicQuery:
+    bounds = {
+        name: _text(params, name)
+        for name in ("gt", "gte", "start", "lt", "lte", "end")
+        if params.get(name) is not None
+    }
+    first = bounds.get("gte", bounds.get("start", ""))
+    last = bounds.get("lte", bounds.get("end"))
+    end = None if last is None else last + "\0"
+    return BasicQuery(
+        bounds["gt"] + "\0" if "gt" in bounds else first,
+        bounds.get("lt", end),
+        _count(params, limits.BASIC_LIST_KEYS_MAX),
+        _optional_text(params, "filterKey"),
+        _optional_text(params, "filterKeyStartsWith"),
+        params.get("keys") is not False,
+        params.get("values") is not False,
     )
 
 
@@ -169,35 +145,12 @@ def _text(params: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _count(params: Mapping[str, Any]) -> int:
-    value = params.get("maxKeys", limits.LIST_KEYS_MAX)
+def _optional_text(params: Mapping[str, Any], name: str) -> str | None:
+    return None if params.get(name) is None else _text(params, name)
+
+
+def _count(params: Mapping[str, Any], most: int = limits.LIST_KEYS_MAX) -> int:
+    value = params.get("maxKeys", most)
     if not isinstance(value, int) or isinstance(value, bool):
         raise ServiceError("InvalidArgument", "list: maxKeys must be a number")
-    return max(0, min(value, limits.LIST_KEYS_MAX))
-
-
-def _names_page(page: Delimiter) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "Contents": page.contents,
-        "CommonPrefixes": page.common_prefixes,
-        "IsTruncated": page.is_truncated,
-    }
-    if page.is_truncated:
-        result["NextMarker"] = page.last_entry
-    return result
-
-
-def _versions_page(page: DelimiterVersions) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "Versions": [
-            (version.name, version.version_id, version.is_latest, version.value)
-            for version in page.versions
-        ],
-        "CommonPrefixes": page.common_prefixes,
-        "IsTruncated": page.is_truncated,
-    }
-    if page.is_truncated:
-        result["NextKeyMarker"] = page.next_key_marker
-        if page.next_version_id_marker is not None:
-            result["NextVersionIdMarker"] = page.next_version_id_marker
-    return result
+    return max(0, min(value, most))

@@ -145,6 +145,8 @@ def _apply_versioned(commit: Commit, operation: Versioned, return_previous: bool
         kept = _remaining(commit, request.key, decision, replaced)
         _queue(commit, release.queue_entry_of_lost(replaced, kept))
     is_put = isinstance(request, versioning.PutVersion)
+    if isinstance(request, versioning.PutVersion) and request.version_id:
+        commit.count_version_id(request.version_id)
     return revision if is_put else None, previous, decision.version_id
 
 

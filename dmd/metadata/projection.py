@@ -8,6 +8,7 @@ the record itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -17,6 +18,11 @@ from shared.records.projection import SCHEMA, ListedObject, listed_object
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(ListedObject).decode
+_decode_many = msgspec.msgpack.Decoder(list[ListedObject]).decode
+_ARRAY = b"\xdd"
+"""How a msgpack array begins whose length takes four bytes."""
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _NOTHING_KNOWN = ListedObject()
 
@@ -27,27 +33,26 @@ def project(sub_level: Sequence[str], record: bytes) -> tuple[int, bytes]:
         return stored.NO_PROJECTION, b""
     try:
         return SCHEMA, _encode(listed_object(record))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError):
+    except (*_UNREADABLE, OverflowError):
         # OverflowError: JSON holds integers that msgpack does not.
         return stored.NO_PROJECTION, b""
 
 
 def listed(entry: stored.Stored) -> ListedObject:
     """What a stored value says to a listing: its projection, or its record when it has none."""
-    known = entry.schema == SCHEMA
-    return _listed(entry.schema, entry.projection if known else entry.record)
-
-
-def listed_value(key: bytes, value: bytes) -> ListedObject:
-    """The same of the bytes that the store has at ``key``; raises CorruptRecordError."""
-    schema, part = stored.unpack_listed(key, value)
-    if schema in (SCHEMA, stored.NO_PROJECTION):
-        return _listed(schema, part)
-    return listed(stored.unpack(key, value))  # a projection of another layout
-
-
-def _listed(schema: int, part: bytes) -> ListedObject:
     try:
-        return _decode(part) if schema == SCHEMA else listed_object(part)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        if entry.schema == SCHEMA:
+            return _decode(entry.projection)
+        return listed_object(entry.record)
+    except _UNREADABLE:
         return _NOTHING_KNOWN
+
+
+def listed_values(items: Sequence[tuple[bytes, bytes]]) -> list[ListedObject]:
+    """The same of the bytes that the store has at some keys; raises CorruptRecordError."""
+    parts = stored.projections(items, SCHEMA)
+    if parts is not None:
+        # Together they are a msgpack array: one call of the decoder for all.
+        with suppress(*_UNREADABLE):
+            return _decode_many(_ARRAY + len(parts).to_bytes(4, "big") + b"".join(parts))
+    return [listed(stored.unpack(key, value)) for key, value in items]

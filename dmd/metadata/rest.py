@@ -3,12 +3,14 @@
 ``POST`` to a namespace (``/MDFile/metadata``) with ``{"call": name, "args": {rpcArgs, subLevel}}``
 answers ``{"result": ...}`` and a line feed; streams are JSON arrays in it. An error answers with
 its status and ``{"error": name, "message": text}``; a stream that fails breaks the connection off.
+A shared secret is asked for as on the data port (``shared.daemon_secret``).
 For tools and people, not for load.
 """
 
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +20,7 @@ from aiohttp import web
 from dmd.metadata.pages import Page
 from dmd.metadata.record_log_service import LogPages
 from shared import limits
+from shared.daemon_secret import REFUSAL, Gate
 from shared.errors import ServiceError
 from shared.observability import EventLog
 from shared.rpc import codec
@@ -43,8 +46,16 @@ class RestService:
 class RestInterface:
     """Serves some services by the names of their namespaces, once it listens."""
 
-    def __init__(self, services: Mapping[str, RestService], log: EventLog) -> None:
+    def __init__(
+        self,
+        services: Mapping[str, RestService],
+        log: EventLog,
+        message_bytes_max: int = limits.RPC_MESSAGE_BYTES_MAX,
+        gate: Gate | None = None,
+    ) -> None:
         self._services = services
+        self._message_bytes_max = message_bytes_max
+        self._gate = gate or Gate()
         self._log = log
         self._runner = web.ServerRunner(
             web.Server(self._handle, access_log=None), shutdown_timeout=_CLOSE_SECONDS
@@ -56,10 +67,12 @@ class RestInterface:
         addresses = self._runner.addresses
         return addresses[0][1] if addresses else None
 
-    async def listen(self, listeners: Sequence[socket.socket]) -> None:
+    async def listen(
+        self, listeners: Sequence[socket.socket], tls: ssl.SSLContext | None = None
+    ) -> None:
         await self._runner.setup()
         for listener in listeners:
-            await web.SockSite(self._runner, listener).start()
+            await web.SockSite(self._runner, listener, ssl_context=tls).start()
 
     async def close(self) -> None:
         """Stop listening, and end what is under way."""
@@ -88,12 +101,14 @@ class RestInterface:
         return response
 
     async def _result(self, request: web.BaseRequest) -> Any:
+        if not self._gate.secret.admits_authorization(request.headers.get("Authorization")):
+            raise ServiceError("AccessDenied", REFUSAL)
         if request.method != "POST":
             raise ServiceError("MethodNotAllowed", "only POST requests are supported for RPC calls")
         found = self._services.get(request.path)
         if found is None:
             raise ServiceError("InvalidArgument", f"unknown service in URL {request.path}")
-        document = await _document(request)
+        document = await _document(request, self._message_bytes_max)
         name = document.get("call")
         if not name:
             raise ServiceError("InvalidArgument", 'missing "call" JSON attribute')
@@ -101,12 +116,12 @@ class RestInterface:
         return await found.service.call(call)
 
 
-async def _document(request: web.BaseRequest) -> dict[str, Any]:
+async def _document(request: web.BaseRequest, bytes_max: int) -> dict[str, Any]:
     """The JSON object of a request's body."""
     body = bytearray()
     async for chunk in request.content.iter_any():
         body += chunk
-        if len(body) > limits.RPC_MESSAGE_BYTES_MAX:
+        if len(body) > bytes_max:
             raise ServiceError("MaxMessageLengthExceeded")
     if not body:
         raise ServiceError("MissingRequestBodyError")

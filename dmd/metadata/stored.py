@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _HEADER = struct.Struct(">IQBI")
@@ -41,20 +42,25 @@ def pack(key: bytes, stored: Stored) -> bytes:
     return checksum.to_bytes(_CHECKSUM_BYTES, "big") + value[_CHECKSUM_BYTES:]
 
 
-def unpack_listed(key: bytes, value: bytes) -> tuple[int, bytes]:
-    """Schema and projection of the value stored at ``key``, or NO_PROJECTION and the record.
+def projections(items: Iterable[tuple[bytes, bytes]], schema: int) -> list[bytes] | None:
+    """The projections of stored values, which are given with their keys; None when one is not of
+    that schema.
 
-    As ``unpack``, for listings, which look at many values and need one part of each.
+    As ``unpack`` for each, for listings, which read a thousand values at a time: no call for each.
     """
-    if len(value) < _HEADER.size:
-        raise CorruptRecordError(f"the value of {key!r} has only {len(value)} bytes")
-    checksum, _, schema, length = _HEADER.unpack_from(value)
-    if zlib.crc32(memoryview(value)[_CHECKSUM_BYTES:], zlib.crc32(key)) != checksum:
-        raise CorruptRecordError(f"the value of {key!r} does not match its checksum")
-    start = _HEADER.size + length
-    if schema == NO_PROJECTION:
-        return schema, value[start:]
-    return schema, value[_HEADER.size : start]
+    start, crc32, unpack_header = _HEADER.size, zlib.crc32, _HEADER.unpack_from
+    found: list[bytes] = []
+    try:
+        for key, value in items:
+            checksum, _, its_schema, length = unpack_header(value)
+            if crc32(value[_CHECKSUM_BYTES:], crc32(key)) != checksum:
+                raise CorruptRecordError(f"the value of {key!r} does not match its checksum")
+            if its_schema != schema:
+                return None
+            found.append(value[start : start + length])
+    except struct.error:
+        raise CorruptRecordError(f"the value of {key!r} has only {len(value)} bytes") from None
+    return found
 
 
 def unpack(key: bytes, value: bytes) -> Stored:

@@ -14,7 +14,8 @@ finds out what is on disk. Should the process live on, the writer commits and an
 
 A mutation with an operation ID that has an answer already gets that answer, and nothing else
 happens (``dmd.metadata.operations``). One that has not begun is dropped when its deadline is past,
-or when its connection has ended.
+or when its connection has ended. A call that states no deadline has that of the original's clients,
+who give up after ``call_timeout_seconds`` and do not say so.
 
 What is counted, revisions and version IDs, is counted in the transaction (``dmd.metadata.commit``).
 """
@@ -28,6 +29,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from dmd.metadata.commit import CommitSettings, Committer
 from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError
@@ -52,8 +54,10 @@ class Writer:
         log: EventLog,
         on_fatal: Callable[[EngineFatalError], None],
         settings: CommitSettings | None = None,
+        call_timeout_seconds: float = limits.RPC_CALL_TIMEOUT_SECONDS,
     ) -> None:
         self._engine = engine
+        self._call_timeout_seconds = call_timeout_seconds
         self._committer = Committer(settings or CommitSettings())
         self._log = log
         self._on_fatal = on_fatal
@@ -72,13 +76,16 @@ class Writer:
     async def submit(self, mutation: Mutation, call: Call | None = None) -> Outcome:
         """Apply ``mutation`` durably, for a call if there is one.
 
-        Raises ServiceError: SlowDown when too many mutations wait already, InternalError when the
-        store could not take this one (its disk or map is full).
+        Raises ServiceError: SlowDown when too many mutations wait already, ServiceUnavailable when
+        its time was over before it began, InternalError when the store could not take this one (its
+        disk or map is full).
         """
         if self._closed:
             raise ServiceError("ServiceUnavailable", "the metadata daemon is stopping")
         if self._waiting >= limits.MUTATIONS_WAITING_MAX:
             raise ServiceError("SlowDown")
+        if call is not None and call.expires is None:
+            call = replace(call, expires=time.monotonic() + self._call_timeout_seconds)
         pending = _Pending(mutation, call, self._loop.create_future())
         self._waiting += 1
         if not self._submitted:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Final
 
 from s3front.locations.base import DataNotFoundError
+from shared.credentials import NO_CREDENTIALS, Credentials
 from shared.errors import ServiceError
 from shared.http1.client import HttpClient, Origin, Response, SourceError
 
@@ -23,7 +24,7 @@ _ERROR_BYTES_MAX: Final = 4096
 class DmdFileStore:
     """See ``base.DataStore``. Make it inside the event loop; ``close`` it.
 
-    ``headers`` go with every request.
+    ``credentials`` may be replaced: the next request and the next connection use them.
     """
 
     type = "file"
@@ -32,9 +33,21 @@ class DmdFileStore:
         self,
         origin: Origin,
         stall_seconds: float = STALL_SECONDS_MAX,
-        headers: Mapping[str, str] | None = None,
+        credentials: Credentials = NO_CREDENTIALS,
     ) -> None:
-        self._client = HttpClient(origin, stall_seconds=stall_seconds, headers=headers)
+        self._client = HttpClient(origin, stall_seconds=stall_seconds)
+        self.credentials = credentials
+
+    @property
+    def credentials(self) -> Credentials:
+        """The secret that requests show, and the TLS of connections."""
+        return self._credentials
+
+    @credentials.setter
+    def credentials(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        secret = credentials.secret.authorization
+        self._client.renew({} if secret is None else {"Authorization": secret}, credentials.tls)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -19,16 +19,19 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
 import msgspec
 import orjson
 
-from shared.listing.delimiter import Delimiter, DelimiterMaster, Query, Verdict
+from shared.listing.delimiter import DelimiterMaster, Query
+from shared.listing.page import Page, Verdict
+from shared.listing.uploads import Uploads, UploadsQuery
 from shared.records.names import DELETIONS
 from shared.records.projection import ListedObject, listed_object
+from shared.records.upload import listed_upload
 from shared.rpc.client import RpcClient
 from shared.rpc.envelope import RemoteError
 
@@ -92,47 +95,40 @@ class ForeignMetadata:
     async def list_page(
         self, sub_level: Sequence[str], params: Mapping[str, Any], request_id: str
     ) -> dict[str, Any]:
-        """What ``list`` answers for names and current objects."""
-        query = Query(params["prefix"], params["delimiter"], params["marker"], params["maxKeys"])
-        objects = params["type"] == "DelimiterMaster"
-        page = DelimiterMaster(query) if objects else Delimiter(query)
-        start: str | None = page.first_key if query.keys_max else None
+        """What ``list`` answers for current objects and for uploads."""
+        page, listed = _asked(params)
+        start: str | None = page.first_key if params["maxKeys"] else None
         while start is not None:
-            start = await self._stretch(page, sub_level, start, query.keys_max + 1, request_id)
-        result: dict[str, Any] = {
-            "Contents": page.contents,
-            "CommonPrefixes": page.common_prefixes,
-            "IsTruncated": page.is_truncated,
-        }
-        if page.is_truncated:
-            result["NextMarker"] = page.last_entry
+            options = {"gte": start, "lt": page.end_key, "limit": params["maxKeys"] + 1}
+            start = await self._stretch(page, listed, sub_level, options, request_id)
+        result: dict[str, Any] = page.result()
         return result
 
     async def _stretch(
-        self, page: Delimiter, sub_level: Sequence[str], start: str, count: int, request_id: str
+        self,
+        page: Page,
+        listed: Callable[[str], Any],
+        sub_level: Sequence[str],
+        options: Mapping[str, Any],
+        request_id: str,
     ) -> str | None:
         """Feed a page so many keys; where to go on, None when it is complete.
 
         A stretch also ends where the rest of a long common prefix is better skipped than read.
         """
-        options: dict[str, Any] = {"gte": start, "limit": count}
-        if page.end_key is not None:
-            options["lt"] = page.end_key
-        read, last = 0, start
-        stream = self._client.pages("createReadStream", [options], sub_level, request_id)
+        given = {name: value for name, value in options.items() if value is not None}
+        read = 0
+        stream = self._client.pages("createReadStream", [given], sub_level, request_id)
         async with aclosing(stream) as pages:
             async for items in pages:
                 for item in items:
-                    last = item["key"]
-                    value = item["value"]
-                    offered = _listed(value) if isinstance(page, DelimiterMaster) else value
-                    if page.offer(last, offered) is Verdict.FINISHED:
+                    if page.offer(item["key"], listed(item["value"])) is Verdict.FINISHED:
                         return None
                 read += len(items)
-                if page.skip_to is not None and page.skip_to > last:
+                if items and page.skip_to is not None and page.skip_to > items[-1]["key"]:
                     return page.skip_to
-        if read == count:
-            return last + "\0"
+        if read == options["limit"]:
+            return page.resume_key
         page.finish()
         return None
 
@@ -174,6 +170,15 @@ class ForeignMetadata:
 def _revision(value: str) -> int:
     digest = hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
+
+
+def _asked(params: Mapping[str, Any]) -> tuple[Page, Callable[[str], Any]]:
+    """The page that is asked for, and what it is to know of a record."""
+    prefix, delimiter, most = params["prefix"], params["delimiter"], params["maxKeys"]
+    if params["type"] == "MPU":
+        markers = params["keyMarker"], params["uploadIdMarker"]
+        return Uploads(UploadsQuery(prefix, delimiter, *markers, most)), listed_upload
+    return DelimiterMaster(Query(prefix, delimiter, params["marker"], most)), _listed
 
 
 def _listed(value: str) -> ListedObject:

@@ -56,6 +56,11 @@ class MetadataGateway:
         """Whether the daemon is connected."""
         return self._client.connected
 
+    @property
+    def problem(self) -> str | None:
+        """Why it is not, if that is known; for those who run the server."""
+        return self._client.problem
+
     async def get_many(
         self, wanted: Sequence[tuple[str, str]], request_id: str
     ) -> list[tuple[str, int] | None]:

@@ -71,6 +71,11 @@ class MetadataStore:
         """Whether the daemon is connected."""
         return self._metadata.available
 
+    @property
+    def problem(self) -> str | None:
+        """Why it is not, if that is known; for those who run the server."""
+        return self._metadata.problem
+
     async def read(
         self, bucket: str, key: str | None, request_id: str
     ) -> tuple[StoredBucket | None, StoredObject | None]:

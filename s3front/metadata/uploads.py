@@ -17,21 +17,23 @@ from collections.abc import Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
+import msgspec
 import orjson
+from msgspec import convert
 
 from s3front.metadata import gateway
 from s3front.metadata.gateway import MetadataGateway, Operation, Requirement
 from s3front.metadata.store import StoredBucket, bucket_requirement
 from shared.failpoints import FailPoint, failpoint
+from shared.listing.uploads import UploadsQuery
 from shared.records.object import ObjectRecord
 from shared.records.upload import (
     CLOSING_PREFIX,
-    OVERVIEW_PREFIX,
+    ListedUpload,
     PartRecord,
     UploadRecord,
     closing_key,
     overview_key,
-    parse_overview_key,
     parse_part_number,
     part_key,
     uploads_level,
@@ -57,6 +59,16 @@ class StoredPart:
 
     record: PartRecord
     revision: int
+
+
+class UploadsPage(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+    """A page of uploads, each with its key and ID; the markers are empty when it is the last."""
+
+    uploads: list[tuple[str, str, ListedUpload]]
+    common_prefixes: list[str]
+    is_truncated: bool
+    next_key_marker: str = ""
+    next_upload_id_marker: str = ""
 
 
 class UploadStore:
@@ -210,26 +222,15 @@ class UploadStore:
                 found += [key.removeprefix(CLOSING_PREFIX) for key, _ in page]
         return found
 
-    async def list(self, bucket: str, prefix: str, request_id: str) -> list[StoredUpload]:
-        """All uploads under way of keys with a prefix, by key and then by age.
-
-        The stored order differs from that of keys (the splitter follows the key), so a page cannot
-        be read alone; uploads under way are few.
-        """
-        start = OVERVIEW_PREFIX + prefix
-        found: list[StoredUpload] = []
-        options = {"gte": start, "lt": OVERVIEW_PREFIX + "\U0010ffff"}
-        stream = self._metadata.pages(uploads_level(bucket), options, request_id)
-        async with aclosing(stream) as pages:
-            async for page in pages:
-                for text, value in page:
-                    if not text.startswith(start):
-                        return _ordered(found)
-                    key, upload_id = parse_overview_key(text)
-                    if key.startswith(prefix):
-                        found.append(StoredUpload(key, upload_id, UploadRecord.parse(value), 0))
-        return _ordered(found)
-
-
-def _ordered(uploads: list[StoredUpload]) -> list[StoredUpload]:
-    return sorted(uploads, key=lambda upload: (upload.key, upload.record.initiated))
+    async def list(self, bucket: str, query: UploadsQuery, request_id: str) -> UploadsPage:
+        """A page of the uploads under way, by key and then by age, listed by the daemon."""
+        params = {
+            "type": "MPU",
+            "prefix": query.prefix,
+            "delimiter": query.delimiter,
+            "keyMarker": query.key_marker,
+            "uploadIdMarker": query.upload_id_marker,
+            "maxKeys": query.uploads_max,
+        }
+        page = await self._metadata.list_page(uploads_level(bucket), params, request_id)
+        return convert(page, UploadsPage)

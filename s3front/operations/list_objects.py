@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from s3front.context import Context
 from s3front.metadata.store import ObjectsPage
@@ -17,11 +16,14 @@ from s3front.operations.parameters import (
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
-from s3front.xml import element, escape, is_representable, url_encode
+from s3front.xml import element, escape_all, is_representable, url_encode, url_encode_all
 from shared import limits
 from shared.errors import ServiceError
 from shared.listing.delimiter import Query
 from shared.records.projection import ListedObject
+
+_Common = tuple[str | None, ...]
+"""What rows of one form have in common."""
 
 
 async def list_objects(context: Context, _request: Request) -> Reply:
@@ -39,8 +41,8 @@ async def list_objects(context: Context, _request: Request) -> Reply:
     if page.is_truncated and asked.delimiter:
         content.add("NextMarker", text(page.next_marker))
     _add_common(content, asked, page)
-    rows = "".join(_content_row(key, value, text, owner=True) for key, value in page.contents)
-    return xml_reply("ListBucketResult", content.text() + rows + _prefix_rows(page, text))
+    rows = _content_rows(page, asked, owner=True) + _prefix_rows(page, asked)
+    return xml_reply("ListBucketResult", content.text() + rows)
 
 
 async def list_objects_v2(context: Context, _request: Request) -> Reply:
@@ -71,8 +73,8 @@ async def list_objects_v2(context: Context, _request: Request) -> Reply:
         content.add("NextContinuationToken", encode_token(page.next_marker))
     content.add("KeyCount", str(len(page.contents) + len(page.common_prefixes)))
     _add_common(content, asked, page)
-    rows = "".join(_content_row(key, value, text, owner=owner) for key, value in page.contents)
-    return xml_reply("ListBucketResult", content.text() + rows + _prefix_rows(page, text))
+    rows = _content_rows(page, asked, owner=owner) + _prefix_rows(page, asked)
+    return xml_reply("ListBucketResult", content.text() + rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,10 @@ class _Asked:
     def encode(self, text: str) -> str:
         """A key or part of one as this listing prints it, unescaped."""
         return url_encode(text) if self.url_encoded else text
+
+    def printed(self, texts: Sequence[str]) -> Sequence[str]:
+        """Keys as this listing prints them, escaped."""
+        return escape_all(url_encode_all(texts) if self.url_encoded else texts)
 
 
 class _Fields:
@@ -128,43 +134,57 @@ async def _page(context: Context, asked: _Asked, after: str) -> ObjectsPage:
     )
 
 
-def _content_row(
-    key: str, listed: ListedObject, encode: Callable[[str], str], *, owner: bool
-) -> str:
-    etag = listed.etag or ""
-    return (
-        f"<Contents><Key>{escape(encode(key))}</Key>"
-        f"<LastModified>{listed.last_modified}</LastModified>"
-        f"<ETag>&quot;{etag if etag.isalnum() else escape(etag)}&quot;</ETag>"
-        f"{_checksum(listed.checksum_algorithm, listed.checksum_kind)}"
-        f"<Size>{listed.content_length or 0}</Size>"
-        f"{_owner(listed.owner_id, listed.owner_name) if owner else ''}"
-        f"{_storage_class(listed.storage_class)}</Contents>"
+def _content_rows(page: ObjectsPage, asked: _Asked, *, owner: bool) -> str:
+    """The objects of a page. There may be a thousand, so what a row costs, counts."""
+    keys = asked.printed([key for key, _ in page.contents])
+    etags = escape_all([listed.etag or "" for _, listed in page.contents])
+    rows: list[str] = []
+    # Most objects of a bucket have these in common.
+    common: _Common | None = None
+    checksum = end = ""
+    for key, etag, (_, listed) in zip(keys, etags, page.contents, strict=True):
+        its: _Common = (
+            listed.checksum_algorithm,
+            listed.checksum_kind,
+            listed.storage_class,
+            listed.owner_id if owner else None,
+            listed.owner_name if owner else None,
+        )
+        if its != common:
+            common = its
+            checksum = _checksum(listed)
+            end = (_owner(listed) if owner else "") + _storage_class(listed)
+        rows.append(
+            f"<Contents><Key>{key}</Key><LastModified>{listed.last_modified}</LastModified>"
+            f"<ETag>&quot;{etag}&quot;</ETag>{checksum}<Size>{listed.content_length or 0}</Size>"
+            f"{end}</Contents>"
+        )
+    return "".join(rows)
+
+
+def _checksum(listed: ListedObject) -> str:
+    if not listed.checksum_algorithm:
+        return ""
+    return element("ChecksumAlgorithm", listed.checksum_algorithm) + element(
+        "ChecksumType", listed.checksum_kind
     )
 
 
-# What most objects of a bucket have in common.
-@lru_cache(maxsize=64)
-def _checksum(algorithm: str | None, kind: str | None) -> str:
-    if not algorithm:
-        return ""
-    return element("ChecksumAlgorithm", algorithm) + element("ChecksumType", kind)
+def _owner(listed: ListedObject) -> str:
+    person = element("ID", listed.owner_id) + element("DisplayName", listed.owner_name)
+    return f"<Owner>{person}</Owner>"
 
 
-@lru_cache(maxsize=64)
-def _owner(owner_id: str | None, name: str | None) -> str:
-    return f"<Owner>{element('ID', owner_id)}{element('DisplayName', name)}</Owner>"
+def _storage_class(listed: ListedObject) -> str:
+    return element("StorageClass", listed.storage_class or "STANDARD")
 
 
-@lru_cache(maxsize=64)
-def _storage_class(name: str | None) -> str:
-    return element("StorageClass", name or "STANDARD")
-
-
-def _prefix_rows(page: ObjectsPage, encode: Callable[[str], str]) -> str:
+def _prefix_rows(page: ObjectsPage, asked: _Asked) -> str:
     return "".join(
-        f"<CommonPrefixes><Prefix>{escape(encode(prefix))}</Prefix></CommonPrefixes>"
-        for prefix in page.common_prefixes
+        [
+            f"<CommonPrefixes><Prefix>{prefix}</Prefix></CommonPrefixes>"
+            for prefix in asked.printed(page.common_prefixes)
+        ]
     )
 
 

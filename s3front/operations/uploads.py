@@ -4,7 +4,7 @@ of their own."""
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from s3front.context import Context
@@ -23,10 +23,10 @@ from shared import limits
 from shared.checksums import parse_algorithm
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
-from shared.listing.delimiter import successor
+from shared.listing.uploads import UploadsQuery
 from shared.records.object import STANDARD_HEADERS, USER_METADATA_PREFIX
 from shared.records.times import now, to_iso
-from shared.records.upload import PartRecord, UploadRecord
+from shared.records.upload import ListedUpload, PartRecord, UploadRecord
 
 _CHECKSUM_TYPES = ("COMPOSITE", "FULL_OBJECT")
 _COMPOSITE_ONLY = ("SHA1", "SHA256")
@@ -217,7 +217,7 @@ async def list_parts(context: Context, _request: Request) -> Reply:
     return xml_reply("ListPartsResult", "".join(content))
 
 
-def _person(name: str, person: dict[str, str]) -> str:
+def _person(name: str, person: Mapping[str, str | None]) -> str:
     content = element("ID", person["ID"]) + element("DisplayName", person["DisplayName"])
     return f"<{name}>{content}</{name}>"
 
@@ -233,15 +233,6 @@ def _part_row(part: PartRecord) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _UploadsPage:
-    uploads: list[StoredUpload]
-    prefixes: list[str]
-    truncated: bool
-    next_key: str
-    next_upload_id: str
-
-
 async def list_multipart_uploads(context: Context, _request: Request) -> Reply:
     """ListMultipartUploads (Amazon S3 API reference): by key, and for a key by age."""
     query = context.target.query
@@ -250,83 +241,39 @@ async def list_multipart_uploads(context: Context, _request: Request) -> Reply:
     key_marker = query.get("key-marker", "")
     id_marker = query.get("upload-id-marker", "") if key_marker else ""
     text = url_encode if (encoded := encoding_parameter(query)) else str
-    uploads = await context.services.uploads.list(context.bucket.name, prefix, context.request_id)
-    page = _uploads_page(
-        _after(uploads, key_marker, id_marker, prefix, delimiter), prefix, delimiter, count
-    )
+    asked = UploadsQuery(prefix, delimiter, key_marker, id_marker, count)
+    page = await context.services.uploads.list(context.bucket.name, asked, context.request_id)
     content = [
         element("Bucket", context.bucket.name),
         element("KeyMarker", text(key_marker)),
         element("UploadIdMarker", id_marker),
     ]
-    if page.truncated:
-        content.append(element("NextKeyMarker", text(page.next_key)))
-        content.append(element("NextUploadIdMarker", page.next_upload_id))
+    if page.is_truncated:
+        content.append(element("NextKeyMarker", text(page.next_key_marker)))
+        content.append(element("NextUploadIdMarker", page.next_upload_id_marker))
     content += [
         element("Prefix", text(prefix)),
         element("Delimiter", text(delimiter)) if delimiter else "",
         element("EncodingType", "url") if encoded else "",
         element("MaxUploads", count),
-        element("IsTruncated", "true" if page.truncated else "false"),
-        *(_upload_row(upload, text(upload.key)) for upload in page.uploads),
+        element("IsTruncated", "true" if page.is_truncated else "false"),
+        *(_upload_row(text(key), upload_id, upload) for key, upload_id, upload in page.uploads),
         *(
             f"<CommonPrefixes>{element('Prefix', text(common))}</CommonPrefixes>"
-            for common in page.prefixes
+            for common in page.common_prefixes
         ),
     ]
     return xml_reply("ListMultipartUploadsResult", "".join(content))
 
 
-def _after(
-    uploads: list[StoredUpload], key_marker: str, id_marker: str, prefix: str, delimiter: str
-) -> list[StoredUpload]:
-    """The uploads behind the markers: of the marked key those behind the marked upload, if any."""
-    if not key_marker:
-        return uploads
-    common = _common_prefix(key_marker, prefix, delimiter)
-    if common is not None and common == key_marker:
-        behind = successor(common)
-        return [upload for upload in uploads if behind is not None and upload.key >= behind]
-    marked = [upload for upload in uploads if upload.key == key_marker]
-    ids = [upload.upload_id for upload in marked]
-    rest = marked[ids.index(id_marker) + 1 :] if id_marker in ids else []
-    return rest + [upload for upload in uploads if upload.key > key_marker]
-
-
-def _uploads_page(
-    uploads: list[StoredUpload], prefix: str, delimiter: str, count: int
-) -> _UploadsPage:
-    page: list[StoredUpload] = []
-    prefixes: list[str] = []
-    last = ("", "")
-    for upload in uploads:
-        common = _common_prefix(upload.key, prefix, delimiter)
-        if common is not None and prefixes and prefixes[-1] == common:
-            continue
-        if len(page) + len(prefixes) >= count:
-            return _UploadsPage(page, prefixes, count > 0, *last)
-        if common is None:
-            page.append(upload)
-            last = (upload.key, upload.upload_id)
-        else:
-            prefixes.append(common)
-            last = (common, "")
-    return _UploadsPage(page, prefixes, False, *last)
-
-
-def _common_prefix(key: str, prefix: str, delimiter: str) -> str | None:
-    index = key.find(delimiter, len(prefix)) if delimiter and key.startswith(prefix) else -1
-    return None if index < 0 else key[: index + len(delimiter)]
-
-
-def _upload_row(upload: StoredUpload, key: str) -> str:
-    document = upload.record.document
+def _upload_row(key: str, upload_id: str, upload: ListedUpload) -> str:
+    initiator = {"ID": upload.initiator_id, "DisplayName": upload.initiator_name}
     return (
-        f"<Upload><Key>{escape(key)}</Key>{element('UploadId', upload.upload_id)}"
-        f"{_person('Initiator', document['initiator'])}{_person('Owner', document['initiator'])}"
-        f"{element('StorageClass', 'STANDARD')}{element('Initiated', document['initiated'])}"
-        f"{element('ChecksumAlgorithm', document.get('checksumAlgorithm'))}"
-        f"{element('ChecksumType', document.get('checksumType'))}</Upload>"
+        f"<Upload><Key>{escape(key)}</Key>{element('UploadId', upload_id)}"
+        f"{_person('Initiator', initiator)}{_person('Owner', initiator)}"
+        f"{element('StorageClass', 'STANDARD')}{element('Initiated', upload.initiated)}"
+        f"{element('ChecksumAlgorithm', upload.checksum_algorithm)}"
+        f"{element('ChecksumType', upload.checksum_kind)}</Upload>"
     )
 
 

@@ -31,6 +31,7 @@ from shared.config.values import (
     parse_networks,
     parse_port,
     parse_replication_group,
+    parse_secret,
 )
 
 Updates = dict[str, Any]
@@ -137,6 +138,52 @@ def credentials(environment: Environment) -> EnvironmentCredentials | None:
     if secret_key is None:
         refuse(secret, f"is not set, but {access} is: set both or none")
     return EnvironmentCredentials(access_key=access_key, secret_key=SecretStr(secret_key))
+
+
+def daemon_secrets(
+    settings: Settings, environment: Environment, directory: Path, file: str
+) -> tuple[SecretStr, ...]:
+    """The secrets of the daemons' ports: those of the environment, else those of config.json; none
+    when there are none.
+
+    A file has one on each line, of which the first is sent.
+    """
+    secret = environment.parsed("DAEMON_SECRET", parse_secret)
+    path = environment.existing_file("DAEMON_SECRET_FILE")
+    if secret is not None and path is not None:
+        refuse("DAEMON_SECRET_FILE", "is set, and DAEMON_SECRET as well: set one of them")
+    if secret is not None:
+        return (secret,)
+    if path is not None:
+        return _secrets_in(path, ENVIRONMENT, "DAEMON_SECRET_FILE")
+    given = settings.daemon_secret_file
+    if given is None:
+        return settings.daemon_secret
+    if settings.daemon_secret:
+        raise ConfigError(
+            file, "daemonSecretFile", "is given, and daemonSecret as well: give one of them"
+        )
+    return _secrets_in(directory / given, file, "daemonSecretFile")
+
+
+def _secrets_in(path: Path, file: str, key: str) -> tuple[SecretStr, ...]:
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except OSError as error:
+        raise ConfigError(file, key, f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(file, key, f"{path} is not ASCII") from None
+    secrets = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            secrets.append(parse_secret(line.strip()))
+        except ValueError as error:
+            raise ConfigError(file, key, f"line {number} of {path} {error}") from None
+    if not secrets:
+        raise ConfigError(file, key, f"{path} holds no secret")
+    return tuple(secrets)
 
 
 def _listening(settings: Settings, environment: Environment) -> Updates:

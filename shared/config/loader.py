@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from shared.config.compatibility import SET_ASIDE, set_aside, variable_warnings
 from shared.config.documents import display_name, find, read_document
@@ -12,13 +13,14 @@ from shared.config.environment import (
     Environment,
     backends,
     credentials,
+    daemon_secrets,
     refuse,
     settings_updates,
     version_id_encoding,
 )
 from shared.config.errors import ConfigError
 from shared.config.model import CertFilePaths, Config, Settings
-from shared.config.validation import parse
+from shared.config.validation import SectionT, parse
 from shared.config.values import parse_flag
 from shared.failpoints import parse_failpoint
 
@@ -31,8 +33,8 @@ def load_config(environ: Mapping[str, str] | None = None, directory: Path | None
     ``environ`` stands for the process environment and ``directory`` for the working directory
     when not given. The file is the one that S3_CONFIG_FILE names, else ``conf/config.json``, else
     ``config.json``, else the built-in defaults, which are those of the stock file. Raises
-    ConfigError for the first thing wrong. Reads no other file: accounts and locations have their
-    own functions.
+    ConfigError for the first thing wrong. Of other files it reads that of the secret alone:
+    accounts and locations have their own functions.
     """
     directory = Path.cwd() if directory is None else directory.absolute()
     variables = os.environ if environ is None else environ
@@ -41,11 +43,10 @@ def load_config(environ: Mapping[str, str] | None = None, directory: Path | None
     file = _NAME if path is None else display_name(path, directory)
     settings, warnings = (Settings(), ()) if path is None else _settings(path, file)
     settings = settings.model_copy(update=settings_updates(settings, environment))
-    certificates = _certificates(settings, environment, directory, file)
+    secured = _secured(settings, environment, directory, file)
     # Every value is validated by now; validating again would parse what is parsed already.
     return Config.model_construct(
-        **{name: getattr(settings, name) for name in Settings.model_fields}
-        | {"cert_file_paths": certificates},
+        **{name: getattr(settings, name) for name in Settings.model_fields} | secured,
         file=file,
         directory=directory,
         data_path=environment.path("S3DATAPATH", "localData"),
@@ -67,25 +68,41 @@ def _settings(path: Path, file: str) -> tuple[Settings, tuple[str, ...]]:
     return parse(Settings, document, file, also_known=SET_ASIDE), warnings
 
 
-def _certificates(
+def _secured(
     settings: Settings, environment: Environment, directory: Path, file: str
-) -> CertFilePaths | None:
-    """The certificates with absolute paths to files that exist; None when TLS is off.
+) -> dict[str, Any]:
+    """What guards the ports: the secrets as they are, and certificates with absolute paths to
+    files that exist."""
 
-    SSL=TRUE requires them, SSL=FALSE turns TLS off although the file has them.
-    """
+    def absolute(section: SectionT | None, key: str) -> SectionT | None:
+        if section is None:
+            return None
+        paths = {}
+        for name, given in section:
+            if given is not None:
+                paths[name] = directory / given
+                if not paths[name].is_file():
+                    raise ConfigError(file, f"{key}.{name}", f"there is no file {given}")
+        return section.model_copy(update=paths)
+
+    secured: dict[str, Any] = {
+        "cert_file_paths": absolute(_certificates(settings, environment, file), "certFilePaths"),
+        "daemon_secret": daemon_secrets(settings, environment, directory, file),
+    }
+    for name, key in (("data_daemon", "dataDaemon"), ("metadata_daemon", "metadataDaemon")):
+        daemon = getattr(settings, name)
+        paths = absolute(daemon.cert_file_paths, f"{key}.certFilePaths")
+        secured[name] = daemon.model_copy(update={"cert_file_paths": paths})
+    for name, key in (("data_client", "dataClient"), ("metadata_client", "metadataClient")):
+        client = getattr(settings, name)
+        secured[name] = client.model_copy(update={"tls": absolute(client.tls, f"{key}.tls")})
+    return secured
+
+
+def _certificates(settings: Settings, environment: Environment, file: str) -> CertFilePaths | None:
+    """Those of the S3 port: SSL=TRUE requires them, SSL=FALSE turns TLS off although the file has
+    them."""
     wanted = environment.parsed("SSL", parse_flag)
-    paths = settings.cert_file_paths
-    if wanted and paths is None:
+    if wanted and settings.cert_file_paths is None:
         refuse("SSL", f"needs certFilePaths (key, cert and optionally ca) in {file}")
-    if paths is None or wanted is False:
-        return None
-    absolute = {}
-    for name in ("key", "cert", "ca"):
-        given: Path | None = getattr(paths, name)
-        if given is None:
-            continue
-        absolute[name] = directory / given
-        if not absolute[name].is_file():
-            raise ConfigError(file, f"certFilePaths.{name}", f"there is no file {given}")
-    return paths.model_copy(update=absolute)
+    return None if wanted is False else settings.cert_file_paths

@@ -3,8 +3,11 @@
 ``Settings`` is what config.json may say; ``Config`` is that, with the environment on top and the
 places of the other files. Keys, shapes and defaults follow
 ``reference/cloudserver-features.md``, section 4.1; the keys that are ours alone are
-``callTimeoutMs``, ``streamMax…``, ``streamAckTimeoutMs`` and ``maxMessageSizeBytes`` of the
-metadata, ``socketPath`` of the data, and ``maxAgeSeconds`` and ``maxSizeBytes`` of the record log.
+``callTimeoutMs``, ``streamMax…``, ``streamAckTimeoutMs``, ``maxMessageSizeBytes``,
+``leaseSeconds``, ``directoryLocks`` and ``fenceCommand`` of the metadata, ``socketPath`` and
+``packedSizeMaxBytes`` of the data, ``maxAgeSeconds`` and ``maxSizeBytes`` of the record log, and
+what guards the daemons' ports: ``daemonSecret``, ``daemonSecretFile``, and their ``certFilePaths``
+and ``tls``.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from shared.config.values import (
     Address,
     AddressText,
     Clusters,
+    Command,
     Count,
     Endpoints,
     Flag,
@@ -30,15 +34,19 @@ from shared.config.values import (
     MessageBytes,
     Milliseconds,
     Networks,
+    PackedBytes,
     Port,
     ReplicationGroup,
     Seconds,
+    Secrets,
     Text,
 )
+from shared.daemon_secret import DaemonSecret
 from shared.failpoints import ArmedFailPoint
 
 LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal"]
 VersionIdEncoding = Literal["hex", "base62"]
+DirectoryLocks = Literal["detect", "reliable", "unreliable"]
 
 DEFAULT_LOCATION: Final = "us-east-1"
 """The location that must exist, and that of an endpoint which names no other."""
@@ -53,6 +61,21 @@ _CALL_TIMEOUT_MS: Final = int(limits.RPC_CALL_TIMEOUT_SECONDS * 1000)
 _STREAM_ACK_TIMEOUT_MS: Final = int(limits.STREAM_ACK_TIMEOUT_SECONDS * 1000)
 
 
+class CertFilePaths(Section):
+    """TLS of a port, PEM files. Relative paths start at the configuration's directory."""
+
+    key: Path
+    cert: Path
+    ca: Path | None = None
+
+
+class ClientTls(Section):
+    """TLS towards a daemon. ``ca``: PEM file of the authorities that it trusts, relative as above;
+    those of the system when there is none."""
+
+    ca: Path | None = None
+
+
 class DataClient(Section):
     """Where the front-end finds the data daemon. ``socket_path``: a Unix socket that is preferred
     while it connects; a relative path starts at the configuration's directory."""
@@ -60,6 +83,7 @@ class DataClient(Section):
     host: Host = "localhost"
     port: Port = 9991
     socket_path: Path | None = None
+    tls: ClientTls | None = None
 
 
 class MetadataClient(Section):
@@ -68,20 +92,27 @@ class MetadataClient(Section):
     host: Host = "localhost"
     port: Port = 9990
     call_timeout_ms: Milliseconds = _CALL_TIMEOUT_MS
+    tls: ClientTls | None = None
 
 
 class DataDaemon(Section):
-    """Where the data daemon listens. ``socket_path``: a Unix socket besides the port; a relative
-    path starts at the configuration's directory."""
+    """Where the data daemon listens, and which blobs it packs.
+
+    ``socket_path``: a Unix socket besides the port; a relative path starts at the configuration's
+    directory. Blobs of up to ``packed_size_max_bytes`` bytes are packed; 0 for none.
+    """
 
     bind_address: Host = "localhost"
     port: Port = 9991
     socket_path: Path | None = None
+    packed_size_max_bytes: PackedBytes = limits.PACKED_BLOB_BYTES
+    cert_file_paths: CertFilePaths | None = None
 
 
 class MetadataDaemon(Section):
     """Where the metadata daemon listens, its waits, and the sizes of messages and packets.
 
+    ``lease_seconds``, ``directory_locks`` and ``fence_command`` are how it owns its directory;
     ``rest_port`` is that of the debugging interface.
     """
 
@@ -91,11 +122,14 @@ class MetadataDaemon(Section):
     stream_max_pending_ack: Count = limits.STREAM_PENDING_ACKS_MAX
     stream_ack_timeout_ms: Milliseconds = _STREAM_ACK_TIMEOUT_MS
     lease_seconds: Seconds = 0
+    directory_locks: DirectoryLocks = "detect"
+    fence_command: Command = ()
     stream_max_packet_items: Count = limits.STREAM_PACKET_ITEMS_MAX
     stream_max_packet_size_bytes: Count = limits.STREAM_PACKET_BYTES_MAX
     max_message_size_bytes: MessageBytes = limits.RPC_MESSAGE_BYTES_MAX
     rest_enabled: Flag = False
     rest_port: Port | None = None
+    cert_file_paths: CertFilePaths | None = None
 
     @model_validator(mode="after")
     def _rest_has_a_port(self) -> MetadataDaemon:
@@ -103,13 +137,11 @@ class MetadataDaemon(Section):
             raise ValueError("restEnabled needs restPort")
         return self
 
-
-class CertFilePaths(Section):
-    """TLS of the S3 port, PEM files. Relative paths start at the configuration's directory."""
-
-    key: Path
-    cert: Path
-    ca: Path | None = None
+    @model_validator(mode="after")
+    def _fence_has_a_lease(self) -> MetadataDaemon:
+        if self.fence_command and not self.lease_seconds:
+            raise ValueError("fenceCommand needs leaseSeconds, to know of a silent owner")
+        return self
 
 
 class Log(Section):
@@ -170,10 +202,15 @@ class Settings(Section):
     metadata_client: MetadataClient = MetadataClient()
     data_daemon: DataDaemon = DataDaemon()
     metadata_daemon: MetadataDaemon = MetadataDaemon()
+    daemon_secret: Secrets = ()
+    """Shared by both halves: the first one is sent, all of them are accepted. In a Config also
+    those of ``daemon_secret_file`` and of the environment."""
+    daemon_secret_file: Path | None = None
     record_log: RecordLog = RecordLog()
     log: Log = Log()
     health_checks: HealthChecks = HealthChecks()
     cert_file_paths: CertFilePaths | None = None
+    """TLS of the S3 port."""
     local_cache: Redis | None = None
     redis: Redis | None = None
 
@@ -228,6 +265,11 @@ class Config(Settings):
     """Where this process is to die, in tests."""
     warnings: tuple[str, ...] = ()
     """One line each, for the log: settings that were given and have no effect."""
+
+    @property
+    def shared_secret(self) -> DaemonSecret:
+        """What the clients of the daemons show, and their servers ask for."""
+        return DaemonSecret(tuple(secret.get_secret_value() for secret in self.daemon_secret))
 
     @property
     def listen_addresses(self) -> tuple[Address, ...]:

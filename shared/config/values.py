@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import shlex
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr
 
 from shared import limits
 
@@ -19,6 +20,7 @@ _PORT: Final = re.compile(r"[0-9]{1,5}")
 _HOST: Final = re.compile(r"[A-Za-z0-9_.:%-]+")
 _ACCESS_KEY: Final = re.compile(r"[!-~]+")
 _ACCESS_KEY_SEPARATORS: Final = "/:,"
+_SECRET: Final = re.compile(r"[!-~]{16,512}")
 
 
 def parse_port(text: str) -> int:
@@ -77,6 +79,21 @@ def parse_access_key(text: str) -> str:
     return text
 
 
+def parse_secret(text: str) -> SecretStr:
+    """A secret of the daemon's ports, which fits into a header. Raises ValueError without it."""
+    if not _SECRET.fullmatch(text):
+        raise ValueError("must be 16 to 512 characters of printable ASCII without spaces")
+    return SecretStr(text)
+
+
+def _secrets(value: object) -> tuple[SecretStr, ...]:
+    """One secret, or a list of them."""
+    texts: list[Any] = value if isinstance(value, list) else [value]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise ValueError("must be a secret, or a list of secrets")
+    return tuple(parse_secret(text) for text in texts)
+
+
 def parse_replication_group(text: str) -> str:
     """One to seven characters, which become part of every version ID. Raises ValueError.
 
@@ -129,6 +146,18 @@ def _endpoints(value: dict[str, str]) -> Mapping[str, str]:
     return MappingProxyType(endpoints)
 
 
+def parse_command(value: object) -> tuple[str, ...]:
+    """A program and its arguments: a list of strings, or one string with quotes as a shell has them
+    (no shell is run). Raises ValueError."""
+    if isinstance(value, str):
+        value = shlex.split(value)
+    if not isinstance(value, list | tuple) or not all(isinstance(part, str) for part in value):
+        raise ValueError("must be a string or a list of strings")
+    if not value or not value[0]:
+        raise ValueError("must name a program")
+    return tuple(value)
+
+
 def _clusters(value: object) -> object:
     return 1 if value is False else value
 
@@ -138,13 +167,16 @@ Flag = Annotated[bool, Field(strict=True)]
 Host = Annotated[str, AfterValidator(parse_host)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Count = Annotated[int, Field(strict=True, ge=1)]
-MessageBytes = Annotated[int, Field(strict=True, ge=1, le=limits.RPC_MESSAGE_BYTES_MAX)]
+PackedBytes = Annotated[int, Field(strict=True, ge=0, le=limits.PACKED_BLOB_BYTES_MAX)]
+MessageBytes = Annotated[int, Field(strict=True, ge=1, le=limits.RPC_MESSAGE_BYTES_CEILING)]
 Seconds = Annotated[int, Field(strict=True, ge=0)]
 Milliseconds = Annotated[int, Field(strict=True, ge=1)]
+Command = Annotated[tuple[str, ...], BeforeValidator(parse_command)]
 AddressText = Annotated[Address, BeforeValidator(parse_address)]
 Clusters = Annotated[int, BeforeValidator(_clusters), Field(strict=True, ge=1)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_network_list)]
 Endpoints = Annotated[Mapping[str, str], AfterValidator(_endpoints), PlainSerializer(dict)]
 LogName = Annotated[str, AfterValidator(parse_log_name)]
 ReplicationGroup = Annotated[str, AfterValidator(parse_replication_group)]
+Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_secrets)]
 AccessKey = Annotated[str, AfterValidator(parse_access_key)]

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -150,6 +150,11 @@ class HttpClient:
         self._watch = Watch()
         self._connections: set[_Connection] = set()
         self._idle: list[_Connection] = []
+
+    def renew(self, headers: Mapping[str, str], tls: ssl.SSLContext | None) -> None:
+        """From now on send these headers with every request, and make connections with this TLS."""
+        self._origin = replace(self._origin, tls=tls)
+        self._headers = {"Host": self._origin.authority, **headers}
 
     async def close(self) -> None:
         """Close all connections."""

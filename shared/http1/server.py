@@ -18,6 +18,7 @@ from shared.http1.channel import Watch
 from shared.http1.connection import ServerConnection
 from shared.http1.exchange import Answer, Exchange
 from shared.observability import EventLog
+from shared.tls import listening_options
 
 BACKLOG: Final = 1024
 
@@ -70,7 +71,7 @@ class HttpServer:
     async def listen(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Listen on a bound socket, TCP or Unix; raises OSError."""
         loop = asyncio.get_running_loop()
-        options: dict[str, Any] = {"sock": listener, "backlog": BACKLOG, "ssl": tls}
+        options: dict[str, Any] = {"sock": listener, "backlog": BACKLOG, **listening_options(tls)}
         if listener.family == socket.AF_UNIX:
             server = await loop.create_unix_server(lambda: ServerConnection(self), **options)
         else:

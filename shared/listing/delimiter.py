@@ -1,13 +1,8 @@
 """Listing names, and the current objects of a bucket: ``Delimiter`` and ``DelimiterMaster``. Pure.
 
-An algorithm is fed keys and values in byte order and says what to do with each, so that it runs
-equally next to the data and over a stream of the RPC. Order is that of UTF-8 bytes, which for
-Python strings is the order of code points.
-
 Rules (reference/dmd-wire.md, section 8; Amazon S3 API reference, ListObjects):
 
-1. A common prefix is a key up to and including the first delimiter behind the prefix; it counts as
-   one entry, and the rest of its keys are skipped.
+1. A common prefix counts as one entry (``shared.listing.page``).
 2. A listing is truncated when one more entry exists than was asked for, but never when none was
    asked for.
 3. In a bucket, a key that contains NUL is a version of an object; ``DelimiterMaster`` lists none,
@@ -19,21 +14,15 @@ Rules (reference/dmd-wire.md, section 8; Amazon S3 API reference, ListObjects):
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
+from operator import attrgetter
 from typing import Any
 
+from shared.listing.page import VERSION_SEPARATOR, Page, Values, Verdict, successor
 from shared.records.projection import ListedObject
 
-VERSION_SEPARATOR = "\0"
-
-
-class Verdict(Enum):
-    """What a listing says about a key that it was given."""
-
-    ACCEPTED = auto()
-    SKIPPED = auto()
-    FINISHED = auto()
+_is_placeholder = attrgetter("is_placeholder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +35,7 @@ class Query:
     keys_max: int = 1000
 
 
-class Delimiter:
+class Delimiter(Page):
     """One page of names; values are not looked at.
 
     ``contents`` has names with their values, in order; ``last_entry`` is where the next page goes
@@ -54,70 +43,55 @@ class Delimiter:
     """
 
     def __init__(self, query: Query) -> None:
-        self._query = query
+        super().__init__(query.prefix, query.delimiter, query.keys_max)
         self.contents: list[tuple[str, Any]] = []
-        self.common_prefixes: list[str] = []
-        self.is_truncated = False
         self.last_entry = ""
-        self._skip_to: str | None = None
-        after = query.after
+        self._after = after = query.after
         # The common prefix that ``after`` lies in: the page before has printed it.
         self._printed = self.common_prefix(after) if after.startswith(query.prefix) else None
 
     @property
     def first_key(self) -> str:
-        """Every key of the page is at least this one; the listing starts here."""
-        query = self._query
-        if not query.after:
-            return query.prefix
+        if not self._after:
+            return self._prefix
         if self._printed is not None:
             # There may be no string behind a whole common prefix; then its keys are skipped one
             # by one.
-            return max(query.prefix, successor(self._printed) or query.after)
-        return max(query.prefix, self._behind(query.after))
-
-    @property
-    def end_key(self) -> str | None:
-        """Every key of the page is below this one; None when there is no bound."""
-        return successor(self._query.prefix)
-
-    @property
-    def skip_to(self) -> str | None:
-        """The first key that can be of interest after the last one given, when that is far ahead:
-        behind a common prefix, or behind the versions of a key."""
-        return self._skip_to
+            return max(self._prefix, successor(self._printed) or self._after)
+        return max(self._prefix, self._behind(self._after))
 
     def offer(self, key: str, value: Any) -> Verdict:
-        """Take one key, at least as great as ``first_key`` and all before it."""
         if self._skip_to is not None and key < self._skip_to:
             return Verdict.SKIPPED
         self._skip_to = None
+        self._last_key = key
         return self._add(key, value)
 
-    def finish(self) -> None:
-        """There are no more keys."""
-
-    def common_prefix(self, name: str) -> str | None:
-        """The common prefix that a name belongs to, None when it stands for itself."""
-        delimiter = self._query.delimiter
-        if not delimiter:
-            return None
-        index = name.find(delimiter, len(self._query.prefix))
-        return None if index < 0 else name[: index + len(delimiter)]
+    def result(self) -> dict[str, Any]:
+        result: dict[str, Any] = {
+            "Contents": self.contents,
+            "CommonPrefixes": self.common_prefixes,
+            "IsTruncated": self.is_truncated,
+        }
+        if self.is_truncated:
+            result["NextMarker"] = self.last_entry
+        return result
 
     def _behind(self, after: str) -> str:
         """The first key that can follow ``after``."""
         return after + "\0"
 
+    def _entries(self) -> int:
+        return len(self.contents)
+
     def _add(self, name: str, value: Any) -> Verdict:
-        query = self._query
-        if not name.startswith(query.prefix):
+        if not name.startswith(self._prefix):
             return Verdict.SKIPPED
-        common = self.common_prefix(name) if query.delimiter else None
+        common = self.common_prefix(name)
         if common is not None and common == self._printed:
             return Verdict.SKIPPED
-        if len(self.contents) + len(self.common_prefixes) >= query.keys_max:
-            self.is_truncated = query.keys_max > 0
+        if len(self.contents) + len(self.common_prefixes) >= self._keys_max:
+            self.is_truncated = self._keys_max > 0
             return Verdict.FINISHED
         if common is None:
             self.contents.append((name, value))
@@ -130,17 +104,26 @@ class Delimiter:
 
 
 class DelimiterMaster(Delimiter):
-    """One page of the current objects of a bucket; values are ``ListedObject``."""
+    """One page of the current objects of a bucket; values are ``ListedObject``.
+
+    Keys are those of the bucket's sub-level, versions included.
+    """
 
     def __init__(self, query: Query) -> None:
         super().__init__(query)
         self._awaited: str | None = None
 
+    @property
+    def resume_key(self) -> str:
+        if self._skip_to is not None or self._awaited is not None:
+            return super().resume_key
+        return self._behind(self._last_key.partition(VERSION_SEPARATOR)[0])
+
     def offer(self, key: str, value: ListedObject) -> Verdict:
-        """Take one key of the bucket's sub-level, versions included."""
         if self._skip_to is not None and key < self._skip_to:
             return Verdict.SKIPPED
         self._skip_to = None
+        self._last_key = key
         if VERSION_SEPARATOR in key:
             name = key.partition(VERSION_SEPARATOR)[0]
             if name != self._awaited:
@@ -156,18 +139,37 @@ class DelimiterMaster(Delimiter):
             return Verdict.SKIPPED
         return self._add(name, value)
 
+    def _offer_run(self, keys: Sequence[str], start: int, stop: int, values: Values) -> Verdict:
+        """As ``offer`` for each, but the values of versions are not read, and what nearly all keys
+        are, an object that is listed, takes no call."""
+        if self._awaited is not None or self.common_prefix(keys[start]) is not None:
+            return self._offer_each(keys, start, stop, values)
+        masters = [index for index in range(start, stop) if VERSION_SEPARATOR not in keys[index]]
+        taken = masters[: self.room]
+        found: Sequence[ListedObject] = values(taken)
+        if any(map(_is_placeholder, found)):
+            return self._offer_each(keys, start, stop, values)
+        listed = [
+            (keys[index], value)
+            for index, value in zip(taken, found, strict=True)
+            if not value.is_delete_marker
+        ]
+        if listed:
+            self.contents += listed
+            self.last_entry = listed[-1][0]
+        self._skip_to = None
+        self._last_key = keys[stop - 1]
+        if len(taken) == len(masters):
+            return Verdict.SKIPPED
+        return self._offer_each(keys, masters[len(taken)], stop, values)
+
+    def _offer_each(self, keys: Sequence[str], start: int, stop: int, values: Values) -> Verdict:
+        for index in range(start, stop):
+            if self._skip_to is not None and keys[index] < self._skip_to:
+                continue
+            if self.offer(keys[index], values([index])[0]) is Verdict.FINISHED:
+                return Verdict.FINISHED
+        return Verdict.SKIPPED
+
     def _behind(self, after: str) -> str:
         return after + "\x01"  # behind the versions of the key, too
-
-
-def successor(prefix: str) -> str | None:
-    """The least string above every string that starts with ``prefix``; None when there is none.
-
-    Surrogates are no characters, so U+D7FF is followed by U+E000.
-    """
-    for index in range(len(prefix) - 1, -1, -1):
-        code = ord(prefix[index])
-        if code < 0x10FFFF:
-            following = 0xE000 if code == 0xD7FF else code + 1
-            return prefix[:index] + chr(following)
-    return None

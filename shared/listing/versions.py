@@ -15,9 +15,9 @@ Rules (reference/dmd-wire.md, sections 5, 6 and 8; Amazon S3 API reference, List
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from shared.listing.delimiter import VERSION_SEPARATOR, Verdict, successor
+from shared.listing.page import VERSION_SEPARATOR, Page, Verdict, successor
 from shared.records.projection import ListedObject
 
 NULL: Final = "null"
@@ -52,17 +52,15 @@ class ListedVersion:
         return NULL if self.version_id is None or self.value.is_null else self.version_id
 
 
-class DelimiterVersions:
+class DelimiterVersions(Page):
     """One page. Give it keys in order with ``offer``, then ``finish``."""
 
     def __init__(self, query: VersionsQuery) -> None:
+        super().__init__(query.prefix, query.delimiter, query.keys_max)
         self._query = query
         self.versions: list[ListedVersion] = []
-        self.common_prefixes: list[str] = []
-        self.is_truncated = False
         self.next_key_marker = ""
         self.next_version_id_marker: str | None = None
-        self._skip_to: str | None = None
         self._name: str | None = None
         self._has_latest = False
         self._master_id: str | None = None
@@ -76,7 +74,6 @@ class DelimiterVersions:
 
     @property
     def first_key(self) -> str:
-        """Every key of the page is at least this one; the listing starts here."""
         query = self._query
         marker = query.key_marker
         if not marker:
@@ -86,28 +83,17 @@ class DelimiterVersions:
         start = marker if query.version_id_marker is not None else marker + "\x01"
         return max(query.prefix, start)
 
-    @property
-    def end_key(self) -> str | None:
-        """Every key of the page is below this one; None when there is no bound."""
-        return successor(self._query.prefix)
-
-    @property
-    def skip_to(self) -> str | None:
-        """The first key that can be of interest after the last one given, when that is far ahead:
-        behind a common prefix."""
-        return self._skip_to
-
     def offer(self, key: str, value: ListedObject) -> Verdict:
-        """Take one key of the bucket's sub-level, at least ``first_key`` and all before it."""
         if self._skip_to is not None and key < self._skip_to:
             return Verdict.SKIPPED
         self._skip_to = None
+        self._last_key = key
         name, separator, version_id = key.partition(VERSION_SEPARATOR)
         if name != self._name:
             if self._flush_null(None) is Verdict.FINISHED:
                 return Verdict.FINISHED
             self._begin(name)
-        if not name.startswith(self._query.prefix):
+        if not name.startswith(self._prefix):
             return Verdict.SKIPPED
         if not separator:
             return self._offer_master(value)
@@ -123,16 +109,25 @@ class DelimiterVersions:
         return self._add(version_id, value)
 
     def finish(self) -> None:
-        """There are no more keys: what was held back is listed."""
-        self._flush_null(None)
+        self._flush_null(None)  # what was held back is listed
 
-    def common_prefix(self, name: str) -> str | None:
-        """The common prefix that a name belongs to, None when it stands for itself."""
-        delimiter = self._query.delimiter
-        if not delimiter:
-            return None
-        index = name.find(delimiter, len(self._query.prefix))
-        return None if index < 0 else name[: index + len(delimiter)]
+    def result(self) -> dict[str, Any]:
+        result: dict[str, Any] = {
+            "Versions": [
+                (version.name, version.version_id, version.is_latest, version.value)
+                for version in self.versions
+            ],
+            "CommonPrefixes": self.common_prefixes,
+            "IsTruncated": self.is_truncated,
+        }
+        if self.is_truncated:
+            result["NextKeyMarker"] = self.next_key_marker
+            if self.next_version_id_marker is not None:
+                result["NextVersionIdMarker"] = self.next_version_id_marker
+        return result
+
+    def _entries(self) -> int:
+        return len(self.versions)
 
     def _begin(self, name: str) -> None:
         self._name = name
@@ -178,8 +173,8 @@ class DelimiterVersions:
         common = self.common_prefix(name)
         if common is not None and common == self._printed:
             return Verdict.SKIPPED
-        if len(self.versions) + len(self.common_prefixes) >= self._query.keys_max:
-            self.is_truncated = self._query.keys_max > 0
+        if len(self.versions) + len(self.common_prefixes) >= self._keys_max:
+            self.is_truncated = self._keys_max > 0
             return Verdict.FINISHED
         if common is not None:
             return self._add_prefix(common)

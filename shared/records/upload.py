@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import orjson
 
 from shared.records.names import SPLITTER, UPLOADS_PREFIX
@@ -81,13 +82,46 @@ class UploadRecord:
         return orjson.dumps(self.document).decode()
 
     @property
-    def initiated(self) -> datetime:
-        return from_iso(self.document["initiated"])
-
-    @property
     def location(self) -> str:
         """The name of the location that the parts' bytes go to."""
         return str(self.document.get("dataStoreName") or "us-east-1")
+
+
+class ListedUpload(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What listings print of an upload. Every text may be missing, in records of other writers."""
+
+    initiated: str | None = None
+    initiator_id: str | None = None
+    initiator_name: str | None = None
+    checksum_algorithm: str | None = None
+    checksum_kind: str | None = None
+
+
+class _Person(msgspec.Struct, frozen=True, gc=False):
+    id: str | None = msgspec.field(default=None, name="ID")
+    name: str | None = msgspec.field(default=None, name="DisplayName")
+
+
+class _Overview(msgspec.Struct, frozen=True, gc=False):
+    initiated: str | None = None
+    initiator: _Person | None = None
+    checksum_algorithm: str | None = msgspec.field(default=None, name="checksumAlgorithm")
+    checksum_kind: str | None = msgspec.field(default=None, name="checksumType")
+
+
+_decode_overview = msgspec.json.Decoder(_Overview).decode
+
+
+def listed_upload(overview: bytes | str) -> ListedUpload:
+    """What an overview says to a listing; a record that is none says nothing."""
+    try:
+        record = _decode_overview(overview)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return ListedUpload()
+    person = record.initiator or _Person()
+    return ListedUpload(
+        record.initiated, person.id, person.name, record.checksum_algorithm, record.checksum_kind
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from functools import partial
 from typing import Any
 
 from shared import limits
+from shared.credentials import NO_CREDENTIALS, Credentials
 from shared.observability import EventLog
 from shared.rpc import codec, packets
 from shared.rpc.connection import Connection, connect, stream_id_in
@@ -69,6 +70,7 @@ class RpcClient:
 
     ``call_timeout_seconds`` bounds every call; ``connect_wait_seconds`` is how long a call waits
     for a connection that is being made, so that a short restart of the daemon goes unnoticed.
+    ``credentials`` may be replaced: the next connection uses them.
     """
 
     def __init__(
@@ -79,7 +81,11 @@ class RpcClient:
         *,
         call_timeout_seconds: float = limits.RPC_CALL_TIMEOUT_SECONDS,
         connect_wait_seconds: float = 1.0,
+        credentials: Credentials = NO_CREDENTIALS,
     ) -> None:
+        self.credentials = credentials
+        self.problem: str | None = None
+        """Why there was no connection at the last attempt."""
         self._url = url
         self._namespace = namespace
         self._log = log
@@ -98,6 +104,7 @@ class RpcClient:
         self._methods: frozenset[str] = frozenset()
         self._extensions: frozenset[str] = frozenset()
         self._server_ahead: float | None = None
+        self._event_bytes_max = 0
         # Operation IDs of one client lie side by side in the daemon's store.
         self._operation_prefix = uuid.uuid4().hex
         self._operations = itertools.count(1)
@@ -166,7 +173,7 @@ class RpcClient:
         if call.mutation and OPERATION_ID_EXTENSION in self._extensions:
             number = next(self._operations)
             call.name_operation(f"{self._operation_prefix}{number:012x}", self._server_ahead)
-        if len(call.text) > limits.RPC_MESSAGE_BYTES_MAX - _EVENT_HEAD_BYTES_MAX:
+        if len(call.text) > self._event_bytes_max:
             raise RpcUnavailableError(f"{name}: larger than a message may be")
         self._waiting[call] = None
         if self._timer is None:
@@ -226,7 +233,8 @@ class RpcClient:
 
     def _send(self, connection: Connection, calls: Sequence[OutgoingCall]) -> None:
         together = BATCH_EVENT_EXTENSION in self._extensions
-        for event, carried in envelopes(calls, together=together):
+        batch_bytes_max = min(limits.RPC_BATCH_BYTES_MAX, self._event_bytes_max)
+        for event, carried in envelopes(calls, batch_bytes_max, together=together):
             ack_id = next(self._ack_ids)
             self._sent[ack_id] = carried
             connection.send(packets.encode_event(self._namespace, ack_id, event))
@@ -341,14 +349,16 @@ class RpcClient:
         while True:
             try:
                 connection = await connect(
-                    self._url, self._namespace, self, _CONNECT_TIMEOUT_SECONDS
+                    self._url, self._namespace, self, _CONNECT_TIMEOUT_SECONDS, self.credentials
                 )
             except Exception as error:
                 # Whatever it was, giving up would leave this process useless for ever.
+                self.problem = str(error)
                 if retry_seconds >= _RETRY_SECONDS_MAX:
                     self._log.warning("cannot reach the metadata daemon", reason=str(error))
             else:
                 retry_seconds = _RETRY_SECONDS_MIN
+                self.problem = None
                 await self._use(connection)
                 self._log.warning("lost the connection to the metadata daemon", url=self._url)
             # Jitter keeps many front-ends from coming back in step.
@@ -359,6 +369,7 @@ class RpcClient:
         """Send calls over a connection until it is lost."""
         self._lost.clear()
         self._connection = connection
+        self._event_bytes_max = connection.message_bytes_max - _EVENT_HEAD_BYTES_MAX
         if connection.ended.is_set():
             self.on_lost(connection)
             return

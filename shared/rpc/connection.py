@@ -14,10 +14,13 @@ from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from shared import limits
+from shared.credentials import NO_CREDENTIALS, Credentials
 from shared.rpc import packets, websocket
 from shared.rpc.turn_writer import TurnWriter
+from shared.tls import explain
 
 _TARGET = "/socket.io/?EIO=4&transport=websocket"
+_HTTP = b"HTTP/"
 _HEAD_END = b"\r\n\r\n"
 _GOODBYE_SECONDS = 1.0
 
@@ -36,22 +39,31 @@ class Receiver(Protocol):
 
 
 async def connect(
-    url: str, namespace: str, receiver: Receiver, timeout_seconds: float
+    url: str,
+    namespace: str,
+    receiver: Receiver,
+    timeout_seconds: float,
+    credentials: Credentials = NO_CREDENTIALS,
 ) -> Connection:
-    """A connection that has joined the namespace; raises RpcConnectError."""
+    """A connection that has joined the namespace; raises RpcConnectError.
+
+    ``url`` is ``http://host:port``; with TLS it is ``https``, and the server's certificate must be
+    for that host.
+    """
     parts = urlsplit(url)
-    if parts.scheme != "http" or parts.hostname is None:
-        raise RpcConnectError(f"{url!r} is not an address http://host:port")
-    port = parts.port or 80
+    if parts.scheme != credentials.scheme or parts.hostname is None or parts.port is None:
+        raise RpcConnectError(f"{url!r} is not an address {credentials.scheme}://host:port")
     loop = asyncio.get_running_loop()
-    connection = Connection(parts.netloc, namespace, receiver)
+    connection = Connection(parts.netloc, namespace, receiver, credentials.secret.payload)
     try:
         async with asyncio.timeout(timeout_seconds):
-            await loop.create_connection(lambda: connection, parts.hostname, port)
+            await loop.create_connection(
+                lambda: connection, parts.hostname, parts.port, ssl=credentials.tls
+            )
             await connection.joined
     except (OSError, RpcConnectError) as error:  # TimeoutError is an OSError
         connection.abort()
-        raise RpcConnectError(f"{url}: {error or 'no answer in time'}") from error
+        raise RpcConnectError(f"{url}: {explain(error) or 'no answer in time'}") from error
     except BaseException:
         connection.abort()
         raise
@@ -61,17 +73,26 @@ async def connect(
 class Connection(asyncio.Protocol):
     """See the module; made by ``connect``."""
 
-    def __init__(self, host: str, namespace: str, receiver: Receiver) -> None:
+    def __init__(
+        self,
+        host: str,
+        namespace: str,
+        receiver: Receiver,
+        payload: dict[str, str] | None = None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self.joined: asyncio.Future[None] = self._loop.create_future()
         self.ended = asyncio.Event()
         self._namespace = namespace
         self._receiver = receiver
+        self._payload = payload
         self._request, self._accept = websocket.request(host, _TARGET, os.urandom(16))
         self._head: bytes | None = b""
         self._reader = websocket.FrameReader(
             from_client=False, message_bytes_max=limits.RPC_MESSAGE_BYTES_MAX
         )
+        self.message_bytes_max = limits.RPC_MESSAGE_BYTES_MAX
+        """The largest message that the server takes."""
         self._transport: asyncio.Transport | None = None
         self._writer: TurnWriter | None = None
         self._silence_seconds_max = 0.0
@@ -128,6 +149,8 @@ class Connection(asyncio.Protocol):
             self._give_up(f"not understood: {error}")
 
     def connection_lost(self, error: Exception | None) -> None:
+        assert self._transport is not None
+        plain = self._transport.get_extra_info("sslcontext") is None
         self._transport = None
         if self._writer is not None:
             self._writer.close()
@@ -135,7 +158,10 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         self.ended.set()
         if not self.joined.done():
-            self._refuse(RpcConnectError(str(error or "the server closed the connection")))
+            reason = str(error or "the server closed the connection")
+            if plain and self._head == b"":
+                reason += " without an answer; perhaps the port speaks TLS"
+            self._refuse(RpcConnectError(reason))
         elif not self.joined.cancelled() and self.joined.exception() is None:
             self._receiver.on_lost(self)
 
@@ -145,6 +171,8 @@ class Connection(asyncio.Protocol):
         """Read the answer to the request; what came behind it."""
         assert self._head is not None
         head, end, rest = (self._head + data).partition(_HEAD_END)
+        if not head.startswith(_HTTP[: len(head)]):
+            raise RpcConnectError("the answer is not HTTP; perhaps the port speaks TLS")
         if not end:
             if len(head) > limits.HEADER_SECTION_BYTES_MAX:
                 raise RpcConnectError("the answer has no end")
@@ -174,21 +202,31 @@ class Connection(asyncio.Protocol):
                 self._receiver.on_event(self, packet)
             case packets.Ping():
                 self.send(packets.PONG)
-            case packets.Open(_, interval_ms, timeout_ms):
+            case packets.Open(_, interval_ms, timeout_ms, bytes_max):
+                self._use_size(bytes_max)
                 self._silence_seconds_max = (interval_ms + timeout_ms) / 1000
                 self._watch()
-                self.send(packets.encode_connect(self._namespace))
+                self.send(packets.encode_connect(self._namespace, self._payload))
             case packets.Connect(namespace) if namespace == self._namespace:
                 if not self.joined.done():
                     self.joined.set_result(None)
             case packets.ConnectError(namespace, payload) if namespace == self._namespace:
-                self._give_up(f"the namespace is refused: {payload}")
+                reason = payload.get("message") if isinstance(payload, dict) else payload
+                self._give_up(f"the namespace is refused: {reason}")
             case packets.Disconnect(namespace) if namespace == self._namespace:
                 self._give_up("the server ended it")
             case packets.Close():
                 self._give_up("the server ended it")
             case _:
                 pass
+
+    def _use_size(self, announced: int) -> None:
+        """Send no larger messages than the server takes, and take as large ones; 0 is unknown."""
+        if announced > 0:
+            self.message_bytes_max = min(announced, limits.RPC_MESSAGE_BYTES_CEILING)
+            self._reader.message_bytes_max = max(
+                self.message_bytes_max, limits.RPC_MESSAGE_BYTES_MAX
+            )
 
     def _watch(self) -> None:
         """End a connection whose server is silent, although it should have sent a ping."""

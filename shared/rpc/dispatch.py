@@ -75,10 +75,17 @@ class Peer:
 class Dispatcher:
     """One service on one namespace, for all its peers."""
 
-    def __init__(self, service: Service, settings: StreamSettings, log: EventLog) -> None:
+    def __init__(
+        self,
+        service: Service,
+        settings: StreamSettings,
+        log: EventLog,
+        message_bytes_max: int = limits.RPC_MESSAGE_BYTES_MAX,
+    ) -> None:
         self._service = service
         self._settings = settings
         self._log = log
+        self._reply_bytes_max = message_bytes_max - _PACKET_HEAD_BYTES_MAX
         self._streams: set[asyncio.Task[None]] = set()
         self._calls = 0
         self._idle = asyncio.Event()
@@ -109,7 +116,7 @@ class Dispatcher:
         replies: list[bytes] = [b""] * len(calls)
 
         async def answer(index: int, call: list[Any]) -> None:
-            replies[index] = encode_reply(await self._answer(peer, call, streams=False))
+            replies[index] = self.encode(await self._answer(peer, call, streams=False))
 
         self._calls += 1
         try:
@@ -119,7 +126,15 @@ class Dispatcher:
                 await asyncio.gather(*waiting)
         finally:
             self._call_ended()
-        return (_fitting(replies),)
+        return (_fitting(replies, self._reply_bytes_max),)
+
+    def encode(self, reply: Reply) -> bytes:
+        """The JSON text of an acknowledgement's arguments, or of an error when it is too large."""
+        text = codec.encode(reply)
+        if len(text) <= self._reply_bytes_max:
+            return text
+        error = ServiceError("InternalError", "the answer is larger than a message may be")
+        return codec.encode((encode_error(error),))
 
     def _call_ended(self) -> None:
         self._calls -= 1
@@ -199,23 +214,13 @@ class Dispatcher:
         )
 
 
-def encode_reply(reply: Reply) -> bytes:
-    """The JSON text of an acknowledgement's arguments; of an error when it would be too large."""
-    text = codec.encode(reply)
-    if len(text) <= limits.RPC_MESSAGE_BYTES_MAX - _PACKET_HEAD_BYTES_MAX:
-        return text
-    return codec.encode(
-        (encode_error(ServiceError("InternalError", "the answer is larger than a message may be")),)
-    )
-
-
-def _fitting(replies: list[bytes]) -> list[orjson.Fragment]:
-    """The replies of a batch, those beyond the size of a message replaced by an error.
+def _fitting(replies: list[bytes], bytes_max: int) -> list[orjson.Fragment]:
+    """The replies of a batch, those beyond ``bytes_max`` altogether replaced by an error.
 
     Only reads have large results, and can be asked again.
     """
     too_much = codec.encode((encode_error(ServiceError("SlowDown")),))
-    left = limits.RPC_MESSAGE_BYTES_MAX - _PACKET_HEAD_BYTES_MAX - len(replies) * len(too_much)
+    left = bytes_max - len(replies) * len(too_much)
     fitting = []
     for text in replies:
         if len(text) > len(too_much):

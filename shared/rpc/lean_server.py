@@ -14,6 +14,8 @@ Nothing that a client does may take more than its share:
   (``RPC_PACKETS_A_TURN_MAX``).
 * A connection from which nothing is heard for ``RPC_PING_TIMEOUT_SECONDS`` after a ping, and which
   takes nothing either, is ended.
+* When there is a shared secret, a connection may send small messages only until it has shown it,
+  and is ended when it has not within ``RPC_JOIN_SECONDS_MAX``.
 * A frame that breaks the websocket protocol, or announces more than a message may have, ends its
   connection. A message that is no packet, or a packet that means nothing, is dropped: the
   connection, which others of the same process may use, goes on.
@@ -29,9 +31,10 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 from shared import limits
+from shared.daemon_secret import REFUSAL, Gate
 from shared.observability import EventLog
 from shared.rpc import codec, eager, packets, websocket
-from shared.rpc.dispatch import Dispatcher, Peer, Reply, encode_reply
+from shared.rpc.dispatch import Dispatcher, Peer, Reply
 from shared.rpc.envelope import BATCH_EVENT, CALL_EVENT, HANG_UP_EVENT
 from shared.rpc.streams import Producer
 from shared.rpc.turn_writer import TurnWriter
@@ -55,11 +58,13 @@ class LeanServer:
         *,
         message_bytes_max: int = limits.RPC_MESSAGE_BYTES_MAX,
         trace: Trace | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.dispatchers = dispatchers
         self.log = log
         self.message_bytes_max = message_bytes_max
         self.trace = trace
+        self.gate = gate or Gate()
         self.connections: set[LeanConnection] = set()
 
     async def close(self, seconds: float) -> None:
@@ -81,9 +86,11 @@ class LeanConnection(asyncio.Protocol):
         self.ended = asyncio.Event()
         self._server = server
         self._loop = asyncio.get_running_loop()
-        self._reader = websocket.FrameReader(
-            from_client=True, message_bytes_max=server.message_bytes_max
-        )
+        self._stranger = server.gate.secret.required
+        most = server.message_bytes_max
+        if self._stranger:
+            most = min(most, limits.RPC_STRANGER_MESSAGE_BYTES_MAX)
+        self._reader = websocket.FrameReader(from_client=True, message_bytes_max=most)
         self._transport: asyncio.Transport | None = None
         self._peers: dict[str, _LeanPeer] = {}
         self._writer: TurnWriter | None = None
@@ -94,6 +101,7 @@ class LeanConnection(asyncio.Protocol):
         self._calls_waiting = 0
         self._heard = True
         self._timer: asyncio.TimerHandle | None = None
+        self._join_timer: asyncio.TimerHandle | None = None
 
     # -- The connection ---------------------------------------------------------------------------
 
@@ -112,6 +120,10 @@ class LeanConnection(asyncio.Protocol):
         self._server.connections.add(self)
         self.send(packets.encode_open(opening))
         self._timer = self._loop.call_later(limits.RPC_PING_INTERVAL_SECONDS, self._ping)
+        if self._stranger:
+            self._join_timer = self._loop.call_later(
+                limits.RPC_JOIN_SECONDS_MAX, self._end, websocket.POLICY_VIOLATION
+            )
         if rest:
             self.data_received(rest)
 
@@ -134,6 +146,8 @@ class LeanConnection(asyncio.Protocol):
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()
+        if self._join_timer is not None:
+            self._join_timer.cancel()
         if self._writer is not None:
             self._writer.close()
         for peer in self._peers.values():
@@ -268,8 +282,8 @@ class LeanConnection(asyncio.Protocol):
                 peer = self._peers.get(namespace)
                 if peer is not None:
                     peer.on_ack(ack_id)
-            case packets.Connect(namespace):
-                self._join(namespace)
+            case packets.Connect(namespace, payload):
+                self._join(namespace, payload)
             case packets.Disconnect(namespace):
                 peer = self._peers.pop(namespace, None)
                 if peer is not None:
@@ -279,7 +293,11 @@ class LeanConnection(asyncio.Protocol):
             case _:
                 pass  # pongs, and what only servers send
 
-    def _join(self, namespace: str) -> None:
+    def _join(self, namespace: str, payload: dict[str, Any] | None) -> None:
+        if not self._server.gate.secret.admits_payload(payload):
+            self.send(packets.encode_connect_error(namespace, REFUSAL))
+            return
+        self._welcome()
         dispatcher = self._server.dispatchers.get(namespace)
         if dispatcher is None:
             self.send(packets.encode_connect_error(namespace, "Invalid namespace"))
@@ -287,6 +305,12 @@ class LeanConnection(asyncio.Protocol):
             self._peers[namespace] = _LeanPeer(self, namespace, dispatcher)
             sid = secrets.token_urlsafe(15)
             self.send(packets.encode_connect(namespace, {"sid": sid}))
+
+    def _welcome(self) -> None:
+        """The client has shown the secret."""
+        self._reader.message_bytes_max = self._server.message_bytes_max
+        if self._join_timer is not None:
+            self._join_timer.cancel()
 
     def call_waits(self, task: asyncio.Task[None]) -> None:
         """Count a call that is not answered yet."""
@@ -357,5 +381,5 @@ class _LeanPeer(Peer):
         # Sent in the step in which the answer is made: a stream that it announces begins later.
         reply = await answer
         if ack_id is not None and not self.gone:
-            packet = packets.encode_ack(self._namespace, ack_id, encode_reply(reply))
-            self._connection.send(packet)
+            text = self._dispatcher.encode(reply)
+            self._connection.send(packets.encode_ack(self._namespace, ack_id, text))

@@ -67,17 +67,20 @@ Envelope = tuple[bytes, OutgoingCall | list[OutgoingCall]]
 """The JSON array of an event, and the call or the calls that it carries."""
 
 
-def envelopes(calls: Sequence[OutgoingCall], *, together: bool) -> Iterator[Envelope]:
-    """The events that carry these calls; batches only when calls may travel together."""
+def envelopes(
+    calls: Sequence[OutgoingCall], batch_bytes_max: int, *, together: bool
+) -> Iterator[Envelope]:
+    """The events that carry these calls; batches, of so many bytes, only when calls may travel
+    together."""
     if len(calls) == 1 or not together:
         for call in calls:
             yield _single(call)
         return
     for mutation in (False, True):
-        yield from _batches([call for call in calls if call.mutation is mutation])
+        yield from _batches([call for call in calls if call.mutation is mutation], batch_bytes_max)
 
 
-def _batches(calls: Sequence[OutgoingCall]) -> Iterator[Envelope]:
+def _batches(calls: Sequence[OutgoingCall], bytes_max: int) -> Iterator[Envelope]:
     group: list[OutgoingCall] = []
     size = 0
     for call in calls:
@@ -85,13 +88,12 @@ def _batches(calls: Sequence[OutgoingCall]) -> Iterator[Envelope]:
             yield _single(call)
             continue
         if group and (
-            len(group) >= limits.RPC_BATCH_CALLS_MAX
-            or size + len(call.text) > limits.RPC_BATCH_BYTES_MAX
+            len(group) >= limits.RPC_BATCH_CALLS_MAX or size + len(call.text) > bytes_max
         ):
             yield _batch(group)
             group, size = [], 0
         group.append(call)
-        size += len(call.text)
+        size += len(call.text) + 1  # a comma
     if group:
         yield _batch(group)
 

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import socketio
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.typedefs import Handler
 from engineio.payload import Payload
 
 from shared import limits
+from shared.daemon_secret import REFUSAL, Gate
 from shared.rpc import codec
 from shared.rpc.dispatch import Dispatcher, Peer, Reply
 from shared.rpc.envelope import HANG_UP_EVENT
@@ -25,13 +26,15 @@ _GOODBYE_SECONDS = 1.0
 
 
 def create_server(
-    message_bytes_max: int = limits.RPC_MESSAGE_BYTES_MAX,
-) -> socketio.AsyncServer:
+    message_bytes_max: int = limits.RPC_MESSAGE_BYTES_MAX, gate: Gate | None = None
+) -> GuardedServer:
     """A Socket.IO server with the original's protocol settings (reference/dmd-wire.md, 1)."""
     # The library takes 16 packets of one long-polling request and loses the request when there are
     # more. The size of the request is the limit, as in the original.
-    Payload.max_decode_packets = limits.RPC_MESSAGE_BYTES_MAX
-    return socketio.AsyncServer(
+    Payload.max_decode_packets = limits.RPC_MESSAGE_BYTES_CEILING
+    server = GuardedServer(
+        gate or Gate(),
+        message_bytes_max,
         client_manager=_Manager(),
         async_mode="aiohttp",
         json=codec,
@@ -40,15 +43,44 @@ def create_server(
         max_http_buffer_size=message_bytes_max,
         http_compression=False,
     )
+    _take_whole_requests(server)
+    return server
+
+
+def _take_whole_requests(server: socketio.AsyncServer) -> None:
+    """Let the library wait for the whole body of a request.
+
+    It reads once, which gives what has arrived so far, and loses the calls of the rest.
+    """
+    hooks = server.eio._async
+    translate = hooks["translate_request"]
+
+    def translated(request: web.Request) -> dict[str, Any]:
+        environ: dict[str, Any] = translate(request)
+        return environ | {"wsgi.input": _Body(request.content)}
+
+    server.eio._async = {**hooks, "translate_request": translated}
+
+
+class _Body:
+    def __init__(self, content: StreamReader) -> None:
+        self._content = content
+
+    async def read(self, count: int) -> bytes:
+        return await self._content.readexactly(count)
 
 
 def create_application(
-    server: socketio.AsyncServer, message_bytes_max: int = limits.RPC_MESSAGE_BYTES_MAX
+    server: GuardedServer, message_bytes_max: int = limits.RPC_MESSAGE_BYTES_MAX
 ) -> web.Application:
     """An aiohttp application that serves ``server`` and nothing else."""
-    application = web.Application(
-        client_max_size=message_bytes_max, middlewares=[_refuse_like_the_original]
-    )
+
+    @web.middleware
+    async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
+        refusal = _refusal(request, server)
+        return await handler(request) if refusal is None else refusal
+
+    application = web.Application(client_max_size=message_bytes_max, middlewares=[refuse])
     server.attach(application, socketio_path=PATH.strip("/"))
     return application
 
@@ -64,20 +96,66 @@ async def disconnect_clients(server: socketio.AsyncServer) -> None:
     await server.shutdown()
 
 
-@web.middleware
-async def _refuse_like_the_original(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What the library answers in another way, or reads into memory first."""
-    if request.path == PATH:
-        if "sid" not in request.query and request.query.get("EIO") != "4":
-            problem = {"code": 5, "message": "Unsupported protocol version"}
-            return web.json_response(problem, status=400, dumps=codec.dumps)
-        if request.method == "POST":
-            length = request.content_length
-            if length is None or length > limits.RPC_MESSAGE_BYTES_MAX:
-                response = web.Response(status=411 if length is None else 413)
-                response.force_close()
-                return response
-    return await handler(request)
+def _refusal(request: web.Request, server: GuardedServer) -> web.Response | None:
+    """What the library answers in another way than the original, or reads into memory first."""
+    if request.path != PATH:
+        return None
+    sid = request.query.get("sid")
+    if sid is None and request.query.get("EIO") != "4":
+        problem = {"code": 5, "message": "Unsupported protocol version"}
+        return web.json_response(problem, status=400, dumps=codec.dumps)
+    if request.method == "POST":
+        length = request.content_length
+        if length is None or length > server.message_bytes_max_of(sid):
+            response = web.Response(status=411 if length is None else 413)
+            response.force_close()
+            return response
+    return None
+
+
+class GuardedServer(socketio.AsyncServer):  # type: ignore[misc]  # the library is untyped
+    """The library's server, which ends connections that do not show the shared secret in time.
+
+    They are known by the session IDs of Engine.IO; a namespace says which of them it has let in.
+    """
+
+    def __init__(self, gate: Gate, message_bytes_max: int, **options: Any) -> None:
+        self.gate = gate
+        self._message_bytes_max = message_bytes_max
+        self._strangers: dict[str, asyncio.TimerHandle] = {}
+        super().__init__(**options)
+
+    def message_bytes_max_of(self, eio_sid: str | None) -> int:
+        """How much the request of a connection may carry."""
+        if eio_sid in self._strangers:
+            return min(limits.RPC_STRANGER_MESSAGE_BYTES_MAX, self._message_bytes_max)
+        return self._message_bytes_max
+
+    def admit(self, eio_sid: str) -> None:
+        """The client has shown the secret."""
+        timer = self._strangers.pop(eio_sid, None)
+        if timer is not None:
+            timer.cancel()
+
+    async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
+        await super()._handle_eio_connect(eio_sid, environ)
+        if self.gate.secret.required:
+            self._strangers[eio_sid] = asyncio.get_running_loop().call_later(
+                limits.RPC_JOIN_SECONDS_MAX, self._end_stranger, eio_sid
+            )
+
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: Any) -> None:
+        self.admit(eio_sid)
+        await super()._handle_eio_disconnect(eio_sid, reason)
+
+    def _end_stranger(self, eio_sid: str) -> None:
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is not None:
+            self.start_background_task(self._end, socket)
+
+    async def _end(self, socket: Any) -> None:
+        await socket.close(wait=False)
+        await socket.queue.put(None)  # else it would wait for the client to close its websocket
 
 
 class _Manager(socketio.AsyncManager):  # type: ignore[misc]  # the library is untyped
@@ -112,7 +190,10 @@ class RpcNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # the librar
         self._dispatcher = dispatcher
         self._peers: dict[str, _Peer] = {}
 
-    def on_connect(self, sid: str, _environ: object, _auth: object = None) -> None:
+    def on_connect(self, sid: str, _environ: object, auth: object = None) -> None:
+        if not self.server.gate.secret.admits_payload(auth):
+            raise socketio.exceptions.ConnectionRefusedError(REFUSAL)
+        self.server.admit(self.server.manager.eio_sid_from_sid(sid, self.namespace))
         self._peers[sid] = _Peer(self, sid)
 
     def on_disconnect(self, sid: str, *_reason: object) -> None:

@@ -27,6 +27,7 @@ PONG: Final = 10
 
 GOING_AWAY: Final = 1001
 PROTOCOL_ERROR: Final = 1002
+POLICY_VIOLATION: Final = 1008
 TOO_BIG: Final = 1009
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -157,12 +158,15 @@ def masked(data: bytes, mask: bytes) -> bytes:
 
 
 class FrameReader:
-    """Messages from bytes. ``from_client``: frames must be masked; else they must not be."""
+    """Messages from bytes. ``from_client``: frames must be masked; else they must not be.
+
+    ``message_bytes_max`` may be changed; it counts for frames that begin afterwards.
+    """
 
     def __init__(self, *, from_client: bool, message_bytes_max: int) -> None:
         self._mask_bit = 0x80 if from_client else 0
         self._mask_bytes = 4 if from_client else 0
-        self._message_bytes_max = message_bytes_max
+        self.message_bytes_max = message_bytes_max
         self._buffer = b""
         self._position = 0
         self._arrived: list[bytes] = []
@@ -243,7 +247,7 @@ class FrameReader:
         if (opcode == CONTINUATION) != (self._message is not None):
             raise WebSocketError(PROTOCOL_ERROR, "a message begins inside another, or nowhere")
         gathered = 0 if self._message is None else len(self._message)
-        if gathered + length > self._message_bytes_max:
+        if gathered + length > self.message_bytes_max:
             raise WebSocketError(TOO_BIG, f"a message of {gathered + length} bytes or more")
 
     def _assemble(self, final: bool, opcode: int, payload: bytes) -> bool:

@@ -149,7 +149,8 @@ def servers_on(
     started: list[RunningServer] = []
 
     def start(options: ServiceOptions) -> RunningServer:
-        started.append(RunningServer(FileStore(DataDirectory(directory), disk), options, loop))
+        store = FileStore(DataDirectory(directory), disk, RecordingLog())
+        started.append(RunningServer(store, options, loop))
         return started[-1]
 
     yield start

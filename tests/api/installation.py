@@ -18,7 +18,16 @@ from typing import Any
 
 from tests.servers import REPOSITORY, Front, Process, Tls, free_port, wait_for
 
-OWN_VARIABLES = ("S3", "SCALITY", "LISTEN_ADDR", "DATA_HOST", "METADATA_HOST", "ENDPOINT", "SSL")
+OWN_VARIABLES = (
+    "S3",
+    "SCALITY",
+    "LISTEN_ADDR",
+    "DAEMON_SECRET",
+    "DATA_HOST",
+    "METADATA_HOST",
+    "ENDPOINT",
+    "SSL",
+)
 """Beginnings of the variables that would change what a test configures."""
 _SERVING = '"event":"serving'
 

@@ -95,11 +95,16 @@ def test_the_health_check_tells_a_served_port_from_a_silent_one(front: Front) ->
 
 @pytest.fixture(scope="module")
 def compose() -> dict[str, Any]:
-    """compose.yaml as a document. The YAML parser is the one that aws-cli brings along."""
+    """compose.yaml as a document."""
+    return document_of("compose.yaml")
+
+
+def document_of(name: str) -> dict[str, Any]:
+    """A YAML file as a document. The parser is the one that aws-cli brings along."""
     program = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)"
     finished = subprocess.run(
         [str(require_awscli() / "python"), "-c", program],
-        input=(DEPLOY / "compose.yaml").read_bytes(),
+        input=(DEPLOY / name).read_bytes(),
         capture_output=True,
         check=True,
     )
@@ -179,3 +184,20 @@ def test_the_daemon_s_health_check_runs(compose: dict[str, Any], front: Front) -
         words = [word.replace("9990, 9991", f"{port}, {port}") for word in arguments]
         finished = subprocess.run([sys.executable, *words], capture_output=True, check=False)
         assert (finished.returncode == 0) is healthy, finished.stderr
+
+
+# --- compose.secret.yaml -------------------------------------------------------------------------
+
+
+def test_both_halves_are_given_the_secret_by_file(compose: dict[str, Any], tmp_path: Path) -> None:
+    added = document_of("compose.secret.yaml")
+    assert set(added["services"]) == set(compose["services"])
+    (name,) = added["secrets"]
+    secret = tmp_path / name
+    secret.write_text("secret-of-the-daemons\n")
+    for service in added["services"].values():
+        assert service["secrets"] == [name]
+        ((variable, place),) = service["environment"].items()
+        assert place == f"/run/secrets/{name}"
+        config = load_config({variable: str(secret)}, REPOSITORY)
+        assert config.shared_secret.values == ("secret-of-the-daemons",)

@@ -15,6 +15,7 @@ import trustme
 from dmd.data.memory import MemoryStore
 from dmd.data.service import ServiceOptions
 from dmd.data.store import READER_THREADS
+from shared.daemon_secret import DaemonSecret, Gate
 from tests.api.data_server import DEADLINE_SECONDS, LOOPS, RunningServer, servers_on, wait_until
 from tests.faults.disk import FailingDisk, failing_disk
 from tests.unit.data.harness import files_in
@@ -182,12 +183,18 @@ def test_overlong_request_ids_are_ignored(server: RunningServer) -> None:
 
 @pytest.mark.parametrize(
     ("header", "status"),
-    [({}, 403), ({"Authorization": "Bearer other"}, 403), ({"Authorization": "Bearer s3"}, 404)],
+    [
+        ({}, 403),
+        ({"Authorization": "Bearer other"}, 403),
+        ({"Authorization": "s3"}, 403),
+        ({"Authorization": "Bearer s3"}, 404),
+        ({"Authorization": "Bearer s4"}, 404),
+    ],
 )
 def test_a_shared_secret_is_required_when_set(
     start: Callable[[ServiceOptions], RunningServer], header: dict[str, str], status: int
 ) -> None:
-    server = start(ServiceOptions(secret="s3"))
+    server = start(ServiceOptions(gate=Gate(DaemonSecret(("s3", "s4")))))
     assert server.ask("GET", ABSENT, **header).status_code == status
 
 

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from tests.clients_boto3 import s3_client
 from tests.servers import Cluster, cluster, wait_for
+from tests.unit.data.harness import keys_in
 
 PART = 5 * 1024 * 1024
 
@@ -24,9 +25,9 @@ def eager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield running
 
 
-def blobs(servers: Cluster) -> list[Path]:
-    """The files of the data directory that hold objects."""
-    return list((servers.folder / "data").glob("[0-9]*/*"))
+def blobs(servers: Cluster) -> set[str]:
+    """The blobs that the data directory holds."""
+    return keys_in(servers.folder / "data")
 
 
 @pytest.fixture

@@ -187,6 +187,48 @@ SPOILT: dict[str, Callable[[Certificates], object]] = {
 EXPECTED = {"no key": "tls.key", "no certificate": "tls.crt", "encrypted key": "encrypted"}
 
 
+@pytest.mark.parametrize(
+    ("argv", "section", "key"),
+    [
+        (METADATA, "metadataDaemon", "certFilePaths"),
+        (DATA, "dataDaemon", "certFilePaths"),
+        (BOTH, "dataDaemon", "certFilePaths"),
+        (FRONT, "metadataClient", "tls"),
+        (FRONT, "dataClient", "tls"),
+    ],
+)
+def test_certificates_between_the_halves(
+    installation: Installation,
+    tls: Tls,
+    tmp_path: Path,
+    argv: tuple[str, ...],
+    section: str,
+    key: str,
+) -> None:
+    authority = tmp_path / "authority.crt"
+    authority.write_text("no PEM")
+    paths = {"ca": str(authority)}
+    if key == "certFilePaths":
+        paths |= {"key": str(tls.key), "cert": str(tls.certificate)}
+    installation.settings[section] = {key: paths}
+    installation.write_config()
+    assert_one_line(installation, argv, "config.json", f"{section}.{key}.ca", "no certificate")
+    authority.unlink()
+    assert_one_line(installation, argv, "config.json", f"{section}.{key}.ca", "no file")
+
+
+@pytest.mark.parametrize("argv", [BOTH, METADATA, FRONT], ids=" ".join)
+def test_a_bad_secret(installation: Installation, tmp_path: Path, argv: tuple[str, ...]) -> None:
+    installation.settings["daemonSecret"] = "sh0rt!"
+    installation.write_config()
+    assert_one_line(installation, argv, "config.json", "daemonSecret", "16")
+    assert "sh0rt!" not in installation.run(*argv).stderr
+    del installation.settings["daemonSecret"]
+    installation.write_config()
+    installation.environ["DAEMON_SECRET_FILE"] = str(tmp_path / "absent")
+    assert_one_line(installation, argv, "environment", "DAEMON_SECRET_FILE", "absent")
+
+
 @pytest.mark.parametrize("what", SPOILT)
 def test_certificates(installation: Installation, tls: Tls, tmp_path: Path, what: str) -> None:
     files = Certificates(tmp_path / "tls.key", tmp_path / "tls.crt")

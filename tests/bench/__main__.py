@@ -23,10 +23,11 @@ from typing import Any
 
 import uvloop
 
-from tests.bench import listing, rpc
+from tests.bench import blobs, listing, rpc
+from tests.bench.cost import cpu_seconds, figures
 from tests.bench.load import Client, Result, header, run, signed
 from tests.clients_boto3 import s3_client
-from tests.servers import Cluster, Front, Process, cluster, process_tree
+from tests.servers import Cluster, Front, cluster
 
 _BUCKET = "bench"
 _SMALL = os.urandom(1024)
@@ -51,12 +52,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="duration of each row")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--compare", type=Path, help="print ratios to an earlier file")
+    parser.add_argument("--listings", action="store_true", help="measure nothing but listings")
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="twofold-bench-") as folder,
         cluster(Path(folder)) as servers,
     ):
-        rows = _measure(servers, arguments.seconds)
+        rows = {} if arguments.listings else _measure(servers, arguments.seconds)
+        rows |= _measure_listings(servers, arguments.seconds)
+    if not arguments.listings:
+        with tempfile.TemporaryDirectory(prefix="twofold-bench-") as folder:
+            rows |= blobs.measure(Path(folder), arguments.seconds)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
     before = json.loads(arguments.compare.read_text()) if arguments.compare else {}
@@ -71,11 +77,16 @@ def _measure(servers: Cluster, seconds: float) -> dict[str, dict[str, float]]:
     for work in _works(front):
         rows[work.name] = _row(servers, work, seconds)
     rows |= rpc.measure(servers, seconds)
-    # Last, because the store is full of other things then.
-    listing.fill(servers)
-    for name, request in listing.requests(servers).items():
-        rows[name] = _row(servers, Work(name, 1, _calling(request)), seconds)
     return rows
+
+
+def _measure_listings(servers: Cluster, seconds: float) -> dict[str, dict[str, float]]:
+    """The last rows, because the store is full of other things afterwards."""
+    listing.fill(servers)
+    return {
+        name: _row(servers, Work(name, 1, _calling(request)), seconds)
+        for name, request in listing.requests(servers).items()
+    }
 
 
 def _calling(request: bytes) -> Callable[[Client, int], Awaitable[object]]:
@@ -83,9 +94,10 @@ def _calling(request: bytes) -> Callable[[Client, int], Awaitable[object]]:
 
 
 def _row(servers: Cluster, work: Work, seconds: float) -> dict[str, float]:
-    before = _cpu_seconds(servers)
+    processes = [servers.dmd_metadata, servers.dmd_data, *(f.process for f in servers.fronts)]
+    before = cpu_seconds(processes)
     result = _run(servers.fronts[0], work, seconds)
-    row = _figures(result, _cpu_seconds(servers) - before)
+    row = figures(result, cpu_seconds(processes) - before)
     print(f"{work.name}: done", flush=True)
     return row
 
@@ -128,28 +140,6 @@ async def _multipart(port: int, client: Client, number: int) -> None:
 def _run(front: Front, work: Work, seconds: float) -> Result:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run(front.port, work.connections, seconds, work.work, work.count_min))
-
-
-def _figures(result: Result, cpu_seconds: float) -> dict[str, float]:
-    return {
-        "requests_per_second": result.requests / result.seconds,
-        "megabytes_per_second": result.bytes_moved / result.seconds / 1e6,
-        "p50_ms": result.percentile(0.5),
-        "p99_ms": result.percentile(0.99),
-        "server_cpu_us_per_request": cpu_seconds / result.requests * 1e6,
-    }
-
-
-def _cpu_seconds(servers: Cluster) -> float:
-    """User and system time of all server processes so far."""
-    processes: list[Process] = [servers.dmd_metadata, servers.dmd_data]
-    processes += [front.process for front in servers.fronts]
-    ticks = 0
-    for process in processes:
-        for pid in (process.pid, *process_tree(process.pid)):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _print(rows: dict[str, dict[str, float]], before: dict[str, Any]) -> None:

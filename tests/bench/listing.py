@@ -1,11 +1,13 @@
 """What a page of a listing costs, in buckets of different sizes and shapes.
 
 The buckets are written into the metadata store directly, as the daemon would have written them.
+With TWOFOLD_SOAK=1 one of them has 10 million objects, which takes some minutes and 12 GB of disk.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +19,7 @@ from tests.clients_boto3 import s3_client
 from tests.raw_http import call
 from tests.servers import Cluster, wait_for
 
+_SOAK = os.environ.get("TWOFOLD_SOAK") == "1"
 _BATCH = 5000
 _DOCUMENT = {
     "owner-display-name": "Account1",
@@ -47,6 +50,7 @@ PAGES = [
     Page("LIST 1,000 of 10 thousand", "small", "list-type=2&start-after=k0005000"),
     Page("LIST 1,000 of 1 million", "large", "list-type=2&start-after=k0500000"),
     Page("LIST 1,000, 100 versions each", "versions", "list-type=2&start-after=k0000500"),
+    *([Page("LIST 1,000 of 10 million", "huge", "list-type=2&start-after=k5000000")] * _SOAK),
     Page("LIST past a prefix of 1 million", "large", "list-type=2&delimiter=k"),
 ]
 
@@ -75,6 +79,8 @@ def fill(running: Cluster) -> None:
         "large": _plain(1_000_000),
         "versions": _versioned(2000, 100),
     }
+    if _SOAK:
+        shapes["huge"] = _plain(10_000_000)
     for bucket in shapes:
         s3.create_bucket(Bucket=bucket)
     running.dmd_metadata.stop()
@@ -87,6 +93,9 @@ def fill(running: Cluster) -> None:
 
 
 def _write(engine: LmdbEngine, bucket: str, records: Records) -> None:
+    # All plain objects have the same document.
+    plain = json.dumps(_DOCUMENT).encode()
+    plain_entry = stored.Stored(1, *project([bucket], plain), plain)
     left = True
     while left:
         with engine.transaction() as transaction:
@@ -94,8 +103,10 @@ def _write(engine: LmdbEngine, bucket: str, records: Records) -> None:
             for _, (name, document) in zip(range(_BATCH), records, strict=False):
                 left = True
                 key = keys.physical([bucket], name, engine.key_bytes_max)
-                record = json.dumps(document).encode()
-                entry = stored.Stored(1, *project([bucket], record), record)
+                entry = plain_entry
+                if document is not _DOCUMENT:
+                    record = json.dumps(document).encode()
+                    entry = stored.Stored(1, *project([bucket], record), record)
                 transaction.put(key, stored.pack(key, entry))
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -27,7 +26,8 @@ from shared.observability import get_logger
 from shared.rpc import codec
 from shared.rpc.client import RpcClient
 from shared.rpc.envelope import METADATA_NAMESPACE
-from tests.servers import Cluster, process_tree
+from tests.bench.cost import cpu_seconds
+from tests.servers import Cluster
 
 _SUB_LEVEL = ["bench-rpc"]
 _VALUE = json.dumps({"content-length": 1024, "acl": {"FULL_CONTROL": []}, "padding": "x" * 660})
@@ -108,7 +108,11 @@ async def _measure(servers: Cluster, seconds: float, rounds: int) -> dict[str, S
 
 
 async def _run(servers: Cluster, work: Work, in_flight: int, seconds: float, total: Sum) -> None:
-    begun, client, server = time.perf_counter(), time.process_time(), _cpu_seconds(servers)
+    begun, client, server = (
+        time.perf_counter(),
+        time.process_time(),
+        cpu_seconds([servers.dmd_metadata]),
+    )
     end = begun + seconds
     number = 0
 
@@ -123,7 +127,7 @@ async def _run(servers: Cluster, work: Work, in_flight: int, seconds: float, tot
     await asyncio.gather(*(caller() for _ in range(in_flight)))
     total.seconds += time.perf_counter() - begun
     total.client_cpu += time.process_time() - client
-    total.server_cpu += _cpu_seconds(servers) - server
+    total.server_cpu += cpu_seconds([servers.dmd_metadata]) - server
 
 
 @asynccontextmanager
@@ -159,15 +163,6 @@ async def _stock(url: str) -> AsyncIterator[Callable[[str], Work]]:
 
     yield method
     await socket.disconnect()
-
-
-def _cpu_seconds(servers: Cluster) -> float:
-    """User and system time of the metadata daemon so far."""
-    ticks = 0
-    for pid in (servers.dmd_metadata.pid, *process_tree(servers.dmd_metadata.pid)):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:

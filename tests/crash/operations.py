@@ -25,6 +25,9 @@ def _first(*points: FailPoint) -> Points:
 
 
 STORING = _first(
+    FailPoint.BEFORE_SEGMENT_WRITE,
+    FailPoint.AFTER_SEGMENT_WRITE,
+    FailPoint.AFTER_SEGMENT_FSYNC,
     FailPoint.BEFORE_DATA_WRITE,
     FailPoint.AFTER_DATA_WRITE,
     FailPoint.AFTER_DATA_FSYNC,

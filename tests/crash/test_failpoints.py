@@ -8,13 +8,15 @@ committed is left to nobody, and nothing else is. The request is then repeated, 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shared.failpoints import ArmedFailPoint, FailPoint
 from tests.api.support import new_name
 from tests.crash.operations import OPERATIONS, Complete, DeleteMany, Operation, PutOver
-from tests.faults.processes import DATA_POINTS, METADATA_POINTS, Victim
+from tests.faults.processes import DATA_POINTS, FILE_POINTS, METADATA_POINTS, Victim
 from tests.faults.stores import (
     Stores,
     assert_consistent,
@@ -38,6 +40,9 @@ HAPPENED = frozenset(
 
 UNOWNED = frozenset(
     (
+        # What a killed process has written is there: only a machine that stops loses it.
+        FailPoint.AFTER_SEGMENT_WRITE,
+        FailPoint.AFTER_SEGMENT_FSYNC,
         FailPoint.AFTER_DATA_LINK,
         FailPoint.AFTER_DIRECTORY_FSYNC,
         FailPoint.AFTER_DATA_STORED,
@@ -73,22 +78,35 @@ class Stage:
         return assert_consistent(self.running, self.unowned)
 
 
-@pytest.fixture(scope="module")
-def module_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    settings = {"deleteDelaySeconds": 0}
-    with cluster(tmp_path_factory.mktemp("failpoints"), fronts=0, settings=settings) as running:
+def _stage(folder: Path, data_daemon: dict[str, Any]) -> Iterator[Stage]:
+    settings = {"deleteDelaySeconds": 0, "dataDaemon": data_daemon}
+    with cluster(folder, fronts=0, settings=settings) as running:
         # A front-end waits so long for a daemon to come back and tell what became of a commit.
-        client = {"host": "127.0.0.1", "port": running.metadata_port, "callTimeoutMs": 2500}
-        running.add_front(settings={"metadataClient": client})
+        running.add_front(settings={"metadataClient": {"callTimeoutMs": 2500}})
         stage = Stage(running)
         yield stage
         assert_settled(running, unowned_max=stage.unowned)
 
 
+@pytest.fixture(scope="module")
+def packing_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    yield from _stage(tmp_path_factory.mktemp("packing"), {})
+
+
+@pytest.fixture(scope="module")
+def file_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Every blob is a file."""
+    yield from _stage(tmp_path_factory.mktemp("files"), {"packedSizeMaxBytes": 0})
+
+
 @pytest.fixture
-def stage(module_stage: Stage) -> Stage:
-    keep_background_work_away(module_stage.running)
-    return module_stage
+def stage(request: pytest.FixtureRequest, packing_stage: Stage, file_stage: Stage) -> Stage:
+    """Where small blobs come to the fail-point of the test."""
+    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    point = parameters["armed"].point if "armed" in parameters else parameters.get("point")
+    chosen = file_stage if point in FILE_POINTS else packing_stage
+    keep_background_work_away(chosen.running)
+    return chosen
 
 
 def outcome(operation: Operation) -> Response | None:

@@ -52,7 +52,11 @@ def metadata_disk(running: Cluster) -> Iterator[SmallDisk]:
 
 def files_of_blobs(disk: SmallDisk) -> set[str]:
     """Every file of the data directory that holds bytes of objects, complete or not."""
-    return {str(path) for path in disk.root.glob("*/*") if path.is_file()}
+    return {str(path) for path in disk.root.glob("*/*") if _holds_bytes(path)}
+
+
+def _holds_bytes(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
 
 
 def test_a_full_disk_of_the_data_daemon(running: Cluster, data_disk: SmallDisk) -> None:

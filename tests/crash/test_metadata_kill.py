@@ -27,7 +27,7 @@ ROUNDS = 200 if SOAK else 5
 WORKERS = 24
 BATCHES_BEFORE_KILL_MAX = 300
 REFUSED_EVERY = 5
-SUB_LEVEL = ["crash"]
+SUB_LEVEL = ["..crash"]
 
 
 @dataclass
@@ -178,6 +178,6 @@ async def verify(client: RpcClient, workers: list[Worker]) -> None:
     stored = await read_store(client)
     for worker in workers:
         worker.settle(stored)
-    operation = {"type": "put", "subLevel": ["after"], "key": "k", "value": ""}
+    operation = {"type": "put", "subLevel": ["..after"], "key": "k", "value": ""}
     result = await client.call("batch", [[operation]])
     assert all(revision < result["revisions"][0] for _, revision in stored.values())

@@ -131,6 +131,11 @@ class FailingDisk(Disk):
 
         setattr(self, operation, failing)
 
+    def repair(self) -> None:
+        """Let every operation work again."""
+        for operation in [name for name in vars(self) if hasattr(Disk, name)]:
+            delattr(self, operation)
+
 
 def failing_disk() -> FailingDisk:
     """A disk that works so far."""

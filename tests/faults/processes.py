@@ -11,16 +11,30 @@ from shared.failpoints import FailPoint
 from tests.raw_http import call
 from tests.servers import Cluster, Front, Process, process_tree, wait_for
 
-DATA_POINTS = frozenset(
+SEGMENT_POINTS = frozenset(
+    (
+        FailPoint.BEFORE_SEGMENT_WRITE,
+        FailPoint.AFTER_SEGMENT_WRITE,
+        FailPoint.AFTER_SEGMENT_FSYNC,
+    )
+)
+"""Those that small blobs come to, when they are packed."""
+
+FILE_POINTS = frozenset(
     (
         FailPoint.BEFORE_DATA_WRITE,
         FailPoint.AFTER_DATA_WRITE,
         FailPoint.AFTER_DATA_FSYNC,
         FailPoint.AFTER_DATA_LINK,
         FailPoint.AFTER_DIRECTORY_FSYNC,
-        FailPoint.BEFORE_DATA_UNLINK,
-        FailPoint.AFTER_DATA_UNLINK,
     )
+)
+"""Those that blobs come to which are files."""
+
+DATA_POINTS = (
+    SEGMENT_POINTS
+    | FILE_POINTS
+    | frozenset((FailPoint.BEFORE_DATA_UNLINK, FailPoint.AFTER_DATA_UNLINK))
 )
 METADATA_POINTS = frozenset((FailPoint.BEFORE_COMMIT, FailPoint.AFTER_COMMIT))
 """The fail-points of the two daemons; all others are a front-end's."""

@@ -18,6 +18,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dmd.jobs.check import check
@@ -27,6 +28,7 @@ from shared.records.upload import CLOSING_PREFIX, OVERVIEW_PREFIX, parse_overvie
 from shared.rpc.client import RpcClient
 from shared.rpc.envelope import METADATA_NAMESPACE
 from tests.servers import Cluster, wait_for
+from tests.unit.data.harness import keys_in
 from tests.unit.metadata.support import RecordingLog
 
 Records = dict[str, dict[str, Any]]
@@ -67,10 +69,8 @@ def stored_records(running: Cluster, sub_levels: Sequence[str]) -> Records:
 
 
 def stored_blobs(running: Cluster) -> set[str]:
-    """The keys of all blobs in the data directory."""
-    data = running.folder / "data"
-    numbered = (path for path in data.iterdir() if path.name.isdigit())
-    return {blob.name for folder in numbered for blob in folder.iterdir()}
+    """The keys of all blobs in the data directory, whichever store they are in."""
+    return keys_in(running.folder / "data")
 
 
 def blobs_of(records: dict[str, Any]) -> list[str]:
@@ -197,13 +197,13 @@ def assert_settled(running: Cluster, unowned_max: int = 0) -> Stores:
     assert len(stores.unowned) <= unowned_max, f"nobody's: {stores.unowned}"
     incoming = list((running.folder / "data" / "incoming").iterdir())
     assert not incoming, "uploads under way that nobody sends"
-    assert_metadata_is_well(running)
+    assert_metadata_is_well(running.folder / "metadata")
     return stores
 
 
-def assert_metadata_is_well(running: Cluster) -> None:
-    """What ``dmd check`` says beside the serving daemon."""
-    engine = open_engine(running.folder / "metadata", read_only=True)
+def assert_metadata_is_well(directory: Path) -> None:
+    """What ``dmd check`` says of a store, beside a serving daemon or without one."""
+    engine = open_engine(directory, read_only=True)
     try:
         problems = list(check(engine, lambda _count: None))
     finally:

@@ -12,19 +12,22 @@ from tests.servers import Cluster, Process, accepts_connections, free_port, wait
 
 class MetadataProcess:
     """``dmd start metadata`` in a folder of its own; ``settings`` go into ``metadataDaemon``,
-    ``record_log`` is the section of that name, ``debug`` the variable."""
+    ``record_log`` is the section of that name, ``debug`` the variable, ``environ`` has others."""
 
     def __init__(
         self,
         folder: Path,
         record_log: dict[str, Any] | None = None,
         debug: str = "",
+        environ: dict[str, str] | None = None,
         **settings: Any,
     ) -> None:
         self.port = free_port()
         section = {"bindAddress": "127.0.0.1", "port": self.port, **settings}
         document = {"metadataDaemon": section, "recordLog": record_log or {}}
-        self.process: Process = Cluster(folder, document, {"DEBUG": debug}).dmd_metadata
+        environ = {"DEBUG": debug, **(environ or {})}
+        self.process: Process = Cluster(folder, document, environ).dmd_metadata
+        self.directory = folder / "metadata"
 
     @property
     def url(self) -> str:
@@ -43,10 +46,14 @@ class MetadataProcess:
 
 @contextmanager
 def metadata_process(
-    folder: Path, record_log: dict[str, Any] | None = None, debug: str = "", **settings: Any
+    folder: Path,
+    record_log: dict[str, Any] | None = None,
+    debug: str = "",
+    environ: dict[str, str] | None = None,
+    **settings: Any,
 ) -> Iterator[MetadataProcess]:
     """A daemon that runs until the end of the block."""
-    daemon = MetadataProcess(folder, record_log, debug, **settings)
+    daemon = MetadataProcess(folder, record_log, debug, environ, **settings)
     try:
         daemon.start()
         yield daemon

@@ -28,6 +28,10 @@ BRIDGE = Path(__file__).parent / "node" / "bridge.js"
 STREAM_EVENTS = ("stream-data", "stream-end", "stream-error")
 
 
+class RefusedError(Exception):
+    """The server has not let the client in; its reason."""
+
+
 @dataclass(frozen=True)
 class StreamEvent:
     """A packet of a stream: the name of its event, and its payload."""
@@ -122,12 +126,25 @@ class PythonClient(StockClient):
     @classmethod
     @asynccontextmanager
     async def connected(
-        cls, url: str, transports: list[str], namespace: str = NAMESPACE
+        cls,
+        url: str,
+        transports: list[str],
+        namespace: str = NAMESPACE,
+        auth: dict[str, Any] | None = None,
     ) -> AsyncIterator[PythonClient]:
         client = cls(namespace)
-        await client._socket.connect(
-            url, namespaces=[namespace], transports=transports, wait_timeout=DEADLINE_SECONDS
-        )
+        reasons: list[dict[str, Any]] = []
+        client._socket.on("connect_error", reasons.append, namespace=namespace)
+        try:
+            await client._socket.connect(
+                url,
+                auth=auth,
+                namespaces=[namespace],
+                transports=transports,
+                wait_timeout=DEADLINE_SECONDS,
+            )
+        except socketio.exceptions.ConnectionError as error:
+            raise RefusedError(reasons[0]["message"] if reasons else str(error)) from error
         try:
             yield client
         finally:
@@ -169,18 +186,24 @@ class NodeClient(StockClient):
         self._last_id = 0
         self._connected = asyncio.Event()
         self._upgraded = asyncio.Event()
+        self._refusal: str | None = None
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
     @asynccontextmanager
     async def connected(
-        cls, url: str, transports: list[str], namespace: str = NAMESPACE
+        cls,
+        url: str,
+        transports: list[str],
+        namespace: str = NAMESPACE,
+        auth: dict[str, Any] | None = None,
     ) -> AsyncIterator[NodeClient]:
         process = await asyncio.create_subprocess_exec(
             node(),
             str(BRIDGE),
             url + namespace,
             ",".join(transports),
+            json.dumps(auth or {}),
             env={"NODE_PATH": str(NODE_MODULES)},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -190,6 +213,8 @@ class NodeClient(StockClient):
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 await client._connected.wait()
+            if client._refusal is not None:
+                raise RefusedError(client._refusal)
             yield client
         finally:
             assert process.stdin is not None
@@ -212,7 +237,8 @@ class NodeClient(StockClient):
                 case "disconnect":
                     pass
                 case "problem":
-                    raise AssertionError(told["message"])
+                    self._refusal = told["message"]
+                    self._connected.set()
                 case name:
                     self._events.put_nowait(StreamEvent(name, told["payload"]))
 
@@ -253,10 +279,14 @@ KINDS = [(kind, way) for kind in CLIENTS for way in TRANSPORTS]
 
 
 def connect(
-    kind: str, daemon: MetadataProcess, transports: list[str], namespace: str = NAMESPACE
+    kind: str,
+    daemon: MetadataProcess,
+    transports: list[str],
+    namespace: str = NAMESPACE,
+    auth: dict[str, Any] | None = None,
 ) -> AbstractAsyncContextManager[StockClient]:
-    """A client of one kind, connected until the end of the block."""
-    return CLIENTS[kind](daemon.url, transports, namespace)
+    """A client of one kind, connected until the end of the block; raises RefusedError."""
+    return CLIENTS[kind](daemon.url, transports, namespace, auth)
 
 
 def node() -> str:

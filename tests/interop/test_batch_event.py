@@ -11,7 +11,7 @@ import pytest
 import socketio
 
 from shared import limits
-from shared.rpc.client import RpcClient
+from shared.rpc.client import RpcClient, RpcUnavailableError
 from shared.rpc.envelope import RemoteError, clock_ms
 from tests.interop.daemons import MetadataProcess
 from tests.interop.proxy import Proxy, proxy_of
@@ -98,14 +98,11 @@ async def test_a_stream_does_not_begin_in_a_batch(stock: Stock, sub: list[str]) 
     assert answer[0]["type"] == "InvalidArgument"
 
 
-async def test_reads_that_do_not_fit_into_a_message_are_to_be_asked_again(
-    monkeypatch: pytest.MonkeyPatch, sub: list[str]
-) -> None:
-    async with local_daemon() as (daemon, _):
+async def test_reads_that_do_not_fit_into_a_message_are_to_be_asked_again(sub: list[str]) -> None:
+    async with local_daemon(message_bytes_max=20_000) as (daemon, _):
         url = f"http://127.0.0.1:{daemon.port}"
         async with client_of(url, connect_wait_seconds=10) as client:
             await client.call("put", ["k", "x" * 5000, {}], sub)
-            monkeypatch.setattr(limits, "RPC_MESSAGE_BYTES_MAX", 20_000)
             outcomes = await asyncio.gather(
                 *(client.call("get", ["k"], sub) for _ in range(10)), return_exceptions=True
             )
@@ -113,6 +110,17 @@ async def test_reads_that_do_not_fit_into_a_message_are_to_be_asked_again(
     errors = [outcome for outcome in outcomes if isinstance(outcome, RemoteError)]
     assert {(error.type, error.code) for error in errors} == {("SlowDown", 503)}
     assert 0 < len(errors) < 10
+
+
+async def test_what_does_not_fit_into_a_message_of_the_daemon_travels_apart(sub: list[str]) -> None:
+    async with local_daemon(message_bytes_max=20_000) as (daemon, _):
+        url = f"http://127.0.0.1:{daemon.port}"
+        async with client_of(url, connect_wait_seconds=10) as client:
+            values = {str(number): "x" * 5000 for number in range(10)}
+            await asyncio.gather(*(client.call("put", [*item, {}], sub) for item in values.items()))
+            assert [await client.call("get", [key], sub) for key in values] == [*values.values()]
+            with pytest.raises(RpcUnavailableError, match="larger than a message may be"):
+                await client.call("put", ["k", "x" * 20_000, {}], sub)
 
 
 # -- How our client uses it -----------------------------------------------------------------------

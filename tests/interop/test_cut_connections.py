@@ -24,7 +24,9 @@ from tests.interop.test_rpc_client import client_of
 from tests.unit.metadata.support import until
 
 SOAK = os.environ.get("TWOFOLD_SOAK") == "1"
-ROUNDS = 4000 if SOAK else 400
+ROUNDS = 2000 if SOAK else 200
+"""Of one kind of calls; versions (``test_cut_versions``) are another."""
+
 WORKERS = 8
 BYTES_MAX = 6000
 """What a connection carries before it is cut, at most; some are cut while they are made."""
@@ -121,7 +123,7 @@ async def test_conditional_puts_over_connections_that_are_cut(
 # -- One cut ------------------------------------------------------------------------------------
 
 
-def _acknowledgement(frame: str) -> bool:
+def is_acknowledgement(frame: str) -> bool:
     return frame.startswith(f"43{NAMESPACE},")
 
 
@@ -142,7 +144,7 @@ async def test_a_put_whose_answer_was_lost_is_answered_as_it_would_have_been(
         client_of(proxy.url, connect_wait_seconds=10, call_timeout_seconds=10) as client,
     ):
         await client.call("getUUID", [])
-        proxy.held = _acknowledgement
+        proxy.held = is_acknowledgement
         operation = {"type": "put", "subLevel": sub, "key": "k", "value": "v"}
         requires = [{"subLevel": sub, "key": "k", "absent": True}]
         call = asyncio.create_task(client.call("batch", [[operation], {"requires": requires}]))
@@ -160,7 +162,7 @@ async def test_a_refusal_whose_answer_was_lost_stays_one(
         client_of(proxy.url, connect_wait_seconds=10, call_timeout_seconds=10) as client,
     ):
         await client.call("getUUID", [])
-        proxy.held = _acknowledgement
+        proxy.held = is_acknowledgement
         operation = {"type": "put", "subLevel": sub, "key": "k", "value": "v"}
         requires = [{"subLevel": sub, "key": "other", "present": True}]
         call = asyncio.create_task(client.call("batch", [[operation], {"requires": requires}]))
@@ -179,7 +181,7 @@ async def test_an_answer_outlives_a_restart_of_the_daemon(tmp_path: Path, sub: l
             client_of(proxy.url, connect_wait_seconds=10, call_timeout_seconds=20) as client,
         ):
             await client.call("getUUID", [])
-            proxy.held = _acknowledgement
+            proxy.held = is_acknowledgement
             operation = {"type": "put", "subLevel": sub, "key": "k", "value": "v"}
             requires = [{"subLevel": sub, "key": "k", "absent": True}]
             call = asyncio.create_task(client.call("batch", [[operation], {"requires": requires}]))
@@ -201,7 +203,7 @@ async def test_without_a_connection_in_time_the_outcome_is_unknown(
             client_of(proxy.url, connect_wait_seconds=10, call_timeout_seconds=2) as client,
         ):
             await client.call("getUUID", [])
-            proxy.held = _acknowledgement
+            proxy.held = is_acknowledgement
             call = asyncio.create_task(client.call("put", ["k", "v", {}], sub))
             await until(lambda: bool(proxy.waiting))
             await asyncio.to_thread(daemon.process.kill)
@@ -217,11 +219,11 @@ async def test_a_repeated_call_that_a_busy_daemon_turns_away_has_an_unknown_outc
         client_of(proxy.url, connect_wait_seconds=10, call_timeout_seconds=10) as client,
     ):
         await client.call("getUUID", [])
-        proxy.held = _acknowledgement
+        proxy.held = is_acknowledgement
         call = asyncio.create_task(client.call("put", ["k", "v", {}], sub))
         await until(lambda: bool(proxy.waiting))
         proxy.waiting.clear()
-        proxy.held = lambda frame: _acknowledgement(frame) and "api" not in frame
+        proxy.held = lambda frame: is_acknowledgement(frame) and "api" not in frame
         await proxy.cut()
         await until(lambda: bool(proxy.waiting))
         (held,) = proxy.waiting

@@ -120,6 +120,21 @@ def test_listings_run_over_streams(s3: Any, bucket: str, page: int) -> None:
     assert [entry["Key"] for entry in inside["Contents"]] == ["b/28", "b/29"]
 
 
+@pytest.mark.parametrize("page", [1, 2, 1000])
+def test_uploads_are_listed_over_streams(s3: Any, bucket: str, page: int) -> None:
+    keys = ["a", "a", "a!", *(f"b/{number}" for number in range(20)), "c"]
+    begun = [(key, s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]) for key in keys]
+    pages = s3.get_paginator("list_multipart_uploads").paginate(
+        Bucket=bucket, Delimiter="/", PaginationConfig={"PageSize": page}
+    )
+    found: list[Any] = []
+    for reply in pages:
+        found += [(entry["Key"], entry["UploadId"]) for entry in reply.get("Uploads", [])]
+        found += [entry["Prefix"] for entry in reply.get("CommonPrefixes", [])]
+    assert sorted(found, key=str) == sorted([*begun[:3], begun[-1], "b/"], key=str)
+    assert [entry for entry in found if entry != "b/"] == [*begun[:3], begun[-1]]
+
+
 def test_uploads_and_copies(s3: Any, front: Front, bucket: str) -> None:
     upload = {"Bucket": bucket, "Key": "parts"}
     upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]

@@ -36,10 +36,14 @@ TARGET = "/socket.io/?EIO=4&transport=websocket"
 
 
 @asynccontextmanager
-async def local_daemon() -> AsyncIterator[tuple[MetadataDaemon, RecordingLog]]:
+async def local_daemon(
+    message_bytes_max: int = limits.RPC_MESSAGE_BYTES_MAX,
+) -> AsyncIterator[tuple[MetadataDaemon, RecordingLog]]:
     """A daemon inside this process, so that its limits can be changed."""
     log = RecordingLog()
-    settings = MetadataSettings(None, "127.0.0.1", 0, StreamSettings())
+    settings = MetadataSettings(
+        None, "127.0.0.1", 0, StreamSettings(), message_bytes_max=message_bytes_max
+    )
     daemon = await MetadataDaemon.start(settings, log, lambda error: pytest.fail(str(error)))
     try:
         yield daemon, log
@@ -233,13 +237,10 @@ async def test_calls_beyond_those_that_may_wait_are_read_later(
     assert answers == {f"43{NAMESPACE},{number}[null,null]" for number in range(500)}
 
 
-async def test_an_answer_that_is_larger_than_a_message_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, sub: list[str]
-) -> None:
-    async with local_daemon() as (daemon, _), raw_client(daemon.port) as raw:
-        await raw.result(1, "put", ["k", "x" * 5000, {}], sub)
-        monkeypatch.setattr(limits, "RPC_MESSAGE_BYTES_MAX", 4000)
-        await raw.call(2, "get", ["k", {}], sub)
+async def test_an_answer_that_is_larger_than_a_message_is_an_error(sub: list[str]) -> None:
+    async with local_daemon(message_bytes_max=4000) as (daemon, _), raw_client(daemon.port) as raw:
+        await raw.result(1, "put", ["k", "x" * 3000, {}], sub)
+        await raw.call(2, "getMany", [[{"subLevel": sub, "key": "k"}] * 2], [])
         assert "larger than a message" in await raw.next()
 
 

@@ -10,13 +10,15 @@ import json
 import re
 import uuid
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.interop.daemons import MetadataProcess
+from tests.interop.daemons import MetadataProcess, metadata_process
 from tests.interop.raw_client import NAMESPACE, RawClient, event_of, raw_client
+from tests.interop.test_rpc_client import client_of
 
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 UIDS = "8880d3461d41b880d7a7:0123456789abcdef0123"
@@ -338,3 +340,37 @@ async def test_one_request_of_long_polling_carries_any_number_of_calls(
         )
         answers = await client.receive_count(100)
     assert sorted(answers) == sorted(f"43{NAMESPACE},{n}[null,null]" for n in numbers)
+
+
+async def test_a_request_of_long_polling_may_arrive_in_pieces(
+    daemon: MetadataProcess, sub: list[str]
+) -> None:
+    async with aiohttp.ClientSession() as session:
+        client = Polling(session, daemon)
+        await client.open()
+        await client.send(f"40{NAMESPACE},")
+        assert (await client.receive())[0].startswith(f"40{NAMESPACE},")
+        params = json.dumps({"rpcArgs": ["k", "v" * 3_000_000, {}], "subLevel": sub})
+        await client.send(f'42{NAMESPACE},1["call","put",{params}]')
+        assert await client.receive_count(1) == [f"43{NAMESPACE},1[null,null]"]
+
+
+LARGE_BYTES = MESSAGE_BYTES_MAX + 1_000_000
+
+
+async def test_messages_may_be_larger_than_those_of_the_original(
+    tmp_path: Path, sub: list[str]
+) -> None:
+    value = "v" * LARGE_BYTES
+    with metadata_process(tmp_path, maxMessageSizeBytes=LARGE_BYTES + 1000) as daemon:
+        async with client_of(daemon.url, connect_wait_seconds=10) as client:
+            await client.call("put", ["k", value, {}], sub)
+            assert await client.call("get", ["k"], sub) == value
+        async with aiohttp.ClientSession() as session:
+            polling = Polling(session, daemon)
+            await polling.open()
+            await polling.send(f"40{NAMESPACE},")
+            assert (await polling.receive())[0].startswith(f"40{NAMESPACE},")
+            params = json.dumps({"rpcArgs": ["k", value, {}], "subLevel": sub})
+            await polling.send(f'42{NAMESPACE},1["call","put",{params}]')
+            assert await polling.receive_count(1) == [f"43{NAMESPACE},1[null,null]"]

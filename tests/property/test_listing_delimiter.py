@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from shared.listing.delimiter import Delimiter, DelimiterMaster, Query, Verdict, successor
+from shared.listing.delimiter import Delimiter, DelimiterMaster, Query
+from shared.listing.page import Verdict, successor
 from shared.records.projection import ListedObject
 
 LAST = "\U0010ffff"
@@ -96,6 +97,9 @@ def expected(bucket: Bucket, prefix: str, delimiter: str, after: str = "") -> li
     return sorted(e for e in listed if e > after and e != begun)
 
 
+Read = Callable[[DelimiterMaster, list[Item]], None]
+
+
 def read_all(page: DelimiterMaster, items: list[Item]) -> None:
     """Give a page every item of its range."""
     for key, value in _range_of(page, items):
@@ -116,12 +120,30 @@ def read_with_jumps(page: DelimiterMaster, items: list[Item]) -> None:
             index = max(index, bisect_left(keys, page.skip_to))
 
 
+def in_pieces(size: int) -> Read:
+    """Reading that gives a page so many items at once, and goes on where it says."""
+
+    def read(page: DelimiterMaster, items: list[Item]) -> None:
+        rows = _range_of(page, items)
+        keys = [key for key, _ in rows]
+        index = 0
+        while index < len(rows):
+            piece = rows[index : index + size]
+
+            def values(indexes: Sequence[int], piece: list[Item] = piece) -> list[ListedObject]:
+                return [piece[index][1] for index in indexes]
+
+            if page.offer_many([key for key, _ in piece], values) is Verdict.FINISHED:
+                return
+            assert page.resume_key > piece[-1][0]
+            index = bisect_left(keys, page.resume_key)
+
+    return read
+
+
 def _range_of(page: DelimiterMaster, items: list[Item]) -> list[Item]:
     end = page.end_key
     return [row for row in items if row[0] >= page.first_key and (end is None or row[0] < end)]
-
-
-Read = Callable[[DelimiterMaster, list[Item]], None]
 
 
 def page_of(bucket: Bucket, query: Query, read: Read = read_all) -> DelimiterMaster:
@@ -203,14 +225,36 @@ def test_a_page_after_any_key_has_what_follows_it(
 
 
 @settings(max_examples=EXAMPLES)
-@given(buckets, texts, delimiters, st.one_of(st.just(""), names), st.integers(1, 6))
-def test_jumping_to_skip_to_gives_what_reading_everything_gives(
-    bucket: Bucket, prefix: str, delimiter: str, after: str, keys_max: int
+@given(
+    buckets,
+    texts,
+    delimiters,
+    st.one_of(st.just(""), names),
+    st.integers(0, 6),
+    st.one_of(st.just(read_with_jumps), st.integers(1, 20).map(in_pieces)),
+)
+def test_all_ways_of_reading_give_the_same_page(
+    bucket: Bucket, prefix: str, delimiter: str, after: str, keys_max: int, read: Read
 ) -> None:
     query = Query(prefix, delimiter, after, keys_max)
-    plain, jumping = page_of(bucket, query), page_of(bucket, query, read_with_jumps)
+    plain, other = page_of(bucket, query), page_of(bucket, query, read)
     for name in ("contents", "common_prefixes", "is_truncated", "last_entry"):
-        assert getattr(jumping, name) == getattr(plain, name)
+        assert getattr(other, name) == getattr(plain, name)
+
+
+@settings(max_examples=EXAMPLES)
+@given(buckets, st.integers(1, 20))
+def test_the_values_of_hidden_versions_are_not_read(bucket: Bucket, size: int) -> None:
+    assume(PLACEHOLDER not in bucket.objects.values())
+    page = DelimiterMaster(Query())
+    keys = [key for key, _ in bucket.items]
+
+    def values(indexes: Sequence[int]) -> list[ListedObject]:
+        assert not [index for index in indexes if "\0" in keys[index]]
+        return [bucket.items[index][1] for index in indexes]
+
+    page.offer_many(keys, values)
+    assert entries(page) == expected(bucket, "", "")
 
 
 @settings(max_examples=EXAMPLES)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.listing.delimiter import Verdict
+from shared.listing.page import Verdict
 from shared.listing.versions import NULL, DelimiterVersions, ListedVersion, VersionsQuery
 from shared.records.projection import ListedObject
 
@@ -101,7 +102,10 @@ def all_entries(bucket: Bucket, prefix: str, delimiter: str) -> list[Entry]:
     return entries
 
 
-def page_of(bucket: Bucket, query: VersionsQuery, *, jump: bool = False) -> DelimiterVersions:
+def page_of(
+    bucket: Bucket, query: VersionsQuery, *, jump: bool = False, at_once: int = 0
+) -> DelimiterVersions:
+    """A page that is given its rows one by one, or so many at once."""
     page = DelimiterVersions(query)
     end = page.end_key
     rows = [
@@ -110,10 +114,21 @@ def page_of(bucket: Bucket, query: VersionsQuery, *, jump: bool = False) -> Deli
     keys = [key for key, _ in rows]
     index = 0
     while index < len(rows):
-        if page.offer(*rows[index]) is Verdict.FINISHED:
+        piece = rows[index : index + max(at_once, 1)]
+
+        def values(indexes: Sequence[int], piece: list[Item] = piece) -> list[ListedObject]:
+            return [piece[index][1] for index in indexes]
+
+        if at_once:
+            verdict = page.offer_many([key for key, _ in piece], values)
+        else:
+            verdict = page.offer(*piece[0])
+        if verdict is Verdict.FINISHED:
             return page
-        index += 1
-        if jump and page.skip_to is not None:
+        index += len(piece)
+        if at_once:
+            index = bisect_left(keys, page.resume_key)
+        elif jump and page.skip_to is not None:
             index = max(index, bisect_left(keys, page.skip_to))
     page.finish()
     return page
@@ -135,9 +150,9 @@ def test_one_large_page_has_every_version(bucket: Bucket, prefix: str, delimiter
 
 
 @settings(max_examples=EXAMPLES)
-@given(buckets, texts, delimiters, st.booleans())
+@given(buckets, texts, delimiters, st.booleans(), st.integers(0, 9))
 def test_paging_covers_each_version_exactly_once_at_every_page_size(
-    bucket: Bucket, prefix: str, delimiter: str, jump: bool
+    bucket: Bucket, prefix: str, delimiter: str, jump: bool, at_once: int
 ) -> None:
     wanted = all_entries(bucket, prefix, delimiter)
     latest = {name for name, _ in wanted}
@@ -146,7 +161,7 @@ def test_paging_covers_each_version_exactly_once_at_every_page_size(
         marked: list[ListedVersion] = []
         query = VersionsQuery(prefix, delimiter, keys_max=keys_max)
         while True:
-            page = page_of(bucket, query, jump=jump)
+            page = page_of(bucket, query, jump=jump, at_once=at_once)
             assert len(page.versions) + len(page.common_prefixes) <= keys_max
             seen += entries_of(page)
             marked += [version for version in page.versions if version.is_latest]

@@ -36,7 +36,7 @@ def test_a_name_and_the_number_of_a_visit(text: str, armed: ArmedFailPoint) -> N
 
 @pytest.mark.parametrize("text", ["nowhere", "nowhere:1", "AFTER_COMMIT", ":1"])
 def test_an_unknown_name_is_refused_with_all_that_are_known(text: str) -> None:
-    with pytest.raises(ValueError, match="is not one of before-data-write, ") as caught:
+    with pytest.raises(ValueError, match="is not one of before-segment-write, ") as caught:
         parse_failpoint(text)
     assert all(point in str(caught.value) for point in FailPoint)
 

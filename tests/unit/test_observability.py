@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import structlog
+from aiohttp.http_exceptions import BadStatusLine
 from pydantic import SecretStr
 
 from shared.observability import LEVELS, configure_logging, get_logger
@@ -166,6 +167,34 @@ class TestStandardLibrary:
         assert list(line) == ["time", "level", "name", "pid", "event"]
         assert (line["level"], line["name"]) == ("error", "dmd-data.aiohttp.server")
         assert line["event"] == "bad request"
+
+    def test_a_request_that_is_no_http_has_no_traceback(self, log: Log) -> None:
+        try:
+            raise BadStatusLine("Authorization: Bearer secret")
+        except BadStatusLine:
+            logging.getLogger("aiohttp.server").exception("Error handling request")
+        line = log.line()
+        assert (line["level"], line["event"]) == ("warn", "malformed request: BadStatusLine")
+        assert "exception" not in line
+        try:
+            raise RuntimeError("trouble")
+        except RuntimeError:
+            logging.getLogger("aiohttp.server").exception("Error handling request")
+        assert "trouble" in log.lines()[1]["exception"]
+
+    @pytest.mark.parametrize("name", ["engineio.server", "socketio.server", "engineio.client"])
+    def test_packets_are_written_without_what_authenticates(
+        self, configure: Callable[[str], Log], name: str
+    ) -> None:
+        log = configure("trace")
+        packet = '0/MDFile/metadata,{"secret":"needle"}'
+        for text in (packet, f"4{packet}"):
+            logging.getLogger(name).info("%s: Received packet %s data %s", "sid", "MESSAGE", text)
+        events = [line["event"] for line in log.lines()]
+        assert [event.rpartition(" ")[2] for event in events] == [
+            "0/MDFile/metadata,{…}",
+            "40/MDFile/metadata,{…}",
+        ]
 
     @pytest.mark.parametrize(
         ("level", "name"),

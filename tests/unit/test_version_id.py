@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.version_id import TICKS_PER_MILLISECOND, decode, encode, infinite, make, next_tick
+from shared.version_id import (
+    TICKS_PER_MILLISECOND,
+    decode,
+    encode,
+    infinite,
+    make,
+    next_tick,
+    tick_of,
+)
 
 # What CloudServer's own code makes of them (reference/dmd-wire.md, section 7).
 VECTORS = [
@@ -54,6 +62,18 @@ def test_the_hexadecimal_form_of_a_plain_id_is_understood_too() -> None:
 def test_what_is_no_version_id_is_refused(external: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         decode(external)
+
+
+@pytest.mark.parametrize("tick", [0, 1, TICK])
+def test_an_id_has_its_tick(tick: int) -> None:
+    assert tick_of(make(tick, "RG001")) == tick_of(make(tick, "RG2", "info")) == tick
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", "9820466694446599999", "x" * 27, "00000000000000000001RG001  "]
+)
+def test_what_no_clock_shows_has_no_tick(text: str) -> None:
+    assert tick_of(text) is None
 
 
 def test_an_id_has_moment_position_group_and_info() -> None:

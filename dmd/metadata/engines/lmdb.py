@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import errno
 import os
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -67,6 +70,17 @@ class _View:
                 return
             if key < upper:
                 yield key, value
+
+    def first(self, lower: bytes, upper: bytes, count: int) -> list[tuple[bytes, bytes]]:
+        if len(lower) > self._key_bytes_max:
+            return list(islice(self.range(lower, upper), count))
+        with self._transaction.cursor() as cursor:
+            if not cursor.set_range(lower):
+                return []
+            items = list(islice(_as_bytes(cursor.iternext()), count))
+        if items and items[-1][0] >= upper:
+            del items[bisect_left(items, upper, key=itemgetter(0)) :]
+        return items
 
     def put(self, key: bytes, value: bytes) -> None:
         self._transaction.put(key, value)

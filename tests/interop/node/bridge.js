@@ -1,7 +1,7 @@
 // A socket.io-client that is told what to do by JSON lines on standard input, and tells what
 // happens in JSON lines on standard output.
 //
-// Usage: node bridge.js <url of the namespace> <transports, joined with commas>
+// Usage: node bridge.js <url of the namespace> <transports, joined with commas> <auth as JSON>
 //
 // Told:  {"id": 1, "do": "emit", "event": "call", "arguments": [...], "ack": true}
 //        {"id": 2, "do": "acknowledge", "on": false}
@@ -15,8 +15,12 @@
 const readline = require("node:readline");
 const { io } = require("socket.io-client");
 
-const [url, transports] = process.argv.slice(2);
-const socket = io(url, { transports: transports.split(","), reconnection: false });
+const [url, transports, auth] = process.argv.slice(2);
+const socket = io(url, {
+    transports: transports.split(","),
+    reconnection: false,
+    auth: JSON.parse(auth),
+});
 let acknowledging = true;
 
 function tell(event) {

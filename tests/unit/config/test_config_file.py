@@ -54,6 +54,9 @@ def test_all_supported_sections_are_read(installation: Installation) -> None:
             "maxMessageSizeBytes": 11,
             "restEnabled": True,
             "restPort": 12,
+            "leaseSeconds": 13,
+            "directoryLocks": "unreliable",
+            "fenceCommand": "/bin/fence --host 'a b'",
         },
         recordLog={"enabled": True, "recordLogName": "log", "maxAgeSeconds": 5, "maxSizeBytes": 6},
         log={"logLevel": "trace"},
@@ -70,6 +73,9 @@ def test_all_supported_sections_are_read(installation: Installation) -> None:
     assert config.metadata_daemon.stream_max_packet_size_bytes == 10
     assert config.metadata_daemon.max_message_size_bytes == 11
     assert (config.metadata_daemon.rest_enabled, config.metadata_daemon.rest_port) == (True, 12)
+    assert config.metadata_daemon.lease_seconds == 13
+    assert config.metadata_daemon.directory_locks == "unreliable"
+    assert config.metadata_daemon.fence_command == ("/bin/fence", "--host", "a b")
     assert (config.record_log.enabled, config.record_log.record_log_name) == (True, "log")
     assert (config.record_log.max_age_seconds, config.record_log.max_size_bytes) == (5, 6)
     assert config.log.log_level == "trace"
@@ -171,12 +177,32 @@ def test_unknown_key_is_named_with_the_nearest_known_one(
         ),
         ({"recordLog": {"enabled": "yes"}}, "recordLog.enabled: must be true or false"),
         (
-            {"metadataDaemon": {"maxMessageSizeBytes": 100_000_001}},
-            "metadataDaemon.maxMessageSizeBytes: must be at most 100000000",
+            {"metadataDaemon": {"maxMessageSizeBytes": 1024**3 + 1}},
+            "metadataDaemon.maxMessageSizeBytes: must be at most 1073741824",
         ),
         (
             {"metadataDaemon": {"restEnabled": True}},
             "metadataDaemon: restEnabled needs restPort",
+        ),
+        (
+            {"metadataDaemon": {"fenceCommand": "fence"}},
+            "metadataDaemon: fenceCommand needs leaseSeconds, to know of a silent owner",
+        ),
+        (
+            {"metadataDaemon": {"leaseSeconds": 5, "fenceCommand": []}},
+            "metadataDaemon.fenceCommand: must name a program",
+        ),
+        (
+            {"metadataDaemon": {"leaseSeconds": 5, "fenceCommand": ["a", 1]}},
+            "metadataDaemon.fenceCommand: must be a string or a list of strings",
+        ),
+        (
+            {"metadataDaemon": {"leaseSeconds": 5, "fenceCommand": "a 'b"}},
+            "metadataDaemon.fenceCommand: No closing quotation",
+        ),
+        (
+            {"metadataDaemon": {"directoryLocks": "no"}},
+            "metadataDaemon.directoryLocks: must be one of 'detect', 'reliable' or 'unreliable'",
         ),
         (
             {"recordLog": {"recordLogName": "a#b"}},

@@ -178,7 +178,7 @@ def test_a_fail_point(installation: Installation) -> None:
     assert installation.load({"DMD_FAILPOINT": ""}).failpoint is None
     assert str(installation.load({"DMD_FAILPOINT": "after-commit:2"}).failpoint) == "after-commit:2"
     assert installation.refusal({"DMD_FAILPOINT": "nowhere"}).startswith(
-        "environment: DMD_FAILPOINT: 'nowhere' is not one of before-data-write, "
+        "environment: DMD_FAILPOINT: 'nowhere' is not one of before-segment-write, "
     )
 
 

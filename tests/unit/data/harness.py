@@ -6,12 +6,25 @@ import os
 from pathlib import Path
 
 from dmd.data.base import Blob, BlobStore
+from dmd.data.packed.records import State
+from dmd.data.packed.segment import scan
 
 
 def files_in(directory: Path) -> set[Path]:
     """Every file of a data directory, besides those that describe it."""
     found = {Path(folder, name) for folder, _, names in os.walk(directory) for name in names}
     return found - {directory / "lock", directory / "about.json"}
+
+
+def keys_in(directory: Path) -> set[str]:
+    """The keys of all blobs of a data directory, whether or not a daemon serves it."""
+    numbered = (folder for folder in directory.iterdir() if folder.name.isdigit())
+    found = {blob.name for folder in numbered for blob in folder.iterdir()}
+    for path in (directory / "packed").iterdir():
+        with path.open("rb") as segment:
+            records = scan(segment.fileno(), int(path.stem, 16))
+            found |= {record.key for record in records if record.state is not State.DELETED}
+    return found
 
 
 async def put(store: BlobStore, *pieces: bytes) -> str:

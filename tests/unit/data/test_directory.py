@@ -13,11 +13,13 @@ from dmd.data.directory import FORMAT_VERSION, DataDirectory
 from dmd.errors import StartupError
 from tests.unit.data.harness import files_in
 
+NEWER = json.dumps({"formatVersion": FORMAT_VERSION + 1})
+
 
 def test_all_numbered_directories_are_made(tmp_path: Path) -> None:
     DataDirectory(tmp_path).release()
     names = {path.name for path in tmp_path.iterdir() if path.is_dir()}
-    assert names == {str(number) for number in range(3511)} | {"incoming"}
+    assert names == {*map(str, range(3511)), "incoming", "packed", "quarantine"}
 
 
 def test_the_format_version_is_written(tmp_path: Path) -> None:
@@ -100,13 +102,13 @@ def test_a_refused_owner_leaves_the_uploads_of_the_first(tmp_path: Path) -> None
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "about.json").write_text('{"formatVersion": 2}')
-    with pytest.raises(StartupError, match="its format is version 2"):
+    (tmp_path / "about.json").write_text(NEWER)
+    with pytest.raises(StartupError, match="its format is version 3"):
         DataDirectory(tmp_path)
 
 
 def test_a_refused_directory_is_not_touched(tmp_path: Path) -> None:
-    (tmp_path / "about.json").write_text('{"formatVersion": 2}')
+    (tmp_path / "about.json").write_text(NEWER)
     with pytest.raises(StartupError):
         DataDirectory(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"about.json", "lock"}
@@ -121,8 +123,14 @@ def test_an_unreadable_format_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_a_refusal_gives_up_the_ownership(tmp_path: Path) -> None:
     about = tmp_path / "about.json"
-    about.write_text('{"formatVersion": 2}')
+    about.write_text(NEWER)
     with pytest.raises(StartupError):
         DataDirectory(tmp_path)
     about.unlink()
     DataDirectory(tmp_path).release()
+
+
+def test_an_older_format_is_raised(tmp_path: Path) -> None:
+    (tmp_path / "about.json").write_text('{"formatVersion": 1}')
+    DataDirectory(tmp_path).release()
+    assert json.loads((tmp_path / "about.json").read_bytes()) == {"formatVersion": FORMAT_VERSION}

@@ -5,27 +5,31 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from dmd.data.base import BlobNotFoundError, StoreError
 from dmd.data.directory import DataDirectory
-from dmd.data.disk import DiskOptions
-from dmd.data.keys import directory_number
+from dmd.data.disk import Disk, DiskOptions
+from dmd.data.keys import directory_number, new_key
 from dmd.data.store import (
     READER_THREADS,
     SLICE_BYTES_MAX,
     SLICE_BYTES_MIN,
     FileStore,
-    open_file_store,
 )
 from tests.faults.disk import FailingDisk, failing_disk
 from tests.unit.data.harness import files_in, get, put
+from tests.unit.metadata.support import RecordingLog
 
 LARGE = bytes(3 * SLICE_BYTES_MAX)
 SMALL = b"small"
+
+
+def store_on(directory: Path, disk: Disk, make_key: Callable[[], str] = new_key) -> FileStore:
+    return FileStore(DataDirectory(directory), disk, RecordingLog(), make_key)
 
 
 @pytest.fixture
@@ -35,7 +39,7 @@ def disk() -> FailingDisk:
 
 @pytest.fixture
 async def store(directory: Path, disk: FailingDisk) -> AsyncIterator[FileStore]:
-    made = FileStore(DataDirectory(directory), disk)
+    made = store_on(directory, disk)
     yield made
     await made.close()
 
@@ -83,7 +87,7 @@ async def test_an_aborted_upload_leaves_nothing(
 async def test_a_failing_disk_is_a_named_error(
     directory: Path, operation: str, code: int, content: bytes
 ) -> None:
-    store = FileStore(DataDirectory(directory), disk_that_fails(operation, code))
+    store = store_on(directory, disk_that_fails(operation, code))
     with pytest.raises(StoreError, match=rf"^{errno.errorcode[code]}: {os.strerror(code)}$"):
         await put(store, content)
     await store.close()
@@ -94,7 +98,9 @@ async def test_a_failing_disk_is_a_named_error(
 async def test_a_failing_disk_leaves_nothing(
     directory: Path, operation: str, content: bytes
 ) -> None:
-    store = FileStore(DataDirectory(directory), disk_that_fails(operation, errno.ENOSPC))
+    store = FileStore(
+        DataDirectory(directory), disk_that_fails(operation, errno.ENOSPC), RecordingLog()
+    )
     with pytest.raises(StoreError):
         await put(store, content)
     await store.close()
@@ -102,7 +108,9 @@ async def test_a_failing_disk_leaves_nothing(
 
 
 async def test_an_existing_blob_is_never_overwritten(directory: Path) -> None:
-    store = FileStore(DataDirectory(directory), failing_disk(), make_key=lambda: "a" * 40)
+    store = FileStore(
+        DataDirectory(directory), failing_disk(), RecordingLog(), make_key=lambda: "a" * 40
+    )
     await put(store, b"first")
     with pytest.raises(StoreError, match=r"^EEXIST"):
         await put(store, b"second")
@@ -111,7 +119,9 @@ async def test_an_existing_blob_is_never_overwritten(directory: Path) -> None:
 
 
 async def test_a_refused_overwrite_leaves_nothing(directory: Path) -> None:
-    store = FileStore(DataDirectory(directory), failing_disk(), make_key=lambda: "a" * 40)
+    store = FileStore(
+        DataDirectory(directory), failing_disk(), RecordingLog(), make_key=lambda: "a" * 40
+    )
     await put(store, b"first")
     with pytest.raises(StoreError):
         await put(store, b"second")
@@ -188,7 +198,7 @@ async def test_slices_shrink_when_many_large_uploads_run(store: FileStore) -> No
 async def test_a_directory_of_the_original_is_readable(tmp_path: Path) -> None:
     key = "f82dfd34f0ae3075ed1ccbca7bb213027dd6c315"
     lay_out_as_the_original(tmp_path, key, b"written by the original")
-    store = open_file_store(tmp_path, DiskOptions())
+    store = store_on(tmp_path, Disk(DiskOptions()))
     assert await get(store, key) == b"written by the original"
     await store.close()
 
@@ -196,7 +206,7 @@ async def test_a_directory_of_the_original_is_readable(tmp_path: Path) -> None:
 async def test_a_blob_of_the_original_can_be_deleted(tmp_path: Path) -> None:
     key = "f82dfd34f0ae3075ed1ccbca7bb213027dd6c315"
     lay_out_as_the_original(tmp_path, key, b"written by the original")
-    store = open_file_store(tmp_path, DiskOptions())
+    store = store_on(tmp_path, Disk(DiskOptions()))
     await store.delete(key)
     assert files_in(tmp_path) == set()
     await store.close()
@@ -204,7 +214,7 @@ async def test_a_blob_of_the_original_can_be_deleted(tmp_path: Path) -> None:
 
 async def test_a_directory_of_the_original_can_be_written(tmp_path: Path) -> None:
     lay_out_as_the_original(tmp_path, "f82dfd34f0ae3075ed1ccbca7bb213027dd6c315", b"x")
-    store = open_file_store(tmp_path, DiskOptions())
+    store = store_on(tmp_path, Disk(DiskOptions()))
     assert await get(store, await put(store, b"written by us")) == b"written by us"
     await store.close()
 

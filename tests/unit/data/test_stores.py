@@ -7,27 +7,57 @@ from pathlib import Path
 
 import pytest
 
-from dmd.data.base import BlobNotFoundError, BlobStore, LengthMismatchError
+from dmd.data.base import BlobInfo, BlobNotFoundError, BlobStore, LengthMismatchError
+from dmd.data.both import BothStores, open_both_stores
 from dmd.data.disk import DiskOptions
 from dmd.data.keys import created_at_ms, is_blob_key, now_ms
 from dmd.data.memory import MemoryStore
-from dmd.data.store import SMALL_BYTES_MAX, open_file_store
+from dmd.data.store import SMALL_BYTES_MAX
+from shared.limits import PACKED_BLOB_BYTES, PACKED_BLOB_BYTES_MAX
 from tests.unit.data.harness import content_of, get, put
+from tests.unit.metadata.support import RecordingLog
 
-SIZES = [0, 1, SMALL_BYTES_MAX, SMALL_BYTES_MAX + 1, 3 * 1024 * 1024 + 7]
+SIZES = [
+    0,
+    1,
+    PACKED_BLOB_BYTES,
+    PACKED_BLOB_BYTES + 1,
+    SMALL_BYTES_MAX,
+    SMALL_BYTES_MAX + 1,
+    3 * 1024 * 1024 + 7,
+]
 LARGE = b"0123456789abcdef" * 200_000
 
 
-@pytest.fixture(params=["file", "file-direct", "memory"])
+def open_store(kind: str, directory: Path) -> BlobStore:
+    """A store of a kind: where blobs go, and whether they are synced and cached."""
+    if kind == "memory":
+        return MemoryStore()
+    careless = kind.endswith("-direct")
+    options = DiskOptions(no_sync=careless, no_cache=careless)
+    packed_bytes_max = {"file": 0, "packed": PACKED_BLOB_BYTES_MAX}.get(
+        kind.removesuffix("-direct"), PACKED_BLOB_BYTES
+    )
+    return open_both_stores(directory, options, RecordingLog(), packed_bytes_max)
+
+
+@pytest.fixture(params=["file", "file-direct", "packed", "packed-direct", "both", "memory"])
 async def store(request: pytest.FixtureRequest, directory: Path) -> AsyncIterator[BlobStore]:
-    made: BlobStore
-    if request.param == "memory":
-        made = MemoryStore()
-    else:
-        careless = request.param == "file-direct"
-        made = open_file_store(directory, DiskOptions(no_sync=careless, no_cache=careless))
+    made = open_store(request.param, directory)
     yield made
     await made.close()
+
+
+async def listed(store: BlobStore, count: int = 1000) -> list[BlobInfo]:
+    """The whole inventory, in pages of about ``count``."""
+    found: list[BlobInfo] = []
+    cursor = None
+    while True:
+        page = await store.inventory(cursor, count)
+        found += page.blobs
+        cursor = page.cursor
+        if cursor is None:
+            return found
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -126,3 +156,71 @@ async def test_abort_may_be_repeated(store: BlobStore) -> None:
 async def test_disk_usage_is_plausible(store: BlobStore) -> None:
     usage = await store.disk_usage()
     assert 0 < usage.available <= usage.free <= usage.total
+
+
+async def test_an_inventory_lists_every_blob_once(store: BlobStore) -> None:
+    sizes = {await put(store, LARGE[:size]): size for size in [*range(20), *SIZES]}
+    assert {blob.key: blob.size for blob in await listed(store)} == sizes
+
+
+async def test_an_inventory_comes_in_pages(store: BlobStore) -> None:
+    keys = {await put(store, b"x") for _ in range(10)}
+    assert sorted(blob.key for blob in await listed(store, 3)) == sorted(keys)
+
+
+async def test_an_inventory_says_when_a_blob_was_made(store: BlobStore) -> None:
+    before = now_ms() - 1000  # the clock of a file system is that of its last tick
+    await put(store, b"small")
+    await put(store, LARGE)
+    assert all(before <= blob.created_ms <= now_ms() for blob in await listed(store))
+
+
+@pytest.mark.parametrize("content", [b"small blob", LARGE])
+async def test_a_deleted_blob_is_not_listed(store: BlobStore, content: bytes) -> None:
+    await store.delete(await put(store, content))
+    assert await listed(store) == []
+
+
+@pytest.mark.parametrize("content", [b"small blob", LARGE])
+async def test_a_blob_can_be_quarantined_and_restored(store: BlobStore, content: bytes) -> None:
+    key = await put(store, content)
+    seen = []
+    for change in (store.quarantine, store.quarantine, store.restore, store.restore):
+        await change(key)
+        seen += [blob.quarantined for blob in await listed(store)]
+    assert seen == [True, True, False, False]
+
+
+@pytest.mark.parametrize("content", [b"small blob", LARGE])
+async def test_a_blob_that_is_opened_leaves_the_quarantine(
+    store: BlobStore, content: bytes
+) -> None:
+    key = await put(store, content)
+    await store.quarantine(key)
+    assert await get(store, key) == content
+    assert [blob.quarantined for blob in await listed(store)] == [False]
+
+
+@pytest.mark.parametrize("content", [b"small blob", LARGE])
+async def test_a_blob_in_quarantine_can_be_deleted(store: BlobStore, content: bytes) -> None:
+    key = await put(store, content)
+    await store.quarantine(key)
+    await store.delete(key)
+    assert await listed(store) == []
+
+
+@pytest.mark.parametrize("key", ["", "x", "../lock", "0" * 40, "f" * 40])
+async def test_an_unknown_blob_cannot_be_quarantined(store: BlobStore, key: str) -> None:
+    for change in (store.quarantine, store.restore):
+        with pytest.raises(BlobNotFoundError):
+            await change(key)
+
+
+async def test_large_and_small_blobs_share_a_directory(directory: Path) -> None:
+    store = open_store("both", directory)
+    assert isinstance(store, BothStores)
+    small, large = await put(store, b"small"), await put(store, LARGE)
+    await store.close()
+    again = open_store("file", directory)
+    assert (await get(again, small), await get(again, large)) == (b"small", LARGE)
+    await again.close()

@@ -7,7 +7,17 @@ from xml.etree.ElementTree import fromstring
 import pytest
 
 from s3front.reply import error_reply
-from s3front.xml import document, element, escape, is_representable, parse, readable, url_encode
+from s3front.xml import (
+    document,
+    element,
+    escape,
+    escape_all,
+    is_representable,
+    parse,
+    readable,
+    url_encode,
+    url_encode_all,
+)
 from shared.errors import ServiceError
 from tests.api.support import ODD_KEYS, key_id
 
@@ -28,6 +38,14 @@ from tests.api.support import ODD_KEYS, key_id
 )
 def test_text_is_escaped(text: str, escaped: str) -> None:
     assert escape(text) == escaped
+
+
+@pytest.mark.parametrize(
+    "texts", [[], [""], ["a", "b/c", ""], ["ü", "\U0001f600 "], ["a", "<b>"], ["\x00"], ODD_KEYS]
+)
+def test_many_texts_are_treated_as_each_of_them(texts: list[str]) -> None:
+    assert [*escape_all(texts)] == [escape(text) for text in texts]
+    assert [*url_encode_all(texts)] == [url_encode(text) for text in texts]
 
 
 @pytest.mark.parametrize("key", [*filter(is_representable, ODD_KEYS)], ids=key_id)

@@ -90,6 +90,7 @@ class _Recorded:
         self.changed: list[bytes] = []
         self.get = inner.get
         self.range = inner.range
+        self.first = inner.first
 
     def put(self, key: bytes, value: bytes) -> None:
         if key in self._bad_keys:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dmd.jobs.check import check
+from dmd.jobs.dump import load
 from dmd.jobs.records import raw_records, shown, sub_levels
 from dmd.jobs.stats import BucketStats, collect
 from dmd.metadata import keys, stored
+from dmd.metadata.directory import open_engine
 from dmd.metadata.engines.memory import MemoryEngine
 from dmd.metadata.projection import project
+from shared import version_id
 
 OWNER = "owner-id"
 Records = dict[str, Any]
@@ -122,6 +127,64 @@ def test_a_counter_that_lags(engine: MemoryEngine) -> None:
         entry = stored.Stored(1, stored.NO_PROJECTION, b"", b"")
         transaction.put(keys.REVISION_KEY, stored.pack(keys.REVISION_KEY, entry))
     assert problems(engine) == [("revision-counter", "")]
+
+
+NEWER = version_id.make(2 * 10**18, "RG001", "7")
+OLDER = version_id.make(10**18, "RG001", "6")
+
+
+@pytest.mark.parametrize(
+    ("records", "counter", "found"),
+    [
+        ({}, 0, None),
+        ({"a": version(OLDER), f"a\0{OLDER}": version(OLDER)}, 10**18, None),
+        (
+            {
+                "a": version(NEWER),
+                f"a\0{NEWER}": version(NEWER),
+                f"a\0{OLDER}": version(OLDER),
+            },
+            2 * 10**18 - 1,
+            "bucket/a",
+        ),
+        ({"a": version(NEWER, isNull=True)}, 10**18, "bucket/a"),
+        ({"a": version(OLDER), f"a\0{OLDER}": version(OLDER)}, None, "bucket/a"),
+        ({"a": version("1"), "a\x001": version("1")}, None, None),
+    ],
+)
+def test_the_counter_of_versions(
+    engine: MemoryEngine, records: Records, counter: int | None, found: str | None
+) -> None:
+    objects(engine, records)
+    if counter is not None:
+        entry = stored.Stored(0, stored.NO_PROJECTION, b"", str(counter).encode())
+        with engine.transaction() as transaction:
+            value = stored.pack(keys.VERSION_TICK_KEY, entry)
+            transaction.put(keys.VERSION_TICK_KEY, value)
+    reported = list(check(engine, lambda _count: None))
+    if found is None:
+        assert reported == []
+        return
+    (problem,) = reported
+    assert problem.kind == "version-counter"
+    assert f" at {found}, " in problem.text
+    assert problem.text.endswith(f"counter of versions, {counter or 0}")
+
+
+def test_a_loaded_store_counts_on_from_what_was_written_during_the_dump(tmp_path: Path) -> None:
+    lines: list[Any] = [
+        {"twofoldMetadataDump": 1, "uuid": None, "counters": {"revision": [1, ""]}},
+        {"s": ["__metastore"], "k": "bucket", "v": f'{{"owner":"{OWNER}"}}', "r": 1},
+        {"s": ["bucket"], "k": "a", "v": json.dumps(version(OLDER)), "r": 3},
+        {"s": ["bucket"], "k": f"a\0{OLDER}", "v": json.dumps(version(OLDER)), "r": 3},
+        {"s": ["users..bucket"], "k": f"{OWNER}..|..bucket", "v": "{}", "r": 2},
+        {"records": 4},
+    ]
+    dump = "".join(f"{json.dumps(line)}\n" for line in lines)
+    assert load(BytesIO(dump.encode()), tmp_path, lambda _count: None) == 4
+    loaded = open_engine(tmp_path, read_only=True)
+    assert list(check(loaded, lambda _count: None)) == []
+    loaded.close()
 
 
 def test_objects_without_a_bucket(engine: MemoryEngine) -> None:

@@ -258,3 +258,22 @@ def test_a_range_may_be_left_before_its_end(engine: Engine) -> None:
         assert next(iter(reader.range(b"", LAST))) == (b"a", b"a")
     fill(engine, b"d")
     assert listed(engine, b"", LAST) == [b"a", b"b", b"c", b"d"]
+
+
+def test_the_first_items_of_a_range(engine: Engine) -> None:
+    fill(engine, b"a", b"b", b"c", b"d")
+    with engine.snapshot() as reader:
+        assert reader.first(b"b", b"d", 1) == [(b"b", b"b")]
+        assert reader.first(b"b", b"d", 2) == [(b"b", b"b"), (b"c", b"c")]
+        assert reader.first(b"b", b"d", 9) == [(b"b", b"b"), (b"c", b"c")]
+        assert reader.first(b"aa", b"b\0", 9) == [(b"b", b"b")]
+        for lower, upper in ((b"d\0", LAST), (b"b\0", b"c"), (b"c", b"b"), (b"c", b"c")):
+            assert reader.first(lower, upper, 9) == []
+
+
+def test_the_first_items_behind_a_bound_that_is_longer_than_a_key_can_be(engine: Engine) -> None:
+    longest = b"k" * engine.key_bytes_max
+    fill(engine, longest, b"l")
+    with engine.snapshot() as reader:
+        assert reader.first(longest + b"\0", LAST, 1) == [(b"l", b"l")]
+        assert reader.first(b"k", longest + b"\0", 9) == [(longest, longest)]

@@ -72,6 +72,8 @@ async def test_a_record_without_a_projection_is_read_itself(engine: Engine) -> N
     with engine.transaction() as transaction:
         transaction.put(key, stored.pack(key, stored.Stored(1, 0, b"", record)))
     assert (await listed(engine))["Contents"][0][1][1] == 3
+    store(engine, {"b": {"content-length": 4}})
+    assert [entry[1][1] for entry in (await listed(engine))["Contents"]] == [3, 4]
 
 
 async def test_a_record_of_another_shape_is_listed_by_its_name(engine: Engine) -> None:
@@ -121,6 +123,66 @@ async def test_any_sub_level_can_be_listed_with_its_records(engine: Engine) -> N
     assert page["Contents"] == [["x..1", '{"a": 1}'], ["x..2", "{}"]]
 
 
+UPLOADS = ["mpuShadowBucketbucket"]
+
+
+async def test_uploads_are_listed_by_key_and_age(engine: Engine) -> None:
+    initiator = {"ID": "i", "DisplayName": "n"}
+    overview = {"initiated": "2", "initiator": initiator, "checksumAlgorithm": "CRC32"}
+    store(
+        engine,
+        {
+            "overview..|..a..|..1": overview,
+            "overview..|..a..|..2": {"initiated": "1"},
+            "overview..|..a!..|..3": ["no overview"],
+            "overview..|..b/c..|..4": overview,
+            "1..|..00001": {},
+            "closing..|..5": {},
+        },
+        UPLOADS,
+    )
+    page = await listed(engine, UPLOADS, type="MPU", delimiter="/", maxKeys=2)
+    older = ["1", None, None, None, None]
+    newer = ["2", "i", "n", "CRC32", None]
+    assert page["Uploads"] == [["a", "2", older], ["a", "1", newer]]
+    assert (page["NextKeyMarker"], page["NextUploadIdMarker"]) == ("a", "1")
+    page = await listed(
+        engine, UPLOADS, type="MPU", delimiter="/", keyMarker="a", uploadIdMarker="1"
+    )
+    assert page == {
+        "Uploads": [["a!", "3", [None] * 5]],
+        "CommonPrefixes": ["b/"],
+        "IsTruncated": False,
+    }
+
+
+async def test_a_range_is_listed_as_it_is(engine: Engine) -> None:
+    store(engine, {name: {} for name in "abcde"}, ["..other"])
+
+    async def basic(**params: Any) -> Any:
+        return await listed(engine, ["..other"], type="Basic", **params)
+
+    assert await basic(gt="a", lt="c") == [{"key": "b", "value": "{}"}]
+    assert await basic(gte="b", lte="c", values=False) == ["b", "c"]
+    assert await basic(start="b", end="c", keys=False) == ["{}", "{}"]
+    assert await basic(maxKeys=2, values=False) == ["a", "b"]
+    assert await basic(gt="c", gte="a", values=False) == ["d", "e"]
+    assert await basic(gt="d", lt="b") == []
+
+
+async def test_a_range_can_be_filtered_by_attributes(engine: Engine) -> None:
+    store(engine, {"a": {"customAttributes": {"x": 1}}, "b": {}, "c": {"customAttributes": {}}})
+    assert await listed(engine, type="Basic", values=False, filterKey="x") == ["a"]
+    assert await listed(engine, type="Basic", values=False, filterKeyStartsWith="") == ["a"]
+    assert await listed(engine, type="Basic", filterKey="y") == []
+
+
+async def test_no_more_than_ten_thousand_of_a_range(engine: Engine) -> None:
+    store(engine, {f"{number:05}": {} for number in range(10_001)})
+    assert len(await listed(engine, type="Basic", maxKeys=20_000)) == 10_000
+    assert len(await listed(engine, type="Basic", values=False)) == 10_000
+
+
 async def test_neighbouring_sub_levels_stay_out(engine: Engine) -> None:
     for name in ("bucke", "bucket", "bucket2"):
         store(engine, {f"of-{name}": {}}, [name])
@@ -149,6 +211,10 @@ async def test_no_more_than_a_thousand_entries(engine: Engine) -> None:
         {"maxKeys": "10"},
         {"maxKeys": True},
         {"type": "DelimiterVersions", "versionIdMarker": 1},
+        {"type": "MPU", "uploadIdMarker": 1},
+        {"type": "Basic", "gt": 1},
+        {"type": "Basic", "filterKey": []},
+        {"type": "Basic", "end": "\ud800"},
     ],
 )
 async def test_bad_parameters(engine: Engine, params: dict[str, Any]) -> None:
@@ -188,33 +254,56 @@ class _WatchedReader:
     def __init__(self, watched: Watched, reader: Reader) -> None:
         self._watched = watched
         self.get = reader.get
-        self._range = reader.range
+        self.range = reader.range
+        self._first = reader.first
 
-    def range(
-        self, lower: bytes, upper: bytes, *, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
+    def first(self, lower: bytes, upper: bytes, count: int) -> list[tuple[bytes, bytes]]:
         self._watched.seeks += 1
-        for item in self._range(lower, upper, reverse=reverse):
-            self._watched.read += 1
-            yield item
+        items = self._first(lower, upper, count)
+        self._watched.read += len(items)
+        return items
 
 
-async def test_a_common_prefix_is_passed_in_one_seek(engine: Engine) -> None:
+async def test_a_common_prefix_is_passed_by_seeking(engine: Engine) -> None:
     store(engine, {f"a/{number:04}": {} for number in range(2000)} | {"b": {}})
     watched = Watched(engine)
     page = await listed(watched, delimiter="/")
     assert (page["CommonPrefixes"], names(page)) == (["a/"], ["b"])
-    assert (watched.seeks, watched.read) <= (2, 20)
+    assert watched.seeks <= 3
+    assert watched.read <= 40
 
 
-async def test_the_versions_of_a_key_are_passed_in_one_seek(engine: Engine) -> None:
+async def test_the_versions_of_a_key_are_passed_by_seeking(engine: Engine) -> None:
     versions: dict[str, Any] = {
         f"{name}\0{number:03}": {} for name in "ab" for number in range(500)
     }
     store(engine, {"a": {}, "b": {}, **versions})
     watched = Watched(engine)
     assert names(await listed(watched)) == ["a", "b"]
-    assert (watched.seeks, watched.read) <= (3, 40)
+    assert watched.seeks <= 3
+    assert watched.read <= 40
+
+
+async def test_many_keys_with_many_versions_take_a_seek_each(engine: Engine) -> None:
+    versions: dict[str, Any] = {
+        f"{number:03}\0{version:03}": {} for number in range(300) for version in range(50)
+    }
+    store(engine, {f"{number:03}": {} for number in range(300)} | versions)
+    watched = Watched(engine)
+    assert len(names(await listed(watched))) == 300
+    assert watched.seeks <= 320
+    assert watched.read <= 3 * 300
+
+
+async def test_keys_are_read_together_again_behind_those_with_many_versions(
+    engine: Engine,
+) -> None:
+    versions: dict[str, Any] = {f"a{number:03}": {} for number in range(100)}
+    store(engine, {"a": {}, **{f"a\0{number:03}": {} for number in range(100)}})
+    store(engine, {**versions, **{f"b{number:04}": {} for number in range(800)}})
+    watched = Watched(engine)
+    assert len(names(await listed(watched))) == 901
+    assert watched.seeks <= 50
 
 
 async def test_few_versions_are_read_past(engine: Engine) -> None:
@@ -238,17 +327,18 @@ async def test_others_have_a_turn_while_many_keys_are_passed(engine: Engine) -> 
     task = asyncio.ensure_future(other())
     assert names(await listed(watched)) == ["z"]
     task.cancel()
-    assert watched.snapshots == 4
+    assert watched.snapshots >= 4
     assert turns >= 3
-    assert watched.read <= 3501 + watched.snapshots
+    assert watched.read <= 3501
 
 
-async def test_damage_is_found(engine: Engine) -> None:
+@pytest.mark.parametrize("kept", [3, 20, -1])
+async def test_damage_is_found(engine: Engine, kept: int) -> None:
     key = keys.physical(BUCKET, "a", engine.key_bytes_max)
     store(engine, {"a": {}})
     with engine.transaction() as transaction:
         value = transaction.get(key)
         assert value is not None
-        transaction.put(key, value[:-1] + b"x")
+        transaction.put(key, value[:kept] + b"x")
     with pytest.raises(stored.CorruptRecordError):
         await listed(engine)

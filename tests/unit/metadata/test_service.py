@@ -18,9 +18,10 @@ from dmd.metadata.engines.memory import MemoryEngine
 from dmd.metadata.pages import Stream
 from dmd.metadata.service import MetadataService
 from dmd.metadata.writer import Writer
-from shared import limits
+from shared import limits, version_id
 from shared.errors import ServiceError
 from shared.rpc.envelope import Call
+from shared.version_id import TICKS_PER_MILLISECOND
 from tests.unit.metadata.support import RecordingLog
 
 UUID = "d300da26-03c1-4a56-a2e0-65aee683b485"
@@ -466,6 +467,19 @@ async def test_version_ids_go_on_after_a_restart_with_a_clock_set_back(
     assert third < second < first
     assert await daemon.call("get", "k") == f'{{"versionId":"{third}"}}'
     await restarted.close()
+
+
+@pytest.mark.parametrize(("ahead_ms", "counts"), [(10**9, True), (10**14 - 1, False)])
+async def test_a_version_is_newer_than_one_from_elsewhere_whose_clock_is_ahead(
+    daemon: Daemon, ahead_ms: int, counts: bool
+) -> None:
+    now_ms = time.time_ns() // 10**6 if counts else 0
+    given = version_id.make((now_ms + ahead_ms) * TICKS_PER_MILLISECOND, "RG002")
+    await daemon.call("put", "k", f'{{"versionId":"{given}"}}', {"versionId": given})
+    # An ID that no clock has made would leave no room for others.
+    made = await version(daemon, "k", "{}", versioning=True)
+    assert (made < given) is counts
+    assert version_id.tick_of(made) is not None
 
 
 # -- getMany ------------------------------------------------------------------------------------

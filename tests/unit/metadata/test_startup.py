@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from dmd.directory import OwnedDirectory
-from dmd.errors import StartupError
+from dmd import directory
+from dmd.directory import OwnedDirectory, Ownership
+from dmd.errors import SettingNeededError, StartupError
+from dmd.file_locks import Mount
 from dmd.metadata.daemon import MetadataDaemon, MetadataSettings
 from dmd.metadata.directory import FORMAT_VERSION
 from dmd.metadata.engines.base import EngineFatalError
@@ -77,6 +82,33 @@ def test_a_lock_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     (tmp_path / "lock").mkdir()
     with pytest.raises(StartupError, match="lock: Is a directory"):
         OwnedDirectory(tmp_path)
+
+
+def test_a_directory_where_nothing_can_be_locked_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_locks(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", without_locks)  # such a file system is hard to come by
+    for standby in (False, True):
+        with pytest.raises(SettingNeededError, match="No locks available") as caught:
+            OwnedDirectory(tmp_path, Ownership(1, standby))
+        assert caught.value.key == "fenceCommand"
+        assert str(tmp_path) in str(caught.value)
+    fenced = Ownership(1, fence_command=("false",))
+    OwnedDirectory(tmp_path, fenced).release()
+
+
+def test_a_stand_by_of_another_machine_needs_a_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = Mount("nfs4", frozenset({"vers=4.2"}))
+    monkeypatch.setattr(directory, "mount_of", lambda _path: shared)
+    with pytest.raises(SettingNeededError, match="machines share it") as caught:
+        OwnedDirectory(tmp_path, Ownership(standby=True))
+    assert caught.value.key == "leaseSeconds"
+    OwnedDirectory(tmp_path, Ownership(1, standby=True)).release()
 
 
 # -- a daemon that starts -----------------------------------------------------------------------

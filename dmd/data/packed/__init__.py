@@ -1,0 +1,1 @@
+"""Small blobs, many to a file: see ``dmd.data.packed.store``."""

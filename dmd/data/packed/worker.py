@@ -1,0 +1,112 @@
+"""A thread that takes all that waits as one group.
+
+What is submitted in one turn of the event loop is handed over together, and while the thread works
+on a group the next one gathers: nothing waits for a timer, and a burst costs as few visits as it
+can.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+GROUP_ITEMS_MAX: Final = 512
+
+
+class Worker(Generic[Item, Result]):
+    """Calls ``work`` with groups of items, in its own thread; made and used in one event loop.
+
+    ``work`` returns a result or an exception for every item, in order, and raises nothing.
+    ``size_of`` and ``size_max`` bound a group of several items.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[Sequence[Item]], Sequence[Result | Exception]],
+        size_of: Callable[[Item], int] = lambda _item: 1,
+        size_max: int = GROUP_ITEMS_MAX,
+    ) -> None:
+        self._work = work
+        self._size_of = size_of
+        self._size_max = size_max
+        self._loop = asyncio.get_running_loop()
+        self._submitted: list[_Waiting[Item, Result]] = []
+        self._queue: queue.SimpleQueue[list[_Waiting[Item, Result]] | None] = queue.SimpleQueue()
+        # The thread's own: what it took from the queue, and whether nothing follows.
+        self._backlog: deque[_Waiting[Item, Result]] = deque()
+        self._last_taken = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, item: Item) -> asyncio.Future[Result]:
+        """Have an item worked on. The work is done even if the future is cancelled."""
+        waiting: _Waiting[Item, Result] = _Waiting(item, self._loop.create_future())
+        if not self._submitted:
+            self._loop.call_soon(self._hand_over)
+        self._submitted.append(waiting)
+        return waiting.future
+
+    async def close(self) -> None:
+        """Do what waits, then end the thread."""
+        self._hand_over()
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _hand_over(self) -> None:
+        if self._submitted:
+            self._queue.put(self._submitted)
+            self._submitted = []
+
+    def _run(self) -> None:
+        while group := self._gather():
+            results = self._work([waiting.item for waiting in group])
+            self._loop.call_soon_threadsafe(_answer, group, results)
+
+    def _gather(self) -> list[_Waiting[Item, Result]]:
+        """Wait for an item and take those behind it; nothing when none will follow."""
+        while not self._backlog and not self._last_taken:
+            self._take(self._queue.get())
+        with contextlib.suppress(queue.Empty):
+            while len(self._backlog) < GROUP_ITEMS_MAX and not self._last_taken:
+                self._take(self._queue.get_nowait())
+        group: list[_Waiting[Item, Result]] = []
+        size = 0
+        while self._backlog and len(group) < GROUP_ITEMS_MAX:
+            size += self._size_of(self._backlog[0].item)
+            if group and size > self._size_max:
+                break  # the first of the next group
+            group.append(self._backlog.popleft())
+        return group
+
+    def _take(self, entry: list[_Waiting[Item, Result]] | None) -> None:
+        if entry is None:
+            self._last_taken = True
+        else:
+            self._backlog.extend(entry)
+
+
+class _Waiting(Generic[Item, Result]):
+    __slots__ = ("future", "item")
+
+    def __init__(self, item: Item, future: asyncio.Future[Result]) -> None:
+        self.item = item
+        self.future = future
+
+
+def _answer(group: Sequence[_Waiting[Item, Result]], results: Sequence[Result | Exception]) -> None:
+    for waiting, result in zip(group, results, strict=True):
+        if waiting.future.done():
+            continue  # cancelled
+        if isinstance(result, Exception):
+            waiting.future.set_exception(result)
+        else:
+            waiting.future.set_result(result)

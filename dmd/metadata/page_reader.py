@@ -1,0 +1,111 @@
+"""Feeding the page of a listing from the store.
+
+A page is read in slices, each from a short snapshot of its own, and other calls run between them:
+a page that has to pass a million hidden keys delays nobody. What a page skips (a common prefix, the
+versions of a key), it seeks past, unless it is so little that reading it costs less.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dmd.metadata import keys
+from dmd.metadata.engines.base import Engine, Reader
+from shared.listing.page import Page, Verdict
+
+_SLICE_KEYS = 1000
+"""Keys that are looked at in one snapshot: a few milliseconds."""
+
+_READ_FIRST = 32
+_READ_MAX = 256
+_SEEK_KEYS = 16
+"""A seek, and what is done once for what was read, cost about as much as passing so many keys."""
+
+_SEEKS = 32
+"""Keys that are read alone, when passing others costs more, before a look at what follows them."""
+
+Items = Sequence[tuple[bytes, bytes]]
+Decode = Callable[[Items], Sequence[Any]]
+"""What a listing is to know of stored values, which are given with their keys."""
+
+
+class _Stride:
+    """How many keys to read at a time: many while most of them matter, one and then a seek where
+    a key is followed by many that are passed, its versions or the rest of a common prefix."""
+
+    def __init__(self) -> None:
+        self.keys = _READ_FIRST
+        self._seeks_left = 0
+
+    @property
+    def alone(self) -> bool:
+        """Whether keys are read one by one."""
+        return self.keys == 1
+
+    def count(self, room: int) -> int:
+        """How many keys to read for a page that still takes so many entries. One more than it takes
+        tells whether it is the last."""
+        return 1 if self.alone else min(self.keys, max(room + 1, _SEEK_KEYS))
+
+    def learn(self, read: int, used: int) -> None:
+        """``used`` of the keys that were read mattered."""
+        if self._seeks_left:
+            self._seeks_left -= 1
+            self.keys = 1 if self._seeks_left else _SEEK_KEYS
+        elif read >= used * _SEEK_KEYS:
+            self.keys, self._seeks_left = 1, _SEEKS
+        else:
+            self.keys = min(self.keys * 4, _READ_MAX)
+
+
+async def read_page(engine: Engine, sub_level: Sequence[str], page: Page, decode: Decode) -> None:
+    """Feed a page its range. Raises what ``decode`` raises, and InvalidArgument for a sub-level
+    that cannot be."""
+    base = keys.prefix(sub_level)
+    options = {"gte": page.first_key}
+    if page.end_key is not None:
+        options["lt"] = page.end_key
+    lower, upper = keys.range_of(sub_level, options)
+    stride = _Stride()
+    while lower < upper:
+        with engine.snapshot() as reader:
+            following = _slice(reader, base, (lower, upper), page, decode, stride)
+        if following is None:
+            return
+        lower = following
+        await asyncio.sleep(0)  # whoever waits has a turn
+    page.finish()
+
+
+def _slice(
+    reader: Reader, base: bytes, bounds: keys.Range, page: Page, decode: Decode, stride: _Stride
+) -> bytes | None:
+    """Feed a page some keys; where to go on, None when the page is complete."""
+    lower, upper = bounds
+    left = _SLICE_KEYS
+    while left > 0 and lower < upper:
+        count = stride.count(page.room)
+        items = reader.first(lower, upper, count)
+        used = 0
+
+        def values(indexes: Sequence[int], items: Items = items) -> Sequence[Any]:
+            nonlocal used
+            used += len(indexes)
+            return decode([items[index] for index in indexes])
+
+        names = [key[len(base) :].decode() for key, _ in items]
+        if stride.alone and items:
+            verdict = page.offer(names[0], decode(items)[0])
+            used = 1
+        else:
+            verdict = page.offer_many(names, values)
+        if verdict is Verdict.FINISHED:
+            return None
+        if len(items) < count:
+            return upper
+        stride.learn(count, used)
+        left -= count
+        lower = base + page.resume_key.encode()
+    return lower

@@ -1,0 +1,150 @@
+"""What blobs cost: the data daemon alone, with small blobs packed and with a file for each, empty
+and with many blobs in it; how long it takes to start then, and what memory it has.
+
+    python -m tests.bench.blobs --seconds 5 --stored 1000000
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import uvloop
+
+from dmd.data.directory import DataDirectory
+from dmd.data.disk import Disk, DiskOptions
+from dmd.data.packed.store import PackedStore
+from shared.observability import get_logger
+from tests.bench.cost import cpu_seconds, figures, memory_mib
+from tests.bench.load import Answer, Client, header, run
+from tests.servers import Cluster, accepts_connections, wait_for
+
+_SIZES = (1024, 16 * 1024)
+_IN_FLIGHT = 64
+_FILL_AT_ONCE = 256
+
+Row = dict[str, float]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.blobs", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0, help="duration of each row")
+    parser.add_argument("--stored", type=int, default=1_000_000, help="blobs of 1 KiB")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="twofold-bench-") as folder:
+        _print(measure(Path(folder), arguments.seconds))
+        _print(_measure_full(Path(folder) / "full", arguments.seconds, arguments.stored))
+
+
+def measure(folder: Path, seconds: float) -> dict[str, Row]:
+    """The rows of both stores, empty at first."""
+    rows: dict[str, Row] = {}
+    for name, size_max in (("packed", 64 * 1024), ("file", 0)):
+        daemon = _DataDaemon(folder / name, size_max)
+        rows |= daemon.measure(name, seconds)
+        daemon.stop()
+    return rows
+
+
+def _measure_full(folder: Path, seconds: float, stored: int) -> dict[str, Row]:
+    """The rows of a store in which many blobs are."""
+    daemon = _DataDaemon(folder, 64 * 1024)
+    print(f"empty: {daemon.state()}")
+    daemon.stop()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_fill(folder / "data", stored))
+    daemon.start()
+    print(f"{stored:,} blobs: {daemon.state()}")
+    rows = daemon.measure(f"{stored:,} stored", seconds)
+    print(f"after the load: {daemon.state()}")
+    daemon.stop()
+    return rows
+
+
+async def _fill(path: Path, count: int) -> None:
+    directory = DataDirectory(path)
+    store = PackedStore(directory.packed, Disk(DiskOptions(no_sync=True)), get_logger())
+    content = os.urandom(1024)
+    for _ in range(count // _FILL_AT_ONCE):
+        appended = [store.append([content], len(content)) for _ in range(_FILL_AT_ONCE)]
+        await asyncio.gather(*appended)
+    await store.close()
+    os.sync()
+    directory.release()
+
+
+class _DataDaemon:
+    """A data daemon of its own."""
+
+    def __init__(self, folder: Path, packed_size_max: int) -> None:
+        folder.mkdir()
+        settings = {"dataDaemon": {"packedSizeMaxBytes": packed_size_max}}
+        self._servers = Cluster(folder, settings=settings)
+        self.process = self._servers.dmd_data
+        self.started_in = 0.0
+        self.start()
+
+    def start(self) -> None:
+        begun = time.perf_counter()
+        self.process.start()
+        port = self._servers.data_port
+        wait_for(lambda: accepts_connections(port), "the data daemon")
+        self.started_in = time.perf_counter() - begun
+
+    def state(self) -> str:
+        return f"started in {self.started_in:.2f} s, {memory_mib(self.process):.0f} MiB"
+
+    def stop(self) -> None:
+        self.process.stop()
+
+    def measure(self, name: str, seconds: float) -> dict[str, Row]:
+        """PUT and GET of each size."""
+        rows = {}
+        for size in _SIZES:
+            keys: list[str] = []
+            put = _request("PUT", "/DataFile/", os.urandom(size))
+
+            async def store(
+                client: Client, _: int, put: bytes = put, keys: list[str] = keys
+            ) -> None:
+                keys.append(_key(await client.call(put)))
+
+            async def load(client: Client, number: int, keys: list[str] = keys) -> None:
+                await client.call(_request("GET", f"/DataFile/{keys[number % len(keys)]}"))
+
+            for method, work in (("PUT", store), ("GET", load)):
+                before = cpu_seconds([self.process])
+                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                    port = self._servers.data_port
+                    result = runner.run(run(port, _IN_FLIGHT, seconds, work))
+                row = f"blob {method} {size // 1024} KiB, {name}"
+                rows[row] = figures(result, cpu_seconds([self.process]) - before)
+        return rows
+
+
+def _request(method: str, path: str, body: bytes = b"") -> bytes:
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def _key(answer: Answer) -> str:
+    location = header(answer.head, b"location")
+    assert location is not None
+    return location.decode().rpartition("/")[2]
+
+
+def _print(rows: dict[str, Row]) -> None:
+    for name, row in rows.items():
+        print(
+            f"{name:40}{row['requests_per_second']:8.0f}/s {row['p50_ms']:8.2f} ms "
+            f"{row['server_cpu_us_per_request']:8.0f} µs",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

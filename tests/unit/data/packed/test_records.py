@@ -1,0 +1,80 @@
+"""Records and keys of packed blobs."""
+
+from __future__ import annotations
+
+import zlib
+
+import pytest
+
+from dmd.data.keys import created_at_ms, is_blob_key
+from dmd.data.packed.records import (
+    HEADER_BYTES,
+    STATE_OFFSET,
+    Place,
+    State,
+    key_of,
+    pack_header,
+    parse_header,
+    place_of,
+    record_bytes,
+)
+
+PLACE = Place(7, 128)
+KEY = key_of(1_700_000_000_000, PLACE)
+HEADER = pack_header(KEY, 5, zlib.crc32(b"bytes"), 64)
+
+
+def with_byte(position: int, value: int) -> bytes:
+    """The header with one byte replaced."""
+    return HEADER[:position] + bytes((value,)) + HEADER[position + 1 :]
+
+
+def test_a_key_is_a_blob_key_that_tells_its_time_and_place() -> None:
+    assert is_blob_key(KEY)
+    assert (created_at_ms(KEY), place_of(KEY)) == (1_700_000_000_000, PLACE)
+
+
+def test_two_keys_of_one_place_differ() -> None:
+    assert key_of(0, PLACE) != key_of(0, PLACE)
+
+
+@pytest.mark.parametrize(
+    ("length", "size"), [(0, 64), (20, 64), (21, 128), (1024, 1088), (65536, 65600)]
+)
+def test_a_record_is_padded(length: int, size: int) -> None:
+    assert record_bytes(length) == size
+
+
+def test_a_header_comes_back() -> None:
+    record = parse_header(HEADER, 0, PLACE)
+    assert record is not None
+    assert (record.key, record.length, record.checksum) == (KEY, 5, zlib.crc32(b"bytes"))
+    assert (record.state, record.previous, record.end) == (State.LIVE, 64, 192)
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_state_can_be_changed_in_place(state: State) -> None:
+    record = parse_header(with_byte(STATE_OFFSET, state), 0, PLACE)
+    assert record is not None
+    assert record.state is state
+
+
+def test_a_damaged_state_loses_no_blob() -> None:
+    record = parse_header(with_byte(STATE_OFFSET, 0), 0, PLACE)
+    assert record is not None
+    assert record.state is State.LIVE
+
+
+@pytest.mark.parametrize("position", [at for at in range(HEADER_BYTES) if not 4 <= at < 8])
+def test_any_other_damage_is_seen(position: int) -> None:
+    assert parse_header(with_byte(position, HEADER[position] ^ 1), 0, PLACE) is None
+
+
+@pytest.mark.parametrize("place", [Place(8, 128), Place(7, 192), Place(0, 0)])
+def test_a_header_is_none_at_another_place(place: Place) -> None:
+    assert parse_header(HEADER, 0, place) is None
+
+
+@pytest.mark.parametrize("length", range(HEADER_BYTES))
+def test_a_part_of_a_header_is_none(length: int) -> None:
+    assert parse_header(HEADER[:length], 0, PLACE) is None
