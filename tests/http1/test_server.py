@@ -228,6 +228,21 @@ def test_a_client_that_sends_no_more_gets_all_its_answers(loop: str) -> None:
     run(loop, scenario())
 
 
+def test_a_client_that_sends_no_more_and_reads_late_gets_all_its_answers(loop: str) -> None:
+    async def handler(exchange: Exchange) -> None:
+        exchange.reply(200, {}, bytes(MIB))
+
+    async def scenario() -> None:
+        async with serving(handler) as running:
+            connection, peer = await running.pair()
+            peer.writer.write(GET * 20)
+            peer.writer.write_eof()
+            await until(lambda: not connection.writable)
+            assert (await peer.rest()).count(b"HTTP/1.1 200") == 20
+
+    run(loop, scenario())
+
+
 @pytest.mark.parametrize("framing", [b"Content-Length: 9", b"Transfer-Encoding: chunked"])
 def test_a_body_that_ends_early(loop: str, framing: bytes) -> None:
     async def handler(exchange: Exchange) -> None:
