@@ -67,14 +67,16 @@ class App:
             raise
         except Exception as error:
             reply = self._error(request, trace, _unexpected(error, log))
-        reply = replace(reply, headers={**common_headers(trace.request_id), **reply.headers})
-        if isinstance(reply.body, StreamedBody) and request.method != "HEAD":
-            blocks = self._logged(request, trace, reply.status, reply.body, log)
-            return replace(reply, body=StreamedBody(reply.body.length, blocks))
-        if isinstance(reply.body, bytes) and request.method != "HEAD":
-            trace.bytes_sent = len(reply.body)
-        self._log_access(request, trace, reply.status, log)
-        return reply
+        headers = {**common_headers(trace.request_id), **reply.headers}
+        body = reply.body
+        if isinstance(body, StreamedBody) and request.method != "HEAD":
+            blocks = self._logged(request, trace, reply.status, body, log)
+            body = StreamedBody(body.length, blocks)
+        else:
+            if isinstance(body, bytes) and request.method != "HEAD":
+                trace.bytes_sent = len(body)
+            self._log_access(request, trace, reply.status, log)
+        return Reply(reply.status, headers, body, reply.close)
 
     async def _answer(self, request: Request, trace: _Trace, log: Any) -> Reply:
         services = self.services

@@ -136,6 +136,8 @@ def _without_port(host: str) -> str:
 
 
 def _is_ip_address(name: str) -> bool:
+    if ":" not in name and not name[-1:].isdigit():
+        return False  # most names: they need not be parsed
     try:
         ipaddress.ip_address(name)
     except ValueError:

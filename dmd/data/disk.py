@@ -10,12 +10,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from dmd.data.base import StoreError
+
+SEND_WAIT_MS: Final = 2
+"""How long a thread waits for a reader: one that reads all the time takes the next bytes sooner, so
+that a visit to the thread is worth while; one that does not costs no more than this."""
 
 _PIECES_MAX: Final = os.sysconf("SC_IOV_MAX")
 
@@ -102,11 +107,26 @@ class Disk:
         return data
 
     def send(self, socket_descriptor: int, descriptor: int, offset: int, length: int) -> int:
-        """Send up to ``length`` bytes from ``offset`` to a socket; returns how many.
+        """Send up to ``length`` bytes from ``offset`` to a socket that does not block.
 
-        Raises BlockingIOError when a socket that does not block takes none.
+        Returns how many: fewer when the socket takes no more for ``SEND_WAIT_MS``, or at the end of
+        the file. Raises BlockingIOError when it takes none.
         """
-        sent = os.sendfile(socket_descriptor, descriptor, offset, length)
+        writable = select.poll()
+        writable.register(socket_descriptor, select.POLLOUT)
+        sent = 0
+        while sent < length:
+            try:
+                count = os.sendfile(socket_descriptor, descriptor, offset + sent, length - sent)
+            except BlockingIOError:
+                if writable.poll(SEND_WAIT_MS):
+                    continue
+                if not sent:
+                    raise
+                break
+            if not count:
+                break
+            sent += count
         if self._options.no_cache:
             os.posix_fadvise(descriptor, offset, sent, os.POSIX_FADV_DONTNEED)
         return sent

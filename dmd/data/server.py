@@ -40,6 +40,11 @@ class DataServer:
     def port(self) -> int:
         return self._server.port
 
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return self._server.connections
+
     async def close(self, deadline_seconds: float) -> None:
         """Stop accepting, let requests under way finish until the deadline, drop what remains.
 

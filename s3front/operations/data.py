@@ -66,6 +66,10 @@ class ObjectData:
             if reader is not None:
                 reader.close()
 
+    async def read(self) -> bytes:
+        """All the bytes; for few of them."""
+        return b"".join([block async for block in self.blocks()])
+
     def close(self) -> None:
         """Release what ``open`` opened, for a reply that is never sent."""
         if self._first is not None:

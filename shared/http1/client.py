@@ -320,8 +320,8 @@ class _Connection(Channel):
         self, call: _Call, head: bytes, blocks: AsyncGenerator[bytes, None], seconds: float
     ) -> None:
         """Send a body as it comes. The time that its source takes is not the server's."""
-        self.send(head)
         try:
+            self.send(head)
             while (block := await _next(blocks)) is not None:
                 if call.head is not None:
                     # A server that answers before it has everything wants no more of it.

@@ -115,8 +115,12 @@ class ServerConnection(Channel):
         self._ended_by_client = True
         if self._body is not None:
             self._body.end()
+        waits = (
+            self._exchange is not None
+            or self._state is _State.WAITING_ITS_TURN
+            or (not self.writable and self._reader.buffered > 0)
+        )
         # Over TLS a connection cannot stay half open.
-        waits = self._exchange is not None or self._state is _State.WAITING_ITS_TURN
         return waits and not self.secure
 
     def connection_lost(self, error: Exception | None) -> None:

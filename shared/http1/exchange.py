@@ -110,11 +110,6 @@ class Exchange:
         """Whether nobody can be answered any more."""
         return not self._channel.open
 
-    @property
-    def wants_continue(self) -> bool:
-        """Whether the client still waits to be told to send its body."""
-        return self._wants_continue
-
     def accept(self) -> None:
         """Tell a client that waits for ``100 Continue`` to send its body.
 
@@ -123,10 +118,6 @@ class Exchange:
         if self._wants_continue:
             self._wants_continue = False
             self._channel.send(CONTINUE)
-
-    def abort(self) -> None:
-        """Cut the connection now."""
-        self._channel.abort()
 
     def reply(
         self, status: int, headers: Mapping[str, str], body: bytes = b"", *, close: bool = False

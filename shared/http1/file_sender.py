@@ -29,21 +29,22 @@ async def send_file(
     """Send ``length`` bytes from ``offset``.
 
     ``send(descriptor, offset, length)`` writes to a non-blocking socket, in a thread, and returns
-    how many bytes that took: 0 when it takes none now. Raises what ``send`` raises, ConnectionError
-    when the connection ends, TimeoutError, having cut it, when the client takes nothing for so
-    long.
+    how many bytes that took: fewer when it takes no more now. Raises what ``send`` raises,
+    ConnectionError when the connection ends, TimeoutError, having cut it, when the client takes
+    nothing for so long.
     """
     await channel.flushed(stall_seconds)
     assert channel.transport is not None
     descriptor = os.dup(channel.transport.get_extra_info("socket").fileno())
     try:
         while length:
-            sent = await send(descriptor, offset, min(length, SLICE_BYTES_MAX))
+            wanted = min(length, SLICE_BYTES_MAX)
+            sent = await send(descriptor, offset, wanted)
             offset += sent
             length -= sent
             if not channel.open:
                 raise ConnectionResetError("the connection has ended")
-            if not sent:
+            if sent < wanted:
                 await _until_writable(channel, descriptor, stall_seconds)
     finally:
         os.close(descriptor)

@@ -7,9 +7,9 @@ through it: where bodies begin and end is counted by ``shared.http1.body``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from httptools import (
     HttpParserError,
     HttpParserUpgrade,
@@ -36,8 +36,7 @@ class MalformedRequestError(Exception):
         self.too_large = too_large
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(msgspec.Struct, frozen=True):
     """``target`` is exactly what was received. ``length`` is the Content-Length in bytes, None when
     there is none. ``modern`` is HTTP/1.1."""
 
@@ -55,8 +54,7 @@ class RequestHead:
         return self.modern and self.headers.get("Expect", "").lower() == "100-continue"
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
+class ResponseHead(msgspec.Struct, frozen=True):
     """``keep_alive`` is what the server says; a body without a length ends the connection too."""
 
     status: int

@@ -63,6 +63,11 @@ class HttpServer:
         port: int = self._listeners[0].sockets[0].getsockname()[1]
         return port
 
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._connections)
+
     async def listen(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Listen on a bound socket, TCP or Unix; raises OSError."""
         loop = asyncio.get_running_loop()

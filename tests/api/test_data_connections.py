@@ -167,6 +167,7 @@ def test_an_idle_connection_does_not_delay_the_stop(server: RunningServer) -> No
 
 def test_each_request_is_one_line_with_its_request_ids(server: RunningServer) -> None:
     server.ask("GET", ABSENT, **{"X-Scal-Request-Uids": "a1:b2"})
+    wait_until(lambda: bool(server.log.last_request()))
     (fields,) = server.log.fields_of("request")
     assert (fields["method"], fields["path"], fields["status"], fields["req_uids"]) == (
         "GET",
@@ -178,6 +179,7 @@ def test_each_request_is_one_line_with_its_request_ids(server: RunningServer) ->
 
 def test_overlong_request_ids_are_ignored(server: RunningServer) -> None:
     server.ask("GET", ABSENT, **{"X-Scal-Request-Uids": "a" * 128})
+    wait_until(lambda: bool(server.log.last_request()))
     assert "req_uids" not in server.log.last_request()
 
 

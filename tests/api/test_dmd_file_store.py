@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,23 @@ async def store() -> AsyncIterator[DmdFileStore]:
     yield client
     await client.close()
     await server.close(1)
+
+
+async def test_over_a_unix_socket(tmp_path: Path) -> None:
+    """It is there while the daemon is; then there is TCP."""
+    path = tmp_path / "socket"
+    service = DataService(MemoryStore(), get_logger())
+    local = await serve(service, "127.0.0.1", 0, socket_path=path)
+    remote = await serve(service, "127.0.0.1", 0)
+    client = DmdFileStore(Origin("127.0.0.1", remote.port, path))
+    key = await client.put(4, b"body")
+    before = remote.connections
+    await local.close(1)
+    assert not path.exists()
+    assert await read(client, key, 4) == b"body"
+    assert (before, remote.connections) == (0, 1)
+    await client.close()
+    await remote.close(1)
 
 
 async def read(store: DmdFileStore, key: str, size: int) -> bytes:

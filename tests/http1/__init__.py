@@ -1,0 +1,1 @@
+"""The HTTP server and client of both halves, over real connections."""
