@@ -19,7 +19,7 @@ import pytest
 import requests
 
 from shared.http1.client import HttpClient, Origin
-from tests.servers import Cluster, wait_for
+from tests.servers import Cluster, accepts_connections, wait_for
 from tests.unit.data.harness import keys_in
 
 SIZES = (0, 1, 1000, 65_536, 65_537, 300_000, 3_000_000)
@@ -118,7 +118,7 @@ def daemon(
         section = {"socketPath": str(path), "packedSizeMaxBytes": request.param}
         servers = Cluster(tmp_path_factory.mktemp("clients"), settings={"dataDaemon": section})
         servers.dmd_data.start()
-        wait_for(path.exists, "the Unix socket")
+        wait_for(lambda: path.exists() and accepts_connections(servers.data_port), "the daemon")
         yield Daemon(servers, path)
         servers.stop()
 
