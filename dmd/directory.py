@@ -190,6 +190,21 @@ class OwnedDirectory:
             self._log.info(event, **fields)
 
 
+def is_owned(path: Path) -> bool:
+    """Whether some process owns a directory at the moment. Raises StartupError.
+
+    A daemon that starts at this very moment may find the directory owned by the one who asks.
+    """
+    descriptor = _open_lock(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _open_lock(path: Path) -> int:
     if not path.is_dir():
         raise StartupError(f"{path}: the directory does not exist; create it first")
