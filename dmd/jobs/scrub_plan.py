@@ -75,13 +75,14 @@ def parse_state(document: Any, metadata: str) -> ScrubState:
     """
     try:
         members = dict(document)
-        if members.pop("scrub") != _STATE_FORMAT:
-            raise ValueError("it is of another release")
+        known = members.pop("scrub") == _STATE_FORMAT
         members["damage"] = [Damage(**entry) for entry in members["damage"]]
         state = ScrubState(**members)
         bytes.fromhex(state.cursor)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError("it is no state of a scrub") from error
+    if not known:
+        raise ValueError("it is of another release")
     if state.metadata != metadata:
         raise ValueError(f"it is of metadata {state.metadata}, this is {metadata}")
     return ScrubState(metadata) if state.complete else state
