@@ -27,7 +27,9 @@ from dmd.data.disk import DiskOptions
 from dmd.data.keys import SERVICE_PATH
 from dmd.jobs.backup import JobError
 from shared.config import Config
+from shared.credentials import NO_CREDENTIALS, Credentials, data_credentials
 from shared.observability import EventLog
+from shared.tls import explain
 
 KEY_BYTES: Final = 20
 _PAGE_BLOBS: Final = 2000
@@ -161,14 +163,21 @@ class Access:
 
     host: str
     port: int
+    credentials: Credentials = NO_CREDENTIALS
 
     def connect(self) -> http.client.HTTPConnection:
         """A connection, not yet made."""
-        return http.client.HTTPConnection(self.host, self.port, timeout=_TIMEOUT_SECONDS)
+        tls = self.credentials.tls
+        if tls is None:
+            return http.client.HTTPConnection(self.host, self.port, timeout=_TIMEOUT_SECONDS)
+        return http.client.HTTPSConnection(
+            self.host, self.port, timeout=_TIMEOUT_SECONDS, context=tls
+        )
 
     def headers(self) -> dict[str, str]:
         """What every request carries."""
-        return {}
+        shown = self.credentials.secret.authorization
+        return {} if shown is None else {"Authorization": shown}
 
     @property
     def is_local(self) -> bool:
@@ -328,20 +337,22 @@ def open_data(config: Config, log: EventLog) -> AbstractContextManager[Data]:
 @contextmanager
 def _closed_at_the_end(data: Data) -> Iterator[Data]:
     try:
+        data.owners()  # whether we are let in, before a job begins
         yield data
     finally:
         data.close()
 
 
 def _transport(config: Config, log: EventLog) -> Transport:
-    access = Access(config.data_client.host, config.data_client.port)
+    client = config.data_client
+    access = Access(client.host, client.port, data_credentials(config))
     try:
         return DataPort(access)
     except ConnectionRefusedError as error:
         if not access.is_local:
             raise JobError(f"data daemon at {access}: {error.strerror}") from error
     except OSError as error:
-        raise JobError(f"data daemon at {access}: {error}") from error
+        raise JobError(f"data daemon at {access}: {explain(error)}") from error
     if not (config.data_path / ABOUT_NAME).exists():
         raise JobError(
             f"no data daemon listens on {access}, and {config.data_path} is no data directory"

@@ -50,7 +50,7 @@ def dump(metadata: Path, output: BinaryIO, progress: Progress) -> int:
         engine.close()
 
 
-def load(source: BinaryIO, metadata: Path, progress: Progress, *, keep_uuid: bool) -> int:
+def load(source: BinaryIO, metadata: Path, progress: Progress, *, keep_uuid: bool = False) -> int:
     """Make the store of a directory that has none from a dump; how many records. Raises JobError
     when the dump is not whole or not one, and StartupError.
 

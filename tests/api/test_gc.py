@@ -17,7 +17,7 @@ from shared.failpoints import FailPoint
 from tests.api.jobs import EX_CONFIG, Finished, dmd
 from tests.faults.processes import GC_POINTS
 from tests.raw_http import call
-from tests.servers import Cluster, cluster, wait_for
+from tests.servers import Cluster, Tls, cluster, wait_for
 from tests.unit.data.harness import keys_in
 
 SMALL, LARGE = b"small garbage", b"large garbage" * 20_000
@@ -303,6 +303,30 @@ def test_a_data_daemon_that_dies_is_a_clear_error(running: Cluster) -> None:
     running.start_daemons()
     gc_until(running, "purge", 0)
     live_objects_are_whole(running)
+
+
+@pytest.mark.parametrize("command", ["gc", "scrub", "check"])
+def test_jobs_are_let_in_by_what_is_configured(tmp_path: Path, tls: Tls, command: str) -> None:
+    port = {"certFilePaths": {"key": str(tls.key), "cert": str(tls.certificate)}}
+    settings = {
+        "daemonSecret": "a-secret-of-the-daemons",
+        "dataDaemon": port,
+        "dataClient": {"tls": {"ca": str(tls.authority)}},
+    }
+    with cluster(tmp_path / "cluster", fronts=0, settings=settings) as started:
+        assert gc(started, "--adopt").code == 0
+        assert dmd(started, command).code == 0
+        config = started.folder / "config.json"
+        document = json.loads(config.read_text())
+        config.write_text(json.dumps(document | {"daemonSecret": "another-secret-than-that"}))
+        refusal = dmd(started, command)
+        assert (refusal.code != 0, "403" in refusal.errors) == (True, True)
+        del document["dataClient"]["tls"]
+        config.write_text(json.dumps(document))
+        refusal = dmd(started, command)
+        assert refusal.code != 0
+        assert "data daemon at" in refusal.errors
+        assert refusal.errors.count("\n") == 1
 
 
 def test_without_a_daemon_and_a_directory_there_is_nothing_to_do(running: Cluster) -> None:
