@@ -24,6 +24,7 @@ from dmd.data.base import Blob, BlobNotFoundError, BlobStore, StoreError
 from dmd.data.both import open_both_stores
 from dmd.data.directory import ABOUT_NAME
 from dmd.data.disk import DiskOptions
+from dmd.data.errors import DataError
 from dmd.data.keys import SERVICE_PATH
 from dmd.jobs.backup import JobError
 from shared.config import Config
@@ -296,7 +297,7 @@ class OwnedData:
             reply = self._run(administer(self._store, command))
         except BlobNotFoundError:
             return 404, None
-        except StoreError as error:
+        except (DataError, StoreError) as error:
             raise JobError(f"{self._path}: {error}") from error
         return reply.status, reply.document
 

@@ -33,23 +33,19 @@ SCRUB_PROBLEM_EXIT = 2
 """A scrub that could not run; 1: it found damage."""
 
 _TEXTS = {
-    False: {
-        Verdict.KEEP: "named by records",
-        Verdict.SPARE: "nobody's, and too young to tell",
-        Verdict.QUARANTINE: "garbage, to be put into quarantine",
-        Verdict.WAIT: "in quarantine, to stay there for now",
-        Verdict.PURGE: "in quarantine for long enough, to be removed",
-        Verdict.RESTORE: "IN QUARANTINE AND NAMED BY A RECORD, to be put back",
-    },
-    True: {
-        Verdict.KEEP: "named by records",
-        Verdict.SPARE: "nobody's, and too young to tell",
-        Verdict.QUARANTINE: "garbage, put into quarantine",
-        Verdict.WAIT: "in quarantine, waiting",
-        Verdict.PURGE: "removed from quarantine",
-        Verdict.RESTORE: "WAS IN QUARANTINE AND IS NAMED BY A RECORD: put back",
-    },
+    Verdict.KEEP: "named by records",
+    Verdict.SPARE: "nobody's, and too young to tell",
+    Verdict.QUARANTINE: "garbage, {} into quarantine",
+    Verdict.WAIT: "garbage in quarantine, where it waits",
+    Verdict.PURGE: "garbage in quarantine, {}",
+    Verdict.RESTORE: "IN QUARANTINE AND NAMED BY A RECORD, {} back",
 }
+_DONE = {
+    Verdict.QUARANTINE: ("to be put", "put"),
+    Verdict.PURGE: ("to be removed", "removed"),
+    Verdict.RESTORE: ("to be put", "put"),
+}
+"""What would be done, and what was."""
 
 
 def add_data_commands(app: typer.Typer) -> None:
@@ -86,6 +82,8 @@ def gc(
     """Find blobs that no record names, put them into quarantine, and later remove them."""
     with problems_told(), progress_shown("records and blobs", json) as advance:
         config = load_job_config()
+        if adopt and apply:
+            raise StartupError("--adopt: look at what would be done, before --apply does it")
         options = GcOptions(
             [config.metadata_path, *(also_metadata or ())],
             _grace(config, grace),
@@ -127,10 +125,11 @@ def _change_owners(data: Data, options: GcOptions, *, adopt: bool, disown: str) 
 
 
 def _print_report(report: GcReport) -> None:
-    for verdict, text in _TEXTS[report.applied].items():
+    for verdict, text in _TEXTS.items():
         tally = report.verdicts[verdict]
         if tally.blobs or verdict in (Verdict.KEEP, Verdict.QUARANTINE, Verdict.PURGE):
-            typer.echo(f"{tally.blobs} blobs, {tally.bytes} bytes: {text}")
+            done = _DONE.get(verdict, ("", ""))[report.applied]
+            typer.echo(f"{tally.blobs} blobs, {tally.bytes} bytes: {text.format(done)}")
         if verdict not in (Verdict.KEEP, Verdict.SPARE):
             _print_examples(tally)
     if not report.applied:

@@ -49,6 +49,8 @@ class Journal:
 
     def __init__(self, folder: Path, kept: Iterable[tuple[bytes, int]]) -> None:
         unfinished = folder / f"{FILE_NAME}.new"
+        unfinished.unlink(missing_ok=True)
+        unfinished.touch(mode=0o600)
         self._file = unfinished.open("wb")
         self._file.write(_HEADER)
         for key, since_ms in kept:

@@ -89,7 +89,8 @@ def live_objects_are_whole(running: Cluster) -> None:
 def test_garbage_is_quarantined_and_then_removed(running: Cluster) -> None:
     before = everything(running)
     garbage = {store(running, SMALL), store(running, LARGE)}
-    assert counts(gc(running, "--adopt", "--apply", "--grace", "3600"))["spare"] == 2
+    gc(running, "--adopt")
+    assert counts(gc(running, "--apply", "--grace", "3600"))["spare"] == 2
     found = gc_until(running, "quarantine", 2).document["quarantine"]
     assert found["bytes"] == len(SMALL) + len(LARGE)
     assert set(found["examples"]) == garbage
@@ -206,6 +207,8 @@ def refused(finished: Finished, text: str) -> bool:
 
 def test_metadata_that_was_not_adopted_is_refused(running: Cluster, tmp_path: Path) -> None:
     assert refused(gc(running), "--adopt")
+    assert refused(gc(running, "--adopt", "--apply"), "look at what would be done")
+    assert refused(gc(running), "--adopt")
     assert gc(running, "--adopt").code == 0
     assert gc(running).code == 0
     other = copy_of_metadata(running, tmp_path)
@@ -223,6 +226,7 @@ def test_all_metadata_must_be_given(running: Cluster, tmp_path: Path) -> None:
     assert gc(running, "--adopt", "--also-metadata", str(other)).code == 0
     assert refused(gc(running), retired)
     assert gc(running, "--also-metadata", str(other)).code == 0
+    assert refused(gc(running, "--disown", "no UUID"), "disown needs a UUID")
     assert gc(running, "--disown", retired).code == 0
     assert gc(running).code == 0
 

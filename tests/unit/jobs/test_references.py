@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from dmd.jobs.references import Stretch, holds_data, named_blobs, stretches_of
+from dmd.jobs.references import (
+    Stretch,
+    holds_data,
+    named_blobs,
+    named_data,
+    still_names,
+    stretches_of,
+)
 from dmd.metadata import keys, stored
 from dmd.metadata.engines.memory import MemoryEngine
 
@@ -118,3 +125,32 @@ def test_what_is_no_json_names_nothing() -> None:
 )
 def test_sub_levels_that_own_data(sub_level: tuple[str, ...], holds: bool) -> None:
     assert holds_data(sub_level) is holds
+
+
+def test_each_version_is_named_once() -> None:
+    engine = MemoryEngine()
+    old, new, null = (
+        {"location": [location(key)], "versionId": number, "isNull": number == "3"}
+        for key, number in zip(KEYS, "123", strict=False)
+    )
+    put(engine, ["bucket"], "versioned", new)
+    put(engine, ["bucket"], "versioned\x002", new)
+    put(engine, ["bucket"], "versioned\x001", old)
+    put(engine, ["bucket"], "null", null)
+    put(engine, ["bucket"], "plain", {"location": [location(KEYS[3])]})
+    put(engine, ["..deletions"], "1", {"location": [location(KEYS[4])]})
+    found = [named.stretches[0].key.hex() for named in named_data(engine)]
+    assert sorted(found) == KEYS[:4]
+
+
+def test_a_record_that_was_replaced_names_its_blob_no_longer() -> None:
+    engine = MemoryEngine()
+    put(engine, ["bucket"], "object", {"location": [location(KEYS[0])]})
+    (named,) = named_data(engine)
+    (stretch,) = named.stretches
+    assert still_names(engine, named.physical, stretch)
+    put(engine, ["bucket"], "object", {"location": [location(KEYS[1])]})
+    assert not still_names(engine, named.physical, stretch)
+    with engine.transaction() as transaction:
+        transaction.delete(named.physical)
+    assert not still_names(engine, named.physical, stretch)
