@@ -21,7 +21,14 @@ from typing import Final
 from dmd.errors import SettingNeededError, StartupError
 from dmd.fence import fence
 from dmd.file_locks import doubt_about, mount_of
-from dmd.lease import Lease, LeaseState, forget_lease, wait_for_expiry, wait_for_silence
+from dmd.lease import (
+    Lease,
+    LeaseState,
+    forget_lease,
+    read_state,
+    wait_for_expiry,
+    wait_for_silence,
+)
 from shared.config.model import DirectoryLocks
 from shared.observability import EventLog
 
@@ -188,6 +195,25 @@ class OwnedDirectory:
     def _say(self, event: str, **fields: object) -> None:
         if self._log is not None:
             self._log.info(event, **fields)
+
+
+def is_owned(path: Path) -> bool:
+    """Whether some process owns a directory at the moment. Raises StartupError.
+
+    A daemon that starts at this very moment may find the directory owned by the one who asks.
+    """
+    descriptor = _open_lock(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        # Nothing can be locked there, so its owners have leases.
+        state = read_state(path)
+        return state is not None and not state.released
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _open_lock(path: Path) -> int:

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
@@ -64,6 +65,8 @@ class UploadBody:
         self._request = request
         self.expected = _expected_digests(identity, headers)
         self._decoder = _decoder(identity, headers)
+        self.complete_at = 0.0
+        """When all of it had been verified (``boot_seconds``), once ``blocks`` has ended."""
         if self._decoder is not None:
             self.size = parse_decoded_length(headers.get("x-amz-decoded-content-length"))
         elif request.body.length is not None:
@@ -108,6 +111,7 @@ class UploadBody:
                         await asyncio.wait([work])
             held = self._take(received) if work is None else await work
         self._verify()
+        self.complete_at = boot_seconds()
         if held:
             yield held
 
@@ -132,11 +136,15 @@ class UploadBody:
 
 @dataclass(frozen=True, slots=True)
 class StoredBody:
-    """Bytes that a location holds. ``key`` is None for no bytes, which need no blob."""
+    """Bytes that a location holds. ``key`` is None for no bytes, which need no blob.
+
+    ``complete_at``: a moment (``boot_seconds``) before the location could have made the blob.
+    """
 
     key: str | None
     md5: str
     checksum: Checksum | None
+    complete_at: float
 
 
 async def store_body(body: UploadBody, store: DataStore) -> StoredBody:
@@ -159,7 +167,7 @@ async def store_body(body: UploadBody, store: DataStore) -> StoredBody:
             key = await store.put(body.size, data)
     else:
         key = await store.put(body.size, body.blocks())
-    return StoredBody(key, body.md5, body.checksum)
+    return StoredBody(key, body.md5, body.checksum, body.complete_at)
 
 
 async def store_copy(
@@ -167,13 +175,16 @@ async def store_copy(
 ) -> StoredBody:
     """Store bytes that come from another location, and digest them on the way."""
     digests = BodyDigests(algorithm=algorithm)
+    complete_at = boot_seconds()
 
     async def digested() -> AsyncGenerator[bytes, None]:
+        nonlocal complete_at
         async for block in blocks:
             if len(block) >= _THREAD_BYTES_MIN:
                 await asyncio.to_thread(digests.update, block)
             else:
                 digests.update(block)
+            complete_at = boot_seconds()
             yield block
         if digests.length != size:
             raise ServiceError("InternalError")
@@ -188,7 +199,12 @@ async def store_copy(
     checksum = None
     if algorithm is not None:
         checksum = Checksum(algorithm.value, encode_digest(digests.checksum()))
-    return StoredBody(key, digests.md5_hex(), checksum)
+    return StoredBody(key, digests.md5_hex(), checksum, complete_at)
+
+
+def boot_seconds() -> float:
+    """The time since the machine was started, with the time that it slept."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 async def read_document(

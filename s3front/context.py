@@ -21,7 +21,8 @@ class Services:
     """The parts of a front-end process that requests share.
 
     ``endpoints`` maps each configured host to its default location; ``health_networks`` may ask
-    for the process's health; ``part_bytes_min`` is what every part but the last must have.
+    for the process's health; ``part_bytes_min`` is what every part but the last must have;
+    ``commit_seconds_max`` is how old stored bytes may be when their record is committed.
     """
 
     metadata: MetadataStore
@@ -32,6 +33,7 @@ class Services:
     health_networks: Sequence[IPv4Network | IPv6Network]
     log: Any
     part_bytes_min: int = limits.PART_BYTES_MIN
+    commit_seconds_max: float = limits.GC_GRACE_SECONDS / 2
 
 
 @dataclass(frozen=True, slots=True)

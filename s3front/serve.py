@@ -67,6 +67,7 @@ async def serve(config: Config) -> None:
         health_networks=config.health_checks.allow_from,
         log=log,
         part_bytes_min=config.multipart_min_part_size_bytes,
+        commit_seconds_max=config.commit_seconds_max,
     )
     app = App(services)
     worker = asyncio.get_running_loop().create_task(_work(config, metadata, services))

@@ -43,6 +43,10 @@ class FailPoint(StrEnum):
     AFTER_DATA_UNLINK = "after-data-unlink"
     # The background worker has deleted queued data; the queue still names it.
     AFTER_QUEUED_DATA_DELETION = "after-queued-data-deletion"
+    # A garbage collection has listed the blobs; put one into quarantine; removed one from there.
+    AFTER_GC_LISTING = "after-gc-listing"
+    AFTER_GC_QUARANTINE = "after-gc-quarantine"
+    AFTER_GC_PURGE = "after-gc-purge"
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,5 +154,12 @@ PACKED_BLOB_BYTES_MAX: Final = 1024 * 1024
 FENCE_SECONDS_MAX: Final = 120.0
 """How long the command may take that fences off the owner of a metadata directory."""
 
+GC_GRACE_SECONDS: Final = 24 * 3600
+"""How old a blob is at least, unless configured otherwise, before garbage collection touches it. A
+front-end commits none that is older than half of it."""
+
+GC_QUARANTINE_SECONDS: Final = 24 * 3600
+"""How long garbage stays in quarantine at least, unless configured otherwise."""
+
 BODY_IDLE_SECONDS_MAX: Final = 60.0
 """How long a request body may pause before it is given up."""

@@ -61,8 +61,8 @@ def arm_failpoint(armed: ArmedFailPoint | None, log: EventLog) -> None:
     arm(armed)
 
 
-def exit_with_problem(program: str, problem: object) -> NoReturn:
+def exit_with_problem(program: str, problem: object, code: int = EX_CONFIG) -> NoReturn:
     """End a process that cannot start: one line on standard error, exit code 78 (EX_CONFIG)."""
     line = f"{program}: {problem}".replace("\n", " ")
     os.write(sys.stderr.fileno(), line.encode() + b"\n")
-    sys.exit(EX_CONFIG)
+    sys.exit(code)

@@ -133,6 +133,12 @@ class BlobStore(Protocol):
     async def restore(self, key: str) -> None:
         """Take a blob out of quarantine. Raises BlobNotFoundError, StoreError."""
 
+    async def purge(self, key: str) -> None:
+        """Remove a blob that is in quarantine, and no other. Raises BlobNotFoundError, StoreError.
+
+        Of a purge and a read at the same time one wins: the blob is gone, or it is back in use.
+        """
+
     async def inventory(self, cursor: str | None, count: int) -> InventoryPage:
         """List blobs, about ``count`` of them, from where the page before has ended.
 
@@ -142,6 +148,15 @@ class BlobStore(Protocol):
 
     async def reclaim(self) -> None:
         """Give back the space of deleted blobs that a crash has kept from it. Raises StoreError."""
+
+    async def owners(self) -> Sequence[str]:
+        """The UUIDs of the metadata stores whose blobs these are, as far as they were adopted."""
+
+    async def adopt(self, owner: str) -> None:
+        """Note the UUID of one more, durably; harmless when repeated. Raises StoreError."""
+
+    async def disown(self, owner: str) -> None:
+        """Forget the UUID of one, durably; harmless when repeated. Raises StoreError."""
 
     async def disk_usage(self) -> DiskUsage:
         """Return the figures of the medium under the store. Raises StoreError."""

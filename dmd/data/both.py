@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -69,6 +69,10 @@ class BothStores:
         """Take a blob out of quarantine. Raises BlobNotFoundError, StoreError."""
         await self._where(key, self._packed.restore, self._files.restore)
 
+    async def purge(self, key: str) -> None:
+        """Remove a blob that is in quarantine. Raises BlobNotFoundError, StoreError."""
+        await self._where(key, self._packed.purge, self._files.purge)
+
     async def inventory(self, cursor: str | None, count: int) -> InventoryPage:
         """List the packed blobs, then the files."""
         store = _PACKED if cursor is None else cursor[:1]
@@ -85,6 +89,18 @@ class BothStores:
     async def reclaim(self) -> None:
         """Give back the space of deleted packed blobs. Raises StoreError."""
         await self._packed.reclaim()
+
+    async def owners(self) -> Sequence[str]:
+        """The metadata stores whose blobs these are."""
+        return await self._files.owners()
+
+    async def adopt(self, owner: str) -> None:
+        """Note one more of them. Raises StoreError."""
+        await self._files.adopt(owner)
+
+    async def disown(self, owner: str) -> None:
+        """Forget one of them. Raises StoreError."""
+        await self._files.disown(owner)
 
     async def disk_usage(self) -> DiskUsage:
         """Return the figures of the file system. Raises StoreError."""

@@ -1,7 +1,7 @@
 """The data directory: its layout, its owner, and what is done to it at start-up.
 
     lock            held (flock) for the life of the process that owns the directory
-    about.json      {"formatVersion": 2}; a newer format is refused
+    about.json      {"formatVersion": 2, "owners": [UUID, …]}; a newer format is refused
     incoming/       uploads under way; whatever is there at start-up was never acknowledged
     0/ … 3510/      large blobs: the file of a key lies in the directory of its number
     packed/         segments of small blobs (dmd.data.packed)
@@ -10,6 +10,9 @@
 The numbered directories are the original's (reference/dmd-wire.md, section 11), and it ignores the
 rest: a directory that it wrote is served as it is. Where nothing was packed, it can be given back.
 Format 1 had neither packed blobs nor a quarantine; its directories are raised to format 2.
+
+Owners are the metadata stores whose records name the blobs. Garbage collection reads all of them
+before it calls a blob nobody's, and refuses a directory whose owners it does not know.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +28,7 @@ from dmd.data.keys import DIRECTORIES, directory_number, is_blob_key
 from dmd.errors import StartupError
 
 FORMAT_VERSION: Final = 2
+ABOUT_NAME: Final = "about.json"
 
 _PRIVATE: Final = 0o700
 
@@ -38,10 +43,13 @@ class DataDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._about = path / ABOUT_NAME
         self.incoming = path / "incoming"
         self.packed = path / "packed"
         self.quarantine = path / "quarantine"
         self._lock: int | None = None
+        self._owners: tuple[str, ...] = ()
+        self._describing = threading.Lock()
         try:
             if not path.is_dir():
                 raise StartupError(f"data directory {path}: no such directory")
@@ -61,6 +69,21 @@ class DataDirectory:
         """Return where the file of a key lies, whether or not it exists."""
         assert is_blob_key(key)
         return self.path / str(directory_number(key)) / key
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """The UUIDs of the metadata stores whose blobs lie here, as far as they were adopted."""
+        return self._owners
+
+    def adopt(self, owner: str) -> None:
+        """Note one more owner, durably. Blocks; raises OSError."""
+        with self._describing:
+            self._describe((*(known for known in self._owners if known != owner), owner))
+
+    def disown(self, owner: str) -> None:
+        """Forget an owner, durably. Blocks; raises OSError."""
+        with self._describing:
+            self._describe(tuple(known for known in self._owners if known != owner))
 
     def release(self) -> None:
         """Let another process own the directory; harmless when repeated."""
@@ -83,13 +106,14 @@ class DataDirectory:
         return lock
 
     def _check_format(self) -> None:
-        about = self.path / "about.json"
         try:
-            version = json.loads(about.read_bytes())["formatVersion"]
+            about = json.loads(self._about.read_bytes())
+            version = about["formatVersion"]
+            self._owners = tuple(map(str, about.get("owners", ())))
         except FileNotFoundError:
-            self._write_format(about)
+            self._describe(())
             return
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StartupError(
                 f"data directory {self.path}: about.json states no formatVersion"
             ) from error
@@ -99,16 +123,18 @@ class DataDirectory:
                 f"this program knows versions up to {FORMAT_VERSION}"
             )
         if version < FORMAT_VERSION:
-            self._write_format(about)
+            self._describe(self._owners)
 
-    def _write_format(self, about: Path) -> None:
-        temporary = about.with_suffix(".new")
+    def _describe(self, owners: tuple[str, ...]) -> None:
+        about = {"formatVersion": FORMAT_VERSION, "owners": owners}
+        temporary = self._about.with_suffix(".new")
         with temporary.open("wb") as file:
-            file.write(json.dumps({"formatVersion": FORMAT_VERSION}).encode() + b"\n")
+            file.write(json.dumps(about).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        temporary.rename(about)
+        temporary.rename(self._about)
         self._sync()
+        self._owners = owners
 
     def _clear_incoming(self) -> None:
         self.incoming.mkdir(mode=_PRIVATE, exist_ok=True)

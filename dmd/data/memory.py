@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 
 from dmd.data.base import (
     BlobInfo,
@@ -48,6 +49,7 @@ class MemoryStore:
     def __init__(self, size_bytes_max: int | None = None) -> None:
         self._blobs: dict[str, bytes] = {}
         self._quarantined: set[str] = set()
+        self._owners: dict[str, None] = {}
         self._total = _physical_memory_bytes() // 2 if size_bytes_max is None else size_bytes_max
         self._used = 0
 
@@ -86,6 +88,12 @@ class MemoryStore:
             raise BlobNotFoundError(key)
         self._quarantined.discard(key)
 
+    async def purge(self, key: str) -> None:
+        """Remove a blob that is in quarantine, or raise BlobNotFoundError."""
+        if key not in self._quarantined:
+            raise BlobNotFoundError(key)
+        await self.delete(key)
+
     async def inventory(self, cursor: str | None, count: int) -> InventoryPage:
         """List the blobs in the order of their keys."""
         behind = sorted(key for key in self._blobs if cursor is None or key > cursor)
@@ -97,6 +105,18 @@ class MemoryStore:
 
     async def reclaim(self) -> None:
         """Nothing to do."""
+
+    async def owners(self) -> Sequence[str]:
+        """The metadata stores whose blobs these are."""
+        return list(self._owners)
+
+    async def adopt(self, owner: str) -> None:
+        """Note one more of them."""
+        self._owners[owner] = None
+
+    async def disown(self, owner: str) -> None:
+        """Forget one of them."""
+        self._owners.pop(owner, None)
 
     async def disk_usage(self) -> DiskUsage:
         """Return the limit as the total, and what is left of it."""

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from dmd.data.administration import Reply, administer, parse_command
 from dmd.data.base import (
     Blob,
     BlobNotFoundError,
@@ -149,6 +150,8 @@ class DataService:
 
     async def _dispatch(self, exchange: Exchange) -> int:
         self._check_secret(exchange.head.headers)
+        if command := parse_command(exchange.method, exchange.target):
+            return _reply(exchange, await administer(self._store, command))
         method = self._methods.get(exchange.method)
         if method is None:
             raise DataError("MethodNotAllowed")
@@ -247,6 +250,14 @@ class DataService:
             elapsed_ms=round(seconds * 1000, 3),
             **_request_fields(exchange),
         )
+
+
+def _reply(exchange: Exchange, reply: Reply) -> int:
+    body = b""
+    if reply.document is not None:
+        body = json.dumps(reply.document, separators=(",", ":")).encode()
+    exchange.reply(reply.status, {}, body)
+    return reply.status
 
 
 def _key_of(target: Target) -> str:

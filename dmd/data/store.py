@@ -21,7 +21,7 @@ import contextlib
 import itertools
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -116,6 +116,13 @@ class FileStore:
         with store_errors():
             await self.in_writer(self._restore, key)
 
+    async def purge(self, key: str) -> None:
+        """Remove a blob that is in quarantine. Raises BlobNotFoundError, StoreError."""
+        if not is_blob_key(key):
+            raise BlobNotFoundError(key)
+        with store_errors():
+            await self.in_writer(self._purge, key)
+
     async def inventory(self, cursor: str | None, count: int) -> InventoryPage:
         """List blobs, whole directories of them; those in quarantine come last."""
         number = int(cursor or "0")
@@ -126,6 +133,20 @@ class FileStore:
 
     async def reclaim(self) -> None:
         """Nothing to do: the space of a file that was removed is free."""
+
+    async def owners(self) -> Sequence[str]:
+        """The metadata stores whose blobs these are."""
+        return self._directory.owners
+
+    async def adopt(self, owner: str) -> None:
+        """Note one more of them. Raises StoreError."""
+        with store_errors():
+            await self.in_writer(self._directory.adopt, owner)
+
+    async def disown(self, owner: str) -> None:
+        """Forget one of them. Raises StoreError."""
+        with store_errors():
+            await self.in_writer(self._directory.disown, owner)
 
     async def disk_usage(self) -> DiskUsage:
         """Return the figures of the file system. Raises StoreError."""
@@ -229,6 +250,12 @@ class FileStore:
         except FileNotFoundError:
             if not aside.exists():
                 raise BlobNotFoundError(key) from None
+
+    def _purge(self, key: str) -> None:
+        try:
+            self._disk.remove(self._directory.quarantine / key)
+        except FileNotFoundError:
+            raise BlobNotFoundError(key) from None
 
     def _restore(self, key: str) -> None:
         path = self._directory.blob_path(key)

@@ -8,56 +8,74 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
-import orjson
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from dmd.errors import StartupError
 from dmd.jobs import backup as backups
 from dmd.jobs import dump as dumps
 from dmd.jobs import stats as statistics
 from dmd.jobs.check import check as check_store
+from dmd.jobs.check_data import DataCheck
+from dmd.jobs.console import (
+    PROBLEMS_EXIT,
+    JsonOption,
+    load_job_config,
+    print_json,
+    problems_told,
+    progress_shown,
+    silent,
+)
+from dmd.jobs.data import open_data
+from dmd.jobs.data_commands import add_data_commands
+from dmd.jobs.gc_plan import Tally
 from dmd.jobs.records import shown
 from dmd.metadata.directory import open_engine
-from dmd.metadata.engines.base import EngineError
-from dmd.metadata.stored import CorruptRecordError
-from shared.config import ConfigError, load_config
-from shared.process import exit_with_problem
-
-_PROGRAM = "dmd"
-PROBLEMS_EXIT = 1
-
-_JSON = typer.Option("--json", help="Print one JSON document instead of text.")
-JsonOption = Annotated[bool, _JSON]
+from shared.config import load_config
+from shared.observability import get_logger
 
 
 def add_commands(app: typer.Typer) -> None:
     """Give the jobs to the command line."""
     for command in (check, stats, backup, restore, dump, load):
         app.command()(command)
+    add_data_commands(app)
 
 
-def check(json: JsonOption = False) -> None:
-    """Read all metadata and report what is wrong; beside a running daemon or without one."""
-    with _problems_told(), _progress("records", json) as advance:
-        engine = open_engine(_metadata_path(), read_only=True)
-        try:
-            found = list(check_store(engine, advance))
-        finally:
-            engine.close()
+def check(
+    metadata_only: Annotated[
+        bool, typer.Option("--metadata-only", help="Do not compare metadata and blobs.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Read all metadata, compare it with the blobs, and report what is wrong."""
+    garbage: Tally | None = None
+    with problems_told(), progress_shown("records", json) as advance, ExitStack() as opened:
+        config = load_job_config()
+        engine = open_engine(config.metadata_path, read_only=True)
+        opened.callback(engine.close)
+        data = None if metadata_only else opened.enter_context(open_data(config, get_logger()))
+        found = list(check_store(engine, advance))
+        if data is not None:
+            both = DataCheck(engine, data, config.metadata_path, config.gc_grace_seconds)
+            found += both.run(advance)
+            garbage = both.garbage
     if json:
-        _print({"problems": [asdict(problem) for problem in found]})
+        document: dict[str, Any] = {"problems": [asdict(problem) for problem in found]}
+        print_json(document | ({} if garbage is None else {"garbage": asdict(garbage)}))
     else:
         for problem in found:
             where = shown(problem.sub_level, problem.key)
             typer.echo(f"{problem.kind}: {where}: {problem.text}")
+        if garbage is not None and garbage.blobs:
+            typer.echo(
+                f"{garbage.blobs} blobs of {garbage.bytes} bytes belong to nobody: see `dmd gc`"
+            )
         typer.echo(f"{len(found)} problems" if found else "no problems")
     if found:
         raise typer.Exit(PROBLEMS_EXIT)
@@ -65,7 +83,7 @@ def check(json: JsonOption = False) -> None:
 
 def stats(json: JsonOption = False) -> None:
     """Count buckets, objects, versions, uploads and bytes."""
-    with _problems_told(), _progress("records", json) as advance:
+    with problems_told(), progress_shown("records", json) as advance:
         path = _metadata_path()
         engine = open_engine(path, read_only=True)
         try:
@@ -74,7 +92,7 @@ def stats(json: JsonOption = False) -> None:
             engine.close()
     total = found.total()
     if json:
-        _print({**asdict(found), "total": asdict(total)})
+        print_json({**asdict(found), "total": asdict(total)})
         return
     table = Table("bucket", "objects", "versions", "delete markers", "bytes", "uploads", "parts")
     for name, bucket in [*sorted(found.buckets.items()), ("total", total)]:
@@ -97,7 +115,7 @@ def backup(
     json: JsonOption = False,
 ) -> None:
     """Copy all metadata, consistently, while the daemon goes on."""
-    with _problems_told(), _progress("bytes", json) as advance:
+    with problems_told(), progress_shown("bytes", json) as advance:
         backups.back_up(_metadata_path(), target, _absolute(advance))
     _done(json, {"backup": str(target)}, f"{target}: backed up")
 
@@ -107,9 +125,9 @@ def restore(
     json: JsonOption = False,
 ) -> None:
     """Put a backup into the metadata directory, which must have no store, and check it."""
-    with _problems_told(), _progress("bytes", json) as advance:
+    with problems_told(), progress_shown("bytes", json) as advance:
         backups.restore(source, _metadata_path(), _absolute(advance))
-    check(json)
+    check(metadata_only=True, json=json)
 
 
 def dump(
@@ -118,11 +136,11 @@ def dump(
     ] = None,
 ) -> None:
     """Write all metadata as lines of JSON, whatever engine holds it."""
-    with _problems_told():
+    with problems_told():
         if output is None:
-            dumps.dump(_metadata_path(), sys.stdout.buffer, _silent)
+            dumps.dump(_metadata_path(), sys.stdout.buffer, silent)
             return
-        with output.open("xb") as stream, _progress("records", json=False) as advance:
+        with output.open("xb") as stream, progress_shown("records", json=False) as advance:
             count = dumps.dump(_metadata_path(), stream, advance)
     typer.echo(f"{output}: {count} records")
 
@@ -131,12 +149,16 @@ def load(
     source: Annotated[
         Path | None, typer.Argument(help="A dump; standard input when left out.")
     ] = None,
+    keep_uuid: Annotated[
+        bool,
+        typer.Option("--keep-uuid", help="Take the place of the store that was dumped."),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Make the metadata directory's store, which must not exist, from a dump, and check it."""
-    with _problems_told(), _opened(source) as stream, _progress("records", json) as advance:
-        dumps.load(stream, _metadata_path(), advance)
-    check(json)
+    with problems_told(), _opened(source) as stream, progress_shown("records", json) as advance:
+        dumps.load(stream, _metadata_path(), advance, keep_uuid=keep_uuid)
+    check(metadata_only=True, json=json)
 
 
 @contextmanager
@@ -152,30 +174,6 @@ def _metadata_path() -> Path:
     return load_config().metadata_path
 
 
-@contextmanager
-def _problems_told() -> Iterator[None]:
-    """One line for what an operator can act on."""
-    try:
-        yield
-    except (ConfigError, StartupError) as error:
-        exit_with_problem(_PROGRAM, error)
-    except (backups.JobError, EngineError, CorruptRecordError, OSError) as error:
-        exit_with_problem(_PROGRAM, StartupError(str(error)))
-
-
-@contextmanager
-def _progress(unit: str, json: bool) -> Iterator[Callable[[int], None]]:
-    """A counter on standard error, if that is a terminal."""
-    console = Console(stderr=True)
-    if json or not console.is_terminal:
-        yield _silent
-        return
-    columns = (BarColumn(), TextColumn("{task.completed:,.0f} " + unit), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(unit, total=None)
-        yield lambda count: bar.advance(task, count)
-
-
 def _absolute(advance: Callable[[int], None]) -> backups.Progress:
     """Tell an advancing counter what is told as a position."""
     position = 0
@@ -188,17 +186,8 @@ def _absolute(advance: Callable[[int], None]) -> backups.Progress:
     return move
 
 
-def _silent(_count: int) -> None:
-    """Nobody watches."""
-
-
 def _done(json: bool, document: dict[str, Any], text: str) -> None:
     if json:
-        _print(document)
+        print_json(document)
     else:
         typer.echo(text)
-
-
-def _print(document: Any) -> None:
-    sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
-    sys.stdout.flush()

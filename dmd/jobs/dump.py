@@ -50,9 +50,13 @@ def dump(metadata: Path, output: BinaryIO, progress: Progress) -> int:
         engine.close()
 
 
-def load(source: BinaryIO, metadata: Path, progress: Progress) -> int:
+def load(source: BinaryIO, metadata: Path, progress: Progress, *, keep_uuid: bool = False) -> int:
     """Make the store of a directory that has none from a dump; how many records. Raises JobError
-    when the dump is not whole or not one, and StartupError."""
+    when the dump is not whole or not one, and StartupError.
+
+    The store gets a UUID of its own, or with ``keep_uuid`` that of the store that was dumped, whose
+    place it takes then: data directories know their metadata by it.
+    """
     lines = _documents(source)
     header = next(lines, {})
     if header.get(_HEADER) != FORMAT:
@@ -67,7 +71,7 @@ def load(source: BinaryIO, metadata: Path, progress: Progress) -> int:
         finally:
             engine.close()
 
-    install(metadata, build, header.get("uuid"))
+    install(metadata, build, header.get("uuid") if keep_uuid else None)
     return count
 
 

@@ -19,7 +19,7 @@ from shared.records.names import holds_objects
 
 _SLICE_RECORDS: Final = 2000
 _SLICE_BYTES: Final = 4 * 1024 * 1024
-_ATTEMPTS_MAX: Final = 5
+ATTEMPTS_MAX: Final = 5
 
 Raw = tuple[bytes, bytes]
 
@@ -66,11 +66,11 @@ def _attempt(
     A view of another process's store may fail at its very first read, a few times in a million
     (reference/lmdb.md); then it is made again.
     """
-    for attempt in range(_ATTEMPTS_MAX):
+    for attempt in range(ATTEMPTS_MAX):
         try:
             return _read(engine, lower, upper, records)
         except EngineError:
-            if attempt == _ATTEMPTS_MAX - 1:
+            if attempt == ATTEMPTS_MAX - 1:
                 raise
     raise AssertionError
 

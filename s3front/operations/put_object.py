@@ -18,7 +18,7 @@ from s3front.metadata.store import (
     StoredObject,
     object_requirement,
 )
-from s3front.operations.data import delete_data
+from s3front.operations.data import check_age, delete_data
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.location import chosen_location
 from s3front.operations.object_headers import checksum_headers, new_object_headers
@@ -74,7 +74,7 @@ async def store_record(
     record = ObjectRecord.create(replace(new, locations=locations))
     failpoint(FailPoint.AFTER_DATA_STORED)
     try:
-        await _commit(context, headers, record)
+        await _commit(context, headers, record, stored)
     except OutcomeUnknownError:
         raise  # the bytes may belong to the object, so they stay
     except ServiceError:
@@ -90,11 +90,14 @@ def check_write_conditions(headers: Headers, current: StoredObject | None) -> No
     check_write(headers, etag)
 
 
-async def _commit(context: Context, headers: Headers, record: ObjectRecord) -> None:
+async def _commit(
+    context: Context, headers: Headers, record: ObjectRecord, stored: StoredBody
+) -> None:
     """Make the record the object, deciding again when the bucket or the object has changed."""
     bucket, current = context.bucket, context.current
     metadata = context.services.metadata
     for _ in range(ATTEMPTS_MAX):
+        check_age(context, stored)
         requirement = _requirement(headers, bucket, context.key, current)
         try:
             await metadata.put_object(bucket, record, requirement, context.request_id)

@@ -13,7 +13,7 @@ from s3front.body import StoredBody, UploadBody, store_body
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError, OutcomeUnknownError
 from s3front.metadata.uploads import StoredUpload
-from s3front.operations.data import delete_data
+from s3front.operations.data import check_age, delete_data
 from s3front.operations.object_headers import checksum_headers
 from s3front.operations.uploads import existing_upload, no_such_upload
 from s3front.request import Reply, Request
@@ -59,6 +59,7 @@ async def commit_part(
     value = part.serialise(context.key, account.canonical_id, account.name)
     failpoint(FailPoint.AFTER_DATA_STORED)
     try:
+        check_age(context, stored)
         await context.services.uploads.put_part(
             context.bucket.name, upload, number, value, context.request_id
         )

@@ -5,9 +5,9 @@ places of the other files. Keys, shapes and defaults follow
 ``reference/cloudserver-features.md``, section 4.1; the keys that are ours alone are
 ``callTimeoutMs``, ``streamMax…``, ``streamAckTimeoutMs``, ``maxMessageSizeBytes``,
 ``leaseSeconds``, ``directoryLocks`` and ``fenceCommand`` of the metadata, ``socketPath`` and
-``packedSizeMaxBytes`` of the data, ``maxAgeSeconds`` and ``maxSizeBytes`` of the record log, and
-what guards the daemons' ports: ``daemonSecret``, ``daemonSecretFile``, and their ``certFilePaths``
-and ``tls``.
+``packedSizeMaxBytes`` of the data, ``maxAgeSeconds`` and ``maxSizeBytes`` of the record log,
+``gc…Seconds``, and what guards the daemons' ports: ``daemonSecret``, ``daemonSecretFile``, and
+their ``certFilePaths`` and ``tls``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from shared import limits
 from shared.config.validation import Section
@@ -198,8 +198,10 @@ class Settings(Section):
     clusters: Clusters = 1
     delete_delay_seconds: Seconds = 3600
     multipart_min_part_size_bytes: Count = limits.PART_BYTES_MIN
+    gc_quarantine_seconds: Seconds = limits.GC_QUARANTINE_SECONDS
     data_client: DataClient = DataClient()
     metadata_client: MetadataClient = MetadataClient()
+    gc_grace_seconds: Seconds = limits.GC_GRACE_SECONDS
     data_daemon: DataDaemon = DataDaemon()
     metadata_daemon: MetadataDaemon = MetadataDaemon()
     daemon_secret: Secrets = ()
@@ -213,6 +215,20 @@ class Settings(Section):
     """TLS of the S3 port."""
     local_cache: Redis | None = None
     redis: Redis | None = None
+
+    @field_validator("gc_grace_seconds")
+    @classmethod
+    def _grace_outlasts_a_commit(cls, value: int, info: ValidationInfo) -> int:
+        """A commit that is sent before half the grace has passed must end before all of it has."""
+        client = info.data.get("metadata_client")
+        if client is not None and value * 1000 <= 2 * client.call_timeout_ms:
+            raise ValueError("must be more than twice metadataClient.callTimeoutMs")
+        return value
+
+    @property
+    def commit_seconds_max(self) -> float:
+        """How old bytes may be that a front-end commits: half the grace of garbage collection."""
+        return self.gc_grace_seconds / 2
 
 
 class Backends(Section):

@@ -363,3 +363,47 @@ def test_a_full_disk_leaves_nothing(
     disk.fail("write", errno.ENOSPC)
     requests.put(f"{server.url}/DataFile/", data=TEN, timeout=DEADLINE_SECONDS)
     assert files_in(data_directory) == set()
+
+
+# Administrative calls (docs/data-protocol.md)
+
+
+def test_an_inventory_is_one_document(server: RunningServer) -> None:
+    key = server.put(TEN).rsplit("/", 1)[1]
+    response = server.ask("GET", "/DataFile?inventory&count=10000")
+    page = response.json()
+    assert (response.status_code, page["cursor"]) == (200, None)
+    assert [entry[1::2] for entry in page["blobs"] if entry[0] == key] == [[len(TEN), False]]
+
+
+def test_a_blob_in_quarantine_can_be_purged(server: RunningServer) -> None:
+    location = server.put(TEN).removeprefix(server.url)
+    answers = [
+        server.ask("POST", f"{location}?{name}")
+        for name in ("purge", "quarantine", "restore", "quarantine", "purge", "purge")
+    ]
+    assert [answer.status_code for answer in answers] == [404, 204, 204, 204, 204, 404]
+    assert answers[-1].content == error_body("ObjNotFound", "This object does not exist")
+    assert server.ask("GET", location).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status", "code"),
+    [
+        ("GET", "/DataFile?inventory&count=0", 400, "InvalidInput"),
+        ("GET", "/DataFile?inventory&cursor=nonsense", 400, "InvalidInput"),
+        ("POST", "/DataFile?adopt=nonsense", 400, "InvalidInput"),
+        # What is no such call is what it always was.
+        ("GET", "/DataFile?other", 400, "InvalidURI"),
+        ("GET", f"{ABSENT}?inventory", 400, "InvalidURI"),
+        ("PUT", "/DataFile?reclaim", 400, "InvalidURI"),
+        ("POST", "/DataFile?other", 405, "MethodNotAllowed"),
+        ("POST", f"{ABSENT}?reclaim", 405, "MethodNotAllowed"),
+        ("POST", ABSENT, 405, "MethodNotAllowed"),
+    ],
+)
+def test_what_is_no_administrative_call(
+    server: RunningServer, method: str, target: str, status: int, code: str
+) -> None:
+    response = server.ask(method, target)
+    assert (response.status_code, response.json()["errorType"]) == (status, code)

@@ -3,52 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.api.jobs import EX_CONFIG, dmd
 from tests.clients_boto3 import s3_client
 from tests.load import Load
 from tests.raw_http import call
 from tests.servers import Cluster, cluster, wait_for
 
-EX_CONFIG = 78
 CONTROL = "\x01\x02 control"
 KEYS = ["a", "folder/b", "ü\U0001f600", CONTROL, "x" * 1024]
-
-
-@dataclass(frozen=True)
-class Finished:
-    code: int
-    output: str
-    errors: str
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.output)
-
-
-def dmd(running: Cluster, *arguments: str, metadata: Path | None = None) -> Finished:
-    """Run a command as an operator would, on the cluster's metadata or on that of a directory."""
-    environ = dict(running.dmd_metadata.environ)
-    if metadata is not None:
-        environ["S3METADATAPATH"] = str(metadata)
-    finished = subprocess.run(
-        [sys.executable, "-m", "dmd", *arguments],
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert "Traceback" not in finished.stderr
-    return Finished(finished.returncode, finished.stdout, finished.stderr)
 
 
 @pytest.fixture
@@ -124,12 +91,20 @@ def test_a_dump_can_be_loaded(own: Cluster, tmp_path: Path) -> None:
     assert dmd(own, "dump", str(file)).code == 0
     assert dmd(own, "dump").output.encode() == file.read_bytes()
     restored = new_folder(tmp_path)
-    finished = dmd(own, "load", str(file), metadata=restored)
+    finished = dmd(own, "load", "--keep-uuid", str(file), metadata=restored)
     assert (finished.code, finished.output) == (0, "no problems\n")
     again = dmd(own, "dump", metadata=restored)
     assert again.output.encode() == file.read_bytes()
     replace_metadata(own, restored)
     assert objects_of(own) == before
+
+
+def test_a_loaded_store_is_not_the_one_that_was_dumped(running: Cluster, tmp_path: Path) -> None:
+    """Else garbage collection with a copy of the metadata would judge the original's bytes."""
+    file = tmp_path / "dump"
+    assert dmd(running, "dump", str(file)).code == 0
+    assert dmd(running, "load", str(file), metadata=new_folder(tmp_path)).code == 0
+    assert not (tmp_path / "restored" / "uuid").exists()
 
 
 def test_statistics(running: Cluster) -> None:

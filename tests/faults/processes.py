@@ -37,7 +37,12 @@ DATA_POINTS = (
     | frozenset((FailPoint.BEFORE_DATA_UNLINK, FailPoint.AFTER_DATA_UNLINK))
 )
 METADATA_POINTS = frozenset((FailPoint.BEFORE_COMMIT, FailPoint.AFTER_COMMIT))
-"""The fail-points of the two daemons; all others are a front-end's."""
+"""The fail-points of the two daemons; the others are a front-end's, or of a job."""
+
+GC_POINTS = frozenset(
+    (FailPoint.AFTER_GC_LISTING, FailPoint.AFTER_GC_QUARANTINE, FailPoint.AFTER_GC_PURGE)
+)
+"""Those that garbage collection comes to."""
 
 
 def kill_at_once(processes: Sequence[Process]) -> None:

@@ -37,6 +37,7 @@ class TcpProxy:
         self._refuses = False
         self._resets = True
         self._left: dict[str, int] = {}
+        self._held_text = b""
         self.held_bytes = 0
         """What arrived since ``stall`` and was not forwarded."""
         self.broken = 0
@@ -75,6 +76,10 @@ class TcpProxy:
         """Forward nothing more."""
         self._run(self._set(self._flows.clear))
 
+    def hold_answers(self, text: str) -> None:
+        """Forward everything up to the next answer to a client that contains ``text``."""
+        self._run(self._set(lambda: setattr(self, "_held_text", text.encode())))
+
     def cut_after(
         self, *, to_server: int | None = None, to_client: int | None = None, reset: bool = True
     ) -> None:
@@ -94,6 +99,7 @@ class TcpProxy:
         def change() -> None:
             self._refuses = False
             self._left = {}
+            self._held_text = b""
             self.held_bytes = 0
             self._flows.set()
 
@@ -162,6 +168,8 @@ class TcpProxy:
 
     async def _forward(self, source: _Side, sink: _Side, to: str) -> bool:
         while data := await source.reader.read(_BLOCK_BYTES):
+            if self._held_text and to == "client" and self._held_text in data:
+                self._flows.clear()
             if not self._flows.is_set():
                 self.held_bytes += len(data)
                 await self._flows.wait()

@@ -69,6 +69,15 @@ class _Open:
     users: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A change of a record's state, and whether the blocks that it frees become holes at once."""
+
+    before: Sequence[State]
+    after: State
+    punches: bool
+
+
 class PackedStore:
     """Small blobs in the directory ``folder``, which the caller owns. Make it in the event loop.
 
@@ -145,6 +154,10 @@ class PackedStore:
         """Take a blob back into use. Raises BlobNotFoundError, StoreError."""
         await self._change(key, State.LIVE)
 
+    async def purge(self, key: str) -> None:
+        """Delete a blob that is in quarantine. Raises BlobNotFoundError, StoreError."""
+        await self._change(key, State.DELETED, (State.QUARANTINED,))
+
     async def inventory(self, cursor: str | None, count: int) -> InventoryPage:
         """See ``dmd.data.base.BlobStore``."""
         first, start = _parse_cursor(cursor)
@@ -217,12 +230,13 @@ class PackedStore:
                     os.close(self._open_segments.pop(old).descriptor)
         return opened
 
-    async def _change(self, key: str, state: State) -> None:
+    async def _change(self, key: str, state: State, before: Sequence[State] = _KEPT) -> None:
+        """Change the state of a blob that has one of the states ``before``."""
         place = place_of(key)
         # The newest segment gets its holes when it is complete: this thread does that later.
         punches = state is State.DELETED and place.segment != self._growing
         with self._descriptor(place.segment) as descriptor:
-            work = partial(self._change_state, descriptor, key, state, punches)
+            work = partial(self._change_state, descriptor, key, _Change(before, state, punches))
             unneeded = await to_the_end(self._changer.submit(work))
         if unneeded:
             self._remove(place.segment)
@@ -283,18 +297,18 @@ class PackedStore:
 
     # In the thread that changes. True: nothing is left of the segment.
 
-    def _change_state(self, descriptor: int, key: str, state: State, punches: bool) -> bool:
+    def _change_state(self, descriptor: int, key: str, change: _Change) -> bool:
         place = place_of(key)
         record = segments.read_header(descriptor, place)
-        if record is None or record.key != key or record.state not in _KEPT:
+        if record is None or record.key != key or record.state not in change.before:
             raise BlobNotFoundError(key)
-        if state is not State.DELETED:
-            segments.write_state(descriptor, record, state)
+        if change.after is not State.DELETED:
+            segments.write_state(descriptor, record, change.after)
             return False
         failpoint(FailPoint.BEFORE_DATA_UNLINK)
-        segments.write_state(descriptor, record, state)
+        segments.write_state(descriptor, record, change.after)
         failpoint(FailPoint.AFTER_DATA_UNLINK)
-        if not punches:
+        if not change.punches:
             return False
         start, end = segments.free_range(descriptor, place.segment, record)
         self._punch(descriptor, start, end)

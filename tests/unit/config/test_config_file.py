@@ -163,6 +163,10 @@ def test_unknown_key_is_named_with_the_nearest_known_one(
         ({"dataClient": {"port": 65536}}, "dataClient.port: must be at most 65535"),
         ({"dataClient": []}, "dataClient: must be an object"),
         (
+            {"gcGraceSeconds": 60},
+            "gcGraceSeconds: must be more than twice metadataClient.callTimeoutMs",
+        ),
+        (
             {"dataClient": {"host": "http://x"}},
             "dataClient.host: 'http://x' is not a host name or IP address",
         ),

@@ -24,7 +24,10 @@ def test_all_numbered_directories_are_made(tmp_path: Path) -> None:
 
 def test_the_format_version_is_written(tmp_path: Path) -> None:
     DataDirectory(tmp_path).release()
-    assert json.loads((tmp_path / "about.json").read_bytes()) == {"formatVersion": FORMAT_VERSION}
+    assert json.loads((tmp_path / "about.json").read_bytes()) == {
+        "formatVersion": FORMAT_VERSION,
+        "owners": [],
+    }
 
 
 def test_nothing_else_is_left_by_start_up(tmp_path: Path) -> None:
@@ -133,4 +136,22 @@ def test_a_refusal_gives_up_the_ownership(tmp_path: Path) -> None:
 def test_an_older_format_is_raised(tmp_path: Path) -> None:
     (tmp_path / "about.json").write_text('{"formatVersion": 1}')
     DataDirectory(tmp_path).release()
-    assert json.loads((tmp_path / "about.json").read_bytes()) == {"formatVersion": FORMAT_VERSION}
+    assert json.loads((tmp_path / "about.json").read_bytes()) == {
+        "formatVersion": FORMAT_VERSION,
+        "owners": [],
+    }
+
+
+def test_owners_are_kept(tmp_path: Path) -> None:
+    directory = DataDirectory(tmp_path)
+    for owner in ("a", "b", "a"):
+        directory.adopt(owner)
+    directory.release()
+    again = DataDirectory(tmp_path)
+    assert again.owners == ("b", "a")
+    again.disown("a")
+    again.disown("unknown")
+    again.release()
+    last = DataDirectory(tmp_path)
+    assert last.owners == ("b",)
+    last.release()

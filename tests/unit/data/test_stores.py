@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -210,9 +211,51 @@ async def test_a_blob_in_quarantine_can_be_deleted(store: BlobStore, content: by
     assert await listed(store) == []
 
 
+@pytest.mark.parametrize("content", [b"small blob", LARGE])
+async def test_a_purge_removes_what_is_in_quarantine_and_nothing_else(
+    store: BlobStore, content: bytes
+) -> None:
+    key = await put(store, content)
+    with pytest.raises(BlobNotFoundError):
+        await store.purge(key)
+    assert await get(store, key) == content
+    await store.quarantine(key)
+    await store.purge(key)
+    assert await listed(store) == []
+    with pytest.raises(BlobNotFoundError):
+        await store.open(key)
+
+
+@pytest.mark.parametrize("content", [b"small blob", LARGE])
+async def test_of_a_purge_and_a_read_one_wins(store: BlobStore, content: bytes) -> None:
+    for _ in range(20):
+        key = await put(store, content)
+        await store.quarantine(key)
+        outcomes = await asyncio.gather(get(store, key), store.purge(key), return_exceptions=True)
+        left = [blob.quarantined for blob in await listed(store)]
+        if outcomes[0] == content and isinstance(outcomes[1], BlobNotFoundError):
+            assert left == [False]
+            await store.delete(key)
+        else:
+            assert (isinstance(outcomes[0], BlobNotFoundError), outcomes[1], left) == (
+                True,
+                None,
+                [],
+            )
+
+
+async def test_owners_are_adopted_and_disowned(store: BlobStore) -> None:
+    await store.disown("a")  # the directory is shared by tests
+    await store.adopt("a")
+    await store.adopt("a")
+    assert list(await store.owners()).count("a") == 1
+    await store.disown("a")
+    assert "a" not in await store.owners()
+
+
 @pytest.mark.parametrize("key", ["", "x", "../lock", "0" * 40, "f" * 40])
 async def test_an_unknown_blob_cannot_be_quarantined(store: BlobStore, key: str) -> None:
-    for change in (store.quarantine, store.restore):
+    for change in (store.quarantine, store.restore, store.purge):
         with pytest.raises(BlobNotFoundError):
             await change(key)
 

@@ -1,0 +1,170 @@
+"""Which blobs the records of a metadata store name.
+
+Two questions, two answers. Garbage collection must miss none, so ``named_blobs`` takes every string
+of 40 hexadecimal digits in any record for a blob's key, whatever the record is and whoever wrote
+it; too many do no harm. ``dmd check`` and ``dmd scrub`` want to know what ought to be there, so
+``stretches_of`` reads the data locations of objects and parts, as front-ends do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from dmd.jobs.records import ATTEMPTS_MAX, raw_records, snapshot_of
+from dmd.metadata import stored
+from dmd.metadata.engines.base import Engine, EngineError, Reader
+from dmd.metadata.keys import RECORDS_LOWER, RECORDS_UPPER, split
+from dmd.metadata.projection import listed
+from shared.records.names import RECORD_LOGS, UPLOADS_PREFIX, holds_objects
+from shared.records.object import data_locations
+
+_BLOB_KEY: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])")
+_LOGS_LOWER: Final = f"!{RECORD_LOGS}#".encode()
+_LOGS_UPPER: Final = f"!{RECORD_LOGS}$".encode()
+_FILE_STORE: Final = "file"
+_PART_ETAG: Final = re.compile(r"[0-9]+:([0-9a-f]{32})\Z")
+_MD5: Final = re.compile(r"[0-9a-f]{32}\Z")
+_ENCRYPTED: Final = frozenset(("cryptoScheme", "cipheredDataKey"))
+_PROGRESS_RECORDS: Final = 1000
+
+
+def named_blobs(
+    engine: Engine, add: Callable[[bytes], None], progress: Callable[[int], None]
+) -> None:
+    """Tell every blob key (20 bytes) of one snapshot of a store; some may be told twice.
+
+    Logs of changes tell what records were, and own nothing. Raises EngineError, and
+    CorruptRecordError: what a damaged record names is not known.
+    """
+    for attempt in range(ATTEMPTS_MAX):
+        try:
+            with engine.snapshot() as reader:
+                _tell(reader, add, progress)
+        except EngineError:
+            # What was told already is of an older snapshot, and does no harm.
+            if attempt == ATTEMPTS_MAX - 1:
+                raise
+        else:
+            return
+
+
+def keys_in(record: bytes) -> Iterator[bytes]:
+    """All that may be a blob's key (20 bytes) in a record."""
+    for digits in _BLOB_KEY.findall(record):
+        yield bytes.fromhex(digits.decode())
+
+
+def _tell(reader: Reader, add: Callable[[bytes], None], progress: Callable[[int], None]) -> None:
+    count = 0
+    for lower, upper in ((RECORDS_LOWER, _LOGS_LOWER), (_LOGS_UPPER, RECORDS_UPPER)):
+        for key, value in reader.range(lower, upper):
+            for name in keys_in(stored.unpack(key, value).record):
+                add(name)
+            count += 1
+            if count % _PROGRESS_RECORDS == 0:
+                progress(_PROGRESS_RECORDS)
+    progress(count % _PROGRESS_RECORDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A blob that a record names: its key (20 bytes), its length, and the MD5 of its bytes in hex
+    when that is known."""
+
+    key: bytes
+    size: int
+    md5: str | None
+
+
+def holds_data(sub_level: Sequence[str]) -> bool:
+    """Whether the records of a sub-level own blobs that must be there: objects and parts."""
+    uploads = len(sub_level) == 1 and sub_level[0].startswith(UPLOADS_PREFIX)
+    return uploads or holds_objects(sub_level)
+
+
+def stretches_of(record: bytes) -> list[Stretch]:
+    """The blobs in the data daemon that a record of an object or a part names.
+
+    None for a record that names its data in a way that is not known.
+    """
+    try:
+        document = orjson.loads(record)
+        entries = document.get("location") or document.get("partLocations")
+        whole = int(document.get("content-length") or 0)
+        if isinstance(entries, dict):
+            entries = [entries]
+        if not entries:
+            return []
+        located = data_locations(entries, whole)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return []
+    return [
+        Stretch(bytes.fromhex(location.key), location.size, _md5(entry, document, len(entries)))
+        for entry, location in zip(entries, located, strict=True)
+        if location.store_type in ("", _FILE_STORE) and _BLOB_KEY.fullmatch(location.key.encode())
+    ]
+
+
+def _md5(entry: dict[str, Any], document: dict[str, Any], count: int) -> str | None:
+    """The MD5 of a stretch: of its part, else that of the only stretch of an object. That of
+    encrypted data is of what it was before."""
+    if not _ENCRYPTED.isdisjoint(entry):
+        return None
+    match = _PART_ETAG.match(str(entry.get("dataStoreETag") or ""))
+    if match is not None:
+        return match[1]
+    etag = str(document.get("content-md5") or "")
+    return etag if count == 1 and _MD5.match(etag) else None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedData:
+    """A record that owns blobs, by its physical key, and those blobs."""
+
+    physical: bytes
+    stretches: list[Stretch]
+
+
+def data_of(physical: bytes, entry: stored.Stored) -> NamedData | None:
+    """The blobs that a record owns; None for a record that owns none, and for the master of a
+    version, which is a record of its own."""
+    sub_level, name = split(physical)
+    if not holds_data(sub_level):
+        return None
+    if holds_objects(sub_level) and "\0" not in name:
+        shown = listed(entry)
+        if shown.version_id is not None and not shown.is_null:
+            return None
+    stretches = stretches_of(entry.record)
+    return NamedData(physical, stretches) if stretches else None
+
+
+def readable_records(
+    engine: Engine, start: bytes = RECORDS_LOWER
+) -> Iterator[tuple[bytes, stored.Stored]]:
+    """The records from a physical key on, but for damaged ones. Raises EngineError."""
+    for physical, value in raw_records(engine, start):
+        with contextlib.suppress(stored.CorruptRecordError):
+            yield physical, stored.unpack(physical, value)
+
+
+def named_data(engine: Engine, start: bytes = RECORDS_LOWER) -> Iterator[NamedData]:
+    """The records from a physical key on that own blobs. Raises EngineError."""
+    for physical, entry in readable_records(engine, start):
+        found = data_of(physical, entry)
+        if found is not None:
+            yield found
+
+
+def still_names(engine: Engine, physical: bytes, stretch: Stretch) -> bool:
+    """Whether a record names a blob, as of now. Raises EngineError."""
+    for key, value in snapshot_of(engine, physical, physical + b"\0"):
+        with contextlib.suppress(stored.CorruptRecordError):
+            return stretch in stretches_of(stored.unpack(key, value).record)
+    return False

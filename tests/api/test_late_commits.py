@@ -1,0 +1,90 @@
+"""Bytes that a front-end could not commit in time: it gives them up, since garbage collection may
+take them for garbage once its grace is over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.faults.proxy import ProxiedFront, front_behind_proxies
+from tests.faults.stores import assert_consistent
+from tests.multipart import begin_upload, send_part
+from tests.raw_http import Response, call
+from tests.servers import Cluster, Front, cluster, wait_for
+
+GRACE_SECONDS = 2
+CALL_TIMEOUT_MS = 900
+LARGE = b"0123456789abcdef" * 20_000
+SETTINGS = {"gcGraceSeconds": GRACE_SECONDS, "deleteDelaySeconds": 0}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    client = {"callTimeoutMs": CALL_TIMEOUT_MS}
+    folder: Path = tmp_path_factory.mktemp("late")
+    with cluster(folder, settings={**SETTINGS, "metadataClient": client}) as started:
+        assert call(started.fronts[0], "PUT", "/bucket").status == 200
+        assert call(started.fronts[0], "PUT", "/bucket/source", LARGE).status == 200
+        yield started
+
+
+@pytest.fixture(scope="module")
+def proxied(running: Cluster) -> Iterator[ProxiedFront]:
+    with front_behind_proxies(running, call_timeout_ms=CALL_TIMEOUT_MS) as started:
+        yield started
+
+
+def put(front: Front, body: bytes) -> Response:
+    return call(front, "PUT", "/bucket/late", body)
+
+
+def copy(front: Front) -> Response:
+    return call(front, "PUT", "/bucket/late", b"", {"x-amz-copy-source": "/bucket/source"})
+
+
+def part(front: Front) -> Response:
+    send = partial(call, front)
+    upload_id = begin_upload(send, "/bucket/late")
+    response = send_part(send, "/bucket/late", upload_id, 1, LARGE)
+    assert send("DELETE", f"/bucket/late?uploadId={upload_id}").status == 204
+    return response
+
+
+REQUESTS: dict[str, Callable[[Front], Response]] = {
+    "a small object": partial(put, body=b"small"),
+    "a large object": partial(put, body=LARGE),
+    "a copy": copy,
+    "a part": part,
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_bytes_that_have_grown_old_are_given_up(
+    running: Cluster, proxied: ProxiedFront, name: str
+) -> None:
+    request = REQUESTS[name]
+    # The first request opens the connections.
+    assert call(proxied.front, "GET", "/bucket/source").body == LARGE
+    with ThreadPoolExecutor() as pool:
+        # A copy has to read before it can write.
+        proxied.data.hold_answers("201 Created")
+        answer = pool.submit(request, proxied.front)
+        wait_for(lambda: proxied.data.held_bytes > 0, "the answer of the data daemon")
+        held_since = time.monotonic()
+        wait_for(lambda: time.monotonic() > held_since + GRACE_SECONDS / 2, "half the grace")
+        proxied.heal()
+        response = answer.result()
+    assert (response.status, response.error["Code"]) == (503, "ServiceUnavailable")
+    assert call(proxied.front, "GET", "/bucket/late").status == 404
+    assert_consistent(running)
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_bytes_that_are_young_enough_are_committed(proxied: ProxiedFront, name: str) -> None:
+    assert REQUESTS[name](proxied.front).status == 200
+    assert call(proxied.front, "DELETE", "/bucket/late").status == 204
