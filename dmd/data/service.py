@@ -219,8 +219,11 @@ class DataService:
         exchange.begin(status, headers, length)
         await exchange.write(data)
         sent = len(data)
-        if isinstance(blob, SendableBlob) and exchange.takes_files:
-            await exchange.write_file(blob.send, start + sent, length - sent)
+        if (
+            isinstance(blob, SendableBlob)
+            and exchange.takes_files
+            and await exchange.write_file(blob.send, start + sent, length - sent)
+        ):
             sent = length
         while sent < length:
             data = await blob.read(start + sent, min(READ_SLICE_BYTES, length - sent))

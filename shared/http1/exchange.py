@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from shared.http1.body import IncomingBody
 from shared.http1.channel import JOIN_BYTES_MAX, Channel
@@ -17,6 +17,8 @@ WRITE_STALL_SECONDS_MAX: Final = 300.0
 """How long a client may take nothing of its answer, unless the handler says otherwise."""
 
 _BODILESS: Final = frozenset({204, 304})
+
+_T = TypeVar("_T")
 
 
 class ClientStalledError(ConnectionError):
@@ -168,17 +170,19 @@ class Exchange:
         send: Callable[[int, int, int], Awaitable[int]],
         offset: int,
         length: int,
-    ) -> None:
+    ) -> bool:
         """Send part of a file as part of the body, without its bytes coming through here.
 
-        See ``file_sender.send_file``, also for ``send``. Only when ``takes_files``.
+        See ``file_sender.send_file``, also for ``send`` and the result. Only when ``takes_files``.
         """
         assert self._left is not None
-        self._left -= length
         if self._head_bytes:
             self._channel.send(self._taken_head(b""))
         stall = self.write_stall_seconds
-        await self._within_stall_time(send_file(self._channel, send, offset, length, stall))
+        sent = await self._within_stall_time(send_file(self._channel, send, offset, length, stall))
+        if sent:
+            self._left -= length
+        return sent
 
     @property
     def takes_files(self) -> bool:
@@ -202,9 +206,9 @@ class Exchange:
         self._channel.send(head)
         return data
 
-    async def _within_stall_time(self, sending: Awaitable[None]) -> None:
+    async def _within_stall_time(self, sending: Awaitable[_T]) -> _T:
         try:
-            await sending
+            return await sending
         except TimeoutError as error:
             raise ClientStalledError("took nothing for too long") from error
 

@@ -25,8 +25,9 @@ async def send_file(
     offset: int,
     length: int,
     stall_seconds: float,
-) -> None:
-    """Send ``length`` bytes from ``offset``.
+) -> bool:
+    """Send ``length`` bytes from ``offset``; False when this process may open no more files, and
+    nothing was sent.
 
     ``send(descriptor, offset, length)`` writes to a non-blocking socket, in a thread, and returns
     how many bytes that took: fewer when it takes no more now. Raises what ``send`` raises,
@@ -35,7 +36,10 @@ async def send_file(
     """
     await channel.flushed(stall_seconds)
     assert channel.transport is not None
-    descriptor = os.dup(channel.transport.get_extra_info("socket").fileno())
+    try:
+        descriptor = os.dup(channel.transport.get_extra_info("socket").fileno())
+    except OSError:
+        return False
     try:
         while length:
             wanted = min(length, SLICE_BYTES_MAX)
@@ -46,6 +50,7 @@ async def send_file(
                 raise ConnectionResetError("the connection has ended")
             if sent < wanted:
                 await _until_writable(channel, descriptor, stall_seconds)
+        return True
     finally:
         os.close(descriptor)
 

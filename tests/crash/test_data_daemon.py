@@ -203,12 +203,13 @@ def test_without_descriptors_requests_fail_and_later_ones_succeed(daemon: DataDa
         put(first, b"accepted")
         for _ in range(2 * DESCRIPTORS):
             stack.enter_context(socket.create_connection(("127.0.0.1", daemon.port)))
-        # The one that was accepted is served: nothing is lost, and what needs a file is refused.
+        # The one that was accepted is served. What needs a file is refused, or, when a descriptor
+        # has just become free, served whole.
         first.request("GET", f"/DataFile/{large}")
         response = first.getresponse()
         content = response.read()
-        assert response.status == 500
-        assert b"EMFILE" in content
+        assert response.status in (200, 500)
+        assert content == bytes(300_000) if response.status == 200 else b"EMFILE" in content
     wait_for(lambda: daemon.get(small) == (200, b"small"), "the daemon to serve again")
     assert daemon.get(large) == (200, bytes(300_000))
     with closing(daemon.connect()) as connection:
