@@ -25,9 +25,8 @@ from __future__ import annotations
 import secrets
 import struct
 import zlib
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from dmd.data.keys import KEY_DIGITS, TIME_DIGITS
 
@@ -51,16 +50,17 @@ class State(IntEnum):
     DELETED = ord("D")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+_STATES: Final = {int(state): state for state in State}
+
+
+class Place(NamedTuple):
     """A segment's number, and the offset of a record in it."""
 
     segment: int
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record's header: ``offset`` is its own, ``length`` and ``checksum`` are the blob's."""
 
     offset: int
@@ -125,8 +125,6 @@ def parse_header(data: bytes | bytearray, position: int, place: Place) -> Record
     assert len(name) == KEY_DIGITS
     if place_of(name) != place:
         return None
-    try:
-        known = State(state)
-    except ValueError:
-        known = State.LIVE  # the one byte without a checksum: a damaged one loses no blob
+    # The one byte without a checksum: a damaged one loses no blob.
+    known = _STATES.get(state, State.LIVE)
     return Record(place.offset, known, length, distance, checksum, name)

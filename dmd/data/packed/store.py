@@ -40,6 +40,7 @@ from dmd.data.packed.newest import (
 from dmd.data.packed.records import (
     HEADER_BYTES,
     Place,
+    Record,
     State,
     parse_header,
     place_of,
@@ -53,7 +54,7 @@ GROUP_BYTES_MAX: Final = 8 * 1024 * 1024
 """What one write and one sync carry at most, so that no blob waits for long."""
 
 OPEN_SEGMENTS_MAX: Final = 256
-_FIRST_READ_BYTES: Final = 16 * 1024
+_FIRST_READ_BYTES: Final = 4096
 
 READER_THREADS: Final = 8
 
@@ -125,15 +126,14 @@ class PackedStore:
         A blob in quarantine is needed after all, and leaves it.
         """
         place = place_of(key)
-        with self._descriptor(place.segment) as descriptor:
-            data = _read_cached(descriptor, place)
-            if data is None:
-                with store_errors():
-                    data = await self._in_reader(partial(_read, descriptor, place))
-        record = parse_header(data, 0, place)
+        opened = self._opened(place.segment)
+        found = _read_cached(opened.descriptor, place)
+        if found is None:
+            with self._descriptor(place.segment) as descriptor, store_errors():
+                found = await self._in_reader(partial(_read, descriptor, place))
+        record, content = found
         if record is None or record.key != key or record.state is State.DELETED:
             raise BlobNotFoundError(key)
-        content = bytes(data[HEADER_BYTES : HEADER_BYTES + record.length])
         if zlib.crc32(content) != record.checksum:
             self._log.error("a blob is damaged", key=key, segment=place.segment)
             raise StoreError("EIO: the stored bytes are damaged")
@@ -205,16 +205,20 @@ class PackedStore:
 
         Raises BlobNotFoundError when there is no such segment, StoreError.
         """
-        opened = self._open_segments.get(number)
-        if opened is None:
-            opened = self._open_segment(number)
-        else:
-            self._open_segments.move_to_end(number)
+        opened = self._opened(number)
         opened.users += 1
         try:
             yield opened.descriptor
         finally:
             opened.users -= 1
+
+    def _opened(self, number: int) -> _Open:
+        """A segment, open until another one is needed. Raises as ``_descriptor``."""
+        opened = self._open_segments.get(number)
+        if opened is None:
+            return self._open_segment(number)
+        self._open_segments.move_to_end(number)
+        return opened
 
     def _open_segment(self, number: int) -> _Open:
         if number not in self._numbers:
@@ -340,27 +344,34 @@ def _call_all(group: Sequence[Callable[[], bool]]) -> Sequence[bool | Exception]
     return results
 
 
-def _read_cached(descriptor: int, place: Place) -> bytes | bytearray | None:
-    """A whole record, if all of it is in memory."""
+_Found = tuple[Record | None, bytes]
+"""A record, and the bytes of its blob: too few where the file ends, or the memory."""
+
+
+def _read_cached(descriptor: int, place: Place) -> _Found | None:
+    """A record and its blob, if all of it is in memory."""
     try:
-        data = _read(descriptor, place, os.RWF_NOWAIT)
+        record, content = _read(descriptor, place, os.RWF_NOWAIT)
     except OSError:
         return None  # not in memory, or an error: the read that may wait will name it
-    record = parse_header(data, 0, place)
-    if record is None or len(data) < HEADER_BYTES + record.length:
+    if record is None or len(content) < record.length:
         return None
-    return data
+    return record, content
 
 
-def _read(descriptor: int, place: Place, flags: int = 0) -> bytes | bytearray:
-    """A record and perhaps more; less where the file ends, or, with RWF_NOWAIT, the memory."""
+def _read(descriptor: int, place: Place, flags: int = 0) -> _Found:
+    """Read a record and its blob: a small one with one call, as its length is not known before."""
     data = bytearray(_FIRST_READ_BYTES)
     count = os.preadv(descriptor, [data], place.offset, flags)
     record = parse_header(data, 0, place) if count >= HEADER_BYTES else None
-    if record is not None and HEADER_BYTES + record.length > len(data):
-        data = bytearray(HEADER_BYTES + record.length)
-        count = os.preadv(descriptor, [data], place.offset, flags)
-    return data if count == len(data) else data[:count]
+    if record is None:
+        return None, b""
+    end = HEADER_BYTES + record.length
+    if end <= count:
+        return record, bytes(memoryview(data)[HEADER_BYTES:end])
+    whole = bytearray(record.length)
+    count = os.preadv(descriptor, [whole], place.offset + HEADER_BYTES, flags)
+    return record, bytes(memoryview(whole)[:count])
 
 
 def _scan(
