@@ -1,17 +1,25 @@
 """Conditional headers of reads and writes. Pure.
 
 Reads follow RFC 9110, section 13.2.2, as S3 documents it for GetObject: If-Match decides before
-If-Unmodified-Since, If-None-Match before If-Modified-Since. Writes know If-None-Match and If-Match
-(Amazon S3 user guide, "Add preconditions to S3 operations").
+If-Unmodified-Since, If-None-Match before If-Modified-Since. Writes know If-None-Match and If-Match,
+deletions If-Match, a time and a size (Amazon S3 user guide, "Add preconditions to S3 operations").
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from s3front.request import Headers
 from shared.errors import ServiceError
+from shared.records.object import ObjectRecord
+
+IF_MATCH_TIME = "x-amz-if-match-last-modified-time"
+IF_MATCH_SIZE = "x-amz-if-match-size"
+_SIZE = re.compile(r"[0-9]{1,18}\Z")
 
 
 def is_modified(headers: Headers, etag: str, last_modified: datetime) -> bool:
@@ -58,6 +66,71 @@ def check_write(headers: Headers, current_etag: str | None) -> None:
 def is_conditional_write(headers: Headers) -> bool:
     """Whether the decision of a write depends on the current object."""
     return "If-Match" in headers or "If-None-Match" in headers
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteConditions:
+    """What must hold of the current object when it is deleted; ``None`` asks for nothing.
+
+    An object that is absent fails the ETag, as S3 has it, and no other condition: there is nothing
+    that somebody could have changed.
+    """
+
+    etag: str | None = None
+    modified: datetime | None = None
+    size: int | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether the decision depends on the current object."""
+        return self != UNCONDITIONAL
+
+    def check(self, current: ObjectRecord | None) -> None:
+        """Let a deletion pass; raises NoSuchKey and PreconditionFailed."""
+        if current is None or current.is_delete_marker:
+            if self.etag is not None:
+                raise ServiceError("NoSuchKey")
+            return
+        if self.etag is not None and not _matches(self.etag, current.etag):
+            raise _failed("If-Match")
+        if self.modified is not None and self.modified != current.modified.replace(microsecond=0):
+            raise _failed(IF_MATCH_TIME)
+        if self.size is not None and self.size != current.size:
+            raise _failed(IF_MATCH_SIZE)
+
+
+UNCONDITIONAL = DeleteConditions()
+
+
+def header_conditions(headers: Headers) -> DeleteConditions:
+    """The conditions of a DeleteObject; raises InvalidArgument for a time or size that is none."""
+    return _delete_conditions(headers.get, ("If-Match", IF_MATCH_TIME, IF_MATCH_SIZE))
+
+
+def entry_conditions(member: Callable[[str], str | None]) -> DeleteConditions:
+    """The conditions of an object in DeleteObjects, by the texts of its members."""
+    return _delete_conditions(member, ("ETag", "LastModifiedTime", "Size"))
+
+
+def _delete_conditions(
+    value: Callable[[str], str | None], names: tuple[str, str, str]
+) -> DeleteConditions:
+    etag, time, size = (value(name) for name in names)
+    modified = _date(time)
+    if time is not None and modified is None:
+        raise _not_understood(names[1], time)
+    if size is not None and _SIZE.match(size.strip()) is None:
+        raise _not_understood(names[2], size)
+    return DeleteConditions(etag, modified, None if size is None else int(size))
+
+
+def _not_understood(name: str, value: str) -> ServiceError:
+    # Unlike those of a read it is not ignored: that would delete what was to be kept.
+    return ServiceError(
+        "InvalidArgument",
+        f"The value of {name} is not valid",
+        {"ArgumentName": name, "ArgumentValue": value},
+    )
 
 
 def _matches(header: str, etag: str) -> bool:

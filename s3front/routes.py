@@ -32,11 +32,13 @@ Handler = Callable[[Context, Request], Awaitable[Reply]]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """``name`` is the S3 API's; it is also what logs and metrics say."""
+    """``name`` is the S3 API's; it is also what logs and metrics say. ``honours`` are headers, in
+    lower case, that this operation knows and others must refuse."""
 
     name: str
     level: Level
     handler: Handler
+    honours: frozenset[str] = frozenset()
 
 
 UPLOAD_ID = "uploadId"
@@ -107,7 +109,7 @@ class Routes:
         if target.query.get("x-id") in _OTHER_SERVICES:
             raise ServiceError("NotImplemented")
         if method in ("PUT", "POST", "DELETE"):
-            _refuse_unimplemented(headers)
+            _refuse_unimplemented(headers, operation.honours)
         return operation
 
 
@@ -119,9 +121,11 @@ def _no_operation(method: str, level: Level, sub_resource: str | None) -> Servic
     return ServiceError("MethodNotAllowed", fields={"Method": method, "ResourceType": level.name})
 
 
-def _refuse_unimplemented(headers: Headers) -> None:
+def _refuse_unimplemented(headers: Headers, honoured: frozenset[str]) -> None:
     for name, value in headers.items():
         lower = name.lower()
+        if lower in honoured:
+            continue
         harmless = _UNIMPLEMENTED_HEADERS.get(lower)
         if harmless is not None and value not in harmless:
             raise ServiceError("NotImplemented", fields={"Header": name})

@@ -80,19 +80,26 @@ class MetadataStore:
         self, bucket: str, key: str | None, request_id: str
     ) -> tuple[StoredBucket | None, StoredObject | None]:
         """A bucket and one of its objects (no object for key None), in one snapshot."""
-        wanted = [(METASTORE, bucket)]
-        if key is not None:
-            wanted.append((bucket, key))
-        found = await self._metadata.get_many(wanted, request_id)
-        stored_bucket = stored_object = None
-        if found[0] is not None:
-            value, revision = found[0]
-            record = BucketRecord.parse(value)
-            stored_bucket = None if record.deleted else StoredBucket(record, revision)
-        if key is not None and found[1] is not None:
-            value, revision = found[1]
-            stored_object = StoredObject(ObjectRecord.parse(value), revision)
+        if key is None:
+            stored_bucket, _ = await self.read_objects(bucket, [], request_id)
+            return stored_bucket, None
+        stored_bucket, (stored_object,) = await self.read_objects(bucket, [key], request_id)
         return stored_bucket, stored_object
+
+    async def read_objects(
+        self, bucket: str, keys: Sequence[str], request_id: str
+    ) -> tuple[StoredBucket | None, list[StoredObject | None]]:
+        """A bucket and some of its objects, in one snapshot."""
+        wanted = [(METASTORE, bucket), *((bucket, key) for key in keys)]
+        found, *objects = await self._metadata.get_many(wanted, request_id)
+        stored_bucket = None
+        if found is not None:
+            record = BucketRecord.parse(found[0])
+            stored_bucket = None if record.deleted else StoredBucket(record, found[1])
+        return stored_bucket, [
+            None if entry is None else StoredObject(ObjectRecord.parse(entry[0]), entry[1])
+            for entry in objects
+        ]
 
     async def create_bucket(self, record: BucketRecord, request_id: str) -> None:
         """Store a bucket that does not exist yet; raises ChangedError when it does."""
@@ -140,7 +147,8 @@ class MetadataStore:
         operation = gateway.put(
             bucket.name, record.document["key"], record.serialise(), release=True
         )
-        await self._metadata.commit([operation], _requirements(bucket, requirement), request_id)
+        requires = [bucket_requirement(bucket), *([] if requirement is None else [requirement])]
+        await self._metadata.commit([operation], requires, request_id)
 
     async def replace_record(
         self, bucket: StoredBucket, current: StoredObject, record: ObjectRecord, request_id: str
@@ -158,12 +166,14 @@ class MetadataStore:
         self,
         bucket: StoredBucket,
         keys: Sequence[str],
-        requirement: Requirement | None,
+        requirements: Sequence[Requirement],
         request_id: str,
     ) -> None:
-        """Remove objects in one commit."""
+        """Remove objects in one commit. ``requirements`` are about them (``object_requirement``),
+        none for deletions that do not depend on what they delete."""
         operations = [gateway.delete(bucket.name, key, release=True) for key in keys]
-        await self._metadata.commit(operations, _requirements(bucket, requirement), request_id)
+        requires = [bucket_requirement(bucket), *requirements]
+        await self._metadata.commit(operations, requires, request_id)
 
     async def list_objects(self, bucket: str, query: Query, request_id: str) -> ObjectsPage:
         """A page of a bucket's current objects, listed by the daemon."""
@@ -200,7 +210,3 @@ def object_requirement(bucket: str, key: str, current: StoredObject | None) -> R
 def bucket_requirement(bucket: StoredBucket) -> Requirement:
     """The requirement that the bucket is still what was read."""
     return gateway.has_revision(METASTORE, bucket.name, bucket.revision)
-
-
-def _requirements(bucket: StoredBucket, further: Requirement | None) -> list[Requirement]:
-    return [bucket_requirement(bucket), *([] if further is None else [further])]

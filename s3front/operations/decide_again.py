@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from s3front.context import Context
 from s3front.metadata.store import StoredBucket, StoredObject
 from shared.errors import ServiceError
@@ -20,8 +22,22 @@ async def read_again(
     found, current = await context.services.metadata.read(
         bucket.name, context.target.key, context.request_id
     )
+    return _same_bucket(bucket, found), current
+
+
+async def read_objects_again(
+    context: Context, bucket: StoredBucket, keys: Sequence[str]
+) -> tuple[StoredBucket, list[StoredObject | None]]:
+    """The same for some objects of the bucket."""
+    found, objects = await context.services.metadata.read_objects(
+        bucket.name, keys, context.request_id
+    )
+    return _same_bucket(bucket, found), objects
+
+
+def _same_bucket(bucket: StoredBucket, found: StoredBucket | None) -> StoredBucket:
     if found is None:
         raise ServiceError("NoSuchBucket", fields={"BucketName": bucket.name})
     if found.record.owner_id != bucket.record.owner_id:
         raise ServiceError("AccessDenied")
-    return found, current
+    return found

@@ -1,4 +1,8 @@
-"""DeleteObject and DeleteObjects."""
+"""DeleteObject and DeleteObjects.
+
+A deletion with a condition is decided on the object as it was read, and its commit requires that
+this is still the object (DESIGN, section 5); one without depends on nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,16 @@ from xml.etree.ElementTree import Element
 from s3front.body import read_document
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
-from s3front.metadata.store import object_requirement
-from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
-from s3front.preconditions import check_write
+from s3front.metadata.store import StoredBucket, StoredObject, object_requirement
+from s3front.operations.decide_again import ATTEMPTS_MAX, read_again, read_objects_again
+from s3front.preconditions import (
+    IF_MATCH_SIZE,
+    IF_MATCH_TIME,
+    UNCONDITIONAL,
+    DeleteConditions,
+    entry_conditions,
+    header_conditions,
+)
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
@@ -21,27 +32,29 @@ from s3front.xml import element, parse
 from shared import limits
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
+from shared.records.object import ObjectRecord
 
 _COMMIT_KEYS_MAX = 100
 """Keys of one commit: a request of 1,000 keys must not hold up everybody else's writes."""
 
-_UNSUPPORTED_CONDITIONS = frozenset(("ETag", "LastModifiedTime", "Size"))
-_DELETED = re.compile("true|false")
+_BOOLEAN = re.compile("true|false")
+
+_Objects = dict[str, StoredObject | None]
 
 
 async def delete_object(context: Context, request: Request) -> Reply:
     """DeleteObject (Amazon S3 API reference): 204 whether the object existed or not."""
     _check_version(context.target.query.get("versionId"))
-    conditional = "If-Match" in request.headers
+    conditions = header_conditions(request.headers)
     bucket, current = context.bucket, context.current
     metadata = context.services.metadata
     for _ in range(ATTEMPTS_MAX):
-        requirement = None
-        if conditional:
-            check_write(request.headers, current.record.etag if current else None)
-            requirement = object_requirement(bucket.name, context.key, current)
+        conditions.check(_record(current))
+        requirements = []
+        if conditions.any:
+            requirements.append(object_requirement(bucket.name, context.key, current))
         try:
-            await metadata.delete_objects(bucket, [context.key], requirement, context.request_id)
+            await metadata.delete_objects(bucket, [context.key], requirements, context.request_id)
         except ChangedError:
             bucket, current = await read_again(context, bucket)
         else:
@@ -54,19 +67,33 @@ async def delete_objects(context: Context, request: Request) -> Reply:
     """DeleteObjects (Amazon S3 API reference): up to 1,000 keys, an answer for each."""
     body = await read_document(context, request, limits.DELETE_BODY_BYTES_MAX, digest_required=True)
     wanted = _parse_delete(body)
-    rows = [entry.error for entry in wanted.entries if entry.error is not None]
-    keys = [entry.key for entry in wanted.entries if entry.error is None]
-    for start in range(0, len(keys), _COMMIT_KEYS_MAX):
-        rows += await _delete_slice(context, keys[start : start + _COMMIT_KEYS_MAX], wanted.quiet)
+    outcomes = [_Outcome(entry.key, entry.error) for entry in wanted.entries if entry.error]
+    entries = [entry for entry in wanted.entries if entry.error is None]
+    # Apart, so that whoever changes a watched object holds up nothing else.
+    for watched in (False, True):
+        chosen = [entry for entry in entries if entry.conditions.any is watched]
+        for start in range(0, len(chosen), _COMMIT_KEYS_MAX):
+            slice_ = chosen[start : start + _COMMIT_KEYS_MAX]
+            outcomes += await _delete_slice(context, slice_, watched=watched)
+    rows = [_row(outcome) for outcome in outcomes if outcome.error or not wanted.quiet]
     return xml_reply("DeleteResult", "".join(rows))
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One object to delete; ``error`` is the row that already refuses it."""
+    """One object to delete; ``error`` is what already refuses it."""
 
     key: str
-    error: str | None
+    conditions: DeleteConditions = UNCONDITIONAL
+    error: ServiceError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of one object; ``error`` is None when it is deleted."""
+
+    key: str
+    error: ServiceError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +108,7 @@ def _parse_delete(body: bytes) -> _Delete:
     if not entries or len(entries) > limits.DELETE_KEYS_MAX:
         raise ServiceError("MalformedXML")
     quiet = (tree.findtext("Quiet") or "false").strip().lower()
-    if _DELETED.fullmatch(quiet) is None:
+    if _BOOLEAN.fullmatch(quiet) is None:
         raise ServiceError("MalformedXML")
     return _Delete(entries, quiet == "true")
 
@@ -93,11 +120,9 @@ def _parse_entry(node: Element) -> _Entry:
     try:
         check_key(key)
         _check_version(node.findtext("VersionId"))
-        if any(child.tag in _UNSUPPORTED_CONDITIONS for child in node):
-            raise ServiceError("NotImplemented")
+        return _Entry(key, entry_conditions(node.findtext))
     except ServiceError as error:
-        return _Entry(key, _error_row(key, error))
-    return _Entry(key, None)
+        return _Entry(key, error=error)
 
 
 def _check_version(version: str | None) -> None:
@@ -106,31 +131,72 @@ def _check_version(version: str | None) -> None:
         raise ServiceError("NoSuchVersion", fields={"VersionId": version})
 
 
-async def _delete_slice(context: Context, keys: Sequence[str], quiet: bool) -> list[str]:
-    """Delete some keys in one commit; a row for each. A failure is theirs alone."""
-    bucket = context.bucket
-    for _ in range(ATTEMPTS_MAX):
-        try:
-            await context.services.metadata.delete_objects(bucket, keys, None, context.request_id)
-        except ChangedError:
+async def _delete_slice(
+    context: Context, entries: Sequence[_Entry], *, watched: bool
+) -> list[_Outcome]:
+    """Delete some objects in one commit. A failure is theirs alone.
+
+    ``watched``: their deletions have conditions, so they are read, and must still be the same.
+    """
+    keys = [entry.key for entry in entries]
+    bucket, objects = context.bucket, _Objects()
+    outcomes: list[_Outcome] = []
+    try:
+        for attempt in range(ATTEMPTS_MAX):
+            if watched or attempt > 0:
+                wanted = keys if watched else []
+                bucket, found = await read_objects_again(context, bucket, wanted)
+                objects = dict(zip(wanted, found, strict=True))
+            outcomes = [_decide(entry, objects.get(entry.key)) for entry in entries]
             try:
-                bucket, _ = await read_again(context, bucket)
-            except ServiceError as error:
-                return [_error_row(key, error) for key in keys]
-            continue
-        except ServiceError as error:
-            return [_error_row(key, error) for key in keys]
-        failpoint(FailPoint.AFTER_RECORD_COMMIT)
-        return [] if quiet else [f"<Deleted>{element('Key', key)}</Deleted>" for key in keys]
-    return [_error_row(key, ServiceError("OperationAborted")) for key in keys]
+                await _commit(context, bucket, outcomes, objects)
+            except ChangedError:
+                continue
+            return outcomes
+    except ServiceError as error:
+        return [_Outcome(key, error) for key in keys]
+    conflict = ServiceError("ConditionalRequestConflict" if watched else "OperationAborted")
+    return [_Outcome(outcome.key, outcome.error or conflict) for outcome in outcomes]
 
 
-def _error_row(key: str, error: ServiceError) -> str:
-    return (
-        f"<Error>{element('Key', key)}{element('Code', error.code)}"
-        f"{element('Message', error.message)}</Error>"
-    )
+def _decide(entry: _Entry, current: StoredObject | None) -> _Outcome:
+    try:
+        entry.conditions.check(_record(current))
+    except ServiceError as error:
+        return _Outcome(entry.key, error)
+    return _Outcome(entry.key)
 
 
-DELETE_OBJECT = Operation("DeleteObject", Level.OBJECT, delete_object)
+async def _commit(
+    context: Context, bucket: StoredBucket, outcomes: Sequence[_Outcome], objects: _Objects
+) -> None:
+    """Delete what was decided to be deleted, as long as the objects are those decided on."""
+    keys = [outcome.key for outcome in outcomes if outcome.error is None]
+    if not keys:
+        return
+    requirements = [
+        object_requirement(bucket.name, key, objects[key]) for key in keys if key in objects
+    ]
+    await context.services.metadata.delete_objects(bucket, keys, requirements, context.request_id)
+    failpoint(FailPoint.AFTER_RECORD_COMMIT)
+
+
+def _record(current: StoredObject | None) -> ObjectRecord | None:
+    return None if current is None else current.record
+
+
+def _row(outcome: _Outcome) -> str:
+    key = element("Key", outcome.key)
+    if outcome.error is None:
+        return f"<Deleted>{key}</Deleted>"
+    code, message = element("Code", outcome.error.code), element("Message", outcome.error.message)
+    return f"<Error>{key}{code}{message}</Error>"
+
+
+DELETE_OBJECT = Operation(
+    "DeleteObject",
+    Level.OBJECT,
+    delete_object,
+    honours=frozenset((IF_MATCH_TIME, IF_MATCH_SIZE)),
+)
 DELETE_OBJECTS = Operation("DeleteObjects", Level.BUCKET, delete_objects)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 from xml.sax.saxutils import escape
 
 import pytest
+from botocore.exceptions import ClientError
 
 from s3front.xml import is_representable
 from shared.checksums import Algorithm
@@ -18,6 +21,7 @@ from tests.api.support import (
     key_id,
     keys_in,
     md5_base64,
+    md5_hex,
     new_name,
     path_of,
     put_all,
@@ -98,14 +102,64 @@ def test_only_when_it_exists(s3: Any, bucket: str) -> None:
     assert code_of(s3.delete_object, Bucket=bucket, Key="a", IfMatch='"etag"') == (404, "NoSuchKey")
 
 
+def test_only_of_this_size_and_time(s3: Any, bucket: str) -> None:
+    put_all(s3, bucket, ["a"], b"four")
+    modified = s3.head_object(Bucket=bucket, Key="a")["LastModified"]
+    earlier = modified - timedelta(seconds=1)
+    for condition, name in (
+        ({"IfMatchSize": 5}, "x-amz-if-match-size"),
+        ({"IfMatchLastModifiedTime": earlier}, "x-amz-if-match-last-modified-time"),
+        ({"IfMatchSize": 4, "IfMatch": '"other"'}, "If-Match"),
+    ):
+        error = error_of(s3.delete_object, Bucket=bucket, Key="a", **condition)
+        assert (error["status"], error["Code"]) == (412, "PreconditionFailed")
+        assert error["Condition"] == name
+    same = {"IfMatchSize": 4, "IfMatchLastModifiedTime": modified}
+    s3.delete_object(Bucket=bucket, Key="a", **same)
+    assert keys_in(s3, bucket) == []
+    # What is gone has neither size nor time that somebody could have changed.
+    s3.delete_object(Bucket=bucket, Key="a", **same)
+
+
 @pytest.mark.parametrize("header", ["x-amz-if-match-size", "x-amz-if-match-last-modified-time"])
-def test_a_condition_of_directory_buckets_deletes_nothing(
+def test_a_condition_that_is_none_deletes_nothing(
     s3: Any, front: Front, bucket: str, header: str
 ) -> None:
     put_all(s3, bucket, ["a"])
-    error = call(front, "DELETE", f"/{bucket}/a", headers={header: "1"}).error
-    assert (error["status"], error["Code"], error["Header"]) == ("501", "NotImplemented", header)
+    error = call(front, "DELETE", f"/{bucket}/a", headers={header: "x"}).error
+    assert (error["status"], error["Code"]) == ("400", "InvalidArgument")
+    assert (error["ArgumentName"], error["ArgumentValue"]) == (header, "x")
     assert keys_in(s3, bucket) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [("PUT", "a"), ("PUT", "a?tagging"), ("DELETE", "a?tagging"), ("DELETE", "")],
+)
+def test_other_calls_do_not_ignore_the_conditions_of_a_deletion(
+    s3: Any, front: Front, bucket: str, method: str, target: str
+) -> None:
+    header = "x-amz-if-match-size"
+    put_all(s3, bucket, ["a"], b"kept")
+    error = call(front, method, f"/{bucket}/{target}", headers={header: "4"}).error
+    assert (error["status"], error["Code"], error["Header"]) == ("501", "NotImplemented", header)
+    assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"kept"
+
+
+def test_of_many_conditional_deletions_one_succeeds(s3: Any, bucket: str) -> None:
+    for _ in range(10):
+        etag = s3.put_object(Bucket=bucket, Key="a", Body=b"x")["ETag"]
+
+        def delete_it(_number: int, etag: str = etag) -> str:
+            try:
+                s3.delete_object(Bucket=bucket, Key="a", IfMatch=etag)
+            except ClientError as error:
+                return str(error.response["Error"]["Code"])
+            return "deleted"
+
+        with ThreadPoolExecutor(8) as pool:
+            outcomes = sorted(pool.map(delete_it, range(8)))
+        assert outcomes == ["NoSuchKey"] * 7 + ["deleted"]
 
 
 # --- DeleteObjects ------------------------------------------------------------------------------
@@ -174,9 +228,16 @@ def test_boto3_deletes_odd_keys(s3: Any, bucket: str) -> None:
     [
         ("<VersionId>null</VersionId>", ""),
         ("<VersionId>other</VersionId>", "NoSuchVersion"),
-        ("<ETag>&quot;etag&quot;</ETag>", "NotImplemented"),
-        ("<Size>1</Size>", "NotImplemented"),
-        ("<LastModifiedTime>Wed, 01 May 2024 12:00:00 GMT</LastModifiedTime>", "NotImplemented"),
+        ("<ETag>&quot;etag&quot;</ETag>", "PreconditionFailed"),
+        ("<ETag>*</ETag>", ""),
+        ("<Size>1</Size>", "PreconditionFailed"),
+        ("<Size>0</Size>", ""),
+        ("<Size>none</Size>", "InvalidArgument"),
+        (
+            "<LastModifiedTime>Wed, 01 May 2024 12:00:00 GMT</LastModifiedTime>",
+            "PreconditionFailed",
+        ),
+        ("<LastModifiedTime>no time</LastModifiedTime>", "InvalidArgument"),
     ],
 )
 def test_more_about_an_object(s3: Any, front: Front, bucket: str, members: str, code: str) -> None:
@@ -185,6 +246,64 @@ def test_more_about_an_object(s3: Any, front: Front, bucket: str, members: str, 
     body = f"<Delete><Object><Key>a</Key>{members}</Object><Object><Key>b</Key></Object></Delete>"
     assert sorted(rows_of(delete(front, bucket, body.encode()))) == [("a", code), ("b", "")]
     assert keys_in(s3, bucket) == (["a"] if code else [])
+
+
+def test_conditions_of_each_object(s3: Any, bucket: str) -> None:
+    keys = ["same", "changed", "plain", "size", "time"]
+    put_all(s3, bucket, keys, b"four")
+    etag = s3.head_object(Bucket=bucket, Key="same")["ETag"]
+    modified = s3.head_object(Bucket=bucket, Key="time")["LastModified"]
+    wanted = [
+        {"Key": "changed", "ETag": '"other"'},
+        {"Key": "same", "ETag": etag},
+        {"Key": "absent", "ETag": etag},
+        {"Key": "absent too", "Size": 4},
+        {"Key": "plain"},
+        {"Key": "size", "Size": 5},
+        {"Key": "time", "LastModifiedTime": modified, "Size": 4},
+    ]
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": wanted})
+    deleted = {entry["Key"] for entry in answer["Deleted"]}
+    assert deleted == {"same", "absent too", "plain", "time"}
+    assert {entry["Key"]: entry["Code"] for entry in answer["Errors"]} == {
+        "changed": "PreconditionFailed",
+        "absent": "NoSuchKey",
+        "size": "PreconditionFailed",
+    }
+    assert keys_in(s3, bucket) == ["changed", "size"]
+
+
+def test_a_thousand_conditions(s3: Any, bucket: str) -> None:
+    keys = [f"{number:04}" for number in range(1000)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: put_all(s3, bucket, [key], key.encode()), keys))
+    wanted = [
+        {"Key": key, "ETag": md5_hex(key.encode() if number % 2 else b"other")}
+        for number, key in enumerate(keys)
+    ]
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": wanted, "Quiet": True})
+    assert "Deleted" not in answer
+    assert sorted(entry["Key"] for entry in answer["Errors"]) == keys[::2]
+    assert keys_in(s3, bucket) == keys[::2]
+
+
+def test_of_many_conditional_batches_one_deletes_an_object(s3: Any, bucket: str) -> None:
+    """Each watches its own objects and one that all want."""
+    for _ in range(5):
+        etag = s3.put_object(Bucket=bucket, Key="shared", Body=b"x")["ETag"]
+        put_all(s3, bucket, [f"own-{number}" for number in range(8)], b"x")
+
+        def delete_them(number: int, etag: str = etag) -> list[str]:
+            wanted = [{"Key": "shared", "ETag": etag}, {"Key": f"own-{number}", "ETag": etag}]
+            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": wanted})
+            codes = [entry["Code"] for entry in answer.get("Errors", [])]
+            assert codes in ([], ["NoSuchKey"])
+            return [entry["Key"] for entry in answer["Deleted"]]
+
+        with ThreadPoolExecutor(8) as pool:
+            deleted = [key for keys in pool.map(delete_them, range(8)) for key in keys]
+        assert sorted(deleted) == [*(f"own-{number}" for number in range(8)), "shared"]
+        assert keys_in(s3, bucket) == []
 
 
 def test_the_document(front: Front, bucket: str) -> None:

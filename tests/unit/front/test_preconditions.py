@@ -7,9 +7,19 @@ from datetime import UTC, datetime
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from s3front.preconditions import check_write, is_conditional_write, is_modified
+from s3front.preconditions import (
+    IF_MATCH_SIZE,
+    IF_MATCH_TIME,
+    DeleteConditions,
+    check_write,
+    entry_conditions,
+    header_conditions,
+    is_conditional_write,
+    is_modified,
+)
 from s3front.request import Headers
 from shared.errors import ServiceError
+from shared.records.object import ObjectRecord
 
 ETAG = "5d41402abc4b2a76b9719d911017c592"
 MODIFIED = datetime(2024, 5, 1, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -131,6 +141,72 @@ def test_only_the_two_headers_make_a_write_conditional() -> None:
     assert is_conditional_write(headers_of(if_match="*"))
     assert is_conditional_write(headers_of(If_None_Match="*"))
     assert not is_conditional_write(headers_of(If_Modified_Since=SAME))
+
+
+RECORD = ObjectRecord(
+    {"content-md5": ETAG, "content-length": 7, "last-modified": "2024-05-01T12:00:00.250Z"}
+)
+MARKER = ObjectRecord({**RECORD.document, "isDeleteMarker": True})
+
+
+@pytest.mark.parametrize(
+    ("current", "headers", "code", "condition"),
+    [
+        (RECORD, {}, None, None),
+        (None, {}, None, None),
+        (RECORD, {"If-Match": f'"{ETAG}"'}, None, None),
+        (RECORD, {"If-Match": "*"}, None, None),
+        (RECORD, {"If-Match": "other"}, "PreconditionFailed", "If-Match"),
+        (None, {"If-Match": "*"}, "NoSuchKey", None),
+        (MARKER, {"If-Match": ETAG}, "NoSuchKey", None),
+        (RECORD, {IF_MATCH_TIME: SAME}, None, None),
+        (RECORD, {IF_MATCH_TIME: "Wed, 01 May 2024 14:00:00 +0200"}, None, None),
+        (RECORD, {IF_MATCH_TIME: BEFORE}, "PreconditionFailed", IF_MATCH_TIME),
+        (RECORD, {IF_MATCH_TIME: AFTER}, "PreconditionFailed", IF_MATCH_TIME),
+        (None, {IF_MATCH_TIME: BEFORE}, None, None),
+        (RECORD, {IF_MATCH_SIZE: "7"}, None, None),
+        (RECORD, {IF_MATCH_SIZE: "0"}, "PreconditionFailed", IF_MATCH_SIZE),
+        (MARKER, {IF_MATCH_SIZE: "0"}, None, None),
+        (RECORD, {"If-Match": ETAG, IF_MATCH_TIME: SAME, IF_MATCH_SIZE: "7"}, None, None),
+        (RECORD, {"If-Match": ETAG, IF_MATCH_SIZE: "8"}, "PreconditionFailed", IF_MATCH_SIZE),
+        (None, {"If-Match": ETAG, IF_MATCH_SIZE: "7"}, "NoSuchKey", None),
+    ],
+)
+def test_deletions(
+    current: ObjectRecord | None, headers: dict[str, str], code: str | None, condition: str | None
+) -> None:
+    conditions = header_conditions(CIMultiDictProxy(CIMultiDict(headers)))
+    assert conditions.any == bool(headers)
+    if code is None:
+        conditions.check(current)
+        return
+    with pytest.raises(ServiceError) as caught:
+        conditions.check(current)
+    assert (caught.value.code, caught.value.fields.get("Condition")) == (code, condition)
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("LastModifiedTime", ""),
+        ("LastModifiedTime", "yesterday"),
+        ("Size", ""),
+        ("Size", "-1"),
+        ("Size", "1.5"),
+        ("Size", "9" * 19),
+    ],
+)
+def test_a_condition_of_a_deletion_that_is_none(member: str, value: str) -> None:
+    with pytest.raises(ServiceError) as caught:
+        entry_conditions({member: value}.get)
+    assert caught.value.code == "InvalidArgument"
+    assert caught.value.fields == {"ArgumentName": member, "ArgumentValue": value}
+
+
+def test_an_object_to_delete_has_its_conditions_as_members() -> None:
+    members = {"ETag": f'"{ETAG}"', "LastModifiedTime": SAME, "Size": "7"}
+    time = datetime(2024, 5, 1, 12, 0, 0, tzinfo=UTC)
+    assert entry_conditions(members.get) == DeleteConditions(f'"{ETAG}"', time, 7)
 
 
 def test_the_failed_condition_is_named() -> None:

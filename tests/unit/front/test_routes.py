@@ -101,9 +101,13 @@ def test_a_header_that_asks_for_nothing(name: str, value: str) -> None:
     assert find("PUT", "/bucket/key", {name: value}).name == "PutObject"
 
 
-def test_a_condition_on_a_deletion_is_not_ignored() -> None:
-    """Only directory buckets know these; ignoring one would delete what was to be kept."""
-    assert refusal("DELETE", "/bucket/key", {"x-amz-if-match-size": "1"}).code == "NotImplemented"
+def test_a_condition_of_a_deletion_is_for_objects_only() -> None:
+    """Elsewhere, ignoring one would delete or replace what was to be kept."""
+    headers = {"x-amz-if-match-size": "1"}
+    assert find("DELETE", "/bucket/key", headers).name == "DeleteObject"
+    for method, target in (("DELETE", "/bucket"), ("DELETE", "/bucket/key?tagging")):
+        assert refusal(method, target, headers).code == "NotImplemented"
+    assert refusal("PUT", "/bucket/key", headers).code == "NotImplemented"
 
 
 def test_reads_are_not_refused_for_headers_of_writes() -> None:
