@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from shared.checksums import Algorithm
+from tests.api.support import checksum_of
 from tests.etags import etag_of
-from tests.raw_http import Response
+from tests.raw_http import Response, call
+from tests.servers import Front
 
 
 class Send(Protocol):
@@ -46,3 +49,25 @@ def completion(parts: dict[int, bytes]) -> bytes:
         for number, body in sorted(parts.items())
     )
     return f"<CompleteMultipartUpload>{rows}</CompleteMultipartUpload>".encode()
+
+
+def upload_parts(
+    front: Front, target: str, bodies: dict[int, bytes], algorithm: Algorithm | None = None
+) -> str:
+    """Upload an object by these parts, with checksums when there is an algorithm; its ETag."""
+
+    def send(
+        method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> Response:
+        return call(front, method, target, body, headers)
+
+    chosen = {"x-amz-checksum-algorithm": algorithm.value} if algorithm else {}
+    upload_id = begin_upload(send, target, chosen)
+    for number, body in bodies.items():
+        digest = {algorithm.header: checksum_of(algorithm, body)} if algorithm else {}
+        headers = {"Content-Length": str(len(body)), **digest}
+        assert send_part(send, target, upload_id, number, body, headers).status == 200
+    response = send("POST", f"{target}?uploadId={upload_id}", completion(bodies))
+    etag = response.xml.findtext("ETag")
+    assert etag, response.body
+    return etag

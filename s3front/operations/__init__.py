@@ -7,6 +7,7 @@ from s3front.operations import (
     delete_objects,
     get_object,
     list_objects,
+    object_attributes,
     put_object,
     service,
     tagging,
@@ -29,7 +30,10 @@ def routes() -> Routes:
     table.add("POST", delete_objects.DELETE_OBJECTS, "delete")
     table.add("PUT", put_object.PUT_OBJECT)
     table.add("GET", get_object.GET_OBJECT)
+    table.add("GET", get_object.GET_OBJECT, "partNumber")
     table.add("HEAD", get_object.HEAD_OBJECT)
+    table.add("HEAD", get_object.HEAD_OBJECT, "partNumber")
+    table.add("GET", object_attributes.GET_OBJECT_ATTRIBUTES, "attributes")
     table.add("DELETE", delete_objects.DELETE_OBJECT)
     table.add("GET", uploads.LIST_MULTIPART_UPLOADS, "uploads")
     table.add("POST", uploads.CREATE_MULTIPART_UPLOAD, "uploads")

@@ -35,6 +35,7 @@ from shared.failpoints import FailPoint, failpoint
 from shared.records.object import Checksum, DataLocation, NewObject, ObjectRecord
 from shared.records.times import now
 
+from shared.records.parts import ObjectPart
 _NUMBER = re.compile(r"\s*([0-9]{1,9})\s*\Z")
 
 
@@ -171,6 +172,7 @@ def _object_record(
             etag=f"{digests.hexdigest()}-{len(parts)}",
             content_type=described.content_type,
             modified=now(),
+    algorithm: str = document.get("checksumAlgorithm", "")
             locations=locations,
             store_name=upload.record.location,
             headers=described.standard,
@@ -198,6 +200,10 @@ def _checksum(upload: StoredUpload, parts: Sequence[StoredPart]) -> Checksum | N
         return Checksum(algorithm, combined_checksum(algorithm, known, sizes))
     return Checksum(algorithm, composite_checksum(algorithm, known), "COMPOSITE")
 
+            parts=[
+                ObjectPart(part.record.size, (part.record.checksum or {}).get(algorithm))
+                for part in parts
+            ],
 
 def _reply(context: Context, record: ObjectRecord) -> Reply:
     checksum = record.checksum

@@ -13,9 +13,10 @@ from s3front.context import Context
 from s3front.operations.copy_source import CopySource, read_source
 from s3front.operations.location import chosen_location
 from s3front.operations.object_headers import DescribedObject, new_object_headers
+from s3front.operations.parameters import part_number
 from s3front.operations.put_object import check_write_conditions, store_record
 from s3front.operations.tag_sets import tags_of_header
-from s3front.operations.upload_part import commit_part, part_number
+from s3front.operations.upload_part import commit_part
 from s3front.operations.uploads import existing_upload
 from s3front.ranges import ByteRange
 from s3front.reply import xml_reply

@@ -6,7 +6,13 @@ from s3front.context import Context
 from s3front.locations.base import DataNotFoundError
 from s3front.metadata.store import StoredObject
 from s3front.operations.data import ObjectData
-from s3front.operations.object_headers import checksum_headers, object_headers, overridden
+from s3front.operations.object_headers import (
+    checksum_headers,
+    object_headers,
+    overridden,
+    part_headers,
+)
+from s3front.operations.parameters import part_number
 from s3front.preconditions import is_modified
 from s3front.ranges import ByteRange, parse_range
 from s3front.request import Reply, Request, StreamedBody
@@ -72,16 +78,52 @@ def _decide(
     context: Context, request: Request, record: ObjectRecord
 ) -> tuple[int, dict[str, str], ByteRange | None]:
     """Status, headers and bytes of the reply; no bytes at all when the reader has them."""
-    headers = overridden(object_headers(record), context.target.query)
+    query = context.target.query
+    signed = context.identity.account is not None
+    headers = overridden(object_headers(record), query, signed=signed)
+    wanted = part_number(query) if "partNumber" in query else None
+    range_header = request.headers.get("Range")
+    if wanted is not None and range_header is not None:
+        raise ServiceError(
+            "InvalidRequest", "Cannot specify both Range header and partNumber query parameter"
+        )
     if not is_modified(request.headers, record.etag, record.modified):
         return 304, {name: headers[name] for name in _VALIDATORS}, None
-    part = parse_range(request.headers.get("Range"), record.size)
-    if part is not None:
-        headers["Content-Range"] = f"bytes {part.start}-{part.end}/{record.size}"
-        return 206, headers, part
+    whole = ByteRange(0, record.size - 1)
+    if wanted is None:
+        part = parse_range(range_header, record.size)
+        checksums = {} if part is not None else checksum_headers(record.checksum)
+    else:
+        part, of_part, checksums = _part(record, wanted)
+        headers.update(of_part)
     if request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
-        headers.update(checksum_headers(record.checksum))
-    return 200, headers, ByteRange(0, record.size - 1)
+        headers.update(checksums)
+    if part is None or part.length == 0:
+        # No range can say that there are no bytes.
+        return 200, headers, part or whole
+    headers["Content-Range"] = f"bytes {part.start}-{part.end}/{record.size}"
+    return 206, headers, part
+
+
+def _part(record: ObjectRecord, number: int) -> tuple[ByteRange, dict[str, str], dict[str, str]]:
+    """The bytes of a part, what is said of it, and its checksum. An object that was not uploaded
+    by parts is its own first part. Raises InvalidPartNumber."""
+    parts = record.parts
+    count = 1 if parts is None else len(parts)
+    if number > count:
+        raise ServiceError(
+            "InvalidPartNumber",
+            fields={"PartNumberRequested": str(number), "ActualPartCount": str(count)},
+        )
+    if parts is None:
+        return ByteRange(0, record.size - 1), {}, checksum_headers(record.checksum)
+    part = parts[number - 1]
+    start = sum(earlier.size for earlier in parts[: number - 1])
+    return (
+        ByteRange(start, start + part.size - 1),
+        {"x-amz-mp-parts-count": str(count)},
+        part_headers(record, part),
+    )
 
 
 GET_OBJECT = Operation("GetObject", Level.OBJECT, get_object)

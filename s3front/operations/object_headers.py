@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s3front.request import Headers
 from shared import limits
@@ -15,6 +15,7 @@ from shared.records.object import (
     Checksum,
     ObjectRecord,
 )
+from shared.records.parts import ObjectPart
 from shared.records.times import to_http
 
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
@@ -114,13 +115,21 @@ def object_headers(record: ObjectRecord) -> dict[str, str]:
     return headers
 
 
-def overridden(headers: Mapping[str, str], query: Mapping[str, str]) -> dict[str, str]:
-    """The headers with those that a read asked to be replaced."""
+def overridden(
+    headers: Mapping[str, str], query: Mapping[str, str], *, signed: bool
+) -> dict[str, str]:
+    """The headers with those that a read asked to be replaced, which only a signed one may: else
+    anybody could make pages of somebody else's objects."""
     replaced = dict(headers)
     for parameter, header in _OVERRIDES.items():
         value = query.get(parameter)
         if value is None:
             continue
+        if not signed:
+            raise ServiceError(
+                "InvalidRequest",
+                "Request specific response headers cannot be used for anonymous GET requests.",
+            )
         if _CONTROL.search(value):
             raise ServiceError(
                 "InvalidArgument",
@@ -129,6 +138,14 @@ def overridden(headers: Mapping[str, str], query: Mapping[str, str]) -> dict[str
             )
         replaced[header] = value
     return replaced
+
+
+def part_headers(record: ObjectRecord, part: ObjectPart) -> dict[str, str]:
+    """The headers that report the checksum of one part of an object."""
+    checksum = record.checksum
+    if checksum is None or part.checksum is None:
+        return {}
+    return checksum_headers(replace(checksum, value=part.checksum))
 
 
 def checksum_headers(checksum: Checksum | None, *, part: bool = False) -> dict[str, str]:

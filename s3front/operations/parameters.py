@@ -7,12 +7,14 @@ import re
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 
+from shared import limits
 from shared.errors import ServiceError
 
 _OTHER_NAMES = {"max-keys": "maxKeys"}
 """Parameters that AWS calls otherwise when their value is out of range."""
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
+_PART_NUMBER = re.compile(r"[0-9]{1,9}\Z")
 
 
 def integer_parameter(query: Mapping[str, str], name: str, maximum: int, minimum: int = 0) -> int:
@@ -37,6 +39,18 @@ def integer_parameter(query: Mapping[str, str], name: str, maximum: int, minimum
             {"ArgumentName": argument, "ArgumentValue": text},
         )
     return min(value, maximum)
+
+
+def part_number(query: Mapping[str, str]) -> int:
+    """The number of the part that a request names."""
+    text = query.get("partNumber", "")
+    if _PART_NUMBER.match(text) is None or not 1 <= int(text) <= limits.PARTS_MAX:
+        raise ServiceError(
+            "InvalidArgument",
+            f"Part number must be an integer between 1 and {limits.PARTS_MAX}, inclusive",
+            {"ArgumentName": "partNumber", "ArgumentValue": text},
+        )
+    return int(text)
 
 
 def encoding_parameter(query: Mapping[str, str]) -> bool:

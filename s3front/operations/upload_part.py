@@ -6,26 +6,21 @@ that is late for a Complete or an Abort is refused and leaves nothing.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-
 from s3front.body import StoredBody, UploadBody, store_body
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError, OutcomeUnknownError
 from s3front.metadata.uploads import StoredUpload
 from s3front.operations.data import check_age, delete_data
 from s3front.operations.object_headers import checksum_headers
+from s3front.operations.parameters import part_number
 from s3front.operations.uploads import existing_upload, no_such_upload
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
-from shared import limits
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
 from shared.records.object import DataLocation
 from shared.records.times import now
 from shared.records.upload import PartRecord
-
-_NUMBER = re.compile(r"[0-9]{1,9}\Z")
 
 
 async def upload_part(context: Context, request: Request) -> Reply:
@@ -73,18 +68,6 @@ async def commit_part(
         raise
     failpoint(FailPoint.AFTER_RECORD_COMMIT)
     return part
-
-
-def part_number(query: Mapping[str, str]) -> int:
-    """The number of the part that a request names."""
-    text = query.get("partNumber", "")
-    if _NUMBER.match(text) is None or not 1 <= int(text) <= limits.PARTS_MAX:
-        raise ServiceError(
-            "InvalidArgument",
-            f"Part number must be an integer between 1 and {limits.PARTS_MAX}, inclusive",
-            {"ArgumentName": "partNumber", "ArgumentValue": text},
-        )
-    return int(text)
 
 
 def _check_checksum(upload: StoredUpload, body: UploadBody) -> None:

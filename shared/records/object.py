@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from shared.records.parts import ObjectPart, parse_parts, parts_member
 from shared.records.times import from_iso, to_iso
 
 MODEL_VERSION = 6
@@ -82,7 +83,8 @@ class Checksum:
 @dataclass(frozen=True, slots=True)
 class NewObject:
     """What a record is made of. ``headers`` are members of STANDARD_HEADERS; ``user_metadata``
-    has names without prefix; ``etag`` is without quotes; ``origin`` is the event that it causes."""
+    has names without prefix; ``etag`` is without quotes; ``parts`` are those of a multipart upload;
+    ``origin`` is the event that it causes."""
 
     key: str
     owner_id: str
@@ -99,6 +101,7 @@ class NewObject:
     website_redirect: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     upload_id: str | None = None
+    parts: Sequence[ObjectPart] = ()
     origin: str = "s3:ObjectCreated:Put"
 
 
@@ -142,6 +145,8 @@ class ObjectRecord:
             document[USER_METADATA_PREFIX + name] = value
         if new.upload_id is not None:
             document["uploadId"] = new.upload_id
+        if new.parts:
+            document["parts"] = parts_member(new.parts)
         if new.checksum is not None:
             document["checksum"] = {
                 "checksumAlgorithm": new.checksum.algorithm,
@@ -223,6 +228,11 @@ class ObjectRecord:
     def upload_id(self) -> str | None:
         """The multipart upload that made the object, None for any other."""
         return self.document.get("uploadId")
+
+    @property
+    def parts(self) -> list[ObjectPart] | None:
+        """The parts of its multipart upload, None for any other object."""
+        return parse_parts(self.document)
 
     @property
     def tags(self) -> dict[str, str]:

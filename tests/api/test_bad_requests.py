@@ -473,6 +473,7 @@ IMPLEMENTED = {
     "CopyObject",
     "CreateMultipartUpload",
     "DeleteObjectTagging",
+    "GetObjectAttributes",
     "GetObjectTagging",
     "ListMultipartUploads",
     "ListParts",

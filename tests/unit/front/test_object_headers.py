@@ -133,7 +133,7 @@ def test_a_read_may_replace_headers() -> None:
         "response-expires": "f",
         "response-etag": "no",
     }
-    assert overridden({"ETag": "x", "Content-Type": "y"}, query) == {
+    assert overridden({"ETag": "x", "Content-Type": "y"}, query, signed=True) == {
         "ETag": "x",
         "Cache-Control": "a",
         "Content-Disposition": "b",
@@ -147,8 +147,17 @@ def test_a_read_may_replace_headers() -> None:
 @pytest.mark.parametrize("value", ["a\r\nx: y", "a\nb", "\x00", "\x7f"])
 def test_a_replaced_header_cannot_begin_another(value: str) -> None:
     with pytest.raises(ServiceError) as caught:
-        overridden({}, {"response-content-type": value})
+        overridden({}, {"response-content-type": value}, signed=True)
     assert caught.value.code == "InvalidArgument"
+
+
+def test_an_anonymous_read_may_not_replace_headers() -> None:
+    headers = {"Content-Type": "text/plain"}
+    assert overridden(headers, {"versionId": "null"}, signed=False) == headers
+    with pytest.raises(ServiceError) as caught:
+        overridden(headers, {"response-content-type": "text/html"}, signed=False)
+    assert caught.value.code == "InvalidRequest"
+    assert "anonymous" in caught.value.message
 
 
 def test_headers_of_a_checksum() -> None:

@@ -1,0 +1,109 @@
+"""GetObjectAttributes: what HeadObject and ListParts say, as far as the request asks for it."""
+
+from __future__ import annotations
+
+from s3front.context import Context
+from s3front.operations.get_object import existing_record
+from s3front.operations.object_headers import object_headers
+from s3front.operations.parameters import integer_parameter
+from s3front.preconditions import is_modified
+from s3front.reply import xml_reply
+from s3front.request import Headers, Reply, Request
+from s3front.routes import Level, Operation
+from s3front.xml import element
+from shared import limits
+from shared.errors import ServiceError
+from shared.records.object import ObjectRecord
+from shared.records.parts import ObjectPart
+
+_HEADER = "x-amz-object-attributes"
+_ATTRIBUTES = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
+
+
+async def get_object_attributes(context: Context, request: Request) -> Reply:
+    """The attributes that were asked for (Amazon S3 API reference, GetObjectAttributes)."""
+    wanted = _wanted(request.headers)
+    parts_max = integer_parameter(request.headers, "x-amz-max-parts", limits.UPLOADS_LIST_MAX)
+    marker = _marker(request.headers)
+    record = existing_record(context, context.current)
+    described = object_headers(record)
+    validators = {name: described[name] for name in ("Last-Modified", "ETag")}
+    if not is_modified(request.headers, record.etag, record.modified):
+        return Reply(304, validators)
+    content = {
+        "ETag": element("ETag", record.etag),
+        "Checksum": _checksum(record),
+        "ObjectParts": _parts(record, marker, parts_max),
+        "StorageClass": element("StorageClass", record.storage_class),
+        "ObjectSize": element("ObjectSize", record.size),
+    }
+    chosen = "".join(content[name] for name in _ATTRIBUTES if name in wanted)
+    reply = xml_reply("GetObjectAttributesResponse", chosen)
+    last_modified = {"Last-Modified": validators["Last-Modified"]}
+    return Reply(reply.status, {**reply.headers, **last_modified}, reply.body)
+
+
+def _wanted(headers: Headers) -> frozenset[str]:
+    """The attributes that the header lists, or several headers do."""
+    values = ",".join(headers.getall(_HEADER, [])).split(",")
+    names = frozenset(name for value in values if (name := value.strip()))
+    if not names:
+        raise ServiceError(
+            "InvalidRequest",
+            f"The {_HEADER} header specifying the attributes to be retrieved is either missing or "
+            "empty",
+        )
+    for name in sorted(names):
+        if name not in _ATTRIBUTES:
+            raise ServiceError(
+                "InvalidArgument",
+                "Invalid attribute name specified.",
+                {"ArgumentName": _HEADER, "ArgumentValue": name},
+            )
+    return names
+
+
+def _marker(headers: Headers) -> int:
+    name = "x-amz-part-number-marker"
+    return integer_parameter(headers, name, limits.PARTS_MAX) if headers.get(name) else 0
+
+
+def _checksum(record: ObjectRecord) -> str:
+    checksum = record.checksum
+    if checksum is None:
+        return ""
+    value = element(f"Checksum{checksum.algorithm}", checksum.value)
+    return f"<Checksum>{value}{element('ChecksumType', checksum.kind)}</Checksum>"
+
+
+def _parts(record: ObjectRecord, marker: int, parts_max: int) -> str:
+    """A page of the parts; nothing for an object that was not uploaded by parts.
+
+    Rows without a checksum are printed as well, as AWS does for its directory buckets: nothing
+    else tells a client the sizes of parts in one call.
+    """
+    parts = record.parts
+    if parts is None:
+        return ""
+    numbered = list(enumerate(parts, start=1))
+    page = numbered[marker : marker + parts_max]
+    last = page[-1][0] if page else 0
+    truncated = bool(page) and last < len(parts)
+    algorithm = record.checksum.algorithm if record.checksum is not None else ""
+    content = [
+        element("PartsCount", len(parts)),
+        element("PartNumberMarker", marker),
+        element("NextPartNumberMarker", last),
+        element("MaxParts", parts_max),
+        element("IsTruncated", "true" if truncated else "false"),
+        *(_part_row(number, part, algorithm) for number, part in page),
+    ]
+    return f"<ObjectParts>{''.join(content)}</ObjectParts>"
+
+
+def _part_row(number: int, part: ObjectPart, algorithm: str) -> str:
+    checksum = element(f"Checksum{algorithm}", part.checksum) if algorithm else ""
+    return f"<Part>{element('PartNumber', number)}{element('Size', part.size)}{checksum}</Part>"
+
+
+GET_OBJECT_ATTRIBUTES = Operation("GetObjectAttributes", Level.OBJECT, get_object_attributes)

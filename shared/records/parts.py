@@ -1,0 +1,51 @@
+"""The parts that a multipart upload made an object of.
+
+Our records list them in the member ``parts``, in order, an array ``[size, checksum]`` each: the
+locations do not tell, for an empty part has none. Records of the original are without it; there the
+location entries say which part they belong to (``dataStoreETag`` is ``<part number>:<md5>``).
+
+Parts of an object are numbered from 1 in their order, whatever their numbers in the upload were:
+clients read parts 1 to the number of parts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+_PARTS_OF_ETAG = re.compile(r"-([0-9]{1,5})\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPart:
+    """``size`` in bytes; ``checksum`` is of the object's algorithm, base64, None for none."""
+
+    size: int
+    checksum: str | None = None
+
+
+def parts_member(parts: Sequence[ObjectPart]) -> list[list[Any]]:
+    """The record's member."""
+    return [[part.size, part.checksum] for part in parts]
+
+
+def parse_parts(document: Mapping[str, Any]) -> list[ObjectPart] | None:
+    """The parts of an object document; None for an object that was not uploaded by parts."""
+    listed = document.get("parts")
+    if isinstance(listed, list):
+        return [ObjectPart(int(size), checksum) for size, checksum in listed]
+    match = _PARTS_OF_ETAG.search(str(document.get("content-md5") or ""))
+    if match is None:
+        return None
+    entries = document.get("location")
+    by_number = groupby(entries if isinstance(entries, list) else [], _part_number)
+    parts = [ObjectPart(sum(int(entry["size"]) for entry in group)) for _, group in by_number]
+    # An empty last part has no location.
+    return parts + [ObjectPart(0)] * (int(match[1]) - len(parts))
+
+
+def _part_number(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("dataStoreETag", "")).partition(":")[0]
