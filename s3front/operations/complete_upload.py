@@ -14,6 +14,8 @@ from hashlib import md5
 from itertools import pairwise
 from xml.etree.ElementTree import Element
 
+from multidict import CIMultiDict, CIMultiDictProxy
+
 from s3front.body import read_document
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
@@ -29,13 +31,13 @@ from s3front.routes import Level, Operation
 from s3front.slow_work import answered_in_time
 from s3front.xml import element, parse
 from shared import limits
-from shared.checksums import combined_checksum, composite_checksum
+from shared.checksums import Algorithm, combined_checksum, composite_checksum
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
 from shared.records.object import Checksum, DataLocation, NewObject, ObjectRecord
+from shared.records.parts import ObjectPart
 from shared.records.times import now
 
-from shared.records.parts import ObjectPart
 _NUMBER = re.compile(r"\s*([0-9]{1,9})\s*\Z")
 
 
@@ -48,7 +50,11 @@ class _WantedPart:
 
 async def complete_multipart_upload(context: Context, request: Request) -> Reply:
     """Make the object (Amazon S3 API reference, CompleteMultipartUpload)."""
-    body = await read_document(context, request, limits.COMPLETE_BODY_BYTES_MAX)
+    if not _is_made_by(context.current, context.target.query["uploadId"]):
+        check_write_conditions(request.headers, context.current)
+    body = await read_document(
+        context, _without_object_checksum(request), limits.COMPLETE_BODY_BYTES_MAX
+    )
     return await answered_in_time(_complete(context, request.headers, _parse(body)))
 
 
@@ -63,6 +69,7 @@ async def _complete(context: Context, headers: Headers, wanted: Sequence[_Wanted
         check_write_conditions(headers, current)
         parts = await _parts(context, upload_id, wanted)
         record = _object_record(context, upload, parts)
+        _verify(headers, record)
         requirement = None
         if is_conditional_write(headers):
             requirement = object_requirement(bucket.name, context.key, current)
@@ -78,9 +85,21 @@ async def _complete(context: Context, headers: Headers, wanted: Sequence[_Wanted
 
 
 def _answer_again(context: Context, current: StoredObject | None, upload_id: str) -> Reply:
-    if current is not None and current.record.upload_id == upload_id:
+    if current is not None and _is_made_by(current, upload_id):
         return _reply(context, current.record)
     raise no_such_upload(upload_id)
+
+
+def _is_made_by(current: StoredObject | None, upload_id: str) -> bool:
+    return current is not None and current.record.upload_id == upload_id
+
+
+def _without_object_checksum(request: Request) -> Request:
+    """The request, as its document is to be verified: its checksum headers are the object's."""
+    kept = CIMultiDict(request.headers)
+    for algorithm in Algorithm:
+        kept.popall(algorithm.header, None)
+    return replace(request, headers=CIMultiDictProxy(kept))
 
 
 def _parse(body: bytes) -> list[_WantedPart]:
@@ -153,6 +172,7 @@ def _object_record(
 ) -> ObjectRecord:
     document = upload.record.document
     described = described_by(upload.record)
+    algorithm: str = document.get("checksumAlgorithm", "")
     locations: list[DataLocation] = []
     size = 0
     digests = md5(usedforsecurity=False)
@@ -172,7 +192,6 @@ def _object_record(
             etag=f"{digests.hexdigest()}-{len(parts)}",
             content_type=described.content_type,
             modified=now(),
-    algorithm: str = document.get("checksumAlgorithm", "")
             locations=locations,
             store_name=upload.record.location,
             headers=described.standard,
@@ -181,6 +200,10 @@ def _object_record(
             website_redirect=described.website_redirect,
             tags=document.get("tags") or {},
             upload_id=upload.upload_id,
+            parts=[
+                ObjectPart(part.record.size, (part.record.checksum or {}).get(algorithm))
+                for part in parts
+            ],
             origin="s3:ObjectCreated:CompleteMultipartUpload",
         )
     )
@@ -200,10 +223,42 @@ def _checksum(upload: StoredUpload, parts: Sequence[StoredPart]) -> Checksum | N
         return Checksum(algorithm, combined_checksum(algorithm, known, sizes))
     return Checksum(algorithm, composite_checksum(algorithm, known), "COMPOSITE")
 
-            parts=[
-                ObjectPart(part.record.size, (part.record.checksum or {}).get(algorithm))
-                for part in parts
-            ],
+
+def _verify(headers: Headers, record: ObjectRecord) -> None:
+    """Compare the object with what the request says of it; raises InvalidRequest, BadDigest."""
+    size = headers.get("x-amz-mp-object-size")
+    if size is not None and size != str(record.size):
+        raise ServiceError(
+            "InvalidRequest",
+            f"The provided 'x-amz-mp-object-size' header value {size} does not match what was "
+            f"computed: {record.size}",
+        )
+    checksum = record.checksum
+    kind = headers.get("x-amz-checksum-type")
+    if kind is not None and checksum is not None and kind != checksum.kind:
+        raise ServiceError(
+            "InvalidRequest",
+            f"The upload was created using the {checksum.kind} checksum mode. The complete request "
+            "must use the same checksum mode.",
+        )
+    for algorithm in Algorithm:
+        declared = headers.get(algorithm.header)
+        if declared is None:
+            continue
+        if checksum is None or checksum.algorithm != algorithm:
+            expected = "null" if checksum is None else checksum.algorithm.lower()
+            raise ServiceError(
+                "InvalidRequest",
+                f"Checksum Type mismatch occurred, expected checksum Type: {expected}, actual "
+                f"checksum Type: {algorithm.lower()}",
+            )
+        # Of a composite one the number of parts may be left out.
+        if declared not in (checksum.value, checksum.value.partition("-")[0]):
+            raise ServiceError(
+                "BadDigest",
+                f"The {algorithm} you specified did not match the calculated checksum.",
+            )
+
 
 def _reply(context: Context, record: ObjectRecord) -> Reply:
     checksum = record.checksum

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zlib
 from base64 import b64encode
 from typing import Any
 
@@ -37,9 +38,11 @@ def send(s3: Any, bucket: str, upload_id: str, number: int, body: bytes, key: st
     return {"PartNumber": number, "ETag": response["ETag"], **checksums}
 
 
-def complete(s3: Any, bucket: str, upload_id: str, parts: list[Any], key: str = "key") -> Any:
+def complete(
+    s3: Any, bucket: str, upload_id: str, parts: list[Any], key: str = "key", **arguments: Any
+) -> Any:
     return s3.complete_multipart_upload(
-        Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts}
+        Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts}, **arguments
     )
 
 
@@ -126,6 +129,43 @@ def test_the_checksum_of_the_whole(
     assert found[f"Checksum{algorithm}"] == value
     full_object = value == checksum_of(Algorithm(algorithm), BIG + b"end")
     assert full_object is (suffix == "")
+
+
+@pytest.mark.parametrize(
+    ("declared", "code"),
+    [
+        ({"ChecksumCRC32": "right"}, None),
+        ({"ChecksumCRC32": "without the number of parts"}, None),
+        ({"ChecksumCRC32": "right", "ChecksumType": "COMPOSITE", "MpuObjectSize": PART + 3}, None),
+        ({"ChecksumCRC32": "AAAAAA==-2"}, "BadDigest"),
+        ({"ChecksumCRC32": "bad"}, "BadDigest"),
+        ({"ChecksumSHA256": "AAAAAA=="}, "InvalidRequest"),
+        ({"ChecksumType": "FULL_OBJECT"}, "InvalidRequest"),
+        ({"MpuObjectSize": PART}, "InvalidRequest"),
+    ],
+)
+def test_what_a_completion_says_of_the_object(
+    s3: Any, bucket: str, declared: dict[str, Any], code: str | None
+) -> None:
+    """It is compared with the object, and not with the document that carries it."""
+    upload_id = begin(s3, bucket, ChecksumAlgorithm="CRC32")
+    parts = []
+    for number, body in ((1, BIG), (2, b"end")):
+        parts.append(send(s3, bucket, upload_id, number, body))
+    digests = [zlib.crc32(body).to_bytes(4, "big") for body in (BIG, b"end")]
+    right = b64encode(zlib.crc32(b"".join(digests)).to_bytes(4, "big")).decode()
+    values = {"right": f"{right}-2", "without the number of parts": right}
+    declared = {name: values.get(value, value) for name, value in declared.items()}
+    if code is not None:
+        with pytest.raises(ClientError) as caught:
+            complete(s3, bucket, upload_id, parts, **declared)
+        assert error_of(caught)["Code"] == code
+        # The upload is as it was.
+        assert len(s3.list_parts(Bucket=bucket, Key="key", UploadId=upload_id)["Parts"]) == 2
+        declared = {}
+    answer = complete(s3, bucket, upload_id, parts, **declared)
+    assert answer["ChecksumCRC32"] == f"{right}-2"
+    assert complete(s3, bucket, upload_id, parts, **declared)["ETag"] == answer["ETag"]
 
 
 def test_sha256_of_parts_as_s3_writes_it(s3: Any, bucket: str) -> None:
