@@ -43,6 +43,22 @@ def is_modified(headers: Headers, etag: str, last_modified: datetime) -> bool:
     return modified_since is None or modified > modified_since
 
 
+def range_applies(headers: Headers, etag: str, last_modified: datetime) -> bool:
+    """Whether the Range of a read counts: If-Range may want it for one state of the object only.
+
+    RFC 9110, section 13.1.5: both validators must be strong, so a weak ETag never matches, nor
+    does a date that is merely later.
+    """
+    if_range = headers.get("If-Range")
+    if if_range is None:
+        return True
+    if_range = if_range.strip()
+    if if_range.startswith(('"', "W/")):
+        return if_range == f'"{etag}"'
+    # S3 gives ETags without quotes in documents, and takes them so in headers.
+    return if_range == etag or _date(if_range) == last_modified.replace(microsecond=0)
+
+
 def check_write(headers: Headers, current_etag: str | None) -> None:
     """Let a write pass, given the ETag of the current object or None when there is none."""
     if_none_match = headers.get("If-None-Match")

@@ -13,7 +13,7 @@ from s3front.operations.object_headers import (
     part_headers,
 )
 from s3front.operations.parameters import part_number
-from s3front.preconditions import is_modified
+from s3front.preconditions import is_modified, range_applies
 from s3front.ranges import ByteRange, parse_range
 from s3front.request import Reply, Request, StreamedBody
 from s3front.routes import Level, Operation
@@ -89,6 +89,8 @@ def _decide(
         )
     if not is_modified(request.headers, record.etag, record.modified):
         return 304, {name: headers[name] for name in _VALIDATORS}, None
+    if not range_applies(request.headers, record.etag, record.modified):
+        range_header = None
     whole = ByteRange(0, record.size - 1)
     if wanted is None:
         part = parse_range(range_header, record.size)

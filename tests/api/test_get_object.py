@@ -198,6 +198,28 @@ def test_conditions_come_before_ranges(
     assert unsatisfiable == (416 if status == 206 else status)
 
 
+@pytest.mark.parametrize(
+    ("validator", "status"),
+    [
+        (ETAG, 206),
+        (ETAG.strip('"'), 206),
+        (f"W/{ETAG}", 200),
+        (OTHER, 200),
+        ("same", 206),
+        ("before", 200),
+        ("after", 200),
+        ("nonsense", 200),
+    ],
+)
+def test_a_range_of_one_state_of_the_object(
+    front: Front, objects: str, dates: dict[str, str], validator: str, status: int
+) -> None:
+    """If-Range (RFC 9110, section 13.1.5): of any other state the whole is wanted."""
+    headers = {"Range": "bytes=1-2", "If-Range": dates.get(validator, validator)}
+    got = read(front, f"/{objects}/ten", headers)
+    assert (got.status, got.body) == (status, BODY[1:3] if status == 206 else BODY)
+
+
 def test_conditions_do_not_matter_for_what_is_absent(front: Front, objects: str) -> None:
     for name in ("If-Match", "If-None-Match"):
         assert read(front, f"/{objects}/absent", {name: "*"}).error["Code"] == "NoSuchKey"
