@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.support import ODD_KEYS, code_of, key_id, md5_hex, new_name
+from tests.api.support import ODD_KEYS, code_of, error_of, key_id, md5_hex, new_name
 from tests.raw_http import call
 from tests.servers import Front
 
@@ -145,15 +145,21 @@ def test_conditions_on_the_source(
     if passes:
         copy(s3, bucket, **condition)
     else:
-        refused = code_of(copy, s3=s3, bucket=bucket, **condition)
-        assert refused == (412, "PreconditionFailed")
+        error = error_of(copy, s3=s3, bucket=bucket, **condition)
+        assert (error["status"], error["Code"]) == (412, "PreconditionFailed")
+        words = error["Condition"].removeprefix("x-amz-copy-source-").split("-")
+        assert {f"CopySource{''.join(words)}"} == set(condition)
 
 
 @pytest.mark.usefixtures("source")
 def test_a_condition_on_the_target(s3: Any, bucket: str) -> None:
-    copy(s3, bucket, IfNoneMatch="*")
-    refused = code_of(copy, s3=s3, bucket=bucket, IfNoneMatch="*")
-    assert refused == (412, "PreconditionFailed")
+    assert code_of(copy, s3=s3, bucket=bucket, IfMatch="*") == (404, "NoSuchKey")
+    etag = copy(s3, bucket, IfNoneMatch="*")["CopyObjectResult"]["ETag"]
+    for condition in ({"IfNoneMatch": "*"}, {"IfMatch": '"other"'}):
+        error = error_of(copy, s3=s3, bucket=bucket, **condition)
+        assert (error["status"], error["Code"]) == (412, "PreconditionFailed")
+    assert code_of(copy, s3=s3, bucket=bucket, IfNoneMatch=etag) == (501, "NotImplemented")
+    copy(s3, bucket, IfMatch=etag)
 
 
 @pytest.mark.parametrize("size", [0, 1, 300 * 1024, 6 * MEBIBYTE])
