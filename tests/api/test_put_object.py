@@ -14,8 +14,6 @@ from tests.api.support import (
     ODD_KEYS,
     OTHER_ACCOUNT_ID,
     checksum_of,
-    code_of,
-    error_of,
     key_id,
     keys_in,
     md5_base64,
@@ -350,76 +348,6 @@ def test_checksums_that_contradict_each_other(
     error = put(front, bucket, headers).error
     assert (error["status"], error["Code"]) == ("400", "InvalidRequest")
     assert call(front, "HEAD", f"/{bucket}/key").status == 404
-
-
-# --- Conditions ---------------------------------------------------------------------------------
-
-
-def test_only_when_absent(s3: Any, bucket: str) -> None:
-    s3.put_object(Bucket=bucket, Key="a", Body=BODY, IfNoneMatch="*")
-    error = error_of(s3.put_object, Bucket=bucket, Key="a", Body=b"no", IfNoneMatch="*")
-    assert (error["status"], error["Code"]) == (412, "PreconditionFailed")
-    assert error["Condition"] == "If-None-Match"
-    assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == BODY
-    s3.delete_object(Bucket=bucket, Key="a")
-    s3.put_object(Bucket=bucket, Key="a", Body=b"again", IfNoneMatch="*")
-
-
-def test_only_when_it_is_still_the_same(s3: Any, bucket: str) -> None:
-    etag = s3.put_object(Bucket=bucket, Key="a", Body=BODY)["ETag"]
-    newer = s3.put_object(Bucket=bucket, Key="a", Body=b"newer", IfMatch=etag)["ETag"]
-    error = error_of(s3.put_object, Bucket=bucket, Key="a", Body=b"no", IfMatch=etag)
-    assert (error["status"], error["Code"]) == (412, "PreconditionFailed")
-    assert error["Condition"] == "If-Match"
-    assert s3.head_object(Bucket=bucket, Key="a")["ETag"] == newer
-
-
-def test_the_same_as_an_object_that_is_absent(s3: Any, bucket: str) -> None:
-    refused = code_of(s3.put_object, Bucket=bucket, Key="a", Body=BODY, IfMatch='"etag"')
-    assert refused == (404, "NoSuchKey")
-    assert keys_in(s3, bucket) == []
-
-
-def test_a_condition_that_writes_do_not_have(s3: Any, bucket: str) -> None:
-    error = error_of(s3.put_object, Bucket=bucket, Key="a", Body=BODY, IfNoneMatch='"etag"')
-    assert (error["status"], error["Code"]) == (501, "NotImplemented")
-    assert error["Header"] == "If-None-Match"
-
-
-def test_of_many_conditional_writers_one_wins(s3: Any, bucket: str) -> None:
-    def write(number: int) -> int:
-        try:
-            s3.put_object(Bucket=bucket, Key="a", Body=b"%d" % number, IfNoneMatch="*")
-        except s3.exceptions.ClientError as error:
-            status: int = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            return status
-        return 200
-
-    with ThreadPoolExecutor(8) as pool:
-        statuses = [*pool.map(write, range(16))]
-    assert sorted(set(statuses)) == [200, 412]
-    assert statuses.count(200) == 1
-    winner = b"%d" % statuses.index(200)
-    assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == winner
-
-
-def test_increments_under_conditions_lose_nothing(s3: Any, bucket: str) -> None:
-    s3.put_object(Bucket=bucket, Key="n", Body=b"0")
-
-    def increment(_: int) -> None:
-        while True:
-            found = s3.get_object(Bucket=bucket, Key="n")
-            number = int(found["Body"].read()) + 1
-            try:
-                s3.put_object(Bucket=bucket, Key="n", Body=b"%d" % number, IfMatch=found["ETag"])
-            except s3.exceptions.ClientError as error:
-                assert error.response["Error"]["Code"] == "PreconditionFailed"  # noqa: PT017
-            else:
-                return
-
-    with ThreadPoolExecutor(4) as pool:
-        [*pool.map(increment, range(20))]
-    assert s3.get_object(Bucket=bucket, Key="n")["Body"].read() == b"20"
 
 
 # --- Refusals -----------------------------------------------------------------------------------
