@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 import pytest
 
 from shared.records.names import METASTORE, UPLOADS_PREFIX, USERS_BUCKET
+from tests.api.support import md5_base64
 from tests.etags import etag_of
 from tests.faults.stores import blobs_of, stored_blobs, stored_records
 from tests.load_requests import ObjectClient
-from tests.multipart import begin_upload, completion, send_part
+from tests.multipart import Send, begin_upload, completion, send_part
 from tests.servers import Cluster, cluster, wait_for
 
 _T = TypeVar("_T")
@@ -177,27 +178,80 @@ def test_no_object_outlives_its_bucket(running: Cluster) -> None:
     assert not all(records.values())
 
 
+CONDITIONAL_ROUNDS = 500 if os.environ.get("TWOFOLD_SOAK") else 20
+
+
 def test_one_of_many_conditional_writes_wins(running: Cluster) -> None:
-    rounds, writers = 1000 if os.environ.get("TWOFOLD_SOAK") else 50, 64
+    """By turns they all create an object, and all replace the one that they have seen."""
+    writers = 100
     create_bucket(running, "conditional")
 
     def write(racer: Racer) -> list[int]:
-        statuses = []
-        for key in range(rounds):
+        statuses, etag = [], ""
+        for number in range(CONDITIONAL_ROUNDS):
+            target, body = f"/conditional/{number // 2}", b"%d by %d" % (number, racer.number)
+            condition = {"If-Match": etag} if number % 2 else {"If-None-Match": "*"}
             racer.meet()
-            target, body = f"/conditional/{key}", b"writer %d" % racer.number
-            response = racer.client.request("PUT", target, body, {"If-None-Match": "*"})
-            statuses.append(response.status)
+            statuses.append(racer.client.request("PUT", target, body, condition).status)
+            racer.meet()
+            etag = racer.client.request("HEAD", target).headers["ETag"]
+            assert (etag == etag_of(body)) is (statuses[-1] == 200)
         return statuses
 
     outcomes = race(running, writers, write)
-    reader = ObjectClient(running.fronts[0])
-    for key in range(rounds):
-        statuses = [statuses[key] for statuses in outcomes]
+    for statuses in zip(*outcomes, strict=True):
         assert sorted(statuses) == [200] + [412] * (writers - 1)
-        winner = statuses.index(200)
-        assert reader.request("GET", f"/conditional/{key}").body == b"writer %d" % winner
     assert_consistent(running, ["conditional"])
+
+
+def test_one_of_many_changes_on_one_condition_wins(running: Cluster) -> None:
+    """Writes, copies, completions and deletions of the object that they have all seen."""
+    bucket = "changes"
+    create_bucket(running, bucket)
+    client = ObjectClient(running.fronts[0])
+    assert client.request("PUT", f"/{bucket}/source", b"source").status == 200
+    for number in range(CONDITIONAL_ROUNDS):
+        target, body = f"/{bucket}/key", b"before %d" % number
+        assert client.request("PUT", target, body).status == 200
+
+        def change(racer: Racer, target: str = target, etag: str = etag_of(body)) -> int:
+            kind, condition = racer.number % 5, {"If-Match": etag}
+            request, mine = racer.client.request, b"after %d" % racer.number
+            upload_id = begin_upload(request, target)
+            assert send_part(request, target, upload_id, 1, mine).status == 200
+            place = f"{target}?uploadId={upload_id}"
+            racer.meet()
+            if kind == 0:
+                status = request("PUT", target, mine, condition).status
+            elif kind == 1:
+                copied = {"x-amz-copy-source": f"/{bucket}/source", **condition}
+                status = request("PUT", target, b"", copied).status
+            elif kind == 2:
+                return request("POST", place, completion({1: mine}), condition).status
+            elif kind == 3:
+                status = request("DELETE", target, b"", condition).status
+            else:
+                status = _delete_in_batch(request, bucket, etag)
+            assert request("DELETE", place).status == 204
+            return status
+
+        statuses = race(running, 10, change)
+        winners = [kind % 5 for kind, status in enumerate(statuses) if status < 300]
+        assert len(winners) == 1, statuses
+        # Who comes after a deletion finds nothing, and after anything else another object.
+        assert set(statuses) - {200, 204} == {404 if winners[0] > 2 else 412}, statuses
+        for node in client.request("GET", f"/{bucket}?uploads").xml.iter("UploadId"):
+            client.request("DELETE", f"{target}?uploadId={node.text}")
+    assert_consistent(running, [bucket])
+
+
+def _delete_in_batch(send: Send, bucket: str, etag: str) -> int:
+    """Delete the object by DeleteObjects; the status as DeleteObject would have it."""
+    row = f"<Object><Key>key</Key><ETag>{etag}</ETag></Object>"
+    body = f"<Delete>{row}</Delete>".encode()
+    response = send("POST", f"/{bucket}?delete", body, {"Content-MD5": md5_base64(body)})
+    code = response.xml.findtext("Error/Code")
+    return {None: 204, "NoSuchKey": 404, "PreconditionFailed": 412}[code]
 
 
 def test_plain_writes_of_one_key_all_succeed(running: Cluster) -> None:
