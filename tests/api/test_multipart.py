@@ -297,6 +297,27 @@ def test_a_condition_on_completion(s3: Any, bucket: str, condition: dict[str, st
     assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == b"before"
 
 
+def test_a_completion_of_what_must_not_exist_is_answered_again(s3: Any, bucket: str) -> None:
+    """The object that stands in its way is its own."""
+    upload_id = begin(s3, bucket)
+    parts = [send(s3, bucket, upload_id, 1, b"body")]
+    first = complete(s3, bucket, upload_id, parts, IfNoneMatch="*")
+    assert complete(s3, bucket, upload_id, parts, IfNoneMatch="*")["ETag"] == first["ETag"]
+
+
+def test_a_completion_of_what_must_be_the_same(s3: Any, bucket: str) -> None:
+    upload_id = begin(s3, bucket)
+    parts = [send(s3, bucket, upload_id, 1, b"after")]
+    with pytest.raises(ClientError) as caught:
+        complete(s3, bucket, upload_id, parts, IfMatch="*")
+    assert error_of(caught)["Code"] == "NoSuchKey"
+    etag = s3.put_object(Bucket=bucket, Key="key", Body=b"before")["ETag"]
+    with pytest.raises(ClientError) as caught:
+        complete(s3, bucket, upload_id, parts, IfNoneMatch=etag)
+    assert error_of(caught)["Code"] == "NotImplemented"
+    assert complete(s3, bucket, upload_id, parts, IfMatch=etag)["ETag"] == multipart_etag(b"after")
+
+
 # --- Listings -------------------------------------------------------------------------------------
 
 
