@@ -84,6 +84,11 @@ def is_conditional_write(headers: Headers) -> bool:
     return "If-Match" in headers or "If-None-Match" in headers
 
 
+def wants_any_state(headers: Headers) -> bool:
+    """Whether a write wants that there is an object, and not a certain one."""
+    return headers.get("If-Match", "").strip() == "*"
+
+
 @dataclass(frozen=True, slots=True)
 class DeleteConditions:
     """What must hold of the current object when it is deleted; ``None`` asks for nothing.
@@ -100,6 +105,16 @@ class DeleteConditions:
     def any(self) -> bool:
         """Whether the decision depends on the current object."""
         return self != UNCONDITIONAL
+
+    @property
+    def any_state(self) -> bool:
+        """Whether they want that there is an object, and not a certain one."""
+        return (
+            self.etag is not None
+            and self.etag.strip() == "*"
+            and self.modified is None
+            and self.size is None
+        )
 
     def check(self, current: ObjectRecord | None) -> None:
         """Let a deletion pass; raises NoSuchKey and PreconditionFailed."""

@@ -200,11 +200,19 @@ class MetadataStore:
         return buckets
 
 
-def object_requirement(bucket: str, key: str, current: StoredObject | None) -> Requirement:
-    """The requirement that the object at ``key`` is still what was read."""
+def object_requirement(
+    bucket: StoredBucket, key: str, current: StoredObject | None, *, any_state: bool = False
+) -> Requirement:
+    """The requirement that the object at ``key`` is still what was read.
+
+    ``any_state``: that there still is an object, whichever. With versions its record may be a
+    delete marker, so that only the revision tells.
+    """
     if current is None:
-        return gateway.is_absent(bucket, key)
-    return gateway.has_revision(bucket, key, current.revision)
+        return gateway.is_absent(bucket.name, key)
+    if any_state and not bucket.record.has_versions:
+        return gateway.is_present(bucket.name, key)
+    return gateway.has_revision(bucket.name, key, current.revision)
 
 
 def bucket_requirement(bucket: StoredBucket) -> Requirement:

@@ -19,12 +19,11 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from s3front.body import read_document
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
-from s3front.metadata.store import StoredObject, object_requirement
+from s3front.metadata.store import StoredObject
 from s3front.metadata.uploads import StoredPart, StoredUpload
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
-from s3front.operations.put_object import check_write_conditions
+from s3front.operations.put_object import check_write_conditions, write_requirement
 from s3front.operations.uploads import described_by, finish_closing, no_such_upload
-from s3front.preconditions import is_conditional_write
 from s3front.reply import xml_reply
 from s3front.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
@@ -70,9 +69,7 @@ async def _complete(context: Context, headers: Headers, wanted: Sequence[_Wanted
         parts = await _parts(context, upload_id, wanted)
         record = _object_record(context, upload, parts)
         _verify(headers, record)
-        requirement = None
-        if is_conditional_write(headers):
-            requirement = object_requirement(bucket.name, context.key, current)
+        requirement = write_requirement(headers, bucket, context.key, current)
         try:
             await uploads.complete(bucket, upload, parts, record, requirement, context.request_id)
         except ChangedError:

@@ -7,13 +7,13 @@ this is still the object (DESIGN, section 5); one without depends on nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
 from s3front.body import read_document
 from s3front.context import Context
-from s3front.metadata.gateway import ChangedError
+from s3front.metadata.gateway import ChangedError, Requirement
 from s3front.metadata.store import StoredBucket, StoredObject, object_requirement
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again, read_objects_again
 from s3front.preconditions import (
@@ -39,8 +39,6 @@ _COMMIT_KEYS_MAX = 100
 
 _BOOLEAN = re.compile("true|false")
 
-_Objects = dict[str, StoredObject | None]
-
 
 async def delete_object(context: Context, request: Request) -> Reply:
     """DeleteObject (Amazon S3 API reference): 204 whether the object existed or not."""
@@ -52,7 +50,7 @@ async def delete_object(context: Context, request: Request) -> Reply:
         conditions.check(_record(current))
         requirements = []
         if conditions.any:
-            requirements.append(object_requirement(bucket.name, context.key, current))
+            requirements.append(_requirement(bucket, context.key, conditions, current))
         try:
             await metadata.delete_objects(bucket, [context.key], requirements, context.request_id)
         except ChangedError:
@@ -139,7 +137,8 @@ async def _delete_slice(
     ``watched``: their deletions have conditions, so they are read, and must still be the same.
     """
     keys = [entry.key for entry in entries]
-    bucket, objects = context.bucket, _Objects()
+    bucket = context.bucket
+    objects: Mapping[str, StoredObject | None] = {}
     outcomes: list[_Outcome] = []
     try:
         for attempt in range(ATTEMPTS_MAX):
@@ -148,8 +147,13 @@ async def _delete_slice(
                 bucket, found = await read_objects_again(context, bucket, wanted)
                 objects = dict(zip(wanted, found, strict=True))
             outcomes = [_decide(entry, objects.get(entry.key)) for entry in entries]
+            passed = [
+                entry
+                for entry, outcome in zip(entries, outcomes, strict=True)
+                if outcome.error is None
+            ]
             try:
-                await _commit(context, bucket, outcomes, objects)
+                await _commit(context, bucket, passed, objects)
             except ChangedError:
                 continue
             return outcomes
@@ -168,17 +172,28 @@ def _decide(entry: _Entry, current: StoredObject | None) -> _Outcome:
 
 
 async def _commit(
-    context: Context, bucket: StoredBucket, outcomes: Sequence[_Outcome], objects: _Objects
+    context: Context,
+    bucket: StoredBucket,
+    entries: Sequence[_Entry],
+    objects: Mapping[str, StoredObject | None],
 ) -> None:
-    """Delete what was decided to be deleted, as long as the objects are those decided on."""
-    keys = [outcome.key for outcome in outcomes if outcome.error is None]
-    if not keys:
+    """Delete objects as long as those that are watched are as they were decided on."""
+    if not entries:
         return
     requirements = [
-        object_requirement(bucket.name, key, objects[key]) for key in keys if key in objects
+        _requirement(bucket, entry.key, entry.conditions, objects[entry.key])
+        for entry in entries
+        if entry.conditions.any
     ]
+    keys = [entry.key for entry in entries]
     await context.services.metadata.delete_objects(bucket, keys, requirements, context.request_id)
     failpoint(FailPoint.AFTER_RECORD_COMMIT)
+
+
+def _requirement(
+    bucket: StoredBucket, key: str, conditions: DeleteConditions, current: StoredObject | None
+) -> Requirement:
+    return object_requirement(bucket, key, current, any_state=conditions.any_state)
 
 
 def _record(current: StoredObject | None) -> ObjectRecord | None:

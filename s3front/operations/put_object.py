@@ -7,12 +7,11 @@ fails, in its length, a signature or a digest, leaves nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from s3front.body import StoredBody, UploadBody, store_body
 from s3front.context import Context
-from s3front.metadata.gateway import ChangedError, OutcomeUnknownError
+from s3front.metadata.gateway import ChangedError, OutcomeUnknownError, Requirement
 from s3front.metadata.store import (
     StoredBucket,
     StoredObject,
@@ -23,7 +22,7 @@ from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.location import chosen_location
 from s3front.operations.object_headers import checksum_headers, new_object_headers
 from s3front.operations.tag_sets import tags_of_header
-from s3front.preconditions import check_write, is_conditional_write
+from s3front.preconditions import check_write, is_conditional_write, wants_any_state
 from s3front.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
 from shared.errors import ServiceError
@@ -98,7 +97,7 @@ async def _commit(
     metadata = context.services.metadata
     for _ in range(ATTEMPTS_MAX):
         check_age(context, stored)
-        requirement = _requirement(headers, bucket, context.key, current)
+        requirement = write_requirement(headers, bucket, context.key, current)
         try:
             await metadata.put_object(bucket, record, requirement, context.request_id)
         except ChangedError:
@@ -109,14 +108,17 @@ async def _commit(
     raise ServiceError("ConditionalRequestConflict", fields={"Key": context.key})
 
 
-def _requirement(
+def write_requirement(
     headers: Headers, bucket: StoredBucket, key: str, current: StoredObject | None
-) -> Mapping[str, object] | None:
-    """A write that no condition was put on does not depend on the current object, so writers of
-    one key never stand in each other's way."""
+) -> Requirement | None:
+    """What the commit of a write requires of the current object: no more than was decided on.
+
+    A write that no condition was put on does not depend on it, so writers of one key never stand
+    in each other's way.
+    """
     if not is_conditional_write(headers):
         return None
-    return object_requirement(bucket.name, key, current)
+    return object_requirement(bucket, key, current, any_state=wants_any_state(headers))
 
 
 def _data_locations(

@@ -106,6 +106,11 @@ class BucketRecord:
         return self.document.get("locationConstraint") or DEFAULT_LOCATION
 
     @property
+    def has_versions(self) -> bool:
+        """Whether versioning was ever configured."""
+        return self.document.get("versioningConfiguration") is not None
+
+    @property
     def deleted(self) -> bool:
         """Set by the original while it removes a bucket in two steps."""
         return bool(self.document.get("deleted"))

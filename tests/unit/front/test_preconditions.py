@@ -203,6 +203,21 @@ def test_a_condition_of_a_deletion_that_is_none(member: str, value: str) -> None
     assert caught.value.fields == {"ArgumentName": member, "ArgumentValue": value}
 
 
+@pytest.mark.parametrize(
+    ("headers", "any_state"),
+    [
+        ({}, False),
+        ({"If-Match": " * "}, True),
+        ({"If-Match": ETAG}, False),
+        ({IF_MATCH_SIZE: "7"}, False),
+        ({"If-Match": "*", IF_MATCH_SIZE: "7"}, False),
+        ({"If-Match": "*", IF_MATCH_TIME: SAME}, False),
+    ],
+)
+def test_a_deletion_of_any_object(headers: dict[str, str], any_state: bool) -> None:
+    assert header_conditions(CIMultiDictProxy(CIMultiDict(headers))).any_state is any_state
+
+
 def test_an_object_to_delete_has_its_conditions_as_members() -> None:
     members = {"ETag": f'"{ETAG}"', "LastModifiedTime": SAME, "Size": "7"}
     time = datetime(2024, 5, 1, 12, 0, 0, tzinfo=UTC)
