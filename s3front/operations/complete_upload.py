@@ -94,8 +94,8 @@ def _is_made_by(current: StoredObject | None, upload_id: str) -> bool:
 def _without_object_checksum(request: Request) -> Request:
     """The request, as its document is to be verified: its checksum headers are the object's."""
     kept = CIMultiDict(request.headers)
-    for algorithm in Algorithm:
-        kept.popall(algorithm.header, None)
+    for name in (*(algorithm.header for algorithm in Algorithm), "x-amz-sdk-checksum-algorithm"):
+        kept.popall(name, None)
     return replace(request, headers=CIMultiDictProxy(kept))
 
 

@@ -14,6 +14,8 @@ from botocore.exceptions import ClientError
 from shared.checksums import Algorithm
 from tests.api.support import checksum_of
 from tests.clients_boto3 import s3_client
+from tests.multipart import completion
+from tests.raw_http import call
 from tests.servers import Front
 
 PART = 5 * 1024 * 1024
@@ -166,6 +168,20 @@ def test_what_a_completion_says_of_the_object(
     answer = complete(s3, bucket, upload_id, parts, **declared)
     assert answer["ChecksumCRC32"] == f"{right}-2"
     assert complete(s3, bucket, upload_id, parts, **declared)["ETag"] == answer["ETag"]
+
+
+def test_a_completion_that_names_the_algorithm_of_its_object(
+    s3: Any, front: Front, bucket: str
+) -> None:
+    upload_id = begin(s3, bucket, ChecksumAlgorithm="SHA256")
+    part = {"Bucket": bucket, "Key": "key", "UploadId": upload_id, "PartNumber": 1}
+    s3.upload_part(**part, Body=b"body", ChecksumAlgorithm="SHA256")
+    digest = b64encode(hashlib.sha256(hashlib.sha256(b"body").digest()).digest()).decode()
+    headers = {"x-amz-sdk-checksum-algorithm": "SHA256", "x-amz-checksum-sha256": f"{digest}-1"}
+    target = f"/{bucket}/key?uploadId={upload_id}"
+    response = call(front, "POST", target, completion({1: b"body"}), headers)
+    parsed = response.parsed("CompleteMultipartUpload")
+    assert (response.status, parsed["ChecksumSHA256"]) == (200, f"{digest}-1")
 
 
 def test_sha256_of_parts_as_s3_writes_it(s3: Any, bucket: str) -> None:
