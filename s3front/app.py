@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from s3front.auth.authenticate import authenticate
+from s3front.auth.form import read_upload
 from s3front.auth.hoisted import with_hoisted_headers
 from s3front.auth.identity import ANONYMOUS, Identity
 from s3front.authz.authorize import authorize
@@ -87,11 +88,13 @@ class App:
         request = with_hoisted_headers(request, target)
         operation = self._routes.find(request.method, target, request.headers)
         trace.operation = operation.name
-        trace.identity = authenticate(signed, target, services.accounts, self._clock())
+        if operation.form:
+            form = await read_upload(request, target, services.accounts, self._clock())
+            request, trace.target, trace.identity = form.request, form.target, form.identity
+        else:
+            trace.identity = authenticate(signed, target, services.accounts, self._clock())
         context = await self._context(operation, trace, log)
-        authorize(
-            context.identity, operation, target.bucket, context.stored_bucket, request.headers
-        )
+        authorize(context.identity, operation, target.bucket, context.stored_bucket, signed.headers)
         return await operation.handler(context, request)
 
     async def _context(self, operation: Operation, trace: _Trace, log: Any) -> Context:

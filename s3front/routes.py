@@ -32,11 +32,13 @@ Handler = Callable[[Context, Request], Awaitable[Reply]]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """``name`` is the S3 API's; it is also what logs and metrics say."""
+    """``name`` is the S3 API's; it is also what logs and metrics say. ``form``: the sender, the key
+    and all else are in a form that is the body."""
 
     name: str
     level: Level
     handler: Handler
+    form: bool = False
 
 
 UPLOAD_ID = "uploadId"
@@ -107,19 +109,20 @@ class Routes:
         if target.query.get("x-id") in _OTHER_SERVICES:
             raise ServiceError("NotImplemented")
         if method in ("PUT", "POST", "DELETE"):
-            _refuse_unimplemented(headers)
+            refuse_unimplemented(headers)
         return operation
 
 
 def _no_operation(method: str, level: Level, sub_resource: str | None) -> ServiceError:
-    if sub_resource not in (None, LIST_TYPE) or (method, level) == ("POST", Level.BUCKET):
+    if sub_resource not in (None, LIST_TYPE):
         return ServiceError("NotImplemented")
     if method == "OPTIONS":
         return ServiceError("NotImplemented")
     return ServiceError("MethodNotAllowed", fields={"Method": method, "ResourceType": level.name})
 
 
-def _refuse_unimplemented(headers: Headers) -> None:
+def refuse_unimplemented(headers: Headers) -> None:
+    """Refuse a request whose headers ask for what is not there."""
     for name, value in headers.items():
         lower = name.lower()
         harmless = _UNIMPLEMENTED_HEADERS.get(lower)

@@ -27,12 +27,7 @@ def authenticate(request: Request, target: Target, accounts: Accounts, now: date
     presigned_v2 = any(name in target.query for name in _IN_QUERY_V2)
     if authorization is not None:
         if presigned_v4 or presigned_v2:
-            raise ServiceError(
-                "InvalidArgument",
-                "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, "
-                "Signature query string parameter or the Authorization header should be specified",
-                {"ArgumentName": "Authorization", "ArgumentValue": authorization},
-            )
+            raise only_one_signature("Authorization", authorization)
         if authorization.startswith(f"{sigv2.ALGORITHM} "):
             return _version_2(request, target, accounts, now, presigned=False)
         return _version_4(request, target, accounts, now, presigned=False)
@@ -41,6 +36,22 @@ def authenticate(request: Request, target: Target, accounts: Accounts, now: date
     if presigned_v2:
         return _version_2(request, target, accounts, now, presigned=True)
     return ANONYMOUS
+
+
+def is_signed(request: Request, target: Target) -> bool:
+    """Whether a request carries a signature of its own, right or wrong."""
+    named = any(name in target.query for name in (*_IN_QUERY_V4, *_IN_QUERY_V2))
+    return named or "Authorization" in request.headers
+
+
+def only_one_signature(name: str, value: str) -> ServiceError:
+    """What a request is answered with that carries two signatures."""
+    return ServiceError(
+        "InvalidArgument",
+        "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature "
+        "query string parameter or the Authorization header should be specified",
+        {"ArgumentName": name, "ArgumentValue": value},
+    )
 
 
 def _version_4(
@@ -54,7 +65,7 @@ def _version_4(
     )
     read = sigv4_claim.presigned_claim if presigned else sigv4_claim.header_claim
     claim = read(head, now)
-    credential = _credential(accounts, claim.credential.access_key, claim.security_token)
+    credential = find_credential(accounts, claim.credential.access_key, claim.security_token)
     stream_key = sigv4.verify(head, claim, credential.secret)
     return Identity(credential.account, stream_key, claim.payload_hash)
 
@@ -70,12 +81,13 @@ def _version_2(
     )
     read = sigv2.presigned_claim if presigned else sigv2.header_claim
     claim = read(head, now)
-    credential = _credential(accounts, claim.access_key, claim.security_token)
+    credential = find_credential(accounts, claim.access_key, claim.security_token)
     sigv2.verify(head, claim, credential.secret)
     return Identity(credential.account, None, claim.payload_hash)
 
 
-def _credential(accounts: Accounts, access_key: str, security_token: str | None) -> Credential:
+def find_credential(accounts: Accounts, access_key: str, security_token: str | None) -> Credential:
+    """The key that a request was signed with; raises InvalidToken and InvalidAccessKeyId."""
     if security_token is not None:
         # Temporary credentials are not issued here, so no token can be valid.
         raise ServiceError("InvalidToken", fields={"Token-0": security_token})

@@ -69,16 +69,21 @@ async def put_object(context: Context, request: Request) -> Reply:
 async def store_record(
     context: Context, headers: Headers, new: NewObject, stored: StoredBody
 ) -> ObjectRecord:
-    """Commit the record of bytes that a location holds; the bytes go when it is refused."""
+    """``commit_object`` of bytes that are one blob, or none."""
     locations = _data_locations(context, new.store_name, stored, new.size)
-    record = ObjectRecord.create(replace(new, locations=locations))
+    return await commit_object(context, headers, replace(new, locations=locations))
+
+
+async def commit_object(context: Context, headers: Headers, new: NewObject) -> ObjectRecord:
+    """Commit the record of bytes that a location holds; the bytes go when it is refused."""
+    record = ObjectRecord.create(new)
     failpoint(FailPoint.AFTER_DATA_STORED)
     try:
         await _commit(context, headers, record)
     except OutcomeUnknownError:
         raise  # the bytes may belong to the object, so they stay
     except ServiceError:
-        await delete_data(context, locations)
+        await delete_data(context, new.locations)
         raise
     failpoint(FailPoint.AFTER_RECORD_COMMIT)
     return record
