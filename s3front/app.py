@@ -20,6 +20,7 @@ from s3front.auth.hoisted import with_hoisted_headers
 from s3front.auth.identity import ANONYMOUS, Identity
 from s3front.authz.authorize import authorize
 from s3front.context import Context, Services
+from s3front.forwarded import as_sent
 from s3front.health import HEALTH_PATH, health_reply
 from s3front.operations import routes
 from s3front.reply import HOST_ID, common_headers, error_reply, new_request_id
@@ -53,6 +54,7 @@ class App:
 
     async def handle(self, request: Request) -> Reply:
         """The reply to a request. It does not raise, whatever the request is."""
+        request = as_sent(request, self.services.proxies)
         trace = _Trace(new_request_id(), time.perf_counter())
         log = self.services.log.bind(request_id=trace.request_id)
         try:
@@ -82,8 +84,8 @@ class App:
         if request.raw_target.startswith(HEALTH_PATH):
             trace.operation = "Health"
             return health_reply(request, services)
-        host = request.headers.get("Host", "")
-        target = trace.target = parse_target(request.raw_target, host, services.endpoints)
+        target = parse_target(request.raw_target, request.host, services.endpoints)
+        trace.target = target
         signed = request
         request = with_hoisted_headers(request, target)
         operation = self._routes.find(request.method, target, request.headers)

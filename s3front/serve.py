@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from s3front.app import App
 from s3front.context import Services
+from s3front.forwarded import Proxies
 from s3front.http_server import create_http_server
 from s3front.listeners import inherited_sockets
 from s3front.locations.dmd_file import DmdFileStore
@@ -66,6 +67,7 @@ async def serve(config: Config) -> None:
         endpoints=config.rest_endpoints,
         health_networks=config.health_checks.allow_from,
         log=log,
+        proxies=_proxies(config),
         part_bytes_min=config.multipart_min_part_size_bytes,
     )
     app = App(services)
@@ -115,8 +117,18 @@ def _reload(app: App, client: RpcClient, store: DmdFileStore, tls: ssl.SSLContex
         locations=LocationRegistry(locations, store),
         endpoints=config.rest_endpoints,
         health_networks=config.health_checks.allow_from,
+        proxies=_proxies(config),
     )
     log.info("configuration reloaded")
+
+
+def _proxies(config: Config) -> Proxies:
+    settings = config.requests
+    return Proxies(
+        settings.trusted_proxy_cidrs if settings.via_proxy else (),
+        settings.extract_client_ip_from_header,
+        settings.public_endpoints,
+    )
 
 
 def _url(scheme: str, host: str, port: int) -> str:

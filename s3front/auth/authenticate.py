@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import msgspec
+
 from s3front.auth.identity import ANONYMOUS, Identity
+from s3front.forwarded import signed_hosts
 from s3front.request import Request
 from s3front.target import Target
 from shared import sigv2, sigv4, sigv4_claim
@@ -66,8 +69,22 @@ def _version_4(
     read = sigv4_claim.presigned_claim if presigned else sigv4_claim.header_claim
     claim = read(head, now)
     credential = find_credential(accounts, claim.credential.access_key, claim.security_token)
-    stream_key = sigv4.verify(head, claim, credential.secret)
-    return Identity(credential.account, stream_key, claim.payload_hash)
+    mismatch: ServiceError | None = None
+    for host in signed_hosts(request):
+        headers = head.headers
+        if headers.get("host") != host:
+            headers = {**headers, "host": host}
+        try:
+            tried = msgspec.structs.replace(head, headers=headers)
+            stream_key = sigv4.verify(tried, claim, credential.secret)
+        except ServiceError as error:
+            if error.code != "SignatureDoesNotMatch":
+                raise
+            mismatch = mismatch or error
+        else:
+            return Identity(credential.account, stream_key, claim.payload_hash)
+    assert mismatch is not None
+    raise mismatch
 
 
 def _version_2(

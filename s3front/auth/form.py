@@ -94,7 +94,10 @@ async def read_upload(
             {"ArgumentName": "key", "ArgumentValue": ""},
         )
     check_key(key)
-    described = replace(request, headers=_headers(fields, request), body=FormFile(form, sizes))
+    # The host stays that of the form's request, whatever its fields are called.
+    described = replace(
+        request, headers=_headers(fields), body=FormFile(form, sizes), hosts=(request.host,)
+    )
     return FormUpload(described, replace(target, key=key), identity)
 
 
@@ -116,7 +119,7 @@ def _identity(fields: Mapping[str, str], accounts: Accounts) -> Identity:
     return Identity(credential.account)
 
 
-def _headers(fields: Mapping[str, str], request: Request) -> CIMultiDictProxy[str]:
+def _headers(fields: Mapping[str, str]) -> CIMultiDictProxy[str]:
     """The fields that describe the object and the reply, by the names that headers have.
 
     A field whose name or value no header can have is refused if it is known, else left out.
@@ -134,5 +137,4 @@ def _headers(fields: Mapping[str, str], request: Request) -> CIMultiDictProxy[st
                 "Header value cannot be represented using ISO-8859-1.",
                 {"ArgumentName": field, "ArgumentValue": value},
             )
-    headers["Host"] = request.headers.get("Host", "")
     return CIMultiDictProxy(headers)

@@ -192,7 +192,7 @@ def _place(context: Context, request: Request) -> str:
     if not context.target.virtual_host:
         path = f"{context.bucket.name}/{path}"
     scheme = "https" if request.secure else "http"
-    return f"{scheme}://{request.headers.get('Host', '')}/{path}"
+    return f"{scheme}://{request.host}/{path}"
 
 
 POST_OBJECT = Operation("PostObject", Level.BUCKET, post_object, form=True)
