@@ -28,6 +28,7 @@ from s3front.request import BodyAbortedError, Reply, Request, StreamedBody
 from s3front.routes import Level, Operation
 from s3front.target import Target, parse_target
 from s3front.xml import DECLARATION
+from shared.config import Accounts
 from shared.errors import ServiceError
 
 
@@ -51,6 +52,10 @@ class App:
         self.services = services
         self._clock = clock or (lambda: datetime.now(UTC))
         self._routes = routes()
+
+    def use_accounts(self, accounts: Accounts) -> None:
+        """Take these from the next request on."""
+        self.services = replace(self.services, accounts=accounts)
 
     async def handle(self, request: Request) -> Reply:
         """The reply to a request. It does not raise, whatever the request is."""

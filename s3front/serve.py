@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from dataclasses import replace
 
+from s3front.accounts_watch import AccountsWatch
 from s3front.app import App
 from s3front.context import Services
 from s3front.forwarded import Proxies
@@ -44,6 +45,7 @@ async def serve(config: Config) -> None:
         log.warning("setting without effect", setting=warning)
     arm_failpoint(config.failpoint, log)
     tls = port_context(config.cert_file_paths, config.file, "certFilePaths", log)
+    watch = AccountsWatch(config, log)
     accounts, locations = load_accounts(config), load_locations(config)
     credentials = metadata_credentials(config)
     client = RpcClient(
@@ -71,7 +73,11 @@ async def serve(config: Config) -> None:
         part_bytes_min=config.multipart_min_part_size_bytes,
     )
     app = App(services)
-    worker = asyncio.get_running_loop().create_task(_work(config, metadata, services))
+    loop = asyncio.get_running_loop()
+    tasks = (
+        loop.create_task(_work(config, metadata, services)),
+        loop.create_task(watch.run(app.use_accounts)),
+    )
     server = create_http_server(app.handle, log)
     client.start()
     try:
@@ -81,7 +87,8 @@ async def serve(config: Config) -> None:
         await serve_until_stopped(lambda: _reload(app, client, store, tls))
         await server.close(STOP_SECONDS_MAX)
     finally:
-        worker.cancel()
+        for task in tasks:
+            task.cancel()
         await store.close()
         await client.close()
 
