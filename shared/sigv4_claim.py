@@ -32,6 +32,7 @@ from shared.sigv4 import (
     query_parameters,
 )
 
+_UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SKEW_MAX: Final = timedelta(seconds=CLOCK_SKEW_SECONDS_MAX)
 _PRESIGNED_PARAMETERS: Final = (
     "X-Amz-Algorithm",
@@ -124,9 +125,9 @@ def request_date(headers: Mapping[str, str], now: datetime) -> tuple[str, dateti
 
     Raises AccessDenied (no valid date) and RequestTimeTooSkewed (more than 15 minutes off).
     """
-    value = headers.get("x-amz-date") or headers.get("date", "")
+    value = headers.get("x-amz-date", headers.get("date", ""))
     time = parse_time(value)
-    if time is None:
+    if time is None or time < _UNIX_EPOCH:
         raise ServiceError(
             "AccessDenied", "AWS authentication requires a valid Date or x-amz-date header"
         )
