@@ -15,10 +15,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from s3front.auth.authenticate import authenticate
+from s3front.auth.form import read_upload
 from s3front.auth.hoisted import with_hoisted_headers
 from s3front.auth.identity import ANONYMOUS, Identity
 from s3front.authz.authorize import authorize
 from s3front.context import Context, Services
+from s3front.forwarded import as_sent
 from s3front.health import HEALTH_PATH, health_reply
 from s3front.operations import routes
 from s3front.reply import HOST_ID, common_headers, error_reply, new_request_id
@@ -26,6 +28,7 @@ from s3front.request import BodyAbortedError, Reply, Request, StreamedBody
 from s3front.routes import Level, Operation
 from s3front.target import Target, parse_target
 from s3front.xml import DECLARATION
+from shared.config import Accounts
 from shared.errors import ServiceError
 
 
@@ -50,8 +53,13 @@ class App:
         self._clock = clock or (lambda: datetime.now(UTC))
         self._routes = routes()
 
+    def use_accounts(self, accounts: Accounts) -> None:
+        """Take these from the next request on."""
+        self.services = replace(self.services, accounts=accounts)
+
     async def handle(self, request: Request) -> Reply:
         """The reply to a request. It does not raise, whatever the request is."""
+        request = as_sent(request, self.services.proxies)
         trace = _Trace(new_request_id(), time.perf_counter())
         log = self.services.log.bind(request_id=trace.request_id)
         try:
@@ -83,17 +91,19 @@ class App:
         if request.raw_target.startswith(HEALTH_PATH):
             trace.operation = "Health"
             return health_reply(request, services)
-        host = request.headers.get("Host", "")
-        target = trace.target = parse_target(request.raw_target, host, services.endpoints)
+        target = parse_target(request.raw_target, request.host, services.endpoints)
+        trace.target = target
         signed = request
         request = with_hoisted_headers(request, target)
         operation = self._routes.find(request.method, target, request.headers)
         trace.operation = operation.name
-        trace.identity = authenticate(signed, target, services.accounts, self._clock())
+        if operation.form:
+            form = await read_upload(request, target, services.accounts, self._clock())
+            request, trace.target, trace.identity = form.request, form.target, form.identity
+        else:
+            trace.identity = authenticate(signed, target, services.accounts, self._clock())
         context = await self._context(operation, trace, log)
-        authorize(
-            context.identity, operation, target.bucket, context.stored_bucket, request.headers
-        )
+        authorize(context.identity, operation, target.bucket, context.stored_bucket, signed.headers)
         return await operation.handler(context, request)
 
     async def _context(self, operation: Operation, trace: _Trace, log: Any) -> Context:

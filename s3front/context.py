@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from s3front.auth.identity import Identity
+from s3front.forwarded import NO_PROXIES, Proxies
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.store import MetadataStore, StoredBucket, StoredObject
 from s3front.metadata.uploads import UploadStore
@@ -32,6 +33,7 @@ class Services:
     endpoints: Mapping[str, str]
     health_networks: Sequence[IPv4Network | IPv6Network]
     log: Any
+    proxies: Proxies = NO_PROXIES
     part_bytes_min: int = limits.PART_BYTES_MIN
     commit_seconds_max: float = limits.GC_GRACE_SECONDS / 2
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 import orjson
 
 from s3front.context import Services
+from s3front.forwarded import in_networks
 from s3front.request import Reply, Request
 from shared.errors import ServiceError
 
@@ -24,7 +23,7 @@ def health_reply(request: Request, services: Services) -> Reply:
         raise ServiceError("InvalidURI", fields={"URI": request.raw_target})
     if request.method not in ("GET", "HEAD", "POST"):
         raise ServiceError("MethodNotAllowed", fields={"Method": request.method})
-    if not _allowed(request.peer, services):
+    if not in_networks(request.peer, services.health_networks):
         raise ServiceError("AccessDenied")
     healthy = services.metadata.available
     code = 200 if healthy else 503
@@ -33,13 +32,3 @@ def health_reply(request: Request, services: Services) -> Reply:
         metadata["reason"] = services.metadata.problem
     body = orjson.dumps({"metadata": metadata})
     return Reply(code, {"Content-Type": "application/json"}, body)
-
-
-def _allowed(peer: str, services: Services) -> bool:
-    try:
-        address = ipaddress.ip_address(peer.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return any(address in network for network in services.health_networks)

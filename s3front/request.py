@@ -41,7 +41,11 @@ class RequestBody(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request. ``raw_target`` is the request target exactly as it was received."""
+    """One HTTP request. ``raw_target`` is the request target exactly as it was received.
+
+    ``hosts`` are what the client may have sent as ``Host`` when proxies stand before this server,
+    the most likely first; without any it is the header.
+    """
 
     method: str
     raw_target: str
@@ -49,6 +53,12 @@ class Request:
     body: RequestBody
     peer: str
     secure: bool
+    hosts: tuple[str, ...] = ()
+
+    @property
+    def host(self) -> str:
+        """The host, and port if any, that the client addressed."""
+        return self.hosts[0] if self.hosts else self.headers.get("Host", "")
 
 
 @dataclass(frozen=True, slots=True)

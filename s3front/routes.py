@@ -33,12 +33,14 @@ Handler = Callable[[Context, Request], Awaitable[Reply]]
 @dataclass(frozen=True, slots=True)
 class Operation:
     """``name`` is the S3 API's; it is also what logs and metrics say. ``honours`` are headers, in
-    lower case, that this operation knows and others must refuse."""
+    lower case, that this operation knows and others must refuse. ``form``: the sender, the key and
+    all else are in a form that is the body."""
 
     name: str
     level: Level
     handler: Handler
     honours: frozenset[str] = frozenset()
+    form: bool = False
 
 
 UPLOAD_ID = "uploadId"
@@ -109,19 +111,20 @@ class Routes:
         if target.query.get("x-id") in _OTHER_SERVICES:
             raise ServiceError("NotImplemented")
         if method in ("PUT", "POST", "DELETE"):
-            _refuse_unimplemented(headers, operation.honours)
+            refuse_unimplemented(headers, operation.honours)
         return operation
 
 
 def _no_operation(method: str, level: Level, sub_resource: str | None) -> ServiceError:
-    if sub_resource not in (None, LIST_TYPE) or (method, level) == ("POST", Level.BUCKET):
+    if sub_resource not in (None, LIST_TYPE):
         return ServiceError("NotImplemented")
     if method == "OPTIONS":
         return ServiceError("NotImplemented")
     return ServiceError("MethodNotAllowed", fields={"Method": method, "ResourceType": level.name})
 
 
-def _refuse_unimplemented(headers: Headers, honoured: frozenset[str]) -> None:
+def refuse_unimplemented(headers: Headers, honoured: frozenset[str] = frozenset()) -> None:
+    """Refuse a request whose headers ask for what is not there."""
     for name, value in headers.items():
         lower = name.lower()
         if lower in honoured:

@@ -6,8 +6,10 @@ import asyncio
 import ssl
 from dataclasses import replace
 
+from s3front.accounts_watch import AccountsWatch
 from s3front.app import App
 from s3front.context import Services
+from s3front.forwarded import Proxies
 from s3front.http_server import create_http_server
 from s3front.listeners import inherited_sockets
 from s3front.locations.dmd_file import DmdFileStore
@@ -43,6 +45,7 @@ async def serve(config: Config) -> None:
         log.warning("setting without effect", setting=warning)
     arm_failpoint(config.failpoint, log)
     tls = port_context(config.cert_file_paths, config.file, "certFilePaths", log)
+    watch = AccountsWatch(config, log)
     accounts, locations = load_accounts(config), load_locations(config)
     credentials = metadata_credentials(config)
     client = RpcClient(
@@ -66,11 +69,16 @@ async def serve(config: Config) -> None:
         endpoints=config.rest_endpoints,
         health_networks=config.health_checks.allow_from,
         log=log,
+        proxies=_proxies(config),
         part_bytes_min=config.multipart_min_part_size_bytes,
         commit_seconds_max=config.commit_seconds_max,
     )
     app = App(services)
-    worker = asyncio.get_running_loop().create_task(_work(config, metadata, services))
+    loop = asyncio.get_running_loop()
+    tasks = (
+        loop.create_task(_work(config, metadata, services)),
+        loop.create_task(watch.run(app.use_accounts)),
+    )
     server = create_http_server(app.handle, log)
     client.start()
     try:
@@ -80,7 +88,8 @@ async def serve(config: Config) -> None:
         await serve_until_stopped(lambda: _reload(app, client, store, tls))
         await server.close(STOP_SECONDS_MAX)
     finally:
-        worker.cancel()
+        for task in tasks:
+            task.cancel()
         await store.close()
         await client.close()
 
@@ -116,8 +125,18 @@ def _reload(app: App, client: RpcClient, store: DmdFileStore, tls: ssl.SSLContex
         locations=LocationRegistry(locations, store),
         endpoints=config.rest_endpoints,
         health_networks=config.health_checks.allow_from,
+        proxies=_proxies(config),
     )
     log.info("configuration reloaded")
+
+
+def _proxies(config: Config) -> Proxies:
+    settings = config.requests
+    return Proxies(
+        settings.trusted_proxy_cidrs if settings.via_proxy else (),
+        settings.extract_client_ip_from_header,
+        settings.public_endpoints,
+    )
 
 
 def _url(scheme: str, host: str, port: int) -> str:

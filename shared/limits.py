@@ -26,6 +26,16 @@ HEADERS_MAX: Final = 200
 OBJECT_BYTES_MAX: Final = 5 * 1024**3
 """Body of one PutObject (Amazon S3 API reference)."""
 
+FORM_FIELDS_BYTES_MAX: Final = 20 * 1024
+"""Fields of a form upload before its file, with their names (Amazon S3 API reference, POST Object);
+what may follow the file has the same limit."""
+
+FORM_FIELDS_MAX: Final = 200
+"""Parts of a form upload."""
+
+FORM_STRETCH_BYTES: Final = 8 * 1024 * 1024
+"""The file of a form is stored in blobs of about this size: how long it is shows at its end."""
+
 PART_BYTES_MIN: Final = 5 * 1024**2
 """Every part of a completed upload but the last (Amazon S3 user guide, "Multipart upload limits").
 """

@@ -29,7 +29,14 @@ from typing import Final
 import msgspec
 
 from shared.errors import ServiceError
-from shared.sigv4 import PayloadForm, payload_form, query_parameters, signatures_equal, to_bytes
+from shared.sigv4 import (
+    PayloadForm,
+    payload_form,
+    policy_mismatch,
+    query_parameters,
+    signatures_equal,
+    to_bytes,
+)
 from shared.sigv4_claim import iso_time, request_date
 from shared.sub_resources import SUB_RESOURCES
 
@@ -201,7 +208,7 @@ def _with_parameters(headers: Mapping[str, str], query: Mapping[str, str]) -> di
 
 def verify(head: RequestHead, claim: Claim, secret: str) -> None:
     """Check the claim against the secret of its access key; raises SignatureDoesNotMatch."""
-    algorithm = "sha256" if len(claim.signature) == _SHA256_LENGTH else "sha1"
+    algorithm = _algorithm_of(claim.signature)
     text = string_to_sign(head, claim.expires)
     texts = [text]
     if _BUCKET.fullmatch(head.resource):
@@ -223,6 +230,16 @@ def verify(head: RequestHead, claim: Claim, secret: str) -> None:
             "StringToSignBytes": to_bytes(text).hex(" "),
         },
     )
+
+
+def verify_policy(policy: str, access_key: str, signature: str, secret: str) -> None:
+    """Check the signature of a form upload; raises SignatureDoesNotMatch."""
+    if not signatures_equal(_sign(secret, policy, _algorithm_of(signature)), signature):
+        raise policy_mismatch(access_key, policy, signature)
+
+
+def _algorithm_of(signature: str) -> str:
+    return "sha256" if len(signature) == _SHA256_LENGTH else "sha1"
 
 
 def authorization(head: RequestHead, access_key: str, secret: str) -> str:

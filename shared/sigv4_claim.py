@@ -26,11 +26,13 @@ from shared.sigv4 import (
     TIMESTAMP_FORMAT,
     Claim,
     Credential,
+    PolicyClaim,
     RequestHead,
     payload_hash_of,
     query_parameters,
 )
 
+_UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SKEW_MAX: Final = timedelta(seconds=CLOCK_SKEW_SECONDS_MAX)
 _PRESIGNED_PARAMETERS: Final = (
     "X-Amz-Algorithm",
@@ -39,6 +41,13 @@ _PRESIGNED_PARAMETERS: Final = (
     "X-Amz-Date",
     "X-Amz-SignedHeaders",
     "X-Amz-Expires",
+)
+_POLICY_FIELDS: Final = (
+    "Policy",
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Signature",
 )
 
 
@@ -116,9 +125,9 @@ def request_date(headers: Mapping[str, str], now: datetime) -> tuple[str, dateti
 
     Raises AccessDenied (no valid date) and RequestTimeTooSkewed (more than 15 minutes off).
     """
-    value = headers.get("x-amz-date") or headers.get("date", "")
+    value = headers.get("x-amz-date", headers.get("date", ""))
     time = parse_time(value)
-    if time is None:
+    if time is None or time < _UNIX_EPOCH:
         raise ServiceError(
             "AccessDenied", "AWS authentication requires a valid Date or x-amz-date header"
         )
@@ -152,14 +161,7 @@ def presigned_claim(head: RequestHead, now: datetime) -> Claim:
         )
     credential = _parse_credential(query["X-Amz-Credential"], _bad_credential)
     timestamp = query["X-Amz-Date"]
-    time = parse_time(timestamp) if _is_timestamp(timestamp) else None
-    if time is None:
-        raise _bad_query("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
-    if credential.date != timestamp[:8]:
-        raise _bad_query(
-            f'Invalid credential date "{credential.date}". This date is not the same as '
-            f'X-Amz-Date: "{timestamp[:8]}".'
-        )
+    time = _parameter_time(timestamp, credential)
     expires_seconds = _parse_expires(query["X-Amz-Expires"])
     _check_validity(time, expires_seconds, now)
     return Claim(
@@ -170,6 +172,37 @@ def presigned_claim(head: RequestHead, now: datetime) -> Claim:
         payload_hash_of(head.headers, query),
         expires_seconds,
         query.get("X-Amz-Security-Token"),
+    )
+
+
+def policy_claim(fields: Mapping[str, str]) -> PolicyClaim:
+    """The claim of a form upload; ``fields`` have lower-case names, and none of them is checked.
+
+    Raises InvalidArgument (a field is missing) and AuthorizationQueryParametersError. How long the
+    signature is good for is the policy's affair.
+    """
+    for name in _POLICY_FIELDS:
+        if not fields.get(name.lower()):
+            raise missing_field(name)
+    if fields["x-amz-algorithm"] != ALGORITHM:
+        raise _bad_query('X-Amz-Algorithm only supports "AWS4-HMAC-SHA256"')
+    credential = _parse_credential(fields["x-amz-credential"], _bad_credential)
+    _parameter_time(fields["x-amz-date"], credential)
+    return PolicyClaim(
+        fields["policy"],
+        credential,
+        fields["x-amz-signature"],
+        fields.get("x-amz-security-token"),
+    )
+
+
+def missing_field(name: str) -> ServiceError:
+    """What a form upload without one of its fields is answered with."""
+    return ServiceError(
+        "InvalidArgument",
+        f"Bucket POST must contain a field named '{name}'.  If it is specified, please check the "
+        "order of the fields.",
+        {"ArgumentName": name, "ArgumentValue": ""},
     )
 
 
@@ -228,6 +261,19 @@ def _parse_credential(text: str, error: Callable[[str], ServiceError]) -> Creden
     if terminal != "aws4_request":
         raise error(f'incorrect terminal "{terminal}". This endpoint uses "aws4_request".')
     return Credential(access_key, date, region, service)
+
+
+def _parameter_time(timestamp: str, credential: Credential) -> datetime:
+    """The time of an ``X-Amz-Date`` outside the header, where it has but one form."""
+    time = parse_time(timestamp) if _is_timestamp(timestamp) else None
+    if time is None:
+        raise _bad_query("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
+    if credential.date != timestamp[:8]:
+        raise _bad_query(
+            f'Invalid credential date "{credential.date}". This date is not the same as '
+            f'X-Amz-Date: "{timestamp[:8]}".'
+        )
+    return time
 
 
 def _parse_expires(text: str) -> int:

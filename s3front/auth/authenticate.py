@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import msgspec
+
 from s3front.auth.identity import ANONYMOUS, Identity
+from s3front.forwarded import signed_hosts
 from s3front.request import Request
 from s3front.target import Target
 from shared import sigv2, sigv4, sigv4_claim
@@ -27,12 +30,7 @@ def authenticate(request: Request, target: Target, accounts: Accounts, now: date
     presigned_v2 = any(name in target.query for name in _IN_QUERY_V2)
     if authorization is not None:
         if presigned_v4 or presigned_v2:
-            raise ServiceError(
-                "InvalidArgument",
-                "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, "
-                "Signature query string parameter or the Authorization header should be specified",
-                {"ArgumentName": "Authorization", "ArgumentValue": authorization},
-            )
+            raise only_one_signature("Authorization", authorization)
         if authorization.startswith(f"{sigv2.ALGORITHM} "):
             return _version_2(request, target, accounts, now, presigned=False)
         return _version_4(request, target, accounts, now, presigned=False)
@@ -41,6 +39,22 @@ def authenticate(request: Request, target: Target, accounts: Accounts, now: date
     if presigned_v2:
         return _version_2(request, target, accounts, now, presigned=True)
     return ANONYMOUS
+
+
+def is_signed(request: Request, target: Target) -> bool:
+    """Whether a request carries a signature of its own, right or wrong."""
+    named = any(name in target.query for name in (*_IN_QUERY_V4, *_IN_QUERY_V2))
+    return named or "Authorization" in request.headers
+
+
+def only_one_signature(name: str, value: str) -> ServiceError:
+    """What a request is answered with that carries two signatures."""
+    return ServiceError(
+        "InvalidArgument",
+        "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature "
+        "query string parameter or the Authorization header should be specified",
+        {"ArgumentName": name, "ArgumentValue": value},
+    )
 
 
 def _version_4(
@@ -54,9 +68,23 @@ def _version_4(
     )
     read = sigv4_claim.presigned_claim if presigned else sigv4_claim.header_claim
     claim = read(head, now)
-    credential = _credential(accounts, claim.credential.access_key, claim.security_token)
-    stream_key = sigv4.verify(head, claim, credential.secret)
-    return Identity(credential.account, stream_key, claim.payload_hash)
+    credential = find_credential(accounts, claim.credential.access_key, claim.security_token)
+    mismatch: ServiceError | None = None
+    for host in signed_hosts(request):
+        headers = head.headers
+        if headers.get("host") != host:
+            headers = {**headers, "host": host}
+        try:
+            tried = msgspec.structs.replace(head, headers=headers)
+            stream_key = sigv4.verify(tried, claim, credential.secret)
+        except ServiceError as error:
+            if error.code != "SignatureDoesNotMatch":
+                raise
+            mismatch = mismatch or error
+        else:
+            return Identity(credential.account, stream_key, claim.payload_hash)
+    assert mismatch is not None
+    raise mismatch
 
 
 def _version_2(
@@ -70,12 +98,13 @@ def _version_2(
     )
     read = sigv2.presigned_claim if presigned else sigv2.header_claim
     claim = read(head, now)
-    credential = _credential(accounts, claim.access_key, claim.security_token)
+    credential = find_credential(accounts, claim.access_key, claim.security_token)
     sigv2.verify(head, claim, credential.secret)
     return Identity(credential.account, None, claim.payload_hash)
 
 
-def _credential(accounts: Accounts, access_key: str, security_token: str | None) -> Credential:
+def find_credential(accounts: Accounts, access_key: str, security_token: str | None) -> Credential:
+    """The key that a request was signed with; raises InvalidToken and InvalidAccessKeyId."""
     if security_token is not None:
         # Temporary credentials are not issued here, so no token can be valid.
         raise ServiceError("InvalidToken", fields={"Token-0": security_token})

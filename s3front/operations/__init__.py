@@ -8,6 +8,7 @@ from s3front.operations import (
     get_object,
     list_objects,
     object_attributes,
+    post_object,
     put_object,
     service,
     tagging,
@@ -29,6 +30,7 @@ def routes() -> Routes:
     table.add("GET", list_objects.LIST_OBJECTS_V2, LIST_TYPE)
     table.add("POST", delete_objects.DELETE_OBJECTS, "delete")
     table.add("PUT", put_object.PUT_OBJECT)
+    table.add("POST", post_object.POST_OBJECT)
     table.add("GET", get_object.GET_OBJECT)
     table.add("GET", get_object.GET_OBJECT, "partNumber")
     table.add("HEAD", get_object.HEAD_OBJECT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 
-from s3front.body import StoredBody, boot_seconds
+from s3front.body import boot_seconds
 from s3front.context import Context
 from s3front.locations.base import DataReader
 from s3front.ranges import ByteRange
@@ -26,15 +26,17 @@ async def delete_data(context: Context, locations: Sequence[DataLocation]) -> No
             )
 
 
-def check_age(context: Context, stored: StoredBody) -> None:
+def check_age(context: Context, complete_at: float) -> None:
     """Let stored bytes be committed, unless they have become too old for that.
+
+    ``complete_at`` is that of the oldest of them, as ``StoredBody`` has it.
 
     Called before every commit that names new bytes. Garbage collection takes bytes that no record
     names for garbage once its grace is over, so a front-end that was held up for half of that
     gives them up instead: raises ServiceUnavailable, and the client sends them again.
     """
-    if boot_seconds() - stored.complete_at > context.services.commit_seconds_max:
-        context.log.warning("stored bytes are too old to be committed", data_key=stored.key)
+    if boot_seconds() - complete_at > context.services.commit_seconds_max:
+        context.log.warning("stored bytes are too old to be committed")
         raise ServiceError("ServiceUnavailable")
 
 

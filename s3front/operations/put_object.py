@@ -68,16 +68,27 @@ async def put_object(context: Context, request: Request) -> Reply:
 async def store_record(
     context: Context, headers: Headers, new: NewObject, stored: StoredBody
 ) -> ObjectRecord:
-    """Commit the record of bytes that a location holds; the bytes go when it is refused."""
+    """``commit_object`` of bytes that are one blob, or none."""
     locations = _data_locations(context, new.store_name, stored, new.size)
-    record = ObjectRecord.create(replace(new, locations=locations))
+    located = replace(new, locations=locations)
+    return await commit_object(context, headers, located, stored.complete_at)
+
+
+async def commit_object(
+    context: Context, headers: Headers, new: NewObject, complete_at: float
+) -> ObjectRecord:
+    """Commit the record of bytes that a location holds; the bytes go when it is refused.
+
+    ``complete_at``: see ``check_age``.
+    """
+    record = ObjectRecord.create(new)
     failpoint(FailPoint.AFTER_DATA_STORED)
     try:
-        await _commit(context, headers, record, stored)
+        await _commit(context, headers, record, complete_at)
     except OutcomeUnknownError:
         raise  # the bytes may belong to the object, so they stay
     except ServiceError:
-        await delete_data(context, locations)
+        await delete_data(context, new.locations)
         raise
     failpoint(FailPoint.AFTER_RECORD_COMMIT)
     return record
@@ -90,13 +101,13 @@ def check_write_conditions(headers: Headers, current: StoredObject | None) -> No
 
 
 async def _commit(
-    context: Context, headers: Headers, record: ObjectRecord, stored: StoredBody
+    context: Context, headers: Headers, record: ObjectRecord, complete_at: float
 ) -> None:
     """Make the record the object, deciding again when the bucket or the object has changed."""
     bucket, current = context.bucket, context.current
     metadata = context.services.metadata
     for _ in range(ATTEMPTS_MAX):
-        check_age(context, stored)
+        check_age(context, complete_at)
         requirement = write_requirement(headers, bucket, context.key, current)
         try:
             await metadata.put_object(bucket, record, requirement, context.request_id)

@@ -54,7 +54,7 @@ async def commit_part(
     value = part.serialise(context.key, account.canonical_id, account.name)
     failpoint(FailPoint.AFTER_DATA_STORED)
     try:
-        check_age(context, stored)
+        check_age(context, stored.complete_at)
         await context.services.uploads.put_part(
             context.bucket.name, upload, number, value, context.request_id
         )

@@ -4,7 +4,7 @@ Called by the command lines of both halves, once at start and again on SIGHUP. E
 one ConfigError of one line; nothing here logs, and no ``repr`` holds a secret.
 """
 
-from shared.config.accounts import Account, Accounts, Credential, load_accounts
+from shared.config.accounts import Account, Accounts, Credential, accounts_file, load_accounts
 from shared.config.errors import ConfigError
 from shared.config.loader import load_config
 from shared.config.locations import Location, load_locations
@@ -18,6 +18,7 @@ __all__ = [
     "Credential",
     "Location",
     "Settings",
+    "accounts_file",
     "load_accounts",
     "load_config",
     "load_locations",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -133,6 +134,14 @@ class AuthData(Section):
     accounts: tuple[AccountEntry, ...]
 
 
+def accounts_file(config: Config) -> Path | None:
+    """The file that ``load_accounts`` reads; None when the account is that of the environment, or
+    when there is no such file."""
+    if config.credentials is not None:
+        return None
+    return config.auth_file or find(config.directory, _NAME)
+
+
 def load_accounts(config: Config) -> Accounts:
     """The accounts: the one of the environment, else those of S3AUTH_CONFIG, else
     ``conf/authdata.json``, else ``authdata.json``.
@@ -142,7 +151,7 @@ def load_accounts(config: Config) -> Accounts:
     """
     if config.credentials is not None:
         return _custom_account(config.credentials)
-    path = config.auth_file or find(config.directory, _NAME)
+    path = accounts_file(config)
     if path is None:
         raise ConfigError(
             f"conf/{_NAME}",

@@ -42,7 +42,6 @@ SET_ASIDE: Final = frozenset({
     "redis.retry",
     "replicationEndpoints",
     "reportToken",
-    "requests",
     "scuba",
     "testingMode",
     "utapi",

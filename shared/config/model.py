@@ -6,8 +6,8 @@ places of the other files. Keys, shapes and defaults follow
 ``callTimeoutMs``, ``streamMax…``, ``streamAckTimeoutMs``, ``maxMessageSizeBytes``,
 ``leaseSeconds``, ``directoryLocks`` and ``fenceCommand`` of the metadata, ``socketPath`` and
 ``packedSizeMaxBytes`` of the data, ``maxAgeSeconds`` and ``maxSizeBytes`` of the record log,
-``gc…Seconds``, and what guards the daemons' ports: ``daemonSecret``, ``daemonSecretFile``, and
-their ``certFilePaths`` and ``tls``.
+``gc…Seconds``, ``publicEndpoints`` of ``requests``, and what guards the daemons' ports:
+``daemonSecret``, ``daemonSecretFile``, and their ``certFilePaths`` and ``tls``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from shared.config.values import (
     Count,
     Endpoints,
     Flag,
+    HeaderName,
     Host,
     LogName,
     MessageBytes,
@@ -36,6 +37,8 @@ from shared.config.values import (
     Networks,
     PackedBytes,
     Port,
+    ProxyNetworks,
+    PublicEndpoint,
     ReplicationGroup,
     Seconds,
     Secrets,
@@ -157,6 +160,23 @@ class HealthChecks(Section):
     allow_from: Networks = LOOPBACK_NETWORKS
 
 
+class Requests(Section):
+    """The proxies in front of the S3 port, and what they are believed (``s3front.forwarded``)."""
+
+    via_proxy: Flag = False
+    trusted_proxy_cidrs: ProxyNetworks = Field(default=(), alias="trustedProxyCIDRs")
+    extract_client_ip_from_header: HeaderName = Field(
+        default="X-Forwarded-For", alias="extractClientIPFromHeader"
+    )
+    public_endpoints: tuple[PublicEndpoint, ...] = ()
+
+    @model_validator(mode="after")
+    def _some_proxy_is_trusted(self) -> Requests:
+        if self.via_proxy and not self.trusted_proxy_cidrs:
+            raise ValueError("viaProxy needs trustedProxyCIDRs")
+        return self
+
+
 class RecordLog(Section):
     """The log of metadata changes that replication tools read, and how much of it is kept."""
 
@@ -211,6 +231,7 @@ class Settings(Section):
     record_log: RecordLog = RecordLog()
     log: Log = Log()
     health_checks: HealthChecks = HealthChecks()
+    requests: Requests = Requests()
     cert_file_paths: CertFilePaths | None = None
     """TLS of the S3 port."""
     local_cache: Redis | None = None

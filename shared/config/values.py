@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
@@ -18,8 +18,10 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 _HOST: Final = re.compile(r"[A-Za-z0-9_.:%-]+")
+_ENDPOINT: Final = re.compile(r"(\[[^\]]*\]|[^:\[\]]+)(?::(.*))?")
 _ACCESS_KEY: Final = re.compile(r"[!-~]+")
 _ACCESS_KEY_SEPARATORS: Final = "/:,"
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2
 _SECRET: Final = re.compile(r"[!-~]{16,512}")
 
 
@@ -116,8 +118,12 @@ def parse_networks(entries: list[str] | tuple[str, ...]) -> tuple[Network, ...]:
 
     The machine itself is always among the result. Raises ValueError with the reason.
     """
+    return _parse_networks((*_LOOPBACK, *entries))
+
+
+def _parse_networks(entries: Iterable[str]) -> tuple[Network, ...]:
     networks = []
-    for entry in (*_LOOPBACK, *entries):
+    for entry in entries:
         try:
             network: Network = ipaddress.ip_network(entry, strict=False)
         except ValueError:
@@ -132,10 +138,37 @@ _LOOPBACK: Final = ("127.0.0.1/8", "::1")
 LOOPBACK_NETWORKS: Final = parse_networks(())
 
 
-def _network_list(value: object) -> tuple[Network, ...]:
+def _network_entries(value: object) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
         raise ValueError("must be a list of IP addresses and CIDR blocks")
-    return parse_networks(value)
+    return value
+
+
+def _network_list(value: object) -> tuple[Network, ...]:
+    return parse_networks(_network_entries(value))
+
+
+def _proxy_list(value: object) -> tuple[Network, ...]:
+    """Those alone: a client on the machine itself is no proxy unless it is said to be one."""
+    return _parse_networks(_network_entries(value))
+
+
+def _public_endpoint(value: str) -> str:
+    """``host`` or ``host:port``, an IPv6 address in brackets, as a Host header has it."""
+    match = _ENDPOINT.fullmatch(value)
+    if match is None:
+        raise ValueError(f"{value!r} is not of the form host or host:port")
+    host, port = match.groups()
+    parse_host(host)
+    if port is not None:
+        parse_port(port)
+    return value.lower()
+
+
+def _header_name(value: str) -> str:
+    if value and not _HEADER_NAME.fullmatch(value):
+        raise ValueError("must be the name of a header")
+    return value
 
 
 def _endpoints(value: dict[str, str]) -> Mapping[str, str]:
@@ -174,6 +207,9 @@ Milliseconds = Annotated[int, Field(strict=True, ge=1)]
 Command = Annotated[tuple[str, ...], BeforeValidator(parse_command)]
 AddressText = Annotated[Address, BeforeValidator(parse_address)]
 Clusters = Annotated[int, BeforeValidator(_clusters), Field(strict=True, ge=1)]
+ProxyNetworks = Annotated[tuple[Network, ...], BeforeValidator(_proxy_list)]
+PublicEndpoint = Annotated[str, AfterValidator(_public_endpoint)]
+HeaderName = Annotated[str, AfterValidator(_header_name)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_network_list)]
 Endpoints = Annotated[Mapping[str, str], AfterValidator(_endpoints), PlainSerializer(dict)]
 LogName = Annotated[str, AfterValidator(parse_log_name)]

@@ -295,15 +295,46 @@ def test_sighup_reloads_accounts(installation: Installation) -> None:
     assert _status(front, NEW_KEY) == 403
 
 
+def test_accounts_are_read_again_when_their_file_changes(installation: Installation) -> None:
+    """Written in place, put in place of the old one, broken, and gone for a while."""
+    _, front = installation.start_both(workers=2)
+    document = json.loads(installation.authdata.read_text())
+
+    document["accounts"][0]["keys"] = [_key_entry(NEW_KEY)]
+    installation.authdata.write_text(json.dumps(document))
+    wait_for(lambda: _statuses(front, NEW_KEY) == {200}, "the new key")
+    assert _status(front, OWNER) == 403
+
+    installation.authdata.write_text("{ broken")
+    wait_for(lambda: front.process.output.count("accounts refused") == 2, "both refusals")
+    assert _status(front, NEW_KEY) == 200
+
+    document["accounts"][0]["keys"] = [_key_entry(OWNER)]
+    new = installation.authdata.with_suffix(".new")
+    new.write_text(json.dumps(document))
+    new.rename(installation.authdata)
+    wait_for(lambda: _statuses(front, OWNER) == {200}, "the old key again")
+    assert _status(front, NEW_KEY) == 403
+
+    installation.authdata.unlink()
+    wait_for(lambda: front.process.output.count("accounts refused") == 4, "two more refusals")
+    assert _status(front, OWNER) == 200
+    assert "Traceback" not in front.process.output
+
+
 def _key_entry(key: AccessKey) -> dict[str, Any]:
     return {"access": key.access_key, "secret": key.secret}
 
 
 def _status(front: Front, key: AccessKey) -> int:
     """The status that both workers give a request of this key; several ask to meet both."""
-    statuses = {call(front, "GET", "/", key=key).status for _ in range(10)}
+    statuses = _statuses(front, key)
     assert len(statuses) == 1
     return statuses.pop()
+
+
+def _statuses(front: Front, key: AccessKey) -> set[int]:
+    return {call(front, "GET", "/", key=key).status for _ in range(10)}
 
 
 def _hang_up(front: Front, event: str) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
 import pytest
-from botocore.auth import HmacV1Auth, HmacV1QueryAuth
+from botocore.auth import HmacV1Auth, HmacV1PostAuth, HmacV1QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import given
@@ -21,6 +21,7 @@ from shared.sigv2 import (
     presigned_claim,
     trimmed_headers,
     verify,
+    verify_policy,
 )
 
 SECRET = "s+cret/é"
@@ -79,3 +80,25 @@ def test_what_botocore_signs_verifies(
     added = "encryption" if not head.raw_query else f"{head.raw_query}&encryption"
     with pytest.raises(ServiceError, match="SignatureDoesNotMatch"):
         check(replace(head, raw_query=added))
+
+
+@given(fields=st.dictionaries(st.sampled_from(["acl", "key", "x-amz-meta-a"]), keys))
+def test_a_form_that_botocore_signs_verifies(fields: dict[str, str]) -> None:
+    request = AWSRequest("POST", "http://localhost/b")
+    request.context["s3-presign-post-fields"] = dict(fields)
+    request.context["s3-presign-post-policy"] = {
+        "conditions": [{name: text} for name, text in fields.items()]
+    }
+    HmacV1PostAuth(Credentials("AK/é", SECRET)).add_auth(request)
+    form = request.context["s3-presign-post-fields"]
+    assert form["AWSAccessKeyId"] == "AK/é"
+    policy, signature = form["policy"], form["signature"]
+    verify_policy(policy, "AK/é", signature, SECRET)
+    for wrong in (
+        (policy + "=", "AK/é", signature, SECRET),
+        (policy, "AK/é", signature[::-1], SECRET),
+        (policy, "AK/é", "", SECRET),
+        (policy, "AK/é", signature, SECRET + "x"),
+    ):
+        with pytest.raises(ServiceError, match="SignatureDoesNotMatch"):
+            verify_policy(*wrong)

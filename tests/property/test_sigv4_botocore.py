@@ -11,16 +11,25 @@ from unittest.mock import patch
 from urllib.parse import quote, urlsplit
 
 import pytest
-from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
+from botocore.auth import S3SigV4Auth, S3SigV4PostAuth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from s3front.auth.post_policy import check_policy, parse_policy
 from shared.errors import ServiceError
-from shared.sigv4 import AccessKey, RequestHead, fold_headers, presign, sign_request, verify
-from shared.sigv4_claim import header_claim, presigned_claim
+from shared.sigv4 import (
+    AccessKey,
+    RequestHead,
+    fold_headers,
+    presign,
+    sign_request,
+    verify,
+    verify_policy,
+)
+from shared.sigv4_claim import header_claim, policy_claim, presigned_claim
 
 NOW = datetime(2024, 2, 29, 23, 59, 58, tzinfo=UTC)
 HOST = "localhost:8000"
@@ -101,6 +110,58 @@ def test_what_botocore_signs_verifies(
         check(head, SECRET + "x")
     with pytest.raises(ServiceError, match="SignatureDoesNotMatch"):
         check(replace(head, raw_path=head.raw_path + "x"))
+
+
+@given(
+    first=values,
+    repeated=st.lists(values, max_size=3),
+    blanks=st.text(st.sampled_from(" \t"), max_size=3),
+)
+def test_blanks_and_repeated_headers_are_signed_as_botocore_has_them(
+    first: str, repeated: list[str], blanks: str
+) -> None:
+    """On the wire a header may have more blanks around its value, and come several times."""
+    request = AWSRequest("PUT", url_of("key", []))
+    for value in (first, *repeated):
+        request.headers["X-Amz-Meta-a"] = value  # adds one more of the name
+    head = signed_by_botocore(request, None, "header")
+    check(head)
+    sent = [(name.upper(), f"{blanks}{value}{blanks}") for name, value in request.headers.items()]
+    check(replace(head, headers=fold_headers([*sent, ("host", HOST)])))
+    with pytest.raises(ServiceError, match="SignatureDoesNotMatch"):
+        check(replace(head, headers=fold_headers([*sent, ("host", HOST), ("x-amz-meta-A", "b")])))
+
+
+@given(
+    fields=st.dictionaries(st.sampled_from(["acl", "key", "x-amz-meta-a"]), keys),
+    token=st.none() | st.just("token/+="),
+)
+def test_a_form_that_botocore_signs_verifies(fields: dict[str, str], token: str | None) -> None:
+    request = AWSRequest("POST", url_of("", []))
+    request.context["s3-presign-post-fields"] = dict(fields)
+    request.context["s3-presign-post-policy"] = {
+        "expiration": "2024-03-01T00:00:00Z",
+        "conditions": [{name: text} for name, text in {**fields, "bucket": "b"}.items()],
+    }
+    credentials = Credentials("AK/é", SECRET, token)
+    with patch("botocore.auth.get_current_datetime", return_value=NOW.replace(tzinfo=None)):
+        S3SigV4PostAuth(credentials, "s3", "eu-west-3").add_auth(request)
+    form = request.context["s3-presign-post-fields"]
+    claim = policy_claim(form)
+    assert claim.credential.access_key == "AK/é"
+    assert claim.security_token == token
+    verify_policy(claim, SECRET)
+    check_policy(parse_policy(form["policy"]), form, "b", NOW)
+    for wrong in (
+        replace(claim, policy=claim.policy + "="),
+        replace(claim, signature=claim.signature[::-1]),
+        replace(claim, credential=replace(claim.credential, region="eu-west-4")),
+        replace(claim, credential=replace(claim.credential, date="20240301")),
+    ):
+        with pytest.raises(ServiceError, match="SignatureDoesNotMatch"):
+            verify_policy(wrong, SECRET)
+    with pytest.raises(ServiceError, match="SignatureDoesNotMatch"):
+        verify_policy(claim, SECRET + "x")
 
 
 @given(key=keys, parameters=pairs)

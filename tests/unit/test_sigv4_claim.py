@@ -117,6 +117,19 @@ def test_clocks_that_differ_by_more_are_refused(seconds: int) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-amz-date": "", "date": "Fri, 24 May 2013 00:00:00 GMT"},
+        {"x-amz-date": "Tue, 07 Jul 1950 21:53:04 GMT"},
+        {"date": "Wed, 31 Dec 1969 23:59:59 GMT"},
+    ],
+)
+def test_a_date_that_is_there_and_is_none(headers: dict[str, str]) -> None:
+    """Not one of another header instead, nor one before there was Unix time: so AWS answers."""
+    assert refusal(dated(headers)).code == "AccessDenied"
+
+
 def test_the_key_must_be_of_the_day_of_the_request() -> None:
     error = refusal(dated({"x-amz-date": "20130523T235959Z"}))
     assert error.code == "AuthorizationHeaderMalformed"

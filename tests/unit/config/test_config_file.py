@@ -89,6 +89,27 @@ def test_listening_on_every_address_is_the_default(installation: Installation) -
     assert installation.settings(port=8080).listen_addresses == (("", 8080),)
 
 
+def test_no_proxy_is_trusted_unless_it_is_named(installation: Installation) -> None:
+    """Not even on the machine itself."""
+    requests = installation.settings().requests
+    assert (requests.via_proxy, requests.trusted_proxy_cidrs) == (False, ())
+    assert requests.extract_client_ip_from_header == "X-Forwarded-For"
+
+
+def test_proxies_are_read(installation: Installation) -> None:
+    requests = installation.settings(
+        requests={
+            "viaProxy": True,
+            "trustedProxyCIDRs": ["10.1.2.3/8", "::1"],
+            "extractClientIPFromHeader": "",
+            "publicEndpoints": ["S3.Example.com", "s3.example.com:8443", "[::1]:80", "[::1]"],
+        }
+    ).requests
+    assert [str(network) for network in requests.trusted_proxy_cidrs] == ["10.0.0.0/8", "::1/128"]
+    assert requests.extract_client_ip_from_header == ""
+    assert requests.public_endpoints[:2] == ("s3.example.com", "s3.example.com:8443")
+
+
 def test_listen_on_takes_the_place_of_port(installation: Installation) -> None:
     config = installation.settings(port=8080, listenOn=["127.0.0.1:1", "[::1]:2", "::1:3"])
     assert config.listen_addresses == (("127.0.0.1", 1), ("::1", 2), ("::1", 3))
@@ -234,6 +255,28 @@ def test_unknown_key_is_named_with_the_nearest_known_one(
         (
             {"replicationGroupId": "RG001-Paris"},
             "replicationGroupId: must be 1 to 7 characters of printable ASCII",
+        ),
+        ({"requests": {"viaProxy": True}}, "requests: viaProxy needs trustedProxyCIDRs"),
+        (
+            {"requests": {"trustedProxyCIDRs": ["proxy"]}},
+            "requests.trustedProxyCIDRs: 'proxy' is not an IP address or CIDR block",
+        ),
+        (
+            {"requests": {"extractClientIPFromHeader": "a b"}},
+            "requests.extractClientIPFromHeader: must be the name of a header",
+        ),
+        (
+            {"requests": {"publicEndpoints": ["https://s3.example.com"]}},
+            "requests.publicEndpoints[0]: '//s3.example.com' is not a port: a whole number from 1 "
+            "to 65535",
+        ),
+        (
+            {"requests": {"publicEndpoints": ["::1"]}},
+            "requests.publicEndpoints[0]: '::1' is not of the form host or host:port",
+        ),
+        (
+            {"requests": {"publicEndpoints": ["a b"]}},
+            "requests.publicEndpoints[0]: 'a b' is not a host name or IP address",
         ),
         ({"redis": {"port": 1}}, "redis: needs host, or name and sentinels"),
     ],
