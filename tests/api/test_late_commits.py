@@ -13,8 +13,9 @@ import pytest
 
 from tests.faults.proxy import ProxiedFront, front_behind_proxies
 from tests.faults.stores import assert_consistent
+from tests.forms import form_body, form_request, signed_v4
 from tests.multipart import begin_upload, send_part
-from tests.raw_http import Response, call
+from tests.raw_http import Response, call, exchange, host_of
 from tests.servers import Cluster, Front, cluster, wait_for
 
 GRACE_SECONDS = 2
@@ -55,11 +56,18 @@ def part(front: Front) -> Response:
     return response
 
 
+def form(front: Front) -> Response:
+    fields = signed_v4({"key": "late", "success_action_status": "200"}, "bucket")
+    body = form_body(fields, LARGE)
+    return exchange(front, form_request(host_of(front), "/bucket", body))
+
+
 REQUESTS: dict[str, Callable[[Front], Response]] = {
     "a small object": partial(put, body=b"small"),
     "a large object": partial(put, body=LARGE),
     "a copy": copy,
     "a part": part,
+    "a form": form,
 }
 
 
