@@ -41,6 +41,7 @@ class Worker:
     acknowledged: dict[str, int] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     unknown: str | None = None
+    stopping: bool = False
 
     @property
     def head_key(self) -> str:
@@ -50,9 +51,9 @@ class Worker:
         return [f"{self.name}/{batch}/{part}" for part in "ab"]
 
     async def run(self, client: RpcClient) -> None:
-        """Commit batches until the daemon is gone."""
+        """Commit batches until the daemon is gone, or until it is to stop."""
         with suppress(RpcUnavailableError):
-            while self.unknown is None:
+            while self.unknown is None and not self.stopping:
                 self.batches += 1
                 batch = f"{self.batches:06}"
                 if self.batches % REFUSED_EVERY == 0:
