@@ -159,9 +159,10 @@ class DelimiterVersions(Page):
         if held is None or (before is not None and (held.version_id or "") > before):
             return Verdict.SKIPPED
         self._null = None
+        if held.is_placeholder or self._master_is_null:
+            return Verdict.SKIPPED  # a version of the same ID has its own place
         self._null_id = held.version_id
-        same = held.version_id is not None and held.version_id == self._master_id
-        if held.is_placeholder or same or self._master_is_null:
+        if held.version_id is not None and held.version_id == self._master_id:
             return Verdict.SKIPPED
         if self._was_listed(held.version_id, held, is_null=True):
             return Verdict.SKIPPED

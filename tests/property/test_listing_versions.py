@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -103,13 +104,15 @@ def all_entries(bucket: Bucket, prefix: str, delimiter: str) -> list[Entry]:
 
 
 def page_of(
-    bucket: Bucket, query: VersionsQuery, *, jump: bool = False, at_once: int = 0
+    bucket: Bucket | list[Item], query: VersionsQuery, *, jump: bool = False, at_once: int = 0
 ) -> DelimiterVersions:
     """A page that is given its rows one by one, or so many at once."""
     page = DelimiterVersions(query)
     end = page.end_key
     rows = [
-        row for row in items(bucket) if row[0] >= page.first_key and (end is None or row[0] < end)
+        row
+        for row in (items(bucket) if isinstance(bucket, dict) else bucket)
+        if row[0] >= page.first_key and (end is None or row[0] < end)
     ]
     keys = [key for key, _ in rows]
     index = 0
@@ -189,3 +192,37 @@ def test_a_page_behind_a_key_has_none_of_its_versions(
         for entry in all_entries(bucket, prefix, delimiter)
         if entry[0] > marker and entry[0] != printed
     ]
+
+
+@pytest.mark.parametrize(
+    ("master", "null_key"),
+    [
+        (ListedObject(version_id="1", is_null=True), ListedObject(version_id="3", is_null=True)),
+        (ListedObject(version_id="1"), ListedObject(version_id="3", is_placeholder=True)),
+    ],
+    ids=["behind a null master", "placeholder"],
+)
+@pytest.mark.parametrize("keys_max", [1, 2, 3, 10])
+def test_a_null_key_that_is_not_listed_hides_no_version_of_its_id(
+    master: ListedObject, null_key: ListedObject, keys_max: int
+) -> None:
+    """Such stores come from the raw calls of the wire, or from a daemon that was damaged."""
+    rows = [
+        ("key", master),
+        ("key\0", null_key),
+        ("key\x002", ListedObject(version_id="2")),
+        ("key\x003", ListedObject(version_id="3")),
+    ]
+    listed: list[str | None] = []
+    query = VersionsQuery(keys_max=keys_max)
+    for _ in rows:
+        page = page_of(rows, query)
+        listed += [version.version_id for version in page.versions]
+        if not page.is_truncated:
+            break
+        query = VersionsQuery(
+            key_marker=page.next_key_marker,
+            version_id_marker=page.next_version_id_marker,
+            keys_max=keys_max,
+        )
+    assert listed == ["1", "2", "3"]
