@@ -14,7 +14,13 @@ import uvloop
 
 from shared.failpoints import ArmedFailPoint, arm
 from shared.observability import EventLog
-from shared.supervisor import EX_CONFIG, die_with_parent, report_ready
+from shared.supervisor import (
+    EX_CONFIG,
+    STOP_SIGNALS,
+    die_with_parent,
+    ignore_stop_signals,
+    report_ready,
+)
 
 STOP_SECONDS_MAX = 20.0
 """How long requests under way may take to finish; less than the supervisor waits."""
@@ -29,6 +35,10 @@ def run_process(main: Callable[[], Awaitable[None]]) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
+        # The loop gives its signals back when it closes, and the default of SIGTERM would kill a
+        # process that ends in good order. By then no other thread is left that could take one.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    ignore_stop_signals()
 
 
 async def serve_until_stopped(reload: Callable[[], None] | None = None) -> None:

@@ -62,6 +62,10 @@ _CLEAN_EXITS: Final = (0, -signal.SIGTERM)
 """Exit codes of a stopped child that did as it was told; the second one was not yet ready."""
 
 
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""What a process of either half handles while it serves."""
+
+
 class Child(NamedTuple):
     """A program to run: ``name`` is for the log, ``pass_fds`` stay open under their numbers.
 
@@ -86,10 +90,17 @@ def supervise(
 
     0 after a clean stop, 78 when a child cannot start, 1 when a child had to be killed or failed
     to stop cleanly. Must be called in the main thread, which must not end before its children:
-    Linux sends them the parent-death signal when the thread ends that started them.
+    Linux sends them the parent-death signal when the thread ends that started them. Afterwards the
+    process ignores the signals that stop one: it is ending.
     """
     with _Signals() as signals:
         return _Supervisor(children, name, stop_timeout_seconds).run(signals)
+
+
+def ignore_stop_signals() -> None:
+    """From now on a signal cannot change the exit code of this process, which is ending."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def die_with_parent() -> None:
@@ -145,7 +156,7 @@ def notify_systemd(state: str) -> bool:
 class _Signals:
     """Signals as bytes of a pipe, so that one ``poll`` waits for them and for everything else."""
 
-    _NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+    _NUMBERS = (*STOP_SIGNALS, signal.SIGCHLD)
 
     def __enter__(self) -> _Signals:
         self.fd, self._write_fd = os.pipe()
@@ -153,7 +164,8 @@ class _Signals:
         os.set_blocking(self._write_fd, False)
         self._wakeup_before = signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
         # Without a handler of Python's, nothing is written to the pipe.
-        self._before = {number: signal.signal(number, _ignore) for number in self._NUMBERS}
+        for number in self._NUMBERS:
+            signal.signal(number, _ignore)
         return self
 
     def __exit__(
@@ -162,8 +174,7 @@ class _Signals:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        ignore_stop_signals()
         signal.set_wakeup_fd(self._wakeup_before)
         os.close(self.fd)
         os.close(self._write_fd)

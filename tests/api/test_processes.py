@@ -99,6 +99,18 @@ def test_a_stopping_front_end_finishes_its_replies(installation: Installation) -
     assert front.process.stop() == 0
 
 
+@pytest.mark.parametrize("program", ["dmd", "s3front"])
+def test_signals_to_a_process_that_stops_do_not_change_its_exit_code(
+    installation: Installation, program: str
+) -> None:
+    daemon, front = installation.start_both()
+    process = {"dmd": daemon, "s3front": front.process}[program]
+    assert process.handle is not None
+    while process.handle.poll() is None:
+        process.handle.terminate()
+    assert process.handle.returncode == 0
+
+
 def test_a_stopping_data_daemon_finishes_its_uploads(installation: Installation) -> None:
     process = installation.start("dmd", "start")
     data = random.Random(3).randbytes(3_000_000)
