@@ -23,14 +23,11 @@ What is counted, revisions and version IDs, is counted in the transaction (``dmd
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import queue
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from dmd.group_worker import Worker
 from dmd.metadata.commit import CommitSettings, Committer
 from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError
 from dmd.metadata.mutations import Mutation, Outcome, apply
@@ -61,17 +58,16 @@ class Writer:
         self._committer = Committer(settings or CommitSettings())
         self._log = log
         self._on_fatal = on_fatal
-        self._loop = asyncio.get_running_loop()
-        self._submitted: list[_Pending] = []
-        self._queue: queue.SimpleQueue[list[_Pending] | None] = queue.SimpleQueue()
-        # The thread's own: what it took from the queue, and whether nothing follows.
-        self._backlog: deque[_Pending] = deque()
-        self._last_taken = False
         self._operations = Operations(engine)
         self._waiting = 0
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="metadata-writer", daemon=True)
-        self._thread.start()
+        self._worker: Worker[_Pending, Outcome] = Worker(
+            "metadata-writer",
+            self._work,
+            items_max=limits.COMMIT_GROUP_MAX,
+            size_max=limits.COMMIT_OPERATIONS_MAX,
+            size_of=_size,
+        )
 
     async def submit(self, mutation: Mutation, call: Call | None = None) -> Outcome:
         """Apply ``mutation`` durably, for a call if there is one.
@@ -86,71 +82,32 @@ class Writer:
             raise ServiceError("SlowDown")
         if call is not None and call.expires is None:
             call = replace(call, expires=time.monotonic() + self._call_timeout_seconds)
-        pending = _Pending(mutation, call, self._loop.create_future())
         self._waiting += 1
-        if not self._submitted:
-            self._loop.call_soon(self._hand_over)
-        self._submitted.append(pending)
+        answered = self._worker.submit(_Pending(mutation, call))
+        answered.add_done_callback(self._count)
         # A caller that goes away must not unsettle the group that its mutation is in.
-        return await asyncio.shield(pending.future)
+        return await asyncio.shield(answered)
 
     async def close(self) -> None:
         """Commit what waits, then end the thread."""
         self._closed = True
-        self._hand_over()
-        self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await self._worker.close()
 
-    def _hand_over(self) -> None:
-        """Give the mutations of this turn to the thread."""
-        if self._submitted:
-            self._queue.put(self._submitted)
-            self._submitted = []
+    def _count(self, answered: asyncio.Future[Outcome]) -> None:
+        self._waiting -= 1
 
-    def _run(self) -> None:
-        while True:
-            group, last = self._gather()
-            now = time.monotonic()
-            dropped = [pending for pending in group if pending.unwanted(now)]
-            if dropped:
-                group = [pending for pending in group if not pending.dropped]
-                self._hand_back(dropped, [ServiceError(*_TOO_LATE) for _ in dropped])
-            if group:
-                try:
-                    self._hand_back(group, self._commit_or_split(group))
-                except EngineFatalError as error:
-                    self._closed = True
-                    self._on_fatal(error)
-                    return
-            if last:
-                return
-
-    def _hand_back(
-        self, group: Sequence[_Pending], outcomes: Sequence[Outcome | Exception]
-    ) -> None:
-        self._loop.call_soon_threadsafe(self._answer, group, outcomes)
-
-    def _gather(self) -> tuple[list[_Pending], bool]:
-        """Wait for one mutation and take those behind it; True when none will follow."""
-        while not self._backlog and not self._last_taken:
-            self._take(self._queue.get())
-        with contextlib.suppress(queue.Empty):
-            while len(self._backlog) < limits.COMMIT_GROUP_MAX and not self._last_taken:
-                self._take(self._queue.get_nowait())
-        group: list[_Pending] = []
-        size = 0
-        while self._backlog and len(group) < limits.COMMIT_GROUP_MAX:
-            size += self._backlog[0].size
-            if group and size > limits.COMMIT_OPERATIONS_MAX:
-                break  # the first of the next group
-            group.append(self._backlog.popleft())
-        return group, self._last_taken and not self._backlog
-
-    def _take(self, entry: list[_Pending] | None) -> None:
-        if entry is None:
-            self._last_taken = True
-        else:
-            self._backlog.extend(entry)
+    def _work(self, group: Sequence[_Pending]) -> list[Outcome | Exception] | None:
+        now = time.monotonic()
+        wanted = [pending for pending in group if not pending.unwanted(now)]
+        try:
+            outcomes = iter(self._commit_or_split(wanted) if wanted else ())
+        except EngineFatalError as error:
+            self._closed = True
+            self._on_fatal(error)
+            return None
+        return [
+            ServiceError(*_TOO_LATE) if pending.dropped else next(outcomes) for pending in group
+        ]
 
     def _commit_or_split(self, group: Sequence[_Pending]) -> list[Outcome | Exception]:
         try:
@@ -195,31 +152,21 @@ class Writer:
         failpoint(FailPoint.AFTER_COMMIT)
         return outcomes
 
-    def _answer(self, group: Sequence[_Pending], outcomes: Sequence[Outcome | Exception]) -> None:
-        self._waiting -= len(group)
-        for pending, outcome in zip(group, outcomes, strict=True):
-            if pending.future.done():
-                continue
-            if isinstance(outcome, Exception):
-                pending.future.set_exception(outcome)
-            else:
-                pending.future.set_result(outcome)
-
 
 class _Pending:
-    __slots__ = ("call", "dropped", "future", "mutation", "operation_id", "size")
+    __slots__ = ("call", "dropped", "mutation", "operation_id")
 
-    def __init__(
-        self, mutation: Mutation, call: Call | None, future: asyncio.Future[Outcome]
-    ) -> None:
+    def __init__(self, mutation: Mutation, call: Call | None) -> None:
         self.mutation = mutation
         self.call = call
         self.dropped = False
         self.operation_id = None if call is None else call.operation_id
-        self.future = future
-        self.size = len(mutation.operations) + len(mutation.requirements)
 
     def unwanted(self, now: float) -> bool:
         """Whether nobody waits for it any more; it is dropped then."""
         self.dropped = self.call is not None and self.call.unwanted(now)
         return self.dropped
+
+
+def _size(pending: _Pending) -> int:
+    return len(pending.mutation.operations) + len(pending.mutation.requirements)

@@ -111,7 +111,7 @@ class _Upload:
         """Store the file; when that fails, or the file is not what it should be, nothing stays."""
         try:
             await self._receive(request)
-        except Exception:
+        except BaseException:  # a cancellation as well: no record will name what is stored
             await delete_data(self._context, self._stored)
             raise
         # All blobs are of one part, as records number them.

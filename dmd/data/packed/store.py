@@ -45,11 +45,12 @@ from dmd.data.packed.records import (
     parse_header,
     place_of,
 )
-from dmd.data.packed.worker import Worker
 from dmd.data.waiting import to_the_end
+from dmd.group_worker import Worker
 from shared.failpoints import FailPoint, failpoint
 from shared.observability import EventLog
 
+GROUP_ITEMS_MAX: Final = 512
 GROUP_BYTES_MAX: Final = 8 * 1024 * 1024
 """What one write and one sync carry at most, so that no blob waits for long."""
 
@@ -103,9 +104,19 @@ class PackedStore:
         if self._newest.cut_bytes:
             log.info("cut off what was not acknowledged", bytes=self._newest.cut_bytes)
         self._writer: Worker[Append, str] = Worker(
-            "packed-writer", self._append_all, lambda blob: blob.size, GROUP_BYTES_MAX
+            "packed-writer",
+            self._append_all,
+            items_max=GROUP_ITEMS_MAX,
+            size_max=GROUP_BYTES_MAX,
+            size_of=lambda blob: blob.size,
         )
-        self._changer: Worker[Callable[[], bool], bool] = Worker("packed-changer", _call_all)
+        self._changer: Worker[Callable[[], bool], bool] = Worker(
+            "packed-changer",
+            _call_all,
+            items_max=GROUP_ITEMS_MAX,
+            size_max=GROUP_ITEMS_MAX,
+            size_of=lambda _change: 1,
+        )
         self._readers = ThreadPoolExecutor(READER_THREADS, "packed-reader")
         self._sweeps: set[asyncio.Task[None]] = set()
 

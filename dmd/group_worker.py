@@ -13,29 +13,32 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-GROUP_ITEMS_MAX: Final = 512
 
 
 class Worker(Generic[Item, Result]):
     """Calls ``work`` with groups of items, in its own thread; made and used in one event loop.
 
-    ``work`` returns a result or an exception for every item, in order, and raises nothing.
-    ``size_of`` and ``size_max`` bound a group of several items.
+    ``work`` returns a result or an exception for every item, in order, and raises nothing. When it
+    returns None the thread ends, and nothing is answered any more. A group has at most
+    ``items_max`` items, and several of them only when they are not larger than ``size_max``
+    together, as ``size_of`` measures them.
     """
 
     def __init__(
         self,
         name: str,
-        work: Callable[[Sequence[Item]], Sequence[Result | Exception]],
-        size_of: Callable[[Item], int] = lambda _item: 1,
-        size_max: int = GROUP_ITEMS_MAX,
+        work: Callable[[Sequence[Item]], Sequence[Result | Exception] | None],
+        *,
+        items_max: int,
+        size_max: int,
+        size_of: Callable[[Item], int],
     ) -> None:
         self._work = work
+        self._items_max = items_max
         self._size_of = size_of
         self._size_max = size_max
         self._loop = asyncio.get_running_loop()
@@ -69,6 +72,8 @@ class Worker(Generic[Item, Result]):
     def _run(self) -> None:
         while group := self._gather():
             results = self._work([waiting.item for waiting in group])
+            if results is None:
+                return
             self._loop.call_soon_threadsafe(_answer, group, results)
 
     def _gather(self) -> list[_Waiting[Item, Result]]:
@@ -76,11 +81,11 @@ class Worker(Generic[Item, Result]):
         while not self._backlog and not self._last_taken:
             self._take(self._queue.get())
         with contextlib.suppress(queue.Empty):
-            while len(self._backlog) < GROUP_ITEMS_MAX and not self._last_taken:
+            while len(self._backlog) < self._items_max and not self._last_taken:
                 self._take(self._queue.get_nowait())
         group: list[_Waiting[Item, Result]] = []
         size = 0
-        while self._backlog and len(group) < GROUP_ITEMS_MAX:
+        while self._backlog and len(group) < self._items_max:
             size += self._size_of(self._backlog[0].item)
             if group and size > self._size_max:
                 break  # the first of the next group
