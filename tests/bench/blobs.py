@@ -1,5 +1,5 @@
-"""What blobs cost: the data daemon alone, with small blobs packed and with a file for each, empty
-and with many blobs in it; how long it takes to start then, and what memory it has.
+"""What blobs cost: the data daemon alone, with small blobs packed and with a file for each; then
+one with many blobs in it beside an empty one, how long it takes to start, and what memory it has.
 
     python -m tests.bench.blobs --seconds 5 --stored 1000000
 """
@@ -12,6 +12,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
 import uvloop
 
@@ -24,6 +25,8 @@ from tests.bench.load import Answer, Client, header, run
 from tests.servers import Cluster, accepts_connections, wait_for
 
 _SIZES = (1024, 16 * 1024)
+_PACKED_SIZE_MAX = 64 * 1024
+_ROUNDS = 5
 _IN_FLIGHT = 64
 _FILL_AT_ONCE = 256
 
@@ -37,32 +40,42 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="twofold-bench-") as folder:
         _print(measure(Path(folder), arguments.seconds))
-        _print(_measure_full(Path(folder) / "full", arguments.seconds, arguments.stored))
+        _compare_full(Path(folder) / "compared", arguments.seconds, arguments.stored)
 
 
 def measure(folder: Path, seconds: float) -> dict[str, Row]:
     """The rows of both stores, empty at first."""
     rows: dict[str, Row] = {}
-    for name, size_max in (("packed", 64 * 1024), ("file", 0)):
+    for name, size_max in (("packed", _PACKED_SIZE_MAX), ("file", 0)):
         daemon = _DataDaemon(folder / name, size_max)
         rows |= daemon.measure(name, seconds)
         daemon.stop()
     return rows
 
 
-def _measure_full(folder: Path, seconds: float, stored: int) -> dict[str, Row]:
-    """The rows of a store in which many blobs are."""
-    daemon = _DataDaemon(folder, 64 * 1024)
-    print(f"empty: {daemon.state()}")
-    daemon.stop()
+def _compare_full(folder: Path, seconds: float, stored: int) -> None:
+    """A store in which many blobs are beside an empty one, by turns: what else the machine does,
+    the writing out of so many blobs above all, is felt by both."""
+    folder.mkdir()
+    full = _DataDaemon(folder / "full", _PACKED_SIZE_MAX)
+    full.stop()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_fill(folder / "data", stored))
-    daemon.start()
-    print(f"{stored:,} blobs: {daemon.state()}")
-    rows = daemon.measure(f"{stored:,} stored", seconds)
-    print(f"after the load: {daemon.state()}")
-    daemon.stop()
-    return rows
+        runner.run(_fill(folder / "full" / "data", stored))
+    full.start()
+    empty = _DataDaemon(folder / "empty", _PACKED_SIZE_MAX)
+    print(f"empty: {empty.state()}; {stored:,} blobs: {full.state()}")
+    rounds = [(empty.measure("", seconds), full.measure("", seconds)) for _ in range(_ROUNDS)]
+    for row in rounds[0][0]:
+        rates = [[rows[row]["requests_per_second"] for rows in pair] for pair in rounds]
+        without, beside = (median(column) for column in zip(*rates, strict=True))
+        ratio = median(rate[0] / rate[1] for rate in rates)
+        print(
+            f"{row:20} empty {without:8.0f}/s {stored:12,} blobs {beside:8.0f}/s {ratio:8.2f} x",
+            flush=True,
+        )
+    print(f"after the load: {full.state()}")
+    for daemon in (empty, full):
+        daemon.stop()
 
 
 async def _fill(path: Path, count: int) -> None:
@@ -121,7 +134,7 @@ class _DataDaemon:
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                     port = self._servers.data_port
                     result = runner.run(run(port, _IN_FLIGHT, seconds, work))
-                row = f"blob {method} {size // 1024} KiB, {name}"
+                row = f"blob {method} {size // 1024} KiB" + (f", {name}" if name else "")
                 rows[row] = figures(result, cpu_seconds([self.process]) - before)
         return rows
 
