@@ -195,6 +195,7 @@ def _object_record(
             user_metadata=described.user_metadata,
             checksum=_checksum(upload, parts),
             website_redirect=described.website_redirect,
+            storage_class=described.storage_class,
             tags=document.get("tags") or {},
             upload_id=upload.upload_id,
             parts=[

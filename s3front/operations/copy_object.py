@@ -72,6 +72,7 @@ async def _copy_object(context: Context, headers: Headers) -> Reply:
             user_metadata=described.user_metadata,
             checksum=stored.checksum,
             website_redirect=described.website_redirect,
+            storage_class=described.storage_class,
             tags=tags,
             origin="s3:ObjectCreated:Copy",
         ),
@@ -90,7 +91,8 @@ def _described(
     retags = _directive(headers, "x-amz-tagging-directive") == "REPLACE"
     given = new_object_headers(headers)
     itself = (source.bucket, source.key) == (context.bucket.name, context.key)
-    if itself and not replaces and not given.website_redirect:
+    reclasses = given.storage_class != record.storage_class
+    if itself and not (replaces or reclasses or given.website_redirect):
         raise ServiceError(
             "InvalidRequest",
             "This copy request is illegal because it is trying to copy an object to itself without "
@@ -104,7 +106,11 @@ def _described(
         name: record.document[name] for name in STANDARD_HEADERS if record.document.get(name)
     }
     kept = DescribedObject(
-        record.content_type, standard, record.user_metadata, given.website_redirect
+        record.content_type,
+        standard,
+        record.user_metadata,
+        given.website_redirect,
+        given.storage_class,
     )
     return kept, tags
 

@@ -21,7 +21,18 @@ from shared.records.times import to_http
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 _CHUNKED_CODING = "aws-chunked"
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
-_STORAGE_CLASSES = frozenset(("STANDARD",))
+# Those that are read like STANDARD. The archives are not among them: a GLACIER object cannot be
+# read before it is restored, and here is nothing that it could be restored from.
+_STORAGE_CLASSES = frozenset(
+    (
+        "STANDARD",
+        "REDUCED_REDUNDANCY",
+        "STANDARD_IA",
+        "ONEZONE_IA",
+        "INTELLIGENT_TIERING",
+        "GLACIER_IR",
+    )
+)
 
 # Query parameter and the header that it overrides (GetObject, "Overriding response header values").
 _OVERRIDES = {
@@ -42,6 +53,7 @@ class DescribedObject:
     standard: Mapping[str, str]
     user_metadata: Mapping[str, str]
     website_redirect: str
+    storage_class: str = "STANDARD"
 
 
 def new_object_headers(headers: Headers) -> DescribedObject:
@@ -64,6 +76,7 @@ def new_object_headers(headers: Headers) -> DescribedObject:
         standard,
         _user_metadata(headers),
         _text(headers.get("x-amz-website-redirect-location", "")),
+        storage_class,
     )
 
 

@@ -72,6 +72,7 @@ async def post_object(context: Context, request: Request) -> Reply:
             user_metadata=described.user_metadata,
             checksum=upload.checksum,
             website_redirect=described.website_redirect,
+            storage_class=described.storage_class,
             tags=tags,
             origin="s3:ObjectCreated:Post",
         ),

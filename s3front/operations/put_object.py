@@ -58,6 +58,7 @@ async def put_object(context: Context, request: Request) -> Reply:
             user_metadata=described.user_metadata,
             checksum=stored.checksum,
             website_redirect=described.website_redirect,
+            storage_class=described.storage_class,
             tags=tags,
         ),
         stored,

@@ -50,7 +50,6 @@ async def create_multipart_upload(context: Context, request: Request) -> Reply:
         "owner-display-name": account.name,
         "eventualStorageBucket": context.bucket.name,
         "dataStoreName": chosen_location(context, headers),
-        "x-amz-storage-class": "STANDARD",
         "tags": tags_of_header(headers),
         **_described(described),
     }
@@ -90,6 +89,7 @@ def _described(described: DescribedObject) -> dict[str, str]:
     return {
         "content-type": described.content_type,
         "x-amz-website-redirect-location": described.website_redirect,
+        "x-amz-storage-class": described.storage_class,
         **described.standard,
         **user,
     }
@@ -109,6 +109,7 @@ def described_by(record: UploadRecord) -> DescribedObject:
         standard,
         user,
         document.get("x-amz-website-redirect-location") or "",
+        record.storage_class,
     )
 
 
@@ -209,7 +210,7 @@ async def list_parts(context: Context, _request: Request) -> Reply:
         element("IsTruncated", "true" if len(found) > len(page) else "false"),
         _person("Initiator", document["initiator"]),
         _person("Owner", document["initiator"]),
-        element("StorageClass", "STANDARD"),
+        element("StorageClass", upload.record.storage_class),
         element("ChecksumAlgorithm", document.get("checksumAlgorithm")),
         element("ChecksumType", document.get("checksumType")),
         *(_part_row(part) for part in page),
@@ -271,7 +272,8 @@ def _upload_row(key: str, upload_id: str, upload: ListedUpload) -> str:
     return (
         f"<Upload><Key>{escape(key)}</Key>{element('UploadId', upload_id)}"
         f"{_person('Initiator', initiator)}{_person('Owner', initiator)}"
-        f"{element('StorageClass', 'STANDARD')}{element('Initiated', upload.initiated)}"
+        f"{element('StorageClass', upload.storage_class or 'STANDARD')}"
+        f"{element('Initiated', upload.initiated)}"
         f"{element('ChecksumAlgorithm', upload.checksum_algorithm)}"
         f"{element('ChecksumType', upload.checksum_kind)}</Upload>"
     )

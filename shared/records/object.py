@@ -99,6 +99,7 @@ class NewObject:
     user_metadata: Mapping[str, str]
     checksum: Checksum | None
     website_redirect: str = ""
+    storage_class: str = "STANDARD"
     tags: Mapping[str, str] = field(default_factory=dict)
     upload_id: str | None = None
     parts: Sequence[ObjectPart] = ()
@@ -125,7 +126,7 @@ class ObjectRecord:
             "content-md5": new.etag,
             "x-amz-version-id": "null",
             "x-amz-server-version-id": "",
-            "x-amz-storage-class": "STANDARD",
+            "x-amz-storage-class": new.storage_class,
             "x-amz-server-side-encryption": "",
             "x-amz-server-side-encryption-aws-kms-key-id": "",
             "x-amz-server-side-encryption-customer-algorithm": "",

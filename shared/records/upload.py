@@ -86,6 +86,10 @@ class UploadRecord:
         """The name of the location that the parts' bytes go to."""
         return str(self.document.get("dataStoreName") or "us-east-1")
 
+    @property
+    def storage_class(self) -> str:
+        return str(self.document.get("x-amz-storage-class") or "STANDARD")
+
 
 class ListedUpload(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What listings print of an upload. Every text may be missing, in records of other writers."""
@@ -95,6 +99,7 @@ class ListedUpload(msgspec.Struct, frozen=True, gc=False, array_like=True):
     initiator_name: str | None = None
     checksum_algorithm: str | None = None
     checksum_kind: str | None = None
+    storage_class: str | None = None
 
 
 class _Person(msgspec.Struct, frozen=True, gc=False):
@@ -107,6 +112,7 @@ class _Overview(msgspec.Struct, frozen=True, gc=False):
     initiator: _Person | None = None
     checksum_algorithm: str | None = msgspec.field(default=None, name="checksumAlgorithm")
     checksum_kind: str | None = msgspec.field(default=None, name="checksumType")
+    storage_class: str | None = msgspec.field(default=None, name="x-amz-storage-class")
 
 
 _decode_overview = msgspec.json.Decoder(_Overview).decode
@@ -120,7 +126,12 @@ def listed_upload(overview: bytes | str) -> ListedUpload:
         return ListedUpload()
     person = record.initiator or _Person()
     return ListedUpload(
-        record.initiated, person.id, person.name, record.checksum_algorithm, record.checksum_kind
+        record.initiated,
+        person.id,
+        person.name,
+        record.checksum_algorithm,
+        record.checksum_kind,
+        record.storage_class,
     )
 
 
