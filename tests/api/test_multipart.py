@@ -179,7 +179,7 @@ def test_a_completion_that_names_the_algorithm_of_its_object(
     digest = b64encode(hashlib.sha256(hashlib.sha256(b"body").digest()).digest()).decode()
     headers = {"x-amz-sdk-checksum-algorithm": "SHA256", "x-amz-checksum-sha256": f"{digest}-1"}
     target = f"/{bucket}/key?uploadId={upload_id}"
-    response = call(front, "POST", target, completion({1: b"body"}), headers)
+    response = call(front, "POST", target, completion({1: b"body"}, Algorithm.SHA256), headers)
     parsed = response.parsed("CompleteMultipartUpload")
     assert (response.status, parsed["ChecksumSHA256"]) == (200, f"{digest}-1")
 
