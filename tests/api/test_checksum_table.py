@@ -27,7 +27,14 @@ import pytest
 from shared import sigv2
 from shared.checksums import Algorithm
 from shared.sigv4 import PayloadForm, RequestHead, fold_headers, presign
-from tests.api.support import checksum_of, md5_base64, md5_hex, new_name
+from tests.api.support import (
+    checksum_headers,
+    checksum_members,
+    checksum_of,
+    md5_base64,
+    md5_hex,
+    new_name,
+)
 from tests.multipart import begin_upload
 from tests.raw_http import (
     OWNER,
@@ -280,12 +287,12 @@ def check_object(upload: Upload, client: Client) -> None:
         algorithm.header: checksum_of(algorithm, upload.payload),
         "x-amz-checksum-type": "FULL_OBJECT",
     }
-    assert checksums_of(response) == expected
+    assert checksum_headers(response) == expected
     stored = client.call("GET", target, headers={"x-amz-checksum-mode": "ENABLED"})
     assert stored.body == upload.payload
     assert "Content-Encoding" not in stored.headers
     assert stored.headers["ETag"] == response.headers["ETag"] == f'"{md5_hex(upload.payload)}"'
-    assert checksums_of(stored) == expected
+    assert checksum_headers(stored) == expected
 
 
 def check_part(upload: Upload, client: Client) -> None:
@@ -300,21 +307,16 @@ def check_part(upload: Upload, client: Client) -> None:
         return
     assert response.status == 200, response
     value = checksum_of(algorithm, upload.payload) if algorithm is not None else None
-    assert checksums_of(response) == ({algorithm.header: value} if algorithm is not None else {})
+    assert checksum_headers(response) == (
+        {algorithm.header: value} if algorithm is not None else {}
+    )
     (part,) = parts
     assert part["ETag"] == response.headers["ETag"] == f'"{md5_hex(upload.payload)}"'
     assert (part["PartNumber"], part["Size"]) == (number, len(upload.payload))
-    shown = {name: text for name, text in part.items() if name.startswith("Checksum")}
-    assert shown == ({f"Checksum{algorithm}": value} if algorithm is not None else {})
+    assert checksum_members(part) == (
+        {f"Checksum{algorithm}": value} if algorithm is not None else {}
+    )
 
 
 def code_of(response: Response) -> tuple[int, str]:
     return response.status, response.error["Code"]
-
-
-def checksums_of(response: Response) -> dict[str, str]:
-    return {
-        name.lower(): value
-        for name, value in response.headers.items()
-        if name.lower().startswith("x-amz-checksum-")
-    }

@@ -12,7 +12,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from shared.checksums import Algorithm
-from tests.api.support import checksum_of
 from tests.clients_boto3 import s3_client
 from tests.multipart import completion
 from tests.raw_http import call
@@ -99,38 +98,6 @@ def test_a_repeated_complete_is_answered_again(s3: Any, bucket: str) -> None:
     parts = [send(s3, bucket, upload_id, 1, b"body")]
     assert complete(s3, bucket, upload_id, parts)["ETag"] == multipart_etag(b"body")
     assert complete(s3, bucket, upload_id, parts)["ETag"] == multipart_etag(b"body")
-
-
-@pytest.mark.parametrize(
-    ("algorithm", "kind", "suffix"),
-    [
-        ("CRC32", None, "-2"),
-        ("CRC32C", "COMPOSITE", "-2"),
-        ("CRC32", "FULL_OBJECT", ""),
-        ("CRC32C", "FULL_OBJECT", ""),
-        ("CRC64NVME", None, ""),
-        ("SHA1", None, "-2"),
-        ("SHA256", None, "-2"),
-    ],
-)
-def test_the_checksum_of_the_whole(
-    s3: Any, bucket: str, algorithm: str, kind: str | None, suffix: str
-) -> None:
-    kinds = {} if kind is None else {"ChecksumType": kind}
-    upload_id = begin(s3, bucket, ChecksumAlgorithm=algorithm, **kinds)
-    parts = []
-    for number, body in ((1, BIG), (2, b"end")):
-        digest = {f"Checksum{algorithm}": checksum_of(Algorithm(algorithm), body)}
-        response = s3.upload_part(
-            Bucket=bucket, Key="key", UploadId=upload_id, PartNumber=number, Body=body, **digest
-        )
-        parts.append({"PartNumber": number, "ETag": response["ETag"], **digest})
-    value = complete(s3, bucket, upload_id, parts)[f"Checksum{algorithm}"]
-    assert value.endswith(suffix)
-    found = s3.head_object(Bucket=bucket, Key="key", ChecksumMode="ENABLED")
-    assert found[f"Checksum{algorithm}"] == value
-    full_object = value == checksum_of(Algorithm(algorithm), BIG + b"end")
-    assert full_object is (suffix == "")
 
 
 @pytest.mark.parametrize(
