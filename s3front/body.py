@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 
 from s3front.auth.chunked import (
@@ -33,7 +33,6 @@ from shared.checksums import (
     BodyDigests,
     ExpectedDigests,
     decode_content_md5,
-    encode_digest,
     expected_checksum,
     verify_digests,
     with_trailer,
@@ -65,6 +64,9 @@ class UploadBody:
         self._request = request
         self.expected = _expected_digests(identity, headers)
         self._decoder = _decoder(identity, headers)
+        declared = self.expected.checksum
+        self.algorithm = declared.algorithm if declared is not None else None
+        """That of the checksum that the request declares."""
         self.complete_at = 0.0
         """When all of it had been verified (``boot_seconds``), once ``blocks`` has ended."""
         if self._decoder is not None:
@@ -75,11 +77,7 @@ class UploadBody:
             raise ServiceError("MissingContentLength")
         else:
             self.size = 0
-        checksum = self.expected.checksum
-        self._digests = BodyDigests(
-            sha256=self.expected.sha256_hex is not None,
-            algorithm=checksum.algorithm if checksum is not None else None,
-        )
+        self._digests = BodyDigests()
 
     @property
     def md5(self) -> str:
@@ -87,14 +85,19 @@ class UploadBody:
         return self._digests.md5_hex()
 
     @property
-    def checksum(self) -> Checksum | None:
-        """The checksum that was verified, once ``blocks`` has ended."""
-        if self._digests.algorithm is None:
-            return None
-        return Checksum(self._digests.algorithm.value, encode_digest(self._digests.checksum()))
+    def checksums(self) -> Mapping[Algorithm, str]:
+        """What was computed, once ``blocks`` has ended."""
+        return self._digests.checksums()
 
-    async def blocks(self) -> AsyncGenerator[bytes, None]:
-        """The object's bytes; the last block comes when everything has been verified."""
+    async def blocks(self, wanted: Algorithm | None = None) -> AsyncGenerator[bytes, None]:
+        """The object's bytes; the last block comes when everything has been verified.
+
+        ``wanted`` is a checksum to compute beside the one that was declared.
+        """
+        self._digests = BodyDigests(
+            [each for each in (self.algorithm, wanted) if each is not None],
+            sha256=self.expected.sha256_hex is not None,
+        )
         held = b""
         loop = asyncio.get_running_loop()
         async for received in self._request.body.blocks():
@@ -143,14 +146,18 @@ class StoredBody:
 
     key: str | None
     md5: str
-    checksum: Checksum | None
+    checksums: Mapping[Algorithm, str]
     complete_at: float
 
+    def checksum(self, algorithm: Algorithm) -> Checksum:
+        """One of those that were computed."""
+        return Checksum(algorithm.value, self.checksums[algorithm])
 
-async def store_body(body: UploadBody, store: DataStore) -> StoredBody:
-    """Receive a body into a location. When it fails, nothing is stored.
 
-    Raises EntityTooLarge for more than one upload may have.
+async def store_body(body: UploadBody, store: DataStore, wanted: Algorithm) -> StoredBody:
+    """Receive a body into a location, and compute a checksum of it as well as the declared one.
+
+    When it fails, nothing is stored. Raises EntityTooLarge for more than one upload may have.
     """
     if body.size > limits.OBJECT_BYTES_MAX:
         raise ServiceError(
@@ -162,19 +169,19 @@ async def store_body(body: UploadBody, store: DataStore) -> StoredBody:
         )
     key: str | None = None
     if body.size <= _SMALL_BYTES_MAX:
-        data = b"".join([block async for block in body.blocks()])
+        data = b"".join([block async for block in body.blocks(wanted)])
         if data:
             key = await store.put(body.size, data)
     else:
-        key = await store.put(body.size, body.blocks())
-    return StoredBody(key, body.md5, body.checksum, body.complete_at)
+        key = await store.put(body.size, body.blocks(wanted))
+    return StoredBody(key, body.md5, body.checksums, body.complete_at)
 
 
 async def store_copy(
-    blocks: AsyncGenerator[bytes, None], size: int, store: DataStore, algorithm: Algorithm | None
+    blocks: AsyncGenerator[bytes, None], size: int, store: DataStore, algorithm: Algorithm
 ) -> StoredBody:
     """Store bytes that come from another location, and digest them on the way."""
-    digests = BodyDigests(algorithm=algorithm)
+    digests = BodyDigests([algorithm])
     complete_at = boot_seconds()
 
     async def digested() -> AsyncGenerator[bytes, None]:
@@ -196,10 +203,7 @@ async def store_copy(
             key = await store.put(size, data)
     else:
         key = await store.put(size, digested())
-    checksum = None
-    if algorithm is not None:
-        checksum = Checksum(algorithm.value, encode_digest(digests.checksum()))
-    return StoredBody(key, digests.md5_hex(), checksum, complete_at)
+    return StoredBody(key, digests.md5_hex(), digests.checksums(), complete_at)
 
 
 def boot_seconds() -> float:

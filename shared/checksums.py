@@ -5,7 +5,8 @@ and by jobs that verify stored objects. Pure; ``BodyDigests.update`` may run in 
 releases the interpreter for large pieces.
 
 Sources: Amazon S3 user guide, "Checking object integrity in Amazon S3"; API reference, PutObject;
-the texts of errors are those that the service answers with. CRC values are big-endian on the wire.
+the texts of errors are those that the service answers with. CRC and xxHash values are big-endian on
+the wire (of xxHash its canonical form), and xxHash has no seed.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
 import anycrc
+import xxhash
 
 from shared.errors import ServiceError
 
@@ -29,7 +31,6 @@ _HEADER_PREFIX: Final = "x-amz-checksum-"
 _NOT_VALUES: Final = frozenset(
     {"x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-checksum-mode"}
 )
-_MD5_BYTES: Final = 16
 
 
 class Algorithm(StrEnum):
@@ -38,8 +39,13 @@ class Algorithm(StrEnum):
     CRC32 = "CRC32"
     CRC32C = "CRC32C"
     CRC64NVME = "CRC64NVME"
+    MD5 = "MD5"
     SHA1 = "SHA1"
     SHA256 = "SHA256"
+    SHA512 = "SHA512"
+    XXHASH128 = "XXHASH128"
+    XXHASH3 = "XXHASH3"
+    XXHASH64 = "XXHASH64"
 
     @property
     def header(self) -> str:
@@ -50,15 +56,38 @@ class Algorithm(StrEnum):
     def digest_bytes(self) -> int:
         return _DIGEST_BYTES[self]
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The types that it can have for an object of a multipart upload, its default first.
+
+        The checksum of a full object is combined from those of its parts, which only CRCs allow.
+        """
+        if self is Algorithm.CRC64NVME:
+            return (FULL_OBJECT,)
+        return (COMPOSITE, FULL_OBJECT) if self in _CRC_MODELS else (COMPOSITE,)
+
+
+DEFAULT_ALGORITHM: Final = Algorithm.CRC64NVME
+"""What S3 computes of an object whose sender asked for nothing."""
+
+FULL_OBJECT: Final = "FULL_OBJECT"
+COMPOSITE: Final = "COMPOSITE"
+CHECKSUM_TYPES: Final = (COMPOSITE, FULL_OBJECT)
 
 _DIGEST_BYTES: Final = {
     Algorithm.CRC32: 4,
     Algorithm.CRC32C: 4,
     Algorithm.CRC64NVME: 8,
+    Algorithm.MD5: 16,
     Algorithm.SHA1: 20,
     Algorithm.SHA256: 32,
+    Algorithm.SHA512: 64,
+    Algorithm.XXHASH128: 16,
+    Algorithm.XXHASH3: 8,
+    Algorithm.XXHASH64: 8,
 }
 _BY_HEADER: Final = {algorithm.header: algorithm for algorithm in Algorithm}
+_BY_NAME: Final = {algorithm.value: algorithm for algorithm in Algorithm}
 
 
 # --- Computing -----------------------------------------------------------------------------------
@@ -79,9 +108,9 @@ class _Crc:
 
     __slots__ = ("_calculate", "_digest_bytes", "_value")
 
-    def __init__(self, model: str, digest_bytes: int) -> None:
-        self._calculate: Callable[[BytesLike, int], int] = anycrc.Model(model).calc
-        self._digest_bytes = digest_bytes
+    def __init__(self, algorithm: Algorithm) -> None:
+        self._calculate: Callable[[BytesLike, int], int] = _CRC_MODELS[algorithm].calc
+        self._digest_bytes = algorithm.digest_bytes
         self._value = 0
 
     def update(self, data: BytesLike, /) -> None:
@@ -92,16 +121,21 @@ class _Crc:
 
 
 _CRC_MODELS: Final = {
-    Algorithm.CRC32: "CRC32",
-    Algorithm.CRC32C: "CRC32C",
-    Algorithm.CRC64NVME: "CRC64-NVME",
+    Algorithm.CRC32: anycrc.Model("CRC32"),
+    Algorithm.CRC32C: anycrc.Model("CRC32C"),
+    Algorithm.CRC64NVME: anycrc.Model("CRC64-NVME"),
 }
 _FACTORIES: Final[dict[Algorithm, Callable[[], Checksum]]] = {
-    Algorithm.CRC32: lambda: _Crc(_CRC_MODELS[Algorithm.CRC32], 4),
-    Algorithm.CRC32C: lambda: _Crc(_CRC_MODELS[Algorithm.CRC32C], 4),
-    Algorithm.CRC64NVME: lambda: _Crc(_CRC_MODELS[Algorithm.CRC64NVME], 8),
+    Algorithm.CRC32: lambda: _Crc(Algorithm.CRC32),
+    Algorithm.CRC32C: lambda: _Crc(Algorithm.CRC32C),
+    Algorithm.CRC64NVME: lambda: _Crc(Algorithm.CRC64NVME),
+    Algorithm.MD5: lambda: hashlib.md5(usedforsecurity=False),
     Algorithm.SHA1: lambda: hashlib.sha1(usedforsecurity=False),
     Algorithm.SHA256: hashlib.sha256,
+    Algorithm.SHA512: hashlib.sha512,
+    Algorithm.XXHASH128: xxhash.xxh3_128,
+    Algorithm.XXHASH3: xxhash.xxh3_64,
+    Algorithm.XXHASH64: xxhash.xxh64,
 }
 
 
@@ -112,22 +146,18 @@ def new_checksum(algorithm: Algorithm) -> Checksum:
 class BodyDigests:
     """All digests of one body: MD5 always (it is the ETag), the others when asked for."""
 
-    __slots__ = ("_checksum", "_md5", "_sha256", "_updates", "algorithm", "length")
+    __slots__ = ("_running", "_updates", "algorithms", "length")
 
-    def __init__(self, *, sha256: bool = False, algorithm: Algorithm | None = None) -> None:
-        self.algorithm = algorithm
+    def __init__(self, algorithms: Iterable[Algorithm] = (), *, sha256: bool = False) -> None:
+        """``sha256``: for a signed payload hash. No algorithm is computed twice."""
+        self.algorithms = frozenset(algorithms)
         self.length = 0
         """Bytes given so far."""
-        self._md5 = hashlib.md5(usedforsecurity=False)
-        self._sha256 = hashlib.sha256() if sha256 else None
-        self._checksum: Checksum | None = None
-        if algorithm is Algorithm.SHA256 and self._sha256 is not None:
-            self._checksum = self._sha256  # computed once for both
-        elif algorithm is not None:
-            self._checksum = new_checksum(algorithm)
-        running: tuple[Checksum | None, ...] = (self._md5, self._sha256, self._checksum)
-        distinct = {id(each): each for each in running if each is not None}
-        self._updates = tuple(each.update for each in distinct.values())
+        wanted = self.algorithms | {Algorithm.MD5}
+        if sha256:
+            wanted |= {Algorithm.SHA256}
+        self._running = {algorithm: new_checksum(algorithm) for algorithm in wanted}
+        self._updates = tuple(each.update for each in self._running.values())
 
     def update(self, data: BytesLike) -> None:
         for update in self._updates:
@@ -135,39 +165,40 @@ class BodyDigests:
         self.length += len(data)
 
     def md5(self) -> bytes:
-        return self._md5.digest()
+        return self.digest(Algorithm.MD5)
 
     def md5_hex(self) -> str:
         """The ETag of an object uploaded in one piece, without its quotes."""
-        return self._md5.hexdigest()
+        return self.md5().hex()
 
     def sha256_hex(self) -> str:
         """Only when asked for."""
-        assert self._sha256 is not None
-        return self._sha256.hexdigest()
+        return self.digest(Algorithm.SHA256).hex()
 
-    def checksum(self) -> bytes:
-        """The raw digest of ``algorithm``; only when one was given."""
-        assert self._checksum is not None
-        return self._checksum.digest()
+    def digest(self, algorithm: Algorithm) -> bytes:
+        """The raw digest of an algorithm that was asked for."""
+        return self._running[algorithm].digest()
+
+    def checksums(self) -> dict[Algorithm, str]:
+        """The values, base64, of ``algorithms``."""
+        return {algorithm: encode_digest(self.digest(algorithm)) for algorithm in self.algorithms}
 
 
-def composite_checksum(algorithm: str, parts: Sequence[str]) -> str:
+def composite_checksum(algorithm: Algorithm, parts: Sequence[str]) -> str:
     """The checksum over the parts' checksums (all base64), with their number, as S3 writes it."""
-    whole = new_checksum(Algorithm(algorithm))
+    whole = new_checksum(algorithm)
     for part in parts:
         whole.update(base64.b64decode(part))
     return f"{encode_digest(whole.digest())}-{len(parts)}"
 
 
-def combined_checksum(algorithm: str, parts: Sequence[str], sizes: Sequence[int]) -> str:
+def combined_checksum(algorithm: Algorithm, parts: Sequence[str], sizes: Sequence[int]) -> str:
     """The CRC of the whole from those of its parts (base64) and their sizes in bytes."""
-    chosen = Algorithm(algorithm)
-    model = anycrc.Model(_CRC_MODELS[chosen])
+    model = _CRC_MODELS[algorithm]
     whole = 0
     for part, size in zip(parts, sizes, strict=True):
         whole = model.combine(whole, int.from_bytes(base64.b64decode(part), "big"), size)
-    return encode_digest(whole.to_bytes(chosen.digest_bytes, "big"))
+    return encode_digest(whole.to_bytes(algorithm.digest_bytes, "big"))
 
 
 # --- What a request declares ---------------------------------------------------------------------
@@ -209,7 +240,7 @@ def decode_content_md5(text: str | None) -> bytes | None:
     """The raw digest of a ``Content-MD5`` header, None without one. Raises InvalidDigest."""
     if text is None:
         return None
-    digest = _decode(text, _MD5_BYTES)
+    digest = _decode(text, Algorithm.MD5.digest_bytes)
     if digest is None:
         raise ServiceError("InvalidDigest", fields={"Content-MD5": text})
     return digest
@@ -217,14 +248,18 @@ def decode_content_md5(text: str | None) -> bytes | None:
 
 def parse_algorithm(text: str) -> Algorithm:
     """An algorithm by its name in the API, in any case. Raises InvalidRequest."""
-    try:
-        return Algorithm(text.upper())
-    except ValueError:
-        names = ", ".join(Algorithm)
+    algorithm = find_algorithm(text)
+    if algorithm is None:
         raise _invalid(
             "Checksum algorithm provided is unsupported. Please try again with any of the valid "
-            f"types: [{names}]"
-        ) from None
+            f"types: [{', '.join(Algorithm)}]"
+        )
+    return algorithm
+
+
+def find_algorithm(text: str | None) -> Algorithm | None:
+    """An algorithm by its name in a record, None for none that is known here."""
+    return _BY_NAME.get(text.upper()) if text is not None else None
 
 
 def expected_checksum(headers: Mapping[str, str]) -> ExpectedChecksum | None:
@@ -315,8 +350,7 @@ def verify_digests(expected: ExpectedDigests, digests: BodyDigests) -> None:
     if checksum is None:
         return
     assert checksum.value is not None
-    assert checksum.algorithm is digests.algorithm
-    if checksum.value != digests.checksum():
+    if checksum.value != digests.digest(checksum.algorithm):
         raise ServiceError(
             "BadDigest",
             f"The {checksum.algorithm} you specified did not match the calculated checksum.",

@@ -42,12 +42,15 @@ def send_part(
     return send("PUT", f"{target}?partNumber={number}&uploadId={upload_id}", body, headers)
 
 
-def completion(parts: dict[int, bytes]) -> bytes:
-    """The document that makes these parts the object."""
-    rows = "".join(
-        f"<Part><PartNumber>{number}</PartNumber><ETag>{etag_of(body)}</ETag></Part>"
-        for number, body in sorted(parts.items())
-    )
+def completion(parts: dict[int, bytes], algorithm: Algorithm | None = None) -> bytes:
+    """The document that makes these parts the object, with their checksums of an algorithm."""
+    rows = ""
+    for number, body in sorted(parts.items()):
+        rows += f"<Part><PartNumber>{number}</PartNumber><ETag>{etag_of(body)}</ETag>"
+        if algorithm is not None:
+            name = f"Checksum{algorithm}"
+            rows += f"<{name}>{checksum_of(algorithm, body)}</{name}>"
+        rows += "</Part>"
     return f"<CompleteMultipartUpload>{rows}</CompleteMultipartUpload>".encode()
 
 
@@ -67,7 +70,7 @@ def upload_parts(
         digest = {algorithm.header: checksum_of(algorithm, body)} if algorithm else {}
         headers = {"Content-Length": str(len(body)), **digest}
         assert send_part(send, target, upload_id, number, body, headers).status == 200
-    response = send("POST", f"{target}?uploadId={upload_id}", completion(bodies))
+    response = send("POST", f"{target}?uploadId={upload_id}", completion(bodies, algorithm))
     etag = response.xml.findtext("ETag")
     assert etag, response.body
     return etag

@@ -171,6 +171,14 @@ def with_header(request: Wire, name: str, value: str) -> Wire:
     return Wire(request.method, request.head[:-2] + line + b"\r\n", request.body)
 
 
+def with_wrong_chunk_signature(request: Wire, chunk: int = 0) -> Wire:
+    """The request with another digit at the beginning of a chunk's signature."""
+    parts = request.body.split(b"chunk-signature=")
+    digit = b"1" if parts[chunk + 1].startswith(b"0") else b"0"
+    parts[chunk + 1] = digit + parts[chunk + 1][1:]
+    return Wire(request.method, request.head, b"chunk-signature=".join(parts))
+
+
 # --- Sending them -------------------------------------------------------------------------------
 
 

@@ -23,19 +23,32 @@ from s3front.metadata.store import StoredObject
 from s3front.metadata.uploads import StoredPart, StoredUpload
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.put_object import check_write_conditions, write_requirement
-from s3front.operations.uploads import described_by, finish_closing, no_such_upload
+from s3front.operations.uploads import (
+    chosen_algorithm,
+    described_by,
+    finish_closing,
+    no_such_upload,
+)
 from s3front.reply import xml_reply
 from s3front.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
 from s3front.slow_work import answered_in_time
 from s3front.xml import element, parse
 from shared import limits
-from shared.checksums import Algorithm, combined_checksum, composite_checksum
+from shared.checksums import (
+    COMPOSITE,
+    DEFAULT_ALGORITHM,
+    FULL_OBJECT,
+    Algorithm,
+    combined_checksum,
+    composite_checksum,
+)
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
 from shared.records.object import Checksum, DataLocation, NewObject, ObjectRecord
 from shared.records.parts import ObjectPart
 from shared.records.times import now
+from shared.records.upload import UploadRecord
 
 _NUMBER = re.compile(r"\s*([0-9]{1,9})\s*\Z")
 
@@ -66,9 +79,10 @@ async def _complete(context: Context, headers: Headers, wanted: Sequence[_Wanted
         if upload is None:
             return _answer_again(context, current, upload_id)
         check_write_conditions(headers, current)
+        _require_checksums(upload.record, wanted)
         parts = await _parts(context, upload_id, wanted)
         record = _object_record(context, upload, parts)
-        _verify(headers, record)
+        _verify(headers, upload.record, record)
         requirement = write_requirement(headers, bucket, context.key, current)
         try:
             await uploads.complete(bucket, upload, parts, record, requirement, context.request_id)
@@ -125,6 +139,21 @@ def _parse_part(node: Element) -> _WantedPart:
     return _WantedPart(int(match[1]), etag.strip().strip('"'), checksums)
 
 
+def _require_checksums(upload: UploadRecord, wanted: Sequence[_WantedPart]) -> None:
+    """A composite checksum is made of checksums of parts that their sender has confirmed."""
+    algorithm = chosen_algorithm(upload)
+    if algorithm is None or upload.document.get("checksumType") != COMPOSITE:
+        return
+    for part in wanted:
+        if algorithm not in part.checksums:
+            raise ServiceError(
+                "InvalidRequest",
+                f"The upload was created using a {algorithm.lower()} checksum. The complete "
+                "request must include the checksum for each part. It was missing for part "
+                f"{part.number} in the request.",
+            )
+
+
 async def _parts(
     context: Context, upload_id: str, wanted: Sequence[_WantedPart]
 ) -> list[StoredPart]:
@@ -169,7 +198,7 @@ def _object_record(
 ) -> ObjectRecord:
     document = upload.record.document
     described = described_by(upload.record)
-    algorithm: str = document.get("checksumAlgorithm", "")
+    algorithm = chosen_algorithm(upload.record) or DEFAULT_ALGORITHM
     locations: list[DataLocation] = []
     size = 0
     digests = md5(usedforsecurity=False)
@@ -193,7 +222,7 @@ def _object_record(
             store_name=upload.record.location,
             headers=described.standard,
             user_metadata=described.user_metadata,
-            checksum=_checksum(upload, parts),
+            checksum=_checksum(upload.record, algorithm, parts),
             website_redirect=described.website_redirect,
             storage_class=described.storage_class,
             tags=document.get("tags") or {},
@@ -207,22 +236,23 @@ def _object_record(
     )
 
 
-def _checksum(upload: StoredUpload, parts: Sequence[StoredPart]) -> Checksum | None:
-    """The object's checksum from those of its parts, when every one of them has one."""
-    algorithm = upload.record.document.get("checksumAlgorithm")
-    if algorithm is None:
-        return None
+def _checksum(
+    upload: UploadRecord, algorithm: Algorithm, parts: Sequence[StoredPart]
+) -> Checksum | None:
+    """The object's checksum from those of its parts, when every one of them has one: parts that
+    other front-ends stored, or older ones, may be without."""
     values = [(part.record.checksum or {}).get(algorithm) for part in parts]
     known = [value for value in values if value is not None]
     if len(known) < len(parts):
         return None
-    if upload.record.document.get("checksumType") == "FULL_OBJECT":
+    kind = upload.document.get("checksumType") or algorithm.kinds[0]
+    if kind == FULL_OBJECT:
         sizes = [part.record.size for part in parts]
-        return Checksum(algorithm, combined_checksum(algorithm, known, sizes))
-    return Checksum(algorithm, composite_checksum(algorithm, known), "COMPOSITE")
+        return Checksum(algorithm.value, combined_checksum(algorithm, known, sizes))
+    return Checksum(algorithm.value, composite_checksum(algorithm, known), COMPOSITE)
 
 
-def _verify(headers: Headers, record: ObjectRecord) -> None:
+def _verify(headers: Headers, upload: UploadRecord, record: ObjectRecord) -> None:
     """Compare the object with what the request says of it; raises InvalidRequest, BadDigest."""
     size = headers.get("x-amz-mp-object-size")
     if size is not None and size != str(record.size):
@@ -232,12 +262,12 @@ def _verify(headers: Headers, record: ObjectRecord) -> None:
             f"computed: {record.size}",
         )
     checksum = record.checksum
-    kind = headers.get("x-amz-checksum-type")
-    if kind is not None and checksum is not None and kind != checksum.kind:
+    kind, chosen = headers.get("x-amz-checksum-type"), upload.document.get("checksumType", "null")
+    if kind is not None and kind != chosen:
         raise ServiceError(
             "InvalidRequest",
-            f"The upload was created using the {checksum.kind} checksum mode. The complete request "
-            "must use the same checksum mode.",
+            f"The upload was created using the {chosen} checksum mode. The complete request must "
+            "use the same checksum mode.",
         )
     for algorithm in Algorithm:
         declared = headers.get(algorithm.header)

@@ -17,7 +17,7 @@ from s3front.operations.parameters import part_number
 from s3front.operations.put_object import check_write_conditions, store_record
 from s3front.operations.tag_sets import tags_of_header
 from s3front.operations.upload_part import commit_part
-from s3front.operations.uploads import existing_upload
+from s3front.operations.uploads import chosen_algorithm, existing_upload
 from s3front.ranges import ByteRange
 from s3front.reply import xml_reply
 from s3front.request import Headers, Reply, Request
@@ -25,7 +25,13 @@ from s3front.routes import Level, Operation
 from s3front.slow_work import answered_in_time
 from s3front.xml import element
 from shared import limits
-from shared.checksums import Algorithm, parse_algorithm
+from shared.checksums import (
+    DEFAULT_ALGORITHM,
+    FULL_OBJECT,
+    Algorithm,
+    find_algorithm,
+    parse_algorithm,
+)
 from shared.errors import ServiceError
 from shared.records.object import STANDARD_HEADERS, Checksum, NewObject, ObjectRecord
 from shared.records.times import now, to_iso
@@ -70,7 +76,7 @@ async def _copy_object(context: Context, headers: Headers) -> Reply:
             store_name=location,
             headers=described.standard,
             user_metadata=described.user_metadata,
-            checksum=stored.checksum,
+            checksum=stored.checksum(algorithm),
             website_redirect=described.website_redirect,
             storage_class=described.storage_class,
             tags=tags,
@@ -78,8 +84,8 @@ async def _copy_object(context: Context, headers: Headers) -> Reply:
         ),
         stored,
     )
-    modified = record.document["last-modified"]
-    return xml_reply("CopyObjectResult", _result(record.etag, modified, stored.checksum))
+    result = _result(record.etag, record.document["last-modified"], record.checksum)
+    return xml_reply("CopyObjectResult", result + element("ChecksumType", FULL_OBJECT))
 
 
 def _described(
@@ -135,12 +141,16 @@ def _check_size(size: int) -> None:
         )
 
 
-def _algorithm(headers: Headers, record: ObjectRecord) -> Algorithm | None:
-    """The checksum of the copy: the request's choice, else that of the source."""
+def _algorithm(headers: Headers, record: ObjectRecord) -> Algorithm:
+    """The checksum of the copy: the request's choice, else that of the source, else the default.
+
+    It is always of the full object, as the copy is made in one piece.
+    """
     wanted = headers.get("x-amz-checksum-algorithm")
     if wanted is not None:
         return parse_algorithm(wanted)
-    return parse_algorithm(record.checksum.algorithm) if record.checksum is not None else None
+    its = find_algorithm(record.checksum.algorithm) if record.checksum is not None else None
+    return its or DEFAULT_ALGORITHM
 
 
 async def upload_part_copy(context: Context, request: Request) -> Reply:
@@ -154,17 +164,17 @@ async def _upload_part_copy(context: Context, headers: Headers) -> Reply:
     source = await read_source(context, headers)
     part = _source_range(headers.get("x-amz-copy-source-range"), source.record.size)
     _check_size(part.length)
-    algorithm = upload.record.document.get("checksumAlgorithm")
+    chosen = chosen_algorithm(upload.record)
     data = await source.open(part)
     stored = await store_copy(
         data.blocks(),
         part.length,
         context.services.locations.store(upload.record.location),
-        parse_algorithm(algorithm) if algorithm else None,
+        chosen or DEFAULT_ALGORITHM,
     )
     record = await commit_part(context, upload, number, part.length, stored)
-    modified = to_iso(record.modified)
-    return xml_reply("CopyPartResult", _result(stored.md5, modified, stored.checksum))
+    checksum = stored.checksum(chosen) if chosen is not None else None
+    return xml_reply("CopyPartResult", _result(stored.md5, to_iso(record.modified), checksum))
 
 
 def _source_range(header: str | None, size: int) -> ByteRange:

@@ -72,7 +72,8 @@ def _checksum(record: ObjectRecord) -> str:
     checksum = record.checksum
     if checksum is None:
         return ""
-    value = element(f"Checksum{checksum.algorithm}", checksum.value)
+    # Of a composite one without the number of parts, unlike everywhere else.
+    value = element(f"Checksum{checksum.algorithm}", checksum.value.partition("-")[0])
     return f"<Checksum>{value}{element('ChecksumType', checksum.kind)}</Checksum>"
 
 

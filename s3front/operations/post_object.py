@@ -27,6 +27,7 @@ from s3front.routes import Level, Operation, refuse_unimplemented
 from s3front.xml import DECLARATION, element
 from shared import limits
 from shared.checksums import (
+    DEFAULT_ALGORITHM,
     BodyDigests,
     ExpectedDigests,
     decode_content_md5,
@@ -78,7 +79,7 @@ async def post_object(context: Context, request: Request) -> Reply:
         ),
         upload.complete_at,
     )
-    return _reply(context, request, record, upload.checksum)
+    return _reply(context, request, record)
 
 
 class _Upload:
@@ -93,7 +94,8 @@ class _Upload:
             )
         md5 = decode_content_md5(lower.get("content-md5"))
         self._expected = ExpectedDigests(md5, None, checksum)
-        self.digests = BodyDigests(algorithm=checksum.algorithm if checksum else None)
+        self._algorithm = checksum.algorithm if checksum is not None else DEFAULT_ALGORITHM
+        self.digests = BodyDigests([self._algorithm])
         self._context = context
         self._location = location
         self._store = context.services.locations.store(location)
@@ -102,11 +104,10 @@ class _Upload:
         """A moment (``boot_seconds``) before the first blob was made."""
 
     @property
-    def checksum(self) -> Checksum | None:
-        """The checksum that was verified, once the file is stored."""
-        if self.digests.algorithm is None:
-            return None
-        return Checksum(self.digests.algorithm.value, encode_digest(self.digests.checksum()))
+    def checksum(self) -> Checksum:
+        """The file's checksum, once it is stored."""
+        value = encode_digest(self.digests.digest(self._algorithm))
+        return Checksum(self._algorithm.value, value)
 
     async def store(self, request: Request) -> list[DataLocation]:
         """Store the file; when that fails, or the file is not what it should be, nothing stays."""
@@ -157,14 +158,12 @@ async def _each(blocks: Sequence[bytes]) -> AsyncGenerator[bytes, None]:
 # --- The reply ----------------------------------------------------------------------------------
 
 
-def _reply(
-    context: Context, request: Request, record: ObjectRecord, checksum: Checksum | None
-) -> Reply:
+def _reply(context: Context, request: Request, record: ObjectRecord) -> Reply:
     """What the form asked for: a page to go to, or a status, 204 when it asked for neither."""
     fields, bucket, key = request.headers, context.bucket.name, context.key
     etag = f'"{record.etag}"'
     place = _place(context, request)
-    headers = {"ETag": etag, "Location": place, **checksum_headers(checksum)}
+    headers = {"ETag": etag, "Location": place, **checksum_headers(record.checksum)}
     page = fields.get("success_action_redirect") or fields.get("redirect")
     if page is not None and _is_page(page):
         result = f"bucket={quote(bucket, safe='')}&key={quote(key)}&etag={quote(etag)}"

@@ -25,6 +25,7 @@ from s3front.operations.tag_sets import tags_of_header
 from s3front.preconditions import check_write, is_conditional_write, wants_any_state
 from s3front.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
+from shared.checksums import DEFAULT_ALGORITHM
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
 from shared.records.object import DataLocation, NewObject, ObjectRecord
@@ -38,7 +39,9 @@ async def put_object(context: Context, request: Request) -> Reply:
     described, tags = new_object_headers(headers), tags_of_header(headers)
     location = chosen_location(context, headers)
     body = UploadBody(context.identity, request)
-    stored = await store_body(body, context.services.locations.store(location))
+    algorithm = body.algorithm or DEFAULT_ALGORITHM
+    stored = await store_body(body, context.services.locations.store(location), algorithm)
+    checksum = stored.checksum(algorithm)
     account = context.identity.account
     assert account is not None
     record = await store_record(
@@ -56,14 +59,14 @@ async def put_object(context: Context, request: Request) -> Reply:
             store_name=location,
             headers=described.standard,
             user_metadata=described.user_metadata,
-            checksum=stored.checksum,
+            checksum=checksum,
             website_redirect=described.website_redirect,
             storage_class=described.storage_class,
             tags=tags,
         ),
         stored,
     )
-    return Reply(200, {"ETag": f'"{record.etag}"', **checksum_headers(stored.checksum)})
+    return Reply(200, {"ETag": f'"{record.etag}"', **checksum_headers(checksum)})
 
 
 async def store_record(

@@ -13,9 +13,10 @@ from s3front.metadata.uploads import StoredUpload
 from s3front.operations.data import check_age, delete_data
 from s3front.operations.object_headers import checksum_headers
 from s3front.operations.parameters import part_number
-from s3front.operations.uploads import existing_upload, no_such_upload
+from s3front.operations.uploads import chosen_algorithm, existing_upload, no_such_upload
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
+from shared.checksums import DEFAULT_ALGORITHM, FULL_OBJECT, Algorithm
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
 from shared.records.object import DataLocation
@@ -28,11 +29,15 @@ async def upload_part(context: Context, request: Request) -> Reply:
     number = part_number(context.target.query)
     upload = await existing_upload(context)
     body = UploadBody(context.identity, request)
-    _check_checksum(upload, body)
-    location = upload.record.location
-    stored = await store_body(body, context.services.locations.store(location))
+    chosen = chosen_algorithm(upload.record)
+    if chosen is not None:
+        _check_checksum(chosen, upload.record.document.get("checksumType"), body.algorithm)
+    store = context.services.locations.store(upload.record.location)
+    stored = await store_body(body, store, chosen or DEFAULT_ALGORITHM)
     await commit_part(context, upload, number, body.size, stored)
-    return Reply(200, {"ETag": f'"{stored.md5}"', **checksum_headers(stored.checksum, part=True)})
+    shown = chosen or body.algorithm
+    checksum = stored.checksum(shown) if shown is not None else None
+    return Reply(200, {"ETag": f'"{stored.md5}"', **checksum_headers(checksum, part=True)})
 
 
 async def commit_part(
@@ -47,10 +52,8 @@ async def commit_part(
         store_type = context.services.locations.store(location).type
         etag = f"{number}:{stored.md5}"
         locations = [DataLocation(stored.key, size, 0, location, store_type, etag)]
-    checksum = None
-    if stored.checksum is not None:
-        checksum = {stored.checksum.algorithm: stored.checksum.value}
-    part = PartRecord(number, size, stored.md5, now(), locations, checksum)
+    checksums = {algorithm.value: value for algorithm, value in stored.checksums.items()}
+    part = PartRecord(number, size, stored.md5, now(), locations, checksums)
     value = part.serialise(context.key, account.canonical_id, account.name)
     failpoint(FailPoint.AFTER_DATA_STORED)
     try:
@@ -70,16 +73,16 @@ async def commit_part(
     return part
 
 
-def _check_checksum(upload: StoredUpload, body: UploadBody) -> None:
-    """A part's checksum is of the upload's algorithm, if that has one."""
-    wanted = upload.record.document.get("checksumAlgorithm")
-    given = body.expected.checksum
-    if wanted is not None and given is not None and given.algorithm.value != wanted:
-        raise ServiceError(
-            "InvalidRequest",
-            f"Checksum Type mismatch occurred, expected checksum Type: {wanted.lower()}, actual "
-            f"checksum Type: {given.algorithm.value.lower()}",
-        )
+def _check_checksum(chosen: Algorithm, kind: str | None, given: Algorithm | None) -> None:
+    """A part's checksum is of the upload's algorithm, and only a full object's goes without."""
+    if given is chosen or (given is None and kind == FULL_OBJECT):
+        return
+    actual = "null" if given is None else given.lower()
+    raise ServiceError(
+        "InvalidRequest",
+        f"Checksum Type mismatch occurred, expected checksum Type: {chosen.lower()}, actual "
+        f"checksum Type: {actual}",
+    )
 
 
 UPLOAD_PART = Operation("UploadPart", Level.OBJECT, upload_part)

@@ -20,17 +20,13 @@ from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
 from s3front.xml import element, escape, url_encode
 from shared import limits
-from shared.checksums import parse_algorithm
+from shared.checksums import CHECKSUM_TYPES, Algorithm, find_algorithm, parse_algorithm
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
 from shared.listing.uploads import UploadsQuery
 from shared.records.object import STANDARD_HEADERS, USER_METADATA_PREFIX
 from shared.records.times import now, to_iso
 from shared.records.upload import ListedUpload, PartRecord, UploadRecord
-
-_CHECKSUM_TYPES = ("COMPOSITE", "FULL_OBJECT")
-_COMPOSITE_ONLY = ("SHA1", "SHA256")
-_FULL_OBJECT_ONLY = ("CRC64NVME",)
 
 
 async def create_multipart_upload(context: Context, request: Request) -> Reply:
@@ -114,13 +110,11 @@ def described_by(record: UploadRecord) -> DescribedObject:
 
 
 def _checksum_choice(request: Request) -> tuple[str | None, str | None]:
-    """Algorithm and type of the object's checksum, None for none.
-
-    Amazon S3 user guide, "Checking object integrity": SHA-1 and SHA-256 are composite, CRC64NVME
-    covers the full object, the other two can be either.
-    """
+    """Algorithm and type of the object's checksum, as the request chose them; None for none."""
     name = request.headers.get("x-amz-checksum-algorithm")
-    kind = request.headers.get("x-amz-checksum-type")
+    kind = request.headers.get("x-amz-checksum-type", "").upper() or None
+    if kind is not None and kind not in CHECKSUM_TYPES:
+        raise ServiceError("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
     if name is None:
         if kind is not None:
             raise ServiceError(
@@ -129,19 +123,24 @@ def _checksum_choice(request: Request) -> tuple[str | None, str | None]:
                 "header.",
             )
         return None, None
-    algorithm = parse_algorithm(name).value
-    if kind is None:
-        kind = "FULL_OBJECT" if algorithm in _FULL_OBJECT_ONLY else "COMPOSITE"
-    if kind not in _CHECKSUM_TYPES:
-        raise ServiceError("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
-    wrong = _COMPOSITE_ONLY if kind == "FULL_OBJECT" else _FULL_OBJECT_ONLY
-    if algorithm in wrong:
+    algorithm = parse_algorithm(name)
+    kind = kind or algorithm.kinds[0]
+    if kind not in algorithm.kinds:
         raise ServiceError(
             "InvalidRequest",
             f"The {kind} checksum type cannot be used with the {algorithm.lower()} checksum "
             "algorithm.",
         )
-    return algorithm, kind
+    return algorithm.value, kind
+
+
+def chosen_algorithm(record: UploadRecord) -> Algorithm | None:
+    """The algorithm that the upload was begun with, None when it chose none.
+
+    Then the object gets S3's default (``DEFAULT_ALGORITHM``, of the full object), each part may be
+    verified by whichever its sender likes, and nothing of this shows before the upload's end.
+    """
+    return find_algorithm(record.document.get("checksumAlgorithm"))
 
 
 async def abort_multipart_upload(context: Context, _request: Request) -> Reply:
@@ -198,7 +197,7 @@ async def list_parts(context: Context, _request: Request) -> Reply:
             context.request_id,
         )
     page = found[:parts_max]
-    document = upload.record.document
+    document, algorithm = upload.record.document, chosen_algorithm(upload.record)
     encode = url_encode if encoding_parameter(query) else str
     content = [
         element("Bucket", context.bucket.name),
@@ -213,7 +212,7 @@ async def list_parts(context: Context, _request: Request) -> Reply:
         element("StorageClass", upload.record.storage_class),
         element("ChecksumAlgorithm", document.get("checksumAlgorithm")),
         element("ChecksumType", document.get("checksumType")),
-        *(_part_row(part) for part in page),
+        *(_part_row(part, algorithm) for part in page),
     ]
     return xml_reply("ListPartsResult", "".join(content))
 
@@ -223,14 +222,13 @@ def _person(name: str, person: Mapping[str, str | None]) -> str:
     return f"<{name}>{content}</{name}>"
 
 
-def _part_row(part: PartRecord) -> str:
-    checksum = part.checksum or {}
+def _part_row(part: PartRecord, algorithm: Algorithm | None) -> str:
+    checksum = (part.checksum or {}).get(algorithm) if algorithm is not None else None
     return (
         f"<Part>{element('PartNumber', part.number)}"
         f"{element('LastModified', to_iso(part.modified))}"
         f"<ETag>&quot;{part.etag}&quot;</ETag>{element('Size', part.size)}"
-        + "".join(element(f"Checksum{name}", value) for name, value in checksum.items())
-        + "</Part>"
+        f"{element(f'Checksum{algorithm}', checksum)}</Part>"
     )
 
 

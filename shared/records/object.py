@@ -220,7 +220,7 @@ class ObjectRecord:
         if not isinstance(found, dict):
             return None
         return Checksum(
-            found["checksumAlgorithm"],
+            found["checksumAlgorithm"].upper(),
             found["checksumValue"],
             found.get("checksumType", "FULL_OBJECT"),
         )

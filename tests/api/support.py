@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from shared.checksums import Algorithm, encode_digest, new_checksum
 from shared.sigv4 import uri_encode
+from tests.raw_http import Response
 
 ACCOUNT_ID, OTHER_ACCOUNT_ID = "123456789012", "123456789013"
 CANONICAL_ID = "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"
@@ -102,6 +103,20 @@ def checksum_of(algorithm: Algorithm, data: bytes) -> str:
     checksum = new_checksum(algorithm)
     checksum.update(data)
     return encode_digest(checksum.digest())
+
+
+def checksum_headers(response: Response) -> dict[str, str]:
+    """The headers of a response that begin so, names in lower case."""
+    return {
+        name.lower(): value
+        for name, value in response.headers.items()
+        if name.lower().startswith("x-amz-checksum-")
+    }
+
+
+def checksum_members(found: dict[str, Any]) -> dict[str, str]:
+    """What a parsed response says of checksums."""
+    return {name: value for name, value in found.items() if name.startswith("Checksum")}
 
 
 def put_all(s3: Any, bucket: str, keys: Any, body: bytes = b"") -> None:

@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 
-from tests.api.support import ODD_KEYS, code_of, error_of, key_id, md5_hex, new_name
+from shared.checksums import Algorithm
+from tests.api.support import (
+    ODD_KEYS,
+    checksum_members,
+    checksum_of,
+    code_of,
+    error_of,
+    key_id,
+    md5_hex,
+    new_name,
+)
+from tests.multipart import upload_parts
 from tests.raw_http import call
 from tests.servers import Front
 
@@ -170,14 +181,31 @@ def test_sizes(s3: Any, bucket: str, size: int) -> None:
     assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == body
 
 
-def test_the_checksum_of_a_copy(s3: Any, bucket: str) -> None:
-    s3.put_object(Bucket=bucket, Key="source", Body=b"body", ChecksumAlgorithm="SHA1")
-    copy(s3, bucket)
-    kept = s3.head_object(Bucket=bucket, Key="copy", ChecksumMode="ENABLED")
-    assert kept["ChecksumSHA1"]
-    answer = copy(s3, bucket, ChecksumAlgorithm="SHA256")["CopyObjectResult"]
+@pytest.mark.parametrize("source", [None, *Algorithm])
+@pytest.mark.parametrize("wanted", [None, Algorithm.CRC32, Algorithm.XXHASH128])
+def test_the_checksum_of_a_copy(
+    front: Front, s3: Any, bucket: str, source: Algorithm | None, wanted: Algorithm | None
+) -> None:
+    """It is the request's choice, else that of the source, which has one at least by default."""
+    given = {} if source is None else {source.header: checksum_of(source, b"body")}
+    assert call(front, "PUT", f"/{bucket}/source", b"body", given).status == 200
+    chosen = {} if wanted is None else {"ChecksumAlgorithm": wanted.value}
+    answer = copy(s3, bucket, **chosen)["CopyObjectResult"]
+    its = wanted or source or Algorithm.CRC64NVME
     found = s3.head_object(Bucket=bucket, Key="copy", ChecksumMode="ENABLED")
-    assert answer["ChecksumSHA256"] == found["ChecksumSHA256"]
+    assert checksum_members(answer) == checksum_members(found) == full_object(its, b"body")
+
+
+def test_the_copy_of_an_object_in_parts_is_in_one_piece(front: Front, s3: Any, bucket: str) -> None:
+    bodies = {1: b"a" * 5 * MEBIBYTE, 2: b"end"}
+    upload_parts(front, f"/{bucket}/source", bodies, Algorithm.SHA512)
+    answer = copy(s3, bucket)["CopyObjectResult"]
+    expected = full_object(Algorithm.SHA512, b"".join(bodies.values()))
+    assert checksum_members(answer) == expected
+
+
+def full_object(algorithm: Algorithm, body: bytes) -> dict[str, str]:
+    return {f"Checksum{algorithm}": checksum_of(algorithm, body), "ChecksumType": "FULL_OBJECT"}
 
 
 # --- UploadPartCopy -------------------------------------------------------------------------------

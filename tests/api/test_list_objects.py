@@ -282,7 +282,9 @@ def test_the_document_of_v1(front: Front, bucket: str) -> None:
     row = (
         r"<Contents><Key>a&amp;b</Key>"
         r"<LastModified>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z</LastModified>"
-        rf"<ETag>&quot;{md5_hex(b'bytes')}&quot;</ETag><Size>5</Size>"
+        rf"<ETag>&quot;{md5_hex(b'bytes')}&quot;</ETag>"
+        r"<ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm><ChecksumType>FULL_OBJECT</ChecksumType>"
+        r"<Size>5</Size>"
         rf"<Owner><ID>{CANONICAL_ID}</ID><DisplayName>Bart</DisplayName></Owner>"
         r"<StorageClass>STANDARD</StorageClass></Contents>"
     )

@@ -12,7 +12,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from shared.checksums import Algorithm
-from tests.api.support import checksum_of
 from tests.clients_boto3 import s3_client
 from tests.multipart import completion
 from tests.raw_http import call
@@ -102,38 +101,6 @@ def test_a_repeated_complete_is_answered_again(s3: Any, bucket: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "kind", "suffix"),
-    [
-        ("CRC32", None, "-2"),
-        ("CRC32C", "COMPOSITE", "-2"),
-        ("CRC32", "FULL_OBJECT", ""),
-        ("CRC32C", "FULL_OBJECT", ""),
-        ("CRC64NVME", None, ""),
-        ("SHA1", None, "-2"),
-        ("SHA256", None, "-2"),
-    ],
-)
-def test_the_checksum_of_the_whole(
-    s3: Any, bucket: str, algorithm: str, kind: str | None, suffix: str
-) -> None:
-    kinds = {} if kind is None else {"ChecksumType": kind}
-    upload_id = begin(s3, bucket, ChecksumAlgorithm=algorithm, **kinds)
-    parts = []
-    for number, body in ((1, BIG), (2, b"end")):
-        digest = {f"Checksum{algorithm}": checksum_of(Algorithm(algorithm), body)}
-        response = s3.upload_part(
-            Bucket=bucket, Key="key", UploadId=upload_id, PartNumber=number, Body=body, **digest
-        )
-        parts.append({"PartNumber": number, "ETag": response["ETag"], **digest})
-    value = complete(s3, bucket, upload_id, parts)[f"Checksum{algorithm}"]
-    assert value.endswith(suffix)
-    found = s3.head_object(Bucket=bucket, Key="key", ChecksumMode="ENABLED")
-    assert found[f"Checksum{algorithm}"] == value
-    full_object = value == checksum_of(Algorithm(algorithm), BIG + b"end")
-    assert full_object is (suffix == "")
-
-
-@pytest.mark.parametrize(
     ("declared", "code"),
     [
         ({"ChecksumCRC32": "right"}, None),
@@ -179,7 +146,7 @@ def test_a_completion_that_names_the_algorithm_of_its_object(
     digest = b64encode(hashlib.sha256(hashlib.sha256(b"body").digest()).digest()).decode()
     headers = {"x-amz-sdk-checksum-algorithm": "SHA256", "x-amz-checksum-sha256": f"{digest}-1"}
     target = f"/{bucket}/key?uploadId={upload_id}"
-    response = call(front, "POST", target, completion({1: b"body"}), headers)
+    response = call(front, "POST", target, completion({1: b"body"}, Algorithm.SHA256), headers)
     parsed = response.parsed("CompleteMultipartUpload")
     assert (response.status, parsed["ChecksumSHA256"]) == (200, f"{digest}-1")
 

@@ -1,18 +1,12 @@
-"""Every form in which a body may come: one generated table of uploads, as raw bytes.
+"""The forms in which a body may come, as raw bytes: what each of them refuses.
 
-The form of the payload, the checksum and where it stands, whether it is right, the size, and the
-transport: each combination that exists is sent, cut at random points, and must be stored whole or
-not at all.
+What is accepted, and every digest that a body can be declared to have, is test_checksum_table.py.
 """
 
 from __future__ import annotations
 
-import hashlib
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 
 import pytest
 
@@ -22,14 +16,13 @@ from tests import aws_chunked
 from tests.api.support import checksum_of, new_name
 from tests.raw_http import (
     Connection,
-    Response,
     Wire,
     call,
     exchange,
-    random_cuts,
     sign,
     sign_chunked,
     with_body,
+    with_wrong_chunk_signature,
 )
 from tests.servers import Front
 
@@ -39,97 +32,11 @@ SIGNED = PayloadForm.STREAMING_SIGNED
 SIGNED_TRAILER = PayloadForm.STREAMING_SIGNED_TRAILER
 UNSIGNED_TRAILER = PayloadForm.STREAMING_UNSIGNED_TRAILER
 TRAILER_FORMS = (SIGNED_TRAILER, UNSIGNED_TRAILER)
-SIZES = (0, 1, 70_000, 1024 * 1024)
-CUTS = 8
-
-
-@dataclass(frozen=True)
-class Upload:
-    """One row of the table. Without ``algorithm``, the form's own digest is the one at stake."""
-
-    form: PayloadForm
-    algorithm: Algorithm | None
-    in_trailer: bool
-    right: bool
-    size: int
-
-    @property
-    def exists(self) -> bool:
-        """Whether a request of this kind can be made."""
-        if self.in_trailer:
-            return self.algorithm is not None and self.form in TRAILER_FORMS
-        if self.algorithm is None and not self.right:
-            # Nothing that could be wrong.
-            return self.form not in (PayloadForm.UNSIGNED, UNSIGNED_TRAILER)
-        return True
-
-    @property
-    def payload(self) -> bytes:
-        return payload_of(self.size)
-
-    @property
-    def checksum(self) -> dict[str, str]:
-        """The header or trailer that declares the checksum."""
-        if self.algorithm is None:
-            return {}
-        summed = self.payload if self.right else self.payload + b"more"
-        return {self.algorithm.header: checksum_of(self.algorithm, summed)}
-
-    @property
-    def refusal(self) -> tuple[int, str]:
-        """Status and code of the answer when it is wrong."""
-        if self.algorithm is not None:
-            return 400, "BadDigest"
-        if self.form is PayloadForm.HASHED:
-            return 400, "XAmzContentSHA256Mismatch"
-        return 403, "SignatureDoesNotMatch"
-
-    def wire(self, front: Front, target: str) -> Wire:
-        headers = {} if self.in_trailer else self.checksum
-        if self.form in (PayloadForm.HASHED, PayloadForm.UNSIGNED):
-            return sign(
-                front, "PUT", target, self.payload, self._plain(headers), payload=self._hash
-            )
-        trailers = self.checksum if self.in_trailer else None
-        upload = sign_chunked(front, target, self.payload, self.form, trailers, headers)
-        if self.algorithm is None and not self.right:
-            return with_wrong_chunk_signature(upload)
-        return upload
-
-    def _plain(self, headers: dict[str, str]) -> dict[str, str]:
-        return {**headers, "Content-Length": str(self.size)}
-
-    @property
-    def _hash(self) -> str:
-        if self.form is PayloadForm.UNSIGNED:
-            return PayloadForm.UNSIGNED.value
-        wrong = self.algorithm is None and not self.right
-        return hashlib.sha256(self.payload + b"more" * wrong).hexdigest()
-
-    def __str__(self) -> str:
-        place = "" if self.algorithm is None else "-trailer" if self.in_trailer else "-header"
-        judgement = "right" if self.right else "wrong"
-        return f"{self.form.name}-{self.algorithm or 'none'}{place}-{judgement}-{self.size}"
 
 
 @lru_cache
 def payload_of(size: int) -> bytes:
     return random.Random(size).randbytes(size)
-
-
-def with_wrong_chunk_signature(upload: Wire, chunk: int = 0) -> Wire:
-    """Change the first digit of a chunk's signature."""
-    parts = upload.body.split(b"chunk-signature=")
-    digit = b"1" if parts[chunk + 1].startswith(b"0") else b"0"
-    parts[chunk + 1] = digit + parts[chunk + 1][1:]
-    return Wire("PUT", upload.head, b"chunk-signature=".join(parts))
-
-
-TABLE = [
-    upload
-    for row in product(PayloadForm, (None, *Algorithm), (False, True), (True, False), SIZES)
-    if (upload := Upload(*row)).exists
-]
 
 
 @pytest.fixture(scope="module")
@@ -138,47 +45,6 @@ def uploads(front: Front) -> str:
     name = new_name()
     assert call(front, "PUT", f"/{name}").status == 200
     return name
-
-
-@pytest.fixture(params=["http", "https"])
-def connection(
-    request: pytest.FixtureRequest, front: Front, tls_front: Front
-) -> Iterator[tuple[Front, Connection]]:
-    """A connection to each front-end, and which it is."""
-    to = front if request.param == "http" else tls_front
-    with Connection(to) as opened:
-        yield to, opened
-
-
-@pytest.mark.parametrize("upload", TABLE, ids=str)
-def test_an_upload(upload: Upload, connection: tuple[Front, Connection], uploads: str) -> None:
-    front, client = connection
-    target = f"/{uploads}/{upload}-{front.port}"
-    request = upload.wire(front, target)
-    response = client.exchange(request, random_cuts(len(bytes(request)), CUTS, target))
-    if not upload.right:
-        assert (int(response.error["status"]), response.error["Code"]) == upload.refusal
-        assert client.exchange(sign(front, "HEAD", target)).status == 404
-        return
-    assert response.status == 200, response
-    assert_checksum(upload, response)
-    stored = client.exchange(sign(front, "GET", target, headers={"x-amz-checksum-mode": "ENABLED"}))
-    assert stored.body == upload.payload
-    assert "Content-Encoding" not in stored.headers
-    assert stored.headers["ETag"] == response.headers["ETag"]
-    assert_checksum(upload, stored)
-
-
-def assert_checksum(upload: Upload, response: Response) -> None:
-    returned = {
-        name.lower(): value
-        for name, value in response.headers.items()
-        if name.lower().startswith("x-amz-checksum-")
-    }
-    expected = upload.checksum
-    if expected:
-        expected["x-amz-checksum-type"] = "FULL_OBJECT"
-    assert returned == expected
 
 
 def refusal_of(front: Front, request: Wire) -> tuple[int, str]:
@@ -341,6 +207,13 @@ def test_a_wrong_upload_leaves_what_was_there(
 ) -> None:
     target = f"/{uploads}/kept-{form.name}"
     assert call(front, "PUT", target, b"first").status == 200
-    wrong = Upload(form, Algorithm.SHA1, form in TRAILER_FORMS, False, 70_000)
-    assert exchange(front, wrong.wire(front, target)).status == 400
+    wrong = {Algorithm.SHA1.header: checksum_of(Algorithm.SHA1, b"else")}
+    if form in TRAILER_FORMS:
+        request = sign_chunked(front, target, b"second", form, wrong)
+    elif form is SIGNED:
+        request = sign_chunked(front, target, b"second", form, headers=wrong)
+    else:
+        payload = None if form is PayloadForm.HASHED else form.value
+        request = sign(front, "PUT", target, b"second", wrong, payload=payload)
+    assert exchange(front, request).status == 400
     assert call(front, "GET", target).body == b"first"

@@ -154,6 +154,14 @@ def test_checksums_are_verified_and_kept(
     assert refusal(post(front, bucket, wrong)) == (400, "BadDigest")
 
 
+def test_a_file_without_a_checksum_gets_the_default(front: Front, s3: Any, bucket: str) -> None:
+    response = post(front, bucket, signed_v4({"key": "a"}, bucket))
+    value = checksum_of(Algorithm.CRC64NVME, FILE)
+    assert response.headers["x-amz-checksum-crc64nvme"] == value
+    found = s3.head_object(Bucket=bucket, Key="a", ChecksumMode="ENABLED")
+    assert (found["ChecksumCRC64NVME"], found["ChecksumType"]) == (value, "FULL_OBJECT")
+
+
 def test_a_wrong_md5_stores_nothing(front: Front, s3: Any, bucket: str) -> None:
     fields = signed_v4({"key": "a", "Content-MD5": md5_base64(b"else")}, bucket)
     file = FILE * 1_000_000

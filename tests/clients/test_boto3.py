@@ -8,7 +8,7 @@ import uuid
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import sha1, sha256, sha512
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -167,7 +167,13 @@ def _crc32(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "digest"), [("CRC32", _crc32), ("SHA256", lambda data: sha256(data).digest())]
+    ("algorithm", "digest"),
+    [
+        ("CRC32", _crc32),
+        ("SHA1", lambda data: sha1(data, usedforsecurity=False).digest()),
+        ("SHA256", lambda data: sha256(data).digest()),
+        ("SHA512", lambda data: sha512(data).digest()),
+    ],
 )
 @pytest.mark.parametrize("size", [0, 1, 5 * tree.MIB])
 def test_checksums_are_kept(
@@ -186,6 +192,38 @@ def test_checksums_are_kept(
         assert reply["Body"].read() == data
     finally:
         uploaded.s3.delete_object(**address)
+
+
+@pytest.mark.parametrize(
+    ("setting", "small", "large"),
+    [
+        ("when_supported", "ChecksumCRC32", ("ChecksumCRC32", "COMPOSITE")),
+        # Nothing is sent, and what S3 computes itself comes back.
+        ("when_required", "ChecksumCRC64NVME", ("ChecksumCRC64NVME", "FULL_OBJECT")),
+    ],
+)
+def test_every_object_has_a_checksum(
+    front: Front, uploaded: Uploaded, setting: str, small: str, large: tuple[str, str]
+) -> None:
+    s3 = s3_client(
+        front, request_checksum_calculation=setting, response_checksum_validation=setting
+    )
+    address = {"Bucket": uploaded.bucket, "Key": f"checksum-{setting}"}
+    data = tree.content("checksum", 2 * tree.PART_SIZE_MIB * tree.MIB + 1)
+    try:
+        stored = s3.put_object(**address, Body=b"body")
+        found = s3.head_object(**address, ChecksumMode="ENABLED")
+        assert found[small] == stored[small]
+        assert found["ChecksumType"] == "FULL_OBJECT"
+        s3.upload_fileobj(io.BytesIO(data), *address.values(), Config=BY_PARTS)
+        found = s3.head_object(**address, ChecksumMode="ENABLED")
+        assert found[large[0]]
+        assert found["ChecksumType"] == large[1]
+        received = io.BytesIO()
+        s3.download_fileobj(*address.values(), received, Config=IN_RANGES)
+        assert received.getvalue() == data
+    finally:
+        s3.delete_object(**address)
 
 
 def test_a_presigned_url_serves_without_credentials(endpoint: Front, uploaded: Uploaded) -> None:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import zlib
 
+import botocore.session
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,20 +32,37 @@ CHECK = b"123456789"
 CRC32_TEXT = "y/Q5Jg=="
 SHA1_TEXT = encode_digest(hashlib.sha1(CHECK).digest())  # noqa: S324 - an S3 checksum
 
-# The check value of each CRC ("Catalogue of parametrised CRC algorithms"); FIPS 180-4 for SHA.
+# The check value of each CRC ("Catalogue of parametrised CRC algorithms"); RFC 1321 for MD5, FIPS
+# 180-4 for SHA; xxHash without a seed, see also what another implementation says below.
 CHECK_VALUES = {
     Algorithm.CRC32: "cbf43926",
     Algorithm.CRC32C: "e3069283",
     Algorithm.CRC64NVME: "ae8b14860a799888",
+    Algorithm.MD5: "25f9e794323b453885f5181f1b624d0b",
     Algorithm.SHA1: "f7c3bc1d808e04732adf679965ccc34ca7ae3441",
     Algorithm.SHA256: "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",
+    Algorithm.SHA512: (
+        "d9e6762dd1c8eaf6d61b3c6192fc408d4d6d5f1176d0c29169bc24e71c3f274a"
+        "d27fcd5811b313d681f7e55ec02d73d499c95455b6b5bb503acf574fba8ffe85"
+    ),
+    Algorithm.XXHASH128: "33119477ede5dcd5e9716427681d5860",
+    Algorithm.XXHASH3: "72dcb18b67a17dff",
+    Algorithm.XXHASH64: "8cb841db40e6ae83",
 }
 EMPTY_VALUES = {
     Algorithm.CRC32: "00000000",
     Algorithm.CRC32C: "00000000",
     Algorithm.CRC64NVME: "0000000000000000",
+    Algorithm.MD5: "d41d8cd98f00b204e9800998ecf8427e",
     Algorithm.SHA1: "da39a3ee5e6b4b0d3255bfef95601890afd80709",
     Algorithm.SHA256: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    Algorithm.SHA512: (
+        "cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce"
+        "47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e"
+    ),
+    Algorithm.XXHASH128: "99aa06d3014798d86001c324468d497f",
+    Algorithm.XXHASH3: "2d06800538d394c2",
+    Algorithm.XXHASH64: "ef46db3751d8e999",
 }
 
 algorithms = pytest.mark.parametrize("algorithm", list(Algorithm))
@@ -79,6 +97,7 @@ def test_check_values(algorithm: Algorithm) -> None:
         (Algorithm.CRC64NVME, "jSnVw/bqjr4="),
         (Algorithm.SHA1, "Kq5sNclPz7QV2+lfQIuc6R7oRu0="),
         (Algorithm.SHA256, "uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek="),
+        (Algorithm.XXHASH64, "RatnNLIeaWg="),
     ],
 )
 def test_values_that_the_service_returned_for_hello_world(algorithm: Algorithm, text: str) -> None:
@@ -87,15 +106,58 @@ def test_values_that_the_service_returned_for_hello_world(algorithm: Algorithm, 
     assert encode_digest(checksum.digest()) == text
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "text"),
+    [
+        (Algorithm.XXHASH64, "+lb36/ER8bo="),
+        (Algorithm.XXHASH3, "jw+pSh/pbMQ="),
+        (Algorithm.XXHASH128, "8BLDqqIWji+ITOsp/JjN/Q=="),
+    ],
+)
+def test_xxhash_is_what_other_servers_make_of_it(algorithm: Algorithm, text: str) -> None:
+    """versitygw's values of ``test data``, computed in Go."""
+    checksum = new_checksum(algorithm)
+    checksum.update(b"test data")
+    assert encode_digest(checksum.digest()) == text
+
+
 def test_headers_and_names() -> None:
     assert [algorithm.header for algorithm in Algorithm] == [
         "x-amz-checksum-crc32",
         "x-amz-checksum-crc32c",
         "x-amz-checksum-crc64nvme",
+        "x-amz-checksum-md5",
         "x-amz-checksum-sha1",
         "x-amz-checksum-sha256",
+        "x-amz-checksum-sha512",
+        "x-amz-checksum-xxhash128",
+        "x-amz-checksum-xxhash3",
+        "x-amz-checksum-xxhash64",
     ]
     assert parse_algorithm("crc64nvme") is Algorithm.CRC64NVME
+
+
+def test_the_algorithms_are_those_of_the_service_model() -> None:
+    shapes = botocore.session.get_session().get_service_model("s3")
+    names = shapes.shape_for("ChecksumAlgorithm").enum
+    assert sorted(names) == [algorithm.value for algorithm in Algorithm]
+    members = shapes.shape_for("PutObjectRequest").members
+    for algorithm in Algorithm:
+        assert members[f"Checksum{algorithm}"].serialization["name"] == algorithm.header
+
+
+@pytest.mark.parametrize(
+    ("algorithms", "kinds"),
+    [
+        (["CRC64NVME"], ("FULL_OBJECT",)),
+        (["CRC32", "CRC32C"], ("COMPOSITE", "FULL_OBJECT")),
+        (["MD5", "SHA1", "SHA256", "SHA512"], ("COMPOSITE",)),
+        (["XXHASH128", "XXHASH3", "XXHASH64"], ("COMPOSITE",)),
+    ],
+)
+def test_types_of_the_checksum_of_an_upload(algorithms: list[str], kinds: tuple[str, ...]) -> None:
+    for algorithm in algorithms:
+        assert Algorithm(algorithm).kinds == kinds
 
 
 @algorithms
@@ -116,19 +178,22 @@ def test_crc32_is_that_of_zlib(data: bytes) -> None:
     assert int.from_bytes(checksum.digest(), "big") == zlib.crc32(data)
 
 
-@pytest.mark.parametrize("algorithm", [None, *Algorithm])
+@pytest.mark.parametrize(
+    "algorithms", [[], *([algorithm] for algorithm in Algorithm), list(Algorithm)]
+)
 @pytest.mark.parametrize("sha256", [False, True])
-def test_body_digests(algorithm: Algorithm | None, sha256: bool) -> None:
-    digests = BodyDigests(sha256=sha256, algorithm=algorithm)
+def test_body_digests(algorithms: list[Algorithm], sha256: bool) -> None:
+    digests = BodyDigests(algorithms, sha256=sha256)
     for piece in (CHECK[:4], b"", memoryview(CHECK)[4:]):
         digests.update(piece)
     assert digests.length == 9
-    assert digests.md5_hex() == "25f9e794323b453885f5181f1b624d0b"
+    assert digests.md5_hex() == CHECK_VALUES[Algorithm.MD5]
     assert digests.md5().hex() == digests.md5_hex()
     if sha256:
         assert digests.sha256_hex() == CHECK_VALUES[Algorithm.SHA256]
-    if algorithm is not None:
-        assert digests.checksum().hex() == CHECK_VALUES[algorithm]
+    assert digests.checksums() == {
+        algorithm: encode_digest(bytes.fromhex(CHECK_VALUES[algorithm])) for algorithm in algorithms
+    }
 
 
 # --- What a request declares ---------------------------------------------------------------------
@@ -211,7 +276,7 @@ def test_unknown_algorithm_of_the_sdk() -> None:
     headers = {"x-amz-checksum-crc32": CRC32_TEXT, "x-amz-sdk-checksum-algorithm": "ADLER32"}
     assert refusal(headers) == (
         "Checksum algorithm provided is unsupported. Please try again with any of the valid types: "
-        "[CRC32, CRC32C, CRC64NVME, SHA1, SHA256]"
+        "[CRC32, CRC32C, CRC64NVME, MD5, SHA1, SHA256, SHA512, XXHASH128, XXHASH3, XXHASH64]"
     )
 
 
@@ -286,7 +351,7 @@ def test_a_trailer_must_hold_a_digest() -> None:
 
 
 def body() -> BodyDigests:
-    digests = BodyDigests(sha256=True, algorithm=Algorithm.CRC32)
+    digests = BodyDigests([Algorithm.CRC32], sha256=True)
     digests.update(CHECK)
     return digests
 
@@ -297,7 +362,7 @@ def test_a_body_as_declared_passes() -> None:
         ExpectedDigests(
             body().md5(),
             body().sha256_hex().upper(),
-            ExpectedChecksum(Algorithm.CRC32, body().checksum(), in_trailer=False),
+            ExpectedChecksum(Algorithm.CRC32, body().digest(Algorithm.CRC32), in_trailer=False),
         ),
         body(),
     )
