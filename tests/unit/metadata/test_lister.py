@@ -129,6 +129,7 @@ UPLOADS = ["mpuShadowBucketbucket"]
 async def test_uploads_are_listed_by_key_and_age(engine: Engine) -> None:
     initiator = {"ID": "i", "DisplayName": "n"}
     overview = {"initiated": "2", "initiator": initiator, "checksumAlgorithm": "CRC32"}
+    overview |= {"x-amz-storage-class": "STANDARD_IA"}
     store(
         engine,
         {
@@ -142,15 +143,15 @@ async def test_uploads_are_listed_by_key_and_age(engine: Engine) -> None:
         UPLOADS,
     )
     page = await listed(engine, UPLOADS, type="MPU", delimiter="/", maxKeys=2)
-    older = ["1", None, None, None, None]
-    newer = ["2", "i", "n", "CRC32", None]
+    older = ["1", None, None, None, None, None]
+    newer = ["2", "i", "n", "CRC32", None, "STANDARD_IA"]
     assert page["Uploads"] == [["a", "2", older], ["a", "1", newer]]
     assert (page["NextKeyMarker"], page["NextUploadIdMarker"]) == ("a", "1")
     page = await listed(
         engine, UPLOADS, type="MPU", delimiter="/", keyMarker="a", uploadIdMarker="1"
     )
     assert page == {
-        "Uploads": [["a!", "3", [None] * 5]],
+        "Uploads": [["a!", "3", [None] * 6]],
         "CommonPrefixes": ["b/"],
         "IsTruncated": False,
     }
