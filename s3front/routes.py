@@ -76,6 +76,12 @@ _UNIMPLEMENTED_PREFIXES = (
 )
 
 
+# What AWS has given up, and answers as a method that the resource does not have: S3 Select (closed
+# to new customers since July 2024) and torrents (since April 2022). WriteGetObjectResponse, which
+# belongs to the endpoint of Object Lambda, comes as a POST to an object, and needs no entry.
+_WITHDRAWN = frozenset((("POST", Level.OBJECT, "select"), ("GET", Level.OBJECT, "torrent")))
+
+
 class Routes:
     """The table, filled once when a process starts."""
 
@@ -116,7 +122,8 @@ class Routes:
 
 
 def _no_operation(method: str, level: Level, sub_resource: str | None) -> ServiceError:
-    if sub_resource not in (None, LIST_TYPE):
+    withdrawn = (method, level, sub_resource) in _WITHDRAWN
+    if sub_resource not in (None, LIST_TYPE) and not withdrawn:
         return ServiceError("NotImplemented")
     if method == "OPTIONS":
         return ServiceError("NotImplemented")
