@@ -1,4 +1,4 @@
-# Targets: start, test, lint, bench, soak, clean. Every one installs what it needs into .venv first.
+# Targets: start, test, test-endpoint, lint, bench, soak, clean. Every one installs what it needs into .venv first.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -8,7 +8,7 @@ BUILD := .build
 export S3DATAPATH ?= $(CURDIR)/localData
 export S3METADATAPATH ?= $(CURDIR)/localMetadata
 
-.PHONY: start test unit lint bench soak clean install install-dev clients curl
+.PHONY: start test test-endpoint unit lint bench soak clean install install-dev clients curl
 
 start: install
 	@mkdir -p -m 700 "$(S3DATAPATH)" "$(S3METADATAPATH)"
@@ -16,6 +16,15 @@ start: install
 
 test: install-dev clients lint
 	$(BIN)/pytest -n 2 --dist worksteal
+
+# The tests that speak S3 alone, against any S3 server (CONTRIBUTING.md).
+test-endpoint: install-dev
+	@test -n "$(URL)" || { echo "URL=http(s)://host[:port] is needed" >&2; exit 1; }
+	@TWOFOLD_ENDPOINT="$(URL)" TWOFOLD_REGION="$(REGION)" TWOFOLD_ENDPOINT_CA="$(CA)" \
+	  TWOFOLD_ACCESS_KEY="$(ACCESS_KEY)" TWOFOLD_SECRET_KEY="$(SECRET_KEY)" \
+	  TWOFOLD_OTHER_ACCESS_KEY="$(OTHER_ACCESS_KEY)" \
+	  TWOFOLD_OTHER_SECRET_KEY="$(OTHER_SECRET_KEY)" \
+	  $(BIN)/pytest tests/api $(PYTEST)
 
 unit: install-dev
 	$(BIN)/pytest tests/unit tests/property

@@ -17,9 +17,10 @@ from s3front.locations.registry import LocationRegistry
 from s3front.metadata.gateway import MetadataGateway
 from s3front.metadata.store import MetadataStore
 from s3front.metadata.uploads import UploadStore
+from s3front.workers.client_tokens import TokenWorker
 from s3front.workers.deletions import DeletionWorker
 from s3front.workers.lease import Lease
-from s3front.workers.runner import holder_name, work
+from s3front.workers.runner import Workers, holder_name, work
 from s3front.workers.uploads import UploadWorker
 from shared.config import Config, ConfigError, load_accounts, load_config, load_locations
 from shared.credentials import data_credentials, metadata_credentials
@@ -99,8 +100,11 @@ async def _work(config: Config, metadata: MetadataGateway, services: Services) -
     delay = config.delete_delay_seconds
     await work(
         Lease(metadata, "background", holder_name()),
-        DeletionWorker(metadata, services.locations, services.log, delay),
-        UploadWorker(metadata, services.uploads),
+        Workers(
+            DeletionWorker(metadata, services.locations, services.log, delay),
+            UploadWorker(metadata, services.uploads),
+            TokenWorker(metadata),
+        ),
         services.log,
     )
 

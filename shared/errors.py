@@ -43,6 +43,11 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         400,
         "Your proposed upload is smaller than the minimum allowed size",
     ),
+    "IdempotencyParameterMismatch": (
+        400,
+        "Parameters on this idempotent request are inconsistent with parameters used in previous "
+        "request(s).",
+    ),
     "IllegalLocationConstraintException": (
         400,
         "The specified location-constraint is not valid.",
@@ -68,6 +73,10 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     ),
     "InvalidDigest": (400, "The Content-MD5 you specified was invalid."),
     "InvalidLocationConstraint": (400, "The specified location-constraint is not valid"),
+    "InvalidObjectState": (
+        403,
+        "The operation is not valid for the object's storage class",
+    ),
     "InvalidPart": (
         400,
         "One or more of the specified parts could not be found.  The part may not have been "

@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from tests.servers import ACCESS_KEY, SECRET_KEY, Front
+from tests.servers import ACCESS_KEY, REGION, SECRET_KEY, Front
 
 
 def s3_client(
@@ -23,7 +23,7 @@ def s3_client(
         endpoint_url=front.url,
         aws_access_key_id=access_key,
         aws_secret_access_key=secret_key,
-        region_name="us-east-1",
+        region_name=REGION,
         verify=str(front.tls.authority) if front.tls else None,
         config=Config(**options),
     )

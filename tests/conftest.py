@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests import endpoint
 from tests.clients_boto3 import s3_client
+from tests.endpoint import BUCKET_PREFIX
 from tests.servers import (
     OTHER_ACCESS_KEY,
     OTHER_SECRET_KEY,
@@ -18,6 +20,15 @@ from tests.servers import (
     cluster,
     make_tls,
 )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """At an endpoint, leave out the tests that need more than S3."""
+    if not endpoint.URL:
+        return
+    chosen = [item for item in items if endpoint.can_run(getattr(item, "fixturenames", ()))]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+    items[:] = chosen
 
 
 @pytest.fixture(scope="session")
@@ -35,9 +46,17 @@ def shared_cluster(tmp_path_factory: pytest.TempPathFactory, tls: Tls) -> Iterat
 
 
 @pytest.fixture(scope="session")
-def front(shared_cluster: Cluster) -> Front:
-    """The shared front-end over HTTP."""
-    return shared_cluster.fronts[0]
+def front(request: pytest.FixtureRequest) -> Iterator[Front]:
+    """The shared front-end over HTTP, or the endpoint that the tests are about."""
+    # Not asked for by its parameter: a test needs the cluster's processes only when it says so.
+    if not endpoint.URL:
+        yield request.getfixturevalue("shared_cluster").fronts[0]
+        return
+    server = endpoint.endpoint_front(endpoint.URL)
+    yield server
+    endpoint.remove_buckets(s3_client(server))
+    if endpoint.HAS_SECOND_ACCOUNT:
+        endpoint.remove_buckets(s3_client(server, OTHER_ACCESS_KEY, OTHER_SECRET_KEY))
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +80,6 @@ def other_s3(front: Front) -> Any:
 @pytest.fixture
 def bucket(s3: Any) -> str:
     """A fresh bucket of the first account."""
-    name = f"test-{uuid.uuid4().hex[:16]}"
+    name = f"{BUCKET_PREFIX}{uuid.uuid4().hex[:16]}"
     s3.create_bucket(Bucket=name)
     return name

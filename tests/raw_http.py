@@ -30,12 +30,13 @@ from tests.servers import (
     ACCESS_KEY,
     OTHER_ACCESS_KEY,
     OTHER_SECRET_KEY,
+    REGION,
     SECRET_KEY,
     Front,
 )
 
-OWNER = AccessKey(ACCESS_KEY, SECRET_KEY)
-FOREIGNER = AccessKey(OTHER_ACCESS_KEY, OTHER_SECRET_KEY)
+OWNER = AccessKey(ACCESS_KEY, SECRET_KEY, REGION)
+FOREIGNER = AccessKey(OTHER_ACCESS_KEY, OTHER_SECRET_KEY, REGION)
 TIMEOUT_SECONDS = 20.0
 
 
@@ -102,7 +103,7 @@ def wire(method: str, target: str, headers: Mapping[str, str], body: bytes = b""
 
 
 def host_of(front: Front) -> str:
-    return f"localhost:{front.port}"
+    return f"{front.host}:{front.port}"
 
 
 def sign(
@@ -191,15 +192,16 @@ class Connection:
     def __init__(
         self, front: Front, *, plain: bool = False, receive_buffer_bytes: int | None = None
     ) -> None:
-        self._socket = socket.socket()
+        family = socket.getaddrinfo(*front.address, type=socket.SOCK_STREAM)[0][0]
+        self._socket = socket.socket(family)
         self._socket.settimeout(TIMEOUT_SECONDS)
         if receive_buffer_bytes is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
-        self._socket.connect(("127.0.0.1", front.port))
+        self._socket.connect(front.address)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if front.tls is not None and not plain:
             context = _tls_context(str(front.tls.authority))
-            self._socket = context.wrap_socket(self._socket, server_hostname="localhost")
+            self._socket = context.wrap_socket(self._socket, server_hostname=front.host)
         self._received = b""
 
     def __enter__(self) -> Connection:

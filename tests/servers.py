@@ -22,8 +22,12 @@ from typing import Any
 import trustme
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-ACCESS_KEY, SECRET_KEY = "accessKey1", "verySecretKey1"
-OTHER_ACCESS_KEY, OTHER_SECRET_KEY = "accessKey2", "verySecretKey2"
+# The accounts of conf/authdata.json, or those of the server that ``tests.endpoint`` is about.
+ACCESS_KEY = os.environ.get("TWOFOLD_ACCESS_KEY") or "accessKey1"
+SECRET_KEY = os.environ.get("TWOFOLD_SECRET_KEY") or "verySecretKey1"
+OTHER_ACCESS_KEY = os.environ.get("TWOFOLD_OTHER_ACCESS_KEY") or "accessKey2"
+OTHER_SECRET_KEY = os.environ.get("TWOFOLD_OTHER_SECRET_KEY") or "verySecretKey2"
+REGION = os.environ.get("TWOFOLD_REGION") or "us-east-1"
 DEADLINE_SECONDS = 30.0
 
 
@@ -245,10 +249,16 @@ class Front:
     process: Process
     port: int
     tls: Tls | None = None
+    host: str = "localhost"
 
     @property
     def url(self) -> str:
-        return f"{'https' if self.tls else 'http'}://localhost:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where to connect to."""
+        return "127.0.0.1" if self.host == "localhost" else self.host, self.port
 
     def start(self, failpoint: str = "") -> None:
         """Start, or start again, and wait until it serves."""

@@ -61,6 +61,11 @@ class MetadataGateway:
         """Why it is not, if that is known; for those who run the server."""
         return self._client.problem
 
+    async def is_atomic(self) -> bool:
+        """Whether the operations of a commit happen together, whatever dies meanwhile."""
+        with _in_our_terms():
+            return await self._client.supports("batch")
+
     async def get_many(
         self, wanted: Sequence[tuple[str, str]], request_id: str
     ) -> list[tuple[str, int] | None]:

@@ -21,6 +21,7 @@ import orjson
 from msgspec import convert
 
 from s3front.metadata import gateway
+from s3front.metadata.client_tokens import ClientToken
 from s3front.metadata.gateway import ChangedError, MetadataGateway, Requirement
 from shared.errors import ServiceError
 from shared.listing.delimiter import Query
@@ -49,6 +50,15 @@ class StoredObject:
 
     record: ObjectRecord
     revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Renaming:
+    """An object as it was read at ``source_key``, and the ``record`` that it becomes."""
+
+    source_key: str
+    source: StoredObject
+    record: ObjectRecord
 
 
 class ObjectsPage(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
@@ -90,16 +100,29 @@ class MetadataStore:
         self, bucket: str, keys: Sequence[str], request_id: str
     ) -> tuple[StoredBucket | None, list[StoredObject | None]]:
         """A bucket and some of its objects, in one snapshot."""
+        stored_bucket, objects, _ = await self.read_with_token(bucket, keys, None, request_id)
+        return stored_bucket, objects
+
+    async def read_with_token(
+        self, bucket: str, keys: Sequence[str], token: ClientToken | None, request_id: str
+    ) -> tuple[StoredBucket | None, list[StoredObject | None], str | None]:
+        """The same, and the record of a client token, in one snapshot."""
         wanted = [(METASTORE, bucket), *((bucket, key) for key in keys)]
-        found, *objects = await self._metadata.get_many(wanted, request_id)
+        places = [] if token is None else token.addresses
+        found, *entries = await self._metadata.get_many([*wanted, *places], request_id)
+        objects, tokens = entries[: len(keys)], entries[len(keys) :]
         stored_bucket = None
         if found is not None:
             record = BucketRecord.parse(found[0])
             stored_bucket = None if record.deleted else StoredBucket(record, found[1])
-        return stored_bucket, [
-            None if entry is None else StoredObject(ObjectRecord.parse(entry[0]), entry[1])
-            for entry in objects
-        ]
+        return (
+            stored_bucket,
+            [
+                None if entry is None else StoredObject(ObjectRecord.parse(entry[0]), entry[1])
+                for entry in objects
+            ],
+            next((entry[0] for entry in tokens if entry is not None), None),
+        )
 
     async def create_bucket(self, record: BucketRecord, request_id: str) -> None:
         """Store a bucket that does not exist yet; raises ChangedError when it does."""
@@ -161,6 +184,40 @@ class MetadataStore:
             [bucket_requirement(bucket), gateway.has_revision(bucket.name, key, current.revision)],
             request_id,
         )
+
+    async def can_rename(self) -> bool:
+        """Whether an object can get another key. A daemon that does one thing after the other may
+        stop in between, and leave bytes to two objects."""
+        return await self._metadata.is_atomic()
+
+    async def rename_object(
+        self,
+        bucket: StoredBucket,
+        renaming: Renaming,
+        requirement: Requirement | None,
+        token: ClientToken | None,
+        request_id: str,
+    ) -> None:
+        """Give an object another key; raises ChangedError when it is no longer what was read.
+
+        ``requirement`` is about the object that is replaced, if the renaming depends on it. It
+        gives its data up; that of the renamed one stays where it is, with a new owner.
+        """
+        old_key, new_key = renaming.source_key, renaming.record.document["key"]
+        operations = [
+            gateway.put(bucket.name, new_key, renaming.record.serialise(), release=True),
+            gateway.delete(bucket.name, old_key),
+        ]
+        requires = [
+            bucket_requirement(bucket),
+            gateway.has_revision(bucket.name, old_key, renaming.source.revision),
+        ]
+        if requirement is not None:
+            requires.append(requirement)
+        if token is not None:
+            operations.append(token.put())
+            requires += token.requirements
+        await self._metadata.commit(operations, requires, request_id)
 
     async def delete_objects(
         self,

@@ -10,6 +10,8 @@ from s3front.operations import (
     object_attributes,
     post_object,
     put_object,
+    rename_object,
+    restore_object,
     service,
     tagging,
     upload_part,
@@ -45,6 +47,8 @@ def routes() -> Routes:
     table.add("DELETE", uploads.ABORT_MULTIPART_UPLOAD, "uploadId")
     table.add("PUT", copy_object.COPY_OBJECT, COPIED)
     table.add("PUT", copy_object.UPLOAD_PART_COPY, COPIED_PART)
+    table.add("PUT", rename_object.RENAME_OBJECT, "renameObject")
+    table.add("POST", restore_object.RESTORE_OBJECT, "restore")
     table.add("GET", tagging.GET_OBJECT_TAGGING, "tagging")
     table.add("PUT", tagging.PUT_OBJECT_TAGGING, "tagging")
     table.add("DELETE", tagging.DELETE_OBJECT_TAGGING, "tagging")

@@ -18,14 +18,11 @@ from s3front.target import check_key, decode, is_bucket_name
 from shared.errors import ServiceError
 from shared.records.object import ObjectRecord
 
+RENAME_SOURCE = "x-amz-rename-source"
 _HEADER = "x-amz-copy-source"
-_CONDITIONS = {
-    "x-amz-copy-source-if-match": "If-Match",
-    "x-amz-copy-source-if-none-match": "If-None-Match",
-    "x-amz-copy-source-if-modified-since": "If-Modified-Since",
-    "x-amz-copy-source-if-unmodified-since": "If-Unmodified-Since",
-}
+_CONDITIONS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
 _VERSION = "?versionId="
+_TITLES = {_HEADER: "Copy Source", RENAME_SOURCE: "Rename Source"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +49,7 @@ async def read_source(context: Context, headers: Headers) -> CopySource:
     Raises InvalidArgument, NoSuchBucket, NoSuchKey, NoSuchVersion, AccessDenied and
     PreconditionFailed.
     """
-    bucket_name, key, version = parse_source(headers[_HEADER])
+    bucket_name, key, version = parse_source(_HEADER, headers[_HEADER])
     bucket, current = await context.services.metadata.read(bucket_name, key, context.request_id)
     expected_owner = headers.get("x-amz-source-expected-bucket-owner")
     authorize_bucket(context.identity, bucket_name, bucket, expected_owner)
@@ -60,12 +57,13 @@ async def read_source(context: Context, headers: Headers) -> CopySource:
     target = replace(context.target, bucket=bucket_name, key=key, query=query)
     source = replace(context, target=target, stored_bucket=bucket, current=current)
     record = existing_record(source, current)
-    _check_conditions(headers, record)
+    check_conditions(headers, f"{_HEADER}-", record)
     return CopySource(bucket_name, key, record, source)
 
 
-def parse_source(text: str) -> tuple[str, str, str | None]:
-    """Bucket, key and version ID of a copy source: ``[/]bucket/key[?versionId=…]``, URL-encoded.
+def parse_source(header: str, text: str) -> tuple[str, str, str | None]:
+    """Bucket, key and version ID of what a header names: ``[/]bucket/key[?versionId=…]``,
+    URL-encoded.
 
     Some clients encode the slash behind the bucket as well. A ``+`` is a space, as in queries and
     with AWS, whose clients must send a plus sign as ``%2B``. s5cmd encodes spaces so.
@@ -75,16 +73,17 @@ def parse_source(text: str) -> tuple[str, str, str | None]:
     if not slash or not key or not is_bucket_name(bucket):
         raise ServiceError(
             "InvalidArgument",
-            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
-            {"ArgumentName": _HEADER, "ArgumentValue": text},
+            f"{_TITLES[header]} must mention the source bucket and key: sourcebucket/sourcekey",
+            {"ArgumentName": header, "ArgumentValue": text},
         )
     check_key(key)
     return bucket, key, decode(version) if separator else None
 
 
-def _check_conditions(headers: Headers, record: ObjectRecord) -> None:
-    """Those of a read, by other names; what a read answers with 304 fails here as well."""
-    found = {plain: headers[name] for name, plain in _CONDITIONS.items() if name in headers}
+def check_conditions(headers: Headers, prefix: str, record: ObjectRecord) -> None:
+    """The conditions of a read, by names with a prefix; what a read answers with 304 fails here as
+    well."""
+    found = {plain: headers[prefix + plain] for plain in _CONDITIONS if prefix + plain in headers}
     if not found:
         return
     try:
@@ -93,4 +92,4 @@ def _check_conditions(headers: Headers, record: ObjectRecord) -> None:
         failed = "If-None-Match" if "If-None-Match" in found else "If-Modified-Since"
     except ServiceError as error:
         failed = error.fields["Condition"]
-    raise ServiceError("PreconditionFailed", fields={"Condition": f"x-amz-copy-source-{failed}"})
+    raise ServiceError("PreconditionFailed", fields={"Condition": prefix + failed})

@@ -22,7 +22,7 @@ async def read_again(
     found, current = await context.services.metadata.read(
         bucket.name, context.target.key, context.request_id
     )
-    return _same_bucket(bucket, found), current
+    return same_bucket(bucket, found), current
 
 
 async def read_objects_again(
@@ -32,10 +32,11 @@ async def read_objects_again(
     found, objects = await context.services.metadata.read_objects(
         bucket.name, keys, context.request_id
     )
-    return _same_bucket(bucket, found), objects
+    return same_bucket(bucket, found), objects
 
 
-def _same_bucket(bucket: StoredBucket, found: StoredBucket | None) -> StoredBucket:
+def same_bucket(bucket: StoredBucket, found: StoredBucket | None) -> StoredBucket:
+    """The bucket as it is now; raises NoSuchBucket and AccessDenied as above."""
     if found is None:
         raise ServiceError("NoSuchBucket", fields={"BucketName": bucket.name})
     if found.record.owner_id != bucket.record.owner_id:

@@ -22,7 +22,11 @@ def tags_of_header(headers: Headers) -> dict[str, str]:
     """The tags of ``x-amz-tagging``, a query string; raises InvalidArgument and InvalidTag."""
     text = headers.get("x-amz-tagging", "")
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict")
+        # A name alone has the value "", as in any query.
+        named = "&".join(
+            part if "=" in part or not part else f"{part}=" for part in text.split("&")
+        )
+        pairs = parse_qsl(named, keep_blank_values=True, strict_parsing=bool(text), errors="strict")
     except ValueError as error:
         raise ServiceError(
             "InvalidArgument",
@@ -48,8 +52,9 @@ def parse_tagging(body: bytes) -> dict[str, str]:
 
 
 def tag_set_xml(tags: Mapping[str, str]) -> str:
-    """The ``TagSet`` element."""
-    rows = (f"<Tag>{element('Key', k)}{element('Value', v)}</Tag>" for k, v in tags.items())
+    """The ``TagSet`` element, by key."""
+    ordered = sorted(tags.items())
+    rows = (f"<Tag>{element('Key', k)}{element('Value', v)}</Tag>" for k, v in ordered)
     return f"<TagSet>{''.join(rows)}</TagSet>"
 
 

@@ -7,8 +7,10 @@ import os
 import secrets
 import socket
 import time
+from dataclasses import dataclass
 
 from s3front.metadata.gateway import ChangedError
+from s3front.workers.client_tokens import TokenWorker
 from s3front.workers.deletions import DeletionWorker
 from s3front.workers.lease import Lease
 from s3front.workers.uploads import UploadWorker
@@ -27,7 +29,16 @@ def holder_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
-async def work(lease: Lease, deletions: DeletionWorker, uploads: UploadWorker, log: Logger) -> None:
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """What there is to do."""
+
+    deletions: DeletionWorker
+    uploads: UploadWorker
+    tokens: TokenWorker
+
+
+async def work(lease: Lease, workers: Workers, log: Logger) -> None:
     """Do background work for ever, while this process holds the lease.
 
     Whoever gets the lease looks for uploads at once, and not only when there is nothing else to do:
@@ -39,9 +50,10 @@ async def work(lease: Lease, deletions: DeletionWorker, uploads: UploadWorker, l
         busy = False
         try:
             if await lease.hold():
-                busy = await deletions.run_once() > 0
+                busy = await workers.deletions.run_once() > 0
+                busy = await workers.tokens.run_once() > 0 or busy
                 if lease.term != term or time.monotonic() >= uploads_due:
-                    await uploads.run_once()
+                    await workers.uploads.run_once()
                     term, uploads_due = lease.term, time.monotonic() + _UPLOADS_SECONDS
         except (ServiceError, ChangedError) as error:
             log.debug("background work waits", reason=str(error))

@@ -25,6 +25,9 @@ RECORD_LOGS: Final = "..recordLogs"
 LEASES: Final = "..leases"
 """Sub-level of the leases of background work (ours)."""
 
+CLIENT_TOKENS: Final = "..clientTokens"
+"""Sub-level of the tokens by which a repeated request is known (ours)."""
+
 
 def owner_entry_key(canonical_id: str, bucket: str) -> str:
     """Key of a bucket's entry in the users bucket."""

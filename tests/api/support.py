@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from shared.checksums import Algorithm, encode_digest, new_checksum
 from shared.sigv4 import uri_encode
+from tests.endpoint import BUCKET_PREFIX
 from tests.raw_http import Response
 
 ACCOUNT_ID, OTHER_ACCOUNT_ID = "123456789012", "123456789013"
@@ -67,7 +68,7 @@ def key_id(key: str) -> str:
 
 def new_name() -> str:
     """A bucket name that nobody has used."""
-    return f"test-{uuid.uuid4().hex[:16]}"
+    return f"{BUCKET_PREFIX}{uuid.uuid4().hex[:16]}"
 
 
 def path_of(bucket: str, key: str | None = None) -> str:

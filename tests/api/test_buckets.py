@@ -179,6 +179,17 @@ def test_what_a_bucket_cannot_be_is_not_ignored(
     assert code_of(s3.head_bucket, Bucket=name) == (404, "404")
 
 
+@pytest.mark.parametrize(
+    "header", ["x-amz-acl", "x-amz-bucket-object-lock-enabled", "x-amz-object-ownership"]
+)
+def test_what_no_bucket_can_be(front: Front, s3: Any, header: str) -> None:
+    name = new_name()
+    error = call(front, "PUT", f"/{name}", headers={header: "nonsense"}).error
+    assert (error["status"], error["Code"]) == ("400", "InvalidArgument")
+    assert (error["ArgumentName"], error["ArgumentValue"]) == (header, "nonsense")
+    assert code_of(s3.head_bucket, Bucket=name) == (404, "404")
+
+
 def test_the_location_of_us_east_1_is_an_empty_element(front: Front, bucket: str) -> None:
     response = call(front, "GET", f"/{bucket}?location")
     assert response.headers["Content-Type"] == "application/xml"

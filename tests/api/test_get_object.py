@@ -350,3 +350,17 @@ def test_reading_while_it_is_overwritten(front: Front, s3: Any, bucket: str) -> 
         s3.put_object(Bucket=bucket, Key="a", Body=second)
         s3.delete_object(Bucket=bucket, Key="a")
         assert connection.receive().body in (first, second)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("x-amz-server-side-encryption", "aws:kms", "InvalidArgument"),
+        ("x-amz-server-side-encryption-customer-algorithm", "AES256", "InvalidRequest"),
+    ],
+)
+def test_encryption_that_does_not_apply(
+    front: Front, objects: str, name: str, value: str, code: str
+) -> None:
+    response = read(front, f"/{objects}/ten", {name: value})
+    assert (response.status, response.error["Code"]) == (400, code)

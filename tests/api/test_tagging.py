@@ -32,6 +32,13 @@ def test_tags_of_the_header(s3: Any, tagged: str) -> None:
     assert s3.get_object(Bucket=tagged, Key="key")["TagCount"] == 3
 
 
+def test_a_tag_of_the_header_may_have_no_value(front: Front, s3: Any, bucket: str) -> None:
+    headers = {"x-amz-tagging": "foo=bar&bar"}
+    assert call(front, "PUT", f"/{bucket}/key", b"body", headers).status == 200
+    found = s3.get_object_tagging(Bucket=bucket, Key="key")["TagSet"]
+    assert [tuple(tag.values()) for tag in found] == [("bar", ""), ("foo", "bar")]
+
+
 def test_tags_are_replaced_as_a_whole(s3: Any, tagged: str) -> None:
     before = s3.head_object(Bucket=tagged, Key="key")
     s3.put_object_tagging(Bucket=tagged, Key="key", Tagging=tag_set({"ü": "Größe", "c:d/e": "=+@"}))

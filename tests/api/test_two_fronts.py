@@ -5,22 +5,18 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Iterator
 
 import pytest
 
-from shared.records.names import METASTORE, UPLOADS_PREFIX, USERS_BUCKET
+from shared.records.names import UPLOADS_PREFIX
+from tests.api.racing import Racer, assert_consistent, create_bucket, race
 from tests.api.support import md5_base64
 from tests.etags import etag_of
-from tests.faults.stores import blobs_of, stored_blobs, stored_records
+from tests.faults.stores import stored_blobs, stored_records
 from tests.load_requests import ObjectClient
 from tests.multipart import Send, begin_upload, completion, send_part
-from tests.servers import Cluster, cluster, wait_for
-
-_T = TypeVar("_T")
+from tests.servers import Cluster, cluster
 
 
 @pytest.fixture(scope="module")
@@ -34,75 +30,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def clients(running: Cluster) -> list[ObjectClient]:
     """A connection to each front-end."""
     return [ObjectClient(front) for front in running.fronts]
-
-
-def create_bucket(running: Cluster, name: str) -> None:
-    response = ObjectClient(running.fronts[0]).request("PUT", f"/{name}")
-    assert response.status == 200, response.body
-
-
-@dataclass(frozen=True)
-class Racer:
-    """One of several threads, with a connection to a front-end."""
-
-    number: int
-    client: ObjectClient
-    _together: threading.Barrier
-
-    def meet(self) -> None:
-        """Wait for all the others, so that what follows happens at the same time."""
-        self._together.wait()
-
-
-def race(running: Cluster, count: int, work: Callable[[Racer], _T]) -> list[_T]:
-    """What ``work`` returns in each of so many threads, which take the front-ends in turn."""
-    together = threading.Barrier(count, timeout=30)
-
-    def run(number: int) -> _T:
-        client = ObjectClient(running.fronts[number % len(running.fronts)])
-        racer = Racer(number, client, together)
-        try:
-            # A connection that is made already, so that the requests themselves meet.
-            client.request("GET", "/")
-            racer.meet()
-            return work(racer)
-        except BaseException:
-            together.abort()
-            raise
-        finally:
-            client.close()
-
-    with ThreadPoolExecutor(count) as pool:
-        futures = [pool.submit(run, number) for number in range(count)]
-    errors = [error for future in futures if (error := future.exception()) is not None]
-    # Those who were let down by somebody else say nothing new.
-    for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
-        raise error
-    return [future.result() for future in futures]
-
-
-# --- What lies in the daemons --------------------------------------------------------------------
-
-
-def assert_consistent(running: Cluster, buckets: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The records of the buckets, and that daemons hold these, their blobs, and nothing else."""
-    levels = [*buckets, *(UPLOADS_PREFIX + bucket for bucket in buckets)]
-    records = stored_records(running, [METASTORE, USERS_BUCKET, *levels])
-    known = records.pop(METASTORE)
-    owned = {key.rpartition("..|..")[2] for key in records.pop(USERS_BUCKET)}
-    assert owned == set(known), "ListBuckets and the buckets differ"
-    for bucket in set(buckets) - set(known):
-        assert not records[bucket], f"objects without their bucket {bucket}"
-    everything = stored_records(running, list(known))
-    expected = {blob for objects in everything.values() for blob in blobs_of(objects)}
-    wait_for(
-        lambda: stored_blobs(running) == expected,
-        "the data directory to hold what records name, and nothing else",
-        10,
-    )
-    incoming = running.folder / "data" / "incoming"
-    wait_for(lambda: not list(incoming.iterdir()), "no upload under way", 10)
-    return {bucket: records[bucket] for bucket in buckets}
 
 
 # --- At once -------------------------------------------------------------------------------------

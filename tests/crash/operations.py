@@ -152,6 +152,27 @@ class Copy(Operation):
         return found == self.data
 
 
+class Rename(Operation):
+    """With a client token, so that it may be sent again after it took effect."""
+
+    points = REMOVING
+    data = b"bytes that stay where they are"
+
+    def prepare(self) -> None:
+        self.source = f"/{self.bucket}/source-of-{self.key}"
+        self.put(self.source, self.data)
+        self.put(self.target, b"old")
+
+    def run(self) -> Response:
+        headers = {"x-amz-rename-source": self.source, "x-amz-client-token": self.key}
+        return self.send("PUT", f"{self.target}?renameObject", b"", headers)
+
+    def happened(self) -> bool:
+        found = self.content(self.target), self.content(self.source)
+        assert found in ((b"old", self.data), (self.data, None))
+        return found == (self.data, None)
+
+
 class Delete(Operation):
     points = REMOVING
     status = repeated_status = 204
@@ -292,6 +313,7 @@ OPERATIONS: tuple[type[Operation], ...] = (
     PutNew,
     PutOver,
     Copy,
+    Rename,
     UploadPart,
     UploadPartCopy,
     Complete,

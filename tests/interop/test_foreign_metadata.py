@@ -149,3 +149,12 @@ def test_uploads_and_copies(s3: Any, front: Front, bucket: str) -> None:
     s3.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "parts"})
     s3.delete_object(Bucket=bucket, Key="parts")
     assert call(front, "GET", f"/{bucket}/copy").body == b"onetwo"
+
+
+def test_an_object_is_not_renamed_half_way(s3: Any, bucket: str) -> None:
+    """A daemon that may stop between two steps could leave one blob to two objects."""
+    s3.put_object(Bucket=bucket, Key="old", Body=b"body")
+    with pytest.raises(ClientError) as caught:
+        s3.rename_object(Bucket=bucket, Key="new", RenameSource=f"{bucket}/old")
+    assert caught.value.response["Error"]["Code"] == "NotImplemented"
+    assert [entry["Key"] for entry in s3.list_objects(Bucket=bucket)["Contents"]] == ["old"]

@@ -1,0 +1,127 @@
+"""RenameObject: an object gets another key in its bucket, and its bytes stay where they are.
+
+AWS has it for directory buckets; here it works in every bucket without versions. The new record and
+the removal of the old one are one commit, which requires that the source is still what was read
+(DESIGN, section 5): of two renamings of one object one succeeds, and bytes never have two owners.
+What the destination held before gives up its bytes as in an overwrite. All that is known of the
+object stays as it was, the time of its last change included (Amazon S3 user guide, "Renaming
+objects in directory buckets").
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+from s3front.context import Context
+from s3front.metadata.client_tokens import ClientToken
+from s3front.metadata.gateway import ChangedError, Requirement
+from s3front.metadata.store import Renaming, StoredBucket, StoredObject, object_requirement
+from s3front.operations.copy_source import RENAME_SOURCE, check_conditions, parse_source
+from s3front.operations.decide_again import ATTEMPTS_MAX, same_bucket
+from s3front.operations.put_object import check_write_conditions
+from s3front.preconditions import wants_any_state
+from s3front.request import Headers, Reply, Request
+from s3front.routes import Level, Operation
+from shared.errors import ServiceError
+from shared.failpoints import FailPoint, failpoint
+from shared.records.object import ObjectRecord
+
+_TOKEN = "x-amz-client-token"  # noqa: S105 - the name of a header
+_TOKEN_FORM = re.compile(r"[!-~]{1,64}\Z")
+_CONDITIONS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
+
+
+async def rename_object(context: Context, request: Request) -> Reply:
+    """RenameObject (Amazon S3 API reference)."""
+    headers, metadata = request.headers, context.services.metadata
+    source_key = _source_key(context, headers)
+    token = _client_token(context, headers, source_key)
+    bucket = context.bucket
+    if bucket.record.has_versions:
+        raise ServiceError("InvalidRequest", "Objects of a bucket with versions cannot be renamed.")
+    if not await metadata.can_rename():
+        raise ServiceError("NotImplemented", "The metadata daemon cannot rename objects.")
+    for _ in range(ATTEMPTS_MAX):
+        found, (source, replaced), done = await metadata.read_with_token(
+            bucket.name, [source_key, context.key], token, context.request_id
+        )
+        bucket = same_bucket(bucket, found)
+        if token is not None and done is not None:
+            if not token.is_same_request(done):
+                raise ServiceError("IdempotencyParameterMismatch")
+            return Reply(200)
+        renaming = Renaming(source_key, *_renamed(headers, source_key, source, context.key))
+        requirement = _destination(headers, bucket, context.key, replaced)
+        try:
+            await metadata.rename_object(bucket, renaming, requirement, token, context.request_id)
+        except ChangedError:
+            continue
+        failpoint(FailPoint.AFTER_RECORD_COMMIT)
+        return Reply(200)
+    raise ServiceError("ConditionalRequestConflict", fields={"Key": context.key})
+
+
+def _source_key(context: Context, headers: Headers) -> str:
+    text = headers.get(RENAME_SOURCE, "")
+    bucket, key, version = parse_source(RENAME_SOURCE, text)
+    if bucket != context.bucket.name or version is not None:
+        raise ServiceError(
+            "InvalidRequest", "The source of a renaming must be an object of the same bucket."
+        )
+    if key == context.key:
+        raise ServiceError("InvalidRequest", "An object cannot be renamed to itself.")
+    return key
+
+
+def _client_token(context: Context, headers: Headers, source_key: str) -> ClientToken | None:
+    text = headers.get(_TOKEN)
+    if text is None:
+        return None
+    if _TOKEN_FORM.match(text) is None:
+        raise ServiceError(
+            "InvalidArgument",
+            "A client token has 1 to 64 visible ASCII characters.",
+            {"ArgumentName": _TOKEN, "ArgumentValue": text},
+        )
+    account = context.identity.account
+    assert account is not None
+    conditions = [
+        f"{name}: {headers[name]}"
+        for prefix in ("", f"{RENAME_SOURCE}-")
+        for name in (prefix + condition for condition in _CONDITIONS)
+        if name in headers
+    ]
+    sent = [context.bucket.name, context.key, source_key, *conditions]
+    return ClientToken.create(account.canonical_id, text, sent, time.time())
+
+
+def _renamed(
+    headers: Headers, key: str, source: StoredObject | None, new_key: str
+) -> tuple[StoredObject, ObjectRecord]:
+    """The source, and its record under the new key."""
+    if source is None or source.record.is_delete_marker:
+        raise ServiceError("NoSuchKey", fields={"Key": key})
+    check_conditions(headers, f"{RENAME_SOURCE}-", source.record)
+    changed = {**source.record.document, "key": new_key, "originOp": "s3:ObjectCreated:Rename"}
+    return source, ObjectRecord(changed)
+
+
+def _destination(
+    headers: Headers, bucket: StoredBucket, key: str, replaced: StoredObject | None
+) -> Requirement | None:
+    """What the commit requires of the object that is replaced, once its conditions hold."""
+    check_write_conditions(headers, replaced)
+    if not any(name in headers for name in _CONDITIONS):
+        return None
+    times = [name for name in _CONDITIONS[2:] if name in headers]
+    if times and replaced is not None:
+        check_conditions(headers, "", replaced.record)
+    elif "If-Modified-Since" in times:
+        # There must be an object that was changed since.
+        raise ServiceError("PreconditionFailed", fields={"Condition": "If-Modified-Since"})
+    any_state = wants_any_state(headers) and not times
+    return object_requirement(bucket, key, replaced, any_state=any_state)
+
+
+RENAME_OBJECT = Operation("RenameObject", Level.OBJECT, rename_object)

@@ -1,0 +1,357 @@
+"""Every operation there is, asked by everybody who may not, and for everything that is not there.
+
+The table has a row for every operation that is routed; one that is new fails a test until it has
+its own. Whatever is answered, botocore must understand every word of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import botocore.session
+import pytest
+
+from s3front.operations import routes
+from shared.sigv4 import AccessKey
+from tests.api.support import md5_base64, new_name
+from tests.forms import form_body, form_request, signed_v4
+from tests.multipart import begin_upload, completion, send_part
+from tests.raw_http import FOREIGNER, OWNER, Response, anonymous, call, exchange, host_of
+from tests.servers import ACCESS_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, Front
+
+pytestmark = pytest.mark.usefixtures("undisturbed")
+
+BODY = b"body"
+IMPOSTOR = AccessKey(ACCESS_KEY, "not the secret")
+STRANGER = AccessKey("AKIAUNKNOWN", "whatever")
+WRONG_OWNER = {"x-amz-expected-bucket-owner": "999999999999"}
+DENIED = (403, "AccessDenied")
+NO_KEY = (404, "NoSuchKey")
+NO_UPLOAD = (404, "NoSuchUpload")
+NO_BUCKET = (404, "NoSuchBucket")
+CHECKSUM = {"x-amz-checksum-mode": "ENABLED"}
+DELETE = b"<Delete><Object><Key>gone</Key></Object></Delete>"
+TAGGING = b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A bucket with a tagged object, ``key``, and an upload of ``upload`` with a part."""
+
+    bucket: str
+    upload_id: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """How an operation is asked. ``{bucket}``, ``{key}``, ``{upload_id}`` are put into the target,
+    the bucket into the values of headers. ``absent`` is the answer for a key or an upload that is
+    not there; None when it is no error. ``parses``: whether botocore's model has the operation."""
+
+    method: str
+    target: str
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    absent: tuple[int, str] | None = None
+    success: int = 200
+    foreigner: tuple[int, str] | None = DENIED
+    has_bucket: bool = True
+    key: str = "key"
+    parses: bool = True
+
+
+def with_md5(body: bytes) -> dict[str, str]:
+    return {"Content-MD5": md5_base64(body)}
+
+
+COPY = {"x-amz-copy-source": "{bucket}/key"}
+OBJECT, UPLOAD = "/{bucket}/{key}", "/{bucket}/{key}?uploadId={upload_id}"
+PART = "/{bucket}/{key}?partNumber=1&uploadId={upload_id}"
+CASES = {
+    "ListBuckets": Case("GET", "/", foreigner=None, has_bucket=False),
+    "CreateBucket": Case(
+        "PUT",
+        "/{bucket}",
+        foreigner=(409, "BucketAlreadyExists"),
+        has_bucket=False,
+    ),
+    "HeadBucket": Case("HEAD", "/{bucket}"),
+    "GetBucketLocation": Case("GET", "/{bucket}?location"),
+    "DeleteBucket": Case("DELETE", "/{bucket}", success=409),
+    "ListObjects": Case("GET", "/{bucket}?delimiter=/&prefix=k&marker=a&encoding-type=url"),
+    "ListObjectsV2": Case(
+        "GET", "/{bucket}?list-type=2&delimiter=/&prefix=k&start-after=a&fetch-owner=true"
+    ),
+    "DeleteObjects": Case("POST", "/{bucket}?delete", DELETE, with_md5(DELETE)),
+    "ListMultipartUploads": Case("GET", "/{bucket}?uploads&prefix=u&delimiter=/&encoding-type=url"),
+    "PutObject": Case("PUT", OBJECT, BODY, {"x-amz-checksum-algorithm": "CRC32"}),
+    "PostObject": Case("POST", "/{bucket}", success=204, parses=False),
+    "GetObject": Case("GET", OBJECT, headers=CHECKSUM, absent=NO_KEY),
+    "HeadObject": Case("HEAD", OBJECT, headers=CHECKSUM, absent=NO_KEY),
+    "GetObjectAttributes": Case(
+        "GET",
+        OBJECT + "?attributes",
+        headers={"x-amz-object-attributes": "ETag,Checksum,ObjectParts,StorageClass,ObjectSize"},
+        absent=NO_KEY,
+    ),
+    "DeleteObject": Case("DELETE", OBJECT, success=204),
+    "CopyObject": Case("PUT", "/{bucket}/copy", headers=COPY),
+    "RenameObject": Case(
+        "PUT",
+        "/{bucket}/renamed?renameObject",
+        headers={"x-amz-rename-source": "{bucket}/{key}"},
+        absent=NO_KEY,
+    ),
+    "RestoreObject": Case("POST", OBJECT + "?restore", absent=NO_KEY, success=403),
+    "GetObjectTagging": Case("GET", OBJECT + "?tagging", absent=NO_KEY),
+    "PutObjectTagging": Case("PUT", OBJECT + "?tagging", TAGGING, with_md5(TAGGING), absent=NO_KEY),
+    "DeleteObjectTagging": Case("DELETE", OBJECT + "?tagging", absent=NO_KEY, success=204),
+    "CreateMultipartUpload": Case(
+        "POST", OBJECT + "?uploads", headers={"x-amz-checksum-algorithm": "CRC32"}
+    ),
+    "UploadPart": Case("PUT", PART, BODY, absent=NO_UPLOAD, key="upload"),
+    "UploadPartCopy": Case("PUT", PART, headers=COPY, absent=NO_UPLOAD, key="upload"),
+    "ListParts": Case("GET", UPLOAD, absent=NO_UPLOAD, key="upload"),
+    "CompleteMultipartUpload": Case(
+        "POST", UPLOAD, completion({1: BODY}), absent=NO_UPLOAD, key="upload"
+    ),
+    "AbortMultipartUpload": Case("DELETE", UPLOAD, absent=NO_UPLOAD, success=204, key="upload"),
+}
+NAMES = sorted(CASES)
+IN_BUCKETS = [name for name in NAMES if CASES[name].has_bucket]
+
+
+def make_place(front: Front) -> Place:
+    bucket = new_name()
+    assert call(front, "PUT", f"/{bucket}").status == 200
+    headers = {"x-amz-tagging": "a=1", "x-amz-meta-colour": "blue", "Cache-Control": "no-cache"}
+    assert call(front, "PUT", f"/{bucket}/key", BODY, headers).status == 200
+
+    def send(
+        method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> Response:
+        return call(front, method, target, body, headers)
+
+    upload_id = begin_upload(send, f"/{bucket}/upload")
+    assert send_part(send, f"/{bucket}/upload", upload_id, 1, BODY).status == 200
+    return Place(bucket, upload_id)
+
+
+@pytest.fixture
+def place(front: Front) -> Place:
+    return make_place(front)
+
+
+@pytest.fixture(scope="module")
+def untouched(front: Front) -> Iterator[Place]:
+    """A place for what is refused: at the end it is as it was."""
+    made = make_place(front)
+    yield made
+    listed = call(front, "GET", f"/{made.bucket}?list-type=2").xml
+    assert [node.text for node in listed.iter("Key")] == ["key"]
+    assert call(front, "GET", f"/{made.bucket}/key").body == BODY
+    parts = call(front, "GET", f"/{made.bucket}/upload?uploadId={made.upload_id}").xml
+    assert [node.text for node in parts.iter("PartNumber")] == ["1"]
+
+
+def ask(
+    front: Front,
+    name: str,
+    place: Place,
+    signer: AccessKey | None = OWNER,
+    headers: Mapping[str, str] | None = None,
+    key: str | None = None,
+) -> Response:
+    """Ask for an operation; ``signer`` None is anonymous."""
+    case = CASES[name]
+    values = {"bucket": place.bucket, "upload_id": place.upload_id, "key": key or case.key}
+    target = case.target.format(**values)
+    sent = {header: value.format(**values) for header, value in case.headers.items()}
+    sent |= dict(headers or {})
+    if name == "PostObject":
+        fields = {"key": "form"}
+        if signer is not None:
+            fields = signed_v4(fields, place.bucket, key=signer)
+        form = form_request(host_of(front), target, form_body(fields, BODY), sent)
+        return exchange(front, form)
+    if signer is None:
+        return anonymous(front, case.method, target, case.body, sent)
+    return call(front, case.method, target, case.body, sent, key=signer)
+
+
+def assert_refused(name: str, response: Response, expected: tuple[int, str]) -> None:
+    """HEAD has no document, and so no code."""
+    if CASES[name].method == "HEAD":
+        assert (response.status, response.body) == (expected[0], b"")
+        return
+    assert (response.status, response.error["Code"]) == expected
+    assert_understood(name, response)
+
+
+def test_every_operation_has_its_row() -> None:
+    assert routes().names() == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_anonymous(front: Front, untouched: Place, name: str) -> None:
+    assert_refused(name, ask(front, name, untouched, None), DENIED)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_account(front: Front, untouched: Place, name: str) -> None:
+    response = ask(front, name, untouched, FOREIGNER)
+    expected = CASES[name].foreigner
+    if expected is None:
+        assert response.status == 200
+        assert untouched.bucket not in response.body.decode()
+    else:
+        assert_refused(name, response, expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wrong_secret(front: Front, untouched: Place, name: str) -> None:
+    response = ask(front, name, untouched, IMPOSTOR)
+    assert_refused(name, response, (403, "SignatureDoesNotMatch"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_secret_of_somebody_else(front: Front, untouched: Place, name: str) -> None:
+    response = ask(front, name, untouched, AccessKey(ACCESS_KEY, OTHER_SECRET_KEY))
+    assert_refused(name, response, (403, "SignatureDoesNotMatch"))
+    assert OTHER_ACCESS_KEY not in response.body.decode()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unknown_access_key(front: Front, untouched: Place, name: str) -> None:
+    response = ask(front, name, untouched, STRANGER)
+    assert_refused(name, response, (403, "InvalidAccessKeyId"))
+
+
+@pytest.mark.parametrize("name", IN_BUCKETS)
+def test_a_bucket_of_an_unexpected_owner(front: Front, untouched: Place, name: str) -> None:
+    assert_refused(name, ask(front, name, untouched, headers=WRONG_OWNER), DENIED)
+
+
+@pytest.mark.parametrize("name", IN_BUCKETS)
+@pytest.mark.parametrize("signer", [OWNER, FOREIGNER], ids=["owner", "another"])
+def test_a_bucket_that_is_not_there(
+    front: Front, untouched: Place, name: str, signer: AccessKey
+) -> None:
+    nowhere = Place(new_name(), untouched.upload_id)
+    assert_refused(name, ask(front, name, nowhere, signer), NO_BUCKET)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if CASES[name].absent])
+def test_a_key_or_an_upload_that_is_not_there(front: Front, untouched: Place, name: str) -> None:
+    expected = CASES[name].absent
+    assert expected is not None
+    assert_refused(name, ask(front, name, untouched, key="gone"), expected)
+    if expected == NO_UPLOAD:
+        nothing = Place(untouched.bucket, "0" * 32)
+        assert_refused(name, ask(front, name, nothing), NO_UPLOAD)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_owner(front: Front, place: Place, name: str) -> None:
+    response = ask(front, name, place)
+    assert response.status == CASES[name].success, response.body
+    assert_understood(name, response)
+
+
+# --- Whether botocore understands it --------------------------------------------------------------
+
+KNOWN_HEADERS = frozenset(("x-amz-request-id", "x-amz-id-2"))
+"""Of every reply; botocore puts them into ResponseMetadata."""
+
+
+def assert_understood(name: str, response: Response) -> None:
+    """Every element and ``x-amz-`` header of a reply is in botocore's model of it."""
+    if not CASES[name].parses:
+        return
+    model = botocore.session.get_session().get_service_model("s3").operation_model(name)
+    if response.status >= 300:
+        if response.body:
+            parsed = response.parsed(name)
+            said = set(parsed["Error"]) | set(parsed["ResponseMetadata"])
+            assert {node.tag for node in response.xml} <= said
+        return
+    shape = model.output_shape
+    members = {} if shape is None else shape.members
+    unknown = [header for header in response.headers if not _knows_header(members, header)]
+    assert unknown == []
+    if response.body and shape is not None and not _has_stream(shape):
+        wanted: Any = shape
+        payload = shape.serialization.get("payload")
+        if payload is not None:
+            wanted = shape.members[payload]
+        assert list(_unknown_elements(wanted, response.xml, response.xml.tag)) == []
+
+
+def _knows_header(members: Mapping[str, Any], header: str) -> bool:
+    lower = header.lower()
+    if not lower.startswith("x-amz-") or lower in KNOWN_HEADERS:
+        return True
+    for member in members.values():
+        place = member.serialization.get("location")
+        known = member.serialization.get("name", "").lower()
+        if (place == "header" and lower == known) or (
+            place == "headers" and lower.startswith(known)
+        ):
+            return True
+    return False
+
+
+def _has_stream(shape: Any) -> bool:
+    payload = shape.serialization.get("payload")
+    return payload is not None and shape.members[payload].type_name == "blob"
+
+
+def _unknown_elements(shape: Any, node: Element, path: str) -> Iterator[str]:
+    """The paths of elements for which a structure has no member."""
+    if shape.type_name == "list":
+        inner = shape.member.serialization.get("name", "member")
+        for child in node:
+            if child.tag != inner:
+                yield f"{path}/{child.tag}"
+            else:
+                yield from _unknown_elements(shape.member, child, f"{path}/{child.tag}")
+        return
+    if shape.type_name != "structure":
+        yield from (f"{path}/{child.tag}" for child in node)
+        return
+    named = {_element_name(name, member): member for name, member in shape.members.items()}
+    for child in node:
+        member = named.get(child.tag)
+        place = f"{path}/{child.tag}"
+        if member is None:
+            yield place
+        elif member.type_name == "list" and member.serialization.get("flattened"):
+            yield from _unknown_elements(member.member, child, place)
+        else:
+            yield from _unknown_elements(member, child, place)
+
+
+def _element_name(name: str, member: Any) -> str:
+    if member.type_name == "list" and member.serialization.get("flattened"):
+        found = member.serialization.get("name") or member.member.serialization.get("name")
+    else:
+        found = member.serialization.get("name")
+    return str(found or name)
+
+
+def test_the_check_sees_what_botocore_drops() -> None:
+    """Else it would be worth nothing."""
+    model = botocore.session.get_session().get_service_model("s3")
+    shape = model.operation_model("ListObjectsV2").output_shape
+    tree = Element("ListBucketResult")
+    for name in ("Name", "Surplus"):
+        tree.append(Element(name))
+    contents = Element("Contents")
+    contents.append(Element("Keys"))
+    tree.append(contents)
+    found = list(_unknown_elements(shape, tree, "L"))
+    assert found == ["L/Surplus", "L/Contents/Keys"]
+    assert not _knows_header(shape.members, "x-amz-surplus")
