@@ -16,6 +16,7 @@ from shared.errors import ServiceError
 from shared.http1.body import BodyError
 from shared.http1.exchange import Answer, Exchange
 from shared.http1.head import MalformedRequestError
+from shared.http1.passage import Passage
 from shared.http1.server import HttpServer, HttpSettings
 from shared.observability import EventLog
 
@@ -96,7 +97,10 @@ async def _stream(exchange: Exchange, body: StreamedBody) -> None:
     sent, and only a short body tells the client."""
     try:
         async for block in body.blocks:
-            await exchange.write(block)
+            if isinstance(block, bytes):
+                await exchange.write(block)
+            elif isinstance(block, Passage) and exchange.takes_files:
+                await exchange.write_passage(block)
     except ServiceError as error:
         raise ConnectionError(str(error)) from error
     finally:

@@ -58,7 +58,7 @@ class Channel(asyncio.Protocol):
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport | None = None
-        self.file_writing = Waiter()
+        self._socket = Waiter()
         self._writing = Waiter()
         self._writable = True
         self._reads = True
@@ -69,7 +69,7 @@ class Channel(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.transport = None
-        self.file_writing.wake()
+        self._socket.wake()
         self._writing.wake()
 
     def pause_writing(self) -> None:
@@ -129,9 +129,34 @@ class Channel(asyncio.Protocol):
         if not self.open:
             raise ConnectionResetError("the connection has ended")
 
+    async def socket_readable(self, descriptor: int, seconds: float) -> None:
+        """Wait until there is something to read from the socket, or the connection is lost.
+
+        ``descriptor`` is a duplicate of the transport's. Raises TimeoutError.
+        """
+        self.loop.add_reader(descriptor, self._socket.wake)
+        try:
+            await self._socket.wait(seconds)
+        finally:
+            self.loop.remove_reader(descriptor)
+
+    async def socket_writable(self, descriptor: int, seconds: float) -> None:
+        """Wait until the socket takes more, or the connection is lost; else as above.
+
+        Raises TimeoutError, having cut the connection.
+        """
+        self.loop.add_writer(descriptor, self._socket.wake)
+        try:
+            await self._socket.wait(seconds)
+        except TimeoutError:
+            self.abort()
+            raise
+        finally:
+            self.loop.remove_writer(descriptor)
+
     def expire_waits(self, now: float) -> None:
         """Fail the waits whose time is over."""
-        self.file_writing.expire(now)
+        self._socket.expire(now)
         self._writing.expire(now)
 
     def wants_more(self) -> bool:
