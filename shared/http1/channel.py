@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Final, Protocol, cast
 
 from shared.http1.waiter import Waiter
@@ -12,6 +13,11 @@ CHECK_SECONDS: Final = 0.25
 
 JOIN_BYTES_MAX: Final = 64 * 1024
 """A head and a body up to this size leave in one write."""
+
+
+UNIX_SEND_BUFFER_BYTES: Final = 1024 * 1024
+"""What a Unix socket holds that nobody has read yet: by default it is 208 KiB, a wake-up for each.
+The system may allow less."""
 
 
 class Watched(Protocol):
@@ -66,6 +72,9 @@ class Channel(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are asyncio's in behaviour, not by class.
         self.transport = cast(asyncio.Transport, transport)
+        connected = transport.get_extra_info("socket")
+        if connected.family == socket.AF_UNIX:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNIX_SEND_BUFFER_BYTES)
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.transport = None
