@@ -21,7 +21,7 @@ from shared.http1.server import HttpServer, HttpSettings
 from shared.observability import EventLog
 
 KEEP_ALIVE_SECONDS: Final = 75.0
-_RECEIVE_BUFFER_BYTES: Final = 256 * 1024
+_RECEIVE_BUFFER_BYTES: Final = 512 * 1024
 _BLOCK_BYTES: Final = 1024 * 1024
 """Blocks that a body is handed on in: large enough that a thread hop per block costs nothing."""
 
