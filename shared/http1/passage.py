@@ -11,6 +11,7 @@ A pipe that is left with bytes in it, because a connection ended, is closed; oth
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -91,6 +92,8 @@ class Passage:
                     return
                 while pipe.filled:
                     await self._empty(pipe, target, target_descriptor, stall_seconds)
+                # Two sockets that are always ready would keep everybody else waiting.
+                await asyncio.sleep(0)
 
     async def _fill(self, pipe: _Pipe, descriptor: int) -> None:
         """Take what the source has received, or wait for it. Raises OSError."""
