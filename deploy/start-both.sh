@@ -8,7 +8,7 @@
 # POSIX sh: dash, bash and busybox all run it, also as the first process of a container.
 set -u
 
-dmd='' front='' greeter='' pause='' stopping=no
+dmd='' front='' greeter='' pause='' stopping=no sockets=''
 
 running() {
     [ -n "$1" ] && kill -0 "$1" 2>/dev/null
@@ -22,6 +22,23 @@ stop() {
     wait "$1" 2>/dev/null # shells report a signal's victim here
     code=$?
     kill -KILL "$teller" 2>/dev/null
+}
+
+# Lets the halves exchange data over a Unix socket, in a directory that only this user can enter.
+# Where that cannot be had, they use the port.
+choose_socket() {
+    [ -n "${S3DATA_SOCKET:-}" ] && return
+    if ! sockets=$(mktemp -d "${TMPDIR:-/tmp}/twofold.XXXXXX" 2>/dev/null); then
+        sockets=''
+        echo "start-both.sh: no directory for a Unix socket, data goes over TCP" >&2
+        return
+    fi
+    # 107 bytes are the limit of the system.
+    if [ "$(printf %s "$sockets/data" | wc -c)" -gt 107 ]; then
+        echo "start-both.sh: $sockets is too long for a Unix socket, data goes over TCP" >&2
+        return
+    fi
+    export S3DATA_SOCKET="$sockets/data"
 }
 
 # One line for people once the S3 port answers; the log is for programs.
@@ -82,6 +99,7 @@ PYTHON
 trap 'stopping=yes' TERM INT
 trap 'kill -HUP "$dmd" "$front" 2>/dev/null' HUP
 
+choose_socket
 dmd start &
 dmd=$!
 s3front start &
@@ -110,6 +128,7 @@ stop "$front"
 front_code=$code
 stop "$dmd"
 dmd_code=$code
+[ -n "$sockets" ] && rm -rf "$sockets"
 
 # A process that was still starting is ended by the signal itself: 128 + 15.
 [ "$stopping" = yes ] && [ "$front_code" -eq 143 ] && front_code=0

@@ -24,7 +24,7 @@ from s3front.forwarded import as_sent
 from s3front.health import HEALTH_PATH, health_reply
 from s3front.operations import routes
 from s3front.reply import HOST_ID, common_headers, error_reply, new_request_id
-from s3front.request import BodyAbortedError, Reply, Request, StreamedBody
+from s3front.request import BodyAbortedError, Passage, Reply, Request, StreamedBody
 from s3front.routes import Level, Operation
 from s3front.target import Target, parse_target
 from s3front.xml import DECLARATION
@@ -127,14 +127,20 @@ class App:
 
     async def _logged(
         self, request: Request, trace: _Trace, status: int, body: StreamedBody, log: Any
-    ) -> AsyncGenerator[bytes, None]:
+    ) -> AsyncGenerator[bytes | Passage, None]:
         """The body, with the access line written when it has been sent, or sent in part."""
         complete = False
         try:
             try:
                 async for block in body.blocks:
-                    trace.bytes_sent += len(block)
-                    yield block
+                    if isinstance(block, bytes):
+                        trace.bytes_sent += len(block)
+                        yield block
+                        continue
+                    try:
+                        yield block
+                    finally:
+                        trace.bytes_sent += block.moved
             except Exception as error:
                 if body.length is not None:
                     raise

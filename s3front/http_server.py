@@ -16,12 +16,13 @@ from shared.errors import ServiceError
 from shared.http1.body import BodyError
 from shared.http1.exchange import Answer, Exchange
 from shared.http1.head import MalformedRequestError
+from shared.http1.passage import Passage
 from shared.http1.server import HttpServer, HttpSettings
 from shared.observability import EventLog
 
 KEEP_ALIVE_SECONDS: Final = 75.0
-_RECEIVE_BUFFER_BYTES: Final = 256 * 1024
-_BLOCK_BYTES: Final = 512 * 1024
+_RECEIVE_BUFFER_BYTES: Final = 512 * 1024
+_BLOCK_BYTES: Final = 1024 * 1024
 """Blocks that a body is handed on in: large enough that a thread hop per block costs nothing."""
 
 AppHandler = Callable[[Request], Awaitable[Reply]]
@@ -96,7 +97,10 @@ async def _stream(exchange: Exchange, body: StreamedBody) -> None:
     sent, and only a short body tells the client."""
     try:
         async for block in body.blocks:
-            await exchange.write(block)
+            if isinstance(block, bytes):
+                await exchange.write(block)
+            elif isinstance(block, Passage) and exchange.takes_files:
+                await exchange.write_passage(block)
     except ServiceError as error:
         raise ConnectionError(str(error)) from error
     finally:

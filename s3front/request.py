@@ -61,6 +61,17 @@ class Request:
         return self.hosts[0] if self.hosts else self.headers.get("Host", "")
 
 
+class Passage(Protocol):
+    """Bytes of a body that the server may move to the client from where they are.
+
+    If it does not, the bytes follow.
+    """
+
+    @property
+    def moved(self) -> int:
+        """How many it has moved."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamedBody:
     """A body of ``length`` bytes, produced while it is sent.
@@ -70,7 +81,7 @@ class StreamedBody:
     """
 
     length: int | None
-    blocks: AsyncGenerator[bytes, None]
+    blocks: AsyncGenerator[bytes | Passage, None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ from shared.http1.head import MalformedRequestError
 from shared.http1.server import HttpServer, HttpSettings
 
 KEEP_ALIVE_SECONDS: Final = 60.0
-RECEIVE_BUFFER_BYTES: Final = 64 * 1024
-"""What a connection takes in before it waits for the store; twice this, and one read, at most."""
+RECEIVE_BUFFER_BYTES: Final = 256 * 1024
+"""What a connection takes in before it waits for the store; twice this, and one read, at most. More
+than uvloop reads at a time, or every read would pause the connection."""
 
 CLEAN_UP_SECONDS_MAX: Final = 5.0
 """How long requests may take to remove what they wrote, once their connections are cut."""

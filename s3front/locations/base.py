@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
+from s3front.request import Passage
+
 
 class DataNotFoundError(Exception):
     """No blob has this key: it was deleted, or never existed."""
@@ -18,7 +20,7 @@ class DataNotFoundError(Exception):
 class DataReader(Protocol):
     """An open blob, or a part of it: readable to its end even if the blob is deleted meanwhile."""
 
-    def blocks(self) -> AsyncGenerator[bytes, None]:
+    def blocks(self) -> AsyncGenerator[bytes | Passage, None]:
         """The bytes, in order; raises ServiceError when the place fails."""
 
     def close(self) -> None:

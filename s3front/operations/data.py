@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator, Sequence
 
 from s3front.body import boot_seconds
 from s3front.context import Context
 from s3front.locations.base import DataReader
 from s3front.ranges import ByteRange
+from s3front.request import Passage
 from shared.errors import ServiceError
 from shared.records.object import DataLocation, ObjectRecord
 
@@ -68,6 +70,13 @@ class ObjectData:
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
         """The bytes in order."""
+        async with contextlib.aclosing(self.sendable()) as blocks:
+            async for block in blocks:
+                if isinstance(block, bytes):
+                    yield block
+
+    async def sendable(self) -> AsyncGenerator[bytes | Passage, None]:
+        """The same as ``locations.base.DataReader.blocks`` gives it."""
         reader = self._first
         try:
             for index, part in enumerate(self._parts):

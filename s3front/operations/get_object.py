@@ -52,7 +52,7 @@ async def get_object(context: Context, request: Request) -> Reply:
                 raise ServiceError("InternalError") from error
             current = found
         else:
-            return Reply(status, headers, StreamedBody(part.length, data.blocks()))
+            return Reply(status, headers, StreamedBody(part.length, data.sendable()))
     raise ServiceError("ServiceUnavailable")
 
 

@@ -48,6 +48,9 @@ _BACKENDS: Final = {
 }
 
 
+_THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
 class Environment:
     """The variables of one process. Relative paths in them start at ``directory``."""
 
@@ -94,6 +97,7 @@ def settings_updates(settings: Settings, environment: Environment) -> Updates:
         | _endpoints(settings, environment)
         | _redis(settings, environment)
     )
+    updates |= _data_socket(settings.model_copy(update=updates), environment)
     level = environment.parsed("LOG_LEVEL", _one_of(get_args(LogLevel)))
     if level is not None:
         updates["log"] = settings.log.model_copy(update={"log_level": level})
@@ -209,6 +213,21 @@ def _daemon_hosts(settings: Settings, environment: Environment) -> Updates:
         updates["metadata_client"] = settings.metadata_client.model_copy(
             update={"host": metadata_host}
         )
+    return updates
+
+
+def _data_socket(settings: Settings, environment: Environment) -> Updates:
+    """A Unix socket for the data of halves that were started together, as ``start-both.sh`` does.
+
+    config.json may name its own, or another machine's daemon: then there is none.
+    """
+    path = environment.text("S3DATA_SOCKET")
+    daemon, client = settings.data_daemon, settings.data_client
+    if path is None or daemon.socket_path is not None or client.socket_path is not None:
+        return {}
+    updates: Updates = {"data_daemon": daemon.model_copy(update={"socket_path": Path(path)})}
+    if client.host in _THIS_MACHINE and client.port == daemon.port:
+        updates["data_client"] = client.model_copy(update={"socket_path": Path(path)})
     return updates
 
 

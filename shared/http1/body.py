@@ -35,6 +35,7 @@ class IncomingBody:
         "_waiter",
         "buffered",
         "complete",
+        "held",
         "length",
     )
 
@@ -53,11 +54,24 @@ class IncomingBody:
         self.buffered = 0
         self.complete = not (length or chunked or until_end)
         """Whether all of it has arrived."""
+        self.held = False
+        """Whether what has not arrived stays in the socket, until ``read`` has to wait for it."""
 
     @property
     def at_end(self) -> bool:
         """Whether all of it has been read."""
         return self.complete and not self._pieces
+
+    @property
+    def left(self) -> int | None:
+        """How many bytes have not arrived; None when nobody knows."""
+        return self._left if self._decoder is None and not self._until_end else None
+
+    def taken(self, count: int) -> None:
+        """Note that so many bytes arrived that somebody else has."""
+        assert 0 < count <= self._left
+        self._left -= count
+        self.complete = not self._left
 
     def feed(self, data: bytes) -> bytes:
         """Take what arrived; returns what lies behind the body. Raises MalformedRequestError."""
@@ -113,6 +127,9 @@ class IncomingBody:
                 return b""
             if self._failure is not None:
                 raise self._failure
+            if self.held:
+                self.held = False
+                self._channel.keep_up()
             await self._waiter.wait(seconds)
         piece = self._pieces.popleft()
         self.buffered -= len(piece)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Final, Protocol, cast
 
 from shared.http1.waiter import Waiter
@@ -12,6 +13,11 @@ CHECK_SECONDS: Final = 0.25
 
 JOIN_BYTES_MAX: Final = 64 * 1024
 """A head and a body up to this size leave in one write."""
+
+
+UNIX_SEND_BUFFER_BYTES: Final = 1024 * 1024
+"""What a Unix socket holds that nobody has read yet: by default it is 208 KiB, a wake-up for each.
+The system may allow less."""
 
 
 class Watched(Protocol):
@@ -58,7 +64,7 @@ class Channel(asyncio.Protocol):
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport | None = None
-        self.file_writing = Waiter()
+        self._socket = Waiter()
         self._writing = Waiter()
         self._writable = True
         self._reads = True
@@ -66,10 +72,13 @@ class Channel(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are asyncio's in behaviour, not by class.
         self.transport = cast(asyncio.Transport, transport)
+        connected = transport.get_extra_info("socket")
+        if connected.family == socket.AF_UNIX:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNIX_SEND_BUFFER_BYTES)
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.transport = None
-        self.file_writing.wake()
+        self._socket.wake()
         self._writing.wake()
 
     def pause_writing(self) -> None:
@@ -129,9 +138,34 @@ class Channel(asyncio.Protocol):
         if not self.open:
             raise ConnectionResetError("the connection has ended")
 
+    async def socket_readable(self, descriptor: int, seconds: float) -> None:
+        """Wait until there is something to read from the socket, or the connection is lost.
+
+        ``descriptor`` is a duplicate of the transport's. Raises TimeoutError.
+        """
+        self.loop.add_reader(descriptor, self._socket.wake)
+        try:
+            await self._socket.wait(seconds)
+        finally:
+            self.loop.remove_reader(descriptor)
+
+    async def socket_writable(self, descriptor: int, seconds: float) -> None:
+        """Wait until the socket takes more, or the connection is lost; else as above.
+
+        Raises TimeoutError, having cut the connection.
+        """
+        self.loop.add_writer(descriptor, self._socket.wake)
+        try:
+            await self._socket.wait(seconds)
+        except TimeoutError:
+            self.abort()
+            raise
+        finally:
+            self.loop.remove_writer(descriptor)
+
     def expire_waits(self, now: float) -> None:
         """Fail the waits whose time is over."""
-        self.file_writing.expire(now)
+        self._socket.expire(now)
         self._writing.expire(now)
 
     def wants_more(self) -> bool:

@@ -18,7 +18,7 @@ import ssl
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from httptools import HttpResponseParser
 
@@ -32,6 +32,7 @@ from shared.http1.head import (
     ResponseHead,
     parse_response,
 )
+from shared.http1.passage import Passage
 from shared.http1.waiter import Waiter
 
 CONNECT_SECONDS_MAX: Final = 2.0
@@ -107,6 +108,17 @@ class Response:
         """Size of the body in bytes, when the server has said it."""
         return self._body.length
 
+    @property
+    def buffered(self) -> int:
+        """How much of the body has arrived and was not read."""
+        return self._body.buffered
+
+    def passage(self) -> Passage | None:
+        """The rest of the body, when it was asked to stay in the socket, and is there."""
+        if not self._body.held or self._body.buffered or self._body.complete:
+            return None
+        return self._connection.passage(self._body, self._stall_seconds)
+
     async def read(self) -> bytes:
         """The next bytes of the body, none at its end. Raises OSError."""
         return await self._body.read(self._stall_seconds)
@@ -167,24 +179,29 @@ class HttpClient:
         target: str,
         headers: Mapping[str, str],
         body: bytes | AsyncGenerator[bytes, None] = b"",
+        *,
+        holds: bool = False,
     ) -> Response:
         """Send a request; returns when the head of the response is there.
 
         The headers say how long a body is that is not bytes; they are Content-Length alone, as
-        chunks are not sent. Raises OSError: there is no connection, or it ended, or it stalled
-        (TimeoutError), or what came is not HTTP. Raises SourceError.
+        chunks are not sent. ``holds``: what does not come with the head of the response stays in
+        the socket until it is wanted, for ``Response.passage``. Raises OSError: there is no
+        connection, or it ended, or it stalled (TimeoutError), or what came is not HTTP. Raises
+        SourceError.
         """
         head = encode_request(method, target, {**self._headers, **headers})
+        kind = _Kind(bodiless=method == "HEAD", holds=holds)
         connection = self._take_idle()
         if connection is not None:
             try:
-                return await connection.ask(head, body, bodiless=method == "HEAD")
+                return await connection.ask(head, body, kind)
             except _StaleConnectionError:
                 if not isinstance(body, bytes):
                     raise
         # In a task, as time-outs need one.
         connection = await self._loop.create_task(self._connect())
-        return await connection.ask(head, body, bodiless=method == "HEAD")
+        return await connection.ask(head, body, kind)
 
     def _take_idle(self) -> _Connection | None:
         while self._idle:
@@ -230,14 +247,21 @@ class HttpClient:
         return True
 
 
+class _Kind(NamedTuple):
+    """What is special about the body of a response."""
+
+    bodiless: bool
+    holds: bool
+
+
 class _Call:
     """One request and its response. Whoever waits for it looks here and not at the connection,
     which may have the next request before that coroutine has its turn."""
 
-    __slots__ = ("bodiless", "failure", "head", "response_body", "reusable", "sent", "waiter")
+    __slots__ = ("failure", "head", "kind", "response_body", "reusable", "sent", "waiter")
 
-    def __init__(self, *, bodiless: bool) -> None:
-        self.bodiless = bodiless
+    def __init__(self, kind: _Kind) -> None:
+        self.kind = kind
         self.head: ResponseHead | None = None
         self.response_body: IncomingBody | None = None
         self.failure: str | None = None
@@ -277,10 +301,10 @@ class _Connection(Channel):
     # -- Asking -----------------------------------------------------------------------------------
 
     async def ask(
-        self, head: bytes, body: bytes | AsyncGenerator[bytes, None], *, bodiless: bool
+        self, head: bytes, body: bytes | AsyncGenerator[bytes, None], kind: _Kind
     ) -> Response:
         """Send a request and wait for the head of its response; see ``HttpClient.request``."""
-        call = self._call = _Call(bodiless=bodiless)
+        call = self._call = _Call(kind)
         used, self._used, self._heard = self._used, True, False
         seconds = self._client.stall_seconds
         try:
@@ -363,7 +387,8 @@ class _Connection(Channel):
         self._client.closed(self)
 
     def wants_more(self) -> bool:
-        return self._body is None or self._body.buffered <= _RECEIVE_BUFFER_BYTES
+        body = self._body
+        return body is None or (not body.held and body.buffered <= _RECEIVE_BUFFER_BYTES)
 
     def check(self, now: float) -> None:
         """Give up what is overdue; called now and then."""
@@ -377,32 +402,52 @@ class _Connection(Channel):
 
     # -- Responses --------------------------------------------------------------------------------
 
+    def passage(self, body: IncomingBody, stall_seconds: float) -> Passage | None:
+        """The rest of a held body; None when the socket does not have its bytes as they are."""
+        transport = self.transport
+        if body is not self._body or body.left is None or transport is None:
+            return None
+        if transport.get_extra_info("sslcontext") is not None:
+            return None
+        return Passage(self, body.left, stall_seconds, self._taken)
+
+    def _taken(self, count: int) -> None:
+        assert self._body is not None
+        self._body.taken(count)
+        if self._body.complete:
+            self._body_ended(b"")
+            self.keep_up()
+
     def _receive(self, data: bytes) -> None:
         call = self._call
         if self._body is not None:
             rest = self._body.feed(data)
             if self._body.complete:
-                self._body = None
-                if rest:
-                    self._fail("more than was asked for")
-                elif call is not None:
-                    self._settle(call)
+                self._body_ended(rest)
         elif call is None or call.head is not None:
             self._fail("more than was asked for")
         else:
             self._reader.feed(data)
             self._receive_head(call)
 
+    def _body_ended(self, rest: bytes) -> None:
+        self._body = None
+        if rest:
+            self._fail("more than was asked for")
+        elif self._call is not None:
+            self._settle(self._call)
+
     def _receive_head(self, call: _Call) -> None:
         while (found := self._reader.next_head()) is not None:
             head = parse_response(*found)
             if head.status < 200:
                 continue
-            if call.bodiless or head.status in _BODILESS:
+            if call.kind.bodiless or head.status in _BODILESS:
                 body = IncomingBody(self, 0, chunked=False)
             else:
                 until_end = head.length is None and not head.chunked
                 body = IncomingBody(self, head.length, chunked=head.chunked, until_end=until_end)
+                body.held = call.kind.holds and body.left is not None
                 call.reusable = call.reusable and not until_end
             call.head, call.response_body = head, body
             call.waiter.wake()

@@ -12,6 +12,7 @@ from shared.http1.chunks import LAST_CHUNK, chunk
 from shared.http1.encoding import CONTINUE, encode_response
 from shared.http1.file_sender import send_file
 from shared.http1.head import RequestHead
+from shared.http1.passage import Passage
 
 WRITE_STALL_SECONDS_MAX: Final = 300.0
 """How long a client may take nothing of its answer, unless the handler says otherwise."""
@@ -183,6 +184,18 @@ class Exchange:
         if sent:
             self._left -= length
         return sent
+
+    async def write_passage(self, passage: Passage) -> None:
+        """Send a passage as part of the body. Only when ``takes_files``.
+
+        Look at it afterwards: how much of it was sent, and what failed at its source, are there.
+        Raises as ``write``.
+        """
+        assert self._left is not None
+        if self._head_bytes:
+            self._channel.send(self._taken_head(b""))
+        await self._within_stall_time(passage.move_to(self._channel, self.write_stall_seconds))
+        self._left -= passage.moved
 
     @property
     def takes_files(self) -> bool:

@@ -49,18 +49,7 @@ async def send_file(
             if not channel.open:
                 raise ConnectionResetError("the connection has ended")
             if sent < wanted:
-                await _until_writable(channel, descriptor, stall_seconds)
+                await channel.socket_writable(descriptor, stall_seconds)
         return True
     finally:
         os.close(descriptor)
-
-
-async def _until_writable(channel: Channel, descriptor: int, seconds: float) -> None:
-    channel.loop.add_writer(descriptor, channel.file_writing.wake)
-    try:
-        await channel.file_writing.wait(seconds)
-    except TimeoutError:
-        channel.abort()
-        raise
-    finally:
-        channel.loop.remove_writer(descriptor)

@@ -8,6 +8,7 @@ raises, are rendered by the half's own ``ErrorRenderer``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -21,6 +22,10 @@ from shared.observability import EventLog
 from shared.tls import listening_options
 
 BACKLOG: Final = 1024
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
+_UNPACED: Final = b"reno"
+"""The congestion control that every Linux has, and lets everybody use."""
 
 Handler = Callable[[Exchange], Awaitable[None]]
 """Answers a request. ConnectionError: nobody is there to be answered, and the connection is cut."""
@@ -75,6 +80,7 @@ class HttpServer:
         if listener.family == socket.AF_UNIX:
             server = await loop.create_unix_server(lambda: ServerConnection(self), **options)
         else:
+            _spare_pacing(listener)
             server = await loop.create_server(lambda: ServerConnection(self), **options)
         self._listeners.append(server)
 
@@ -111,3 +117,15 @@ class HttpServer:
         """Hold a handler's task until it ends: the event loop itself does not."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _spare_pacing(listener: socket.socket) -> None:
+    """Let a listener that only this machine can reach send without a pace.
+
+    Where BBR is the system's congestion control, the kernel keeps timers for what is sent, over
+    the loopback device as well: sending costs up to three times the CPU time. A connection has the
+    congestion control of its listener, and BBR's timers stay if it is taken from it later.
+    """
+    with contextlib.suppress(OSError):
+        if listener.getsockname()[0] in _LOOPBACK:
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _UNPACED)

@@ -254,6 +254,23 @@ def test_a_read_breaks_off_when_the_data_daemon_dies(
     wait_for(lambda: call(front, "GET", "/bucket/large").body == large, "recovery")
 
 
+def test_the_access_line_says_how_much_was_read_of_what_was_left(
+    front: Front, large: bytes
+) -> None:
+    def lines() -> list[dict[str, object]]:
+        read = [json.loads(line) for line in front.process.output.splitlines() if "GetOb" in line]
+        return [line for line in read if line["error"] == "client went away"]
+
+    before = len(lines())
+    download = Download(front, "/bucket/large")
+    received = len(download.body)
+    download.close()
+    wait_for(lambda: len(lines()) > before, "the access line")
+    sent = lines()[-1]["bytes_sent"]
+    assert isinstance(sent, int)
+    assert received <= sent < len(large)
+
+
 @pytest.mark.skipif(not os.environ.get("TWOFOLD_SOAK"), reason="takes half a minute: make soak")
 def test_a_read_breaks_off_when_the_data_daemon_stays_stopped(
     stalled: Download, large: bytes

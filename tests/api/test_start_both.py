@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -179,5 +180,57 @@ def test_the_greeting_names_the_key_of_the_environment(installation: Installatio
         both.start_and_wait()
         assert both.greetings[0].endswith("(access key environmentKey)")
         assert "environmentSecret" not in both.output
+    finally:
+        both.kill()
+
+
+# --- The socket between the halves ----------------------------------------------------------------
+
+
+def private_folders(folder: Path) -> list[Path]:
+    return list(folder.glob("twofold.*"))
+
+
+def test_data_goes_over_a_socket_that_nobody_else_can_use(installation: Installation) -> None:
+    folder = installation.folder / "t"
+    folder.mkdir()
+    installation.environ["TMPDIR"] = str(folder)
+    both = Both(installation)
+    try:
+        both.start_and_wait()
+        (private,) = private_folders(folder)
+        path = private / "data"
+        assert [stat.filemode(each.stat().st_mode) for each in (private, path)] == [
+            "drwx------",
+            "srw-------",
+        ]
+        assert call(both.front, "PUT", "/bucket").status == 200
+        assert call(both.front, "PUT", "/bucket/key", b"data").status == 200
+        assert connections_of(path) > 0
+        assert both.stop() == 0
+        assert private_folders(folder) == []
+    finally:
+        both.kill()
+
+
+def connections_of(path: Path) -> int:
+    """How many connections the listener on a Unix socket has accepted and not closed."""
+    lines = Path("/proc/net/unix").read_text().splitlines()
+    connected = "03"
+    return sum(line.split()[5] == connected for line in lines if line.endswith(f" {path}"))
+
+
+def test_a_path_that_is_too_long_for_a_socket_is_no_obstacle(installation: Installation) -> None:
+    folder = installation.folder / ("d" * 100)
+    folder.mkdir()
+    installation.environ["TMPDIR"] = str(folder)
+    both = Both(installation)
+    try:
+        both.start_and_wait()
+        assert "too long for a Unix socket, data goes over TCP" in both.output
+        assert call(both.front, "PUT", "/bucket").status == 200
+        assert call(both.front, "PUT", "/bucket/key", b"data").status == 200
+        assert both.stop() == 0
+        assert private_folders(folder) == []
     finally:
         both.kill()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 
 import pytest
 
+from shared.config import Config
 from tests.unit.config.conftest import Installation
 
 ANY_IPV4 = "0.0.0.0"  # noqa: S104 - a value to read, nothing binds to it
@@ -48,6 +50,29 @@ def test_hosts_of_the_daemons_keep_the_ports_of_the_file(installation: Installat
     config = installation.load({"DATA_HOST": "data", "METADATA_HOST": "[::1]"})
     assert (config.data_client.host, config.data_client.port) == ("data", 7)
     assert (config.metadata_client.host, config.metadata_client.port) == ("::1", 9990)
+
+
+def data_sockets(config: Config) -> tuple[Path | None, Path | None]:
+    return config.data_daemon.socket_path, config.data_client.socket_path
+
+
+def test_the_socket_of_halves_that_are_started_together(installation: Installation) -> None:
+    config = installation.load({"S3DATA_SOCKET": "/run/s"})
+    assert data_sockets(config) == (Path("/run/s"), Path("/run/s"))
+
+
+def test_the_socket_is_not_for_another_machines_daemon(installation: Installation) -> None:
+    config = installation.load({"S3DATA_SOCKET": "/run/s", "DATA_HOST": "data"})
+    assert data_sockets(config) == (Path("/run/s"), None)
+    installation.write("config.json", {"dataClient": {"host": "localhost", "port": 7}})
+    config = installation.load({"S3DATA_SOCKET": "/run/s"})
+    assert data_sockets(config) == (Path("/run/s"), None)
+
+
+def test_a_socket_of_the_file_is_kept(installation: Installation) -> None:
+    installation.write("config.json", {"dataDaemon": {"socketPath": "own"}})
+    config = installation.load({"S3DATA_SOCKET": "/run/s"})
+    assert data_sockets(config) == (Path("own"), None)
 
 
 def test_listen_addr_is_for_daemons_and_front_end_alike(installation: Installation) -> None:

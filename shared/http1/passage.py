@@ -1,0 +1,143 @@
+"""Bytes of a response on their way to another connection, without coming through the interpreter.
+
+Theory of operation. ``splice`` moves what a socket has received into a pipe, and from there into
+another socket: references to pages, not bytes. None of these calls waits; the event loop waits for
+the sockets. Neither uvloop nor asyncio lets others wait for a socket that a transport has, so
+duplicates of their descriptors are waited for. The transports stand still meanwhile: the one does
+not read, as the body is held, and the other holds nothing of its own, as it is flushed first.
+
+A pipe that is left with bytes in it, because a connection ended, is closed; others are used again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable
+from typing import Final
+
+from shared.http1.channel import Channel
+
+PIPE_BYTES: Final = 1024 * 1024
+"""What is moved at a time, and the largest pipe that the system lets everybody have."""
+
+_PIPES_KEPT_MAX: Final = 32
+
+_FLAGS: Final = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
+
+
+class _Pipe:
+    """A pipe for one passage at a time. Raises OSError when there are no descriptors for it."""
+
+    __slots__ = ("filled", "read_end", "write_end")
+
+    def __init__(self) -> None:
+        self.read_end, self.write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.filled = 0
+        with contextlib.suppress(OSError):
+            # A user may have only so much memory in pipes; a small one does the same.
+            fcntl.fcntl(self.write_end, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+    def close(self) -> None:
+        os.close(self.read_end)
+        os.close(self.write_end)
+
+
+_pipes: Final[list[_Pipe]] = []
+
+
+class Passage:
+    """The rest of a body, ``length`` bytes, that nobody has read from its socket yet.
+
+    Either ``move_to`` it, or, as long as ``moved`` is 0, read the body as any other.
+    """
+
+    def __init__(
+        self, source: Channel, length: int, stall_seconds: float, taken: Callable[[int], None]
+    ) -> None:
+        """``taken`` is told how many bytes are no longer in the socket of ``source``."""
+        self._source = source
+        self._stall_seconds = stall_seconds
+        self._taken = taken
+        self.length = length
+        self.moved = 0
+        """Bytes that the system has taken for the other connection."""
+        self.failure: OSError | None = None
+        """Why the rest will not come."""
+
+    async def move_to(self, target: Channel, stall_seconds: float) -> None:
+        """Send all of it to ``target``.
+
+        Nothing is sent when this process may open no more files; less than all when the source
+        fails, and then ``failure`` says why. Raises what the target is to blame for:
+        ConnectionError when it ends, TimeoutError, having cut it, when it takes nothing for so
+        long.
+        """
+        await target.flushed(stall_seconds)
+        with contextlib.ExitStack() as opened:
+            try:
+                pipe = _pipes.pop() if _pipes else _Pipe()
+                opened.callback(_give_back, pipe)
+                source_descriptor = _duplicate(self._source, opened)
+                target_descriptor = _duplicate(target, opened)
+            except OSError:
+                return
+            while self.moved < self.length:
+                try:
+                    await self._fill(pipe, source_descriptor)
+                except OSError as error:
+                    self.failure = error
+                    return
+                while pipe.filled:
+                    await self._empty(pipe, target, target_descriptor, stall_seconds)
+                # Two sockets that are always ready would keep everybody else waiting.
+                await asyncio.sleep(0)
+
+    async def _fill(self, pipe: _Pipe, descriptor: int) -> None:
+        """Take what the source has received, or wait for it. Raises OSError."""
+        source = self._source
+        while True:
+            if not source.open:
+                raise ConnectionResetError("the connection has ended")
+            wanted = min(self.length - self.moved, PIPE_BYTES)
+            try:
+                count = os.splice(descriptor, pipe.write_end, wanted, flags=_FLAGS)
+            except BlockingIOError:
+                await source.socket_readable(descriptor, self._stall_seconds)
+                continue
+            if not count:
+                raise ConnectionResetError("the body ends early")
+            pipe.filled = count
+            self._taken(count)
+            return
+
+    async def _empty(
+        self, pipe: _Pipe, target: Channel, descriptor: int, stall_seconds: float
+    ) -> None:
+        if not target.open:
+            raise ConnectionResetError("the connection has ended")
+        try:
+            count = os.splice(pipe.read_end, descriptor, pipe.filled, flags=_FLAGS)
+        except BlockingIOError:
+            await target.socket_writable(descriptor, stall_seconds)
+        else:
+            pipe.filled -= count
+            self.moved += count
+
+
+def _give_back(pipe: _Pipe) -> None:
+    if pipe.filled or len(_pipes) >= _PIPES_KEPT_MAX:
+        pipe.close()
+    else:
+        _pipes.append(pipe)
+
+
+def _duplicate(channel: Channel, opened: contextlib.ExitStack) -> int:
+    """Another descriptor of a connection's socket, while ``opened`` lasts. Raises OSError."""
+    if channel.transport is None:
+        raise ConnectionResetError("the connection has ended")
+    descriptor = os.dup(channel.transport.get_extra_info("socket").fileno())
+    opened.callback(os.close, descriptor)
+    return descriptor
