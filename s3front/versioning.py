@@ -96,11 +96,12 @@ def shown_id(record: ObjectRecord) -> str:
 def version_headers(
     record: ObjectRecord, name: str = "x-amz-version-id", *, versioned: bool = False
 ) -> dict[str, str]:
-    """The header that says which version it is; none where there are no versions.
+    """The header that says which version it is.
 
-    ``versioned``: the bucket has versions, so that a record without any ID is the null version.
+    Without versions there is none. With them (``versioned``) reads and deletions call the null
+    version so; the answer to a write that made one leaves it out, as AWS does.
     """
-    if record.version_id is None and not versioned:
+    if record.is_null_version and not versioned:
         return {}
     return {name: shown_id(record)}
 

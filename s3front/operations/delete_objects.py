@@ -205,6 +205,9 @@ def _decide(
 ) -> _Deletion:
     """What a deletion does to the version that it names, as it was read."""
     record = None if current is None else current.record
+    versioning = bucket.record.versioning
+    if record is None and versioning is not None and entry.version.is_specific:
+        return _Deletion(entry)
     try:
         entry.conditions.check(record)
     except ServiceError as error:
@@ -213,12 +216,11 @@ def _decide(
     if entry.conditions.any:
         any_state = entry.conditions.any_state
         requirement = object_requirement(bucket, entry.key, current, any_state=any_state)
-    versioning = bucket.record.versioning
     if versioning is not None and not entry.version.is_specific:
         marker = _delete_marker(context, entry.key)
         metadata = context.services.metadata
         return _Deletion(entry, metadata.decide_write(bucket, current, marker, requirement))
-    if current is None and (versioning is not None or _must_be_read(entry)):
+    if current is None and _must_be_read(entry):
         return _Deletion(entry)
     place = Place.MASTER if current is None else current.place
     plan = plan_removal(versioning, record, place)

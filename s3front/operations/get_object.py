@@ -80,7 +80,7 @@ def existing_record(
     record = current.record
     if not record.is_delete_marker:
         return record
-    headers = {"x-amz-delete-marker": "true", **version_headers(record)}
+    headers = {"x-amz-delete-marker": "true", **described_version(context, record)}
     if not specific and not changes:
         raise ServiceError("NoSuchKey", fields={"Key": context.key}, headers=headers)
     # Amazon S3 user guide, "Working with delete markers".

@@ -87,7 +87,7 @@ def test_what_no_version_can_be_called(text: str, message: str) -> None:
         ({}, False, None),
         ({}, True, "null"),
         ({"versionId": OLD}, False, version_id.encode(OLD)),
-        ({"versionId": OLD, "isNull": True}, False, "null"),
+        ({"versionId": OLD, "isNull": True}, False, None),
         ({"versionId": OLD, "isNull": True}, True, "null"),
     ],
 )
