@@ -120,19 +120,19 @@ async def delete_objects(context: Context, request: Request) -> Reply:
 
 
 def _slices(entries: Sequence[_Entry]) -> list[list[_Entry]]:
-    """The entries of each commit. All of them are decided on what was read before it, so no other
-    entry of a commit may be about the key of one that the others could make a difference to."""
+    """The entries of each commit. All of them are decided on what was read before it, so of one key
+    a commit has the latest version alone, or the null version alone, or others, each once."""
     slices: list[list[_Entry]] = []
-    alone: dict[str, bool] = {}
+    named: dict[str, set[Version]] = {}
     for entry in entries:
-        by_id = entry.version not in (LATEST, NULL)
-        known = alone.get(entry.key)
-        fits = known is None or (by_id and not known)
+        before = named.get(entry.key, set())
+        alone = entry.version in (LATEST, NULL)
+        fits = not before or not (alone or before & {LATEST, NULL, entry.version})
         if not slices or len(slices[-1]) == _COMMIT_KEYS_MAX or not fits:
             slices.append([])
-            alone = {}
+            named = {}
         slices[-1].append(entry)
-        alone[entry.key] = not by_id
+        named.setdefault(entry.key, set()).add(entry.version)
     return slices
 
 

@@ -197,7 +197,16 @@ def test_a_key_may_come_more_than_once(s3: Any, front: Front, bucket: str) -> No
     assert versions_of(front, bucket) == [("key", f"-*{made[1]}"), ("key", f"-{made[0]}")]
 
 
-def test_a_thousand_versions_of_one_key(s3: Any, front: Front, enabled: str) -> None:
+def test_a_version_may_come_more_than_once(s3: Any, front: Front, enabled: str) -> None:
+    marker = s3.delete_object(Bucket=enabled, Key="key")["VersionId"]
+    entry = {"Key": "key", "VersionId": marker}
+    first, second = delete_many(s3, enabled, entry, entry)["Deleted"]
+    assert first == {**entry, "DeleteMarker": True, "DeleteMarkerVersionId": marker}
+    assert second == entry
+    assert versions_of(front, enabled) == []
+
+
+def test_hundreds_of_versions_of_one_key(s3: Any, front: Front, enabled: str) -> None:
     made = [s3.delete_object(Bucket=enabled, Key="key")["VersionId"] for _ in range(250)]
     answer = delete_many(s3, enabled, *({"Key": "key", "VersionId": name} for name in made))
     assert len(answer["Deleted"]) == len(made)
