@@ -38,7 +38,8 @@ from shared.records.object import ObjectRecord
 
 NULL_ID: Final = "null"
 _SEPARATOR: Final = "\0"
-_INTERNAL: Final = re.compile("[0-9]{20}[^\0]{7}")
+_INTERNAL: Final = re.compile("[0-9]{20}[\x01-\x7f]{7,43}", re.DOTALL)
+"""Internal IDs, as far as there is room for them behind a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Version:
             decoded = version_id.decode(text)
         except ValueError:
             decoded = ""
-        if _INTERNAL.match(decoded) is None:
+        if _INTERNAL.fullmatch(decoded) is None:
             raise ServiceError("InvalidArgument", "Invalid version id specified", fields)
         return cls(decoded)
 

@@ -52,7 +52,7 @@ def steps_of(plan: Plan) -> list[tuple[str, dict[str, Any], bool]]:
 def test_what_requests_name() -> None:
     assert Version.parse(None) == LATEST
     assert Version.parse("null") == NULL
-    for internal in (OLD, OLDEST):
+    for internal in (OLD, OLDEST, OLD[:20] + "x" * 43):
         text = version_id.encode(internal)
         assert Version.parse(text) == Version(internal)
         assert Version.parse(text).shown == text
@@ -71,6 +71,8 @@ def test_what_requests_name() -> None:
         ("g" * 56, "Invalid version id specified"),
         ("f" * 56, "Invalid version id specified"),
         (b"an ID of no known form at all".hex(), "Invalid version id specified"),
+        ((OLD[:20] + "7" * 44).encode().hex(), "Invalid version id specified"),
+        ((OLD[:20] + "ü" * 7).encode().hex(), "Invalid version id specified"),
         ((OLD[:20] + "\0" * 7).encode().hex(), "Invalid version id specified"),
     ],
 )
