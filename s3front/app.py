@@ -111,13 +111,14 @@ class App:
         target = trace.target
         assert target is not None
         bucket = current = None
+        version = operation.version(target)
         if operation.level is not Level.SERVICE:
             assert target.bucket is not None
             bucket, current = await self.services.metadata.read(
-                target.bucket, target.key, trace.request_id
+                target.bucket, target.key, trace.request_id, version
             )
         return Context(
-            self.services, trace.request_id, target, trace.identity, bucket, current, log
+            self.services, trace.request_id, target, trace.identity, bucket, current, log, version
         )
 
     def _error(self, request: Request, trace: _Trace, error: ServiceError) -> Reply:

@@ -13,6 +13,7 @@ from s3front.locations.registry import LocationRegistry
 from s3front.metadata.store import MetadataStore, StoredBucket, StoredObject
 from s3front.metadata.uploads import UploadStore
 from s3front.target import Target
+from s3front.versioning import LATEST, Version
 from shared import limits
 from shared.config import Accounts
 
@@ -41,7 +42,8 @@ class Services:
 @dataclass(frozen=True, slots=True)
 class Context:
     """One request's surroundings. ``stored_bucket`` and ``current`` are as read before the
-    operation was authorised; ``current`` is the object at the target's key."""
+    operation was authorised; ``current`` is ``version`` of the object at the target's key, for
+    most requests the latest."""
 
     services: Services
     request_id: str
@@ -50,6 +52,7 @@ class Context:
     stored_bucket: StoredBucket | None
     current: StoredObject | None
     log: Any
+    version: Version = LATEST
 
     @property
     def bucket(self) -> StoredBucket:

@@ -48,7 +48,7 @@ def error_reply(error: ServiceError, resource: str, request_id: str, host_id: st
         )
     )
     body = f"{DECLARATION}<Error>{content}</Error>".encode()
-    headers = {"Content-Type": XML_TYPE}
+    headers = {"Content-Type": XML_TYPE, **error.headers}
     if error.code == "InvalidRange":
         headers["Content-Range"] = f"bytes */{error.fields['ActualObjectSize']}"
     if error.status == 503:

@@ -13,6 +13,7 @@ from enum import Enum, auto
 from s3front.context import Context
 from s3front.request import Headers, Reply, Request
 from s3front.target import Target
+from s3front.versioning import LATEST, Version
 from shared.errors import ServiceError
 from shared.sub_resources import SUB_RESOURCES
 
@@ -34,13 +35,28 @@ Handler = Callable[[Context, Request], Awaitable[Reply]]
 class Operation:
     """``name`` is the S3 API's; it is also what logs and metrics say. ``honours`` are headers, in
     lower case, that this operation knows and others must refuse. ``form``: the sender, the key and
-    all else are in a form that is the body."""
+    all else are in a form that is the body. ``takes_version``: it can be about a version of an
+    object that is not the latest; what makes objects cannot."""
 
     name: str
     level: Level
     handler: Handler
     honours: frozenset[str] = frozenset()
     form: bool = False
+    takes_version: bool = False
+
+    def version(self, target: Target) -> Version:
+        """The version that a request names; raises InvalidArgument."""
+        text = target.query.get("versionId")
+        if text is None or self.level is not Level.OBJECT:
+            return LATEST
+        if not self.takes_version:
+            raise ServiceError(
+                "InvalidArgument",
+                "This operation does not accept a version-id.",
+                {"ArgumentName": "versionId", "ArgumentValue": text},
+            )
+        return Version.parse(text)
 
 
 UPLOAD_ID = "uploadId"

@@ -22,6 +22,7 @@ from s3front.workers.deletions import DeletionWorker
 from s3front.workers.lease import Lease
 from s3front.workers.runner import Workers, holder_name, work
 from s3front.workers.uploads import UploadWorker
+from shared import version_id
 from shared.config import Config, ConfigError, load_accounts, load_config, load_locations
 from shared.credentials import data_credentials, metadata_credentials
 from shared.http1.client import Origin
@@ -63,7 +64,7 @@ async def serve(config: Config) -> None:
     )
     metadata = MetadataGateway(client)
     services = Services(
-        metadata=MetadataStore(metadata),
+        metadata=MetadataStore(metadata, version_id.infinite(config.replication_group_id)),
         uploads=UploadStore(metadata),
         locations=LocationRegistry(locations, store),
         accounts=accounts,

@@ -52,6 +52,10 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         400,
         "The specified location-constraint is not valid.",
     ),
+    "IllegalVersioningConfigurationException": (
+        400,
+        "The Versioning element must be specified",
+    ),
     "IncompleteBody": (
         400,
         "You did not provide the number of bytes specified by the Content-Length HTTP header",
@@ -183,17 +187,23 @@ class ServiceError(Exception):
 
     ``code`` is the S3 or RPC error name; ``status`` its HTTP status; ``message`` the text for the
     client, the table's when not given. ``fields`` are further members of S3's error document, in
-    order (for instance ``{"ArgumentName": "max-keys", "ArgumentValue": "x"}``).
+    order (for instance ``{"ArgumentName": "max-keys", "ArgumentValue": "x"}``); ``headers`` are
+    further ones of S3's reply.
     """
 
     def __init__(
-        self, code: str, message: str | None = None, fields: dict[str, str] | None = None
+        self,
+        code: str,
+        message: str | None = None,
+        fields: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         status, default = _TABLE[code]
         self.code = code
         self.status = status
         self.message = default if message is None else message
         self.fields: dict[str, str] = {} if fields is None else fields
+        self.headers: dict[str, str] = {} if headers is None else headers
         super().__init__(f"{code}: {self.message}")
 
 

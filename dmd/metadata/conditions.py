@@ -9,6 +9,8 @@ On the wire a requirement is one of::
     {"subLevel": [...], "key": k, "revision": n}     the record exists with that revision
     {"subLevel": [...], "key": k, "absent": true}
     {"subLevel": [...], "key": k, "present": true}
+    {"subLevel": [...], "key": k, "isNull": false}   there is none, or it is no null version: it has
+                                                     a version ID, and does not say ``isNull``
     {"subLevel": [...], "empty": {gt|gte|lt|lte}}    no key in the range; {} is the whole sub-level
 """
 
@@ -20,6 +22,7 @@ from typing import Any
 
 from dmd.metadata import keys, stored
 from dmd.metadata.engines.base import Reader
+from dmd.metadata.projection import listed
 from shared.errors import ServiceError
 
 
@@ -43,6 +46,18 @@ class IsPresent:
 
 
 @dataclass(frozen=True, slots=True)
+class IsNoNullVersion:
+    key: bytes
+
+    def holds(self, reader: Reader) -> bool:
+        value = reader.get(self.key)
+        if value is None:
+            return True
+        found = listed(stored.unpack(self.key, value))
+        return found.version_id is not None and not found.is_null
+
+
+@dataclass(frozen=True, slots=True)
 class IsEmpty:
     lower: bytes
     upper: bytes
@@ -51,12 +66,12 @@ class IsEmpty:
         return next(iter(reader.range(self.lower, self.upper)), None) is None
 
 
-Requirement = HasRevision | IsPresent | IsEmpty
-_FORMS = ("revision", "absent", "present", "empty")
+Requirement = HasRevision | IsPresent | IsNoNullVersion | IsEmpty
+_FORMS = ("revision", "absent", "present", "isNull", "empty")
 
 
 def parse(wire: Any, key_bytes_max: int) -> Requirement:
-    """One requirement from its wire form; raises InvalidArgument when it is none of the four."""
+    """One requirement from its wire form; raises InvalidArgument when it is of no known form."""
     if not isinstance(wire, Mapping) or not is_sub_level(wire.get("subLevel")):
         raise ServiceError("InvalidArgument", "a requirement needs a subLevel")
     sub_level = wire["subLevel"]
@@ -70,6 +85,8 @@ def parse(wire: Any, key_bytes_max: int) -> Requirement:
             return IsPresent(keys.physical(sub_level, key, key_bytes_max), present=False)
         case {"key": str() as key, "present": True}:
             return IsPresent(keys.physical(sub_level, key, key_bytes_max), present=True)
+        case {"key": str() as key, "isNull": False}:
+            return IsNoNullVersion(keys.physical(sub_level, key, key_bytes_max))
         case {"empty": Mapping() as options}:
             return IsEmpty(*keys.range_of(sub_level, options))
     raise ServiceError("InvalidArgument", "a requirement is not of a known form")

@@ -6,6 +6,7 @@ It stands in for what Twofold's daemon does in one transaction, and is what it i
   writes at once, both may succeed.
 * The operations of a commit happen one after the other; a crash leaves the first of them.
 * What a commit gives up is queued for deletion after it; a crash in between leaves blobs to nobody.
+  Which data that is, with versions, is told from all records of the key, before and after.
 * A record has no revision, so a digest of its text stands for one: a record that was changed and
   changed back counts as unchanged.
 * Listings run here, over a stream of whole records.
@@ -29,7 +30,9 @@ import orjson
 from shared.listing.delimiter import DelimiterMaster, Query
 from shared.listing.page import Page, Verdict
 from shared.listing.uploads import Uploads, UploadsQuery
+from shared.listing.versions import DelimiterVersions, VersionsQuery
 from shared.records.names import DELETIONS
+from shared.records.object import ObjectRecord
 from shared.records.projection import ListedObject, listed_object
 from shared.records.upload import listed_upload
 from shared.rpc.client import RpcClient
@@ -70,32 +73,34 @@ class ForeignMetadata:
         operations: Sequence[Mapping[str, Any]],
         requires: Sequence[Mapping[str, Any]],
         request_id: str,
-    ) -> list[int | None]:
-        """What ``batch`` does, step by step; raises RequirementFailedError."""
+    ) -> dict[str, Any]:
+        """What ``batch`` answers, done step by step; raises RequirementFailedError."""
         for index, requirement in enumerate(requires):
             if not await self._holds(requirement, request_id):
                 raise RequirementFailedError(index)
         revisions: list[int | None] = []
+        version_ids: list[str | None] = []
         for operation in operations:
             sub_level, key = operation["subLevel"], operation["key"]
-            given_up = None
-            if operation.get("release"):
-                given_up = await self._get(sub_level, key, request_id)
+            options, release = operation.get("options", {}), operation.get("release", False)
+            named = await self._data(sub_level, key, options, request_id) if release else {}
+            arguments, revision = [key, options], None
             if operation["type"] == "put":
                 value = operation["value"]
-                await self._client.call("put", [key, value, {}], sub_level, request_id)
-                revisions.append(_revision(value))
-            else:
-                await self._client.call("del", [key, {}], sub_level, request_id)
-                revisions.append(None)
-            if given_up is not None:
-                await self._queue(given_up, request_id)
-        return revisions
+                arguments, revision = [key, value, options], _revision(value)
+            answer = await self._client.call(operation["type"], arguments, sub_level, request_id)
+            revisions.append(revision)
+            version_ids.append(orjson.loads(answer)["versionId"] if answer else None)
+            if named:
+                kept = await self._data(sub_level, key, options, request_id)
+                lost = [location for text, location in named.items() if text not in kept]
+                await self._queue(lost, request_id)
+        return {"revisions": revisions, "versionIds": version_ids}
 
     async def list_page(
         self, sub_level: Sequence[str], params: Mapping[str, Any], request_id: str
     ) -> dict[str, Any]:
-        """What ``list`` answers for current objects and for uploads."""
+        """What ``list`` answers for current objects, for versions and for uploads."""
         page, listed = _asked(params)
         start: str | None = page.first_key if params["maxKeys"] else None
         while start is not None:
@@ -144,22 +149,54 @@ class ForeignMetadata:
     async def _holds(self, requirement: Mapping[str, Any], request_id: str) -> bool:
         sub_level = requirement["subLevel"]
         if "empty" in requirement:
-            options = {**requirement["empty"], "limit": 1, "values": False}
-            stream = self._client.pages("createReadStream", [options], sub_level, request_id)
-            async with aclosing(stream) as pages:
-                async for items in pages:
-                    if items:
-                        return False
-            return True
+            return await self._is_empty(sub_level, requirement["empty"], request_id)
         value = await self._get(sub_level, requirement["key"], request_id)
+        if "isNull" in requirement:
+            return value is None or not ObjectRecord.parse(value).is_null_version
         if "revision" in requirement:
             return value is not None and _revision(value) == requirement["revision"]
         return (value is not None) is ("present" in requirement)
 
-    async def _queue(self, record: str, request_id: str) -> None:
-        """Queue the data that a record gives up (``shared.records.names.DELETIONS``)."""
-        document = orjson.loads(record)
-        locations = document.get("location") or document.get("partLocations")
+    async def _is_empty(
+        self, sub_level: Sequence[str], options: Mapping[str, Any], request_id: str
+    ) -> bool:
+        """Whether nothing is in a range. A placeholder of a version that was deleted last stays for
+        a while, unless it is asked for."""
+        stream = self._client.pages("createReadStream", [dict(options)], sub_level, request_id)
+        async with aclosing(stream) as pages:
+            async for items in pages:
+                for item in items:
+                    if not _listed(item["value"]).is_placeholder:
+                        return False
+                    if await self._get(sub_level, item["key"], request_id) is not None:
+                        return False
+        return True
+
+    async def _data(
+        self, sub_level: Sequence[str], key: str, options: Mapping[str, Any], request_id: str
+    ) -> dict[bytes, Any]:
+        """The data locations that a record names, or with versioning options all versions of a
+        key do; each by its text."""
+        records: list[str] = []
+        if options:
+            wanted = {"gte": key, "lt": f"{key}\x01", "keys": False}
+            stream = self._client.pages("createReadStream", [wanted], sub_level, request_id)
+            async with aclosing(stream) as pages:
+                async for items in pages:
+                    records += items
+        elif (value := await self._get(sub_level, key, request_id)) is not None:
+            records.append(value)
+        found = {}
+        for record in records:
+            document = orjson.loads(record)
+            locations = document.get("location") or document.get("partLocations") or []
+            # An object from before location arrays has one bare entry.
+            for location in [locations] if isinstance(locations, dict) else locations:
+                found[orjson.dumps(location, option=orjson.OPT_SORT_KEYS)] = location
+        return found
+
+    async def _queue(self, locations: Sequence[Any], request_id: str) -> None:
+        """Queue data that nothing names any more (``shared.records.names.DELETIONS``)."""
         if not locations:
             return
         key = f"{time.time_ns() // 1_000_000:014}.{secrets.randbelow(10**20):020}"
@@ -178,6 +215,9 @@ def _asked(params: Mapping[str, Any]) -> tuple[Page, Callable[[str], Any]]:
     if params["type"] == "MPU":
         markers = params["keyMarker"], params["uploadIdMarker"]
         return Uploads(UploadsQuery(prefix, delimiter, *markers, most)), listed_upload
+    if params["type"] == "DelimiterVersions":
+        markers = params["keyMarker"], params["versionIdMarker"]
+        return DelimiterVersions(VersionsQuery(prefix, delimiter, *markers, most)), _listed
     return DelimiterMaster(Query(prefix, delimiter, params["marker"], most)), _listed
 
 

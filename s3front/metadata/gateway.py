@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from s3front.metadata.foreign import ForeignMetadata, RequirementFailedError
@@ -28,6 +29,15 @@ class ChangedError(Exception):
     def __init__(self, index: int) -> None:
         super().__init__(f"requirement {index} does not hold")
         self.index = index
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What came of a commit, an entry an operation: the new revision of a put, and what a versioned
+    operation answered. Each is None for all others."""
+
+    revisions: Sequence[int | None]
+    version_ids: Sequence[str | None]
 
 
 class OutcomeUnknownError(ServiceError):
@@ -80,15 +90,15 @@ class MetadataGateway:
 
     async def commit(
         self, operations: Sequence[Operation], requires: Sequence[Requirement], request_id: str
-    ) -> list[int | None]:
-        """Apply operations together, durably; their revisions. Raises ChangedError."""
+    ) -> Committed:
+        """Apply operations together, durably. Raises ChangedError."""
         with _in_our_terms():
-            if not await self._client.supports("batch"):
-                return await self._foreign.batch(operations, requires, request_id)
-            arguments = [list(operations), {"requires": list(requires)}]
-            result = await self._client.call("batch", arguments, (), request_id)
-            revisions: list[int | None] = result["revisions"]
-            return revisions
+            if await self._client.supports("batch"):
+                arguments = [list(operations), {"requires": list(requires)}]
+                result = await self._client.call("batch", arguments, (), request_id)
+            else:
+                result = await self._foreign.batch(operations, requires, request_id)
+        return Committed(result["revisions"], result.get("versionIds") or [None] * len(operations))
 
     async def list_page(
         self, sub_level: str, params: Mapping[str, Any], request_id: str
@@ -134,17 +144,35 @@ def _refused(error: RemoteError) -> ServiceError:
     return ServiceError("SlowDown" if error.code == 503 else "InternalError")
 
 
-def put(sub_level: str, key: str, value: str, *, release: bool = False) -> Operation:
+def put(
+    sub_level: str,
+    key: str,
+    value: str,
+    *,
+    release: bool = False,
+    options: Mapping[str, Any] | None = None,
+) -> Operation:
     """Store a record. ``release``: what it replaces gives up its data, which is queued for
-    deletion."""
+    deletion. ``options`` are those of versions."""
     operation = {"type": "put", "subLevel": [sub_level], "key": key, "value": value}
-    return {**operation, "release": True} if release else operation
+    return _with(operation, release, options)
 
 
-def delete(sub_level: str, key: str, *, release: bool = False) -> Operation:
-    """Remove a record; ``release`` as for ``put``."""
-    operation: dict[str, Any] = {"type": "del", "subLevel": [sub_level], "key": key}
-    return {**operation, "release": True} if release else operation
+def delete(
+    sub_level: str, key: str, *, release: bool = False, options: Mapping[str, Any] | None = None
+) -> Operation:
+    """Remove a record; ``release`` and ``options`` as for ``put``."""
+    return _with({"type": "del", "subLevel": [sub_level], "key": key}, release, options)
+
+
+def _with(
+    operation: dict[str, Any], release: bool, options: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    if release:
+        operation["release"] = True
+    if options:
+        operation["options"] = dict(options)
+    return operation
 
 
 def has_revision(sub_level: str, key: str, revision: int) -> Requirement:
@@ -157,6 +185,11 @@ def is_present(sub_level: str, key: str) -> Requirement:
 
 def is_absent(sub_level: str, key: str) -> Requirement:
     return {"subLevel": [sub_level], "key": key, "absent": True}
+
+
+def is_no_null_version(sub_level: str, key: str) -> Requirement:
+    """No record, or one that is not the null version of its object."""
+    return {"subLevel": [sub_level], "key": key, "isNull": False}
 
 
 def is_empty(sub_level: str) -> Requirement:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -22,9 +22,22 @@ from msgspec import convert
 
 from s3front.metadata import gateway
 from s3front.metadata.client_tokens import ClientToken
-from s3front.metadata.gateway import ChangedError, MetadataGateway, Requirement
+from s3front.metadata.gateway import ChangedError, MetadataGateway, Operation, Requirement
+from s3front.versioning import (
+    LATEST,
+    Lookup,
+    Place,
+    Plan,
+    Requires,
+    Version,
+    plan_change,
+    plan_write,
+    stored_name,
+    with_version_id,
+)
 from shared.errors import ServiceError
 from shared.listing.delimiter import Query
+from shared.listing.versions import VersionsQuery
 from shared.records.bucket import BucketRecord
 from shared.records.names import METASTORE, USERS_BUCKET, owner_entry_key
 from shared.records.object import ObjectRecord
@@ -46,10 +59,37 @@ class StoredBucket:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object's current version as it was read."""
+    """A version of an object as it was read, the latest one unless ``place`` says otherwise."""
 
     record: ObjectRecord
     revision: int
+    place: Place = Place.MASTER
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectCommit:
+    """What is to become of one object, as a part of a commit: what is done, and what has to hold
+    for that. ``record`` is the one that is stored, None for a deletion."""
+
+    operations: Sequence[Operation]
+    requirements: Sequence[Requirement]
+    record: ObjectRecord | None
+
+    def stored(self, version_ids: Sequence[str | None]) -> ObjectRecord:
+        """The record as it is stored, by what the last of the operations answered."""
+        assert self.record is not None
+        return with_version_id(self.record, version_ids[-1])
+
+
+class VersionsPage(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+    """A page of versions: key, internal version ID or None, whether it is the latest, and the
+    rest. Without ``next_version_id_marker`` the next page begins behind all versions of the key."""
+
+    versions: list[tuple[str, str | None, bool, ListedObject]]
+    common_prefixes: list[str]
+    is_truncated: bool
+    next_key_marker: str = ""
+    next_version_id_marker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +111,14 @@ class ObjectsPage(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
 
 
 class MetadataStore:
-    """The metadata of all buckets."""
+    """The metadata of all buckets.
 
-    def __init__(self, metadata: MetadataGateway) -> None:
+    ``oldest_version_id`` is that of objects from before there were versions.
+    """
+
+    def __init__(self, metadata: MetadataGateway, oldest_version_id: str) -> None:
         self._metadata = metadata
+        self._oldest_version_id = oldest_version_id
 
     @property
     def available(self) -> bool:
@@ -87,9 +131,12 @@ class MetadataStore:
         return self._metadata.problem
 
     async def read(
-        self, bucket: str, key: str | None, request_id: str
+        self, bucket: str, key: str | None, request_id: str, version: Version = LATEST
     ) -> tuple[StoredBucket | None, StoredObject | None]:
-        """A bucket and one of its objects (no object for key None), in one snapshot."""
+        """A bucket and a version of one of its objects (none for key None), in one snapshot."""
+        if version.is_specific and key is not None:
+            stored_bucket, (found,) = await self.read_versions(bucket, [(key, version)], request_id)
+            return stored_bucket, found
         if key is None:
             stored_bucket, _ = await self.read_objects(bucket, [], request_id)
             return stored_bucket, None
@@ -124,6 +171,27 @@ class MetadataStore:
             next((entry[0] for entry in tokens if entry is not None), None),
         )
 
+    async def read_versions(
+        self, bucket: str, wanted: Sequence[tuple[str, Version]], request_id: str
+    ) -> tuple[StoredBucket | None, list[StoredObject | None]]:
+        """The same for certain versions. A null version may take a second round trip to find."""
+        lookups = [Lookup(key, version) for key, version in wanted]
+        while True:
+            names = [lookup.names for lookup in lookups]
+            every = [name for each in names for name in each]
+            stored_bucket, read = await self.read_objects(bucket, every, request_id)
+            found: list[StoredObject | None] = []
+            complete, start = True, 0
+            for lookup, each in zip(lookups, names, strict=True):
+                entries = read[start : start + len(each)]
+                start += len(each)
+                done, index = lookup.choose([_record(entry) for entry in entries])
+                complete = complete and done
+                chosen = None if index is None else entries[index]
+                found.append(chosen and replace(chosen, place=lookup.place))
+            if complete:
+                return stored_bucket, found
+
     async def create_bucket(self, record: BucketRecord, request_id: str) -> None:
         """Store a bucket that does not exist yet; raises ChangedError when it does."""
         entry = orjson.dumps({"creationDate": record.document["creationDate"]}).decode()
@@ -155,35 +223,21 @@ class MetadataStore:
                 raise ServiceError("BucketNotEmpty", fields={"BucketName": bucket.name}) from error
             raise
 
-    async def put_object(
+    def decide_write(
         self,
         bucket: StoredBucket,
+        current: StoredObject | None,
         record: ObjectRecord,
         requirement: Requirement | None,
-        request_id: str,
-    ) -> None:
-        """Make ``record`` the object at its key.
+    ) -> ObjectCommit:
+        """How ``record`` becomes the object at its key, of which ``current`` was read.
 
         ``requirement`` is about the current object (``object_requirement``), None when the write
         does not depend on it.
         """
-        operation = gateway.put(
-            bucket.name, record.document["key"], record.serialise(), release=True
-        )
-        requires = [bucket_requirement(bucket), *([] if requirement is None else [requirement])]
-        await self._metadata.commit([operation], requires, request_id)
-
-    async def replace_record(
-        self, bucket: StoredBucket, current: StoredObject, record: ObjectRecord, request_id: str
-    ) -> None:
-        """Change the record of an object that keeps its data; raises ChangedError when the object
-        is no longer the one that was read."""
-        key = record.document["key"]
-        await self._metadata.commit(
-            [gateway.put(bucket.name, key, record.serialise())],
-            [bucket_requirement(bucket), gateway.has_revision(bucket.name, key, current.revision)],
-            request_id,
-        )
+        versioning = bucket.record.versioning
+        plan = plan_write(versioning, _record(current), record, self._oldest_version_id)
+        return planned(bucket, record.document["key"], current, plan, requirement)
 
     async def can_rename(self) -> bool:
         """Whether an object can get another key. A daemon that does one thing after the other may
@@ -219,18 +273,53 @@ class MetadataStore:
             requires += token.requirements
         await self._metadata.commit(operations, requires, request_id)
 
-    async def delete_objects(
+    async def put_object(
         self,
         bucket: StoredBucket,
-        keys: Sequence[str],
-        requirements: Sequence[Requirement],
+        current: StoredObject | None,
+        record: ObjectRecord,
+        requirement: Requirement | None,
+        request_id: str,
+    ) -> ObjectRecord:
+        """Do what ``decide_write`` decides; the record as it is stored. Raises ChangedError."""
+        write = self.decide_write(bucket, current, record, requirement)
+        return write.stored(await self.commit_objects(bucket, [write], request_id))
+
+    async def replace_record(
+        self,
+        bucket: StoredBucket,
+        key: str,
+        current: StoredObject,
+        record: ObjectRecord,
         request_id: str,
     ) -> None:
-        """Remove objects in one commit. ``requirements`` are about them (``object_requirement``),
-        none for deletions that do not depend on what they delete."""
-        operations = [gateway.delete(bucket.name, key, release=True) for key in keys]
-        requires = [bucket_requirement(bucket), *requirements]
-        await self._metadata.commit(operations, requires, request_id)
+        """Change the record of a version that keeps its data; raises ChangedError when it is no
+        longer what was read."""
+        plan = plan_change(current.record, current.place, record)
+        change = planned(bucket, key, current, plan)
+        await self.commit_objects(bucket, [change], request_id)
+
+    async def commit_objects(
+        self, bucket: StoredBucket, commits: Sequence[ObjectCommit], request_id: str
+    ) -> Sequence[str | None]:
+        """Do what was decided for some objects, in one commit. What each operation answered: its
+        internal version ID. Raises ChangedError."""
+        operations = [operation for commit in commits for operation in commit.operations]
+        requires = [requirement for commit in commits for requirement in commit.requirements]
+        committed = await self._metadata.commit(
+            operations, [bucket_requirement(bucket), *requires], request_id
+        )
+        return committed.version_ids
+
+    async def replace_bucket(
+        self, bucket: StoredBucket, record: BucketRecord, request_id: str
+    ) -> None:
+        """Change a bucket's attributes; raises ChangedError when it is not what was read."""
+        await self._metadata.commit(
+            [gateway.put(METASTORE, bucket.name, record.serialise())],
+            [bucket_requirement(bucket)],
+            request_id,
+        )
 
     async def list_objects(self, bucket: str, query: Query, request_id: str) -> ObjectsPage:
         """A page of a bucket's current objects, listed by the daemon."""
@@ -242,6 +331,20 @@ class MetadataStore:
             "maxKeys": query.keys_max,
         }
         return convert(await self._metadata.list_page(bucket, params, request_id), ObjectsPage)
+
+    async def list_versions(
+        self, bucket: str, query: VersionsQuery, request_id: str
+    ) -> VersionsPage:
+        """A page of all versions of a bucket's objects, listed by the daemon."""
+        params = {
+            "type": "DelimiterVersions",
+            "prefix": query.prefix,
+            "delimiter": query.delimiter,
+            "keyMarker": query.key_marker,
+            "versionIdMarker": query.version_id_marker,
+            "maxKeys": query.keys_max,
+        }
+        return convert(await self._metadata.list_page(bucket, params, request_id), VersionsPage)
 
     async def list_buckets(
         self, canonical_id: str, request_id: str
@@ -257,10 +360,38 @@ class MetadataStore:
         return buckets
 
 
+def _record(entry: StoredObject | None) -> ObjectRecord | None:
+    return None if entry is None else entry.record
+
+
+def planned(
+    bucket: StoredBucket,
+    key: str,
+    current: StoredObject | None,
+    plan: Plan,
+    requirement: Requirement | None = None,
+) -> ObjectCommit:
+    """What a plan, made for ``current``, does and requires; ``requirement`` is one more."""
+    operations = [
+        gateway.delete(bucket.name, key, release=step.release, options=step.options)
+        if step.record is None
+        else gateway.put(
+            bucket.name, key, step.record.serialise(), release=step.release, options=step.options
+        )
+        for step in plan.steps
+    ]
+    requirements = [] if requirement is None else [requirement]
+    if plan.requires is Requires.NO_NULL_MASTER:
+        requirements.append(gateway.is_no_null_version(bucket.name, key))
+    elif plan.requires is Requires.UNCHANGED:
+        requirements.append(object_requirement(bucket, key, current))
+    return ObjectCommit(operations, requirements, plan.steps[-1].record)
+
+
 def object_requirement(
     bucket: StoredBucket, key: str, current: StoredObject | None, *, any_state: bool = False
 ) -> Requirement:
-    """The requirement that the object at ``key`` is still what was read.
+    """The requirement that the version at ``key`` is still what was read.
 
     ``any_state``: that there still is an object, whichever. With versions its record may be a
     delete marker, so that only the revision tells.
@@ -269,7 +400,8 @@ def object_requirement(
         return gateway.is_absent(bucket.name, key)
     if any_state and not bucket.record.has_versions:
         return gateway.is_present(bucket.name, key)
-    return gateway.has_revision(bucket.name, key, current.revision)
+    name = stored_name(key, current.place, current.record)
+    return gateway.has_revision(bucket.name, name, current.revision)
 
 
 def bucket_requirement(bucket: StoredBucket) -> Requirement:

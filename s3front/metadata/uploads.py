@@ -22,8 +22,8 @@ import orjson
 from msgspec import convert
 
 from s3front.metadata import gateway
-from s3front.metadata.gateway import MetadataGateway, Operation, Requirement
-from s3front.metadata.store import StoredBucket, bucket_requirement
+from s3front.metadata.gateway import MetadataGateway, Operation
+from s3front.metadata.store import ObjectCommit, StoredBucket, bucket_requirement
 from shared.failpoints import FailPoint, failpoint
 from shared.listing.uploads import UploadsQuery
 from shared.records.object import ObjectRecord
@@ -146,11 +146,11 @@ class UploadStore:
         bucket: StoredBucket,
         upload: StoredUpload,
         parts: Sequence[StoredPart],
-        record: ObjectRecord,
-        requirement: Requirement | None,
+        write: ObjectCommit,
         request_id: str,
-    ) -> None:
-        """Turn parts into the object; raises ChangedError (index 0: the upload, 1: the bucket)."""
+    ) -> ObjectRecord:
+        """Turn parts into the object that ``write`` stores; its record. Raises ChangedError
+        (index 0: the upload, 1: the bucket)."""
         level = uploads_level(bucket.name)
         requires = [
             gateway.has_revision(
@@ -164,14 +164,13 @@ class UploadStore:
             )
             for part in parts
         ]
-        if requirement is not None:
-            requires.append(requirement)
         used = [part.record.number for part in parts]
-        operations = [
-            *self._end(bucket.name, upload, used),
-            gateway.put(bucket.name, upload.key, record.serialise(), release=True),
-        ]
-        await self._metadata.commit(operations, requires, request_id)
+        committed = await self._metadata.commit(
+            [*self._end(bucket.name, upload, used), *write.operations],
+            [*requires, *write.requirements],
+            request_id,
+        )
+        return write.stored(committed.version_ids)
 
     async def abort(self, bucket: str, upload: StoredUpload, request_id: str) -> None:
         """Give an upload up; raises ChangedError when somebody else has ended it."""

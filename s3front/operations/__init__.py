@@ -1,11 +1,13 @@
 """S3's operations, one family a file, and the table that routes requests to them."""
 
 from s3front.operations import (
+    bucket_versioning,
     buckets,
     complete_upload,
     copy_object,
     delete_objects,
     get_object,
+    list_object_versions,
     list_objects,
     object_attributes,
     post_object,
@@ -28,8 +30,11 @@ def routes() -> Routes:
     table.add("HEAD", buckets.HEAD_BUCKET)
     table.add("DELETE", buckets.DELETE_BUCKET)
     table.add("GET", buckets.GET_BUCKET_LOCATION, "location")
+    table.add("GET", bucket_versioning.GET_BUCKET_VERSIONING, "versioning")
+    table.add("PUT", bucket_versioning.PUT_BUCKET_VERSIONING, "versioning")
     table.add("GET", list_objects.LIST_OBJECTS)
     table.add("GET", list_objects.LIST_OBJECTS_V2, LIST_TYPE)
+    table.add("GET", list_object_versions.LIST_OBJECT_VERSIONS, "versions")
     table.add("POST", delete_objects.DELETE_OBJECTS, "delete")
     table.add("PUT", put_object.PUT_OBJECT)
     table.add("POST", post_object.POST_OBJECT)

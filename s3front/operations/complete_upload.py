@@ -33,6 +33,7 @@ from s3front.reply import xml_reply
 from s3front.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
 from s3front.slow_work import answered_in_time
+from s3front.versioning import version_headers
 from s3front.xml import element, parse
 from shared import limits
 from shared.checksums import (
@@ -84,8 +85,9 @@ async def _complete(context: Context, headers: Headers, wanted: Sequence[_Wanted
         record = _object_record(context, upload, parts)
         _verify(headers, upload.record, record)
         requirement = write_requirement(headers, bucket, context.key, current)
+        write = context.services.metadata.decide_write(bucket, current, record, requirement)
         try:
-            await uploads.complete(bucket, upload, parts, record, requirement, context.request_id)
+            record = await uploads.complete(bucket, upload, parts, write, context.request_id)
         except ChangedError:
             bucket, current = await read_again(context, bucket)
             continue
@@ -299,7 +301,8 @@ def _reply(context: Context, record: ObjectRecord) -> Reply:
     if checksum is not None:
         content.append(element(f"Checksum{checksum.algorithm}", checksum.value))
         content.append(element("ChecksumType", checksum.kind))
-    return xml_reply("CompleteMultipartUploadResult", "".join(content))
+    reply = xml_reply("CompleteMultipartUploadResult", "".join(content))
+    return Reply(reply.status, {**reply.headers, **version_headers(record)}, reply.body)
 
 
 COMPLETE_MULTIPART_UPLOAD = Operation(

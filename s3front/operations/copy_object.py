@@ -23,6 +23,7 @@ from s3front.reply import xml_reply
 from s3front.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
 from s3front.slow_work import answered_in_time
+from s3front.versioning import LATEST, version_headers
 from s3front.xml import element
 from shared import limits
 from shared.checksums import (
@@ -85,7 +86,9 @@ async def _copy_object(context: Context, headers: Headers) -> Reply:
         stored,
     )
     result = _result(record.etag, record.document["last-modified"], record.checksum)
-    return xml_reply("CopyObjectResult", result + element("ChecksumType", FULL_OBJECT))
+    reply = xml_reply("CopyObjectResult", result + element("ChecksumType", FULL_OBJECT))
+    told = {**version_headers(record), **source.version_headers}
+    return Reply(reply.status, {**reply.headers, **told}, reply.body)
 
 
 def _described(
@@ -96,7 +99,12 @@ def _described(
     replaces = _directive(headers, "x-amz-metadata-directive") == "REPLACE"
     retags = _directive(headers, "x-amz-tagging-directive") == "REPLACE"
     given = new_object_headers(headers)
-    itself = (source.bucket, source.key) == (context.bucket.name, context.key)
+    # A certain version of itself may be a former one, which becomes the latest so.
+    itself = (source.bucket, source.key, source.context.version) == (
+        context.bucket.name,
+        context.key,
+        LATEST,
+    )
     reclasses = given.storage_class != record.storage_class
     if itself and not (replaces or reclasses or given.website_redirect):
         raise ServiceError(
@@ -174,7 +182,9 @@ async def _upload_part_copy(context: Context, headers: Headers) -> Reply:
     )
     record = await commit_part(context, upload, number, part.length, stored)
     checksum = stored.checksum(chosen) if chosen is not None else None
-    return xml_reply("CopyPartResult", _result(stored.md5, to_iso(record.modified), checksum))
+    result = _result(stored.md5, to_iso(record.modified), checksum)
+    reply = xml_reply("CopyPartResult", result)
+    return Reply(reply.status, {**reply.headers, **source.version_headers}, reply.body)
 
 
 def _source_range(header: str | None, size: int) -> ByteRange:

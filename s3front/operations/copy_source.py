@@ -15,6 +15,7 @@ from s3front.preconditions import is_modified
 from s3front.ranges import ByteRange
 from s3front.request import Headers
 from s3front.target import check_key, decode, is_bucket_name
+from s3front.versioning import Version, version_headers
 from shared.errors import ServiceError
 from shared.records.object import ObjectRecord
 
@@ -23,6 +24,8 @@ _HEADER = "x-amz-copy-source"
 _CONDITIONS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
 _VERSION = "?versionId="
 _TITLES = {_HEADER: "Copy Source", RENAME_SOURCE: "Rename Source"}
+VERSION_HEADER = "x-amz-copy-source-version-id"
+"""Says which version was copied; in a request, as CloudServer knows it, which is to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,12 @@ class CopySource:
     context: Context
     """The surroundings of a read of it."""
 
+    @property
+    def version_headers(self) -> dict[str, str]:
+        """What a reply says of the version that was copied."""
+        versioned = self.context.bucket.record.has_versions
+        return version_headers(self.record, VERSION_HEADER, versioned=versioned)
+
     async def open(self, part: ByteRange) -> ObjectData:
         """Its bytes; raises NoSuchKey when they were deleted meanwhile."""
         try:
@@ -46,16 +55,26 @@ class CopySource:
 async def read_source(context: Context, headers: Headers) -> CopySource:
     """Find the source, authorise its reading, and check the conditions on it.
 
-    Raises InvalidArgument, NoSuchBucket, NoSuchKey, NoSuchVersion, AccessDenied and
-    PreconditionFailed.
+    Raises InvalidArgument, InvalidRequest, NoSuchBucket, NoSuchKey, NoSuchVersion, AccessDenied
+    and PreconditionFailed.
     """
-    bucket_name, key, version = parse_source(_HEADER, headers[_HEADER])
-    bucket, current = await context.services.metadata.read(bucket_name, key, context.request_id)
+    bucket_name, key, version_id = parse_source(_HEADER, headers[_HEADER])
+    if version_id is None:
+        version_id = headers.get(VERSION_HEADER)
+    version = Version.parse(version_id)
+    bucket, current = await context.services.metadata.read(
+        bucket_name, key, context.request_id, version
+    )
     expected_owner = headers.get("x-amz-source-expected-bucket-owner")
     authorize_bucket(context.identity, bucket_name, bucket, expected_owner)
-    query = {} if version is None else {"versionId": version}
-    target = replace(context.target, bucket=bucket_name, key=key, query=query)
-    source = replace(context, target=target, stored_bucket=bucket, current=current)
+    target = replace(context.target, bucket=bucket_name, key=key, query={})
+    source = replace(context, target=target, stored_bucket=bucket, current=current, version=version)
+    if version.is_specific and current is not None and current.record.is_delete_marker:
+        raise ServiceError(
+            "InvalidRequest",
+            "The source of a copy request may not specifically refer to a delete marker by "
+            "version id.",
+        )
     record = existing_record(source, current)
     check_conditions(headers, f"{_HEADER}-", record)
     return CopySource(bucket_name, key, record, source)

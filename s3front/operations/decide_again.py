@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from s3front.context import Context
 from s3front.metadata.store import StoredBucket, StoredObject
+from s3front.versioning import Version
 from shared.errors import ServiceError
 
 ATTEMPTS_MAX = 10
@@ -15,22 +16,22 @@ ATTEMPTS_MAX = 10
 async def read_again(
     context: Context, bucket: StoredBucket
 ) -> tuple[StoredBucket, StoredObject | None]:
-    """The bucket and the object at the target's key as they are now.
+    """The bucket and the version that the request names as they are now.
 
     Raises NoSuchBucket, and AccessDenied when somebody else owns the bucket by now.
     """
     found, current = await context.services.metadata.read(
-        bucket.name, context.target.key, context.request_id
+        bucket.name, context.target.key, context.request_id, context.version
     )
     return same_bucket(bucket, found), current
 
 
-async def read_objects_again(
-    context: Context, bucket: StoredBucket, keys: Sequence[str]
+async def read_versions_again(
+    context: Context, bucket: StoredBucket, wanted: Sequence[tuple[str, Version]]
 ) -> tuple[StoredBucket, list[StoredObject | None]]:
-    """The same for some objects of the bucket."""
-    found, objects = await context.services.metadata.read_objects(
-        bucket.name, keys, context.request_id
+    """The same for versions of some objects of the bucket."""
+    found, objects = await context.services.metadata.read_versions(
+        bucket.name, wanted, context.request_id
     )
     return same_bucket(bucket, found), objects
 

@@ -1,21 +1,30 @@
 """DeleteObject and DeleteObjects.
 
-A deletion with a condition is decided on the object as it was read, and its commit requires that
-this is still the object (DESIGN, section 5); one without depends on nothing.
+A deletion that names a version removes it for good. One that names none removes the object, where
+there are no versions; else it stores a delete marker (``s3front.versioning``).
+
+What is decided on the object as it was read is committed with the requirement that this still holds
+(DESIGN, section 5); a deletion without conditions, where there are no versions, depends on nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
 from s3front.body import read_document
 from s3front.context import Context
-from s3front.metadata.gateway import ChangedError, Requirement
-from s3front.metadata.store import StoredBucket, StoredObject, object_requirement
-from s3front.operations.decide_again import ATTEMPTS_MAX, read_again, read_objects_again
+from s3front.metadata.gateway import ChangedError
+from s3front.metadata.store import (
+    ObjectCommit,
+    StoredBucket,
+    StoredObject,
+    object_requirement,
+    planned,
+)
+from s3front.operations.decide_again import ATTEMPTS_MAX, read_again, read_versions_again
 from s3front.preconditions import (
     IF_MATCH_SIZE,
     IF_MATCH_TIME,
@@ -28,11 +37,13 @@ from s3front.reply import xml_reply
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
 from s3front.target import check_key
+from s3front.versioning import LATEST, NULL, Place, Version, plan_removal, shown_id
 from s3front.xml import element, parse
 from shared import limits
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
 from shared.records.object import ObjectRecord
+from shared.records.times import now
 
 _COMMIT_KEYS_MAX = 100
 """Keys of one commit: a request of 1,000 keys must not hold up everybody else's writes."""
@@ -40,24 +51,56 @@ _COMMIT_KEYS_MAX = 100
 _BOOLEAN = re.compile("true|false")
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One version to delete; ``error`` is what already refuses it."""
+
+    key: str
+    version: Version = LATEST
+    version_text: str | None = None
+    conditions: DeleteConditions = UNCONDITIONAL
+    error: ServiceError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Deletion:
+    """What becomes of one entry: the commit, None when there is nothing to do, and whether the
+    version that it removes is a delete marker."""
+
+    entry: _Entry
+    commit: ObjectCommit | None = None
+    removes_marker: bool = False
+    made: ObjectRecord | None = None
+    """The delete marker that it made."""
+    error: ServiceError | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What DeleteObject says of it."""
+        headers = {}
+        if self.made is not None:
+            headers["x-amz-version-id"] = shown_id(self.made)
+        elif self.entry.version.is_specific:
+            headers["x-amz-version-id"] = self.entry.version.shown
+        if self.made is not None or self.removes_marker:
+            headers["x-amz-delete-marker"] = "true"
+        return headers
+
+
 async def delete_object(context: Context, request: Request) -> Reply:
     """DeleteObject (Amazon S3 API reference): 204 whether the object existed or not."""
-    _check_version(context.target.query.get("versionId"))
-    conditions = header_conditions(request.headers)
+    entry = _Entry(context.key, context.version, conditions=header_conditions(request.headers))
     bucket, current = context.bucket, context.current
-    metadata = context.services.metadata
     for _ in range(ATTEMPTS_MAX):
-        conditions.check(_record(current))
-        requirements = []
-        if conditions.any:
-            requirements.append(_requirement(bucket, context.key, conditions, current))
+        deletion = _decide(context, bucket, entry, current)
+        if deletion.error is not None:
+            raise deletion.error
         try:
-            await metadata.delete_objects(bucket, [context.key], requirements, context.request_id)
+            (done,) = await _commit(context, bucket, [deletion])
         except ChangedError:
             bucket, current = await read_again(context, bucket)
         else:
-            failpoint(FailPoint.AFTER_RECORD_COMMIT)
-            return Reply(204)
+            return Reply(204, done.headers)
     raise ServiceError("ConditionalRequestConflict", fields={"Key": context.key})
 
 
@@ -65,33 +108,32 @@ async def delete_objects(context: Context, request: Request) -> Reply:
     """DeleteObjects (Amazon S3 API reference): up to 1,000 keys, an answer for each."""
     body = await read_document(context, request, limits.DELETE_BODY_BYTES_MAX, digest_required=True)
     wanted = _parse_delete(body)
-    outcomes = [_Outcome(entry.key, entry.error) for entry in wanted.entries if entry.error]
+    done = [_Deletion(entry, error=entry.error) for entry in wanted.entries if entry.error]
     entries = [entry for entry in wanted.entries if entry.error is None]
     # Apart, so that whoever changes a watched object holds up nothing else.
     for watched in (False, True):
         chosen = [entry for entry in entries if entry.conditions.any is watched]
-        for start in range(0, len(chosen), _COMMIT_KEYS_MAX):
-            slice_ = chosen[start : start + _COMMIT_KEYS_MAX]
-            outcomes += await _delete_slice(context, slice_, watched=watched)
-    rows = [_row(outcome) for outcome in outcomes if outcome.error or not wanted.quiet]
+        for slice_ in _slices(chosen):
+            done += await _delete_slice(context, slice_)
+    rows = [_row(deletion) for deletion in done if deletion.error or not wanted.quiet]
     return xml_reply("DeleteResult", "".join(rows))
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One object to delete; ``error`` is what already refuses it."""
-
-    key: str
-    conditions: DeleteConditions = UNCONDITIONAL
-    error: ServiceError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What became of one object; ``error`` is None when it is deleted."""
-
-    key: str
-    error: ServiceError | None = None
+def _slices(entries: Sequence[_Entry]) -> list[list[_Entry]]:
+    """The entries of each commit. All of them are decided on what was read before it, so of one key
+    a commit has the latest version alone, or the null version alone, or others, each once."""
+    slices: list[list[_Entry]] = []
+    named: dict[str, set[Version]] = {}
+    for entry in entries:
+        before = named.get(entry.key, set())
+        alone = entry.version in (LATEST, NULL)
+        fits = not before or not (alone or before & {LATEST, NULL, entry.version})
+        if not slices or len(slices[-1]) == _COMMIT_KEYS_MAX or not fits:
+            slices.append([])
+            named = {}
+        slices[-1].append(entry)
+        named.setdefault(entry.key, set()).add(entry.version)
+    return slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,97 +157,117 @@ def _parse_entry(node: Element) -> _Entry:
     key = node.findtext("Key")
     if not key:
         raise ServiceError("MalformedXML")
+    entry = _Entry(key, version_text=node.findtext("VersionId"))
     try:
         check_key(key)
-        _check_version(node.findtext("VersionId"))
-        return _Entry(key, entry_conditions(node.findtext))
+        entry = replace(entry, conditions=entry_conditions(node.findtext))
     except ServiceError as error:
-        return _Entry(key, error=error)
+        return replace(entry, error=error)
+    try:
+        return replace(entry, version=Version.parse(entry.version_text))
+    except ServiceError:
+        # Unlike DeleteObject, S3 says so of an ID that cannot be one.
+        return replace(entry, error=ServiceError("NoSuchVersion"))
 
 
-def _check_version(version: str | None) -> None:
-    """Objects here have one version, ``null``."""
-    if version is not None and version != "null":
-        raise ServiceError("NoSuchVersion", fields={"VersionId": version})
-
-
-async def _delete_slice(
-    context: Context, entries: Sequence[_Entry], *, watched: bool
-) -> list[_Outcome]:
-    """Delete some objects in one commit. A failure is theirs alone.
-
-    ``watched``: their deletions have conditions, so they are read, and must still be the same.
-    """
-    keys = [entry.key for entry in entries]
+async def _delete_slice(context: Context, entries: Sequence[_Entry]) -> list[_Deletion]:
+    """Delete some versions in one commit. A failure is theirs alone."""
     bucket = context.bucket
-    objects: Mapping[str, StoredObject | None] = {}
-    outcomes: list[_Outcome] = []
+    deletions: list[_Deletion] = []
     try:
         for attempt in range(ATTEMPTS_MAX):
-            if watched or attempt > 0:
-                wanted = keys if watched else []
-                bucket, found = await read_objects_again(context, bucket, wanted)
-                objects = dict(zip(wanted, found, strict=True))
-            outcomes = [_decide(entry, objects.get(entry.key)) for entry in entries]
-            passed = [
-                entry
-                for entry, outcome in zip(entries, outcomes, strict=True)
-                if outcome.error is None
+            found: Sequence[StoredObject | None] = [None] * len(entries)
+            if attempt > 0 or bucket.record.has_versions or any(map(_must_be_read, entries)):
+                wanted = [(entry.key, entry.version) for entry in entries]
+                bucket, found = await read_versions_again(context, bucket, wanted)
+            deletions = [
+                _decide(context, bucket, entry, current)
+                for entry, current in zip(entries, found, strict=True)
             ]
             try:
-                await _commit(context, bucket, passed, objects)
+                return await _commit(context, bucket, deletions)
             except ChangedError:
                 continue
-            return outcomes
     except ServiceError as error:
-        return [_Outcome(key, error) for key in keys]
+        return [_Deletion(entry, error=error) for entry in entries]
+    watched = any(entry.conditions.any for entry in entries)
     conflict = ServiceError("ConditionalRequestConflict" if watched else "OperationAborted")
-    return [_Outcome(outcome.key, outcome.error or conflict) for outcome in outcomes]
+    return [replace(deletion, error=deletion.error or conflict) for deletion in deletions]
 
 
-def _decide(entry: _Entry, current: StoredObject | None) -> _Outcome:
+def _must_be_read(entry: _Entry) -> bool:
+    """Whether a deletion depends on the object even where there are no versions."""
+    return entry.conditions.any or entry.version not in (LATEST, NULL)
+
+
+def _decide(
+    context: Context, bucket: StoredBucket, entry: _Entry, current: StoredObject | None
+) -> _Deletion:
+    """What a deletion does to the version that it names, as it was read."""
+    record = None if current is None else current.record
+    versioning = bucket.record.versioning
+    if record is None and versioning is not None and entry.version.is_specific:
+        return _Deletion(entry)
     try:
-        entry.conditions.check(_record(current))
+        entry.conditions.check(record)
     except ServiceError as error:
-        return _Outcome(entry.key, error)
-    return _Outcome(entry.key)
+        return _Deletion(entry, error=error)
+    requirement = None
+    if entry.conditions.any:
+        any_state = entry.conditions.any_state
+        requirement = object_requirement(bucket, entry.key, current, any_state=any_state)
+    if versioning is not None and not entry.version.is_specific:
+        marker = _delete_marker(context, entry.key)
+        metadata = context.services.metadata
+        return _Deletion(entry, metadata.decide_write(bucket, current, marker, requirement))
+    if current is None and _must_be_read(entry):
+        return _Deletion(entry)
+    place = Place.MASTER if current is None else current.place
+    plan = plan_removal(versioning, record, place)
+    return _Deletion(
+        entry,
+        planned(bucket, entry.key, current, plan, requirement),
+        removes_marker=record is not None and record.is_delete_marker,
+    )
+
+
+def _delete_marker(context: Context, key: str) -> ObjectRecord:
+    account = context.identity.account
+    assert account is not None
+    return ObjectRecord.delete_marker(key, account.canonical_id, account.name, now())
 
 
 async def _commit(
-    context: Context,
-    bucket: StoredBucket,
-    entries: Sequence[_Entry],
-    objects: Mapping[str, StoredObject | None],
-) -> None:
-    """Delete objects as long as those that are watched are as they were decided on."""
-    if not entries:
-        return
-    requirements = [
-        _requirement(bucket, entry.key, entry.conditions, objects[entry.key])
-        for entry in entries
-        if entry.conditions.any
-    ]
-    keys = [entry.key for entry in entries]
-    await context.services.metadata.delete_objects(bucket, keys, requirements, context.request_id)
+    context: Context, bucket: StoredBucket, deletions: Sequence[_Deletion]
+) -> list[_Deletion]:
+    """Do what was decided, with the delete markers as they are stored; raises ChangedError."""
+    commits = [deletion.commit for deletion in deletions if deletion.commit is not None]
+    if not commits:
+        return list(deletions)
+    answers = await context.services.metadata.commit_objects(bucket, commits, context.request_id)
     failpoint(FailPoint.AFTER_RECORD_COMMIT)
+    done: list[_Deletion] = []
+    for deletion in deletions:
+        commit = deletion.commit
+        if commit is None:
+            done.append(deletion)
+            continue
+        own, answers = answers[: len(commit.operations)], answers[len(commit.operations) :]
+        made = None if commit.record is None else commit.stored(own)
+        done.append(replace(deletion, made=made))
+    return done
 
 
-def _requirement(
-    bucket: StoredBucket, key: str, conditions: DeleteConditions, current: StoredObject | None
-) -> Requirement:
-    return object_requirement(bucket, key, current, any_state=conditions.any_state)
-
-
-def _record(current: StoredObject | None) -> ObjectRecord | None:
-    return None if current is None else current.record
-
-
-def _row(outcome: _Outcome) -> str:
-    key = element("Key", outcome.key)
-    if outcome.error is None:
-        return f"<Deleted>{key}</Deleted>"
-    code, message = element("Code", outcome.error.code), element("Message", outcome.error.message)
-    return f"<Error>{key}{code}{message}</Error>"
+def _row(deletion: _Deletion) -> str:
+    entry, error = deletion.entry, deletion.error
+    named = element("Key", entry.key) + element("VersionId", entry.version_text)
+    if error is not None:
+        code, message = element("Code", error.code), element("Message", error.message)
+        return f"<Error>{named}{code}{message}</Error>"
+    if deletion.made is not None or deletion.removes_marker:
+        marker = entry.version.shown if deletion.made is None else shown_id(deletion.made)
+        named += element("DeleteMarker", "true") + element("DeleteMarkerVersionId", marker)
+    return f"<Deleted>{named}</Deleted>"
 
 
 DELETE_OBJECT = Operation(
@@ -213,5 +275,6 @@ DELETE_OBJECT = Operation(
     Level.OBJECT,
     delete_object,
     honours=frozenset((IF_MATCH_TIME, IF_MATCH_SIZE)),
+    takes_version=True,
 )
 DELETE_OBJECTS = Operation("DeleteObjects", Level.BUCKET, delete_objects)

@@ -17,14 +17,16 @@ from s3front.preconditions import is_modified, range_applies
 from s3front.ranges import ByteRange, parse_range
 from s3front.request import Reply, Request, StreamedBody
 from s3front.routes import Level, Operation
+from s3front.versioning import version_headers
 from shared.errors import ServiceError
 from shared.records.object import ObjectRecord
+from shared.records.times import to_http
 
 _ATTEMPTS_MAX = 5
 _WHOLE_BYTES_MAX = 64 * 1024
 """Up to here the bytes are read before the status is sent: one write, and errors stay clean."""
 
-_VALIDATORS = ("ETag", "Last-Modified")
+_VALIDATORS = ("ETag", "Last-Modified", "x-amz-version-id")
 
 
 async def get_object(context: Context, request: Request) -> Reply:
@@ -45,7 +47,7 @@ async def get_object(context: Context, request: Request) -> Reply:
                 return Reply(status, headers, await data.read())
         except DataNotFoundError as error:
             _, found = await context.services.metadata.read(
-                context.bucket.name, context.key, context.request_id
+                context.bucket.name, context.key, context.request_id, context.version
             )
             if found is not None and current is not None and found.revision == current.revision:
                 context.log.error("the data of an object is missing", data_key=str(error))
@@ -64,14 +66,32 @@ async def head_object(context: Context, request: Request) -> Reply:
     return Reply(status, {**headers, "Content-Length": str(part.length)})
 
 
-def existing_record(context: Context, current: StoredObject | None) -> ObjectRecord:
-    """The object that a request names; raises NoSuchKey and NoSuchVersion."""
-    version = context.target.query.get("versionId")
-    if version is not None and version != "null":
-        raise ServiceError("NoSuchVersion", fields={"Key": context.key, "VersionId": version})
-    if current is None or current.record.is_delete_marker:
-        raise ServiceError("NoSuchKey", fields={"Key": context.key})
-    return current.record
+def existing_record(
+    context: Context, current: StoredObject | None, *, changes: bool = False
+) -> ObjectRecord:
+    """The object that a request names; raises NoSuchKey and NoSuchVersion, and of a delete marker
+    what it says. ``changes``: the request wants to change it."""
+    specific = context.version.is_specific
+    if current is None:
+        if not specific:
+            raise ServiceError("NoSuchKey", fields={"Key": context.key})
+        fields = {"Key": context.key, "VersionId": context.version.shown}
+        raise ServiceError("NoSuchVersion", fields=fields)
+    record = current.record
+    if not record.is_delete_marker:
+        return record
+    headers = {"x-amz-delete-marker": "true", **described_version(context, record)}
+    if not specific and not changes:
+        raise ServiceError("NoSuchKey", fields={"Key": context.key}, headers=headers)
+    # Amazon S3 user guide, "Working with delete markers".
+    headers |= {"Allow": "DELETE", "Last-Modified": to_http(record.modified)}
+    fields = {"ResourceType": "DeleteMarker"}
+    raise ServiceError("MethodNotAllowed", fields=fields, headers=headers)
+
+
+def described_version(context: Context, record: ObjectRecord) -> dict[str, str]:
+    """The header that says which version a reply is about; none where there are no versions."""
+    return version_headers(record, versioned=context.bucket.record.has_versions)
 
 
 def _decide(
@@ -80,7 +100,8 @@ def _decide(
     """Status, headers and bytes of the reply; no bytes at all when the reader has them."""
     query = context.target.query
     signed = context.identity.account is not None
-    headers = overridden(object_headers(record), query, signed=signed)
+    described = {**object_headers(record), **described_version(context, record)}
+    headers = overridden(described, query, signed=signed)
     wanted = part_number(query) if "partNumber" in query else None
     range_header = request.headers.get("Range")
     if wanted is not None and range_header is not None:
@@ -88,7 +109,7 @@ def _decide(
             "InvalidRequest", "Cannot specify both Range header and partNumber query parameter"
         )
     if not is_modified(request.headers, record.etag, record.modified):
-        return 304, {name: headers[name] for name in _VALIDATORS}, None
+        return 304, {name: headers[name] for name in _VALIDATORS if name in headers}, None
     if not range_applies(request.headers, record.etag, record.modified):
         range_header = None
     whole = ByteRange(0, record.size - 1)
@@ -128,5 +149,5 @@ def _part(record: ObjectRecord, number: int) -> tuple[ByteRange, dict[str, str],
     )
 
 
-GET_OBJECT = Operation("GetObject", Level.OBJECT, get_object)
-HEAD_OBJECT = Operation("HeadObject", Level.OBJECT, head_object)
+GET_OBJECT = Operation("GetObject", Level.OBJECT, get_object, takes_version=True)
+HEAD_OBJECT = Operation("HeadObject", Level.OBJECT, head_object, takes_version=True)

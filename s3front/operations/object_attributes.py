@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from s3front.context import Context
-from s3front.operations.get_object import existing_record
+from s3front.operations.get_object import described_version, existing_record
 from s3front.operations.object_headers import object_headers
 from s3front.operations.parameters import integer_parameter
 from s3front.preconditions import is_modified
@@ -39,8 +39,8 @@ async def get_object_attributes(context: Context, request: Request) -> Reply:
     }
     chosen = "".join(content[name] for name in _ATTRIBUTES if name in wanted)
     reply = xml_reply("GetObjectAttributesResponse", chosen)
-    last_modified = {"Last-Modified": validators["Last-Modified"]}
-    return Reply(reply.status, {**reply.headers, **last_modified}, reply.body)
+    told = {"Last-Modified": validators["Last-Modified"], **described_version(context, record)}
+    return Reply(reply.status, {**reply.headers, **told}, reply.body)
 
 
 def _wanted(headers: Headers) -> frozenset[str]:
@@ -107,4 +107,6 @@ def _part_row(number: int, part: ObjectPart, algorithm: str) -> str:
     return f"<Part>{element('PartNumber', number)}{element('Size', part.size)}{checksum}</Part>"
 
 
-GET_OBJECT_ATTRIBUTES = Operation("GetObjectAttributes", Level.OBJECT, get_object_attributes)
+GET_OBJECT_ATTRIBUTES = Operation(
+    "GetObjectAttributes", Level.OBJECT, get_object_attributes, takes_version=True
+)

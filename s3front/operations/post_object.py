@@ -24,6 +24,7 @@ from s3front.operations.tag_sets import parse_tagging
 from s3front.reply import XML_TYPE
 from s3front.request import Headers, Reply, Request
 from s3front.routes import Level, Operation, refuse_unimplemented
+from s3front.versioning import version_headers
 from s3front.xml import DECLARATION, element
 from shared import limits
 from shared.checksums import (
@@ -163,7 +164,8 @@ def _reply(context: Context, request: Request, record: ObjectRecord) -> Reply:
     fields, bucket, key = request.headers, context.bucket.name, context.key
     etag = f'"{record.etag}"'
     place = _place(context, request)
-    headers = {"ETag": etag, "Location": place, **checksum_headers(record.checksum)}
+    headers = {"ETag": etag, "Location": place}
+    headers |= {**version_headers(record), **checksum_headers(record.checksum)}
     page = fields.get("success_action_redirect") or fields.get("redirect")
     if page is not None and _is_page(page):
         result = f"bucket={quote(bucket, safe='')}&key={quote(key)}&etag={quote(etag)}"

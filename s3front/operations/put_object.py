@@ -25,6 +25,7 @@ from s3front.operations.tag_sets import tags_of_header
 from s3front.preconditions import check_write, is_conditional_write, wants_any_state
 from s3front.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
+from s3front.versioning import version_headers
 from shared.checksums import DEFAULT_ALGORITHM
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
@@ -66,7 +67,8 @@ async def put_object(context: Context, request: Request) -> Reply:
         ),
         stored,
     )
-    return Reply(200, {"ETag": f'"{record.etag}"', **checksum_headers(checksum)})
+    told = {"ETag": f'"{record.etag}"', **version_headers(record)}
+    return Reply(200, {**told, **checksum_headers(checksum)})
 
 
 async def store_record(
@@ -81,21 +83,22 @@ async def store_record(
 async def commit_object(
     context: Context, headers: Headers, new: NewObject, complete_at: float
 ) -> ObjectRecord:
-    """Commit the record of bytes that a location holds; the bytes go when it is refused.
+    """Commit the record of bytes that a location holds, and return it as it is stored; the bytes
+    go when it is refused.
 
     ``complete_at``: see ``check_age``.
     """
     record = ObjectRecord.create(new)
     failpoint(FailPoint.AFTER_DATA_STORED)
     try:
-        await _commit(context, headers, record, complete_at)
+        stored = await _commit(context, headers, record, complete_at)
     except OutcomeUnknownError:
         raise  # the bytes may belong to the object, so they stay
     except ServiceError:
         await delete_data(context, new.locations)
         raise
     failpoint(FailPoint.AFTER_RECORD_COMMIT)
-    return record
+    return stored
 
 
 def check_write_conditions(headers: Headers, current: StoredObject | None) -> None:
@@ -106,7 +109,7 @@ def check_write_conditions(headers: Headers, current: StoredObject | None) -> No
 
 async def _commit(
     context: Context, headers: Headers, record: ObjectRecord, complete_at: float
-) -> None:
+) -> ObjectRecord:
     """Make the record the object, deciding again when the bucket or the object has changed."""
     bucket, current = context.bucket, context.current
     metadata = context.services.metadata
@@ -114,12 +117,12 @@ async def _commit(
         check_age(context, complete_at)
         requirement = write_requirement(headers, bucket, context.key, current)
         try:
-            await metadata.put_object(bucket, record, requirement, context.request_id)
+            return await metadata.put_object(
+                bucket, current, record, requirement, context.request_id
+            )
         except ChangedError:
             bucket, current = await read_again(context, bucket)
             check_write_conditions(headers, current)
-        else:
-            return
     raise ServiceError("ConditionalRequestConflict", fields={"Key": context.key})
 
 

@@ -9,7 +9,7 @@ from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
 from s3front.metadata.store import StoredObject
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
-from s3front.operations.get_object import existing_record
+from s3front.operations.get_object import described_version, existing_record
 from s3front.operations.tag_sets import parse_tagging, tag_set_xml
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
@@ -22,42 +22,49 @@ from shared.records.object import ObjectRecord
 async def get_object_tagging(context: Context, _request: Request) -> Reply:
     """The tags of an object, none included (Amazon S3 API reference)."""
     record = existing_record(context, context.current)
-    return xml_reply("Tagging", tag_set_xml(record.tags))
+    reply = xml_reply("Tagging", tag_set_xml(record.tags))
+    return Reply(reply.status, {**reply.headers, **described_version(context, record)}, reply.body)
 
 
 async def put_object_tagging(context: Context, request: Request) -> Reply:
     """Replace all tags of an object (Amazon S3 API reference)."""
-    existing_record(context, context.current)
+    existing_record(context, context.current, changes=True)
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, digest_required=True)
-    await _set(context, parse_tagging(body), "s3:ObjectTagging:Put")
-    return Reply(200)
+    record = await _set(context, parse_tagging(body), "s3:ObjectTagging:Put")
+    return Reply(200, described_version(context, record))
 
 
 async def delete_object_tagging(context: Context, _request: Request) -> Reply:
     """Remove all tags of an object (Amazon S3 API reference)."""
-    await _set(context, {}, "s3:ObjectTagging:Delete")
-    return Reply(204)
+    record = await _set(context, {}, "s3:ObjectTagging:Delete")
+    return Reply(204, described_version(context, record))
 
 
-async def _set(context: Context, tags: Mapping[str, str], origin: str) -> None:
+async def _set(context: Context, tags: Mapping[str, str], origin: str) -> ObjectRecord:
     """Change the record that was read; when the object was replaced meanwhile, the new one."""
     bucket = context.bucket
     current: StoredObject | None = context.current
     for _ in range(ATTEMPTS_MAX):
-        record = existing_record(context, current)
+        record = existing_record(context, current, changes=True)
         assert current is not None
-        changed = {**record.document, "tags": dict(tags), "originOp": origin}
+        changed = record.changed({"tags": dict(tags), "originOp": origin})
         try:
             await context.services.metadata.replace_record(
-                bucket, current, ObjectRecord(changed), context.request_id
+                bucket, context.key, current, changed, context.request_id
             )
         except ChangedError:
             bucket, current = await read_again(context, bucket)
         else:
-            return
+            return changed
     raise ServiceError("OperationAborted")
 
 
-GET_OBJECT_TAGGING = Operation("GetObjectTagging", Level.OBJECT, get_object_tagging)
-PUT_OBJECT_TAGGING = Operation("PutObjectTagging", Level.OBJECT, put_object_tagging)
-DELETE_OBJECT_TAGGING = Operation("DeleteObjectTagging", Level.OBJECT, delete_object_tagging)
+GET_OBJECT_TAGGING = Operation(
+    "GetObjectTagging", Level.OBJECT, get_object_tagging, takes_version=True
+)
+PUT_OBJECT_TAGGING = Operation(
+    "PutObjectTagging", Level.OBJECT, put_object_tagging, takes_version=True
+)
+DELETE_OBJECT_TAGGING = Operation(
+    "DeleteObjectTagging", Level.OBJECT, delete_object_tagging, takes_version=True
+)

@@ -56,7 +56,8 @@ class Lease:
             requirement = gateway.has_revision(LEASES, self._name, revision)
         operation = gateway.put(LEASES, self._name, self._record)
         try:
-            (self._seen,) = await self._metadata.commit([operation], [requirement], "lease")
+            committed = await self._metadata.commit([operation], [requirement], "lease")
+            (self._seen,) = committed.revisions
         except ChangedError:
             self._held = False
             return

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import orjson
@@ -27,6 +28,13 @@ PRIVATE_BUCKET_ACL: Mapping[str, Any] = {
     "READ": [],
     "READ_ACP": [],
 }
+
+
+class Versioning(StrEnum):
+    """The state of a bucket in which versioning was ever configured."""
+
+    ENABLED = "Enabled"
+    SUSPENDED = "Suspended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +114,19 @@ class BucketRecord:
         return self.document.get("locationConstraint") or DEFAULT_LOCATION
 
     @property
+    def versioning(self) -> Versioning | None:
+        """None when it was never configured."""
+        status = (self.document.get("versioningConfiguration") or {}).get("Status")
+        return None if status is None else Versioning(status)
+
+    @property
     def has_versions(self) -> bool:
         """Whether versioning was ever configured."""
-        return self.document.get("versioningConfiguration") is not None
+        return self.versioning is not None
+
+    def changed(self, members: Mapping[str, Any]) -> BucketRecord:
+        """The record with some members replaced."""
+        return BucketRecord({**self.document, **members})
 
     @property
     def deleted(self) -> bool:

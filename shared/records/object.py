@@ -164,8 +164,34 @@ class ObjectRecord:
             raise ValueError("not an object document")
         return cls(document)
 
+    @classmethod
+    def delete_marker(
+        cls, key: str, owner_id: str, owner_name: str, modified: datetime
+    ) -> ObjectRecord:
+        """A version that says that the object was deleted."""
+        new = NewObject(
+            key=key,
+            owner_id=owner_id,
+            owner_name=owner_name,
+            size=0,
+            etag="",
+            content_type="",
+            modified=modified,
+            locations=[],
+            store_name="",
+            headers={},
+            user_metadata={},
+            checksum=None,
+            origin="s3:ObjectRemoved:DeleteMarkerCreated",
+        )
+        return cls.create(new).changed({"isDeleteMarker": True})
+
     def serialise(self) -> str:
         return orjson.dumps(self.document).decode()
+
+    def changed(self, members: Mapping[str, Any]) -> ObjectRecord:
+        """The record with some members replaced."""
+        return ObjectRecord({**self.document, **members})
 
     @property
     def etag(self) -> str:
@@ -195,6 +221,20 @@ class ObjectRecord:
     @property
     def is_delete_marker(self) -> bool:
         return bool(self.document.get("isDeleteMarker"))
+
+    @property
+    def version_id(self) -> str | None:
+        """The internal form; None for what was stored before there were versions."""
+        return self.document.get("versionId")
+
+    @property
+    def is_null_version(self) -> bool:
+        return bool(self.document.get("isNull")) or self.version_id is None
+
+    @property
+    def null_version_id(self) -> str | None:
+        """The internal ID of the null version that there was beside this one."""
+        return self.document.get("nullVersionId")
 
     @property
     def headers(self) -> dict[str, str]:

@@ -13,10 +13,14 @@ from botocore.exceptions import ClientError
 from shared.checksums import Algorithm, encode_digest, new_checksum
 from shared.sigv4 import uri_encode
 from tests.endpoint import BUCKET_PREFIX
-from tests.raw_http import Response
+from tests.raw_http import Response, call
+from tests.servers import Front
 
 ACCOUNT_ID, OTHER_ACCOUNT_ID = "123456789012", "123456789013"
 CANONICAL_ID = "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"
+
+NO_VERSION = "aIBG064SeSC300000000001I4j3QKItW"
+"""A version ID that was never made here."""
 
 ODD_KEYS = (
     ".",
@@ -123,6 +127,34 @@ def checksum_members(found: dict[str, Any]) -> dict[str, str]:
 def put_all(s3: Any, bucket: str, keys: Any, body: bytes = b"") -> None:
     for key in keys:
         s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+
+def set_versioning(s3: Any, bucket: str, status: str) -> None:
+    """``Enabled`` or ``Suspended``."""
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": status})
+
+
+def put_version(s3: Any, bucket: str, key: str, body: bytes) -> str:
+    """The version ID of a new object, ``null`` when it got none."""
+    version: str = s3.put_object(Bucket=bucket, Key=key, Body=body).get("VersionId", "null")
+    return version
+
+
+def body_of(s3: Any, bucket: str, key: str, **version: str) -> bytes:
+    body: bytes = s3.get_object(Bucket=bucket, Key=key, **version)["Body"].read()
+    return body
+
+
+def versions_of(front: Front, bucket: str) -> list[tuple[str, str]]:
+    """Key and version ID of every version of a small bucket, in the order of the listing, which
+    botocore does not keep. Delete markers have a ``-`` before theirs, the latest a ``*``."""
+    rows = []
+    for node in call(front, "GET", f"/{bucket}?versions").xml:
+        if node.tag in ("Version", "DeleteMarker"):
+            mark = "-" if node.tag == "DeleteMarker" else ""
+            latest = "*" if node.findtext("IsLatest") == "true" else ""
+            rows.append((node.findtext("Key", ""), mark + latest + node.findtext("VersionId", "")))
+    return rows
 
 
 def keys_in(s3: Any, bucket: str) -> list[str]:

@@ -78,10 +78,10 @@ def test_the_null_version_is_the_object(s3: Any, front: Front, bucket: str) -> N
     assert keys_in(s3, bucket) == []
 
 
-def test_another_version_does_not_exist(s3: Any, front: Front, bucket: str) -> None:
+def test_what_is_no_version_id(s3: Any, front: Front, bucket: str) -> None:
     put_all(s3, bucket, ["a"])
     error = call(front, "DELETE", f"/{bucket}/a?versionId=other").error
-    assert (error["status"], error["Code"]) == ("404", "NoSuchVersion")
+    assert (error["status"], error["Code"]) == ("400", "InvalidArgument")
     assert keys_in(s3, bucket) == ["a"]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared.checksums import Algorithm
-from tests.api.support import OTHER_ACCOUNT_ID, checksum_of, code_of, md5_hex, new_name
+from tests.api.support import NO_VERSION, OTHER_ACCOUNT_ID, checksum_of, code_of, md5_hex, new_name
 from tests.raw_http import (
     FOREIGNER,
     Connection,
@@ -297,12 +297,20 @@ def test_a_bucket_that_does_not_exist(front: Front) -> None:
 
 def test_versions(front: Front, objects: str) -> None:
     assert read(front, f"/{objects}/ten?versionId=null").body == BODY
-    got = read(front, f"/{objects}/ten?versionId=other")
+    got = read(front, f"/{objects}/ten?versionId={NO_VERSION}")
     assert (got.status, got.error["Code"], got.error["VersionId"]) == (
         404,
         "NoSuchVersion",
-        "other",
+        NO_VERSION,
     )
+    for text, message in (
+        ("other", "Invalid version id specified"),
+        ("0" * 32, "Invalid version id specified"),
+        ("", "Version id cannot be the empty string"),
+    ):
+        got = read(front, f"/{objects}/ten?versionId={text}")
+        assert (got.status, got.error["Code"]) == (400, "InvalidArgument")
+        assert (got.error["Message"], got.error["ArgumentValue"]) == (message, text)
 
 
 def test_the_expected_owner(front: Front, objects: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.checksums import Algorithm
-from tests.api.support import checksum_of, md5_hex, new_name, put_all
+from tests.api.support import NO_VERSION, checksum_of, md5_hex, new_name, put_all
 from tests.etags import etag_of
 from tests.multipart import upload_parts
 from tests.raw_http import FOREIGNER, Response, anonymous, call
@@ -180,5 +180,5 @@ def test_absent_foreign_and_anonymous(front: Front, s3: Any, bucket: str) -> Non
     foreign = call(front, "GET", target, headers=asked, key=FOREIGNER)
     assert foreign.error["Code"] == "AccessDenied"
     assert anonymous(front, "GET", target, headers=asked).error["Code"] == "AccessDenied"
-    version = call(front, "GET", f"{target}&versionId=other", headers=asked)
+    version = call(front, "GET", f"{target}&versionId={NO_VERSION}", headers=asked)
     assert version.error["Code"] == "NoSuchVersion"

@@ -8,9 +8,12 @@ bursts, four unacknowledged at most.
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from itertools import count
 from typing import Any
 
 import socketio
@@ -34,6 +37,7 @@ class ForeignDaemon(socketio.AsyncNamespace):  # type: ignore[misc]  # the libra
         self.hung_up: set[str] = set()
         self.events: list[str] = []
         self.port = 0
+        self._versions = _Versions()
         self._streams: set[asyncio.Task[None]] = set()
 
     @property
@@ -57,14 +61,17 @@ class ForeignDaemon(socketio.AsyncNamespace):  # type: ignore[misc]  # the libra
         arguments = params["rpcArgs"]
         match name:
             case "put":
-                level[arguments[0]] = arguments[1]
+                key, value, options = arguments
+                return None, self._versions.put(level, key, value, options)
             case "del":
-                level.pop(arguments[0], None)
+                key, options = arguments
+                return None, self._versions.delete(level, key, options)
             case "get":
-                if arguments[0] not in level:
+                value = self._versions.get(level, arguments[0])
+                if value is None:
                     missing = {"code": 404, "description": "missing", "type": "ObjNotFound"}
                     return ({"is_arsenal_error": True, **missing},)
-                return None, level[arguments[0]]
+                return None, value
             case "getUUID":
                 return None, "d300da26-03c1-4a56-a2e0-65aee683b485"
             case "getManifest":
@@ -80,9 +87,11 @@ class ForeignDaemon(socketio.AsyncNamespace):  # type: ignore[misc]  # the libra
         stream_id = str(uuid.uuid4())
         names = [name for name in sorted(level, key=str.encode) if _in_range(name, options)]
         items: list[Any] = [
-            name if options.get("values") is False else {"key": name, "value": level[name]}
-            for name in names[: options.get("limit")]
+            {"key": name, "value": level[name]} for name in names[: options.get("limit")]
         ]
+        for left_out, kept in (("values", "key"), ("keys", "value")):
+            if options.get(left_out) is False:
+                items = [item[kept] for item in items]
         task = asyncio.create_task(self._stream(sid, stream_id, items))
         self._streams.add(task)
         task.add_done_callback(self._streams.discard)
@@ -111,6 +120,64 @@ class ForeignDaemon(socketio.AsyncNamespace):  # type: ignore[misc]  # the libra
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+
+class _Versions:
+    """What the versioning options of an old connector do (reference/dmd-wire.md, section 6)."""
+
+    def __init__(self) -> None:
+        self._made = count()
+
+    def put(
+        self, level: dict[str, str], key: str, value: str, options: dict[str, Any] | None
+    ) -> str | None:
+        options = options or {}
+        version = options.get("versionId")
+        if version is None and not options.get("versioning"):
+            level[key] = value
+            return None
+        if version:
+            level[f"{key}\0{version}"] = value
+            master = level.get(key)
+            if master is None or _version_in(master) is None or _version_in(master) >= version:
+                level[key] = value
+            return json.dumps({"versionId": version})
+        made = self._new_id()
+        level[key] = f'{value.rstrip()[:-1]},"versionId":"{made}"}}'
+        if version is None:
+            level[f"{key}\0{made}"] = level[key]
+        if options.get("deleteNullKey"):
+            level.pop(f"{key}\0", None)
+        return json.dumps({"versionId": made})
+
+    def delete(self, level: dict[str, str], key: str, options: dict[str, Any] | None) -> str | None:
+        version = (options or {}).get("versionId")
+        if not version:
+            level.pop(key, None)
+            return None
+        level.pop(f"{key}\0" if version == "null" else f"{key}\0{version}", None)
+        if key in level and _version_in(level[key]) == version:
+            level[key] = f'{{ "isPHD": true, "versionId": "{self._new_id()}" }}'
+        return json.dumps({"versionId": version})
+
+    def get(self, level: dict[str, str], key: str) -> str | None:
+        """The value; a placeholder for a deleted one is repaired."""
+        value = level.get(key)
+        if value is None or "isPHD" not in value:
+            return value
+        newest = min((name for name in level if name.startswith(f"{key}\0")), default=None)
+        del level[key]
+        if newest is not None:
+            level[key] = level[newest]
+        return level.get(key)
+
+    def _new_id(self) -> str:
+        number = next(self._made)
+        return f"{10**14 - 1 - time.time_ns() // 10**6:014}{10**6 - 1 - number:06}OTHER  {number}"
+
+
+def _version_in(value: str) -> Any:
+    return json.loads(value).get("versionId")
 
 
 def _in_range(name: str, options: dict[str, Any]) -> bool:

@@ -9,9 +9,11 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
+import orjson
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.api.support import body_of, put_version, set_versioning, versions_of
 from tests.clients_boto3 import s3_client
 from tests.etags import multipart_etag_of
 from tests.interop.foreign_daemon import ForeignDaemon, foreign_daemon
@@ -158,3 +160,65 @@ def test_an_object_is_not_renamed_half_way(s3: Any, bucket: str) -> None:
         s3.rename_object(Bucket=bucket, Key="new", RenameSource=f"{bucket}/old")
     assert caught.value.response["Error"]["Code"] == "NotImplemented"
     assert [entry["Key"] for entry in s3.list_objects(Bucket=bucket)["Contents"]] == ["old"]
+
+
+def test_versions(s3: Any, front: Front, bucket: str, daemon: ForeignDaemon) -> None:
+    """The same rules, by the original's calls, one after the other."""
+    put_version(s3, bucket, "k", b"null")
+    set_versioning(s3, bucket, "Enabled")
+    first, second = (put_version(s3, bucket, "k", body) for body in (b"1", b"2"))
+    assert versions_of(front, bucket) == [("k", f"*{second}"), ("k", first), ("k", "null")]
+    for version, body in ((second, b"2"), (first, b"1"), ("null", b"null")):
+        assert body_of(s3, bucket, "k", VersionId=version) == body
+    marker = s3.delete_object(Bucket=bucket, Key="k")["VersionId"]
+    assert call(front, "GET", f"/{bucket}/k").headers["x-amz-delete-marker"] == "true"
+    for version in (marker, second):
+        s3.delete_object(Bucket=bucket, Key="k", VersionId=version)
+    assert body_of(s3, bucket, "k") == b"1"
+    set_versioning(s3, bucket, "Suspended")
+    for body in (b"other", b"another"):
+        put_version(s3, bucket, "k", body)
+        assert body_of(s3, bucket, "k", VersionId="null") == body
+        assert versions_of(front, bucket) == [("k", "*null"), ("k", first)]
+    tags = {"TagSet": [{"Key": "k", "Value": "v"}]}
+    for version in ("null", first):
+        named = {"Bucket": bucket, "Key": "k", "VersionId": version}
+        s3.put_object_tagging(**named, Tagging=tags)
+        assert s3.get_object_tagging(**named)["TagSet"] == tags["TagSet"]
+        s3.delete_object(**named)
+    s3.delete_bucket(Bucket=bucket)
+    assert {name for name, _ in daemon.calls} <= {
+        *("put", "get", "del", "createReadStream", "getManifest"),
+    }
+
+
+@pytest.mark.parametrize("page", [1, 2, 1000])
+def test_versions_are_listed_over_streams(s3: Any, bucket: str, page: int) -> None:
+    set_versioning(s3, bucket, "Enabled")
+    made = [(key, put_version(s3, bucket, key, b"")) for key in ("a", "a", "b/1", "b/2", "c")]
+    pages = s3.get_paginator("list_object_versions").paginate(
+        Bucket=bucket, Delimiter="/", PaginationConfig={"PageSize": page}
+    )
+    found: list[Any] = []
+    for reply in pages:
+        found += [(entry["Key"], entry["VersionId"]) for entry in reply.get("Versions", [])]
+        found += [entry["Prefix"] for entry in reply.get("CommonPrefixes", [])]
+    assert sorted(found, key=str) == sorted([*made[:2], made[-1], "b/"], key=str)
+
+
+def test_replaced_null_versions_give_their_data_up(
+    s3: Any, bucket: str, daemon: ForeignDaemon
+) -> None:
+    set_versioning(s3, bucket, "Suspended")
+    queue = daemon.records.setdefault(("..deletions",), {})
+    put_version(s3, bucket, "k", b"1")
+    (old,) = orjson.loads(daemon.records[(bucket,)]["k"])["location"]
+    queue.clear()
+    put_version(s3, bucket, "k", b"2")
+    (new,) = orjson.loads(daemon.records[(bucket,)]["k"])["location"]
+    assert body_of(s3, bucket, "k") == b"2"
+    calls = [params["rpcArgs"] for name, params in daemon.calls if name == "put"]
+    queued = [orjson.loads(value) for key, value, _ in calls if value.startswith('{"location"')]
+    given_up = [location["key"] for entry in queued for location in entry["location"]]
+    assert old["key"] in given_up
+    assert new["key"] not in given_up

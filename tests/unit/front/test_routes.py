@@ -68,7 +68,7 @@ def test_an_operation(method: str, raw_target: str, name: str) -> None:
         ("OPTIONS", "/bucket/key", "NotImplemented"),
         ("GET", "/bucket?acl", "NotImplemented"),
         ("GET", "/bucket?cors", "NotImplemented"),
-        ("GET", "/bucket?versions", "NotImplemented"),
+        ("GET", "/bucket?policy", "NotImplemented"),
         ("GET", "/bucket?tagging", "NotImplemented"),
         ("HEAD", "/bucket/key?uploadId=a", "NotImplemented"),
         ("DELETE", "/bucket?location", "NotImplemented"),

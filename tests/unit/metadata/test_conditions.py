@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from dmd.metadata import conditions, keys, stored
 from dmd.metadata.engines.memory import MemoryEngine
+from dmd.metadata.projection import project
 from shared.errors import ServiceError
 
 KEY_BYTES_MAX = 1978
@@ -70,6 +72,8 @@ def test_a_requirement_holds(
         {"subLevel": ["b1"], "key": 5, "present": True},
         {"subLevel": ["b1"], "key": "k", "present": False},
         {"subLevel": ["b1"], "key": "k", "absent": "yes"},
+        {"subLevel": ["b1"], "key": "k", "isNull": True},
+        {"subLevel": ["b1"], "key": 5, "isNull": False},
         {"subLevel": ["b1"], "key": "k", "revision": "7"},
         {"subLevel": ["b1"], "key": "k", "revision": 7.0},
         {"subLevel": ["b1"], "key": "k", "revision": True},
@@ -82,9 +86,34 @@ def test_a_requirement_holds(
         {"subLevel": ["b1"], "key": "k", "present": True, "empty": {}},
     ],
 )
-def test_what_is_not_exactly_one_of_the_four_forms_is_refused(wire: object) -> None:
+def test_what_is_not_exactly_one_of_the_forms_is_refused(wire: object) -> None:
     with pytest.raises(ServiceError, match="InvalidArgument"):
         conditions.parse(wire, KEY_BYTES_MAX)
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (None, True),
+        ({"versionId": "1"}, True),
+        ({"versionId": "1", "isNull": False}, True),
+        ({"versionId": "1", "isNull": True}, False),
+        ({"isNull": True}, False),
+        ({}, False),
+    ],
+)
+@pytest.mark.parametrize("projected", [True, False])
+def test_a_null_version_is_told_from_others(
+    record: dict[str, Any] | None, expected: bool, projected: bool
+) -> None:
+    engine = MemoryEngine()
+    key = keys.physical(["bucket"], "k", KEY_BYTES_MAX)
+    if record is not None:
+        text = json.dumps(record).encode()
+        shown = project(["bucket"], text) if projected else (stored.NO_PROJECTION, b"")
+        with engine.transaction() as transaction:
+            transaction.put(key, stored.pack(key, stored.Stored(7, *shown, text)))
+    assert holds(engine, {"subLevel": ["bucket"], "key": "k", "isNull": False}) is expected
 
 
 def test_a_key_that_cannot_be_stored_is_refused() -> None:

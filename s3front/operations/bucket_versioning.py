@@ -1,0 +1,66 @@
+"""GetBucketVersioning and PutBucketVersioning."""
+
+from __future__ import annotations
+
+from s3front.body import read_document
+from s3front.context import Context
+from s3front.metadata.gateway import ChangedError
+from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
+from s3front.reply import xml_reply
+from s3front.request import Reply, Request
+from s3front.routes import Level, Operation
+from s3front.xml import element, parse
+from shared import limits
+from shared.errors import ServiceError
+from shared.records.bucket import Versioning
+
+_MEMBER = "versioningConfiguration"
+_MFA_DELETE = ("Enabled", "Disabled")
+
+
+async def get_bucket_versioning(context: Context, _request: Request) -> Reply:
+    """The state of versioning, nothing when it was never configured (Amazon S3 API reference)."""
+    found = context.bucket.record.document.get(_MEMBER) or {}
+    content = element("Status", found.get("Status")) + element("MfaDelete", found.get("MfaDelete"))
+    return xml_reply("VersioningConfiguration", content)
+
+
+async def put_bucket_versioning(context: Context, request: Request) -> Reply:
+    """Enable or suspend versioning (Amazon S3 API reference)."""
+    body = await read_document(context, request, limits.XML_BODY_BYTES_MAX)
+    wanted = _parse_configuration(body)
+    bucket = context.bucket
+    for _ in range(ATTEMPTS_MAX):
+        record = bucket.record.changed({_MEMBER: wanted})
+        try:
+            await context.services.metadata.replace_bucket(bucket, record, context.request_id)
+        except ChangedError:
+            bucket, _current = await read_again(context, bucket)
+        else:
+            return Reply(200)
+    raise ServiceError("OperationAborted")
+
+
+def _parse_configuration(body: bytes) -> dict[str, str]:
+    """The configuration as the bucket record has it; raises MalformedXML, AccessDenied and
+    IllegalVersioningConfigurationException."""
+    if not body.strip():
+        raise ServiceError("MissingRequestBodyError")
+    tree = parse(body, "VersioningConfiguration")
+    if any(child.tag not in ("Status", "MfaDelete") for child in tree):
+        raise ServiceError("MalformedXML")
+    status, mfa_delete = tree.findtext("Status"), tree.findtext("MfaDelete")
+    if mfa_delete is not None and mfa_delete not in _MFA_DELETE:
+        raise ServiceError("MalformedXML")
+    if status is None:
+        raise ServiceError("IllegalVersioningConfigurationException")
+    if status not in tuple(Versioning):
+        raise ServiceError("MalformedXML")
+    if mfa_delete == "Enabled":
+        # Nobody here has a device for it.
+        raise ServiceError("AccessDenied", "Mfa Authentication must be used for this request")
+    return {"Status": status} | ({} if mfa_delete is None else {"MfaDelete": mfa_delete})
+
+
+GET_BUCKET_VERSIONING = Operation("GetBucketVersioning", Level.BUCKET, get_bucket_versioning)
+PUT_BUCKET_VERSIONING = Operation("PutBucketVersioning", Level.BUCKET, put_bucket_versioning)

@@ -1,0 +1,109 @@
+"""ListObjectVersions: all versions and delete markers of a bucket's objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from s3front.context import Context
+from s3front.metadata.store import VersionsPage
+from s3front.operations.parameters import encoding_parameter, integer_parameter
+from s3front.reply import xml_reply
+from s3front.request import Reply, Request
+from s3front.routes import Level, Operation
+from s3front.versioning import NULL_ID, Version
+from s3front.xml import element, escape, url_encode
+from shared import limits, version_id
+from shared.errors import ServiceError
+from shared.listing.versions import VersionsQuery
+from shared.records.projection import ListedObject
+
+
+async def list_object_versions(context: Context, _request: Request) -> Reply:
+    """A page of versions, by key and the newest first (Amazon S3 API reference)."""
+    query = context.target.query
+    encode = url_encode if encoding_parameter(query) else str
+    asked = VersionsQuery(
+        query.get("prefix", ""),
+        query.get("delimiter", ""),
+        query.get("key-marker", ""),
+        _version_id_marker(context),
+        integer_parameter(query, "max-keys", limits.LIST_KEYS_MAX),
+    )
+    page = await context.services.metadata.list_versions(
+        context.bucket.name, asked, context.request_id
+    )
+    content = [
+        element("Name", context.bucket.name),
+        element("Prefix", encode(asked.prefix)),
+        element("KeyMarker", encode(asked.key_marker)),
+        element("VersionIdMarker", query.get("version-id-marker", "")),
+        *_next_markers(page, encode),
+        element("MaxKeys", asked.keys_max),
+        element("Delimiter", encode(asked.delimiter) if asked.delimiter else None),
+        element("EncodingType", "url" if encode is url_encode else None),
+        element("IsTruncated", "true" if page.is_truncated else "false"),
+        *(
+            _row(escape(encode(key)), internal_id, is_latest, listed)
+            for key, internal_id, is_latest, listed in page.versions
+        ),
+        *(
+            f"<CommonPrefixes>{element('Prefix', encode(prefix))}</CommonPrefixes>"
+            for prefix in page.common_prefixes
+        ),
+    ]
+    return xml_reply("ListVersionsResult", "".join(content))
+
+
+def _version_id_marker(context: Context) -> str | None:
+    """The internal ID behind which the page begins, ``null``, or None; raises InvalidArgument."""
+    query, name = context.target.query, "version-id-marker"
+    text = query.get(name)
+    if text is None:
+        return None
+    fields = {"ArgumentName": name, "ArgumentValue": text}
+    if not text:
+        raise ServiceError("InvalidArgument", "A version-id marker cannot be empty.", fields)
+    if not query.get("key-marker"):
+        raise ServiceError(
+            "InvalidArgument",
+            "A version-id marker cannot be specified without a key marker.",
+            fields,
+        )
+    return Version.parse(text, name).id
+
+
+def _next_markers(page: VersionsPage, encode: Callable[[str], str]) -> list[str]:
+    if not page.is_truncated:
+        return []
+    marker = page.next_version_id_marker
+    if marker is not None and marker != NULL_ID:
+        # That of the null version too: the page goes on behind it whatever becomes of it.
+        marker = version_id.encode(marker)
+    key_marker = element("NextKeyMarker", encode(page.next_key_marker))
+    return [key_marker, element("NextVersionIdMarker", marker)]
+
+
+def _row(key: str, internal_id: str | None, is_latest: bool, listed: ListedObject) -> str:
+    shown = NULL_ID
+    if internal_id is not None and not listed.is_null:
+        shown = version_id.encode(internal_id)
+    head = (
+        f"<Key>{key}</Key>{element('VersionId', shown)}"
+        f"<IsLatest>{'true' if is_latest else 'false'}</IsLatest>"
+        f"{element('LastModified', listed.last_modified)}"
+    )
+    owner = element("ID", listed.owner_id) + element("DisplayName", listed.owner_name)
+    owner = f"<Owner>{owner}</Owner>"
+    if listed.is_delete_marker:
+        return f"<DeleteMarker>{head}{owner}</DeleteMarker>"
+    checksum = ""
+    if listed.checksum_algorithm:
+        checksum = element("ChecksumAlgorithm", listed.checksum_algorithm)
+        checksum += element("ChecksumType", listed.checksum_kind)
+    etag = element("ETag", f'"{listed.etag or ""}"')
+    storage = element("StorageClass", listed.storage_class or "STANDARD")
+    size = element("Size", listed.content_length or 0)
+    return f"<Version>{head}{etag}{checksum}{size}{owner}{storage}</Version>"
+
+
+LIST_OBJECT_VERSIONS = Operation("ListObjectVersions", Level.BUCKET, list_object_versions)
