@@ -79,6 +79,18 @@ class Upload(Protocol):
         """Remove everything written, unless ``commit`` has returned; raises nothing."""
 
 
+@runtime_checkable
+class ReceivingUpload(Upload, Protocol):
+    """An upload that takes bytes from a socket without their coming through the interpreter."""
+
+    async def receive(self, socket_descriptor: int, length: int) -> int | None:
+        """Take up to ``length`` of the next bytes from a socket that does not block.
+
+        Returns how many; 0 when none have come, None when this process may open no more files.
+        Raises as ``write``, and ConnectionError when the peer is gone.
+        """
+
+
 class Blob(Protocol):
     """An open blob: readable to its end although it is deleted meanwhile."""
 

@@ -11,16 +11,23 @@ import contextlib
 import errno
 import os
 import select
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from dmd.data.base import StoreError
+from shared.pipes import PIPE_BYTES, SPLICE_FLAGS, Pipe
 
 SEND_WAIT_MS: Final = 2
 """How long a thread waits for a reader: one that reads all the time takes the next bytes sooner, so
 that a visit to the thread is worth while; one that does not costs no more than this."""
+
+RECEIVE_WAIT_MS: Final = 20
+GATHER_SECONDS: Final = 0.0005
+"""How long a thread waits for a sender, and, once there is something, for more to come: what has
+come together is moved together."""
 
 _PIECES_MAX: Final = os.sysconf("SC_IOV_MAX")
 
@@ -63,6 +70,44 @@ class Disk:
     def _write_rest(self, descriptor: int, rest: memoryview) -> None:
         while rest:
             rest = rest[os.write(descriptor, rest) :]
+
+    def receive(self, socket_descriptor: int, pipe: Pipe, descriptor: int, length: int) -> int:
+        """Append up to ``length`` bytes that come from a socket that does not block.
+
+        Returns how many: fewer when no more come for ``RECEIVE_WAIT_MS``. Raises ConnectionError
+        when the socket has ended.
+        """
+        readable = select.poll()
+        readable.register(socket_descriptor, select.POLLIN)
+        received = 0
+        while received < length:
+            wanted = min(length - received, PIPE_BYTES)
+            try:
+                pipe.filled = os.splice(
+                    socket_descriptor, pipe.write_end, wanted, flags=SPLICE_FLAGS
+                )
+            except BlockingIOError:
+                if not readable.poll(RECEIVE_WAIT_MS):
+                    break
+                time.sleep(GATHER_SECONDS)
+                continue
+            if not pipe.filled:
+                raise ConnectionResetError("the body ends early")
+            received += pipe.filled
+            self._empty(pipe, descriptor)
+        return received
+
+    def _empty(self, pipe: Pipe, descriptor: int) -> None:
+        while pipe.filled:
+            try:
+                pipe.filled -= os.splice(pipe.read_end, descriptor, pipe.filled)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                # A file system that knows no splice.
+                data = os.read(pipe.read_end, pipe.filled)
+                pipe.filled -= len(data)
+                self.write(descriptor, [data])
 
     def sync(self, descriptor: int) -> None:
         """Make a file's bytes durable."""

@@ -20,6 +20,7 @@ from dmd.data.base import (
     Blob,
     BlobNotFoundError,
     BlobStore,
+    ReceivingUpload,
     SendableBlob,
     StoreError,
     Upload,
@@ -28,7 +29,6 @@ from dmd.data.errors import DataError
 from dmd.data.keys import SERVICE_PATH, Target, parse_target
 from dmd.data.ranges import resolve_range
 from shared.daemon_secret import REFUSAL, Gate
-from shared.http1.body import BodyError
 from shared.http1.exchange import Answer, Exchange
 from shared.http1.head import Headers
 from shared.observability import EventLog
@@ -38,6 +38,9 @@ READER_STALL_SECONDS_MAX: Final = 300.0
 
 FIRST_SLICE_BYTES: Final = 256 * 1024
 """What of a blob is read before the status is sent; a blob that is no larger is one write."""
+
+SPLICED_BYTES_MIN: Final = 1024 * 1024
+"""A body of which as much is still to come goes to its file without coming through here."""
 
 READ_SLICE_BYTES: Final = 512 * 1024
 """What a GET holds in memory at a time."""
@@ -182,16 +185,26 @@ class DataService:
         return 201
 
     async def _receive(self, exchange: Exchange, upload: Upload) -> None:
+        try:
+            if exchange.gives_files and (exchange.body.left or 0) >= SPLICED_BYTES_MIN:
+                await self._splice(exchange, upload)
+            while not exchange.body.at_end:
+                await upload.write(await exchange.body.read(self._options.upload_idle_seconds))
+        except TimeoutError:
+            raise ClientGoneError("sent nothing for too long") from None
+        except ConnectionError as error:
+            raise ClientGoneError("left during its upload") from error
+
+    async def _splice(self, exchange: Exchange, upload: Upload) -> None:
+        """Let the bytes of a large upload go from the socket to its file, if they can."""
+        if not isinstance(upload, ReceivingUpload):
+            return
         body = exchange.body
-        while not body.at_end:
-            try:
-                data = await body.read(self._options.upload_idle_seconds)
-            except TimeoutError:
-                raise ClientGoneError("sent nothing for too long") from None
-            except BodyError as error:
-                raise ClientGoneError("left during its upload") from error
-            if data:
-                await upload.write(data)
+        body.hold()
+        while body.buffered:
+            await upload.write(await body.read(self._options.upload_idle_seconds))
+        if not body.complete:
+            await exchange.read_to_file(upload.receive, self._options.upload_idle_seconds)
 
     async def _get(self, exchange: Exchange) -> int:
         target = parse_target(exchange.target)

@@ -43,6 +43,7 @@ from dmd.data.memory import MemoryBlob
 from dmd.data.waiting import to_the_end
 from shared.failpoints import FailPoint, failpoint
 from shared.observability import EventLog
+from shared.pipes import Pipe
 
 SMALL_BYTES_MAX: Final = 256 * 1024
 """Blobs up to this size are written, and read, in one visit to a thread."""
@@ -337,7 +338,9 @@ class FileUpload:
         self._received = 0
         self._pieces: list[bytes] = []
         self._collected = 0
-        self._job: asyncio.Future[None] | asyncio.Future[str] | None = None
+        self._job: (
+            asyncio.Future[None] | asyncio.Future[str] | asyncio.Future[int | None] | None
+        ) = None
         self._ended = False
         if self._large:
             store.count_large_upload(+1)
@@ -354,6 +357,21 @@ class FileUpload:
         if self._large and self._collected >= self._store.slice_bytes():
             await self._finish_job()
             self._job = self._store.in_writer(self._file.append, self._take_pieces())
+
+    async def receive(self, socket_descriptor: int, length: int) -> int | None:
+        """Take up to ``length`` bytes from a socket; see ``dmd.data.base.ReceivingUpload``."""
+        if self._received + length > self._size:
+            raise LengthMismatchError(f"more than the {self._size} bytes declared")
+        await self._finish_job()
+        receiving = self._store.in_writer(
+            self._file.receive, self._take_pieces(), socket_descriptor, length
+        )
+        self._job = receiving
+        # To the end: the thread uses the socket's descriptor.
+        with store_errors():
+            count = await to_the_end(receiving)
+        self._received += count or 0
+        return count
 
     async def commit(self) -> str:
         """Write the rest, make the blob durable and visible, and return its key."""
@@ -406,6 +424,7 @@ class _IncomingFile:
         self._temporary = temporary
         self._descriptor: int | None = None
         self._final: Path | None = None
+        self._pipe: Pipe | None = None
 
     def append(self, pieces: list[bytes]) -> None:
         """Write the pieces at the end; the first call creates the file."""
@@ -414,6 +433,17 @@ class _IncomingFile:
             self._descriptor = self._disk.create(self._temporary)
         self._disk.write(self._descriptor, pieces)
         failpoint(FailPoint.AFTER_DATA_WRITE)
+
+    def receive(self, pieces: list[bytes], socket_descriptor: int, length: int) -> int | None:
+        """Write the pieces, and what comes from a socket, at the end."""
+        self.append(pieces)
+        if self._pipe is None:
+            try:
+                self._pipe = Pipe()
+            except OSError:
+                return None
+        assert self._descriptor is not None
+        return self._disk.receive(socket_descriptor, self._pipe, self._descriptor, length)
 
     def publish(self, pieces: list[bytes]) -> str:
         """Write the last pieces; return the key under which the blob is durable and visible."""
@@ -432,6 +462,9 @@ class _IncomingFile:
         self._remove_temporary()
 
     def _remove_temporary(self) -> None:
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
         if self._descriptor is None:
             return
         os.close(self._descriptor)

@@ -67,6 +67,11 @@ class IncomingBody:
         """How many bytes have not arrived; None when nobody knows."""
         return self._left if self._decoder is None and not self._until_end else None
 
+    def hold(self) -> None:
+        """Let what has not arrived stay in the socket, until ``read`` has to wait for it."""
+        self.held = True
+        self._channel.keep_up()
+
     def taken(self, count: int) -> None:
         """Note that so many bytes arrived that somebody else has."""
         assert 0 < count <= self._left

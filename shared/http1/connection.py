@@ -83,6 +83,14 @@ class ServerConnection(Channel):
     def ends(self) -> bool:
         return self._server.closing
 
+    def taken(self, count: int) -> None:
+        body = self._body
+        assert body is not None
+        body.taken(count)
+        if body.complete:
+            self._body = None
+            self.keep_up()
+
     # -- What the transport says ------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -138,6 +146,8 @@ class ServerConnection(Channel):
             return True
         waiting = self._reader.buffered
         if self._body is not None:
+            if self._body.held:
+                return False
             waiting += self._body.buffered
         return waiting <= self._server.settings.receive_buffer_bytes
 

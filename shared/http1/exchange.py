@@ -10,6 +10,7 @@ from shared.http1.body import IncomingBody
 from shared.http1.channel import JOIN_BYTES_MAX, Channel
 from shared.http1.chunks import LAST_CHUNK, chunk
 from shared.http1.encoding import CONTINUE, encode_response
+from shared.http1.file_receiver import receive_file
 from shared.http1.file_sender import send_file
 from shared.http1.head import RequestHead
 from shared.http1.passage import Passage
@@ -50,6 +51,9 @@ class Host(Protocol):
     @property
     def ends(self) -> bool:
         """Whether the server is being closed."""
+
+    def taken(self, count: int) -> None:
+        """Note that so many bytes of the body were taken from the socket."""
 
 
 class Exchange:
@@ -121,6 +125,28 @@ class Exchange:
         if self._wants_continue:
             self._wants_continue = False
             self._channel.send(CONTINUE)
+
+    async def read_to_file(
+        self,
+        receive: Callable[[int, int], Awaitable[int | None]],
+        idle_seconds: float,
+    ) -> bool:
+        """Let the rest of a held body, of which nothing waits to be read, be received elsewhere.
+
+        See ``file_receiver.receive_file``, also for ``receive`` and the result; when that is False
+        the body is read as any other. Only when ``gives_files``.
+        """
+        left = self.body.left
+        assert self.body.held
+        assert left is not None
+        assert not self.body.buffered
+        return await receive_file(self._channel, receive, left, idle_seconds, self._host.taken)
+
+    @property
+    def gives_files(self) -> bool:
+        """Whether bytes of the body can be taken from the socket directly: not when they have to be
+        decrypted or decoded."""
+        return not self.secure and self.body.left is not None
 
     def reply(
         self, status: int, headers: Mapping[str, str], body: bytes = b"", *, close: bool = False

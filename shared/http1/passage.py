@@ -13,39 +13,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 from collections.abc import Callable
 from typing import Final
 
 from shared.http1.channel import Channel
-
-PIPE_BYTES: Final = 1024 * 1024
-"""What is moved at a time, and the largest pipe that the system lets everybody have."""
+from shared.pipes import PIPE_BYTES, SPLICE_FLAGS, Pipe
 
 _PIPES_KEPT_MAX: Final = 32
 
-_FLAGS: Final = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
-
-
-class _Pipe:
-    """A pipe for one passage at a time. Raises OSError when there are no descriptors for it."""
-
-    __slots__ = ("filled", "read_end", "write_end")
-
-    def __init__(self) -> None:
-        self.read_end, self.write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self.filled = 0
-        with contextlib.suppress(OSError):
-            # A user may have only so much memory in pipes; a small one does the same.
-            fcntl.fcntl(self.write_end, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-
-    def close(self) -> None:
-        os.close(self.read_end)
-        os.close(self.write_end)
-
-
-_pipes: Final[list[_Pipe]] = []
+_pipes: Final[list[Pipe]] = []
 
 
 class Passage:
@@ -78,7 +55,7 @@ class Passage:
         await target.flushed(stall_seconds)
         with contextlib.ExitStack() as opened:
             try:
-                pipe = _pipes.pop() if _pipes else _Pipe()
+                pipe = _pipes.pop() if _pipes else Pipe()
                 opened.callback(_give_back, pipe)
                 source_descriptor = _duplicate(self._source, opened)
                 target_descriptor = _duplicate(target, opened)
@@ -95,7 +72,7 @@ class Passage:
                 # Two sockets that are always ready would keep everybody else waiting.
                 await asyncio.sleep(0)
 
-    async def _fill(self, pipe: _Pipe, descriptor: int) -> None:
+    async def _fill(self, pipe: Pipe, descriptor: int) -> None:
         """Take what the source has received, or wait for it. Raises OSError."""
         source = self._source
         while True:
@@ -103,7 +80,7 @@ class Passage:
                 raise ConnectionResetError("the connection has ended")
             wanted = min(self.length - self.moved, PIPE_BYTES)
             try:
-                count = os.splice(descriptor, pipe.write_end, wanted, flags=_FLAGS)
+                count = os.splice(descriptor, pipe.write_end, wanted, flags=SPLICE_FLAGS)
             except BlockingIOError:
                 await source.socket_readable(descriptor, self._stall_seconds)
                 continue
@@ -114,12 +91,12 @@ class Passage:
             return
 
     async def _empty(
-        self, pipe: _Pipe, target: Channel, descriptor: int, stall_seconds: float
+        self, pipe: Pipe, target: Channel, descriptor: int, stall_seconds: float
     ) -> None:
         if not target.open:
             raise ConnectionResetError("the connection has ended")
         try:
-            count = os.splice(pipe.read_end, descriptor, pipe.filled, flags=_FLAGS)
+            count = os.splice(pipe.read_end, descriptor, pipe.filled, flags=SPLICE_FLAGS)
         except BlockingIOError:
             await target.socket_writable(descriptor, stall_seconds)
         else:
@@ -127,7 +104,7 @@ class Passage:
             self.moved += count
 
 
-def _give_back(pipe: _Pipe) -> None:
+def _give_back(pipe: Pipe) -> None:
     if pipe.filled or len(_pipes) >= _PIPES_KEPT_MAX:
         pipe.close()
     else:
