@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from xml.etree.ElementTree import Element
@@ -34,8 +34,10 @@ _MODES: Final = (GOVERNANCE, COMPLIANCE)
 MODE_HEADER: Final = "x-amz-object-lock-mode"
 UNTIL_HEADER: Final = "x-amz-object-lock-retain-until-date"
 HOLD_HEADER: Final = "x-amz-object-lock-legal-hold"
+LOCK_HEADERS: Final = frozenset((MODE_HEADER, UNTIL_HEADER, HOLD_HEADER))
 BYPASS_HEADER: Final = "x-amz-bypass-governance-retention"
 
+_MEMBERS: Final = frozenset(("retentionMode", "retentionDate", "legalHold"))
 _DAYS_MAX: Final = 36_500
 _YEARS_MAX: Final = 100
 _WHOLE: Final = re.compile(r"-?[0-9]{1,9}\Z")
@@ -66,7 +68,7 @@ class Lock:
         """What a record, or an upload's overview, says. Raises ValueError for a date that is none:
         a record that cannot be understood must not count as one without protection."""
         mode, until = document.get("retentionMode"), document.get("retentionDate")
-        retention = Retention(mode, from_iso(until)) if mode and until else None
+        retention = Retention(mode, from_iso(until).astimezone(UTC)) if mode and until else None
         hold = document.get("legalHold")
         return cls(retention, None if hold is None else bool(hold))
 
@@ -79,6 +81,11 @@ class Lock:
         if self.legal_hold is not None:
             members["legalHold"] = self.legal_hold
         return members
+
+    def put_into(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """A record with this lock in place of the one it has."""
+        others = {name: value for name, value in document.items() if name not in _MEMBERS}
+        return others | self.members()
 
     def headers(self) -> dict[str, str]:
         """How GetObject and HeadObject report it."""
@@ -134,11 +141,27 @@ def check_change(
     raise ServiceError("AccessDenied", _PROTECTED)
 
 
+def lock_of_new(wanted: Lock, bucket: Mapping[str, Any], now: datetime) -> Lock:
+    """The lock of a version that is put at this moment: what its uploader wants, with the default
+    retention of the bucket's record if that names none.
+
+    Raises InvalidRequest when anything is wanted of a bucket that has no object lock.
+    """
+    if not is_enabled(bucket):
+        if wanted != Lock():
+            raise missing_configuration()
+        return wanted
+    default = default_of(bucket)
+    if wanted.retention is not None or default is None:
+        return wanted
+    return replace(wanted, retention=default.from_now(now))
+
+
 # --- Headers of uploads --------------------------------------------------------------------------
 
 
-def lock_of_headers(headers: Headers, bucket: Mapping[str, Any], now: datetime) -> Lock:
-    """The lock of a new version: what the request says, else the default of the bucket's record.
+def wanted_lock(headers: Headers, bucket: Mapping[str, Any], now: datetime) -> Lock:
+    """What a request that begins now says of the lock of a new version.
 
     Raises InvalidArgument for what is wrong with the headers, and InvalidRequest for any of them
     when the bucket has no object lock.
@@ -146,8 +169,7 @@ def lock_of_headers(headers: Headers, bucket: Mapping[str, Any], now: datetime) 
     mode, until = headers.get(MODE_HEADER), headers.get(UNTIL_HEADER)
     hold = headers.get(HOLD_HEADER)
     if mode is None and until is None and hold is None:
-        default = default_of(bucket)
-        return Lock() if default is None else Lock(default.from_now(now))
+        return Lock()
     if not is_enabled(bucket):
         raise missing_configuration()
     if (mode is None) != (until is None):
@@ -155,21 +177,19 @@ def lock_of_headers(headers: Headers, bucket: Mapping[str, Any], now: datetime) 
             f"{UNTIL_HEADER} and {MODE_HEADER} must both be supplied",
             UNTIL_HEADER if until is None else MODE_HEADER,
         )
+    retention = None
     if mode is not None and until is not None:
         if mode not in _MODES:
             raise _invalid("Unknown wormMode directive.", MODE_HEADER, mode)
-        retention: Retention | None = Retention(mode, _future_of_header(until, now))
-    else:
-        default = default_of(bucket)
-        retention = None if default is None else default.from_now(now)
+        retention = Retention(mode, _future_of_header(until, now))
     if hold not in (None, "ON", "OFF"):
         raise _invalid("Legal Hold must be either of 'ON' or 'OFF'", HOLD_HEADER, hold)
     return Lock(retention, None if hold is None else hold == "ON")
 
 
 def has_lock_headers(headers: Headers) -> bool:
-    """Whether a request sets a lock: one whose body must then be protected by a digest."""
-    return any(name in headers for name in (MODE_HEADER, UNTIL_HEADER, HOLD_HEADER))
+    """Whether a request sets a lock: its body must then be protected by a digest."""
+    return any(name in headers for name in LOCK_HEADERS)
 
 
 def wants_bypass(headers: Headers) -> bool:

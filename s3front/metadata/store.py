@@ -23,6 +23,7 @@ from msgspec import convert
 from s3front.metadata import gateway
 from s3front.metadata.client_tokens import ClientToken
 from s3front.metadata.gateway import ChangedError, MetadataGateway, Operation, Requirement
+from s3front.object_lock import Lock, lock_of_new
 from s3front.versioning import (
     LATEST,
     Lookup,
@@ -233,9 +234,12 @@ class MetadataStore:
         """How ``record`` becomes the object at its key, of which ``current`` was read.
 
         ``requirement`` is about the current object (``object_requirement``), None when the write
-        does not depend on it.
+        does not depend on it. A new version gets the default retention of the bucket, as the commit
+        requires that. Raises InvalidRequest for a lock in a bucket that has none (any more).
         """
         versioning = bucket.record.versioning
+        if not record.is_delete_marker:
+            record = _locked(record, bucket.record)
         plan = plan_write(versioning, _record(current), record, self._oldest_version_id)
         return planned(bucket, record.document["key"], current, plan, requirement)
 
@@ -358,6 +362,12 @@ class MetadataStore:
             async for page in pages:
                 buckets += [(key.removeprefix(start), orjson.loads(value)) for key, value in page]
         return buckets
+
+
+def _locked(record: ObjectRecord, bucket: BucketRecord) -> ObjectRecord:
+    wanted = Lock.of(record.document)
+    lock = lock_of_new(wanted, bucket.document, record.modified)
+    return record if lock == wanted else record.changed(lock.members())
 
 
 def _record(entry: StoredObject | None) -> ObjectRecord | None:

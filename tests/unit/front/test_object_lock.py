@@ -20,11 +20,12 @@ from s3front.object_lock import (
     configuration_xml,
     default_of,
     legal_hold_xml,
-    lock_of_headers,
+    lock_of_new,
     parse_configuration,
     parse_legal_hold,
     parse_retention,
     retention_xml,
+    wanted_lock,
     wants_bypass,
 )
 from shared.errors import ServiceError
@@ -115,13 +116,13 @@ def test_change(
 
 
 def test_a_request_without_a_lock() -> None:
-    assert lock_of_headers(headers(), {}, NOW) == Lock()
-    assert lock_of_headers(headers(), LOCKED, NOW) == Lock()
+    assert wanted_lock(headers(), {}, NOW) == Lock()
+    assert wanted_lock(headers(), LOCKED, NOW) == Lock()
 
 
 def test_what_headers_say() -> None:
     given = headers(mode=GOVERNANCE, until="2026-06-02T14:00:00.123456+02:00", hold="ON")
-    lock = lock_of_headers(given, LOCKED, NOW)
+    lock = wanted_lock(given, LOCKED, NOW)
     until = datetime(2026, 6, 2, 12, 0, 0, 123_000, tzinfo=UTC)
     assert lock == Lock(Retention(GOVERNANCE, until), legal_hold=True)
     assert Lock.of(lock.members()) == lock
@@ -133,7 +134,7 @@ def test_what_headers_say() -> None:
 
 
 def test_a_legal_hold_alone() -> None:
-    lock = lock_of_headers(headers(hold="OFF"), LOCKED, NOW)
+    lock = wanted_lock(headers(hold="OFF"), LOCKED, NOW)
     assert lock == Lock(legal_hold=False)
     assert lock.members() == {"legalHold": False}
     assert lock.headers() == {"x-amz-object-lock-legal-hold": "OFF"}
@@ -145,10 +146,34 @@ def test_a_legal_hold_alone() -> None:
 def test_the_default_of_the_bucket(rule: dict[str, int], days: int) -> None:
     bucket = LOCKED | {"objectLockConfiguration": {"rule": {"mode": COMPLIANCE, **rule}}}
     default = Retention(COMPLIANCE, NOW + timedelta(days=days))
-    assert lock_of_headers(headers(), bucket, NOW) == Lock(default)
-    assert lock_of_headers(headers(hold="ON"), bucket, NOW) == Lock(default, legal_hold=True)
-    own = headers(mode=GOVERNANCE, until="2026-06-02T12:00:00Z")
-    assert lock_of_headers(own, bucket, NOW) == Lock(GOVERNED)
+    assert wanted_lock(headers(), bucket, PAST) == Lock()
+    assert lock_of_new(Lock(), bucket, NOW) == Lock(default)
+    assert lock_of_new(Lock(legal_hold=True), bucket, NOW) == Lock(default, legal_hold=True)
+    assert lock_of_new(Lock(GOVERNED), bucket, NOW) == Lock(GOVERNED)
+
+
+def test_what_a_version_gets_without_a_default() -> None:
+    for wanted in (Lock(), Lock(GOVERNED), Lock(legal_hold=False)):
+        assert lock_of_new(wanted, LOCKED, NOW) == wanted
+
+
+def test_what_a_version_gets_in_a_bucket_without_object_lock() -> None:
+    default = {"objectLockConfiguration": {"rule": {"mode": COMPLIANCE, "days": 1}}}
+    assert lock_of_new(Lock(), default, NOW) == Lock()
+    for wanted in (Lock(GOVERNED), Lock(legal_hold=False)):
+        with refused("InvalidRequest"):
+            lock_of_new(wanted, {}, NOW)
+
+
+def test_a_record_with_another_lock() -> None:
+    record = {"key": "a", **Lock(GOVERNED, legal_hold=True).members()}
+    assert Lock().put_into(record) == {"key": "a"}
+    assert Lock.of(Lock(COMPLIED).put_into(record)) == Lock(COMPLIED)
+
+
+def test_a_date_with_an_offset_of_another_writer() -> None:
+    record = {"retentionMode": GOVERNANCE, "retentionDate": "2026-06-02T14:00:00+02:00"}
+    assert Lock.of(record).members()["retentionDate"] == "2026-06-02T12:00:00.000Z"
 
 
 @pytest.mark.parametrize(
@@ -167,7 +192,7 @@ def test_the_default_of_the_bucket(rule: dict[str, int], days: int) -> None:
 )
 def test_headers_that_are_wrong(given: dict[str, str]) -> None:
     with refused("InvalidArgument"):
-        lock_of_headers(headers(**given), LOCKED, NOW)
+        wanted_lock(headers(**given), LOCKED, NOW)
 
 
 @pytest.mark.parametrize("bucket", [{}, {"objectLockEnabled": False}])
@@ -178,7 +203,7 @@ def test_headers_in_a_bucket_without_object_lock(
     bucket: dict[str, Any], given: dict[str, str]
 ) -> None:
     with refused("InvalidRequest"):
-        lock_of_headers(headers(**given), bucket, NOW)
+        wanted_lock(headers(**given), bucket, NOW)
 
 
 def test_a_bypass() -> None:
