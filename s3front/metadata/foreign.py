@@ -189,7 +189,9 @@ class ForeignMetadata:
         found = {}
         for record in records:
             document = orjson.loads(record)
-            for location in document.get("location") or document.get("partLocations") or []:
+            locations = document.get("location") or document.get("partLocations") or []
+            # An object from before location arrays has one bare entry.
+            for location in [locations] if isinstance(locations, dict) else locations:
                 found[orjson.dumps(location, option=orjson.OPT_SORT_KEYS)] = location
         return found
 

@@ -38,8 +38,7 @@ async def rename_object(context: Context, request: Request) -> Reply:
     source_key = _source_key(context, headers)
     token = _client_token(context, headers, source_key)
     bucket = context.bucket
-    if bucket.record.has_versions:
-        raise ServiceError("InvalidRequest", "Objects of a bucket with versions cannot be renamed.")
+    _check_bucket(bucket)
     if not await metadata.can_rename():
         raise ServiceError("NotImplemented", "The metadata daemon cannot rename objects.")
     for _ in range(ATTEMPTS_MAX):
@@ -47,6 +46,7 @@ async def rename_object(context: Context, request: Request) -> Reply:
             bucket.name, [source_key, context.key], token, context.request_id
         )
         bucket = same_bucket(bucket, found)
+        _check_bucket(bucket)
         if token is not None and done is not None:
             if not token.is_same_request(done):
                 raise ServiceError("IdempotencyParameterMismatch")
@@ -60,6 +60,11 @@ async def rename_object(context: Context, request: Request) -> Reply:
         failpoint(FailPoint.AFTER_RECORD_COMMIT)
         return Reply(200)
     raise ServiceError("ConditionalRequestConflict", fields={"Key": context.key})
+
+
+def _check_bucket(bucket: StoredBucket) -> None:
+    if bucket.record.has_versions:
+        raise ServiceError("InvalidRequest", "Objects of a bucket with versions cannot be renamed.")
 
 
 def _source_key(context: Context, headers: Headers) -> str:

@@ -68,4 +68,4 @@ def _check_document(tree: Element) -> None:
         )
 
 
-RESTORE_OBJECT = Operation("RestoreObject", Level.OBJECT, restore_object)
+RESTORE_OBJECT = Operation("RestoreObject", Level.OBJECT, restore_object, takes_version=True)

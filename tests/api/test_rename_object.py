@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from shared.records.names import CLIENT_TOKENS
-from tests.api.support import ODD_KEYS, code_of, error_of, key_id, keys_in, new_name, path_of
+from tests.api.support import (
+    ODD_KEYS,
+    code_of,
+    error_of,
+    key_id,
+    keys_in,
+    new_name,
+    path_of,
+    set_versioning,
+)
 from tests.clients_boto3 import s3_client
 from tests.faults.stores import blobs_of, call_metadata, stored_blobs, stored_records
 from tests.multipart import begin_upload, completion, send_part
@@ -36,6 +45,13 @@ def rename(s3: Any, bucket: str, old: str = "old", new: str = "new", **options: 
 def refusal(s3: Any, bucket: str, **options: Any) -> tuple[int, str]:
     options = {"RenameSource": f"{bucket}/old", "Key": "new", **options}
     return code_of(s3.rename_object, Bucket=bucket, **options)
+
+
+@pytest.mark.parametrize("state", ["Enabled", "Suspended"])
+def test_not_in_a_bucket_with_versions(s3: Any, filled: str, state: str) -> None:
+    set_versioning(s3, filled, state)
+    assert refusal(s3, filled) == (400, "InvalidRequest")
+    assert keys_in(s3, filled) == ["old"]
 
 
 def test_everything_goes_along(s3: Any, bucket: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.support import code_of, error_of
+from tests.api.support import NO_VERSION, code_of, error_of
 from tests.raw_http import call
 from tests.servers import Front
 
@@ -86,8 +86,10 @@ def test_what_is_not_there(s3: Any, other_s3: Any, filled: str) -> None:
     arguments = {"Key": "key", "RestoreRequest": {"Days": 1}}
     absent = code_of(s3.restore_object, Bucket=filled, **{**arguments, "Key": "gone"})
     assert absent == (404, "NoSuchKey")
-    other = code_of(s3.restore_object, Bucket=filled, VersionId="x", **arguments)
+    other = code_of(s3.restore_object, Bucket=filled, VersionId=NO_VERSION, **arguments)
     assert other == (404, "NoSuchVersion")
+    latest = code_of(s3.restore_object, Bucket=filled, VersionId="null", **arguments)
+    assert latest == (403, "InvalidObjectState")
     assert code_of(other_s3.restore_object, Bucket=filled, **arguments) == (403, "AccessDenied")
 
 
