@@ -234,8 +234,8 @@ class MetadataStore:
         """How ``record`` becomes the object at its key, of which ``current`` was read.
 
         ``requirement`` is about the current object (``object_requirement``), None when the write
-        does not depend on it. A new version gets the default retention of the bucket, as the commit
-        requires that. Raises InvalidRequest for a lock in a bucket that has none (any more).
+        does not depend on it. A new version gets the default retention of ``bucket``, which has to
+        be unchanged. Raises InvalidRequest for a lock where there is no object lock.
         """
         versioning = bucket.record.versioning
         if not record.is_delete_marker:
@@ -395,6 +395,9 @@ def planned(
         requirements.append(gateway.is_no_null_version(bucket.name, key))
     elif plan.requires is Requires.UNCHANGED:
         requirements.append(object_requirement(bucket, key, current))
+        if current is not None and current.place is Place.OWN and current.record.is_null_version:
+            # Should it have become the latest again, changes were made to its master alone.
+            requirements.append(gateway.is_no_null_version(bucket.name, key))
     return ObjectCommit(operations, requirements, plan.steps[-1].record)
 
 

@@ -227,7 +227,7 @@ def _decide(
     except ServiceError as error:
         return _Deletion(entry, error=error)
     requirement = None
-    if entry.conditions.any or locks:
+    if entry.conditions.any:
         any_state = entry.conditions.any_state
         requirement = object_requirement(bucket, entry.key, current, any_state=any_state)
     if versioning is not None and not entry.version.is_specific:
@@ -237,7 +237,7 @@ def _decide(
     if current is None and _must_be_read(entry):
         return _Deletion(entry)
     place = Place.MASTER if current is None else current.place
-    plan = plan_removal(versioning, record, place)
+    plan = plan_removal(versioning, record, place, judged=locks)
     return _Deletion(
         entry,
         planned(bucket, entry.key, current, plan, requirement),

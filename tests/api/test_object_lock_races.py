@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 from collections.abc import Iterator
 
 import pytest
 
+from s3front.metadata.gateway import ChangedError, MetadataGateway
+from s3front.metadata.store import MetadataStore, planned
+from s3front.versioning import NULL, plan_removal
+from shared.rpc.client import RpcClient
+from shared.rpc.envelope import METADATA_NAMESPACE
 from tests.api.racing import Racer, race
 from tests.api.support import md5_base64
 from tests.faults.stores import assert_metadata_is_well
 from tests.load_requests import ObjectClient
 from tests.raw_http import Response
 from tests.servers import Cluster, cluster
+from tests.unit.metadata.support import RecordingLog
 
 ROUNDS = 300 if os.environ.get("TWOFOLD_SOAK") else 60
 ON, OFF = (f"<LegalHold><Status>{status}</Status></LegalHold>" for status in ("ON", "OFF"))
@@ -96,6 +103,44 @@ def test_a_version_is_held_or_deleted(running: Cluster, place: str, many: bool) 
         assert was_held is not was_deleted
         assert is_there(client, bucket, version) is was_held
     assert_metadata_is_well(running.folder / "metadata")
+
+
+def test_a_null_version_that_became_the_latest_again_meanwhile(running: Cluster) -> None:
+    """What was decided while it was not does not hold: then its lock is in its master alone."""
+    client = ObjectClient(running.fronts[0])
+    assert client.request("PUT", "/again").status == 200
+    assert client.request("PUT", "/again/key", b"body").status == 200
+    enabled = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    assert send_document(client, "PUT", "/again?versioning", enabled).status == 200
+    content = "<ObjectLockEnabled>Enabled</ObjectLockEnabled>"
+    locks = f"<ObjectLockConfiguration>{content}</ObjectLockConfiguration>"
+    assert send_document(client, "PUT", "/again?object-lock", locks).status == 200
+    newer = put(client, "again")
+
+    async def decide_on_what_is_no_more() -> None:
+        rpc = RpcClient(
+            f"http://127.0.0.1:{running.metadata_port}", METADATA_NAMESPACE, RecordingLog()
+        )
+        rpc.start()
+        store = MetadataStore(MetadataGateway(rpc), "oldest")
+        bucket, current = await store.read("again", "key", "test", NULL)
+        assert bucket is not None
+        assert current is not None
+        assert delete(client, "again", newer, many=False)
+        assert hold(client, "again", "null")
+        plan = plan_removal(bucket.record.versioning, current.record, current.place, judged=True)
+        removal = planned(bucket, "key", current, plan)
+        with pytest.raises(ChangedError):
+            await store.commit_objects(bucket, [removal], "test")
+        with pytest.raises(ChangedError):
+            await store.replace_record(bucket, "key", current, current.record, "test")
+        await rpc.close()
+
+    asyncio.run(decide_on_what_is_no_more())
+    assert client.request("HEAD", "/again/key").headers["x-amz-object-lock-legal-hold"] == "ON"
+    assert not delete(client, "again", "null", many=False)
+    assert hold(client, "again", "null", OFF)
+    assert delete(client, "again", "null", many=False)
 
 
 def test_everything_at_once(running: Cluster) -> None:
