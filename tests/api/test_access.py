@@ -34,6 +34,7 @@ NO_UPLOAD = (404, "NoSuchUpload")
 NO_BUCKET = (404, "NoSuchBucket")
 CHECKSUM = {"x-amz-checksum-mode": "ENABLED"}
 DELETE = b"<Delete><Object><Key>gone</Key></Object></Delete>"
+VERSIONING = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
 LOCK = (
     b"<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>"
     b"</ObjectLockConfiguration>"
@@ -85,6 +86,8 @@ CASES = {
     ),
     "HeadBucket": Case("HEAD", "/{bucket}"),
     "GetBucketLocation": Case("GET", "/{bucket}?location"),
+    "GetBucketVersioning": Case("GET", "/{bucket}?versioning"),
+    "PutBucketVersioning": Case("PUT", "/{bucket}?versioning", VERSIONING),
     # Of a bucket without object lock; what they answer in others is in test_object_lock.
     "GetObjectLockConfiguration": Case("GET", "/{bucket}?object-lock", success=404),
     "PutObjectLockConfiguration": Case(
@@ -101,6 +104,7 @@ CASES = {
     "ListObjectsV2": Case(
         "GET", "/{bucket}?list-type=2&delimiter=/&prefix=k&start-after=a&fetch-owner=true"
     ),
+    "ListObjectVersions": Case("GET", "/{bucket}?versions&delimiter=/&prefix=k&encoding-type=url"),
     "DeleteObjects": Case("POST", "/{bucket}?delete", DELETE, with_md5(DELETE)),
     "ListMultipartUploads": Case("GET", "/{bucket}?uploads&prefix=u&delimiter=/&encoding-type=url"),
     "PutObject": Case("PUT", OBJECT, BODY, {"x-amz-checksum-algorithm": "CRC32"}),
