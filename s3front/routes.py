@@ -188,12 +188,12 @@ def refuse_unimplemented(headers: Headers, honoured: frozenset[str] = frozenset(
     """Refuse a request whose headers ask for what is not there."""
     for name, value in headers.items():
         lower = name.lower()
-        if lower in honoured:
-            continue
         known = _KNOWN_VALUES.get(lower)
         if known is not None and value not in known:
             fields = {"ArgumentName": lower, "ArgumentValue": value}
             raise ServiceError("InvalidArgument", fields=fields)
+        if lower in honoured:
+            continue
         harmless = _UNIMPLEMENTED_HEADERS.get(lower)
         if harmless is not None and value not in harmless:
             raise ServiceError("NotImplemented", fields={"Header": name})

@@ -265,9 +265,15 @@ def _plan_null_version(master: ObjectRecord | None, record: ObjectRecord) -> Pla
     return Plan(steps, Requires.NOTHING)
 
 
-def plan_removal(versioning: Versioning | None, record: ObjectRecord | None, place: Place) -> Plan:
+def plan_removal(
+    versioning: Versioning | None,
+    record: ObjectRecord | None,
+    place: Place,
+    *,
+    judged: bool = False,
+) -> Plan:
     """Remove a version for good; the next one becomes the latest. ``record`` is as it was read,
-    None where it need not be: there are no versions."""
+    None where it need not be: there are no versions. ``judged``: what it says has allowed this."""
     if record is None or (versioning is None and record.version_id is None):
         return Plan((Step(None, {}, release=True),), Requires.NOTHING)
     if place is Place.NULL_KEY:
@@ -275,7 +281,8 @@ def plan_removal(versioning: Versioning | None, record: ObjectRecord | None, pla
     if record.version_id is None:
         return Plan((Step(None, {}, release=True),), Requires.UNCHANGED)
     # An ID is never that of another version.
-    return Plan((Step(None, {"versionId": record.version_id}, release=True),), Requires.NOTHING)
+    requires = Requires.UNCHANGED if judged else Requires.NOTHING
+    return Plan((Step(None, {"versionId": record.version_id}, release=True),), requires)
 
 
 def plan_change(old: ObjectRecord, place: Place, new: ObjectRecord) -> Plan:

@@ -71,6 +71,10 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     ),
     "InvalidArgument": (400, "Invalid Argument"),
     "InvalidBucketName": (400, "The specified bucket is not valid."),
+    "InvalidBucketState": (
+        409,
+        "The request is not valid for the current state of the bucket.",
+    ),
     "InvalidChunkSizeError": (
         400,
         "Only the last chunk is allowed to have a size less than 8192 bytes",
@@ -126,6 +130,10 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     "MissingRequestBodyError": (400, "Request Body is empty"),
     "NoSuchBucket": (404, "The specified bucket does not exist"),
     "NoSuchKey": (404, "The specified key does not exist."),
+    "NoSuchObjectLockConfiguration": (
+        404,
+        "The specified object does not have a ObjectLock configuration",
+    ),
     "NoSuchTagSet": (404, "The TagSet does not exist"),
     "NoSuchUpload": (
         404,
@@ -139,6 +147,10 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     ),
     # The metadata RPC's "not found"; S3 never shows it (reference/dmd-wire.md, section 2).
     "ObjNotFound": (404, "This object does not exist"),
+    "ObjectLockConfigurationNotFoundError": (
+        404,
+        "Object Lock configuration does not exist for this bucket",
+    ),
     "OperationAborted": (
         409,
         "A conflicting conditional operation is currently in progress against this resource. "

@@ -23,6 +23,7 @@ from msgspec import convert
 from s3front.metadata import gateway
 from s3front.metadata.client_tokens import ClientToken
 from s3front.metadata.gateway import ChangedError, MetadataGateway, Operation, Requirement
+from s3front.object_lock import Lock, lock_of_new
 from s3front.versioning import (
     LATEST,
     Lookup,
@@ -233,9 +234,12 @@ class MetadataStore:
         """How ``record`` becomes the object at its key, of which ``current`` was read.
 
         ``requirement`` is about the current object (``object_requirement``), None when the write
-        does not depend on it.
+        does not depend on it. A new version gets the default retention of ``bucket``, which has to
+        be unchanged. Raises InvalidRequest for a lock where there is no object lock.
         """
         versioning = bucket.record.versioning
+        if not record.is_delete_marker:
+            record = _locked(record, bucket.record)
         plan = plan_write(versioning, _record(current), record, self._oldest_version_id)
         return planned(bucket, record.document["key"], current, plan, requirement)
 
@@ -360,6 +364,12 @@ class MetadataStore:
         return buckets
 
 
+def _locked(record: ObjectRecord, bucket: BucketRecord) -> ObjectRecord:
+    wanted = Lock.of(record.document)
+    lock = lock_of_new(wanted, bucket.document, record.modified)
+    return record if lock == wanted else record.changed(lock.members())
+
+
 def _record(entry: StoredObject | None) -> ObjectRecord | None:
     return None if entry is None else entry.record
 
@@ -385,6 +395,9 @@ def planned(
         requirements.append(gateway.is_no_null_version(bucket.name, key))
     elif plan.requires is Requires.UNCHANGED:
         requirements.append(object_requirement(bucket, key, current))
+        if current is not None and current.place is Place.OWN and current.record.is_null_version:
+            # Should it have become the latest again, changes were made to its master alone.
+            requirements.append(gateway.is_no_null_version(bucket.name, key))
     return ObjectCommit(operations, requirements, plan.steps[-1].record)
 
 

@@ -10,6 +10,7 @@ from s3front.operations import (
     list_object_versions,
     list_objects,
     object_attributes,
+    object_lock,
     post_object,
     put_object,
     rename_object,
@@ -32,6 +33,8 @@ def routes() -> Routes:
     table.add("GET", buckets.GET_BUCKET_LOCATION, "location")
     table.add("GET", bucket_versioning.GET_BUCKET_VERSIONING, "versioning")
     table.add("PUT", bucket_versioning.PUT_BUCKET_VERSIONING, "versioning")
+    table.add("GET", object_lock.GET_OBJECT_LOCK_CONFIGURATION, "object-lock")
+    table.add("PUT", object_lock.PUT_OBJECT_LOCK_CONFIGURATION, "object-lock")
     table.add("GET", list_objects.LIST_OBJECTS)
     table.add("GET", list_objects.LIST_OBJECTS_V2, LIST_TYPE)
     table.add("GET", list_object_versions.LIST_OBJECT_VERSIONS, "versions")
@@ -57,4 +60,8 @@ def routes() -> Routes:
     table.add("GET", tagging.GET_OBJECT_TAGGING, "tagging")
     table.add("PUT", tagging.PUT_OBJECT_TAGGING, "tagging")
     table.add("DELETE", tagging.DELETE_OBJECT_TAGGING, "tagging")
+    table.add("GET", object_lock.GET_OBJECT_RETENTION, "retention")
+    table.add("PUT", object_lock.PUT_OBJECT_RETENTION, "retention")
+    table.add("GET", object_lock.GET_OBJECT_LEGAL_HOLD, "legal-hold")
+    table.add("PUT", object_lock.PUT_OBJECT_LEGAL_HOLD, "legal-hold")
     return table

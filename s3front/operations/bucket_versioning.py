@@ -5,6 +5,7 @@ from __future__ import annotations
 from s3front.body import read_document
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
+from s3front.object_lock import is_enabled
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
@@ -31,6 +32,12 @@ async def put_bucket_versioning(context: Context, request: Request) -> Reply:
     wanted = _parse_configuration(body)
     bucket = context.bucket
     for _ in range(ATTEMPTS_MAX):
+        if is_enabled(bucket.record.document) and wanted["Status"] != Versioning.ENABLED:
+            raise ServiceError(
+                "InvalidBucketState",
+                "An Object Lock configuration is present on this bucket, so the versioning state "
+                "cannot be changed.",
+            )
         record = bucket.record.changed({_MEMBER: wanted})
         try:
             await context.services.metadata.replace_bucket(bucket, record, context.request_id)

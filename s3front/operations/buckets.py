@@ -5,6 +5,7 @@ from __future__ import annotations
 from s3front.body import read_document
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
+from s3front.object_lock import is_enabled
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
@@ -12,8 +13,10 @@ from s3front.routes import Level, Operation
 from s3front.xml import escape, parse
 from shared import limits
 from shared.errors import ServiceError
-from shared.records.bucket import DEFAULT_LOCATION, BucketRecord
+from shared.records.bucket import DEFAULT_LOCATION, BucketRecord, Versioning
 from shared.records.times import now
+
+_LOCK_HEADER = "x-amz-bucket-object-lock-enabled"
 
 
 async def create_bucket(context: Context, request: Request) -> Reply:
@@ -28,8 +31,12 @@ async def create_bucket(context: Context, request: Request) -> Reply:
     assert account is not None
     name = context.target.bucket
     assert name is not None
+    locks = request.headers.get(_LOCK_HEADER) == "true"
     if context.stored_bucket is None:
         record = BucketRecord.create(name, account.canonical_id, account.name, now(), location)
+        if locks:
+            enabled = {"Status": Versioning.ENABLED}
+            record = record.changed({"objectLockEnabled": True, "versioningConfiguration": enabled})
         try:
             await context.services.metadata.create_bucket(record, context.request_id)
         except ChangedError as error:
@@ -37,18 +44,24 @@ async def create_bucket(context: Context, request: Request) -> Reply:
             found, _ = await context.services.metadata.read(name, None, context.request_id)
             if found is None:
                 raise ServiceError("OperationAborted") from error
-            return _answer_existing(context, found.record)
+            return _answer_existing(context, found.record, locks=locks)
         return Reply(200, {"Location": f"/{name}"})
-    return _answer_existing(context, context.stored_bucket.record)
+    return _answer_existing(context, context.stored_bucket.record, locks=locks)
 
 
-def _answer_existing(context: Context, record: BucketRecord) -> Reply:
+def _answer_existing(context: Context, record: BucketRecord, *, locks: bool) -> Reply:
     account = context.identity.account
     fields = {"BucketName": record.name}
     if account is None or record.owner_id != account.canonical_id:
         raise ServiceError("BucketAlreadyExists", fields=fields)
     location = context.services.locations.find(record.location)
     if location is not None and location.legacy_aws_behavior:
+        if locks and not is_enabled(record.document):
+            raise ServiceError(
+                "InvalidBucketState",
+                "Object Lock configuration cannot be enabled on existing buckets",
+                fields,
+            )
         return Reply(200, {"Location": f"/{record.name}"})
     raise ServiceError("BucketAlreadyOwnedByYou", fields=fields)
 
@@ -107,7 +120,9 @@ async def delete_bucket(context: Context, _request: Request) -> Reply:
     raise ServiceError("OperationAborted")
 
 
-CREATE_BUCKET = Operation("CreateBucket", Level.NEW_BUCKET, create_bucket)
+CREATE_BUCKET = Operation(
+    "CreateBucket", Level.NEW_BUCKET, create_bucket, honours=frozenset((_LOCK_HEADER,))
+)
 HEAD_BUCKET = Operation("HeadBucket", Level.BUCKET, head_bucket)
 GET_BUCKET_LOCATION = Operation("GetBucketLocation", Level.BUCKET, get_bucket_location)
 DELETE_BUCKET = Operation("DeleteBucket", Level.BUCKET, delete_bucket)

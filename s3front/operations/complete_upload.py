@@ -21,6 +21,7 @@ from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
 from s3front.metadata.store import StoredObject
 from s3front.metadata.uploads import StoredPart, StoredUpload
+from s3front.object_lock import Lock
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.put_object import check_write_conditions, write_requirement
 from s3front.operations.uploads import (
@@ -234,6 +235,7 @@ def _object_record(
                 for part in parts
             ],
             origin="s3:ObjectCreated:CompleteMultipartUpload",
+            lock=Lock.of(document).members(),
         )
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from s3front.body import store_copy
 from s3front.context import Context
+from s3front.object_lock import LOCK_HEADERS, wanted_lock
 from s3front.operations.copy_source import CopySource, read_source
 from s3front.operations.location import chosen_location
 from s3front.operations.object_headers import DescribedObject, new_object_headers
@@ -51,6 +52,7 @@ async def _copy_object(context: Context, headers: Headers) -> Reply:
     source = await read_source(context, headers)
     _check_size(source.record.size)
     described, tags = _described(context, headers, source)
+    lock = wanted_lock(headers, context.bucket.record.document, now())
     location, algorithm = chosen_location(context, headers), _algorithm(headers, source.record)
     whole = ByteRange(0, source.record.size - 1)
     data = await source.open(whole)
@@ -82,6 +84,7 @@ async def _copy_object(context: Context, headers: Headers) -> Reply:
             storage_class=described.storage_class,
             tags=tags,
             origin="s3:ObjectCreated:Copy",
+            lock=lock.members(),
         ),
         stored,
     )
@@ -213,5 +216,5 @@ def _result(etag: str, modified: str, checksum: Checksum | None) -> str:
     return "".join(parts)
 
 
-COPY_OBJECT = Operation("CopyObject", Level.OBJECT, copy_object)
+COPY_OBJECT = Operation("CopyObject", Level.OBJECT, copy_object, honours=LOCK_HEADERS)
 UPLOAD_PART_COPY = Operation("UploadPartCopy", Level.OBJECT, upload_part_copy)

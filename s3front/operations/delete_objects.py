@@ -5,6 +5,8 @@ there are no versions; else it stores a delete marker (``s3front.versioning``).
 
 What is decided on the object as it was read is committed with the requirement that this still holds
 (DESIGN, section 5); a deletion without conditions, where there are no versions, depends on nothing.
+Where there is object lock, a version is removed only if the commit finds the very record that was
+judged: a legal hold that was acknowledged before is never overlooked.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from s3front.metadata.store import (
     object_requirement,
     planned,
 )
+from s3front.object_lock import Lock, check_removal, is_enabled, wants_bypass
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again, read_versions_again
 from s3front.preconditions import (
     IF_MATCH_SIZE,
@@ -53,12 +56,14 @@ _BOOLEAN = re.compile("true|false")
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One version to delete; ``error`` is what already refuses it."""
+    """One version to delete; ``error`` is what already refuses it. ``bypass``: of governance mode,
+    which the owner of the bucket may do, and nobody else gets here."""
 
     key: str
     version: Version = LATEST
     version_text: str | None = None
     conditions: DeleteConditions = UNCONDITIONAL
+    bypass: bool = False
     error: ServiceError | None = None
 
 
@@ -89,7 +94,12 @@ class _Deletion:
 
 async def delete_object(context: Context, request: Request) -> Reply:
     """DeleteObject (Amazon S3 API reference): 204 whether the object existed or not."""
-    entry = _Entry(context.key, context.version, conditions=header_conditions(request.headers))
+    entry = _Entry(
+        context.key,
+        context.version,
+        conditions=header_conditions(request.headers),
+        bypass=wants_bypass(request.headers),
+    )
     bucket, current = context.bucket, context.current
     for _ in range(ATTEMPTS_MAX):
         deletion = _decide(context, bucket, entry, current)
@@ -109,7 +119,8 @@ async def delete_objects(context: Context, request: Request) -> Reply:
     body = await read_document(context, request, limits.DELETE_BODY_BYTES_MAX, digest_required=True)
     wanted = _parse_delete(body)
     done = [_Deletion(entry, error=entry.error) for entry in wanted.entries if entry.error]
-    entries = [entry for entry in wanted.entries if entry.error is None]
+    bypass = wants_bypass(request.headers)
+    entries = [replace(entry, bypass=bypass) for entry in wanted.entries if entry.error is None]
     # Apart, so that whoever changes a watched object holds up nothing else.
     for watched in (False, True):
         chosen = [entry for entry in entries if entry.conditions.any is watched]
@@ -208,8 +219,11 @@ def _decide(
     versioning = bucket.record.versioning
     if record is None and versioning is not None and entry.version.is_specific:
         return _Deletion(entry)
+    locks = is_enabled(bucket.record.document) and entry.version.is_specific
     try:
         entry.conditions.check(record)
+        if locks and record is not None:
+            check_removal(Lock.of(record.document), now(), bypass=entry.bypass)
     except ServiceError as error:
         return _Deletion(entry, error=error)
     requirement = None
@@ -223,7 +237,7 @@ def _decide(
     if current is None and _must_be_read(entry):
         return _Deletion(entry)
     place = Place.MASTER if current is None else current.place
-    plan = plan_removal(versioning, record, place)
+    plan = plan_removal(versioning, record, place, judged=locks)
     return _Deletion(
         entry,
         planned(bucket, entry.key, current, plan, requirement),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from s3front.object_lock import Lock
 from s3front.request import Headers
 from shared import limits
 from shared.errors import ServiceError
@@ -125,6 +126,7 @@ def object_headers(record: ObjectRecord) -> dict[str, str]:
         headers["x-amz-tagging-count"] = str(len(record.tags))
     if record.storage_class != "STANDARD":
         headers["x-amz-storage-class"] = record.storage_class
+    headers.update(Lock.of(record.document).headers())
     return headers
 
 

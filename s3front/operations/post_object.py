@@ -16,10 +16,11 @@ from urllib.parse import quote, urlsplit
 
 from s3front.body import boot_seconds
 from s3front.context import Context
+from s3front.object_lock import LOCK_HEADERS, wanted_lock
 from s3front.operations.data import delete_data
 from s3front.operations.location import chosen_location
 from s3front.operations.object_headers import checksum_headers, new_object_headers
-from s3front.operations.put_object import check_write_conditions, commit_object
+from s3front.operations.put_object import check_write_conditions, commit_object, require_digest
 from s3front.operations.tag_sets import parse_tagging
 from s3front.reply import XML_TYPE
 from s3front.request import Headers, Reply, Request
@@ -47,9 +48,10 @@ _THREAD_BYTES_MIN = 128 * 1024
 async def post_object(context: Context, request: Request) -> Reply:
     """Store the file of a form (Amazon S3 API reference, POST Object)."""
     fields = request.headers
-    refuse_unimplemented(fields)
+    refuse_unimplemented(fields, LOCK_HEADERS)
     check_write_conditions(fields, context.current)
     described = new_object_headers(fields)
+    lock = wanted_lock(fields, context.bucket.record.document, now())
     tagging = fields.get("tagging")
     tags = parse_tagging(tagging.encode()) if tagging else {}
     location = chosen_location(context, fields)
@@ -77,6 +79,7 @@ async def post_object(context: Context, request: Request) -> Reply:
             storage_class=described.storage_class,
             tags=tags,
             origin="s3:ObjectCreated:Post",
+            lock=lock.members(),
         ),
         upload.complete_at,
     )
@@ -95,6 +98,7 @@ class _Upload:
             )
         md5 = decode_content_md5(lower.get("content-md5"))
         self._expected = ExpectedDigests(md5, None, checksum)
+        require_digest(fields, self._expected)
         self._algorithm = checksum.algorithm if checksum is not None else DEFAULT_ALGORITHM
         self.digests = BodyDigests([self._algorithm])
         self._context = context

@@ -17,6 +17,7 @@ from s3front.metadata.store import (
     StoredObject,
     object_requirement,
 )
+from s3front.object_lock import LOCK_HEADERS, has_lock_headers, wanted_lock
 from s3front.operations.data import check_age, delete_data
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.location import chosen_location
@@ -26,7 +27,7 @@ from s3front.preconditions import check_write, is_conditional_write, wants_any_s
 from s3front.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
 from s3front.versioning import version_headers
-from shared.checksums import DEFAULT_ALGORITHM
+from shared.checksums import DEFAULT_ALGORITHM, ExpectedDigests
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
 from shared.records.object import DataLocation, NewObject, ObjectRecord
@@ -38,8 +39,10 @@ async def put_object(context: Context, request: Request) -> Reply:
     headers = request.headers
     check_write_conditions(headers, context.current)
     described, tags = new_object_headers(headers), tags_of_header(headers)
+    lock = wanted_lock(headers, context.bucket.record.document, now())
     location = chosen_location(context, headers)
     body = UploadBody(context.identity, request)
+    require_digest(headers, body.expected)
     algorithm = body.algorithm or DEFAULT_ALGORITHM
     stored = await store_body(body, context.services.locations.store(location), algorithm)
     checksum = stored.checksum(algorithm)
@@ -64,6 +67,7 @@ async def put_object(context: Context, request: Request) -> Reply:
             website_redirect=described.website_redirect,
             storage_class=described.storage_class,
             tags=tags,
+            lock=lock.members(),
         ),
         stored,
     )
@@ -99,6 +103,17 @@ async def commit_object(
         raise
     failpoint(FailPoint.AFTER_RECORD_COMMIT)
     return stored
+
+
+def require_digest(headers: Headers, declared: ExpectedDigests) -> None:
+    """Refuse an upload that asks for a lock and says nothing of its bytes: damaged ones would be
+    kept for as long (Amazon S3 user guide, "Considerations for using Object Lock")."""
+    if has_lock_headers(headers) and declared.content_md5 is None and declared.checksum is None:
+        raise ServiceError(
+            "InvalidRequest",
+            "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with "
+            "Object Lock parameters",
+        )
 
 
 def check_write_conditions(headers: Headers, current: StoredObject | None) -> None:
@@ -148,4 +163,4 @@ def _data_locations(
     return [DataLocation(stored.key, size, 0, location, store_type, f"1:{stored.md5}")]
 
 
-PUT_OBJECT = Operation("PutObject", Level.OBJECT, put_object)
+PUT_OBJECT = Operation("PutObject", Level.OBJECT, put_object, honours=LOCK_HEADERS)

@@ -10,6 +10,7 @@ from typing import Any
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
 from s3front.metadata.uploads import StoredUpload
+from s3front.object_lock import LOCK_HEADERS, wanted_lock
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.location import chosen_location
 from s3front.operations.object_headers import DescribedObject, new_object_headers
@@ -33,6 +34,7 @@ async def create_multipart_upload(context: Context, request: Request) -> Reply:
     """CreateMultipartUpload (Amazon S3 API reference): says what the object is to become."""
     headers = request.headers
     described = new_object_headers(headers)
+    lock = wanted_lock(headers, context.bucket.record.document, now())
     algorithm, kind = _checksum_choice(request)
     account = context.identity.account
     assert account is not None
@@ -48,6 +50,7 @@ async def create_multipart_upload(context: Context, request: Request) -> Reply:
         "dataStoreName": chosen_location(context, headers),
         "tags": tags_of_header(headers),
         **_described(described),
+        **lock.members(),
     }
     if algorithm is not None:
         document["checksumAlgorithm"] = algorithm
@@ -277,7 +280,9 @@ def _upload_row(key: str, upload_id: str, upload: ListedUpload) -> str:
     )
 
 
-CREATE_MULTIPART_UPLOAD = Operation("CreateMultipartUpload", Level.OBJECT, create_multipart_upload)
+CREATE_MULTIPART_UPLOAD = Operation(
+    "CreateMultipartUpload", Level.OBJECT, create_multipart_upload, honours=LOCK_HEADERS
+)
 ABORT_MULTIPART_UPLOAD = Operation("AbortMultipartUpload", Level.OBJECT, abort_multipart_upload)
 LIST_PARTS = Operation("ListParts", Level.OBJECT, list_parts)
 LIST_MULTIPART_UPLOADS = Operation("ListMultipartUploads", Level.BUCKET, list_multipart_uploads)

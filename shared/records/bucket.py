@@ -115,7 +115,10 @@ class BucketRecord:
 
     @property
     def versioning(self) -> Versioning | None:
-        """None when it was never configured."""
+        """None when it was never configured. Object lock implies that it is enabled, whatever
+        another writer has configured: nothing may be put in the place of a locked version."""
+        if self.document.get("objectLockEnabled"):
+            return Versioning.ENABLED
         status = (self.document.get("versioningConfiguration") or {}).get("Status")
         return None if status is None else Versioning(status)
 

@@ -84,7 +84,7 @@ class Checksum:
 class NewObject:
     """What a record is made of. ``headers`` are members of STANDARD_HEADERS; ``user_metadata``
     has names without prefix; ``etag`` is without quotes; ``parts`` are those of a multipart upload;
-    ``origin`` is the event that it causes."""
+    ``origin`` is the event that it causes; ``lock`` has members that protect it."""
 
     key: str
     owner_id: str
@@ -104,6 +104,7 @@ class NewObject:
     upload_id: str | None = None
     parts: Sequence[ObjectPart] = ()
     origin: str = "s3:ObjectCreated:Put"
+    lock: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,7 @@ class ObjectRecord:
             "dataStoreName": new.store_name,
             "originOp": new.origin,
             "md-model-version": MODEL_VERSION,
+            **new.lock,
         }
         for name, value in new.user_metadata.items():
             document[USER_METADATA_PREFIX + name] = value

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests import endpoint
+from tests.api.support import new_name
 from tests.servers import Cluster, process_tree
 
 
@@ -27,3 +29,11 @@ def undisturbed(request: pytest.FixtureRequest) -> Iterator[None]:
         unexpected = [line for line in lines if "Traceback" in line or '"level":"error"' in line]
         assert not unexpected, "\n".join(unexpected)
     assert [process_tree(process.pid) for process in fronts] == processes
+
+
+@pytest.fixture
+def locked(s3: Any) -> str:
+    """The name of a fresh bucket with object lock."""
+    name = new_name()
+    s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
+    return name

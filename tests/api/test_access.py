@@ -34,6 +34,12 @@ NO_UPLOAD = (404, "NoSuchUpload")
 NO_BUCKET = (404, "NoSuchBucket")
 CHECKSUM = {"x-amz-checksum-mode": "ENABLED"}
 DELETE = b"<Delete><Object><Key>gone</Key></Object></Delete>"
+VERSIONING = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+LOCK = (
+    b"<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>"
+    b"</ObjectLockConfiguration>"
+)
+HOLD = b"<LegalHold><Status>ON</Status></LegalHold>"
 TAGGING = b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
 
 
@@ -80,11 +86,25 @@ CASES = {
     ),
     "HeadBucket": Case("HEAD", "/{bucket}"),
     "GetBucketLocation": Case("GET", "/{bucket}?location"),
+    "GetBucketVersioning": Case("GET", "/{bucket}?versioning"),
+    "PutBucketVersioning": Case("PUT", "/{bucket}?versioning", VERSIONING),
+    # Of a bucket without object lock; what they answer in others is in test_object_lock.
+    "GetObjectLockConfiguration": Case("GET", "/{bucket}?object-lock", success=404),
+    "PutObjectLockConfiguration": Case(
+        "PUT", "/{bucket}?object-lock", LOCK, with_md5(LOCK), success=409
+    ),
+    "GetObjectRetention": Case("GET", OBJECT + "?retention", success=400),
+    "PutObjectRetention": Case(
+        "PUT", OBJECT + "?retention", b"<Retention/>", with_md5(b"<Retention/>"), success=400
+    ),
+    "GetObjectLegalHold": Case("GET", OBJECT + "?legal-hold", success=400),
+    "PutObjectLegalHold": Case("PUT", OBJECT + "?legal-hold", HOLD, with_md5(HOLD), success=400),
     "DeleteBucket": Case("DELETE", "/{bucket}", success=409),
     "ListObjects": Case("GET", "/{bucket}?delimiter=/&prefix=k&marker=a&encoding-type=url"),
     "ListObjectsV2": Case(
         "GET", "/{bucket}?list-type=2&delimiter=/&prefix=k&start-after=a&fetch-owner=true"
     ),
+    "ListObjectVersions": Case("GET", "/{bucket}?versions&delimiter=/&prefix=k&encoding-type=url"),
     "DeleteObjects": Case("POST", "/{bucket}?delete", DELETE, with_md5(DELETE)),
     "ListMultipartUploads": Case("GET", "/{bucket}?uploads&prefix=u&delimiter=/&encoding-type=url"),
     "PutObject": Case("PUT", OBJECT, BODY, {"x-amz-checksum-algorithm": "CRC32"}),

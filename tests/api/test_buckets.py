@@ -166,7 +166,6 @@ def test_an_unknown_location_is_named(s3: Any) -> None:
     [
         ("x-amz-acl", "public-read"),
         ("x-amz-grant-read", "id=1"),
-        ("x-amz-bucket-object-lock-enabled", "true"),
         ("x-amz-object-ownership", "ObjectWriter"),
     ],
 )

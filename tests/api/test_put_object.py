@@ -359,7 +359,7 @@ def test_checksums_that_contradict_each_other(
         ({"x-amz-storage-class": "NONSENSE"}, 400, "InvalidStorageClass"),
         ({"x-amz-acl": "public-read"}, 501, "NotImplemented"),
         ({"x-amz-grant-read": "id=1"}, 501, "NotImplemented"),
-        ({"x-amz-object-lock-mode": "GOVERNANCE"}, 501, "NotImplemented"),
+        ({"x-amz-object-lock-mode": "GOVERNANCE"}, 400, "InvalidRequest"),
         ({"x-amz-server-side-encryption": "AES256"}, 501, "NotImplemented"),
         ({"x-amz-server-side-encryption-customer-algorithm": "AES256"}, 501, "NotImplemented"),
         ({"x-amz-write-offset-bytes": "0"}, 501, "NotImplemented"),

@@ -52,6 +52,9 @@ def refusal(method: str, raw_target: str, headers: Mapping[str, str] | None = No
         ("GET", "/bucket/key?unknown", "GetObject"),
         ("HEAD", "/bucket/key", "HeadObject"),
         ("DELETE", "/bucket/key", "DeleteObject"),
+        ("GET", "/bucket?object-lock", "GetObjectLockConfiguration"),
+        ("PUT", "/bucket/key?retention&versionId=null", "PutObjectRetention"),
+        ("PUT", "/bucket/key?legal-hold", "PutObjectLegalHold"),
     ],
 )
 def test_an_operation(method: str, raw_target: str, name: str) -> None:
@@ -84,7 +87,6 @@ def test_what_is_no_operation(method: str, raw_target: str, code: str) -> None:
     [
         ("x-amz-acl", "public-read"),
         ("x-amz-grant-read", "id=1"),
-        ("x-amz-object-lock-mode", "GOVERNANCE"),
         ("x-amz-server-side-encryption", "AES256"),
         ("x-amz-server-side-encryption-customer-key", "key"),
         ("x-amz-write-offset-bytes", "0"),
@@ -100,6 +102,22 @@ def test_a_header_that_asks_for_what_there_is_not(name: str, value: str) -> None
 )
 def test_a_header_that_asks_for_nothing(name: str, value: str) -> None:
     assert find("PUT", "/bucket/key", {name: value}).name == "PutObject"
+
+
+def test_a_lock_is_for_new_objects_only() -> None:
+    headers = {"x-amz-object-lock-legal-hold": "ON"}
+    for method, target in (("PUT", "/bucket/key"), ("POST", "/bucket/key?uploads")):
+        find(method, target, headers)
+    find("PUT", "/bucket/key", headers | {"x-amz-copy-source": "a/b"})
+    for target in ("/bucket/key?tagging", "/bucket/key?partNumber=1&uploadId=a", "/bucket"):
+        assert refusal("PUT", target, headers).code == "NotImplemented"
+
+
+def test_a_bucket_with_object_lock() -> None:
+    name = "x-amz-bucket-object-lock-enabled"
+    assert find("PUT", "/bucket", {name: "true"}).name == "CreateBucket"
+    assert refusal("PUT", "/bucket", {name: "yes"}).code == "InvalidArgument"
+    assert refusal("PUT", "/bucket/key", {name: "true"}).code == "NotImplemented"
 
 
 def test_a_condition_of_a_deletion_is_for_objects_only() -> None:

@@ -1,0 +1,173 @@
+"""Object lock: the configuration of a bucket, and retention and legal hold of a version.
+
+What is allowed is in ``s3front.object_lock``. A change is decided on the record that was read and
+committed with the requirement that this is what it replaces (DESIGN, section 5), so that it never
+undoes one of somebody else, and a version that was deleted meanwhile does not come back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from s3front.body import read_document
+from s3front.context import Context
+from s3front.metadata.gateway import ChangedError
+from s3front.metadata.store import StoredBucket, StoredObject
+from s3front.object_lock import (
+    Lock,
+    check_change,
+    configuration_member,
+    configuration_xml,
+    default_of,
+    is_enabled,
+    legal_hold_xml,
+    missing_configuration,
+    parse_configuration,
+    parse_legal_hold,
+    parse_retention,
+    retention_xml,
+    wants_bypass,
+)
+from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
+from s3front.operations.get_object import existing_record
+from s3front.reply import xml_reply
+from s3front.request import Reply, Request
+from s3front.routes import Level, Operation
+from shared import limits
+from shared.errors import ServiceError
+from shared.records.bucket import Versioning
+from shared.records.object import ObjectRecord
+from shared.records.times import now
+
+# --- Buckets -------------------------------------------------------------------------------------
+
+
+async def get_object_lock_configuration(context: Context, _request: Request) -> Reply:
+    """Whether versions can be locked, and the default retention (Amazon S3 API reference)."""
+    document = context.bucket.record.document
+    if not is_enabled(document):
+        fields = {"BucketName": context.bucket.name}
+        raise ServiceError("ObjectLockConfigurationNotFoundError", fields=fields)
+    return xml_reply("ObjectLockConfiguration", configuration_xml(default_of(document)))
+
+
+async def put_object_lock_configuration(context: Context, request: Request) -> Reply:
+    """Enable object lock, for good, and set the default retention (Amazon S3 API reference)."""
+    body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, digest_required=True)
+    wanted = configuration_member(parse_configuration(body))
+    bucket = context.bucket
+    for _ in range(ATTEMPTS_MAX):
+        if bucket.record.versioning is not Versioning.ENABLED:
+            raise ServiceError(
+                "InvalidBucketState",
+                "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
+            )
+        record = bucket.record.changed(
+            {"objectLockEnabled": True, "objectLockConfiguration": wanted}
+        )
+        try:
+            await context.services.metadata.replace_bucket(bucket, record, context.request_id)
+        except ChangedError:
+            bucket, _current = await read_again(context, bucket)
+        else:
+            return Reply(200)
+    raise ServiceError("OperationAborted")
+
+
+# --- Versions ------------------------------------------------------------------------------------
+
+
+async def get_object_retention(context: Context, _request: Request) -> Reply:
+    """Until when a version is retained (Amazon S3 API reference)."""
+    retention = _lock(context).retention
+    if retention is None:
+        raise ServiceError("NoSuchObjectLockConfiguration")
+    return xml_reply("Retention", retention_xml(retention))
+
+
+async def put_object_retention(context: Context, request: Request) -> Reply:
+    """Set, prolong, or lift the retention of a version (Amazon S3 API reference)."""
+    _lockable(context, context.bucket, context.current)
+    body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, digest_required=True)
+    wanted = parse_retention(body, now())
+    bypass = wants_bypass(request.headers)
+
+    def change(lock: Lock) -> Lock:
+        check_change(lock.retention, wanted, now(), bypass=bypass)
+        return Lock(wanted, lock.legal_hold)
+
+    return await _change(context, change, "s3:ObjectRetention:Put")
+
+
+async def get_object_legal_hold(context: Context, _request: Request) -> Reply:
+    """Whether a version has a legal hold (Amazon S3 API reference)."""
+    legal_hold = _lock(context).legal_hold
+    if legal_hold is None:
+        raise ServiceError("NoSuchObjectLockConfiguration")
+    return xml_reply("LegalHold", legal_hold_xml(legal_hold))
+
+
+async def put_object_legal_hold(context: Context, request: Request) -> Reply:
+    """Set or lift the legal hold of a version (Amazon S3 API reference)."""
+    _lockable(context, context.bucket, context.current)
+    body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, digest_required=True)
+    wanted = parse_legal_hold(body)
+
+    def change(lock: Lock) -> Lock:
+        return Lock(lock.retention, wanted)
+
+    return await _change(context, change, "s3:ObjectLegalHold:Put")
+
+
+def _lock(context: Context) -> Lock:
+    """The lock of the version that a request reads."""
+    if not is_enabled(context.bucket.record.document):
+        raise missing_configuration()
+    return Lock.of(existing_record(context, context.current).document)
+
+
+def _lockable(context: Context, bucket: StoredBucket, current: StoredObject | None) -> ObjectRecord:
+    """The version that a request changes, in a bucket where it can."""
+    if not is_enabled(bucket.record.document):
+        raise missing_configuration()
+    return existing_record(context, current, changes=True)
+
+
+async def _change(context: Context, change: Callable[[Lock], Lock], origin: str) -> Reply:
+    """Change the lock of the version that was read, as ``change`` decides; when it is another one
+    meanwhile, that is what is decided on."""
+    bucket, current = context.bucket, context.current
+    for _ in range(ATTEMPTS_MAX):
+        record = _lockable(context, bucket, current)
+        assert current is not None
+        lock = change(Lock.of(record.document))
+        changed = ObjectRecord(lock.put_into(record.document)).changed({"originOp": origin})
+        try:
+            await context.services.metadata.replace_record(
+                bucket, context.key, current, changed, context.request_id
+            )
+        except ChangedError:
+            bucket, current = await read_again(context, bucket)
+        else:
+            return Reply(200)
+    raise ServiceError("OperationAborted")
+
+
+GET_OBJECT_LOCK_CONFIGURATION = Operation(
+    "GetObjectLockConfiguration", Level.BUCKET, get_object_lock_configuration
+)
+PUT_OBJECT_LOCK_CONFIGURATION = Operation(
+    "PutObjectLockConfiguration", Level.BUCKET, put_object_lock_configuration
+)
+GET_OBJECT_RETENTION = Operation(
+    "GetObjectRetention", Level.OBJECT, get_object_retention, takes_version=True
+)
+PUT_OBJECT_RETENTION = Operation(
+    "PutObjectRetention", Level.OBJECT, put_object_retention, takes_version=True
+)
+GET_OBJECT_LEGAL_HOLD = Operation(
+    "GetObjectLegalHold", Level.OBJECT, get_object_legal_hold, takes_version=True
+)
+PUT_OBJECT_LEGAL_HOLD = Operation(
+    "PutObjectLegalHold", Level.OBJECT, put_object_legal_hold, takes_version=True
+)
