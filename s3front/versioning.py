@@ -285,13 +285,18 @@ def plan_removal(
     return Plan((Step(None, {"versionId": record.version_id}, release=True),), requires)
 
 
-def plan_change(old: ObjectRecord, place: Place, new: ObjectRecord) -> Plan:
+def plan_change(
+    versioning: Versioning | None, old: ObjectRecord, place: Place, new: ObjectRecord
+) -> Plan:
     """Replace the record of a version that keeps its data; its master and its copy alike."""
     options: dict[str, Any] = {}
     if place is Place.NULL_KEY:
         options = {"versionId": NULL_ID}
-    elif place is Place.OWN or not old.is_null_version:
+    elif old.version_id is not None and (
+        place is Place.OWN or not old.is_null_version or versioning is Versioning.ENABLED
+    ):
+        # That of a null version which is the latest again, too, as the original does it.
         options = {"versionId": old.version_id}
-    # A null version at the master stays there alone. (The original makes a copy under its ID; a
-    # write that replaces the null version at the same time would not know of it.)
+    # While versioning is suspended a null version at the master stays there alone: a write that
+    # replaces it at the same time would not know of a copy.
     return Plan((Step(new, options, release=False),), Requires.UNCHANGED)

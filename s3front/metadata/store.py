@@ -299,7 +299,8 @@ class MetadataStore:
     ) -> None:
         """Change the record of a version that keeps its data; raises ChangedError when it is no
         longer what was read."""
-        plan = plan_change(current.record, current.place, record)
+        versioning = bucket.record.versioning
+        plan = plan_change(versioning, current.record, current.place, record)
         change = planned(bucket, key, current, plan)
         await self.commit_objects(bucket, [change], request_id)
 
@@ -396,7 +397,7 @@ def planned(
     elif plan.requires is Requires.UNCHANGED:
         requirements.append(object_requirement(bucket, key, current))
         if current is not None and current.place is Place.OWN and current.record.is_null_version:
-            # Should it have become the latest again, changes were made to its master alone.
+            # Should it have become the latest again, its master may say more.
             requirements.append(gateway.is_no_null_version(bucket.name, key))
     return ObjectCommit(operations, requirements, plan.steps[-1].record)
 

@@ -106,7 +106,7 @@ def test_a_version_is_held_or_deleted(running: Cluster, place: str, many: bool) 
 
 
 def test_a_null_version_that_became_the_latest_again_meanwhile(running: Cluster) -> None:
-    """What was decided while it was not does not hold: then its lock is in its master alone."""
+    """What was decided while it was not does not hold; a lock is in its master and in its copy."""
     client = ObjectClient(running.fronts[0])
     assert client.request("PUT", "/again").status == 200
     assert client.request("PUT", "/again/key", b"body").status == 200
@@ -138,6 +138,7 @@ def test_a_null_version_that_became_the_latest_again_meanwhile(running: Cluster)
 
     asyncio.run(decide_on_what_is_no_more())
     assert client.request("HEAD", "/again/key").headers["x-amz-object-lock-legal-hold"] == "ON"
+    assert_metadata_is_well(running.folder / "metadata")
     assert not delete(client, "again", "null", many=False)
     assert hold(client, "again", "null", OFF)
     assert delete(client, "again", "null", many=False)

@@ -278,19 +278,21 @@ def test_a_version_is_removed_from_where_it_is(
 
 
 @pytest.mark.parametrize(
-    ("old", "place", "options"),
+    ("versioning", "old", "place", "options"),
     [
-        (record(), Place.MASTER, {}),
-        (NULL_RECORD, Place.MASTER, {}),
-        (REGULAR, Place.MASTER, {"versionId": NEW}),
-        (REGULAR, Place.OWN, {"versionId": NEW}),
-        (NULL_RECORD, Place.OWN, {"versionId": OLD}),
-        (NULL_RECORD, Place.NULL_KEY, {"versionId": "null"}),
+        (None, record(), Place.MASTER, {}),
+        (ENABLED, record(), Place.MASTER, {}),
+        (ENABLED, NULL_RECORD, Place.MASTER, {"versionId": OLD}),
+        (SUSPENDED, NULL_RECORD, Place.MASTER, {}),
+        (ENABLED, REGULAR, Place.MASTER, {"versionId": NEW}),
+        (SUSPENDED, REGULAR, Place.OWN, {"versionId": NEW}),
+        (ENABLED, NULL_RECORD, Place.OWN, {"versionId": OLD}),
+        (SUSPENDED, NULL_RECORD, Place.NULL_KEY, {"versionId": "null"}),
     ],
 )
 def test_a_version_is_changed_where_it_is(
-    old: ObjectRecord, place: Place, options: dict[str, Any]
+    versioning: Versioning | None, old: ObjectRecord, place: Place, options: dict[str, Any]
 ) -> None:
-    plan = plan_change(old, place, old.changed({"n": "new"}))
+    plan = plan_change(versioning, old, place, old.changed({"n": "new"}))
     assert steps_of(plan) == [("new", options, False)]
     assert plan.requires is Requires.UNCHANGED
