@@ -10,6 +10,7 @@ import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 
+from s3front.operations import routes
 from shared.sigv4 import PayloadForm
 from tests.api.support import keys_in, md5_base64, new_name
 from tests.clients_boto3 import s3_client
@@ -467,34 +468,6 @@ def test_a_document_against_the_parser(
 
 # --- What is not there yet ----------------------------------------------------------------------
 
-IMPLEMENTED = {
-    "AbortMultipartUpload",
-    "CompleteMultipartUpload",
-    "CopyObject",
-    "CreateMultipartUpload",
-    "DeleteObjectTagging",
-    "GetObjectAttributes",
-    "GetObjectTagging",
-    "ListMultipartUploads",
-    "ListParts",
-    "PutObjectTagging",
-    "UploadPart",
-    "UploadPartCopy",
-    "CreateBucket",
-    "DeleteBucket",
-    "DeleteObject",
-    "DeleteObjects",
-    "GetBucketLocation",
-    "GetObject",
-    "HeadBucket",
-    "HeadObject",
-    "ListBuckets",
-    "ListObjects",
-    "ListObjectsV2",
-    "PutObject",
-    "RenameObject",
-    "RestoreObject",
-}
 WITHDRAWN = {"GetObjectTorrent", "SelectObjectContent"}
 """What AWS refuses itself (tests/api/test_restore_object.py)."""
 
@@ -521,7 +494,7 @@ def example(shape: Any) -> Any:
 def operation_names() -> list[str]:
     """Everything in botocore's model of S3 that is answered here, but not yet done."""
     model = botocore.session.get_session().get_service_model("s3")
-    known = IMPLEMENTED | WITHDRAWN | ELSEWHERE
+    known = {*routes().names(), *WITHDRAWN, *ELSEWHERE}
     return [name for name in model.operation_names if name not in known]
 
 
