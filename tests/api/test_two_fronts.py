@@ -105,7 +105,7 @@ def test_no_object_outlives_its_bucket(running: Cluster) -> None:
     assert not all(records.values())
 
 
-CONDITIONAL_ROUNDS = 500 if os.environ.get("TWOFOLD_SOAK") else 20
+CONDITIONAL_ROUNDS = 1000 if os.environ.get("TWOFOLD_SOAK") else 20
 
 
 def test_one_of_many_conditional_writes_wins(running: Cluster) -> None:
