@@ -222,6 +222,7 @@ def finished_uploads(front: Front, bucket: str) -> int:
     return front.process.output.count(pattern)
 
 
+@pytest.mark.usefixtures("shared_cluster")  # reads the access log
 @pytest.mark.parametrize("form", PayloadForm)
 @pytest.mark.parametrize("part", [0, 0.01, 0.5, 0.999])
 def test_an_upload_that_breaks_off(
