@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from s3front.body import read_document
 from s3front.context import Context
-from s3front.metadata.gateway import ChangedError
 from s3front.object_lock import is_enabled
-from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
+from s3front.operations.changes import change_bucket
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
 from s3front.xml import element, parse
 from shared import limits
 from shared.errors import ServiceError
-from shared.records.bucket import Versioning
+from shared.records.bucket import BucketRecord, Versioning
 
 _MEMBER = "versioningConfiguration"
 _MFA_DELETE = ("Enabled", "Disabled")
@@ -30,22 +29,18 @@ async def put_bucket_versioning(context: Context, request: Request) -> Reply:
     """Enable or suspend versioning (Amazon S3 API reference)."""
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX)
     wanted = _parse_configuration(body)
-    bucket = context.bucket
-    for _ in range(ATTEMPTS_MAX):
-        if is_enabled(bucket.record.document) and wanted["Status"] != Versioning.ENABLED:
+
+    def change(record: BucketRecord) -> BucketRecord:
+        if is_enabled(record.document) and wanted["Status"] != Versioning.ENABLED:
             raise ServiceError(
                 "InvalidBucketState",
                 "An Object Lock configuration is present on this bucket, so the versioning state "
                 "cannot be changed.",
             )
-        record = bucket.record.changed({_MEMBER: wanted})
-        try:
-            await context.services.metadata.replace_bucket(bucket, record, context.request_id)
-        except ChangedError:
-            bucket, _current = await read_again(context, bucket)
-        else:
-            return Reply(200)
-    raise ServiceError("OperationAborted")
+        return record.changed({_MEMBER: wanted})
+
+    await change_bucket(context, change)
+    return Reply(200)
 
 
 def _parse_configuration(body: bytes) -> dict[str, str]:

@@ -1,8 +1,6 @@
 """Object lock: the configuration of a bucket, and retention and legal hold of a version.
 
-What is allowed is in ``s3front.object_lock``. A change is decided on the record that was read and
-committed with the requirement that this is what it replaces (DESIGN, section 5), so that it never
-undoes one of somebody else, and a version that was deleted meanwhile does not come back.
+What is allowed is in ``s3front.object_lock``, how a record is changed in ``changes``.
 """
 
 from __future__ import annotations
@@ -11,8 +9,7 @@ from collections.abc import Callable
 
 from s3front.body import read_document
 from s3front.context import Context
-from s3front.metadata.gateway import ChangedError
-from s3front.metadata.store import StoredBucket, StoredObject
+from s3front.metadata.store import StoredBucket
 from s3front.object_lock import (
     Lock,
     check_change,
@@ -28,14 +25,14 @@ from s3front.object_lock import (
     retention_xml,
     wants_bypass,
 )
-from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
+from s3front.operations.changes import change_bucket, change_version
 from s3front.operations.get_object import existing_record
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
 from shared import limits
 from shared.errors import ServiceError
-from shared.records.bucket import Versioning
+from shared.records.bucket import BucketRecord, Versioning
 from shared.records.object import ObjectRecord
 from shared.records.times import now
 
@@ -55,23 +52,17 @@ async def put_object_lock_configuration(context: Context, request: Request) -> R
     """Enable object lock, for good, and set the default retention (Amazon S3 API reference)."""
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, digest_required=True)
     wanted = configuration_member(parse_configuration(body))
-    bucket = context.bucket
-    for _ in range(ATTEMPTS_MAX):
-        if bucket.record.versioning is not Versioning.ENABLED:
+
+    def change(record: BucketRecord) -> BucketRecord:
+        if record.versioning is not Versioning.ENABLED:
             raise ServiceError(
                 "InvalidBucketState",
                 "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
             )
-        record = bucket.record.changed(
-            {"objectLockEnabled": True, "objectLockConfiguration": wanted}
-        )
-        try:
-            await context.services.metadata.replace_bucket(bucket, record, context.request_id)
-        except ChangedError:
-            bucket, _current = await read_again(context, bucket)
-        else:
-            return Reply(200)
-    raise ServiceError("OperationAborted")
+        return record.changed({"objectLockEnabled": True, "objectLockConfiguration": wanted})
+
+    await change_bucket(context, change)
+    return Reply(200)
 
 
 # --- Versions ------------------------------------------------------------------------------------
@@ -87,7 +78,7 @@ async def get_object_retention(context: Context, _request: Request) -> Reply:
 
 async def put_object_retention(context: Context, request: Request) -> Reply:
     """Set, prolong, or lift the retention of a version (Amazon S3 API reference)."""
-    _lockable(context, context.bucket, context.current)
+    _check_lockable(context)
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, digest_required=True)
     wanted = parse_retention(body, now())
     bypass = wants_bypass(request.headers)
@@ -109,7 +100,7 @@ async def get_object_legal_hold(context: Context, _request: Request) -> Reply:
 
 async def put_object_legal_hold(context: Context, request: Request) -> Reply:
     """Set or lift the legal hold of a version (Amazon S3 API reference)."""
-    _lockable(context, context.bucket, context.current)
+    _check_lockable(context)
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, digest_required=True)
     wanted = parse_legal_hold(body)
 
@@ -121,36 +112,31 @@ async def put_object_legal_hold(context: Context, request: Request) -> Reply:
 
 def _lock(context: Context) -> Lock:
     """The lock of the version that a request reads."""
-    if not is_enabled(context.bucket.record.document):
-        raise missing_configuration()
+    _check_enabled(context.bucket)
     return Lock.of(existing_record(context, context.current).document)
 
 
-def _lockable(context: Context, bucket: StoredBucket, current: StoredObject | None) -> ObjectRecord:
-    """The version that a request changes, in a bucket where it can."""
+def _check_lockable(context: Context) -> None:
+    """Refuse a change before its document is asked for."""
+    _check_enabled(context.bucket)
+    existing_record(context, context.current, changes=True)
+
+
+def _check_enabled(bucket: StoredBucket) -> None:
     if not is_enabled(bucket.record.document):
         raise missing_configuration()
-    return existing_record(context, current, changes=True)
 
 
 async def _change(context: Context, change: Callable[[Lock], Lock], origin: str) -> Reply:
-    """Change the lock of the version that was read, as ``change`` decides; when it is another one
-    meanwhile, that is what is decided on."""
-    bucket, current = context.bucket, context.current
-    for _ in range(ATTEMPTS_MAX):
-        record = _lockable(context, bucket, current)
-        assert current is not None
+    """Change the lock of a version as ``change`` decides."""
+
+    def changed(bucket: StoredBucket, record: ObjectRecord) -> ObjectRecord:
+        _check_enabled(bucket)
         lock = change(Lock.of(record.document))
-        changed = ObjectRecord(lock.put_into(record.document)).changed({"originOp": origin})
-        try:
-            await context.services.metadata.replace_record(
-                bucket, context.key, current, changed, context.request_id
-            )
-        except ChangedError:
-            bucket, current = await read_again(context, bucket)
-        else:
-            return Reply(200)
-    raise ServiceError("OperationAborted")
+        return ObjectRecord(lock.put_into(record.document)).changed({"originOp": origin})
+
+    await change_version(context, changed)
+    return Reply(200)
 
 
 GET_OBJECT_LOCK_CONFIGURATION = Operation(

@@ -6,16 +6,13 @@ from collections.abc import Mapping
 
 from s3front.body import read_document
 from s3front.context import Context
-from s3front.metadata.gateway import ChangedError
-from s3front.metadata.store import StoredObject
-from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
+from s3front.operations.changes import change_version
 from s3front.operations.get_object import described_version, existing_record
 from s3front.operations.tag_sets import parse_tagging, tag_set_xml
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
 from shared import limits
-from shared.errors import ServiceError
 from shared.records.object import ObjectRecord
 
 
@@ -41,22 +38,8 @@ async def delete_object_tagging(context: Context, _request: Request) -> Reply:
 
 
 async def _set(context: Context, tags: Mapping[str, str], origin: str) -> ObjectRecord:
-    """Change the record that was read; when the object was replaced meanwhile, the new one."""
-    bucket = context.bucket
-    current: StoredObject | None = context.current
-    for _ in range(ATTEMPTS_MAX):
-        record = existing_record(context, current, changes=True)
-        assert current is not None
-        changed = record.changed({"tags": dict(tags), "originOp": origin})
-        try:
-            await context.services.metadata.replace_record(
-                bucket, context.key, current, changed, context.request_id
-            )
-        except ChangedError:
-            bucket, current = await read_again(context, bucket)
-        else:
-            return changed
-    raise ServiceError("OperationAborted")
+    members = {"tags": dict(tags), "originOp": origin}
+    return await change_version(context, lambda _bucket, record: record.changed(members))
 
 
 GET_OBJECT_TAGGING = Operation(

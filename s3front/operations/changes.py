@@ -1,0 +1,53 @@
+"""Changes of a record that keeps its place: a bucket's attributes, a version's tags or lock.
+
+A change is decided on the record that was read and committed with the requirement that this is what
+it replaces (DESIGN, section 5), so that it never undoes one of somebody else, and what was deleted
+meanwhile does not come back; when it is another one meanwhile, that is what is decided on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from s3front.context import Context
+from s3front.metadata.gateway import ChangedError
+from s3front.metadata.store import StoredBucket
+from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
+from s3front.operations.get_object import existing_record
+from shared.errors import ServiceError
+from shared.records.bucket import BucketRecord
+from shared.records.object import ObjectRecord
+
+
+async def change_bucket(context: Context, change: Callable[[BucketRecord], BucketRecord]) -> None:
+    """Replace the record of the request's bucket by what ``change`` makes of it."""
+    bucket = context.bucket
+    for _ in range(ATTEMPTS_MAX):
+        record = change(bucket.record)
+        try:
+            await context.services.metadata.replace_bucket(bucket, record, context.request_id)
+        except ChangedError:
+            bucket, _current = await read_again(context, bucket)
+        else:
+            return
+    raise ServiceError("OperationAborted")
+
+
+async def change_version(
+    context: Context, change: Callable[[StoredBucket, ObjectRecord], ObjectRecord]
+) -> ObjectRecord:
+    """Replace the record of the request's version by what ``change`` makes of it, which is
+    returned. ``change`` is given the bucket as well, as it was read with the version."""
+    bucket, current = context.bucket, context.current
+    for _ in range(ATTEMPTS_MAX):
+        changed = change(bucket, existing_record(context, current, changes=True))
+        assert current is not None
+        try:
+            await context.services.metadata.replace_record(
+                bucket, context.key, current, changed, context.request_id
+            )
+        except ChangedError:
+            bucket, current = await read_again(context, bucket)
+        else:
+            return changed
+    raise ServiceError("OperationAborted")
