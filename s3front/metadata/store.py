@@ -148,8 +148,9 @@ class MetadataStore:
         self, bucket: str, keys: Sequence[str], request_id: str
     ) -> tuple[StoredBucket | None, list[StoredObject | None]]:
         """A bucket and some of its objects, in one snapshot."""
-        stored_bucket, objects, _ = await self.read_with_token(bucket, keys, None, request_id)
-        return stored_bucket, objects
+        wanted = [(METASTORE, bucket), *((bucket, key) for key in keys)]
+        found, *objects = await self._metadata.get_many(wanted, request_id)
+        return _bucket_of(found), [_object_of(entry) for entry in objects]
 
     async def read_with_token(
         self, bucket: str, keys: Sequence[str], token: ClientToken | None, request_id: str
@@ -159,16 +160,9 @@ class MetadataStore:
         places = [] if token is None else token.addresses
         found, *entries = await self._metadata.get_many([*wanted, *places], request_id)
         objects, tokens = entries[: len(keys)], entries[len(keys) :]
-        stored_bucket = None
-        if found is not None:
-            record = BucketRecord.parse(found[0])
-            stored_bucket = None if record.deleted else StoredBucket(record, found[1])
         return (
-            stored_bucket,
-            [
-                None if entry is None else StoredObject(ObjectRecord.parse(entry[0]), entry[1])
-                for entry in objects
-            ],
+            _bucket_of(found),
+            [_object_of(entry) for entry in objects],
             next((entry[0] for entry in tokens if entry is not None), None),
         )
 
@@ -373,6 +367,17 @@ def _locked(record: ObjectRecord, bucket: BucketRecord) -> ObjectRecord:
 
 def _record(entry: StoredObject | None) -> ObjectRecord | None:
     return None if entry is None else entry.record
+
+
+def _bucket_of(entry: tuple[str, int] | None) -> StoredBucket | None:
+    if entry is None:
+        return None
+    record = BucketRecord.parse(entry[0])
+    return None if record.deleted else StoredBucket(record, entry[1])
+
+
+def _object_of(entry: tuple[str, int] | None) -> StoredObject | None:
+    return None if entry is None else StoredObject(ObjectRecord.parse(entry[0]), entry[1])
 
 
 def planned(
