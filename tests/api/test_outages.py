@@ -194,12 +194,13 @@ class Download:
         self._socket = socket.create_connection(("127.0.0.1", front.port), 30)
         self._socket.sendall(bytes(sign(front, "GET", target)))
         self.body = bytearray()
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += self._socket.recv(4096)
-        head, _, body = head.partition(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 200 ")
-        self.body += body
+        received = b""
+        while not self.body:  # the head comes before the data daemon has sent any of the body
+            more = self._socket.recv(4096)
+            assert more, received
+            received += more
+            self.body[:] = received.partition(b"\r\n\r\n")[2]
+        assert received.startswith(b"HTTP/1.1 200 ")
 
     def read(self, stall_seconds: float) -> bool:
         """Read until the end; returns False when nothing comes for so long."""
