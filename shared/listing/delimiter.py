@@ -8,8 +8,9 @@ Rules (reference/dmd-wire.md, section 8; Amazon S3 API reference, ListObjects):
 3. In a bucket, a key that contains NUL is a version of an object; ``DelimiterMaster`` lists none,
    and no delete markers.
 4. A placeholder stands where the newest version was deleted and its successor has not taken its
-   place yet. Then the next version is the object. (Our daemon leaves none behind; another one's
-   store may hold them.)
+   place yet. Then the next version is the object: the null key, which sorts before all others,
+   belongs where its own version ID does. (Our daemon leaves none behind; another one's store may
+   hold them.)
 """
 
 from __future__ import annotations
@@ -91,8 +92,7 @@ class Delimiter(Page):
         if common is not None and common == self._printed:
             return Verdict.SKIPPED
         if len(self.contents) + len(self.common_prefixes) >= self._keys_max:
-            self.is_truncated = self._keys_max > 0
-            return Verdict.FINISHED
+            return self._truncate()
         if common is None:
             self.contents.append((name, value))
             self.last_entry = name
@@ -111,7 +111,9 @@ class DelimiterMaster(Delimiter):
 
     def __init__(self, query: Query) -> None:
         super().__init__(query)
+        # The key of a placeholder that was met last, and its null key.
         self._awaited: str | None = None
+        self._null: ListedObject | None = None
 
     @property
     def resume_key(self) -> str:
@@ -124,20 +126,39 @@ class DelimiterMaster(Delimiter):
             return Verdict.SKIPPED
         self._skip_to = None
         self._last_key = key
-        if VERSION_SEPARATOR in key:
-            name = key.partition(VERSION_SEPARATOR)[0]
-            if name != self._awaited:
+        name, separator, version_id = key.partition(VERSION_SEPARATOR)
+        if name != self._awaited:
+            if self._null is not None:
+                return Verdict.FINISHED if self._is_full_with_null() else self.offer(key, value)
+            if separator:
                 self._skip_to = name + "\x01"
                 return Verdict.SKIPPED
-        else:
-            name = key
-            if value.is_placeholder:
-                self._awaited = name
-                return Verdict.SKIPPED
-        self._awaited = None
-        if value.is_placeholder or value.is_delete_marker:
+        if not separator:
+            self._awaited = name if value.is_placeholder else None
+            return Verdict.SKIPPED if value.is_placeholder else self._offer_object(name, value)
+        if not version_id:
+            self._null = value
             return Verdict.SKIPPED
-        return self._add(name, value)
+        if self._null is not None and (self._null.version_id or "") < version_id:
+            value = self._null
+        self._awaited = self._null = None
+        return Verdict.SKIPPED if value.is_placeholder else self._offer_object(name, value)
+
+    def finish(self) -> None:
+        self._is_full_with_null()
+
+    def _is_full_with_null(self) -> bool:
+        """List the null key that is held back, which is the only version; whether there is no room
+        for it."""
+        name, held = self._awaited, self._null
+        self._awaited = self._null = None
+        if name is None or held is None or held.is_placeholder:
+            return False
+        return self._offer_object(name, held) is Verdict.FINISHED
+
+    def _offer_object(self, name: str, value: ListedObject) -> Verdict:
+        """Take the latest version of an object."""
+        return Verdict.SKIPPED if value.is_delete_marker else self._add(name, value)
 
     def _offer_run(self, keys: Sequence[str], start: int, stop: int, values: Values) -> Verdict:
         """As ``offer`` for each, but the values of versions are not read, and what nearly all keys
@@ -162,14 +183,6 @@ class DelimiterMaster(Delimiter):
         if len(taken) == len(masters):
             return Verdict.SKIPPED
         return self._offer_each(keys, masters[len(taken)], stop, values)
-
-    def _offer_each(self, keys: Sequence[str], start: int, stop: int, values: Values) -> Verdict:
-        for index in range(start, stop):
-            if self._skip_to is not None and keys[index] < self._skip_to:
-                continue
-            if self.offer(keys[index], values([index])[0]) is Verdict.FINISHED:
-                return Verdict.FINISHED
-        return Verdict.SKIPPED
 
     def _behind(self, after: str) -> str:
         return after + "\x01"  # behind the versions of the key, too

@@ -123,6 +123,20 @@ class Page(ABC):
                 return Verdict.FINISHED
         return Verdict.SKIPPED
 
+    def _offer_each(self, keys: Sequence[str], start: int, stop: int, values: Values) -> Verdict:
+        """Take some keys one by one: only the values of those that are not passed are read."""
+        for index in range(start, stop):
+            if self._skip_to is not None and keys[index] < self._skip_to:
+                continue
+            if self.offer(keys[index], values([index])[0]) is Verdict.FINISHED:
+                return Verdict.FINISHED
+        return Verdict.SKIPPED
+
+    def _truncate(self) -> Verdict:
+        """There is more than was asked for; never when nothing was."""
+        self.is_truncated = self._keys_max > 0
+        return Verdict.FINISHED
+
     def _end_of_run(self, keys: Sequence[str], start: int) -> int:
         """Where the keys end that begin at ``start`` and belong to no common prefix."""
         delimiter, behind = self._delimiter, len(self._prefix)

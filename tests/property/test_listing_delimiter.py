@@ -149,6 +149,7 @@ def _range_of(page: DelimiterMaster, items: list[Item]) -> list[Item]:
 def page_of(bucket: Bucket, query: Query, read: Read = read_all) -> DelimiterMaster:
     page = DelimiterMaster(query)
     read(page, bucket.items)
+    page.finish()
     return page
 
 
@@ -309,6 +310,29 @@ def test_a_page_of_one_entry_more_than_there_are_is_not_truncated(
     assume(wanted)
     assert page_of(bucket, Query("", delimiter, "", len(wanted))).is_truncated is False
     assert page_of(bucket, Query("", delimiter, "", len(wanted) + 1)).is_truncated is False
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 5])
+@pytest.mark.parametrize(
+    ("null", "others", "listed"),
+    [
+        ("2", ["1", "3"], "1"),
+        ("2", ["3"], "2"),
+        ("2", [], "2"),
+        (None, ["1"], None),
+    ],
+)
+def test_behind_a_placeholder_the_null_key_is_where_its_id_belongs(
+    null: str | None, others: list[str], listed: str | None, size: int
+) -> None:
+    rows = {"a": PLACEHOLDER, "a\0": ListedObject(version_id=null), "b/1": SHOWN}
+    rows |= {f"a\0{version_id}": ListedObject(version_id=version_id) for version_id in others}
+    bucket = Bucket(rows, {})
+    page = page_of(bucket, Query(delimiter="/"), in_pieces(size) if size else read_all)
+    assert [(name, value.version_id) for name, value in page.contents] == [("a", listed)]
+    assert page.common_prefixes == ["b/"]
+    page = page_of(bucket, Query(keys_max=1))
+    assert ([name for name, _ in page.contents], page.is_truncated) == (["a"], True)
 
 
 @pytest.mark.parametrize("delimiter", ["", "/"])
