@@ -90,7 +90,7 @@ class DelimiterVersions(Page):
         self._last_key = key
         name, separator, version_id = key.partition(VERSION_SEPARATOR)
         if name != self._name:
-            if self._flush_null(None) is Verdict.FINISHED:
+            if self._end_name() is Verdict.FINISHED:
                 return Verdict.FINISHED
             self._begin(name)
         if not name.startswith(self._prefix):
@@ -105,11 +105,12 @@ class DelimiterVersions(Page):
         if version_id in (self._master_id, self._null_id) or value.is_placeholder:
             return Verdict.SKIPPED
         if self._was_listed(version_id, value, is_null=False):
-            return Verdict.SKIPPED
+            self._skip_to_marker(version_id)
+            return self._pass(version_id, value)
         return self._add(version_id, value)
 
     def finish(self) -> None:
-        self._flush_null(None)  # what was held back is listed
+        self._end_name()
 
     def result(self) -> dict[str, Any]:
         result: dict[str, Any] = {
@@ -137,6 +138,10 @@ class DelimiterVersions(Page):
         # Who goes on behind a version has seen the latest one.
         self._has_latest = self._goes_on()
 
+    def _end_name(self) -> Verdict:
+        """There are no more keys of the name; what was held back is listed."""
+        return self._flush_null(None)
+
     def _goes_on(self) -> bool:
         """Whether this is the key of the marker, of which the page before has listed something."""
         return self._name == self._query.key_marker and self._query.version_id_marker is not None
@@ -150,7 +155,7 @@ class DelimiterVersions(Page):
             # A master comes first, whatever its ID is: the page before has listed it.
             if self._behind == NULL and self._master_is_null:
                 self._behind = value.version_id or ""
-            return Verdict.SKIPPED
+            return self._pass(value.version_id, value)
         return self._add(value.version_id, value)
 
     def _flush_null(self, before: str | None) -> Verdict:
@@ -165,7 +170,7 @@ class DelimiterVersions(Page):
         if held.version_id is not None and held.version_id == self._master_id:
             return Verdict.SKIPPED
         if self._was_listed(held.version_id, held, is_null=True):
-            return Verdict.SKIPPED
+            return self._pass(held.version_id, held)
         return self._add(held.version_id, held)
 
     def _add(self, version_id: str | None, value: ListedObject) -> Verdict:
@@ -175,8 +180,7 @@ class DelimiterVersions(Page):
         if common is not None and common == self._printed:
             return Verdict.SKIPPED
         if len(self.versions) + len(self.common_prefixes) >= self._keys_max:
-            self.is_truncated = self._keys_max > 0
-            return Verdict.FINISHED
+            return self._truncate()
         if common is not None:
             return self._add_prefix(common)
         listed = ListedVersion(name, version_id, not self._has_latest, value)
@@ -193,6 +197,17 @@ class DelimiterVersions(Page):
         self._printed = common
         self._skip_to = successor(common)
         return Verdict.ACCEPTED if self._skip_to is not None else Verdict.FINISHED
+
+    def _pass(self, version_id: str | None, value: ListedObject) -> Verdict:
+        """Leave out a version that the page before has listed; the last one is ``_behind``."""
+        return Verdict.SKIPPED
+
+    def _skip_to_marker(self, version_id: str) -> None:
+        """Pass the versions up to the marked one: a key may have more of them than pages have
+        entries. The null key came before them all."""
+        behind = self._behind or ""
+        if behind != NULL and behind > version_id:
+            self._skip_to = f"{self._name}{VERSION_SEPARATOR}{behind}"
 
     def _was_listed(self, version_id: str | None, value: ListedObject, *, is_null: bool) -> bool:
         """Whether the page before has listed this version, which is not the master."""

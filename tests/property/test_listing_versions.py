@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.listing.page import Verdict
 from shared.listing.versions import NULL, DelimiterVersions, ListedVersion, VersionsQuery
 from shared.records.projection import ListedObject
+from tests.property.feeding import feed
 
 EXAMPLES = 3_000 if os.environ.get("TWOFOLD_SOAK") == "1" else 150
 LAST = "\U0010ffff"
@@ -108,32 +106,8 @@ def page_of(
 ) -> DelimiterVersions:
     """A page that is given its rows one by one, or so many at once."""
     page = DelimiterVersions(query)
-    end = page.end_key
-    rows = [
-        row
-        for row in (items(bucket) if isinstance(bucket, dict) else bucket)
-        if row[0] >= page.first_key and (end is None or row[0] < end)
-    ]
-    keys = [key for key, _ in rows]
-    index = 0
-    while index < len(rows):
-        piece = rows[index : index + max(at_once, 1)]
-
-        def values(indexes: Sequence[int], piece: list[Item] = piece) -> list[ListedObject]:
-            return [piece[index][1] for index in indexes]
-
-        if at_once:
-            verdict = page.offer_many([key for key, _ in piece], values)
-        else:
-            verdict = page.offer(*piece[0])
-        if verdict is Verdict.FINISHED:
-            return page
-        index += len(piece)
-        if at_once:
-            index = bisect_left(keys, page.resume_key)
-        elif jump and page.skip_to is not None:
-            index = max(index, bisect_left(keys, page.skip_to))
-    page.finish()
+    rows = items(bucket) if isinstance(bucket, dict) else bucket
+    feed(page, rows, jump=jump, at_once=at_once)
     return page
 
 
