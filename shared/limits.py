@@ -62,6 +62,10 @@ LIST_KEYS_MAX: Final = 1000
 BASIC_LIST_KEYS_MAX: Final = 10_000
 """Keys that the listing algorithm ``Basic`` gives at once (reference/dmd-wire.md, section 8)."""
 
+LIFECYCLE_SCANNED_MAX: Final = 10_000
+"""Entries that a page of a lifecycle listing looks at, unless it is told otherwise (CloudServer's
+``maxScannedLifecycleListingEntries``)."""
+
 BUCKETS_MAX: Final = 1000
 """Buckets of one account that ListBuckets prints on one page."""
 

@@ -21,9 +21,15 @@
     ``gt``, ``gte``, ``lt``, ``lte``, ``start``, ``end``, ``maxKeys``, ``keys``, ``values``,
     ``filterKey``, ``filterKeyStartsWith``: a range of any sub-level. The answer is an array of
     ``{key, value}``, or of one of both when ``values`` or ``keys`` is false.
+``DelimiterCurrent``, ``DelimiterNonCurrent``, ``DelimiterOrphanDeleteMarker``
+    What lifecycle rules may act on (``shared.listing.lifecycle``): ``prefix``, ``maxKeys``,
+    ``beforeDate``, ``maxScannedLifecycleListingEntries``; the first two ``excludedDataStoreName``;
+    ``keyMarker`` and ``versionIdMarker`` the second, ``marker`` the others. ``Contents`` has
+    ``[key, object]``, or ``[key, version ID or null, stale date, object]``, an object being the
+    array of ``shared.records.lifecycle.LifecycleObject``.
 
-The others answer ``CommonPrefixes`` and ``IsTruncated``, and, truncated, where the next page goes
-on: ``NextMarker``, or ``NextKeyMarker`` and perhaps ``NextVersionIdMarker`` or
+All but ``Basic`` answer ``IsTruncated``, those before it ``CommonPrefixes``, and, truncated, where
+the next page goes on: ``NextMarker``, or ``NextKeyMarker`` and perhaps ``NextVersionIdMarker`` or
 ``NextUploadIdMarker``.
 
 How a page is read: ``dmd.metadata.page_reader``.
@@ -31,8 +37,10 @@ How a page is read: ``dmd.metadata.page_reader``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -45,37 +53,37 @@ from shared import limits
 from shared.errors import ServiceError
 from shared.listing.basic import Basic, BasicQuery
 from shared.listing.delimiter import Delimiter, DelimiterMaster, Query
+from shared.listing.lifecycle import (
+    Criteria,
+    DelimiterCurrent,
+    DelimiterNonCurrent,
+    DelimiterOrphanDeleteMarker,
+)
 from shared.listing.page import Page
 from shared.listing.uploads import Uploads, UploadsQuery
 from shared.listing.versions import DelimiterVersions, VersionsQuery
+from shared.records.lifecycle import LifecycleObject, lifecycle_object
 from shared.records.upload import ListedUpload, listed_upload
 
+Params = Mapping[str, Any]
+
 _encode = msgspec.json.Encoder().encode
+_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 
 
-async def list_page(
-    engine: Engine, sub_level: Sequence[str], params: Mapping[str, Any]
-) -> orjson.Fragment:
+async def list_page(engine: Engine, sub_level: Sequence[str], params: Params) -> orjson.Fragment:
     """The answer to ``list``, as JSON. Raises ServiceError InvalidArgument."""
     page, decode = _asked(params)
     await read_page(engine, sub_level, page, decode)
     return orjson.Fragment(_encode(page.result()))
 
 
-def _asked(params: Mapping[str, Any]) -> tuple[Page, Decode]:
+def _asked(params: Params) -> tuple[Page, Decode]:
     """The page that is asked for, and what it is to know of stored values."""
-    match params.get("type"):
-        case "Delimiter":
-            return Delimiter(_query(params)), _records
-        case "DelimiterMaster":
-            return DelimiterMaster(_query(params)), listed_values
-        case "DelimiterVersions":
-            return DelimiterVersions(_versions_query(params)), listed_values
-        case "MPU":
-            return Uploads(_uploads_query(params)), _uploads
-        case "Basic":
-            return Basic(_basic_query(params)), _records
-    raise ServiceError("InvalidArgument", "list: type is none of the algorithms")
+    algorithm = _ALGORITHMS.get(_text(params, "type"))
+    if algorithm is None:
+        raise ServiceError("InvalidArgument", "list: type is none of the algorithms")
+    return algorithm.begin(*(read(params) for read in algorithm.readers)), algorithm.decode
 
 
 def _records(items: Items) -> list[str]:
@@ -86,7 +94,11 @@ def _uploads(items: Items) -> list[ListedUpload]:
     return [listed_upload(stored.unpack(key, value).record) for key, value in items]
 
 
-def _query(params: Mapping[str, Any]) -> Query:
+def _lifecycle_objects(items: Items) -> list[LifecycleObject]:
+    return [lifecycle_object(stored.unpack(key, value).record) for key, value in items]
+
+
+def _query(params: Params) -> Query:
     return Query(
         _text(params, "prefix"),
         _text(params, "delimiter"),
@@ -95,7 +107,7 @@ def _query(params: Mapping[str, Any]) -> Query:
     )
 
 
-def _versions_query(params: Mapping[str, Any]) -> VersionsQuery:
+def _versions_query(params: Params) -> VersionsQuery:
     return VersionsQuery(
         _text(params, "prefix"),
         _text(params, "delimiter"),
@@ -105,7 +117,7 @@ def _versions_query(params: Mapping[str, Any]) -> VersionsQuery:
     )
 
 
-def _uploads_query(params: Mapping[str, Any]) -> UploadsQuery:
+def _uploads_query(params: Params) -> UploadsQuery:
     return UploadsQuery(
         _text(params, "prefix"),
         _text(params, "delimiter"),
@@ -115,7 +127,21 @@ def _uploads_query(params: Mapping[str, Any]) -> UploadsQuery:
     )
 
 
-def _basic_query(params: Mapping[str, Any]) -> BasicQuery:
+def _criteria(params: Params) -> Criteria:
+    before = _optional_text(params, "beforeDate")
+    if before is not None and _DATE.fullmatch(before) is None:
+        # As text, everything is less than a word: all objects would be listed as expired.
+        raise ServiceError("InvalidArgument", "list: beforeDate must be like 2026-01-02T03:04:05Z")
+    name = "maxScannedLifecycleListingEntries"
+    scanned_max = params.get(name)
+    if scanned_max is None:
+        scanned_max = limits.LIFECYCLE_SCANNED_MAX
+    if not isinstance(scanned_max, int) or isinstance(scanned_max, bool) or scanned_max < 1:
+        raise ServiceError("InvalidArgument", f"list: {name} must be a positive number")
+    return Criteria(before, _optional_text(params, "excludedDataStoreName"), scanned_max)
+
+
+def _basic_query(params: Params) -> BasicQuery:
     bounds = {
         name: _text(params, name)
         for name in ("gt", "gte", "start", "lt", "lte", "end")
@@ -135,7 +161,7 @@ def _basic_query(params: Mapping[str, Any]) -> BasicQuery:
     )
 
 
-def _text(params: Mapping[str, Any], name: str) -> str:
+def _text(params: Params, name: str) -> str:
     value = params.get(name)
     if value is None:
         return ""
@@ -145,12 +171,40 @@ def _text(params: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _optional_text(params: Mapping[str, Any], name: str) -> str | None:
+def _optional_text(params: Params, name: str) -> str | None:
     return None if params.get(name) is None else _text(params, name)
 
 
-def _count(params: Mapping[str, Any], most: int = limits.LIST_KEYS_MAX) -> int:
+def _count(params: Params, most: int = limits.LIST_KEYS_MAX) -> int:
     value = params.get("maxKeys", most)
     if not isinstance(value, int) or isinstance(value, bool):
         raise ServiceError("InvalidArgument", "list: maxKeys must be a number")
     return max(0, min(value, most))
+
+
+@dataclass(frozen=True, slots=True)
+class _Algorithm:
+    """How a page begins: with what is read in the parameters; and what it is to know of values."""
+
+    begin: Callable[..., Page]
+    readers: Sequence[Callable[[Params], Any]]
+    decode: Decode
+
+
+_ALGORITHMS: Final = {
+    "Delimiter": _Algorithm(Delimiter, [_query], _records),
+    "DelimiterMaster": _Algorithm(DelimiterMaster, [_query], listed_values),
+    "DelimiterVersions": _Algorithm(DelimiterVersions, [_versions_query], listed_values),
+    "MPU": _Algorithm(Uploads, [_uploads_query], _uploads),
+    "Basic": _Algorithm(Basic, [_basic_query], _records),
+    "DelimiterCurrent": _Algorithm(DelimiterCurrent, [_query, _criteria], _lifecycle_objects),
+    "DelimiterNonCurrent": _Algorithm(
+        DelimiterNonCurrent, [_versions_query, _criteria], _lifecycle_objects
+    ),
+    "DelimiterOrphanDeleteMarker": _Algorithm(
+        DelimiterOrphanDeleteMarker, [_query, _criteria], _lifecycle_objects
+    ),
+}
+
+TYPES: Final = tuple(_ALGORITHMS)
+"""The names of the algorithms, as the manifest has them."""

@@ -35,7 +35,7 @@ from typing import Any
 from dmd.metadata import arguments, conditions, keys, pages, stored, versioning
 from dmd.metadata.commit import StoredRecords
 from dmd.metadata.engines.base import Engine
-from dmd.metadata.lister import list_page
+from dmd.metadata.lister import TYPES, list_page
 from dmd.metadata.mutations import (
     Committed,
     Delete,
@@ -93,6 +93,7 @@ class MetadataService:
             "apiVersion": "1.0",
             "api": [{"name": name} for name in self._methods],
             "extensions": list(EXTENSIONS),
+            "listings": list(TYPES),
         }
 
     async def call(self, call: Call) -> Any:

@@ -28,9 +28,16 @@ import msgspec
 import orjson
 
 from shared.listing.delimiter import DelimiterMaster, Query
+from shared.listing.lifecycle import (
+    Criteria,
+    DelimiterCurrent,
+    DelimiterNonCurrent,
+    DelimiterOrphanDeleteMarker,
+)
 from shared.listing.page import Page, Verdict
 from shared.listing.uploads import Uploads, UploadsQuery
 from shared.listing.versions import DelimiterVersions, VersionsQuery
+from shared.records.lifecycle import lifecycle_object
 from shared.records.names import DELETIONS
 from shared.records.object import ObjectRecord
 from shared.records.projection import ListedObject, listed_object
@@ -100,7 +107,7 @@ class ForeignMetadata:
     async def list_page(
         self, sub_level: Sequence[str], params: Mapping[str, Any], request_id: str
     ) -> dict[str, Any]:
-        """What ``list`` answers for current objects, for versions and for uploads."""
+        """What ``list`` answers, but for ``Delimiter`` and ``Basic``."""
         page, listed = _asked(params)
         start: str | None = page.first_key if params["maxKeys"] else None
         while start is not None:
@@ -211,14 +218,44 @@ def _revision(value: str) -> int:
 
 def _asked(params: Mapping[str, Any]) -> tuple[Page, Callable[[str], Any]]:
     """The page that is asked for, and what it is to know of a record."""
-    prefix, delimiter, most = params["prefix"], params["delimiter"], params["maxKeys"]
-    if params["type"] == "MPU":
-        markers = params["keyMarker"], params["uploadIdMarker"]
-        return Uploads(UploadsQuery(prefix, delimiter, *markers, most)), listed_upload
-    if params["type"] == "DelimiterVersions":
-        markers = params["keyMarker"], params["versionIdMarker"]
-        return DelimiterVersions(VersionsQuery(prefix, delimiter, *markers, most)), _listed
-    return DelimiterMaster(Query(prefix, delimiter, params["marker"], most)), _listed
+    match params["type"]:
+        case "MPU":
+            bounds = params["prefix"], params["delimiter"]
+            markers = params["keyMarker"], params["uploadIdMarker"]
+            return Uploads(UploadsQuery(*bounds, *markers, params["maxKeys"])), listed_upload
+        case "DelimiterVersions":
+            return DelimiterVersions(_versions_query(params)), _listed
+        case "DelimiterCurrent":
+            return DelimiterCurrent(_query(params), _criteria(params)), lifecycle_object
+        case "DelimiterNonCurrent":
+            asked = _versions_query(params), _criteria(params)
+            return DelimiterNonCurrent(*asked), lifecycle_object
+        case "DelimiterOrphanDeleteMarker":
+            return DelimiterOrphanDeleteMarker(_query(params), _criteria(params)), lifecycle_object
+    return DelimiterMaster(_query(params)), _listed
+
+
+def _query(params: Mapping[str, Any]) -> Query:
+    delimiter = params.get("delimiter", "")
+    return Query(params["prefix"], delimiter, params["marker"], params["maxKeys"])
+
+
+def _versions_query(params: Mapping[str, Any]) -> VersionsQuery:
+    return VersionsQuery(
+        params["prefix"],
+        params.get("delimiter", ""),
+        params["keyMarker"],
+        params["versionIdMarker"],
+        params["maxKeys"],
+    )
+
+
+def _criteria(params: Mapping[str, Any]) -> Criteria:
+    return Criteria(
+        params["beforeDate"],
+        params.get("excludedDataStoreName"),
+        params["maxScannedLifecycleListingEntries"],
+    )
 
 
 def _listed(value: str) -> ListedObject:

@@ -105,7 +105,7 @@ class MetadataGateway:
     ) -> dict[str, Any]:
         """A page of a listing, made by the daemon (its method ``list``)."""
         with _in_our_terms():
-            if not await self._client.supports("list"):
+            if not await self._client.lists(params["type"]):
                 return await self._foreign.list_page([sub_level], params, request_id)
             page: dict[str, Any] = await self._client.call(
                 "list", [dict(params)], [sub_level], request_id

@@ -7,7 +7,7 @@ beside the record as one msgpack array: a ``ListedObject``. The same array in JS
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -38,7 +38,7 @@ class _Checksum(msgspec.Struct, frozen=True, gc=False):
     kind: str | None = msgspec.field(default=None, name="checksumType")
 
 
-class _Document(msgspec.Struct, frozen=True, gc=False):
+class ListedDocument(msgspec.Struct, frozen=True, gc=False):
     """The listed members of an ``ObjectMD`` document."""
 
     last_modified: str | None = msgspec.field(default=None, name="last-modified")
@@ -54,7 +54,7 @@ class _Document(msgspec.Struct, frozen=True, gc=False):
     checksum: _Checksum | None = None
 
 
-_decode = msgspec.json.Decoder(_Document).decode
+_decode = msgspec.json.Decoder(ListedDocument).decode
 
 
 def listed_object(record: bytes | str) -> ListedObject:
@@ -62,9 +62,13 @@ def listed_object(record: bytes | str) -> ListedObject:
 
     Raises msgspec.DecodeError, UnicodeDecodeError or RecursionError for what is no such document.
     """
-    document = _decode(record)
+    return ListedObject(*listed_members(_decode(record)))
+
+
+def listed_members(document: ListedDocument) -> tuple[Any, ...]:
+    """The members of a ``ListedObject``, in order."""
     checksum = document.checksum
-    return ListedObject(
+    return (
         document.last_modified,
         document.content_length,
         document.etag,

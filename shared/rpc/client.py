@@ -45,6 +45,7 @@ from shared.rpc.envelope import (
     decode_error,
     decode_reply,
     extensions_of,
+    listings_of,
     methods_of,
     stream_id_of,
 )
@@ -103,6 +104,7 @@ class RpcClient:
         self._to_repeat: list[OutgoingCall] = []
         self._methods: frozenset[str] = frozenset()
         self._extensions: frozenset[str] = frozenset()
+        self._listings: frozenset[str] = frozenset()
         self._server_ahead: float | None = None
         self._event_bytes_max = 0
         # Operation IDs of one client lie side by side in the daemon's store.
@@ -122,6 +124,10 @@ class RpcClient:
         if not self._connected.is_set():
             await self._wait_for_connection()
         return method in self._methods
+
+    async def lists(self, algorithm: str) -> bool:
+        """Whether it has a listing algorithm, likewise."""
+        return await self.supports("list") and algorithm in self._listings
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
@@ -396,6 +402,7 @@ class RpcClient:
             manifest = decode_reply(reply)
         self._methods = methods_of(manifest)
         self._extensions = extensions_of(manifest)
+        self._listings = listings_of(manifest)
         # The server read its clock before its answer came, so it is ahead by this or more: what is
         # not to begin after a moment of ours will not.
         clock = clock_of(manifest) if NOT_AFTER_EXTENSION in self._extensions else None

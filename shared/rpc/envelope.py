@@ -149,10 +149,12 @@ def call_parameters(
 
 def extensions_of(manifest: Any) -> frozenset[str]:
     """The extensions that a server announces; none when its manifest is of another kind."""
-    listed = manifest.get("extensions") if isinstance(manifest, Mapping) else None
-    if not isinstance(listed, list):
-        return frozenset()
-    return frozenset(name for name in listed if isinstance(name, str))
+    return _names_in(manifest, "extensions")
+
+
+def listings_of(manifest: Any) -> frozenset[str]:
+    """The listing algorithms that a server announces, likewise."""
+    return _names_in(manifest, "listings")
 
 
 def methods_of(manifest: Any) -> frozenset[str]:
@@ -162,6 +164,13 @@ def methods_of(manifest: Any) -> frozenset[str]:
         return frozenset()
     names = [entry.get("name") for entry in listed if isinstance(entry, Mapping)]
     return frozenset(name for name in names if isinstance(name, str))
+
+
+def _names_in(manifest: Any, member: str) -> frozenset[str]:
+    listed = manifest.get(member) if isinstance(manifest, Mapping) else None
+    if not isinstance(listed, list):
+        return frozenset()
+    return frozenset(name for name in listed if isinstance(name, str))
 
 
 def encode_error(error: ServiceError) -> dict[str, Any]:

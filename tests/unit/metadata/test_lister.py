@@ -216,10 +216,57 @@ async def test_no_more_than_a_thousand_entries(engine: Engine) -> None:
         {"type": "Basic", "gt": 1},
         {"type": "Basic", "filterKey": []},
         {"type": "Basic", "end": "\ud800"},
+        {"type": "DelimiterCurrent", "beforeDate": "yesterday"},
+        {"type": "DelimiterCurrent", "beforeDate": "2026-01-02"},
+        {"type": "DelimiterNonCurrent", "beforeDate": 1},
+        {"type": "DelimiterNonCurrent", "maxScannedLifecycleListingEntries": 0},
+        {"type": "DelimiterCurrent", "maxScannedLifecycleListingEntries": "all"},
+        {"type": "DelimiterCurrent", "excludedDataStoreName": []},
     ],
 )
 async def test_bad_parameters(engine: Engine, params: dict[str, Any]) -> None:
     assert await refusal(engine, **params) == "InvalidArgument"
+
+
+def of_day(day: int, **members: Any) -> dict[str, Any]:
+    return {"last-modified": f"2026-01-{day:02}T00:00:00.000Z", **members}
+
+
+async def test_what_lifecycle_rules_ask_is_in_the_answer(engine: Engine) -> None:
+    tagged = of_day(1, dataStoreName="here", tags={"k": "v"}, **{"content-length": 3})
+    store(engine, {"a": tagged, "b": of_day(2), "c": ["no object"], "d": of_day(1, **MARKER)})
+    page = await listed(engine, type="DelimiterCurrent", beforeDate="2026-01-02T00:00:00.000Z")
+    row = [tagged["last-modified"], 3, *[None] * 5, False, False, False, None, None, "here"]
+    assert page == {"Contents": [["a", [*row, {"k": "v"}]]], "IsTruncated": False}
+    elsewhere = await listed(engine, type="DelimiterCurrent", excludedDataStoreName="here")
+    assert names(elsewhere) == ["b"]
+    orphans = await listed(engine, type="DelimiterOrphanDeleteMarker")
+    assert names(orphans) == ["d"]
+
+
+async def test_noncurrent_versions_come_with_their_stale_date(engine: Engine) -> None:
+    newest = of_day(9, versionId="1")
+    store(engine, {"a": newest, "a\x001": newest})
+    store(engine, {"a\x002": of_day(5, versionId="2"), "a\x003": of_day(1, versionId="3")})
+    asked: dict[str, Any] = {"type": "DelimiterNonCurrent", "maxKeys": 1}
+    page = await listed(engine, **asked)
+    assert [entry[:3] for entry in page["Contents"]] == [["a", "2", newest["last-modified"]]]
+    asked |= {"keyMarker": page["NextKeyMarker"], "versionIdMarker": page["NextVersionIdMarker"]}
+    page = await listed(engine, **asked)
+    assert [entry[:3] for entry in page["Contents"]] == [["a", "3", "2026-01-05T00:00:00.000Z"]]
+    assert page["IsTruncated"] is False
+
+
+@pytest.mark.parametrize("listing", ["DelimiterCurrent", "DelimiterOrphanDeleteMarker"])
+async def test_a_lifecycle_page_ends_when_it_has_looked_at_enough(
+    engine: Engine, listing: str
+) -> None:
+    markers = listing == "DelimiterCurrent"  # neither lists the other's
+    store(engine, {f"{number:05}": of_day(1, isDeleteMarker=markers) for number in range(10_001)})
+    page = await listed(engine, type=listing)
+    assert page == {"Contents": [], "IsTruncated": True, "NextMarker": "09999"}
+    page = await listed(engine, type=listing, marker="09999")
+    assert page == {"Contents": [], "IsTruncated": False}
 
 
 # --- How it is read -------------------------------------------------------------------------------
@@ -305,6 +352,31 @@ async def test_keys_are_read_together_again_behind_those_with_many_versions(
     watched = Watched(engine)
     assert len(names(await listed(watched))) == 901
     assert watched.seeks <= 50
+
+
+@pytest.mark.parametrize("listing", ["DelimiterVersions", "DelimiterNonCurrent"])
+async def test_a_page_behind_many_versions_of_a_key_does_not_read_them(
+    engine: Engine, listing: str
+) -> None:
+    store(engine, {f"a\0{number:05}": {"versionId": f"{number:05}"} for number in range(5000)})
+    store(engine, {"a": {"versionId": "00000"}})
+    watched = Watched(engine)
+    page = await listed(watched, type=listing, keyMarker="a", versionIdMarker="04900")
+    if listing == "DelimiterVersions":
+        assert [version[1] for version in page["Versions"]] == [
+            f"{number:05}" for number in range(4901, 5000)
+        ]
+    assert watched.read <= 400
+
+
+async def test_orphans_are_looked_for_past_the_versions_of_keys(engine: Engine) -> None:
+    versions: dict[str, Any] = {
+        f"{number:03}\0{version:03}": {} for number in range(300) for version in range(50)
+    }
+    store(engine, {f"{number:03}": {} for number in range(300)} | versions)
+    watched = Watched(engine)
+    assert names(await listed(watched, type="DelimiterOrphanDeleteMarker")) == []
+    assert watched.read <= 4 * 300
 
 
 async def test_few_versions_are_read_past(engine: Engine) -> None:

@@ -110,6 +110,13 @@ async def test_the_manifest_lists_every_method_but_itself(daemon: Daemon) -> Non
     assert set(names[7:]) == {"getMany", "batch", "list"}
 
 
+async def test_every_listing_of_the_manifest_exists(daemon: Daemon) -> None:
+    manifest = await daemon.call("getManifest")
+    assert {"DelimiterMaster", "MPU", "DelimiterOrphanDeleteMarker"} <= set(manifest["listings"])
+    for name in manifest["listings"]:
+        assert await daemon.call("list", {"type": name}) is not None
+
+
 async def test_every_method_of_the_manifest_exists(daemon: Daemon) -> None:
     manifest = await daemon.call("getManifest")
     refusals = [await daemon.answer(entry["name"]) for entry in manifest["api"]]
