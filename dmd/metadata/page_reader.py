@@ -2,7 +2,8 @@
 
 A page is read in slices, each from a short snapshot of its own, and other calls run between them:
 a page that has to pass a million hidden keys delays nobody. What a page skips (a common prefix, the
-versions of a key), it seeks past, unless it is so little that reading it costs less.
+versions of a key), it seeks past, unless it is so little that reading it costs less. Where each key
+has versions to be passed, the store is told so, and makes many seeks at once.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any
 
 from dmd.metadata import keys
 from dmd.metadata.engines.base import Engine, Reader
-from shared.listing.page import Page, Verdict
+from shared.listing.page import BEHIND_VERSIONS, Page, Verdict
+
+_BEHIND_VERSIONS = BEHIND_VERSIONS.encode()
 
 _SLICE_KEYS = 1000
 """Keys that are looked at in one snapshot: a few milliseconds."""
@@ -22,6 +25,9 @@ _READ_FIRST = 32
 _READ_MAX = 256
 _SEEK_KEYS = 16
 """A seek, and what is done once for what was read, cost about as much as passing so many keys."""
+
+_APART_KEYS = 4
+"""When it is made for many keys at once, a seek costs no more than passing so many."""
 
 _SEEKS = 32
 """Keys that are read alone, when passing others costs more, before a look at what follows them."""
@@ -36,7 +42,7 @@ class _Stride:
     a key is followed by many that are passed, its versions or the rest of a common prefix."""
 
     def __init__(self) -> None:
-        self.keys = _READ_FIRST
+        self.keys = self._apart = _READ_FIRST
         self._seeks_left = 0
 
     @property
@@ -44,20 +50,27 @@ class _Stride:
         """Whether keys are read one by one."""
         return self.keys == 1
 
-    def count(self, room: int) -> int:
-        """How many keys to read for a page that still takes so many entries. One more than it takes
-        tells whether it is the last."""
+    def count(self, room: int, *, apart: bool) -> int:
+        """How many keys to read for a page that still takes so many entries, perhaps apart from
+        each other. One more than it takes tells whether it is the last."""
+        if apart:
+            return min(room + 1, self._apart)
         return 1 if self.alone else min(self.keys, max(room + 1, _SEEK_KEYS))
 
-    def learn(self, read: int, used: int) -> None:
-        """``used`` of the keys that were read mattered."""
-        if self._seeks_left:
+    def learn(self, read: int, used: int, *, apart: bool, behind_versions: bool) -> None:
+        """``used`` of the keys that were read mattered; the rest, in the end, were versions."""
+        if apart:
+            self._seeks_left = 0
+            self.keys = _SEEK_KEYS
+            self._apart = min(self._apart * 2, _READ_MAX)
+        elif self._seeks_left:
             self._seeks_left -= 1
             self.keys = 1 if self._seeks_left else _SEEK_KEYS
-        elif read >= used * _SEEK_KEYS:
+        elif read >= used * (_APART_KEYS if behind_versions else _SEEK_KEYS):
             self.keys, self._seeks_left = 1, _SEEKS
         else:
             self.keys = min(self.keys * 4, _READ_MAX)
+            self._apart = _READ_FIRST
 
 
 async def read_page(engine: Engine, sub_level: Sequence[str], page: Page, decode: Decode) -> None:
@@ -86,8 +99,12 @@ def _slice(
     lower, upper = bounds
     left = _SLICE_KEYS
     while left > 0 and lower < upper:
-        count = stride.count(page.room)
-        items = reader.first(lower, upper, count)
+        apart = stride.alone and page.is_behind_versions
+        count = stride.count(page.room, apart=apart)
+        if apart:
+            items = reader.first_apart(lower, upper, count, _BEHIND_VERSIONS)
+        else:
+            items = reader.first(lower, upper, count)
         used = 0
 
         def values(indexes: Sequence[int], items: Items = items) -> Sequence[Any]:
@@ -96,16 +113,19 @@ def _slice(
             return decode([items[index] for index in indexes])
 
         names = [key[len(base) :].decode() for key, _ in items]
-        if stride.alone and items:
+        if apart:
+            verdict = page.offer_apart(names, values)
+        elif stride.alone and items:
             verdict = page.offer(names[0], decode(items)[0])
             used = 1
         else:
             verdict = page.offer_many(names, values)
         if verdict is Verdict.FINISHED:
             return None
-        if len(items) < count:
+        if len(items) < (1 if apart else count):
             return upper
-        stride.learn(count, used)
+        behind_versions = page.is_behind_versions
+        stride.learn(count, used, apart=apart, behind_versions=behind_versions)
         left -= count
         lower = base + page.resume_key.encode()
     return lower

@@ -20,7 +20,14 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-from shared.listing.page import VERSION_SEPARATOR, Page, Values, Verdict, successor
+from shared.listing.page import (
+    BEHIND_VERSIONS,
+    VERSION_SEPARATOR,
+    Page,
+    Values,
+    Verdict,
+    successor,
+)
 from shared.records.projection import ListedObject
 
 _is_placeholder = attrgetter("is_placeholder")
@@ -121,6 +128,17 @@ class DelimiterMaster(Delimiter):
             return super().resume_key
         return self._behind(self._last_key.partition(VERSION_SEPARATOR)[0])
 
+    @property
+    def is_behind_versions(self) -> bool:
+        name = self._last_key.partition(VERSION_SEPARATOR)[0]
+        return self._awaited is None and self._skip_to in (None, self._behind(name))
+
+    def offer_apart(self, keys: Sequence[str], values: Values) -> Verdict:
+        found: Sequence[ListedObject] = values(range(len(keys)))
+        # The versions of a placeholder are wanted.
+        stop = next((i + 1 for i, each in enumerate(found) if each.is_placeholder), len(keys))
+        return self.offer_many(keys[:stop], lambda indexes: [found[index] for index in indexes])
+
     def offer(self, key: str, value: ListedObject) -> Verdict:
         if self._skip_to is not None and key < self._skip_to:
             return Verdict.SKIPPED
@@ -131,7 +149,7 @@ class DelimiterMaster(Delimiter):
             if self._null is not None:
                 return Verdict.FINISHED if self._is_full_with_null() else self.offer(key, value)
             if separator:
-                self._skip_to = name + "\x01"
+                self._skip_to = self._behind(name)
                 return Verdict.SKIPPED
         if not separator:
             self._awaited = name if value.is_placeholder else None
@@ -185,4 +203,4 @@ class DelimiterMaster(Delimiter):
         return self._offer_each(keys, masters[len(taken)], stop, values)
 
     def _behind(self, after: str) -> str:
-        return after + "\x01"  # behind the versions of the key, too
+        return after + BEHIND_VERSIONS

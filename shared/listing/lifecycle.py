@@ -22,7 +22,7 @@ from typing import Any
 
 from shared import limits
 from shared.listing.delimiter import DelimiterMaster, Query
-from shared.listing.page import Values, Verdict
+from shared.listing.page import BEHIND_VERSIONS, Values, Verdict
 from shared.listing.versions import NULL, DelimiterVersions, VersionsQuery
 from shared.records.lifecycle import LifecycleObject
 
@@ -149,7 +149,7 @@ class DelimiterOrphanDeleteMarker(DelimiterVersions):
         is_only = not self._has_version and value.is_delete_marker
         self._only, self._has_version = value if is_only else None, True
         if not is_only:
-            self._skip_to = f"{self._name}\x01"
+            self._skip_to = f"{self._name}{BEHIND_VERSIONS}"
         return Verdict.ACCEPTED
 
     def _end_name(self) -> Verdict:

@@ -18,6 +18,8 @@ from enum import Enum, auto
 from typing import Any
 
 VERSION_SEPARATOR = "\0"
+BEHIND_VERSIONS = "\x01"
+"""What follows a key in the first string behind its versions."""
 
 Values = Callable[[Sequence[int]], Sequence[Any]]
 """The values of some of the keys that were offered together, by their indexes."""
@@ -69,6 +71,12 @@ class Page(ABC):
         return self._last_key + "\0" if self._skip_to is None else self._skip_to
 
     @property
+    def is_behind_versions(self) -> bool:
+        """Whether the page wants no versions of the last key, nor of those that follow: who reads a
+        store may leave them out, and give the keys to ``offer_apart``."""
+        return False
+
+    @property
     def room(self) -> int:
         """How many entries the page still takes."""
         return max(0, self._keys_max - self._entries() - len(self.common_prefixes))
@@ -96,6 +104,11 @@ class Page(ABC):
                     return Verdict.FINISHED
                 index = stop
         return Verdict.SKIPPED
+
+    def offer_apart(self, keys: Sequence[str], values: Values) -> Verdict:
+        """Take the next keys without the versions of each; not all of them, perhaps: the next one
+        that is wanted is at ``resume_key``."""
+        return self.offer_many(keys, values)
 
     def finish(self) -> None:  # noqa: B027  # most hold nothing back
         """There are no more keys."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shared.listing.page import VERSION_SEPARATOR, Page, Verdict, successor
+from shared.listing.page import BEHIND_VERSIONS, VERSION_SEPARATOR, Page, Verdict, successor
 from shared.records.projection import ListedObject
 
 NULL: Final = "null"
@@ -80,7 +80,7 @@ class DelimiterVersions(Page):
             return query.prefix
         if self._printed is not None:
             return max(query.prefix, successor(self._printed) or marker)
-        start = marker if query.version_id_marker is not None else marker + "\x01"
+        start = marker if query.version_id_marker is not None else marker + BEHIND_VERSIONS
         return max(query.prefix, start)
 
     def offer(self, key: str, value: ListedObject) -> Verdict:

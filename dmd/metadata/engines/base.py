@@ -50,6 +50,11 @@ class Reader(Protocol):
         Reading so many at once costs a fraction of iterating over them.
         """
 
+    def first_apart(
+        self, lower: bytes, upper: bytes, count: int, behind: bytes
+    ) -> list[tuple[bytes, bytes]]:
+        """The same, without what lies between each key and the key followed by ``behind``."""
+
 
 class Transaction(Reader, Protocol):
     """A view that can be changed; it sees its own changes."""

@@ -82,6 +82,24 @@ class _View:
             del items[bisect_left(items, upper, key=itemgetter(0)) :]
         return items
 
+    def first_apart(
+        self, lower: bytes, upper: bytes, count: int, behind: bytes
+    ) -> list[tuple[bytes, bytes]]:
+        items = self.first(lower, upper, 1)
+        with self._transaction.cursor() as cursor:
+            while items and len(items) < count:
+                following = items[-1][0] + behind
+                if len(following) > self._key_bytes_max:
+                    rest = count - len(items)
+                    return items + self.first_apart(following, upper, rest, behind)
+                if not cursor.set_range(following):
+                    break
+                item = cast("tuple[bytes, bytes]", cursor.item())
+                if item[0] >= upper:
+                    break
+                items.append(item)
+        return items
+
     def put(self, key: bytes, value: bytes) -> None:
         self._transaction.put(key, value)
 

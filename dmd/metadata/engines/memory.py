@@ -41,6 +41,15 @@ class _View:
     def first(self, lower: bytes, upper: bytes, count: int) -> list[tuple[bytes, bytes]]:
         return list(islice(self.range(lower, upper), count))
 
+    def first_apart(
+        self, lower: bytes, upper: bytes, count: int, behind: bytes
+    ) -> list[tuple[bytes, bytes]]:
+        items: list[tuple[bytes, bytes]] = []
+        while len(items) < count and (found := self.first(lower, upper, 1)):
+            items += found
+            lower = found[0][0] + behind
+        return items
+
     def put(self, key: bytes, value: bytes) -> None:
         if not 0 < len(key) <= KEY_BYTES_MAX:
             raise EngineError(f"a key of {len(key)} bytes cannot be stored")

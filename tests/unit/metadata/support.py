@@ -91,6 +91,7 @@ class _Recorded:
         self.get = inner.get
         self.range = inner.range
         self.first = inner.first
+        self.first_apart = inner.first_apart
 
     def put(self, key: bytes, value: bytes) -> None:
         if key in self._bad_keys:

@@ -271,6 +271,22 @@ def test_the_first_items_of_a_range(engine: Engine) -> None:
             assert reader.first(lower, upper, 9) == []
 
 
+def test_the_first_items_apart_from_each_other(engine: Engine) -> None:
+    longest = b"k" * engine.key_bytes_max
+    fill(engine, b"a", b"a\x001", b"a\x002", b"aa", b"b\x001", b"c", b"c\x001", longest, b"l")
+    apart = [b"a", b"aa", b"b\x001", b"c", longest, b"l"]
+    with engine.snapshot() as reader:
+        for count in range(1, 9):
+            found = reader.first_apart(b"", LAST, count, b"\x01")
+            assert [key for key, _ in found] == apart[:count]
+            assert all(key == value for key, value in found)
+        assert reader.first_apart(b"a\0", b"b", 9, b"\x01") == [
+            (key, key) for key in (b"a\x001", b"a\x002", b"aa")
+        ]
+        assert reader.first_apart(b"m", LAST, 9, b"\x01") == []
+        assert reader.first_apart(b"c", b"b", 9, b"\x01") == []
+
+
 def test_the_first_items_behind_a_bound_that_is_longer_than_a_key_can_be(engine: Engine) -> None:
     longest = b"k" * engine.key_bytes_max
     fill(engine, longest, b"l")

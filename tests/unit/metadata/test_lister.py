@@ -304,10 +304,19 @@ class _WatchedReader:
         self.get = reader.get
         self.range = reader.range
         self._first = reader.first
+        self._first_apart = reader.first_apart
 
     def first(self, lower: bytes, upper: bytes, count: int) -> list[tuple[bytes, bytes]]:
         self._watched.seeks += 1
         items = self._first(lower, upper, count)
+        self._watched.read += len(items)
+        return items
+
+    def first_apart(
+        self, lower: bytes, upper: bytes, count: int, behind: bytes
+    ) -> list[tuple[bytes, bytes]]:
+        items = self._first_apart(lower, upper, count, behind)
+        self._watched.seeks += len(items)
         self._watched.read += len(items)
         return items
 
@@ -377,6 +386,18 @@ async def test_orphans_are_looked_for_past_the_versions_of_keys(engine: Engine) 
     watched = Watched(engine)
     assert names(await listed(watched, type="DelimiterOrphanDeleteMarker")) == []
     assert watched.read <= 4 * 300
+
+
+async def test_a_placeholder_among_keys_with_many_versions_is_replaced(engine: Engine) -> None:
+    store(engine, {f"{number:03}": {} for number in range(300)})
+    for number in range(300):
+        store(engine, {f"{number:03}\0{version:03}": {} for version in range(50)})
+    placeholder = {"isPHD": True, "versionId": "0"}
+    store(engine, {f"{number:03}": placeholder for number in range(0, 300, 7)})
+    store(engine, {"007\x00000": MARKER, "299": placeholder})
+    wanted = [f"{number:03}" for number in range(300) if number != 7]
+    assert names(await listed(engine)) == wanted
+    assert names(await listed(engine, maxKeys=2, marker="006")) == ["008", "009"]
 
 
 async def test_few_versions_are_read_past(engine: Engine) -> None:
