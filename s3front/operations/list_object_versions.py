@@ -6,7 +6,11 @@ from collections.abc import Callable
 
 from s3front.context import Context
 from s3front.metadata.store import VersionsPage
-from s3front.operations.parameters import encoding_parameter, integer_parameter
+from s3front.operations.parameters import (
+    check_optional_attributes,
+    encoding_parameter,
+    integer_parameter,
+)
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
@@ -18,9 +22,10 @@ from shared.listing.versions import VersionsQuery
 from shared.records.projection import ListedObject
 
 
-async def list_object_versions(context: Context, _request: Request) -> Reply:
+async def list_object_versions(context: Context, request: Request) -> Reply:
     """A page of versions, by key and the newest first (Amazon S3 API reference)."""
     query = context.target.query
+    check_optional_attributes(request.headers)
     encode = url_encode if encoding_parameter(query) else str
     asked = VersionsQuery(
         query.get("prefix", ""),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from s3front.context import Context
 from s3front.metadata.store import ObjectsPage
 from s3front.operations.parameters import (
+    check_optional_attributes,
     decode_token,
     encode_token,
     encoding_parameter,
@@ -26,9 +27,10 @@ _Common = tuple[str | None, ...]
 """What rows of one form have in common."""
 
 
-async def list_objects(context: Context, _request: Request) -> Reply:
+async def list_objects(context: Context, request: Request) -> Reply:
     """ListObjects (Amazon S3 API reference). NextMarker is only given with a delimiter."""
     query = context.target.query
+    check_optional_attributes(request.headers)
     asked = _Asked.read(context)
     marker = query.get("marker", "")
     page = await _page(context, asked, marker)
@@ -45,7 +47,7 @@ async def list_objects(context: Context, _request: Request) -> Reply:
     return xml_reply("ListBucketResult", content.text() + rows)
 
 
-async def list_objects_v2(context: Context, _request: Request) -> Reply:
+async def list_objects_v2(context: Context, request: Request) -> Reply:
     """ListObjectsV2 (Amazon S3 API reference). The token holds the last entry of the page."""
     query = context.target.query
     if query["list-type"] != "2":
@@ -54,6 +56,7 @@ async def list_objects_v2(context: Context, _request: Request) -> Reply:
             "Invalid List Type specified in Request",
             {"ArgumentName": "list-type", "ArgumentValue": query["list-type"]},
         )
+    check_optional_attributes(request.headers)
     asked = _Asked.read(context)
     token = query.get("continuation-token")
     start_after = query.get("start-after", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from s3front.context import Context
 from s3front.operations.get_object import described_version, existing_record
 from s3front.operations.object_headers import object_headers
-from s3front.operations.parameters import integer_parameter
+from s3front.operations.parameters import attributes_parameter, integer_parameter
 from s3front.preconditions import is_modified
 from s3front.reply import xml_reply
 from s3front.request import Headers, Reply, Request
@@ -45,21 +45,13 @@ async def get_object_attributes(context: Context, request: Request) -> Reply:
 
 def _wanted(headers: Headers) -> frozenset[str]:
     """The attributes that the header lists, or several headers do."""
-    values = ",".join(headers.getall(_HEADER, [])).split(",")
-    names = frozenset(name for value in values if (name := value.strip()))
+    names = attributes_parameter(headers, _HEADER, _ATTRIBUTES)
     if not names:
         raise ServiceError(
             "InvalidRequest",
             f"The {_HEADER} header specifying the attributes to be retrieved is either missing or "
             "empty",
         )
-    for name in sorted(names):
-        if name not in _ATTRIBUTES:
-            raise ServiceError(
-                "InvalidArgument",
-                "Invalid attribute name specified.",
-                {"ArgumentName": _HEADER, "ArgumentValue": name},
-            )
     return names
 
 

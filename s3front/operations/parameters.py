@@ -5,8 +5,9 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
+from s3front.request import Headers
 from shared import limits
 from shared.errors import ServiceError
 
@@ -65,6 +66,29 @@ def encoding_parameter(query: Mapping[str, str]) -> bool:
             {"ArgumentName": "encoding-type", "ArgumentValue": value},
         )
     return True
+
+
+def attributes_parameter(headers: Headers, name: str, known: Collection[str]) -> frozenset[str]:
+    """The attributes of objects that a header lists, or several headers do; raises InvalidArgument
+    when one is not known."""
+    values = ",".join(headers.getall(name, [])).split(",")
+    names = frozenset(attribute for value in values if (attribute := value.strip()))
+    for attribute in sorted(names):
+        if attribute not in known:
+            raise ServiceError(
+                "InvalidArgument",
+                "Invalid attribute name specified.",
+                {"ArgumentName": name, "ArgumentValue": attribute},
+            )
+    return names
+
+
+def check_optional_attributes(headers: Headers) -> None:
+    """Refuse a listing that asks for attributes which there are not.
+
+    The one there is, ``RestoreStatus``, only objects have that were archived, and none is.
+    """
+    attributes_parameter(headers, "x-amz-optional-object-attributes", ("RestoreStatus",))
 
 
 def encode_token(entry: str) -> str:

@@ -124,6 +124,86 @@ def test_markers(s3: Any, filled: tuple[str, list[tuple[str, str]]]) -> None:
         assert [(entry["Key"], entry["VersionId"]) for entry in entries] == expected
 
 
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize(
+    ("key_marker", "version_id_marker", "keys"),
+    [
+        ("b", None, ["b/", "c", "ü"]),
+        ("b/", None, ["c", "ü"]),
+        ("b/1", None, ["c", "ü"]),
+        ("b/1", "null", ["c", "ü"]),
+        ("a", "null", ["b/", "c", "ü"]),
+        ("absent", None, ["b/", "c", "ü"]),
+        ("absent", "null", ["b/", "c", "ü"]),
+        ("absent", NO_VERSION, ["b/", "c", "ü"]),
+        ("c", "null", ["ü"]),
+        ("z", None, ["ü"]),
+        ("ü", None, []),
+        ("\U0010ffff", "null", []),
+    ],
+)
+def test_markers_with_a_delimiter(
+    s3: Any,
+    filled: tuple[str, list[tuple[str, str]]],
+    key_marker: str,
+    version_id_marker: str | None,
+    keys: list[str],
+    size: int,
+) -> None:
+    asked = {"Bucket": filled[0], "Delimiter": "/", "MaxKeys": size, "KeyMarker": key_marker}
+    if version_id_marker is not None:
+        asked["VersionIdMarker"] = version_id_marker
+    found = []
+    truncated = True
+    while truncated:
+        page = s3.list_object_versions(**asked)
+        entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        found += [entry["Key"] for entry in entries]
+        found += [entry["Prefix"] for entry in page.get("CommonPrefixes", [])]
+        truncated = page["IsTruncated"]
+        if truncated:
+            asked["KeyMarker"] = page["NextKeyMarker"]
+            asked.pop("VersionIdMarker", None)
+            if "NextVersionIdMarker" in page:
+                asked["VersionIdMarker"] = page["NextVersionIdMarker"]
+    assert sorted(set(found)) == keys
+    assert len(found) == sum({"ü": 3}.get(key, 1) for key in keys)
+
+
+def test_behind_a_version_that_was_deleted(
+    s3: Any, filled: tuple[str, list[tuple[str, str]]]
+) -> None:
+    """A page goes on where the version was."""
+    bucket, rows = filled
+    second = rows[1][1]
+    s3.delete_object(Bucket=bucket, Key="a", VersionId=second)
+    page = s3.list_object_versions(Bucket=bucket, KeyMarker="a", VersionIdMarker=second, MaxKeys=1)
+    (version,) = page["Versions"]
+    assert (version["Key"], version["VersionId"]) == rows[2]
+    assert version["IsLatest"] is False
+
+
+def test_what_was_asked_and_where_to_go_on_come_encoded(front: Front, s3: Any, bucket: str) -> None:
+    put_all(s3, bucket, ["a b/1", "a b/2", "a b+c", "a b+d"])
+    query = "versions&encoding-type=url&prefix=a%20&delimiter=%2F&max-keys=1&key-marker=a%20"
+    xml = call(front, "GET", f"/{bucket}?{query}").xml
+    said = {name: xml.findtext(name) for name in ("Prefix", "Delimiter", "KeyMarker")}
+    assert said == {"Prefix": "a%20", "Delimiter": "/", "KeyMarker": "a%20"}
+    assert (xml.findtext("Version/Key"), xml.findtext("NextKeyMarker")) == ("a%20b%2Bc",) * 2
+    assert xml.findtext("NextVersionIdMarker") == "null"
+    xml = call(front, "GET", f"/{bucket}?{query}b%2Bd").xml
+    assert xml.findtext("CommonPrefixes/Prefix") == "a%20b/"
+    assert (xml.find("NextKeyMarker"), xml.find("NextVersionIdMarker")) == (None, None)
+
+
+@pytest.mark.parametrize("value", ["NULL", "%00", "0" * 32, "g" * 56, "%C3%BC", "9" * 5000])
+def test_a_version_id_marker_that_is_none(front: Front, bucket: str, value: str) -> None:
+    query = f"versions&key-marker=a&version-id-marker={value}"
+    error = call(front, "GET", f"/{bucket}?{query}").error
+    assert (error["status"], error["Code"]) == ("400", "InvalidArgument")
+    assert error["ArgumentName"] == "version-id-marker"
+
+
 def test_no_keys_at_all(s3: Any, filled: tuple[str, list[tuple[str, str]]]) -> None:
     page = s3.list_object_versions(Bucket=filled[0], MaxKeys=0)
     assert (page["MaxKeys"], page["IsTruncated"]) == (0, False)

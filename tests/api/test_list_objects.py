@@ -193,6 +193,49 @@ def test_a_listing_goes_on_behind_any_text(s3: Any, tree: str, pages: Any, posit
     assert entries_of(page) == listing(later)
 
 
+@VERSIONS
+@pytest.mark.parametrize(
+    ("position", "delimiter", "first"),
+    [
+        # A common prefix, and what lies in it, come before what follows the prefix.
+        ("a/", "/", "a0"),
+        ("a/b/", "/", "a0"),
+        ("a/b", "/", "a0"),
+        ("a", "/", "a/"),
+        # Neither a key nor a common prefix, and not within one.
+        ("a.", "/", "a/"),
+        ("a//", "//", "a/b"),
+        ("a/b/c", "/c", "a/b/d"),
+        ("c/ü", "ü", "c/\uffff/1"),
+        ("\U0010ffff", "/", "\U0010ffff/"),
+        ("\U0010ffff/", "/", None),
+        ("\U0010ffff/a", "", None),
+    ],
+)
+def test_a_listing_goes_on_behind_a_common_prefix(
+    s3: Any, tree: str, pages: Any, position: str, delimiter: str, first: str | None
+) -> None:
+    name = "Marker" if pages is pages_v1 else "StartAfter"
+    asked = {"Bucket": tree, "Delimiter": delimiter, name: position}
+    (page,) = pages(s3, **asked)
+    wanted = listing(TREE, "", delimiter)
+    names = [entry.name for entry in wanted]
+    assert entries_of(page) == ([] if first is None else wanted[names.index(first) :])
+    assert page["IsTruncated"] is False
+    one_by_one = [entries_of(each) for each in pages(s3, **asked, MaxKeys=1)]
+    assert [entry for found in one_by_one for entry in found] == entries_of(page)
+
+
+@VERSIONS
+@pytest.mark.parametrize("position", ["a/", "a/a", "a/b", "a/b/", "a/b/z", "a/z", "b"])
+def test_positions_within_a_prefix(s3: Any, tree: str, pages: Any, position: str) -> None:
+    """The prefix itself ends with the delimiter."""
+    name = "Marker" if pages is pages_v1 else "StartAfter"
+    asked = {"Bucket": tree, "Prefix": "a/", "Delimiter": "/", name: position}
+    found = [entry for page in pages(s3, **asked, MaxKeys=1) for entry in entries_of(page)]
+    assert found == [entry for entry in listing(TREE, "a/", "/") if entry.name > position]
+
+
 def test_a_token_counts_and_start_after_does_not(s3: Any, tree: str) -> None:
     first = s3.list_objects_v2(Bucket=tree, MaxKeys=1)
     token = first["NextContinuationToken"]
@@ -276,6 +319,14 @@ def test_the_owner_is_said_when_it_is_wanted(s3: Any, tree: str) -> None:
     assert wanted["Contents"][0]["Owner"] == owner
 
 
+@pytest.mark.parametrize(
+    ("value", "said"), [("true", True), ("True", True), ("false", False), ("", False), ("1", False)]
+)
+def test_only_true_asks_for_the_owner(front: Front, many: str, value: str, said: bool) -> None:
+    xml = call(front, "GET", f"/{many}?list-type=2&max-keys=1&fetch-owner={value}").xml
+    assert (xml.find("Contents/Owner") is not None) is said
+
+
 def test_the_document_of_v1(front: Front, bucket: str) -> None:
     assert call(front, "PUT", f"/{bucket}/a%26b", b"bytes").status == 200
     body = call(front, "GET", f"/{bucket}?delimiter=/&max-keys=5").body.decode()
@@ -317,6 +368,30 @@ def test_next_marker_comes_with_a_delimiter_only(s3: Any, tree: str) -> None:
     assert "NextMarker" not in s3.list_objects(Bucket=tree, MaxKeys=1)
     assert s3.list_objects(Bucket=tree, MaxKeys=1, Delimiter="/")["NextMarker"] == "\x01/"
     assert "NextMarker" not in s3.list_objects(Bucket=tree, Delimiter="/")
+
+
+LISTINGS = pytest.mark.parametrize("query", ["", "list-type=2", "versions"])
+OPTIONAL = "x-amz-optional-object-attributes"
+
+
+@LISTINGS
+@pytest.mark.parametrize("value", ["RestoreStatus", "", "RestoreStatus, RestoreStatus"])
+def test_attributes_that_may_be_asked_for(front: Front, many: str, query: str, value: str) -> None:
+    """No object was ever archived, so none has a status of its restoration."""
+    response = call(front, "GET", f"/{many}?{query}", headers={OPTIONAL: value})
+    assert (response.status, response.xml.find(".//RestoreStatus")) == (200, None)
+
+
+@LISTINGS
+@pytest.mark.parametrize("value", ["ETag", "restorestatus", "RestoreStatus, Owner"])
+def test_attributes_that_there_are_not(front: Front, many: str, query: str, value: str) -> None:
+    error = call(front, "GET", f"/{many}?{query}", headers={OPTIONAL: value}).error
+    assert (error["status"], error["Code"]) == ("400", "InvalidArgument")
+    assert (error["ArgumentName"], error["ArgumentValue"]) == (
+        OPTIONAL,
+        value.rsplit(maxsplit=1)[-1],
+    )
+    assert error["Message"] == "Invalid attribute name specified."
 
 
 # --- Encoding -----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import os
 import random
 import threading
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 
@@ -30,6 +31,51 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def clients(running: Cluster) -> list[ObjectClient]:
     """A connection to each front-end."""
     return [ObjectClient(front) for front in running.fronts]
+
+
+# --- Listings ------------------------------------------------------------------------------------
+
+
+def test_a_listing_goes_on_elsewhere_and_after_a_restart(running: Cluster) -> None:
+    """A token or a marker says all that there is to know."""
+    first, second = running.fronts
+    put = ObjectClient(first).request
+    assert put("PUT", "/tokens").status == 200
+    enabled = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    assert put("PUT", "/tokens?versioning", enabled).status == 200
+    keys = ["a b", "a/1", "a/2", "\u00fc&<>"]
+    for key in [*keys, *keys]:
+        assert put("PUT", f"/tokens/{quote(key)}", b"").status == 200
+    listings = {
+        "list-type=2": ("continuation-token=NextContinuationToken", "Contents/Key"),
+        "delimiter=/": ("marker=NextMarker", "Contents/Key"),
+        "versions": (
+            "key-marker=NextKeyMarker version-id-marker=NextVersionIdMarker",
+            "Version/VersionId",
+        ),
+    }
+    for query, (following, entry) in listings.items():
+        whole = put("GET", f"/tokens?{query}").xml
+        found: list[str | None] = []
+        markers, number = "", 0
+        while True:
+            if number == 2:
+                running.dmd_metadata.stop()
+                second.process.stop()
+                running.start_daemons()
+                second.start()
+            page = ObjectClient(running.fronts[number % 2]).request(
+                "GET", f"/tokens?{query}&max-keys=1{markers}"
+            )
+            found += [node.text for node in page.xml.iterfind(entry)]
+            if page.xml.findtext("IsTruncated") == "false":
+                break
+            pairs = [pair.split("=") for pair in following.split()]
+            texts = {name: page.xml.findtext(element) for name, element in pairs}
+            markers = "".join(f"&{name}={quote(text)}" for name, text in texts.items() if text)
+            number += 1
+        assert number >= 2
+        assert found == [node.text for node in whole.iterfind(entry)]
 
 
 # --- At once -------------------------------------------------------------------------------------
