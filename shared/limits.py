@@ -62,6 +62,10 @@ LIST_KEYS_MAX: Final = 1000
 BASIC_LIST_KEYS_MAX: Final = 10_000
 """Keys that the listing algorithm ``Basic`` gives at once (reference/dmd-wire.md, section 8)."""
 
+LIST_HIDDEN_MAX: Final = 50_000
+"""Delete markers that a page of current objects passes before it is answered as it is: 0.2 s, and
+some seconds where the disk has to read them."""
+
 LIFECYCLE_SCANNED_MAX: Final = 10_000
 """Entries that a page of a lifecycle listing looks at, unless it is told otherwise (CloudServer's
 ``maxScannedLifecycleListingEntries``)."""

@@ -6,8 +6,10 @@
     ``prefix``, ``delimiter``, ``marker``, ``maxKeys``: names of any sub-level.
     ``Contents`` has ``[name, record]``.
 ``DelimiterMaster``
-    The same parameters: the current objects of a bucket. ``Contents`` has ``[key, object]``, an
-    object being the array of ``shared.records.projection.ListedObject``.
+    The same parameters, and ``within``: the current objects of a bucket. ``Contents`` has
+    ``[key, object]``, an object being the array of ``shared.records.projection.ListedObject``.
+    A page that passes very many delete markers ends before it is full; ``within`` and ``Within``
+    are about where it may (``shared.listing.delimiter.Query``).
 ``DelimiterVersions``
     ``prefix``, ``delimiter``, ``keyMarker``, ``versionIdMarker``, ``maxKeys``: all versions.
     ``Versions`` has ``[key, version ID or null, is latest, object]``.
@@ -99,11 +101,15 @@ def _lifecycle_objects(items: Items) -> list[LifecycleObject]:
 
 
 def _query(params: Params) -> Query:
+    within = params.get("within")
+    if not isinstance(within, bool | None):
+        raise ServiceError("InvalidArgument", "list: within must be true or false")
     return Query(
         _text(params, "prefix"),
         _text(params, "delimiter"),
         _text(params, "marker"),
         _count(params),
+        within,
     )
 
 

@@ -236,8 +236,13 @@ def _asked(params: Mapping[str, Any]) -> tuple[Page, Callable[[str], Any]]:
 
 
 def _query(params: Mapping[str, Any]) -> Query:
-    delimiter = params.get("delimiter", "")
-    return Query(params["prefix"], delimiter, params["marker"], params["maxKeys"])
+    return Query(
+        params["prefix"],
+        params.get("delimiter", ""),
+        params["marker"],
+        params["maxKeys"],
+        params.get("within"),
+    )
 
 
 def _versions_query(params: Mapping[str, Any]) -> VersionsQuery:

@@ -103,12 +103,14 @@ class Renaming:
 
 
 class ObjectsPage(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
-    """A page of a listing; ``next_marker`` is empty when it is the last one."""
+    """A page of a listing; ``next_marker`` is empty when it is the last one. ``within``: it lies in
+    a common prefix that was not listed yet."""
 
     contents: list[tuple[str, ListedObject]]
     common_prefixes: list[str]
     is_truncated: bool
     next_marker: str = ""
+    within: bool = False
 
 
 class MetadataStore:
@@ -328,6 +330,7 @@ class MetadataStore:
             "delimiter": query.delimiter,
             "marker": query.after,
             "maxKeys": query.keys_max,
+            "within": query.within,
         }
         return convert(await self._metadata.list_page(bucket, params, request_id), ObjectsPage)
 

@@ -23,24 +23,30 @@ from shared.errors import ServiceError
 from shared.listing.delimiter import Query
 from shared.records.projection import ListedObject
 
+_WITHIN = "\0"
+"""Begins a token that names no entry of its page, but where in a common prefix that was not listed
+yet the page ended. No key contains it."""
+
 _Common = tuple[str | None, ...]
 """What rows of one form have in common."""
 
 
 async def list_objects(context: Context, request: Request) -> Reply:
-    """ListObjects (Amazon S3 API reference). NextMarker is only given with a delimiter."""
+    """ListObjects (Amazon S3 API reference). NextMarker is only given with a delimiter, and when no
+    key of the page is where the next one begins."""
     query = context.target.query
     check_optional_attributes(request.headers)
     asked = _Asked.read(context)
     marker = query.get("marker", "")
-    page = await _page(context, asked, marker)
+    page = await _page(context, Query(asked.prefix, asked.delimiter, marker, asked.keys_max))
     text = asked.encode
     content = _Fields()
     content.add("Name", context.bucket.name)
     # This listing encodes every key but the prefix, and clients decode accordingly.
     content.add("Prefix", asked.prefix if is_representable(asked.prefix) else text(asked.prefix))
     content.add("Marker", text(marker))
-    if page.is_truncated and asked.delimiter:
+    last_key = page.contents[-1][0] if page.contents else None
+    if page.is_truncated and (asked.delimiter or page.next_marker != last_key):
         content.add("NextMarker", text(page.next_marker))
     _add_common(content, asked, page)
     rows = _content_rows(page, asked, owner=True) + _prefix_rows(page, asked)
@@ -61,9 +67,9 @@ async def list_objects_v2(context: Context, request: Request) -> Reply:
     token = query.get("continuation-token")
     start_after = query.get("start-after", "")
     # An empty token is that of the first page (it is echoed all the same).
-    after = decode_token(token) if token else start_after
+    after, within = _position(token) if token else (start_after, False)
     owner = query.get("fetch-owner", "").lower() == "true"
-    page = await _page(context, asked, after)
+    page = await _page(context, Query(asked.prefix, asked.delimiter, after, asked.keys_max, within))
     text = asked.encode
     content = _Fields()
     content.add("Name", context.bucket.name)
@@ -73,7 +79,7 @@ async def list_objects_v2(context: Context, request: Request) -> Reply:
     if token is not None:
         content.add("ContinuationToken", token)
     if page.is_truncated:
-        content.add("NextContinuationToken", encode_token(page.next_marker))
+        content.add("NextContinuationToken", _token(page))
     content.add("KeyCount", str(len(page.contents) + len(page.common_prefixes)))
     _add_common(content, asked, page)
     rows = _content_rows(page, asked, owner=owner) + _prefix_rows(page, asked)
@@ -130,8 +136,18 @@ def _add_common(content: _Fields, asked: _Asked, page: ObjectsPage) -> None:
     content.add("IsTruncated", "true" if page.is_truncated else "false")
 
 
-async def _page(context: Context, asked: _Asked, after: str) -> ObjectsPage:
-    query = Query(asked.prefix, asked.delimiter, after, asked.keys_max)
+def _token(page: ObjectsPage) -> str:
+    """What names the end of a page."""
+    return encode_token((_WITHIN if page.within else "") + page.next_marker)
+
+
+def _position(token: str) -> tuple[str, bool]:
+    """Behind what a page begins, and whether that is within a common prefix that was not listed."""
+    text = decode_token(token)
+    return text.removeprefix(_WITHIN), text.startswith(_WITHIN)
+
+
+async def _page(context: Context, query: Query) -> ObjectsPage:
     return await context.services.metadata.list_objects(
         context.bucket.name, query, context.request_id
     )

@@ -7,7 +7,8 @@ Rules (reference/dmd-wire.md, section 8; Amazon S3 API reference, ListObjects):
    asked for.
 3. In a bucket, a key that contains NUL is a version of an object; ``DelimiterMaster`` lists none,
    and no delete markers.
-4. A placeholder stands where the newest version was deleted and its successor has not taken its
+4. A page passes so many delete markers and no more: there may be millions of them.
+5. A placeholder stands where the newest version was deleted and its successor has not taken its
    place yet. Then the next version is the object: the null key, which sorts before all others,
    belongs where its own version ID does. (Our daemon leaves none behind; another one's store may
    hold them.)
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+from shared import limits
 from shared.listing.page import (
     BEHIND_VERSIONS,
     VERSION_SEPARATOR,
@@ -35,12 +37,20 @@ _is_placeholder = attrgetter("is_placeholder")
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What to list. ``after`` excludes itself and everything before it."""
+    """What to list. ``after`` excludes itself and everything before it.
+
+    ``hidden_max`` is how many delete markers a page passes; then it ends, and may be short, or
+    empty. Where it ends may lie in a common prefix that was not listed yet, and a marker that lies
+    in one says otherwise that it was. So it does not end there when ``within`` is None. Who gives a
+    boolean is told of such an end, and says of ``after`` whether it is one.
+    """
 
     prefix: str = ""
     delimiter: str = ""
     after: str = ""
     keys_max: int = 1000
+    within: bool | None = None
+    hidden_max: int = limits.LIST_HIDDEN_MAX
 
 
 class Delimiter(Page):
@@ -56,7 +66,9 @@ class Delimiter(Page):
         self.last_entry = ""
         self._after = after = query.after
         # The common prefix that ``after`` lies in: the page before has printed it.
-        self._printed = self.common_prefix(after) if after.startswith(query.prefix) else None
+        self._printed = None
+        if after.startswith(query.prefix) and not query.within:
+            self._printed = self.common_prefix(after)
 
     @property
     def first_key(self) -> str:
@@ -118,9 +130,15 @@ class DelimiterMaster(Delimiter):
 
     def __init__(self, query: Query) -> None:
         super().__init__(query)
+        self.ends_within = False
+        self._query = query
+        self._hidden = 0
         # The key of a placeholder that was met last, and its null key.
         self._awaited: str | None = None
         self._null: ListedObject | None = None
+
+    def result(self) -> dict[str, Any]:
+        return super().result() | ({"Within": True} if self.ends_within else {})
 
     @property
     def resume_key(self) -> str:
@@ -176,7 +194,19 @@ class DelimiterMaster(Delimiter):
 
     def _offer_object(self, name: str, value: ListedObject) -> Verdict:
         """Take the latest version of an object."""
-        return Verdict.SKIPPED if value.is_delete_marker else self._add(name, value)
+        return self._hide(1, name) if value.is_delete_marker else self._add(name, value)
+
+    def _hide(self, count: int, name: str) -> Verdict:
+        """Pass some delete markers; ``name`` was looked at last."""
+        self._hidden += count
+        if self._hidden < self._query.hidden_max:
+            return Verdict.SKIPPED
+        common = self.common_prefix(name)
+        in_unlisted = common not in (None, self._printed, *self.common_prefixes[-1:])
+        if in_unlisted and self._query.within is None:
+            return Verdict.SKIPPED
+        self.last_entry, self.ends_within = name, in_unlisted and self._keys_max > 0
+        return self._truncate()
 
     def _offer_run(self, keys: Sequence[str], start: int, stop: int, values: Values) -> Verdict:
         """As ``offer`` for each, but the values of versions are not read, and what nearly all keys
@@ -198,6 +228,9 @@ class DelimiterMaster(Delimiter):
             self.last_entry = listed[-1][0]
         self._skip_to = None
         self._last_key = keys[stop - 1]
+        hidden = len(found) - len(listed)
+        if hidden and self._hide(hidden, keys[taken[-1]]) is Verdict.FINISHED:
+            return Verdict.FINISHED
         if len(taken) == len(masters):
             return Verdict.SKIPPED
         return self._offer_each(keys, masters[len(taken)], stop, values)

@@ -183,7 +183,9 @@ def test_pages_of_odd_keys_add_up(s3: Any, odd: str, pages: Any, size: int) -> N
 
 
 @VERSIONS
-@pytest.mark.parametrize("position", ["a", "a/", "a/b/", "a/zzz", "b", "zz", "\U0010ffff", "é"])
+@pytest.mark.parametrize(
+    "position", ["a", "a/", "a/b/", "a/zzz", "b", "zz", "\U0010ffff", "é", "\0z"]
+)
 def test_a_listing_goes_on_behind_any_text(s3: Any, tree: str, pages: Any, position: str) -> None:
     """Whether it is a key or not."""
     name = "Marker" if pages is pages_v1 else "StartAfter"

@@ -141,6 +141,9 @@ def in_pieces(size: int) -> Read:
     return read
 
 
+reads = st.one_of(st.just(read_with_jumps), st.integers(1, 20).map(in_pieces))
+
+
 def _range_of(page: DelimiterMaster, items: list[Item]) -> list[Item]:
     end = page.end_key
     return [row for row in items if row[0] >= page.first_key and (end is None or row[0] < end)]
@@ -215,6 +218,48 @@ def test_paging_covers_each_entry_exactly_once_at_every_page_size(
 
 
 @settings(max_examples=EXAMPLES)
+@given(buckets, texts, delimiters, st.integers(1, 3), st.integers(1, 3), st.booleans(), reads)
+@example(Bucket({"a/1": MARKER, "a/2": SHOWN, "b": SHOWN}, {}), "", "/", 1, 1, True, read_all)
+def test_pages_that_pass_many_delete_markers_add_up(
+    bucket: Bucket,
+    prefix: str,
+    delimiter: str,
+    keys_max: int,
+    hidden_max: int,
+    may_end_within: bool,
+    read: Read,
+) -> None:
+    seen: list[str] = []
+    within = False if may_end_within else None
+    query = Query(prefix, delimiter, "", keys_max, within, hidden_max)
+    for _ in range(2 * len(bucket.items) + 1):  # where it ends, and a common prefix, for each
+        page = page_of(bucket, query, read)
+        found = entries(page)
+        assert len(found) <= keys_max
+        assert may_end_within or not page.ends_within
+        seen += found
+        if not page.is_truncated:
+            break
+        within = page.ends_within if may_end_within else None
+        query = Query(prefix, delimiter, page.last_entry, keys_max, within, hidden_max)
+    assert not page.is_truncated
+    assert seen == expected(bucket, prefix, delimiter)
+
+
+@pytest.mark.parametrize("delimiter", ["", "/"])
+@pytest.mark.parametrize("read", [read_all, in_pieces(1), in_pieces(7)])
+def test_a_page_passes_so_many_delete_markers(read: Read, delimiter: str) -> None:
+    marked = {f"a/{number:02}": MARKER for number in range(60)}
+    bucket = Bucket({**marked, "b": SHOWN}, {})
+    page = page_of(bucket, Query("", delimiter, within=False, hidden_max=20), read)
+    assert (page.contents, page.is_truncated, page.ends_within) == ([], True, delimiter == "/")
+    # It may have been given more of them at once.
+    assert page.last_entry >= "a/19"
+    page = page_of(bucket, Query("", delimiter, page.last_entry, 1, True, 100), read)
+    assert (entries(page), page.is_truncated) == (["b"], False)
+
+
+@settings(max_examples=EXAMPLES)
 @given(buckets, texts, delimiters, names)
 @example(Bucket({LAST + "a": SHOWN, LAST * 2: SHOWN}, {}), "", LAST, LAST)
 @example(Bucket({LAST * 3: SHOWN}, {}), LAST, LAST, LAST * 2)
@@ -232,7 +277,7 @@ def test_a_page_after_any_key_has_what_follows_it(
     delimiters,
     st.one_of(st.just(""), names),
     st.integers(0, 6),
-    st.one_of(st.just(read_with_jumps), st.integers(1, 20).map(in_pieces)),
+    reads,
 )
 def test_all_ways_of_reading_give_the_same_page(
     bucket: Bucket, prefix: str, delimiter: str, after: str, keys_max: int, read: Read

@@ -18,6 +18,7 @@ from dmd.metadata.engines.lmdb import LmdbEngine
 from dmd.metadata.engines.memory import MemoryEngine
 from dmd.metadata.lister import list_page
 from dmd.metadata.projection import project
+from shared import limits
 from shared.errors import ServiceError
 
 BUCKET = ["bucket"]
@@ -209,6 +210,7 @@ async def test_no_more_than_a_thousand_entries(engine: Engine) -> None:
         {"prefix": 1},
         {"delimiter": []},
         {"marker": "\ud800"},
+        {"within": "yes"},
         {"maxKeys": "10"},
         {"maxKeys": True},
         {"type": "DelimiterVersions", "versionIdMarker": 1},
@@ -405,6 +407,22 @@ async def test_few_versions_are_read_past(engine: Engine) -> None:
     watched = Watched(engine)
     assert names(await listed(watched)) == list("abcdef")
     assert watched.seeks == 1
+
+
+async def test_a_page_that_passes_many_delete_markers_ends(engine: Engine) -> None:
+    # Some hundred keys are read at once.
+    store(engine, {f"a/{number:05}": MARKER for number in range(limits.LIST_HIDDEN_MAX + 500)})
+    store(engine, {"a/z": {}, "b": {}})
+    page = await listed(engine, maxKeys=1)
+    assert (names(page), page["IsTruncated"]) == ([], True)
+    page = await listed(engine, marker=page["NextMarker"])
+    assert (names(page), page["IsTruncated"]) == (["a/z", "b"], False)
+    page = await listed(engine, delimiter="/", within=False)
+    assert (page["CommonPrefixes"], page["IsTruncated"], page["Within"]) == ([], True, True)
+    page = await listed(engine, delimiter="/", marker=page["NextMarker"], within=True)
+    assert (page["CommonPrefixes"], names(page), "Within" in page) == (["a/"], ["b"], False)
+    page = await listed(engine, delimiter="/")
+    assert (page["CommonPrefixes"], names(page)) == (["a/"], ["b"])
 
 
 async def test_others_have_a_turn_while_many_keys_are_passed(engine: Engine) -> None:
