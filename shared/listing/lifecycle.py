@@ -38,7 +38,9 @@ class Criteria:
     scanned_max: int = limits.LIFECYCLE_SCANNED_MAX
 
     def is_old(self, date: str | None) -> bool:
-        return bool(date) and (self.before is None or (date or "") < self.before)
+        if not date:
+            return False
+        return self.before is None or date < self.before
 
     def is_elsewhere(self, value: LifecycleObject) -> bool:
         """Whether the data is not where it is not wanted."""
