@@ -14,6 +14,7 @@ Rules (reference/dmd-wire.md, section 7):
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 _TIME_DIGITS: Final = 14
@@ -73,12 +74,10 @@ def encode(version_id: str) -> str:
         return version_id.encode().hex()
     digits = version_id[: 2 * _HALF_DIGITS]
     first, second = int(digits[:_HALF_DIGITS]), int(digits[_HALF_DIGITS:])
-    group = int.from_bytes(version_id[2 * _HALF_DIGITS :].encode(), "big")
-    group_characters = _BASE62_CHARACTERS - 2 * _HALF_CHARACTERS
     return (
         _to_base62(first).rjust(_HALF_CHARACTERS, "0")
         + _to_base62(second).rjust(_HALF_CHARACTERS, "0")
-        + _to_base62(group).rjust(group_characters, "0")
+        + _encode_group(version_id[2 * _HALF_DIGITS :])
     )
 
 
@@ -111,6 +110,13 @@ def _decode_base62(text: str) -> str:
 
 def _group(replication_group_id: str) -> str:
     return replication_group_id.ljust(_GROUP_CHARACTERS)[:_GROUP_CHARACTERS]
+
+
+@lru_cache(maxsize=64)
+def _encode_group(group: str) -> str:
+    """A deployment has one or a few, and a listing a thousand IDs of them."""
+    number = int.from_bytes(group.encode(), "big")
+    return _to_base62(number).rjust(_BASE62_CHARACTERS - 2 * _HALF_CHARACTERS, "0")
 
 
 def _to_base62(number: int) -> str:

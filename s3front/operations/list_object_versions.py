@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from s3front.context import Context
 from s3front.metadata.store import VersionsPage
@@ -93,22 +94,38 @@ def _row(key: str, internal_id: str | None, is_latest: bool, listed: ListedObjec
     if internal_id is not None and not listed.is_null:
         shown = version_id.encode(internal_id)
     head = (
-        f"<Key>{key}</Key>{element('VersionId', shown)}"
+        f"<Key>{key}</Key><VersionId>{shown}</VersionId>"
         f"<IsLatest>{'true' if is_latest else 'false'}</IsLatest>"
         f"{element('LastModified', listed.last_modified)}"
     )
-    owner = element("ID", listed.owner_id) + element("DisplayName", listed.owner_name)
-    owner = f"<Owner>{owner}</Owner>"
+    owner = _owner(listed.owner_id, listed.owner_name)
     if listed.is_delete_marker:
         return f"<DeleteMarker>{head}{owner}</DeleteMarker>"
-    checksum = ""
-    if listed.checksum_algorithm:
-        checksum = element("ChecksumAlgorithm", listed.checksum_algorithm)
-        checksum += element("ChecksumType", listed.checksum_kind)
     etag = element("ETag", f'"{listed.etag or ""}"')
-    storage = element("StorageClass", listed.storage_class or "STANDARD")
-    size = element("Size", listed.content_length or 0)
-    return f"<Version>{head}{etag}{checksum}{size}{owner}{storage}</Version>"
+    checksum = _checksum(listed.checksum_algorithm, listed.checksum_kind)
+    storage = _storage_class(listed.storage_class)
+    size = listed.content_length or 0
+    return f"<Version>{head}{etag}{checksum}<Size>{size}</Size>{owner}{storage}</Version>"
+
+
+# Most versions of a page have these in common.
+
+
+@lru_cache(maxsize=64)
+def _owner(owner_id: str | None, name: str | None) -> str:
+    return f"<Owner>{element('ID', owner_id)}{element('DisplayName', name)}</Owner>"
+
+
+@lru_cache(maxsize=64)
+def _checksum(algorithm: str | None, kind: str | None) -> str:
+    if not algorithm:
+        return ""
+    return element("ChecksumAlgorithm", algorithm) + element("ChecksumType", kind)
+
+
+@lru_cache(maxsize=64)
+def _storage_class(name: str | None) -> str:
+    return element("StorageClass", name or "STANDARD")
 
 
 LIST_OBJECT_VERSIONS = Operation("ListObjectVersions", Level.BUCKET, list_object_versions)
