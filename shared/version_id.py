@@ -31,6 +31,7 @@ _CLOCK_TICKS: Final = _TICKS // 2
 
 _ALPHABET: Final = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _DIGIT_OF: Final = {character: value for value, character in enumerate(_ALPHABET)}
+_PAIRS: Final = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _BASE62_CHARACTERS: Final = 32
 _HALF_DIGITS: Final = 10
 """The twenty decimal digits are encoded as two numbers of ten."""
@@ -75,9 +76,7 @@ def encode(version_id: str) -> str:
     digits = version_id[: 2 * _HALF_DIGITS]
     first, second = int(digits[:_HALF_DIGITS]), int(digits[_HALF_DIGITS:])
     return (
-        _to_base62(first).rjust(_HALF_CHARACTERS, "0")
-        + _to_base62(second).rjust(_HALF_CHARACTERS, "0")
-        + _encode_group(version_id[2 * _HALF_DIGITS :])
+        _encode_half(first) + _encode_half(second) + _encode_group(version_id[2 * _HALF_DIGITS :])
     )
 
 
@@ -110,6 +109,13 @@ def _decode_base62(text: str) -> str:
 
 def _group(replication_group_id: str) -> str:
     return replication_group_id.ljust(_GROUP_CHARACTERS)[:_GROUP_CHARACTERS]
+
+
+def _encode_half(number: int) -> str:
+    """Ten decimal digits in six of base 62, two at a time."""
+    rest, last = divmod(number, len(_PAIRS))
+    first, second = divmod(rest, len(_PAIRS))
+    return _PAIRS[first] + _PAIRS[second] + _PAIRS[last]
 
 
 @lru_cache(maxsize=64)
