@@ -143,16 +143,16 @@ def _run(front: Front, work: Work, seconds: float) -> Result:
 
 
 def _print(rows: dict[str, dict[str, float]], before: dict[str, Any]) -> None:
-    print(f"\n{'work':32}{'req/s':>10}{'MB/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs':>10}")
+    print(f"\n{'work':42}{'req/s':>10}{'MB/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs':>10}")
     for name, row in rows.items():
         print(
-            f"{name:32}{row['requests_per_second']:10.0f}{row['megabytes_per_second']:9.1f}"
+            f"{name:42}{row['requests_per_second']:10.0f}{row['megabytes_per_second']:9.1f}"
             f"{row['p50_ms']:9.2f}{row['p99_ms']:9.2f}{row['server_cpu_us_per_request']:10.0f}"
         )
         if name in before:
             ratios = {key: row[key] / value for key, value in before[name].items() if value}
             print(
-                f"{'  ratio to before':32}{ratios['requests_per_second']:10.2f}"
+                f"{'  ratio to before':42}{ratios['requests_per_second']:10.2f}"
                 f"{ratios['megabytes_per_second']:9.2f}{ratios['p50_ms']:9.2f}"
                 f"{ratios['p99_ms']:9.2f}{ratios['server_cpu_us_per_request']:10.2f}"
             )
