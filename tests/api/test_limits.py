@@ -1,0 +1,289 @@
+"""AWS's limits of requests, just inside and just outside, and what is said about the latter.
+
+Each row asks one operation. What is inside succeeds, and botocore understands every word; what is
+outside is refused with exactly these members of an error document, and changes nothing. Limits of
+uploads by parts are in test_upload_limits, those that need a certain bucket or object beside the
+operation that they belong to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from shared import limits
+from shared.sigv4 import PayloadForm
+from tests.api.support import md5_base64, new_name
+from tests.api.understood import assert_understood
+from tests.raw_http import Connection, Response, call, sign
+from tests.servers import Front
+
+pytestmark = pytest.mark.usefixtures("undisturbed")
+
+BODY = b"0123456789"
+LARGEST = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Ask:
+    """How an operation is asked: ``{bucket}`` is put into the target and the headers."""
+
+    operation: str
+    method: str
+    target: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    def __str__(self) -> str:
+        said = [self.operation, self.target.replace("{bucket}", ""), *self.headers.values()]
+        text = ascii(" ".join([*said, self.body.decode()]))[1:-1]
+        return text if len(text) < 90 else f"{text[:70]}...{text[-10:]}"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What an error document says, apart from the request."""
+
+    code: str
+    message: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+    status: int = 400
+
+    @property
+    def members(self) -> dict[str, str]:
+        said = {"status": str(self.status), "Code": self.code, "Message": self.message}
+        return said | dict(self.fields)
+
+
+def argument(name: str, value: str, message: str) -> Refusal:
+    return Refusal("InvalidArgument", message, {"ArgumentName": name, "ArgumentValue": value})
+
+
+def no_integer(name: str, value: str) -> Refusal:
+    return argument(name, value, f"Provided {name} not an integer or within integer range")
+
+
+def not_between(name: str, value: str, lowest: int, highest: int = LARGEST) -> Refusal:
+    return argument(
+        name, value, f"Argument {name} must be an integer between {lowest} and {highest}"
+    )
+
+
+def too_long_a_key(size: int) -> Refusal:
+    fields = {"Size": str(size), "MaxSizeAllowed": "1024"}
+    return Refusal("KeyTooLongError", "Your key is too long", fields)
+
+
+@pytest.fixture(scope="module")
+def filled(front: Front) -> str:
+    """A bucket with an object, ``key``."""
+    bucket = new_name()
+    assert call(front, "PUT", f"/{bucket}").status == 200
+    assert call(front, "PUT", f"/{bucket}/key", BODY).status == 200
+    return bucket
+
+
+def send(front: Front, bucket: str, ask: Ask) -> Response:
+    headers = {name: value.format(bucket=bucket) for name, value in ask.headers.items()}
+    return call(front, ask.method, ask.target.format(bucket=bucket), ask.body, headers)
+
+
+def assert_refused(response: Response, expected: Refusal) -> None:
+    """HEAD has no document."""
+    if not response.body:
+        assert response.status == expected.status
+        return
+    error = response.error
+    for name in ("Resource", "RequestId", "HostId"):
+        assert error.pop(name)
+    assert error == expected.members
+
+
+# --- Counts -------------------------------------------------------------------------------------
+
+COUNTS = [
+    ("ListObjects", "?", "max-keys", "maxKeys", "MaxKeys"),
+    ("ListObjectsV2", "?list-type=2&", "max-keys", "maxKeys", "MaxKeys"),
+    ("ListObjectVersions", "?versions&", "max-keys", "maxKeys", "MaxKeys"),
+    ("ListMultipartUploads", "?uploads&", "max-uploads", "max-uploads", "MaxUploads"),
+]
+"""Of a page: parameter, what errors call it when it is out of range, and what the reply does."""
+
+
+@pytest.mark.parametrize(("sent", "said"), [(0, 0), (1, 1), (1000, 1000), (1001, 1000)])
+@pytest.mark.parametrize("count", COUNTS, ids=lambda count: count[0])
+def test_a_page_has_at_most_a_thousand_rows(
+    front: Front, filled: str, count: tuple[str, ...], sent: int, said: int
+) -> None:
+    operation, query, parameter, _, member = count
+    response = call(front, "GET", f"/{filled}{query}{parameter}={sent}")
+    assert response.xml.findtext(member) == str(said)
+    assert_understood(operation, response)
+
+
+@pytest.mark.parametrize("value", [str(LARGEST), str(LARGEST + 1), "-1", "x", "1.5"])
+@pytest.mark.parametrize("count", COUNTS, ids=lambda count: count[0])
+def test_the_count_of_a_page_is_an_integer(
+    front: Front, filled: str, count: tuple[str, ...], value: str
+) -> None:
+    _, query, parameter, argument_name, _ = count
+    response = call(front, "GET", f"/{filled}{query}{parameter}={value}")
+    if value == str(LARGEST):
+        assert response.status == 200
+    elif value == "-1":
+        assert_refused(response, not_between(argument_name, value, 0))
+    else:
+        assert_refused(response, no_integer(parameter, value))
+
+
+# --- Rows ---------------------------------------------------------------------------------------
+
+INSIDE: list[Ask] = []
+OUTSIDE: list[tuple[Ask, Refusal]] = []
+
+
+def attributes(name: str, value: str) -> Ask:
+    headers = {"x-amz-object-attributes": "ETag", name: value}
+    return Ask("GetObjectAttributes", "GET", "/{bucket}/key?attributes", headers)
+
+
+for header in ("x-amz-max-parts", "x-amz-part-number-marker"):
+    INSIDE += [attributes(header, value) for value in ("0", "10001", str(LARGEST))]
+    OUTSIDE += [
+        (attributes(header, "-1"), not_between(header, "-1", 0)),
+        (attributes(header, "x"), no_integer(header, "x")),
+        (attributes(header, str(LARGEST + 1)), no_integer(header, str(LARGEST + 1))),
+    ]
+
+
+# Keys. The longest are in ODD_KEYS, with which every operation on objects is tested.
+KEY_OPERATIONS = [
+    ("PutObject", "PUT", ""),
+    ("GetObject", "GET", ""),
+    ("HeadObject", "HEAD", ""),
+    ("DeleteObject", "DELETE", ""),
+    ("GetObjectAttributes", "GET", "?attributes"),
+    ("GetObjectTagging", "GET", "?tagging"),
+    ("DeleteObjectTagging", "DELETE", "?tagging"),
+    ("GetObjectRetention", "GET", "?retention"),
+    ("GetObjectLegalHold", "GET", "?legal-hold"),
+    ("RestoreObject", "POST", "?restore"),
+    ("CreateMultipartUpload", "POST", "?uploads"),
+    ("ListParts", "GET", "?uploadId=x"),
+]
+TOO_LONG_KEYS = [("k" * 1025, 1025), ("%C3%BC" * 512 + "k", 1025), ("%F0%9F%98%80" * 257, 1028)]
+
+for key, size in TOO_LONG_KEYS:
+    OUTSIDE += [
+        (Ask(operation, method, f"/{{bucket}}/{key}{query}"), too_long_a_key(size))
+        for operation, method, query in KEY_OPERATIONS
+    ]
+    for operation, query, header in (
+        ("CopyObject", "", "x-amz-copy-source"),
+        ("RenameObject", "?renameObject", "x-amz-rename-source"),
+    ):
+        OUTSIDE += [
+            (Ask(operation, "PUT", f"/{{bucket}}/{to}{query}", {header: source}), refused)
+            for to, source, refused in (
+                (key, "{bucket}/key", too_long_a_key(size)),
+                ("new", f"{{bucket}}/{key}", too_long_a_key(size)),
+            )
+        ]
+
+
+# User metadata: the names without their prefix, and the values, in UTF-8.
+def metadata(operation: str, **values: str) -> Ask:
+    headers = {f"x-amz-meta-{name}": text for name, text in values.items()}
+    if operation == "CreateMultipartUpload":
+        return Ask(operation, "POST", "/{bucket}/upload?uploads", headers)
+    if operation == "CopyObject":
+        headers |= {"x-amz-copy-source": "{bucket}/key", "x-amz-metadata-directive": "REPLACE"}
+    return Ask(operation, "PUT", "/{bucket}/new", headers, b"" if "Copy" in operation else BODY)
+
+
+for operation in ("PutObject", "CopyObject", "CreateMultipartUpload"):
+    INSIDE += [metadata(operation, a="v" * 2047), metadata(operation, name="ü" * 1022)]
+    OUTSIDE += [
+        (
+            metadata(operation, **values),
+            Refusal(
+                "MetadataTooLarge",
+                "Your metadata headers exceed the maximum allowed metadata size",
+                {"Size": str(size), "MaxSizeAllowed": "2048"},
+            ),
+        )
+        for values, size in (
+            ({"a": "v" * 2048}, 2049),
+            ({"name": "ü" * 1022 + "v"}, 2049),
+            ({"a": "v" * 1023, "b": "v" * 1024}, 2049),
+        )
+    ]
+
+
+@pytest.mark.parametrize("ask", INSIDE, ids=str)
+def test_inside(front: Front, filled: str, ask: Ask) -> None:
+    response = send(front, filled, ask)
+    assert response.status in (200, 204), response.body
+    assert_understood(ask.operation, response)
+
+
+@pytest.mark.parametrize(("ask", "expected"), OUTSIDE, ids=str)
+def test_outside(front: Front, filled: str, ask: Ask, expected: Refusal) -> None:
+    before = call(front, "GET", f"/{filled}?versions").body
+    assert_refused(send(front, filled, ask), expected)
+    assert call(front, "GET", f"/{filled}?versions").body == before
+
+
+# --- Sizes, as they are declared ----------------------------------------------------------------
+
+XML_BYTES_MAX = 1024 * 1024
+DOCUMENTS = [
+    ("PUT", "/{bucket}-new", XML_BYTES_MAX),
+    ("PUT", "/{bucket}?versioning", XML_BYTES_MAX),
+    ("PUT", "/{bucket}?object-lock", XML_BYTES_MAX),
+    ("PUT", "/{bucket}/key?tagging", XML_BYTES_MAX),
+    ("POST", "/{bucket}/key?restore", XML_BYTES_MAX),
+    ("POST", "/{bucket}?delete", 2 * XML_BYTES_MAX),
+    ("POST", "/{bucket}/key?uploadId=x", 4 * XML_BYTES_MAX),
+]
+
+
+def answer_to_size(front: Front, method: str, target: str, size: int) -> Response | None:
+    """What a request with so large a body is answered before any of it is sent; None when it is
+    asked for. Nothing comes, so it ends there."""
+    headers = {
+        "Content-Length": str(size),
+        "Content-MD5": md5_base64(b""),
+        "Expect": "100-continue",
+    }
+    unsigned = PayloadForm.UNSIGNED.value
+    request = sign(front, method, target, b"", headers, payload=unsigned)
+    with Connection(front) as connection:
+        connection.send(request.head)
+        connection.wait_for_bytes(b"\r\n\r\n")
+        return None if connection.is_asked() else connection.receive(method)
+
+
+@pytest.mark.parametrize(("method", "target", "most"), DOCUMENTS)
+def test_the_size_of_a_document(
+    front: Front, filled: str, method: str, target: str, most: int
+) -> None:
+    place = target.format(bucket=filled)
+    assert answer_to_size(front, method, place, most) is None
+    refused = answer_to_size(front, method, place, most + 1)
+    assert refused is not None
+    fields = {"MaxMessageLengthBytes": str(most)}
+    expected = Refusal("MaxMessageLengthExceeded", "Your request was too big.", fields)
+    assert_refused(refused, expected)
+
+
+def test_the_size_of_an_upload(front: Front, filled: str) -> None:
+    most = limits.OBJECT_BYTES_MAX
+    assert answer_to_size(front, "PUT", f"/{filled}/new", most) is None
+    refused = answer_to_size(front, "PUT", f"/{filled}/new", most + 1)
+    assert refused is not None
+    fields = {"ProposedSize": str(most + 1), "MaxSizeAllowed": str(most)}
+    message = "Your proposed upload exceeds the maximum allowed size"
+    assert_refused(refused, Refusal("EntityTooLarge", message, fields))
