@@ -62,8 +62,8 @@ LIST_KEYS_MAX: Final = 1000
 BASIC_LIST_KEYS_MAX: Final = 10_000
 """Keys that the listing algorithm ``Basic`` gives at once (reference/dmd-wire.md, section 8)."""
 
-BUCKETS_MAX: Final = 1000
-"""Buckets of one account that ListBuckets prints on one page."""
+BUCKETS_MAX: Final = 10_000
+"""Buckets of one account that ListBuckets may be asked to print on one page."""
 
 CLOCK_SKEW_SECONDS_MAX: Final = 15 * 60
 PRESIGN_SECONDS_MAX: Final = 7 * 24 * 3600

@@ -16,7 +16,8 @@ async def list_buckets(context: Context, _request: Request) -> Reply:
     account = context.identity.account
     assert account is not None
     query = context.target.query
-    page_size = integer_parameter(query, "max-buckets", limits.BUCKETS_MAX, 1)
+    most = limits.BUCKETS_MAX
+    page_size = integer_parameter(query, "max-buckets", most, minimum=1, maximum=most)
     prefix = query.get("prefix", "")
     after = decode_token(query.get("continuation-token", ""))
     buckets = await context.services.metadata.list_buckets(account.canonical_id, context.request_id)

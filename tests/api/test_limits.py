@@ -51,6 +51,9 @@ class Refusal:
     fields: Mapping[str, str] = field(default_factory=dict)
     status: int = 400
 
+    def __str__(self) -> str:
+        return self.code
+
     @property
     def members(self) -> dict[str, str]:
         said = {"status": str(self.status), "Code": self.code, "Message": self.message}
@@ -156,6 +159,18 @@ for header in ("x-amz-max-parts", "x-amz-part-number-marker"):
         (attributes(header, "x"), no_integer(header, "x")),
         (attributes(header, str(LARGEST + 1)), no_integer(header, str(LARGEST + 1))),
     ]
+
+
+# Buckets of a page: unlike any other count, one that is too large is refused.
+BUCKETS = "max-buckets"
+INSIDE += [Ask("ListBuckets", "GET", f"/?{BUCKETS}={count}") for count in (1, 10_000)]
+OUTSIDE += [
+    *(
+        (Ask("ListBuckets", "GET", f"/?{BUCKETS}={n}"), not_between(BUCKETS, n, 1, 10_000))
+        for n in ("0", "-1", "10001")
+    ),
+    (Ask("ListBuckets", "GET", f"/?{BUCKETS}=x"), no_integer(BUCKETS, "x")),
+]
 
 
 # Keys. The longest are in ODD_KEYS, with which every operation on objects is tested.
