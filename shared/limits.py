@@ -13,6 +13,9 @@ KEY_BYTES_MAX: Final = 1024
 USER_METADATA_BYTES_MAX: Final = 2048
 """Sum of user metadata names and values (Amazon S3 user guide, "Working with object metadata")."""
 
+WEBSITE_REDIRECT_BYTES_MAX: Final = 2048
+"""Where an object redirects to (Amazon S3 API reference, PutObject)."""
+
 HEADER_SECTION_BYTES_MAX: Final = 32 * 1024
 """Whole request header section; larger ones are refused before anything is read."""
 

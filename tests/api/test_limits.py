@@ -237,6 +237,37 @@ for operation in ("PutObject", "CopyObject", "CreateMultipartUpload"):
     ]
 
 
+# Where a website redirects to.
+def redirect(operation: str, location: str) -> Ask:
+    headers = {"x-amz-website-redirect-location": location}
+    if operation == "CreateMultipartUpload":
+        return Ask(operation, "POST", "/{bucket}/upload?uploads", headers)
+    if operation == "CopyObject":
+        headers["x-amz-copy-source"] = "{bucket}/key"
+        return Ask(operation, "PUT", "/{bucket}/new", headers)
+    return Ask(operation, "PUT", "/{bucket}/new", headers, BODY)
+
+
+REDIRECT_FORM = (
+    "The website redirect location must have a prefix of 'http://' or 'https://' or '/'."
+)
+REDIRECT_LENGTH = "The length of website redirect location cannot exceed 2,048 characters."
+for operation in ("PutObject", "CopyObject", "CreateMultipartUpload"):
+    INSIDE += [
+        redirect(operation, location)
+        for location in ("/", "http://a", "https://a", "/" + "a" * 2047)
+    ]
+    OUTSIDE += [
+        (redirect(operation, location), Refusal("InvalidRedirectLocation", message))
+        for location, message in (
+            ("a", REDIRECT_FORM),
+            ("ftp://a", REDIRECT_FORM),
+            ("HTTP://a", REDIRECT_FORM),
+            ("/" + "a" * 2048, REDIRECT_LENGTH),
+        )
+    ]
+
+
 @pytest.mark.parametrize("ask", INSIDE, ids=str)
 def test_inside(front: Front, filled: str, ask: Ask) -> None:
     response = send(front, filled, ask)
