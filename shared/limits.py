@@ -51,8 +51,9 @@ COMPLETE_BODY_BYTES_MAX: Final = 4 * 1024 * 1024
 """Body of CompleteMultipartUpload: 10,000 parts, each with an ETag and a checksum."""
 
 TAGS_MAX: Final = 10
-TAG_KEY_CHARACTERS_MAX: Final = 128
-TAG_VALUE_CHARACTERS_MAX: Final = 256
+TAG_KEY_UNITS_MAX: Final = 128
+TAG_VALUE_UNITS_MAX: Final = 256
+"""UTF-16 code units (Amazon S3 user guide, "Categorizing your storage using tags")."""
 
 XML_BODY_BYTES_MAX: Final = 1024 * 1024
 """Body of a request that carries XML, other than DeleteObjects."""
