@@ -71,6 +71,10 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     ),
     "InvalidArgument": (400, "Invalid Argument"),
     "InvalidBucketName": (400, "The specified bucket is not valid."),
+    "InvalidBucketOwnerAWSAccountID": (
+        400,
+        "The value of the expected bucket owner parameter must be an AWS Account ID",
+    ),
     "InvalidBucketState": (
         409,
         "The request is not valid for the current state of the bucket.",

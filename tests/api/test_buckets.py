@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -69,7 +69,7 @@ def test_anonymous_creates_nothing(front: Front, s3: Any) -> None:
     assert code_of(s3.head_bucket, Bucket=name) == (404, "404")
 
 
-GOOD_NAMES = {
+GOOD_NAMES: dict[str, Callable[[str], str]] = {
     "longest": lambda name: name.ljust(63, "x"),
     "dots": lambda name: f"{name}.b.c",
     "hyphens": lambda name: f"{name}--x-y",

@@ -9,7 +9,7 @@ operation that they belong to.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -266,6 +266,78 @@ for operation in ("PutObject", "CopyObject", "CreateMultipartUpload"):
             ("/" + "a" * 2048, REDIRECT_LENGTH),
         )
     ]
+
+
+# The account that a bucket is expected to belong to.
+OWNERS = [
+    Ask("GetObject", "GET", "/{bucket}/key", {"x-amz-expected-bucket-owner": "{owner}"}),
+    Ask("PutObject", "PUT", "/{bucket}/new", {"x-amz-expected-bucket-owner": "{owner}"}, BODY),
+    Ask(
+        "CopyObject",
+        "PUT",
+        "/{bucket}/new",
+        {
+            "x-amz-copy-source": "{bucket}/key",
+            "x-amz-source-expected-bucket-owner": "{owner}",
+        },
+    ),
+]
+for ask in OWNERS:
+    for owner in ("", "1", "99999999999", "9999999999999", "99999999999x"):
+        filled_in = {name: value.replace("{owner}", owner) for name, value in ask.headers.items()}
+        refusal = Refusal(
+            "InvalidBucketOwnerAWSAccountID",
+            "The value of the expected bucket owner parameter must be an AWS Account ID... "
+            f"[{owner}]",
+        )
+        OUTSIDE.append((replace(ask, headers=filled_in), refusal))
+
+
+# The source of a copy or a renaming.
+def source(text: str) -> Ask:
+    return Ask("CopyObject", "PUT", "/{bucket}/new", {"x-amz-copy-source": text})
+
+
+SOURCE_FORM = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey"
+SOURCE_ENCODING = "Invalid copy source encoding"
+INSIDE += [source(text) for text in ("{bucket}/key", "/{bucket}/key", "{bucket}%2Fk%65y")]
+OUTSIDE += [
+    *(
+        (source(text), argument("x-amz-copy-source", text, message))
+        for text, message in (
+            ("", SOURCE_FORM),
+            ("/", SOURCE_FORM),
+            ("bucket", SOURCE_FORM),
+            ("bucket/", SOURCE_FORM),
+            ("Bucket/key", "Invalid copy source bucket name"),
+            ("//key", "Invalid copy source bucket name"),
+            ("arn:aws:s3:a:b:accesspoint/c/object/d", "Invalid copy source bucket name"),
+            ("bucket/%ff", SOURCE_ENCODING),
+            ("bucket/%zz", SOURCE_ENCODING),
+            ("bucket/100%", SOURCE_ENCODING),
+        )
+    ),
+    (
+        source("{bucket}/key?versionId="),
+        argument("versionId", "", "Version id cannot be the empty string"),
+    ),
+    (
+        source("{bucket}/key?versionId=x"),
+        argument("versionId", "x", "Invalid version id specified"),
+    ),
+    *(
+        (
+            Ask("RenameObject", "PUT", "/{bucket}/new?renameObject", {"x-amz-rename-source": text}),
+            argument("x-amz-rename-source", text, message),
+        )
+        for text, message in (
+            ("", SOURCE_FORM.replace("Copy", "Rename")),
+            ("Bucket/key", "Invalid rename source bucket name"),
+            ("bucket/%ff", "Invalid rename source encoding"),
+            ("bucket/100%", "Invalid rename source encoding"),
+        )
+    ),
+]
 
 
 @pytest.mark.parametrize("ask", INSIDE, ids=str)
