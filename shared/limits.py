@@ -44,8 +44,11 @@ PART_BYTES_MIN: Final = 5 * 1024**2
 """
 
 PARTS_MAX: Final = 10_000
+"""Parts of an upload, and their numbers. With the size of a part this bounds an object, to
+48.8 TiB, as AWS states it (Amazon S3 user guide, "Multipart upload limits")."""
+
 UPLOADS_LIST_MAX: Final = 1000
-MULTIPART_OBJECT_BYTES_MAX: Final = 5 * 1024**4
+"""Uploads, and parts, of a page."""
 
 COMPLETE_BODY_BYTES_MAX: Final = 4 * 1024 * 1024
 """Body of CompleteMultipartUpload: 10,000 parts, each with an ETag and a checksum."""

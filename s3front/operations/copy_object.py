@@ -193,18 +193,21 @@ async def _upload_part_copy(context: Context, headers: Headers) -> Reply:
 def _source_range(header: str | None, size: int) -> ByteRange:
     if header is None:
         return ByteRange(0, size - 1)
+    fields = {"ArgumentName": "x-amz-copy-source-range", "ArgumentValue": header}
     match = _RANGE.match(header)
-    if match is None:
+    part = None if match is None else ByteRange(int(match[1]), int(match[2]))
+    if part is None or part.length < 1:
         raise ServiceError(
             "InvalidArgument",
             "The x-amz-copy-source-range value must be of the form bytes=first-last where first "
             "and last are the zero-based offsets of the first and last bytes to copy",
-            {"ArgumentName": "x-amz-copy-source-range", "ArgumentValue": header},
+            fields,
         )
-    part = ByteRange(int(match[1]), int(match[2]))
-    if part.length < 1 or part.end >= size:
+    if part.end >= size:
         raise ServiceError(
-            "InvalidRange", fields={"RangeRequested": header, "ActualObjectSize": str(size)}
+            "InvalidArgument",
+            f"Range specified is not valid for source object of size: {size}",
+            fields,
         )
     return part
 

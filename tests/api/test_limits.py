@@ -14,16 +14,23 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from shared import limits
-from shared.sigv4 import PayloadForm
-from tests.api.support import md5_base64, new_name
+from tests.api.refusals import (
+    LARGEST,
+    Refusal,
+    answer_to_size,
+    argument,
+    assert_refused,
+    no_integer,
+    not_between,
+)
+from tests.api.support import new_name
 from tests.api.understood import assert_understood
-from tests.raw_http import Connection, Response, call, sign
+from tests.raw_http import Response, call
 from tests.servers import Front
 
 pytestmark = pytest.mark.usefixtures("undisturbed")
 
 BODY = b"0123456789"
-LARGEST = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -40,38 +47,6 @@ class Ask:
         said = [self.operation, self.target.replace("{bucket}", ""), *self.headers.values()]
         text = ascii(" ".join([*said, self.body.decode()]))[1:-1]
         return text if len(text) < 90 else f"{text[:70]}...{text[-10:]}"
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """What an error document says, apart from the request."""
-
-    code: str
-    message: str
-    fields: Mapping[str, str] = field(default_factory=dict)
-    status: int = 400
-
-    def __str__(self) -> str:
-        return self.code
-
-    @property
-    def members(self) -> dict[str, str]:
-        said = {"status": str(self.status), "Code": self.code, "Message": self.message}
-        return said | dict(self.fields)
-
-
-def argument(name: str, value: str, message: str) -> Refusal:
-    return Refusal("InvalidArgument", message, {"ArgumentName": name, "ArgumentValue": value})
-
-
-def no_integer(name: str, value: str) -> Refusal:
-    return argument(name, value, f"Provided {name} not an integer or within integer range")
-
-
-def not_between(name: str, value: str, lowest: int, highest: int = LARGEST) -> Refusal:
-    return argument(
-        name, value, f"Argument {name} must be an integer between {lowest} and {highest}"
-    )
 
 
 def too_long_a_key(size: int) -> Refusal:
@@ -91,17 +66,6 @@ def filled(front: Front) -> str:
 def send(front: Front, bucket: str, ask: Ask) -> Response:
     headers = {name: value.format(bucket=bucket) for name, value in ask.headers.items()}
     return call(front, ask.method, ask.target.format(bucket=bucket), ask.body, headers)
-
-
-def assert_refused(response: Response, expected: Refusal) -> None:
-    """HEAD has no document."""
-    if not response.body:
-        assert response.status == expected.status
-        return
-    error = response.error
-    for name in ("Resource", "RequestId", "HostId"):
-        assert error.pop(name)
-    assert error == expected.members
 
 
 # --- Counts -------------------------------------------------------------------------------------
@@ -366,22 +330,6 @@ DOCUMENTS = [
     ("POST", "/{bucket}?delete", 2 * XML_BYTES_MAX),
     ("POST", "/{bucket}/key?uploadId=x", 4 * XML_BYTES_MAX),
 ]
-
-
-def answer_to_size(front: Front, method: str, target: str, size: int) -> Response | None:
-    """What a request with so large a body is answered before any of it is sent; None when it is
-    asked for. Nothing comes, so it ends there."""
-    headers = {
-        "Content-Length": str(size),
-        "Content-MD5": md5_base64(b""),
-        "Expect": "100-continue",
-    }
-    unsigned = PayloadForm.UNSIGNED.value
-    request = sign(front, method, target, b"", headers, payload=unsigned)
-    with Connection(front) as connection:
-        connection.send(request.head)
-        connection.wait_for_bytes(b"\r\n\r\n")
-        return None if connection.is_asked() else connection.receive(method)
 
 
 @pytest.mark.parametrize(("method", "target", "most"), DOCUMENTS)
