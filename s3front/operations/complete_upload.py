@@ -68,7 +68,10 @@ async def complete_multipart_upload(context: Context, request: Request) -> Reply
     if not _is_made_by(context.current, context.target.query["uploadId"]):
         check_write_conditions(request.headers, context.current)
     body = await read_document(
-        context, _without_object_checksum(request), limits.COMPLETE_BODY_BYTES_MAX
+        context,
+        _without_object_checksum(request),
+        limits.COMPLETE_BODY_BYTES_MAX,
+        may_be_empty=True,
     )
     wanted = _parse(body, context.target.query["uploadId"])
     return await answered_in_time(_complete(context, request.headers, wanted))

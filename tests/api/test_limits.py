@@ -23,7 +23,7 @@ from tests.api.refusals import (
     no_integer,
     not_between,
 )
-from tests.api.support import new_name
+from tests.api.support import md5_base64, new_name
 from tests.api.understood import assert_understood
 from tests.raw_http import Response, call
 from tests.servers import Front
@@ -302,6 +302,25 @@ OUTSIDE += [
         )
     ),
 ]
+
+
+# Documents that are not there, and digests that they need.
+NO_BODY = Refusal("MissingRequestBodyError", "Request Body is empty")
+NO_DIGEST = Refusal(
+    "InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*"
+)
+for operation, method, target in (
+    ("PutObjectLockConfiguration", "PUT", "/{bucket}?object-lock"),
+    ("PutObjectTagging", "PUT", "/{bucket}/key?tagging"),
+    ("DeleteObjects", "POST", "/{bucket}?delete"),
+):
+    empty = {"Content-MD5": md5_base64(b"")}
+    OUTSIDE += [
+        (Ask(operation, method, target), NO_BODY),
+        (Ask(operation, method, target, empty), NO_BODY),
+        (Ask(operation, method, target, body=b"<Any/>"), NO_DIGEST),
+    ]
+OUTSIDE.append((Ask("PutBucketVersioning", "PUT", "/{bucket}?versioning"), NO_BODY))
 
 
 @pytest.mark.parametrize("ask", INSIDE, ids=str)

@@ -237,6 +237,7 @@ def test_documents_need_a_digest_and_a_sender_who_may(front: Front, s3: Any, loc
         target = f"/{locked}{place}"
         assert call(front, "PUT", target, body).error["Code"] == "InvalidRequest"
         digest = {"Content-MD5": md5_base64(body)}
+        assert call(front, "PUT", target).error["Code"] == "MissingRequestBodyError"
         assert call(front, "PUT", target, body, digest, key=FOREIGNER).status == 403
         assert call(front, "GET", target, key=FOREIGNER).status == 403
     assert lock_of(s3, locked) == (None, None, None)
