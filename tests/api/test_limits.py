@@ -323,6 +323,61 @@ for operation, method, target in (
 OUTSIDE.append((Ask("PutBucketVersioning", "PUT", "/{bucket}?versioning"), NO_BODY))
 
 
+# What does not go together.
+PART_ALONE = argument(
+    "partNumber", "1", "This operation does not accept partNumber without uploadId"
+)
+COPY = {"x-amz-copy-source": "bucket/key"}
+NO_COPY = argument(
+    "x-amz-copy-source",
+    "bucket/key",
+    "You can only specify a copy source header for copy requests.",
+)
+OUTSIDE += [
+    (Ask("UploadPart", "PUT", "/{bucket}/new?partNumber=1", body=BODY), PART_ALONE),
+    (Ask("UploadPartCopy", "PUT", "/{bucket}/new?partNumber=1", COPY), PART_ALONE),
+    (Ask("PutObjectTagging", "PUT", "/{bucket}/key?tagging", COPY), NO_COPY),
+    (Ask("RenameObject", "PUT", "/{bucket}/new?renameObject", COPY), NO_COPY),
+    (
+        Ask("ListMultipartUploads", "GET", "/{bucket}/key?uploads"),
+        Refusal("InvalidRequest", "Key is not expected for the GET method ?uploads subresource"),
+    ),
+    (
+        Ask("ListObjectVersions", "GET", "/{bucket}/key?versions"),
+        Refusal(
+            "InvalidRequest",
+            "There is no such thing as the ?versions sub-resource for a key",
+        ),
+    ),
+]
+
+
+# What would be ignored in silence.
+def not_implemented(name: str) -> Refusal:
+    message = "A header you provided implies functionality that is not implemented"
+    return Refusal("NotImplemented", message, {"Header": name}, 501)
+
+
+NAMESPACE = "x-amz-bucket-namespace"
+SOURCE_KEY = "x-amz-copy-source-server-side-encryption-customer-algorithm"
+INSIDE.append(Ask("CreateBucket", "PUT", "/{bucket}", {NAMESPACE: "global"}))
+OUTSIDE += [
+    (
+        Ask("CreateBucket", "PUT", "/{bucket}-an", {NAMESPACE: "account-regional"}),
+        not_implemented(NAMESPACE),
+    ),
+    (
+        Ask("CreateBucket", "PUT", "/{bucket}-an", {NAMESPACE: "local"}),
+        argument(NAMESPACE, "local", "Invalid Argument"),
+    ),
+    (
+        Ask("CopyObject", "PUT", "/{bucket}/new", {**COPY, SOURCE_KEY: "AES256"}),
+        not_implemented(SOURCE_KEY),
+    ),
+    (Ask("ListBuckets", "GET", "/?bucket-region=us-east-1"), not_implemented("bucket-region")),
+]
+
+
 @pytest.mark.parametrize("ask", INSIDE, ids=str)
 def test_inside(front: Front, filled: str, ask: Ask) -> None:
     response = send(front, filled, ask)
