@@ -419,6 +419,29 @@ def test_the_size_of_a_document(
     assert_refused(refused, expected)
 
 
+ENTITY = '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'
+
+
+@pytest.mark.parametrize(("method", "target", "_most"), DOCUMENTS)
+def test_a_document_with_an_entity(
+    front: Front, filled: str, method: str, target: str, _most: int
+) -> None:
+    body = ENTITY.encode()
+    headers = {"Content-MD5": md5_base64(body)}
+    message = (
+        "The XML you provided was not well-formed or did not validate against our published schema"
+    )
+    response = call(front, method, target.format(bucket=filled), body, headers)
+    assert_refused(response, Refusal("MalformedXML", message))
+
+
+@pytest.mark.parametrize("length", ["-1", "ten", "1.0", "+1", "9" * 30])
+def test_a_length_that_is_none(front: Front, filled: str, length: str) -> None:
+    expected = Refusal("BadRequest", "An error occurred when parsing the HTTP request.")
+    headers = {"Content-Length": length, "Expect": "100-continue"}
+    assert_refused(call(front, "PUT", f"/{filled}/new", b"", headers), expected)
+
+
 def test_the_size_of_an_upload(front: Front, filled: str) -> None:
     most = limits.OBJECT_BYTES_MAX
     assert answer_to_size(front, "PUT", f"/{filled}/new", most) is None
