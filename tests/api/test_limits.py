@@ -8,7 +8,7 @@ operation that they belong to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -54,13 +54,27 @@ def too_long_a_key(size: int) -> Refusal:
     return Refusal("KeyTooLongError", "Your key is too long", fields)
 
 
-@pytest.fixture(scope="module")
-def filled(front: Front) -> str:
-    """A bucket with an object, ``key``."""
+def make_bucket(front: Front) -> str:
     bucket = new_name()
     assert call(front, "PUT", f"/{bucket}").status == 200
     assert call(front, "PUT", f"/{bucket}/key", BODY).status == 200
     return bucket
+
+
+@pytest.fixture(scope="module")
+def filled(front: Front) -> str:
+    """A bucket with an object, ``key``."""
+    return make_bucket(front)
+
+
+@pytest.fixture(scope="module")
+def untouched(front: Front) -> Iterator[str]:
+    """Such a bucket for what is refused: at the end it is as it was."""
+    bucket = make_bucket(front)
+    before = call(front, "GET", f"/{bucket}?versions").body
+    yield bucket
+    assert call(front, "GET", f"/{bucket}?versions").body == before
+    assert call(front, "GET", f"/{bucket}?uploads").xml.find("Upload") is None
 
 
 def send(front: Front, bucket: str, ask: Ask) -> Response:
@@ -386,10 +400,8 @@ def test_inside(front: Front, filled: str, ask: Ask) -> None:
 
 
 @pytest.mark.parametrize(("ask", "expected"), OUTSIDE, ids=str)
-def test_outside(front: Front, filled: str, ask: Ask, expected: Refusal) -> None:
-    before = call(front, "GET", f"/{filled}?versions").body
-    assert_refused(send(front, filled, ask), expected)
-    assert call(front, "GET", f"/{filled}?versions").body == before
+def test_outside(front: Front, untouched: str, ask: Ask, expected: Refusal) -> None:
+    assert_refused(send(front, untouched, ask), expected)
 
 
 # --- Sizes, as they are declared ----------------------------------------------------------------
