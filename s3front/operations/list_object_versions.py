@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from s3front.context import Context
 from s3front.metadata.store import VersionsPage
-from s3front.operations.parameters import count_parameter, encoding_parameter
+from s3front.operations.parameters import encoding_parameter, integer_parameter
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
@@ -27,7 +27,7 @@ async def list_object_versions(context: Context, _request: Request) -> Reply:
         query.get("delimiter", ""),
         query.get("key-marker", ""),
         _version_id_marker(context),
-        count_parameter(query, "max-keys", limits.LIST_KEYS_MAX),
+        integer_parameter(query, "max-keys", limits.LIST_KEYS_MAX),
     )
     page = await context.services.metadata.list_versions(
         context.bucket.name, asked, context.request_id

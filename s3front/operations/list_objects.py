@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from s3front.context import Context
 from s3front.metadata.store import ObjectsPage
 from s3front.operations.parameters import (
-    count_parameter,
     decode_token,
     encode_token,
     encoding_parameter,
+    integer_parameter,
 )
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
@@ -92,7 +92,7 @@ class _Asked:
         return cls(
             query.get("prefix", ""),
             query.get("delimiter", ""),
-            count_parameter(query, "max-keys", limits.LIST_KEYS_MAX),
+            integer_parameter(query, "max-keys", limits.LIST_KEYS_MAX),
             encoding_parameter(query),
         )
 

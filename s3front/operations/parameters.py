@@ -18,18 +18,19 @@ _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
 _PART_NUMBER = re.compile(r"[0-9]{1,9}\Z")
 
 
-def count_parameter(query: Mapping[str, str], name: str, maximum: int) -> int:
-    """How many rows a page may have: cut to ``maximum``, which is also the default.
+def integer_parameter(query: Mapping[str, str], name: str, maximum: int) -> int:
+    """A count of rows, cut to ``maximum``, which is also its default.
 
-    Raises what ``integer_parameter`` does.
+    Raises InvalidArgument for what is no integer or negative.
     """
-    return min(integer_parameter(query, name, maximum), maximum)
+    return min(bounded_integer(query, name, maximum), maximum)
 
 
-def integer_parameter(
+def bounded_integer(
     query: Mapping[str, str], name: str, default: int, minimum: int = 0, maximum: int = _LARGEST
 ) -> int:
-    """An integer parameter; raises InvalidArgument for what is none or not in these bounds."""
+    """An integer parameter that is not cut; raises InvalidArgument for what is none or beyond these
+    bounds."""
     text = query.get(name)
     if not text:
         return default

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from s3front.context import Context
-from s3front.operations.parameters import decode_token, encode_token, integer_parameter
+from s3front.operations.parameters import bounded_integer, decode_token, encode_token
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
@@ -23,7 +23,7 @@ async def list_buckets(context: Context, _request: Request) -> Reply:
     if _REGION in query:
         raise ServiceError("NotImplemented", fields={"Header": _REGION})
     most = limits.BUCKETS_MAX
-    page_size = integer_parameter(query, "max-buckets", most, minimum=1, maximum=most)
+    page_size = bounded_integer(query, "max-buckets", most, minimum=1, maximum=most)
     prefix = query.get("prefix", "")
     after = decode_token(query.get("continuation-token", ""))
     buckets = await context.services.metadata.list_buckets(account.canonical_id, context.request_id)

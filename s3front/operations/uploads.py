@@ -14,7 +14,7 @@ from s3front.object_lock import LOCK_HEADERS, wanted_lock
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.location import chosen_location
 from s3front.operations.object_headers import DescribedObject, new_object_headers
-from s3front.operations.parameters import count_parameter, encoding_parameter, integer_parameter
+from s3front.operations.parameters import bounded_integer, encoding_parameter, integer_parameter
 from s3front.operations.tag_sets import tags_of_header
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
@@ -188,8 +188,8 @@ async def list_parts(context: Context, _request: Request) -> Reply:
     """ListParts (Amazon S3 API reference)."""
     query = context.target.query
     upload = await existing_upload(context)
-    parts_max = count_parameter(query, "max-parts", limits.UPLOADS_LIST_MAX)
-    marker = integer_parameter(query, "part-number-marker", 0)
+    parts_max = integer_parameter(query, "max-parts", limits.UPLOADS_LIST_MAX)
+    marker = bounded_integer(query, "part-number-marker", 0)
     found: list[PartRecord] = []
     if parts_max:
         found = await context.services.uploads.parts(
@@ -239,7 +239,7 @@ async def list_multipart_uploads(context: Context, _request: Request) -> Reply:
     """ListMultipartUploads (Amazon S3 API reference): by key, and for a key by age."""
     query = context.target.query
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
-    count = count_parameter(query, "max-uploads", limits.UPLOADS_LIST_MAX)
+    count = integer_parameter(query, "max-uploads", limits.UPLOADS_LIST_MAX)
     key_marker = query.get("key-marker", "")
     id_marker = query.get("upload-id-marker", "") if key_marker else ""
     text = url_encode if (encoded := encoding_parameter(query)) else str

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from s3front.operations.parameters import (
-    count_parameter,
+    bounded_integer,
     decode_token,
     encode_token,
     encoding_parameter,
@@ -31,7 +31,7 @@ from shared.errors import ServiceError
 )
 def test_a_count(text: str | None, value: int) -> None:
     query = {} if text is None else {"max-keys": text}
-    assert count_parameter(query, "max-keys", 1000) == value
+    assert integer_parameter(query, "max-keys", 1000) == value
 
 
 NOT_AN_INTEGER = "Provided max-keys not an integer or within integer range"
@@ -42,7 +42,7 @@ NOT_AN_INTEGER = "Provided max-keys not an integer or within integer range"
 )
 def test_no_integer(text: str) -> None:
     with pytest.raises(ServiceError) as caught:
-        integer_parameter({"max-keys": text}, "max-keys", 1000)
+        bounded_integer({"max-keys": text}, "max-keys", 1000)
     assert (caught.value.code, caught.value.message) == ("InvalidArgument", NOT_AN_INTEGER)
     assert caught.value.fields == {"ArgumentName": "max-keys", "ArgumentValue": text}
 
@@ -53,7 +53,7 @@ def test_no_integer(text: str) -> None:
 )
 def test_out_of_bounds(text: str, minimum: int, maximum: int) -> None:
     with pytest.raises(ServiceError) as caught:
-        integer_parameter({"max-keys": text}, "max-keys", 2, minimum, maximum)
+        bounded_integer({"max-keys": text}, "max-keys", 2, minimum, maximum)
     assert caught.value.code == "InvalidArgument"
     assert caught.value.message == (
         f"Argument maxKeys must be an integer between {minimum} and {maximum}"
@@ -62,7 +62,7 @@ def test_out_of_bounds(text: str, minimum: int, maximum: int) -> None:
 
 @pytest.mark.parametrize(("text", "value"), [("", 2), ("1", 1), ("5", 5)])
 def test_in_bounds(text: str, value: int) -> None:
-    assert integer_parameter({"n": text}, "n", 2, 1, 5) == value
+    assert bounded_integer({"n": text}, "n", 2, 1, 5) == value
 
 
 @pytest.mark.parametrize(
