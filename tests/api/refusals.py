@@ -32,6 +32,12 @@ class Refusal:
         return said | dict(self.fields)
 
 
+MALFORMED_XML = Refusal(
+    "MalformedXML",
+    "The XML you provided was not well-formed or did not validate against our published schema",
+)
+
+
 def argument(name: str, value: str, message: str) -> Refusal:
     return Refusal("InvalidArgument", message, {"ArgumentName": name, "ArgumentValue": value})
 

@@ -7,6 +7,7 @@ import pytest
 from shared import limits
 from tests.api.refusals import (
     LARGEST,
+    MALFORMED_XML,
     Refusal,
     answer_to_size,
     argument,
@@ -158,10 +159,6 @@ def complete(
     return call(front, "POST", upload, body, headers)
 
 
-MALFORMED = Refusal(
-    "MalformedXML",
-    "The XML you provided was not well-formed or did not validate against our published schema",
-)
 NO_PARTS = Refusal("InvalidRequest", "You must specify at least one part")
 OUT_OF_ORDER = "The list of parts was not in ascending order. Parts must be ordered by part number."
 ABSENT = (
@@ -189,7 +186,7 @@ def test_no_part_at_all(front: Front, upload: str) -> None:
     ids=lambda content: content[:40],
 )
 def test_a_document_that_lists_no_parts(front: Front, upload: str, content: str) -> None:
-    assert_refused(complete(front, upload, content), MALFORMED)
+    assert_refused(complete(front, upload, content), MALFORMED_XML)
 
 
 @pytest.mark.parametrize("number", ["0", "-1"])
