@@ -25,7 +25,7 @@ async def create_bucket(context: Context, request: Request) -> Reply:
     A name that is taken is refused with 409, except that a location with ``legacyAwsBehavior``
     answers 200 to the owner, as us-east-1 does.
     """
-    body = await read_document(context, request, limits.XML_BODY_BYTES_MAX)
+    body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, may_be_empty=True)
     location = _wanted_location(context, body)
     account = context.identity.account
     assert account is not None
