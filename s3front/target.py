@@ -84,15 +84,24 @@ def check_key(key: str) -> None:
 
 
 def is_bucket_name(name: str) -> bool:
-    """Whether a name keeps to the rules of general purpose buckets.
+    """Whether a bucket can have a name: it has the characters, and the length.
 
-    Amazon S3 user guide, "General purpose bucket naming rules"; that a hyphen is not next to a dot
-    is CloudServer's rule, and was AWS's. Namespaces of accounts are not known here, so names may
-    end with ``-an``.
+    That a hyphen is not next to a dot is CloudServer's rule, and was AWS's.
+    """
+    return _BUCKET_NAME.match(name) is not None and not any(
+        pair in name for pair in ("..", ".-", "-.")
+    )
+
+
+def is_new_bucket_name(name: str) -> bool:
+    """Whether a bucket can be given a name, by the rules of general purpose buckets.
+
+    Amazon S3 user guide, "General purpose bucket naming rules". AWS reserves more from time to
+    time: a bucket that had its name before keeps it. Namespaces of accounts are not known here, so
+    names may end with ``-an``.
     """
     return (
-        _BUCKET_NAME.match(name) is not None
-        and not any(pair in name for pair in ("..", ".-", "-."))
+        is_bucket_name(name)
         and not name.startswith(_RESERVED_PREFIXES)
         and not name.endswith(_RESERVED_SUFFIXES)
         and _IP_ADDRESS_FORM.match(name) is None
