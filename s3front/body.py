@@ -212,21 +212,30 @@ def boot_seconds() -> float:
 
 
 async def read_document(
-    context: Context, request: Request, bytes_max: int, *, digest_required: bool = False
+    context: Context,
+    request: Request,
+    bytes_max: int,
+    *,
+    digest_required: bool = False,
+    may_be_empty: bool = False,
 ) -> bytes:
     """The body of a request that carries a document, verified, at most ``bytes_max`` long.
 
-    ``digest_required``: S3 wants Content-MD5 or a checksum on DeleteObjects.
+    ``digest_required``: S3 wants Content-MD5 or a checksum on DeleteObjects, and on what changes
+    tags or locks. Raises MissingRequestBodyError for none, unless it ``may_be_empty``.
     """
     body = UploadBody(context.identity, request, length_required=False)
     if body.size > bytes_max:
         raise ServiceError(
             "MaxMessageLengthExceeded", fields={"MaxMessageLengthBytes": str(bytes_max)}
         )
+    if body.size == 0 and not may_be_empty:
+        raise ServiceError("MissingRequestBodyError")
     expected = body.expected
     if digest_required and expected.content_md5 is None and expected.checksum is None:
         raise ServiceError(
-            "InvalidRequest", "Missing required header for this request: Content-MD5"
+            "InvalidRequest",
+            "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
         )
     return b"".join([block async for block in body.blocks()])
 

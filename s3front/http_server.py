@@ -13,7 +13,6 @@ from s3front.reply import HOST_ID, common_headers, error_reply, new_request_id
 from s3front.request import BodyAbortedError, Reply, Request, StreamedBody
 from shared import limits
 from shared.errors import ServiceError
-from shared.http1.body import BodyError
 from shared.http1.exchange import Answer, Exchange
 from shared.http1.head import MalformedRequestError
 from shared.http1.passage import Passage
@@ -23,7 +22,17 @@ from shared.observability import EventLog
 KEEP_ALIVE_SECONDS: Final = 75.0
 _RECEIVE_BUFFER_BYTES: Final = 512 * 1024
 _BLOCK_BYTES: Final = 1024 * 1024
-"""Blocks that a body is handed on in: large enough that a thread hop per block costs nothing."""
+"""Blocks that a body is handed on in, when it comes through a transport."""
+
+_LARGE_BYTES_MIN: Final = 1024 * 1024
+"""Bodies of which more than this has not arrived are taken from the socket itself."""
+
+_LARGE_BLOCK_BYTES_MAX: Final = 4 * 1024 * 1024
+_LARGE_BLOCK_BYTES_MIN: Final = 64 * 1024
+"""They are taken in blocks, each of which costs a thread hop and some system calls."""
+
+_LARGE_BLOCKS_BYTES: Final = 32 * 1024 * 1024
+"""What one block of each such upload may take, all together: many uploads get smaller blocks."""
 
 AppHandler = Callable[[Request], Awaitable[Reply]]
 
@@ -31,12 +40,14 @@ AppHandler = Callable[[Request], Awaitable[Reply]]
 def create_http_server(handle: AppHandler, log: EventLog) -> HttpServer:
     """A server, not listening yet, that answers every request with ``handle``."""
 
+    uploads = _Uploads()
+
     async def on_request(exchange: Exchange) -> None:
         request = Request(
             method=exchange.method,
             raw_target=exchange.target,
             headers=exchange.head.headers,
-            body=_Body(exchange),
+            body=_Body(exchange, uploads),
             peer=exchange.peer,
             secure=exchange.secure,
         )
@@ -46,11 +57,25 @@ def create_http_server(handle: AppHandler, log: EventLog) -> HttpServer:
     return HttpServer(on_request, _render_error, log, settings)
 
 
+class _Uploads:
+    """The large uploads under way."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @property
+    def block_bytes(self) -> int:
+        """The size of their blocks."""
+        share = _LARGE_BLOCKS_BYTES // self.count
+        return max(_LARGE_BLOCK_BYTES_MIN, min(_LARGE_BLOCK_BYTES_MAX, share))
+
+
 class _Body:
     """See ``request.RequestBody``."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, uploads: _Uploads) -> None:
         self._exchange = exchange
+        self._uploads = uploads
         self.received = 0
         self.length = exchange.body.length
 
@@ -61,24 +86,48 @@ class _Body:
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
         body = self._exchange.body
-        pieces: list[bytes] = []
-        size = 0
         try:
             self._exchange.accept()
+            if self._exchange.gives_files and (body.left or 0) >= _LARGE_BYTES_MIN:
+                async for block in self._large_blocks():
+                    yield block
             while not body.at_end:
-                piece = await body.read(limits.BODY_IDLE_SECONDS_MAX)
-                pieces.append(piece)
-                size += len(piece)
-                self.received += len(piece)
-                if size >= _BLOCK_BYTES:
-                    yield b"".join(pieces) if len(pieces) > 1 else piece
-                    pieces, size = [], 0
-            if size:
-                yield b"".join(pieces) if len(pieces) > 1 else pieces[0]
+                yield await self._next_block(_BLOCK_BYTES)
         except TimeoutError:
             raise ServiceError("RequestTimeout") from None
-        except BodyError as error:
+        except ConnectionError as error:
             raise BodyAbortedError(str(error)) from error
+
+    async def _next_block(self, size_min: int) -> bytes:
+        """What comes next, in pieces as the transport reads it, until it is enough, or the end."""
+        pieces: list[bytes] = []
+        size = 0
+        while size < size_min and not self._exchange.body.at_end:
+            piece = await self._exchange.body.read(limits.BODY_IDLE_SECONDS_MAX)
+            self.received += len(piece)
+            size += len(piece)
+            pieces.append(piece)
+        return b"".join(pieces) if len(pieces) > 1 else pieces[0]
+
+    async def _large_blocks(self) -> AsyncGenerator[bytes, None]:
+        """The body in blocks from the socket; not all of it when no descriptor can be had."""
+        body = self._exchange.body
+        uploads = self._uploads
+        uploads.count += 1
+        try:
+            body.hold()
+            if body.buffered:
+                yield await self._next_block(body.buffered)
+            while not body.complete:
+                block = await self._exchange.read_block(
+                    uploads.block_bytes, limits.BODY_IDLE_SECONDS_MAX
+                )
+                if block is None:
+                    break
+                self.received += len(block)
+                yield block
+        finally:
+            uploads.count -= 1
 
 
 async def _send(exchange: Exchange, reply: Reply) -> None:

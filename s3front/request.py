@@ -33,7 +33,7 @@ class RequestBody(Protocol):
         """Tell a client that waits for ``100 Continue`` to send the body."""
 
     def blocks(self) -> AsyncGenerator[bytes, None]:
-        """The bytes as they arrive, in blocks of up to about 1 MiB.
+        """The bytes as they arrive, in blocks of some MiB at most.
 
         Raises BodyAbortedError, and ServiceError RequestTimeout when nothing comes for long.
         """

@@ -65,6 +65,8 @@ UPLOAD_ID = "uploadId"
 COPY_SOURCE = "x-amz-copy-source"
 """The header that makes a copy of an upload."""
 
+PART_NUMBER = "partNumber"
+
 COPIED, COPIED_PART = "(copy)", "(copied part)"
 """What the table knows copies by, as if they were sub-resources."""
 
@@ -79,6 +81,7 @@ _OTHER_SERVICES = frozenset(("ListDirectoryBuckets",))
 # Ignoring one would store an object otherwise than its owner was told.
 _UNIMPLEMENTED_HEADERS: dict[str, frozenset[str]] = {
     "x-amz-acl": frozenset(("private",)),
+    "x-amz-bucket-namespace": frozenset(("global",)),
     "x-amz-bucket-object-lock-enabled": frozenset(("false",)),
     "x-amz-object-ownership": frozenset(("BucketOwnerEnforced",)),
     "x-amz-write-offset-bytes": frozenset(),
@@ -97,6 +100,7 @@ _KNOWN_VALUES: dict[str, frozenset[str]] = {
             "log-delivery-write",
         )
     ),
+    "x-amz-bucket-namespace": frozenset(("account-regional", "global")),
     "x-amz-bucket-object-lock-enabled": frozenset(("true", "false")),
     "x-amz-object-ownership": frozenset(
         ("BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter")
@@ -108,6 +112,7 @@ _UNIMPLEMENTED_PREFIXES = (
     "x-amz-grant-",
     "x-amz-object-lock-",
     _ENCRYPTION,
+    "x-amz-copy-source-server-side-encryption",
     "x-amz-scal-server-side-encryption",
     "x-amz-if-match-",
 )
@@ -117,6 +122,12 @@ _UNIMPLEMENTED_PREFIXES = (
 # to new customers since July 2024) and torrents (since April 2022). WriteGetObjectResponse, which
 # belongs to the endpoint of Object Lambda, comes as a POST to an object, and needs no entry.
 _WITHDRAWN = frozenset((("POST", Level.OBJECT, "select"), ("GET", Level.OBJECT, "torrent")))
+
+# Listings of a bucket, asked of an object.
+_ON_NO_KEY = {
+    "uploads": "Key is not expected for the GET method ?uploads subresource",
+    "versions": "There is no such thing as the ?versions sub-resource for a key",
+}
 
 
 class Routes:
@@ -135,7 +146,8 @@ class Routes:
         return sorted({operation.name for operation in self._table.values()})
 
     def find(self, method: str, target: Target, headers: Headers) -> Operation:
-        """The operation of a request; raises NotImplemented or MethodNotAllowed."""
+        """The operation of a request; raises NotImplemented, MethodNotAllowed, or what AWS says of
+        parameters that do not go together."""
         level = Level.OBJECT
         if target.bucket is None:
             level = Level.SERVICE
@@ -146,8 +158,8 @@ class Routes:
             sub_resource = UPLOAD_ID
         if sub_resource is None and level is Level.BUCKET and LIST_TYPE in target.query:
             sub_resource = LIST_TYPE
-        if method == "PUT" and level is Level.OBJECT and COPY_SOURCE in headers:
-            sub_resource = COPIED_PART if sub_resource == UPLOAD_ID else COPIED
+        if method == "PUT" and level is Level.OBJECT:
+            sub_resource = _of_put(sub_resource, target, headers)
         operation = self._table.get((method, level, sub_resource))
         if operation is None:
             raise _no_operation(method, level, sub_resource)
@@ -160,7 +172,28 @@ class Routes:
         return operation
 
 
+def _of_put(sub_resource: str | None, target: Target, headers: Headers) -> str | None:
+    """What the table knows a PUT to an object by; raises InvalidArgument."""
+    if sub_resource == PART_NUMBER:
+        raise ServiceError(
+            "InvalidArgument",
+            "This operation does not accept partNumber without uploadId",
+            {"ArgumentName": PART_NUMBER, "ArgumentValue": target.query[PART_NUMBER]},
+        )
+    if COPY_SOURCE not in headers:
+        return sub_resource
+    if sub_resource not in (None, UPLOAD_ID):
+        raise ServiceError(
+            "InvalidArgument",
+            "You can only specify a copy source header for copy requests.",
+            {"ArgumentName": COPY_SOURCE, "ArgumentValue": headers[COPY_SOURCE]},
+        )
+    return COPIED if sub_resource is None else COPIED_PART
+
+
 def _no_operation(method: str, level: Level, sub_resource: str | None) -> ServiceError:
+    if method == "GET" and level is Level.OBJECT and sub_resource in _ON_NO_KEY:
+        return ServiceError("InvalidRequest", _ON_NO_KEY[sub_resource])
     withdrawn = (method, level, sub_resource) in _WITHDRAWN
     if sub_resource not in (None, LIST_TYPE) and not withdrawn:
         return ServiceError("NotImplemented")

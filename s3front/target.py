@@ -18,7 +18,8 @@ from shared.errors import ServiceError
 
 _ABSOLUTE_FORM = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://[^/?]*")
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
-_RESERVED_PREFIXES = ("xn--", "sthree-")
+_IP_ADDRESS_FORM = re.compile(r"([0-9]+\.){3}[0-9]+\Z")
+_RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 
 
@@ -83,16 +84,27 @@ def check_key(key: str) -> None:
 
 
 def is_bucket_name(name: str) -> bool:
-    """Whether a name keeps to the rules of general purpose buckets.
+    """Whether a bucket can have a name: it has the characters, and the length.
 
-    Amazon S3 user guide, "General purpose bucket naming rules".
+    That a hyphen is not next to a dot is CloudServer's rule, and was AWS's.
+    """
+    return _BUCKET_NAME.match(name) is not None and not any(
+        pair in name for pair in ("..", ".-", "-.")
+    )
+
+
+def is_new_bucket_name(name: str) -> bool:
+    """Whether a bucket can be given a name, by the rules of general purpose buckets.
+
+    Amazon S3 user guide, "General purpose bucket naming rules". AWS reserves more from time to
+    time: a bucket that had its name before keeps it. Namespaces of accounts are not known here, so
+    names may end with ``-an``.
     """
     return (
-        _BUCKET_NAME.match(name) is not None
-        and not any(pair in name for pair in ("..", ".-", "-."))
+        is_bucket_name(name)
         and not name.startswith(_RESERVED_PREFIXES)
         and not name.endswith(_RESERVED_SUFFIXES)
-        and not _is_ip_address(name)
+        and _IP_ADDRESS_FORM.match(name) is None
     )
 
 

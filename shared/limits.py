@@ -13,6 +13,9 @@ KEY_BYTES_MAX: Final = 1024
 USER_METADATA_BYTES_MAX: Final = 2048
 """Sum of user metadata names and values (Amazon S3 user guide, "Working with object metadata")."""
 
+WEBSITE_REDIRECT_BYTES_MAX: Final = 2048
+"""Where an object redirects to (Amazon S3 API reference, PutObject)."""
+
 HEADER_SECTION_BYTES_MAX: Final = 32 * 1024
 """Whole request header section; larger ones are refused before anything is read."""
 
@@ -41,15 +44,19 @@ PART_BYTES_MIN: Final = 5 * 1024**2
 """
 
 PARTS_MAX: Final = 10_000
+"""Parts of an upload, and their numbers. With the size of a part this bounds an object, to
+48.8 TiB, as AWS states it (Amazon S3 user guide, "Multipart upload limits")."""
+
 UPLOADS_LIST_MAX: Final = 1000
-MULTIPART_OBJECT_BYTES_MAX: Final = 5 * 1024**4
+"""Uploads, and parts, of a page."""
 
 COMPLETE_BODY_BYTES_MAX: Final = 4 * 1024 * 1024
 """Body of CompleteMultipartUpload: 10,000 parts, each with an ETag and a checksum."""
 
 TAGS_MAX: Final = 10
-TAG_KEY_CHARACTERS_MAX: Final = 128
-TAG_VALUE_CHARACTERS_MAX: Final = 256
+TAG_KEY_UNITS_MAX: Final = 128
+TAG_VALUE_UNITS_MAX: Final = 256
+"""UTF-16 code units (Amazon S3 user guide, "Categorizing your storage using tags")."""
 
 XML_BODY_BYTES_MAX: Final = 1024 * 1024
 """Body of a request that carries XML, other than DeleteObjects."""
@@ -70,8 +77,8 @@ LIFECYCLE_SCANNED_MAX: Final = 10_000
 """Entries that a page of a lifecycle listing looks at, unless it is told otherwise (CloudServer's
 ``maxScannedLifecycleListingEntries``)."""
 
-BUCKETS_MAX: Final = 1000
-"""Buckets of one account that ListBuckets prints on one page."""
+BUCKETS_MAX: Final = 10_000
+"""Buckets of one account that ListBuckets may be asked to print on one page."""
 
 CLOCK_SKEW_SECONDS_MAX: Final = 15 * 60
 PRESIGN_SECONDS_MAX: Final = 7 * 24 * 3600

@@ -24,6 +24,6 @@ def s3_client(
         aws_access_key_id=access_key,
         aws_secret_access_key=secret_key,
         region_name=REGION,
-        verify=str(front.tls.authority) if front.tls else None,
+        verify=front.verify,
         config=Config(**options),
     )

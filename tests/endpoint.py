@@ -31,10 +31,16 @@ NEEDS_PROCESSES = frozenset(("shared_cluster", "tls_front", "tls", "tmp_path", "
 """Fixtures of which an endpoint has none."""
 
 
+NEEDS_NO_TLS = "plain_front"
+"""The fixture of a test that cannot be done over TLS."""
+
+
 def can_run(fixtures: Iterable[str]) -> bool:
     """Whether a test that asks for these fixtures, directly or not, can run at an endpoint."""
     asked = frozenset(fixtures)
     if "other_s3" in asked and not HAS_SECOND_ACCOUNT:
+        return False
+    if NEEDS_NO_TLS in asked and URL.startswith("https:"):
         return False
     return bool(asked & SPEAKS_S3) and not asked & NEEDS_PROCESSES
 

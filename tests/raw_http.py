@@ -257,6 +257,10 @@ class Connection:
         while mark not in self._received:
             assert self._more(), f"no {mark!r}, but {self._received!r}"
 
+    def is_asked(self) -> bool:
+        """Whether the next response, the head of which is there, is ``100 Continue``."""
+        return self._received.startswith(b"HTTP/1.1 100 ")
+
     def ended(self) -> bool:
         """Whether the server closes the connection without another byte; waits for it."""
         try:

@@ -256,6 +256,11 @@ class Front:
         return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
 
     @property
+    def verify(self) -> str | bool:
+        """What requests and botocore are told of its certificate."""
+        return str(self.tls.authority) if self.tls else True
+
+    @property
     def address(self) -> tuple[str, int]:
         """Where to connect to."""
         return "127.0.0.1" if self.host == "localhost" else self.host, self.port

@@ -17,7 +17,6 @@ Writers and readers have threads of their own: reads do not queue behind syncs.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import os
 import stat
@@ -38,12 +37,12 @@ from dmd.data.base import (
 from dmd.data.directory import DataDirectory
 from dmd.data.directory_sync import SharedSync
 from dmd.data.disk import Disk, store_errors
+from dmd.data.incoming_file import IncomingFile
 from dmd.data.keys import DIRECTORIES, created_at_ms, is_blob_key, new_key, now_ms
 from dmd.data.memory import MemoryBlob
 from dmd.data.waiting import to_the_end
 from shared.failpoints import FailPoint, failpoint
 from shared.observability import EventLog
-from shared.pipes import Pipe
 
 SMALL_BYTES_MAX: Final = 256 * 1024
 """Blobs up to this size are written, and read, in one visit to a thread."""
@@ -87,7 +86,7 @@ class FileStore:
     async def create(self, size: int) -> FileUpload:
         """Begin a blob of ``size`` bytes; touches no disk yet."""
         temporary = self._directory.incoming / str(next(self._numbers))
-        return FileUpload(self, _IncomingFile(self, temporary), size)
+        return FileUpload(self, IncomingFile(self.disk, temporary, self.publish), size)
 
     async def open(self, key: str) -> FileBlob | MemoryBlob:
         """Open a blob. Raises BlobNotFoundError, StoreError."""
@@ -330,7 +329,7 @@ class FileBlob:
 class FileUpload:
     """A blob on its way in; see ``dmd.data.base.Upload``."""
 
-    def __init__(self, store: FileStore, file: _IncomingFile, size: int) -> None:
+    def __init__(self, store: FileStore, file: IncomingFile, size: int) -> None:
         self._store = store
         self._file = file
         self._size = size
@@ -413,67 +412,6 @@ class FileUpload:
         self._ended = True
         if self._large:
             self._store.count_large_upload(-1)
-
-
-class _IncomingFile:
-    """The file of an upload: blocking, used by one thread at a time."""
-
-    def __init__(self, store: FileStore, temporary: Path) -> None:
-        self._store = store
-        self._disk = store.disk
-        self._temporary = temporary
-        self._descriptor: int | None = None
-        self._final: Path | None = None
-        self._pipe: Pipe | None = None
-
-    def append(self, pieces: list[bytes]) -> None:
-        """Write the pieces at the end; the first call creates the file."""
-        if self._descriptor is None:
-            failpoint(FailPoint.BEFORE_DATA_WRITE)
-            self._descriptor = self._disk.create(self._temporary)
-        self._disk.write(self._descriptor, pieces)
-        failpoint(FailPoint.AFTER_DATA_WRITE)
-
-    def receive(self, pieces: list[bytes], socket_descriptor: int, length: int) -> int | None:
-        """Write the pieces, and what comes from a socket, at the end."""
-        self.append(pieces)
-        if self._pipe is None:
-            try:
-                self._pipe = Pipe()
-            except OSError:
-                return None
-        assert self._descriptor is not None
-        return self._disk.receive(socket_descriptor, self._pipe, self._descriptor, length)
-
-    def publish(self, pieces: list[bytes]) -> str:
-        """Write the last pieces; return the key under which the blob is durable and visible."""
-        self.append(pieces)
-        assert self._descriptor is not None
-        self._disk.sync(self._descriptor)
-        failpoint(FailPoint.AFTER_DATA_FSYNC)
-        self._final = self._store.publish(self._temporary)
-        self._remove_temporary()
-        return self._final.name
-
-    def discard(self) -> None:
-        """Remove every trace. A name that cannot be removed now goes at the next start-up."""
-        if self._final is not None:
-            self._remove(self._final)
-        self._remove_temporary()
-
-    def _remove_temporary(self) -> None:
-        if self._pipe is not None:
-            self._pipe.close()
-            self._pipe = None
-        if self._descriptor is None:
-            return
-        os.close(self._descriptor)
-        self._descriptor = None
-        self._remove(self._temporary)
-
-    def _remove(self, path: Path) -> None:
-        with contextlib.suppress(OSError):
-            self._disk.remove(path)
 
 
 def _blobs_in(folder: Path, *, quarantined: bool) -> list[BlobInfo]:

@@ -6,11 +6,15 @@ everybody else nothing.
 
 from __future__ import annotations
 
+import re
+
 from s3front.auth.identity import Identity
 from s3front.metadata.store import StoredBucket
 from s3front.request import Headers
 from s3front.routes import Level, Operation
 from shared.errors import ServiceError
+
+_ACCOUNT_ID = re.compile(r"[0-9]{12}\Z")
 
 
 def authorize(
@@ -36,7 +40,8 @@ def authorize_bucket(
     bucket: StoredBucket | None,
     expected_owner: str | None,
 ) -> None:
-    """Let anything in a bucket pass, or raise AccessDenied or NoSuchBucket.
+    """Let anything in a bucket pass, or raise AccessDenied, NoSuchBucket or, of an owner that is no
+    account ID, InvalidBucketOwnerAWSAccountID.
 
     ``expected_owner`` is the account ID that the request says the bucket belongs to.
     """
@@ -46,4 +51,10 @@ def authorize_bucket(
     if account is None or bucket.record.owner_id != account.canonical_id:
         raise ServiceError("AccessDenied")
     if expected_owner is not None and expected_owner != account.short_id:
+        if _ACCOUNT_ID.match(expected_owner) is None:
+            raise ServiceError(
+                "InvalidBucketOwnerAWSAccountID",
+                "The value of the expected bucket owner parameter must be an AWS Account ID... "
+                f"[{expected_owner}]",
+            )
         raise ServiceError("AccessDenied")

@@ -46,8 +46,6 @@ async def put_bucket_versioning(context: Context, request: Request) -> Reply:
 def _parse_configuration(body: bytes) -> dict[str, str]:
     """The configuration as the bucket record has it; raises MalformedXML, AccessDenied and
     IllegalVersioningConfigurationException."""
-    if not body.strip():
-        raise ServiceError("MissingRequestBodyError")
     tree = parse(body, "VersioningConfiguration")
     if any(child.tag not in ("Status", "MfaDelete") for child in tree):
         raise ServiceError("MalformedXML")

@@ -10,6 +10,7 @@ from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
+from s3front.target import is_new_bucket_name
 from s3front.xml import escape, parse
 from shared import limits
 from shared.errors import ServiceError
@@ -25,12 +26,14 @@ async def create_bucket(context: Context, request: Request) -> Reply:
     A name that is taken is refused with 409, except that a location with ``legacyAwsBehavior``
     answers 200 to the owner, as us-east-1 does.
     """
-    body = await read_document(context, request, limits.XML_BODY_BYTES_MAX)
+    body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, may_be_empty=True)
     location = _wanted_location(context, body)
     account = context.identity.account
     assert account is not None
     name = context.target.bucket
     assert name is not None
+    if not is_new_bucket_name(name):
+        raise ServiceError("InvalidBucketName", fields={"BucketName": name})
     locks = request.headers.get(_LOCK_HEADER) == "true"
     if context.stored_bucket is None:
         record = BucketRecord.create(name, account.canonical_id, account.name, now(), location)

@@ -52,7 +52,8 @@ from shared.records.parts import ObjectPart
 from shared.records.times import now
 from shared.records.upload import UploadRecord
 
-_NUMBER = re.compile(r"\s*([0-9]{1,9})\s*\Z")
+_NUMBER = re.compile(r"\s*(-?[0-9]{1,9})\s*\Z")
+_SIZE = re.compile(r"[0-9]{1,18}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,13 @@ async def complete_multipart_upload(context: Context, request: Request) -> Reply
     if not _is_made_by(context.current, context.target.query["uploadId"]):
         check_write_conditions(request.headers, context.current)
     body = await read_document(
-        context, _without_object_checksum(request), limits.COMPLETE_BODY_BYTES_MAX
+        context,
+        _without_object_checksum(request),
+        limits.COMPLETE_BODY_BYTES_MAX,
+        may_be_empty=True,
     )
-    return await answered_in_time(_complete(context, request.headers, _parse(body)))
+    wanted = _parse(body, context.target.query["uploadId"])
+    return await answered_in_time(_complete(context, request.headers, wanted))
 
 
 async def _complete(context: Context, headers: Headers, wanted: Sequence[_WantedPart]) -> Reply:
@@ -116,16 +121,18 @@ def _without_object_checksum(request: Request) -> Request:
     return replace(request, headers=CIMultiDictProxy(kept))
 
 
-def _parse(body: bytes) -> list[_WantedPart]:
-    if not body.strip():
-        raise ServiceError("MalformedXML")
-    tree = parse(body, "CompleteMultipartUpload")
-    wanted = [_parse_part(node) for node in tree.iterfind("Part")]
+def _parse(body: bytes, upload_id: str) -> list[_WantedPart]:
+    """The parts that a document lists; raises InvalidRequest, MalformedXML, InvalidArgument,
+    InvalidPartOrder."""
+    nodes = list(parse(body, "CompleteMultipartUpload")) if body.strip() else []
+    if not nodes:
+        raise ServiceError("InvalidRequest", "You must specify at least one part")
+    wanted = [_parse_part(node) for node in nodes if node.tag == "Part"]
     if not wanted or len(wanted) > limits.PARTS_MAX:
         raise ServiceError("MalformedXML")
     numbers = [part.number for part in wanted]
     if any(after <= before for before, after in pairwise(numbers)):
-        raise ServiceError("InvalidPartOrder")
+        raise ServiceError("InvalidPartOrder", fields={"UploadId": upload_id})
     return wanted
 
 
@@ -134,6 +141,9 @@ def _parse_part(node: Element) -> _WantedPart:
     etag = node.findtext("ETag")
     if match is None or etag is None:
         raise ServiceError("MalformedXML")
+    if int(match[1]) < 1:
+        fields = {"ArgumentName": "PartNumber", "ArgumentValue": match[1]}
+        raise ServiceError("InvalidArgument", "PartNumber must be >= 1", fields)
     checksums = {
         child.tag.removeprefix("Checksum"): (child.text or "").strip()
         for child in node
@@ -210,8 +220,6 @@ def _object_record(
         for entry in part.record.locations:
             locations.append(replace(entry, start=size))
             size += entry.size
-    if size > limits.MULTIPART_OBJECT_BYTES_MAX:
-        raise ServiceError("EntityTooLarge", fields={"ProposedSize": str(size)})
     return ObjectRecord.create(
         NewObject(
             key=upload.key,
@@ -259,7 +267,9 @@ def _checksum(
 def _verify(headers: Headers, upload: UploadRecord, record: ObjectRecord) -> None:
     """Compare the object with what the request says of it; raises InvalidRequest, BadDigest."""
     size = headers.get("x-amz-mp-object-size")
-    if size is not None and size != str(record.size):
+    if size is not None and _SIZE.match(size) is None:
+        raise ServiceError("InvalidRequest", "Value for x-amz-mp-object-size header is invalid.")
+    if size is not None and int(size) != record.size:
         raise ServiceError(
             "InvalidRequest",
             f"The provided 'x-amz-mp-object-size' header value {size} does not match what was "

@@ -50,7 +50,7 @@ async def copy_object(context: Context, request: Request) -> Reply:
 async def _copy_object(context: Context, headers: Headers) -> Reply:
     check_write_conditions(headers, context.current)
     source = await read_source(context, headers)
-    _check_size(source.record.size)
+    check_copy_size(source.record.size)
     described, tags = _described(context, headers, source)
     lock = wanted_lock(headers, context.bucket.record.document, now())
     location, algorithm = chosen_location(context, headers), _algorithm(headers, source.record)
@@ -143,7 +143,8 @@ def _directive(headers: Headers, name: str) -> str:
     return value
 
 
-def _check_size(size: int) -> None:
+def check_copy_size(size: int) -> None:
+    """Refuse to copy so many bytes at once (Amazon S3 API reference, CopyObject)."""
     if size > limits.OBJECT_BYTES_MAX:
         raise ServiceError(
             "InvalidRequest",
@@ -174,7 +175,7 @@ async def _upload_part_copy(context: Context, headers: Headers) -> Reply:
     upload = await existing_upload(context)
     source = await read_source(context, headers)
     part = _source_range(headers.get("x-amz-copy-source-range"), source.record.size)
-    _check_size(part.length)
+    check_copy_size(part.length)
     chosen = chosen_algorithm(upload.record)
     data = await source.open(part)
     stored = await store_copy(
@@ -193,18 +194,21 @@ async def _upload_part_copy(context: Context, headers: Headers) -> Reply:
 def _source_range(header: str | None, size: int) -> ByteRange:
     if header is None:
         return ByteRange(0, size - 1)
+    fields = {"ArgumentName": "x-amz-copy-source-range", "ArgumentValue": header}
     match = _RANGE.match(header)
-    if match is None:
+    part = None if match is None else ByteRange(int(match[1]), int(match[2]))
+    if part is None or part.length < 1:
         raise ServiceError(
             "InvalidArgument",
             "The x-amz-copy-source-range value must be of the form bytes=first-last where first "
             "and last are the zero-based offsets of the first and last bytes to copy",
-            {"ArgumentName": "x-amz-copy-source-range", "ArgumentValue": header},
+            fields,
         )
-    part = ByteRange(int(match[1]), int(match[2]))
-    if part.length < 1 or part.end >= size:
+    if part.end >= size:
         raise ServiceError(
-            "InvalidRange", fields={"RangeRequested": header, "ActualObjectSize": str(size)}
+            "InvalidArgument",
+            f"Range specified is not valid for source object of size: {size}",
+            fields,
         )
     return part
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -23,6 +24,7 @@ RENAME_SOURCE = "x-amz-rename-source"
 _HEADER = "x-amz-copy-source"
 _CONDITIONS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
 _VERSION = "?versionId="
+_MALFORMED_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 _TITLES = {_HEADER: "Copy Source", RENAME_SOURCE: "Rename Source"}
 VERSION_HEADER = "x-amz-copy-source-version-id"
 """Says which version was copied; in a request, as CloudServer knows it, which is to be."""
@@ -87,16 +89,27 @@ def parse_source(header: str, text: str) -> tuple[str, str, str | None]:
     Some clients encode the slash behind the bucket as well. A ``+`` is a space, as in queries and
     with AWS, whose clients must send a plus sign as ``%2B``. s5cmd encodes spaces so.
     """
+    title = _TITLES[header]
     path, separator, version = text.partition(_VERSION)
-    bucket, slash, key = decode(path.replace("+", " ")).removeprefix("/").partition("/")
-    if not slash or not key or not is_bucket_name(bucket):
-        raise ServiceError(
-            "InvalidArgument",
-            f"{_TITLES[header]} must mention the source bucket and key: sourcebucket/sourcekey",
-            {"ArgumentName": header, "ArgumentValue": text},
-        )
+    if _MALFORMED_ESCAPE.search(text) is not None:
+        raise _no_source(header, text, f"Invalid {title.lower()} encoding")
+    try:
+        decoded, version = decode(path.replace("+", " ")), decode(version)
+    except ServiceError as error:
+        raise _no_source(header, text, f"Invalid {title.lower()} encoding") from error
+    bucket, slash, key = decoded.removeprefix("/").partition("/")
+    if not slash or not key:
+        form = "must mention the source bucket and key: sourcebucket/sourcekey"
+        raise _no_source(header, text, f"{title} {form}")
+    if not is_bucket_name(bucket):
+        raise _no_source(header, text, f"Invalid {title.lower()} bucket name")
     check_key(key)
-    return bucket, key, decode(version) if separator else None
+    return bucket, key, version if separator else None
+
+
+def _no_source(header: str, text: str, message: str) -> ServiceError:
+    fields = {"ArgumentName": header, "ArgumentValue": text}
+    return ServiceError("InvalidArgument", message, fields)
 
 
 def check_conditions(headers: Headers, prefix: str, record: ObjectRecord) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from s3front.context import Context
 from s3front.operations.get_object import described_version, existing_record
 from s3front.operations.object_headers import object_headers
-from s3front.operations.parameters import attributes_parameter, integer_parameter
+from s3front.operations.parameters import (
+    attributes_parameter,
+    bounded_integer,
+    integer_parameter,
+)
 from s3front.preconditions import is_modified
 from s3front.reply import xml_reply
 from s3front.request import Headers, Reply, Request
@@ -24,7 +28,7 @@ async def get_object_attributes(context: Context, request: Request) -> Reply:
     """The attributes that were asked for (Amazon S3 API reference, GetObjectAttributes)."""
     wanted = _wanted(request.headers)
     parts_max = integer_parameter(request.headers, "x-amz-max-parts", limits.UPLOADS_LIST_MAX)
-    marker = _marker(request.headers)
+    marker = bounded_integer(request.headers, "x-amz-part-number-marker", 0)
     record = existing_record(context, context.current)
     described = object_headers(record)
     validators = {name: described[name] for name in ("Last-Modified", "ETag")}
@@ -53,11 +57,6 @@ def _wanted(headers: Headers) -> frozenset[str]:
             "empty",
         )
     return names
-
-
-def _marker(headers: Headers) -> int:
-    name = "x-amz-part-number-marker"
-    return integer_parameter(headers, name, limits.PARTS_MAX) if headers.get(name) else 0
 
 
 def _checksum(record: ObjectRecord) -> str:

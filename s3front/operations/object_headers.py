@@ -58,7 +58,8 @@ class DescribedObject:
 
 
 def new_object_headers(headers: Headers) -> DescribedObject:
-    """What to keep of a request's headers; raises MetadataTooLarge, InvalidStorageClass."""
+    """What to keep of a request's headers; raises MetadataTooLarge, InvalidStorageClass,
+    InvalidRedirectLocation."""
     storage_class = headers.get("x-amz-storage-class", "STANDARD")
     if storage_class not in _STORAGE_CLASSES:
         raise ServiceError("InvalidStorageClass", fields={"StorageClassRequested": storage_class})
@@ -76,9 +77,21 @@ def new_object_headers(headers: Headers) -> DescribedObject:
         _text(headers.get("Content-Type") or DEFAULT_CONTENT_TYPE),
         standard,
         _user_metadata(headers),
-        _text(headers.get("x-amz-website-redirect-location", "")),
+        _website_redirect(headers),
         storage_class,
     )
+
+
+def _website_redirect(headers: Headers) -> str:
+    location = _text(headers.get("x-amz-website-redirect-location", ""))
+    if location and not location.startswith(("/", "http://", "https://")):
+        raise ServiceError("InvalidRedirectLocation")
+    if len(location.encode()) > limits.WEBSITE_REDIRECT_BYTES_MAX:
+        raise ServiceError(
+            "InvalidRedirectLocation",
+            "The length of website redirect location cannot exceed 2,048 characters.",
+        )
+    return location
 
 
 def _user_metadata(headers: Headers) -> dict[str, str]:

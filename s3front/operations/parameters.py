@@ -14,32 +14,41 @@ from shared.errors import ServiceError
 _OTHER_NAMES = {"max-keys": "maxKeys"}
 """Parameters that AWS calls otherwise when their value is out of range."""
 
+_LARGEST = 2**31 - 1
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
 _PART_NUMBER = re.compile(r"[0-9]{1,9}\Z")
 
 
-def integer_parameter(query: Mapping[str, str], name: str, maximum: int, minimum: int = 0) -> int:
-    """An integer parameter, cut to ``maximum``, which is also its default.
+def integer_parameter(query: Mapping[str, str], name: str, maximum: int) -> int:
+    """A count of rows, cut to ``maximum``, which is also its default.
 
-    Raises InvalidArgument for what is no integer or less than ``minimum``.
+    Raises InvalidArgument for what is no integer or negative.
     """
+    return min(bounded_integer(query, name, maximum), maximum)
+
+
+def bounded_integer(
+    query: Mapping[str, str], name: str, default: int, minimum: int = 0, maximum: int = _LARGEST
+) -> int:
+    """An integer parameter that is not cut; raises InvalidArgument for what is none or beyond these
+    bounds."""
     text = query.get(name)
     if not text:
-        return maximum
+        return default
     fields = {"ArgumentName": name, "ArgumentValue": text}
     value = int(text) if _INTEGER.match(text) is not None else None
-    if value is None or value > 2**31 - 1:
+    if value is None or value > _LARGEST:
         raise ServiceError(
             "InvalidArgument", f"Provided {name} not an integer or within integer range", fields
         )
-    if value < minimum:
+    if not minimum <= value <= maximum:
         argument = _OTHER_NAMES.get(name, name)
         raise ServiceError(
             "InvalidArgument",
-            f"Argument {argument} must be an integer between {minimum} and 2147483647",
+            f"Argument {argument} must be an integer between {minimum} and {maximum}",
             {"ArgumentName": argument, "ArgumentValue": text},
         )
-    return min(value, maximum)
+    return value
 
 
 def part_number(query: Mapping[str, str]) -> int:

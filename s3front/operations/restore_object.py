@@ -32,7 +32,7 @@ _MEMBERS = frozenset(
 async def restore_object(context: Context, request: Request) -> Reply:
     """RestoreObject (Amazon S3 API reference), of an object that is not archived."""
     record = existing_record(context, context.current)
-    body = await read_document(context, request, limits.XML_BODY_BYTES_MAX)
+    body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, may_be_empty=True)
     if body.strip():
         # AWS's SDKs send none when they are told nothing, and that is as far as it gets then, too.
         _check_document(parse(body, "RestoreRequest"))

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from s3front.context import Context
-from s3front.operations.parameters import decode_token, encode_token, integer_parameter
+from s3front.operations.parameters import bounded_integer, decode_token, encode_token
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
 from s3front.xml import element
 from shared import limits
+from shared.errors import ServiceError
+
+_REGION = "bucket-region"
 
 
 async def list_buckets(context: Context, _request: Request) -> Reply:
-    """ListBuckets (Amazon S3 API reference): the buckets of the account, by name."""
+    """ListBuckets (Amazon S3 API reference): the buckets of the account, by name. Those of one
+    region only are not told apart, as the list of an account's buckets does not say it."""
     account = context.identity.account
     assert account is not None
     query = context.target.query
-    page_size = integer_parameter(query, "max-buckets", limits.BUCKETS_MAX, 1)
+    if _REGION in query:
+        raise ServiceError("NotImplemented", fields={"Header": _REGION})
+    most = limits.BUCKETS_MAX
+    page_size = bounded_integer(query, "max-buckets", most, minimum=1, maximum=most)
     prefix = query.get("prefix", "")
     after = decode_token(query.get("continuation-token", ""))
     buckets = await context.services.metadata.list_buckets(account.canonical_id, context.request_id)

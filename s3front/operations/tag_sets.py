@@ -1,13 +1,14 @@
 """Sets of object tags: from the header, from XML, and into XML. Pure.
 
 Amazon S3 user guide, "Categorizing your storage using tags": at most 10 on an object, keys of 128
-and values of 256 characters, keys unique.
+and values of 256 UTF-16 code units, keys unique and not of AWS's own. Letters, numbers, separators
+and ``+ - = . _ : / @`` may be in them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl
 
 from s3front.request import Headers
@@ -15,7 +16,10 @@ from s3front.xml import element, parse
 from shared import limits
 from shared.errors import ServiceError
 
-_CHARACTERS = re.compile(r"[\w\s+\-=.:/@]*\Z")
+# Unicode's separators (\p{Z}): unlike \s without control characters.
+_SEPARATORS = " \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_CHARACTERS = re.compile(rf"[\w{_SEPARATORS}+\-=.:/@]*\Z")
+_RESERVED_PREFIX = "aws:"
 
 
 def tags_of_header(headers: Headers) -> dict[str, str]:
@@ -27,6 +31,8 @@ def tags_of_header(headers: Headers) -> dict[str, str]:
             part if "=" in part or not part else f"{part}=" for part in text.split("&")
         )
         pairs = parse_qsl(named, keep_blank_values=True, strict_parsing=bool(text), errors="strict")
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError("a key is there twice")
     except ValueError as error:
         raise ServiceError(
             "InvalidArgument",
@@ -39,15 +45,14 @@ def tags_of_header(headers: Headers) -> dict[str, str]:
 
 def parse_tagging(body: bytes) -> dict[str, str]:
     """The tags of a ``Tagging`` document; raises MalformedXML and InvalidTag."""
-    tag_set = parse(body, "Tagging").find("TagSet")
-    if tag_set is None:
+    sets = list(parse(body, "Tagging"))
+    if [child.tag for child in sets] != ["TagSet"]:
         raise ServiceError("MalformedXML")
     pairs = []
-    for tag in tag_set:
-        key, value = tag.findtext("Key"), tag.findtext("Value")
-        if tag.tag != "Tag" or key is None or value is None:
+    for tag in sets[0]:
+        if tag.tag != "Tag" or sorted(child.tag for child in tag) != ["Key", "Value"]:
             raise ServiceError("MalformedXML")
-        pairs.append((key, value))
+        pairs.append((tag.findtext("Key", ""), tag.findtext("Value", "")))
     return _checked(pairs)
 
 
@@ -58,16 +63,20 @@ def tag_set_xml(tags: Mapping[str, str]) -> str:
     return f"<TagSet>{''.join(rows)}</TagSet>"
 
 
-def _checked(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def _checked(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
     tags: dict[str, str] = {}
     for key, value in pairs:
         if key in tags:
             raise ServiceError(
                 "InvalidTag", "Cannot provide multiple Tags with the same key", {"TagKey": key}
             )
-        if not 1 <= len(key) <= limits.TAG_KEY_CHARACTERS_MAX or not _CHARACTERS.match(key):
+        if not key or not _is_text(key, limits.TAG_KEY_UNITS_MAX):
             raise ServiceError("InvalidTag", fields={"TagKey": key})
-        if len(value) > limits.TAG_VALUE_CHARACTERS_MAX or not _CHARACTERS.match(value):
+        if key.lower().startswith(_RESERVED_PREFIX):
+            raise ServiceError(
+                "InvalidTag", "Your TagKey cannot be prefixed with aws:", {"TagKey": key}
+            )
+        if not _is_text(value, limits.TAG_VALUE_UNITS_MAX):
             raise ServiceError(
                 "InvalidTag",
                 "The TagValue you have provided is invalid",
@@ -77,3 +86,8 @@ def _checked(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     if len(tags) > limits.TAGS_MAX:
         raise ServiceError("BadRequest", f"Object tags cannot be greater than {limits.TAGS_MAX}")
     return tags
+
+
+def _is_text(text: str, units_max: int) -> bool:
+    """Whether these are so many UTF-16 code units at most, all of them allowed."""
+    return _CHARACTERS.match(text) is not None and len(text.encode("utf-16-le")) <= 2 * units_max

@@ -14,7 +14,7 @@ from s3front.object_lock import LOCK_HEADERS, wanted_lock
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.location import chosen_location
 from s3front.operations.object_headers import DescribedObject, new_object_headers
-from s3front.operations.parameters import encoding_parameter, integer_parameter
+from s3front.operations.parameters import bounded_integer, encoding_parameter, integer_parameter
 from s3front.operations.tag_sets import tags_of_header
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
@@ -189,7 +189,7 @@ async def list_parts(context: Context, _request: Request) -> Reply:
     query = context.target.query
     upload = await existing_upload(context)
     parts_max = integer_parameter(query, "max-parts", limits.UPLOADS_LIST_MAX)
-    marker = integer_parameter({"n": query.get("part-number-marker") or "0"}, "n", 2**31 - 1)
+    marker = bounded_integer(query, "part-number-marker", 0)
     found: list[PartRecord] = []
     if parts_max:
         found = await context.services.uploads.parts(

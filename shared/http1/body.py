@@ -115,6 +115,7 @@ class IncomingBody:
     def discard(self) -> None:
         """Drop what has come and what is still to come."""
         self._discarded = True
+        self.held = False
         self._pieces.clear()
         self.buffered = 0
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
+from shared.http1.block_receiver import receive_block
 from shared.http1.body import IncomingBody
 from shared.http1.channel import JOIN_BYTES_MAX, Channel
 from shared.http1.chunks import LAST_CHUNK, chunk
@@ -141,6 +142,21 @@ class Exchange:
         assert left is not None
         assert not self.body.buffered
         return await receive_file(self._channel, receive, left, idle_seconds, self._host.taken)
+
+    async def read_block(self, size: int, idle_seconds: float) -> bytes | None:
+        """The next bytes of a held body, of which nothing waits to be read, ``size`` at most.
+
+        See ``block_receiver.receive_block``, also for the result; when that is None the body is
+        read as any other. Only when ``gives_files``.
+        """
+        left = self.body.left
+        assert self.body.held
+        assert left
+        assert not self.body.buffered
+        block = await receive_block(self._channel, min(left, size), idle_seconds)
+        if block is not None:
+            self._host.taken(len(block))
+        return block
 
     @property
     def gives_files(self) -> bool:

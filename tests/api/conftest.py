@@ -9,7 +9,7 @@ import pytest
 
 from tests import endpoint
 from tests.api.support import new_name
-from tests.servers import Cluster, process_tree
+from tests.servers import Cluster, Front, process_tree
 
 
 @pytest.fixture
@@ -29,6 +29,12 @@ def undisturbed(request: pytest.FixtureRequest) -> Iterator[None]:
         unexpected = [line for line in lines if "Traceback" in line or '"level":"error"' in line]
         assert not unexpected, "\n".join(unexpected)
     assert [process_tree(process.pid) for process in fronts] == processes
+
+
+@pytest.fixture
+def plain_front(front: Front) -> Front:
+    """A front-end without TLS, for what cannot be done over it: to close one direction alone."""
+    return front
 
 
 @pytest.fixture

@@ -251,9 +251,11 @@ def upload_of(
 
 
 @pytest.mark.parametrize("part", [0, 0.5])
-def test_an_upload_that_is_half_closed(s3: Any, front: Front, bucket: str, part: float) -> None:
-    request = sign(front, "PUT", f"/{bucket}/key", BODY)
-    with Connection(front) as connection:
+def test_an_upload_that_is_half_closed(
+    s3: Any, plain_front: Front, bucket: str, part: float
+) -> None:
+    request = sign(plain_front, "PUT", f"/{bucket}/key", BODY)
+    with Connection(plain_front) as connection:
         connection.send(request.head + request.body[: int(len(BODY) * part)])
         connection.half_close()
         answer = connection.rest()
@@ -262,10 +264,12 @@ def test_an_upload_that_is_half_closed(s3: Any, front: Front, bucket: str, part:
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])
-def test_a_client_that_sends_no_more_is_answered(front: Front, bucket: str, method: str) -> None:
+def test_a_client_that_sends_no_more_is_answered(
+    plain_front: Front, bucket: str, method: str
+) -> None:
     body = b"body" if method == "PUT" else b""
-    with Connection(front) as connection:
-        connection.send(sign(front, method, f"/{bucket}/key", body))
+    with Connection(plain_front) as connection:
+        connection.send(sign(plain_front, method, f"/{bucket}/key", body))
         connection.half_close()
         assert connection.receive().status in (200, 404)
 

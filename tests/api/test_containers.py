@@ -80,11 +80,11 @@ def test_any_user_may_write_the_volumes() -> None:
     assert set(match[1].split()) == set(match[2].split()) == names
 
 
-def test_the_health_check_tells_a_served_port_from_a_silent_one(front: Front) -> None:
+def test_the_health_check_tells_a_served_port_from_a_silent_one(plain_front: Front) -> None:
     (check,) = instructions("HEALTHCHECK")
     command = json.loads(check.partition("CMD ")[2])
     assert command[0] == "python"
-    for port, healthy in ((front.port, True), (free_port(), False)):
+    for port, healthy in ((plain_front.port, True), (free_port(), False)):
         arguments = [word.replace(":8000/", f":{port}/") for word in command[1:]]
         finished = subprocess.run([sys.executable, *arguments], capture_output=True, check=False)
         assert (finished.returncode == 0) is healthy, finished.stderr

@@ -233,29 +233,3 @@ def test_parts_from_ranges_of_an_object(s3: Any, bucket: str) -> None:
         Bucket=bucket, Key="copy", UploadId=upload_id, MultipartUpload={"Parts": parts}
     )
     assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == body
-
-
-@pytest.mark.parametrize(
-    ("wanted", "expected"),
-    [
-        ("bytes=0-4", (416, "InvalidRange")),
-        ("bytes=3-1", (416, "InvalidRange")),
-        ("bytes=0-", (400, "InvalidArgument")),
-        ("0-1", (400, "InvalidArgument")),
-    ],
-)
-@pytest.mark.usefixtures("source")
-def test_bad_ranges(s3: Any, bucket: str, wanted: str, expected: tuple[int, str]) -> None:
-    upload_id = s3.create_multipart_upload(Bucket=bucket, Key="copy")["UploadId"]
-    assert (
-        code_of(
-            s3.upload_part_copy,
-            Bucket=bucket,
-            Key="copy",
-            UploadId=upload_id,
-            PartNumber=1,
-            CopySource={"Bucket": bucket, "Key": "source"},
-            CopySourceRange=wanted,
-        )
-        == expected
-    )

@@ -213,7 +213,7 @@ def test_the_upload_of_another_key(s3: Any, bucket: str) -> None:
         ([{"PartNumber": 1, "ETag": "x"}, {"PartNumber": 1, "ETag": "x"}], "InvalidPartOrder"),
         ([{"PartNumber": 9, "ETag": "x"}], "InvalidPart"),
         ([{"PartNumber": 1, "ETag": "0" * 32}], "InvalidPart"),
-        ([], "MalformedXML"),
+        ([], "InvalidRequest"),
     ],
 )
 def test_a_bad_list_of_parts(s3: Any, bucket: str, parts: list[Any], code: str) -> None:

@@ -58,7 +58,13 @@ def test_a_bucket_without(s3: Any, bucket: str) -> None:
 
 
 def test_the_default_retention_is_set_and_removed(s3: Any, locked: str) -> None:
-    for wanted in (rule(Days=1), rule("COMPLIANCE", Years=100), {"ObjectLockEnabled": "Enabled"}):
+    for wanted in (
+        rule(Days=1),
+        rule(Days=36_500),
+        rule(Years=1),
+        rule("COMPLIANCE", Years=100),
+        {"ObjectLockEnabled": "Enabled"},
+    ):
         configure(s3, locked, wanted)
         assert configuration_of(s3, locked) == wanted
 
@@ -104,6 +110,8 @@ def test_making_a_bucket_again_does_not_lock_it(s3: Any, bucket: str, locked: st
         (rule(Days=0), "InvalidArgument"),
         (rule(Years=-1), "InvalidArgument"),
         (rule(Days=36_501), "InvalidArgument"),
+        (rule(Years=0), "InvalidArgument"),
+        (rule(Years=101), "InvalidArgument"),
         (rule(Days=1, Years=1), "MalformedXML"),
         (rule("governance", Days=1), "MalformedXML"),
         ({"ObjectLockEnabled": "Disabled"}, "MalformedXML"),
@@ -237,6 +245,7 @@ def test_documents_need_a_digest_and_a_sender_who_may(front: Front, s3: Any, loc
         target = f"/{locked}{place}"
         assert call(front, "PUT", target, body).error["Code"] == "InvalidRequest"
         digest = {"Content-MD5": md5_base64(body)}
+        assert call(front, "PUT", target).error["Code"] == "MissingRequestBodyError"
         assert call(front, "PUT", target, body, digest, key=FOREIGNER).status == 403
         assert call(front, "GET", target, key=FOREIGNER).status == 403
     assert lock_of(s3, locked) == (None, None, None)

@@ -19,6 +19,7 @@ from tests.raw_http import (
     Wire,
     call,
     exchange,
+    random_cuts,
     sign,
     sign_chunked,
     with_body,
@@ -199,6 +200,56 @@ def test_deleting_objects_with_a_checksum_in_the_trailer(
     response = exchange(front, request)
     assert response.status == (200 if right else 400)
     assert call(front, "HEAD", f"/{uploads}/a").status == (404 if right else 200)
+
+
+LARGE_BYTES = 9 * 1024 * 1024
+"""More than one of the blocks in which the server takes large bodies from the socket."""
+
+
+def large_upload(
+    front: Front, target: str, form: PayloadForm, headers: dict[str, str] | None = None
+) -> Wire:
+    body = payload_of(LARGE_BYTES)
+    if form in aws_chunked.STREAMING_FORMS:
+        return sign_chunked(front, target, body, form, headers=headers)
+    payload = None if form is PayloadForm.HASHED else form.value
+    return sign(front, "PUT", target, body, headers, payload=payload)
+
+
+@pytest.mark.parametrize("form", PayloadForm)
+def test_a_large_body_cut_at_random(front: Front, uploads: str, form: PayloadForm) -> None:
+    target = f"/{uploads}/large-{form.name}"
+    request = large_upload(front, target, form)
+    with Connection(front) as client:
+        for seed in range(2):
+            cuts = random_cuts(len(bytes(request)), 20, seed)
+            assert client.exchange(request, cuts).status == 200
+            assert client.exchange(sign(front, "GET", target)).body == payload_of(LARGE_BYTES)
+
+
+@pytest.mark.parametrize("form", PayloadForm)
+@pytest.mark.parametrize("place", [0.4, 0.999])  # in the data of a chunk
+def test_a_large_body_that_is_not_what_was_signed(
+    front: Front, uploads: str, form: PayloadForm, place: float
+) -> None:
+    """The connection that brought it goes on, whatever of it was not read."""
+    target = f"/{uploads}/altered-{form.name}-{place}"
+    wrong = {Algorithm.CRC32.header: checksum_of(Algorithm.CRC32, b"else")}
+    request = large_upload(front, target, form)
+    if form in (PayloadForm.UNSIGNED, UNSIGNED_TRAILER):
+        request = sign(
+            front, "PUT", target, payload_of(LARGE_BYTES), wrong, payload="UNSIGNED-PAYLOAD"
+        )
+    body = bytearray(request.body)
+    body[int(len(body) * place)] ^= 1
+    with Connection(front) as client:
+        refused = client.exchange(with_body(request, bytes(body)))
+        assert (refused.status, refused.error["Code"]) in (
+            (400, "BadDigest"),
+            (400, "XAmzContentSHA256Mismatch"),
+            (403, "SignatureDoesNotMatch"),
+        )
+        assert client.exchange(sign(front, "HEAD", target)).status == 404
 
 
 @pytest.mark.parametrize("form", PayloadForm)

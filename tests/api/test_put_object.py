@@ -163,12 +163,14 @@ def test_virtual_hosted_style(s3: Any, front: Front, bucket: str, endpoint: str)
     assert [entry["Key"] for entry in listing["Contents"]] == ["a/b"]
 
 
-def test_boto3_through_a_proxy_in_virtual_hosted_style(s3: Any, front: Front, bucket: str) -> None:
+def test_boto3_through_a_proxy_in_virtual_hosted_style(
+    s3: Any, plain_front: Front, bucket: str
+) -> None:
     """A proxy is sent absolute URLs, as RFC 9112 has every server accept them."""
     client = s3_client(
-        Front(front.process, 8080),
+        Front(plain_front.process, 8080),
         s3={"addressing_style": "virtual"},
-        proxies={"http": f"http://127.0.0.1:{front.port}"},
+        proxies={"http": f"http://127.0.0.1:{plain_front.port}"},
     )
     client.put_object(Bucket=bucket, Key="a b/ü", Body=BODY)
     assert client.get_object(Bucket=bucket, Key="a b/ü")["Body"].read() == BODY

@@ -136,7 +136,7 @@ def test_an_absent_source(s3: Any, filled: str) -> None:
         ("old", "InvalidArgument"),
         ("{bucket}/", "InvalidArgument"),
         ("/", "InvalidArgument"),
-        ("{bucket}/%FF", "InvalidURI"),
+        ("{bucket}/%FF", "InvalidArgument"),
         ("{bucket}/" + "x" * 1025, "KeyTooLongError"),
     ],
 )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
-from tests.api.support import code_of
+from tests.api.support import code_of, error_of, md5_base64
 from tests.raw_http import call
 from tests.servers import Front
 
@@ -59,44 +60,122 @@ def test_an_overwrite_drops_the_tags(s3: Any, tagged: str) -> None:
     assert tags_of(s3, tagged) == {}
 
 
+RARE = "\U00020000"
+"""A letter of two UTF-16 code units, which are what AWS counts."""
+
+
 @pytest.mark.parametrize(
     "pairs",
     [
+        {},
         {str(n): "x" for n in range(10)},
         {"k" * 128: "v" * 256},
+        {RARE * 64: RARE * 128},
+        {"a b\u00a0c\u3000": "+ - = . _ : / @"},
+        {"b:aws:": "aws:"},
     ],
+    ids=ascii,
 )
-def test_as_many_and_as_long_as_allowed(s3: Any, tagged: str, pairs: dict[str, str]) -> None:
-    s3.put_object_tagging(Bucket=tagged, Key="key", Tagging=tag_set(pairs))
+@pytest.mark.parametrize("how", ["document", "header"])
+def test_as_many_and_as_long_as_allowed(
+    s3: Any, tagged: str, how: str, pairs: dict[str, str]
+) -> None:
+    if how == "document":
+        s3.put_object_tagging(Bucket=tagged, Key="key", Tagging=tag_set(pairs))
+    else:
+        s3.put_object(Bucket=tagged, Key="key", Body=b"", Tagging=urlencode(pairs))
     assert tags_of(s3, tagged) == pairs
 
 
+BAD_KEY, BAD_VALUE = (f"The Tag{part} you have provided is invalid" for part in ("Key", "Value"))
+RESERVED = "Your TagKey cannot be prefixed with aws:"
+REFUSED: list[tuple[dict[str, str], str, str, dict[str, str]]] = [
+    ({str(n): "x" for n in range(11)}, "BadRequest", "Object tags cannot be greater than 10", {}),
+    *(
+        ({key: "v"}, "InvalidTag", message, {"TagKey": key})
+        for key, message in (
+            ("k" * 129, BAD_KEY),
+            (RARE * 64 + "k", BAD_KEY),
+            ("k?", BAD_KEY),
+            ("k\n", BAD_KEY),
+            ("aws:k", RESERVED),
+            ("AWS:k", RESERVED),
+        )
+    ),
+    *(
+        ({"k": value}, "InvalidTag", BAD_VALUE, {"TagKey": "k", "TagValue": value})
+        for value in ("v" * 257, RARE * 128 + "v", "v*", "a\tb", "a\nb")
+    ),
+]
+
+
 @pytest.mark.parametrize(
-    ("pairs", "code"),
-    [
-        ({str(n): "x" for n in range(11)}, "BadRequest"),
-        ({"k" * 129: "v"}, "InvalidTag"),
-        ({"k": "v" * 257}, "InvalidTag"),
-        ({"k?": "v"}, "InvalidTag"),
-        ({"k": "v*"}, "InvalidTag"),
-    ],
+    ("pairs", "code", "message", "fields"), REFUSED, ids=lambda value: ascii(value)[:30]
 )
-def test_more_than_allowed(s3: Any, tagged: str, pairs: dict[str, str], code: str) -> None:
-    refused = code_of(s3.put_object_tagging, Bucket=tagged, Key="key", Tagging=tag_set(pairs))
-    assert refused == (400, code)
+@pytest.mark.parametrize("how", ["document", "header"])
+def test_more_than_allowed(
+    s3: Any,
+    tagged: str,
+    how: str,
+    pairs: dict[str, str],
+    code: str,
+    message: str,
+    fields: dict[str, str],
+) -> None:
+    if how == "document":
+        tags = tag_set(pairs)
+        error = error_of(s3.put_object_tagging, Bucket=tagged, Key="key", Tagging=tags)
+    else:
+        error = error_of(s3.put_object, Bucket=tagged, Key="key", Tagging=urlencode(pairs))
+    said = {name: error[name] for name in ("status", "Code", "Message", *fields)}
+    assert said == {"status": 400, "Code": code, "Message": message, **fields}
     assert len(tags_of(s3, tagged)) == 3
 
 
 def test_the_same_key_twice(s3: Any, tagged: str) -> None:
     twice = {"TagSet": [{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}]}
-    refused = code_of(s3.put_object_tagging, Bucket=tagged, Key="key", Tagging=twice)
-    assert refused == (400, "InvalidTag")
+    error = error_of(s3.put_object_tagging, Bucket=tagged, Key="key", Tagging=twice)
+    assert (error["status"], error["Code"], error["TagKey"]) == (400, "InvalidTag", "a")
+    assert error["Message"] == "Cannot provide multiple Tags with the same key"
 
 
-@pytest.mark.parametrize("header", ["a=1&a=2", "a=%FF", "a&b=c&&", "k" * 129 + "=1"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "<TagSet/><TagSet/>",
+        "<TagSet/><Other/>",
+        "<TagSet><Other/></TagSet>",
+        "<TagSet><Tag><Key>a</Key></Tag></TagSet>",
+        "<TagSet><Tag><Value>a</Value></Tag></TagSet>",
+        "<TagSet><Tag><Key>a</Key><Value>b</Value><Value>c</Value></Tag></TagSet>",
+        "<TagSet><Tag><Key>a</Key><Value>b</Value><Other/></Tag></TagSet>",
+    ],
+)
+def test_a_document_that_is_none(front: Front, s3: Any, tagged: str, content: str) -> None:
+    body = f"<Tagging>{content}</Tagging>".encode()
+    headers = {"Content-MD5": md5_base64(body)}
+    error = call(front, "PUT", f"/{tagged}/key?tagging", body, headers).error
+    assert (error["status"], error["Code"]) == ("400", "MalformedXML")
+    assert len(tags_of(s3, tagged)) == 3
+
+
+@pytest.mark.parametrize("header", ["a=1&a=2", "a&a", "a=%FF", "a&b=c&&", "&"])
 def test_a_bad_header_stores_nothing(front: Front, tagged: str, header: str) -> None:
-    response = call(front, "PUT", f"/{tagged}/new", b"body", {"x-amz-tagging": header})
-    assert response.status == 400
+    error = call(front, "PUT", f"/{tagged}/new", b"body", {"x-amz-tagging": header}).error
+    assert (error["status"], error["Code"]) == ("400", "InvalidArgument")
+    assert error["Message"] == (
+        "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters "
+        "without tag name duplicates."
+    )
+    assert (error["ArgumentName"], error["ArgumentValue"]) == ("x-amz-tagging", header)
+    assert call(front, "HEAD", f"/{tagged}/new").status == 404
+
+
+@pytest.mark.parametrize("header", ["=a", "a=\udcff", "\udcff=a"])
+def test_a_header_with_a_bad_tag_stores_nothing(front: Front, tagged: str, header: str) -> None:
+    error = call(front, "PUT", f"/{tagged}/new", b"body", {"x-amz-tagging": header}).error
+    assert (error["status"], error["Code"]) == ("400", "InvalidTag")
     assert call(front, "HEAD", f"/{tagged}/new").status == 404
 
 

@@ -13,6 +13,7 @@ import pytest
 from dmd.data.base import BlobNotFoundError, StoreError
 from dmd.data.directory import DataDirectory
 from dmd.data.disk import Disk, DiskOptions
+from dmd.data.incoming_file import UNSYNCED_BYTES_MAX
 from dmd.data.keys import directory_number, new_key
 from dmd.data.store import (
     READER_THREADS,
@@ -231,3 +232,27 @@ def lay_out_as_the_original(directory: Path, key: str, content: bytes) -> None:
     for number in range(3511):
         (directory / str(number)).mkdir()
     (directory / "352" / key).write_bytes(content)
+
+
+class BusyDisk(Disk):
+    """Counts how often the disk was told to begin."""
+
+    begun = 0
+
+    def begin_sync(self, descriptor: int) -> None:
+        self.begun += 1
+        super().begin_sync(descriptor)
+
+
+async def test_the_disk_begins_while_a_large_blob_still_comes(directory: Path) -> None:
+    disk = BusyDisk(DiskOptions())
+    store = store_on(directory, disk)
+    await put(store, SMALL)
+    assert disk.begun == 0
+    upload = await store.create(4 * UNSYNCED_BYTES_MAX)
+    for _ in range(3):
+        await upload.write(bytes(UNSYNCED_BYTES_MAX))
+    await upload.write(bytes(UNSYNCED_BYTES_MAX - 1))  # waits for the slice before it
+    assert disk.begun == 3
+    await upload.abort()
+    await store.close()

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from s3front.operations.parameters import (
+    bounded_integer,
     decode_token,
     encode_token,
     encoding_parameter,
@@ -28,7 +29,7 @@ from shared.errors import ServiceError
         ("2147483647", 1000),
     ],
 )
-def test_an_integer(text: str | None, value: int) -> None:
+def test_a_count(text: str | None, value: int) -> None:
     query = {} if text is None else {"max-keys": text}
     assert integer_parameter(query, "max-keys", 1000) == value
 
@@ -41,19 +42,27 @@ NOT_AN_INTEGER = "Provided max-keys not an integer or within integer range"
 )
 def test_no_integer(text: str) -> None:
     with pytest.raises(ServiceError) as caught:
-        integer_parameter({"max-keys": text}, "max-keys", 1000)
+        bounded_integer({"max-keys": text}, "max-keys", 1000)
     assert (caught.value.code, caught.value.message) == ("InvalidArgument", NOT_AN_INTEGER)
     assert caught.value.fields == {"ArgumentName": "max-keys", "ArgumentValue": text}
 
 
-@pytest.mark.parametrize(("text", "minimum"), [("-1", 0), ("-2147483648", 0), ("0", 1)])
-def test_less_than_the_minimum(text: str, minimum: int) -> None:
+@pytest.mark.parametrize(
+    ("text", "minimum", "maximum"),
+    [("-1", 0, 2**31 - 1), ("-2147483648", 0, 2**31 - 1), ("0", 1, 5), ("6", 1, 5)],
+)
+def test_out_of_bounds(text: str, minimum: int, maximum: int) -> None:
     with pytest.raises(ServiceError) as caught:
-        integer_parameter({"max-keys": text}, "max-keys", 1000, minimum)
+        bounded_integer({"max-keys": text}, "max-keys", 2, minimum, maximum)
     assert caught.value.code == "InvalidArgument"
     assert caught.value.message == (
-        f"Argument maxKeys must be an integer between {minimum} and 2147483647"
+        f"Argument maxKeys must be an integer between {minimum} and {maximum}"
     )
+
+
+@pytest.mark.parametrize(("text", "value"), [("", 2), ("1", 1), ("5", 5)])
+def test_in_bounds(text: str, value: int) -> None:
+    assert bounded_integer({"n": text}, "n", 2, 1, 5) == value
 
 
 @pytest.mark.parametrize(

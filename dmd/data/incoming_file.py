@@ -1,0 +1,90 @@
+"""The file of an upload: blocking, used by one thread at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from dmd.data.disk import Disk
+from shared.failpoints import FailPoint, failpoint
+from shared.pipes import Pipe
+
+UNSYNCED_BYTES_MAX: Final = 4 * 1024 * 1024
+"""What is written before the disk is told to begin with it, a fraction of a second's work."""
+
+
+class IncomingFile:
+    """Where the bytes of one upload go. ``publish`` gives a complete, synced file its durable final
+    name, which it returns."""
+
+    def __init__(self, disk: Disk, temporary: Path, publish: Callable[[Path], Path]) -> None:
+        self._disk = disk
+        self._publish = publish
+        self._temporary = temporary
+        self._descriptor: int | None = None
+        self._final: Path | None = None
+        self._pipe: Pipe | None = None
+        self._unsynced = 0
+
+    def append(self, pieces: list[bytes]) -> None:
+        """Write the pieces at the end; the first call creates the file."""
+        if self._descriptor is None:
+            failpoint(FailPoint.BEFORE_DATA_WRITE)
+            self._descriptor = self._disk.create(self._temporary)
+        self._disk.write(self._descriptor, pieces)
+        self._written(sum(map(len, pieces)))
+        failpoint(FailPoint.AFTER_DATA_WRITE)
+
+    def receive(self, pieces: list[bytes], socket_descriptor: int, length: int) -> int | None:
+        """Write the pieces, and what comes from a socket, at the end."""
+        self.append(pieces)
+        if self._pipe is None:
+            try:
+                self._pipe = Pipe()
+            except OSError:
+                return None
+        assert self._descriptor is not None
+        count = self._disk.receive(socket_descriptor, self._pipe, self._descriptor, length)
+        self._written(count)
+        return count
+
+    def _written(self, count: int) -> None:
+        """Keep the disk busy while the next bytes come: fewer are left for the last sync."""
+        assert self._descriptor is not None
+        self._unsynced += count
+        if self._unsynced >= UNSYNCED_BYTES_MAX:
+            self._unsynced = 0
+            self._disk.begin_sync(self._descriptor)
+
+    def publish(self, pieces: list[bytes]) -> str:
+        """Write the last pieces; return the key under which the blob is durable and visible."""
+        self.append(pieces)
+        assert self._descriptor is not None
+        self._disk.sync(self._descriptor)
+        failpoint(FailPoint.AFTER_DATA_FSYNC)
+        self._final = self._publish(self._temporary)
+        self._remove_temporary()
+        return self._final.name
+
+    def discard(self) -> None:
+        """Remove every trace. A name that cannot be removed now goes at the next start-up."""
+        if self._final is not None:
+            self._remove(self._final)
+        self._remove_temporary()
+
+    def _remove_temporary(self) -> None:
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
+        if self._descriptor is None:
+            return
+        os.close(self._descriptor)
+        self._descriptor = None
+        self._remove(self._temporary)
+
+    def _remove(self, path: Path) -> None:
+        with contextlib.suppress(OSError):
+            self._disk.remove(path)
