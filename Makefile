@@ -1,4 +1,4 @@
-# Targets: start, test, test-endpoint, lint, bench, soak, clean. Every one installs what it needs into .venv first.
+# Targets: start, test, test-endpoint, interop, lint, bench, soak, clean. Every one installs what it needs into .venv first.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -8,7 +8,7 @@ BUILD := .build
 export S3DATAPATH ?= $(CURDIR)/localData
 export S3METADATAPATH ?= $(CURDIR)/localMetadata
 
-.PHONY: start test test-endpoint unit lint bench soak clean install install-dev clients curl
+.PHONY: start test test-endpoint interop unit lint bench soak clean install install-dev clients curl
 
 start: install
 	@mkdir -p -m 700 "$(S3DATAPATH)" "$(S3METADATAPATH)"
@@ -25,6 +25,12 @@ test-endpoint: install-dev
 	  TWOFOLD_OTHER_ACCESS_KEY="$(OTHER_ACCESS_KEY)" \
 	  TWOFOLD_OTHER_SECRET_KEY="$(OTHER_SECRET_KEY)" \
 	  $(BIN)/pytest tests/api $(PYTEST)
+
+# The same tests, with one half of ours and the other of an installed CloudServer (CONTRIBUTING.md).
+interop: install-dev
+	@test -n "$(ORIGINAL)" || { echo "ORIGINAL=path of a CloudServer is needed" >&2; exit 2; }
+	@$(BIN)/python -m tests.interop.with_original "$(ORIGINAL)" --ports "$(PORTS)" \
+	  $(if $(ONLY),--only "$(ONLY)") $(PYTEST)
 
 unit: install-dev
 	$(BIN)/pytest tests/unit tests/property
