@@ -21,12 +21,14 @@ s3 =
     max_concurrent_requests = {concurrent_requests}
 """
 
-# The program itself, which starts in half a second, doing one command after the other.
+# The program itself, which takes half a second to start, doing one command after the other. One
+# driver gets slower with each, so it is replaced now and then.
 _MANY = """\
 import json, sys
 from awscli.clidriver import create_clidriver
-driver = create_clidriver()
-for line in sys.stdin:
+for number, line in enumerate(sys.stdin):
+    if number % 50 == 0:
+        driver = create_clidriver()
     if code := driver.main(json.loads(line)):
         sys.exit(code)
 """
