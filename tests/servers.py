@@ -131,16 +131,19 @@ class Cluster:
     """One dmd and any number of front-ends that share its folder of configuration.
 
     ``settings`` go into config.json on top of the ports, ``environ`` into the environment of every
-    process.
+    process. A port of 0 stands for one that is free.
     """
 
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
     environ: dict[str, str] = field(default_factory=dict)
     memory: bool = False
+    metadata_port: int = 0
+    data_port: int = 0
 
     def __post_init__(self) -> None:
-        self.metadata_port, self.data_port = free_port(), free_port()
+        self.metadata_port = self.metadata_port or free_port()
+        self.data_port = self.data_port or free_port()
         for name in ("data", "metadata", "conf"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self._authdata = REPOSITORY / "conf" / "authdata.json"
@@ -210,10 +213,15 @@ class Cluster:
             )
 
     def add_front(
-        self, *, tls: Tls | None = None, settings: Mapping[str, Any] | None = None, workers: int = 1
+        self,
+        *,
+        tls: Tls | None = None,
+        settings: Mapping[str, Any] | None = None,
+        workers: int = 1,
+        port: int = 0,
     ) -> Front:
         """Start one more front-end, over HTTPS when ``tls`` is given."""
-        port = free_port()
+        port = port or free_port()
         extra: dict[str, Any] = {"listenOn": [f"127.0.0.1:{port}"], **(settings or {})}
         if tls is not None:
             extra["certFilePaths"] = {"key": str(tls.key), "cert": str(tls.certificate)}

@@ -27,6 +27,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from shared import limits
 from shared.listing.delimiter import DelimiterMaster, Query
 from shared.listing.lifecycle import (
     Criteria,
@@ -47,6 +48,9 @@ from shared.rpc.envelope import RemoteError
 
 _ABSENT = "ObjNotFound"
 _NOTHING_KNOWN = ListedObject()
+
+_ABOVE_ALL = "\U0010ffff" * (limits.KEY_BYTES_MAX // 4 + 1)
+"""Above every key. The original's streams end before U+10000 unless they are told where to end."""
 
 
 class RequirementFailedError(Exception):
@@ -128,9 +132,8 @@ class ForeignMetadata:
 
         A stretch also ends where the rest of a long common prefix is better skipped than read.
         """
-        given = {name: value for name, value in options.items() if value is not None}
         read = 0
-        stream = self._client.pages("createReadStream", [given], sub_level, request_id)
+        stream = self._client.pages("createReadStream", [_ended(options)], sub_level, request_id)
         async with aclosing(stream) as pages:
             async for items in pages:
                 for item in items:
@@ -169,7 +172,7 @@ class ForeignMetadata:
     ) -> bool:
         """Whether nothing is in a range. A placeholder of a version that was deleted last stays for
         a while, unless it is asked for."""
-        stream = self._client.pages("createReadStream", [dict(options)], sub_level, request_id)
+        stream = self._client.pages("createReadStream", [_ended(options)], sub_level, request_id)
         async with aclosing(stream) as pages:
             async for items in pages:
                 for item in items:
@@ -214,6 +217,12 @@ class ForeignMetadata:
 def _revision(value: str) -> int:
     digest = hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
+
+
+def _ended(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a stream, with an upper bound."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return given if "lt" in given or "lte" in given else {**given, "lt": _ABOVE_ALL}
 
 
 def _asked(params: Mapping[str, Any]) -> tuple[Page, Callable[[str], Any]]:

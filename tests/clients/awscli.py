@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,19 @@ s3 =
     multipart_chunksize = {part_size_mib}MB
     max_concurrent_requests = {concurrent_requests}
 """
+
+# The program itself, which takes half a second to start, doing one command after the other. One
+# driver gets slower with each, so it is replaced now and then.
+_MANY = """\
+import json, sys
+from awscli.clidriver import create_clidriver
+for number, line in enumerate(sys.stdin):
+    if number % 50 == 0:
+        driver = create_clidriver()
+    if code := driver.main(json.loads(line)):
+        sys.exit(code)
+"""
+_MANY_SECONDS = 1800.0
 
 
 def require_awscli() -> Path:
@@ -63,3 +79,16 @@ class AwsCli(Program):
     def api(self, *arguments: str) -> Any:
         """What a successful ``aws s3api`` command answered."""
         return self.run("s3api", *arguments).document
+
+    def api_many(self, commands: Iterable[tuple[str, ...]]) -> None:
+        """Run ``aws s3api`` commands, which must succeed, in one process."""
+        lines = (json.dumps(["s3api", *command]) for command in commands)
+        subprocess.run(
+            [str(require_awscli() / "python"), "-c", _MANY],
+            env=self.environ,
+            cwd=self.folder,
+            input="\n".join(lines).encode(),
+            stdout=subprocess.DEVNULL,
+            timeout=_MANY_SECONDS,
+            check=True,
+        )

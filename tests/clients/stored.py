@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
 from tests.clients import tree
+
+_DELETED_AT_A_TIME = 1000
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,23 @@ class Bucket:
             for page in pages
             for entry in page.get("Contents", [])
         }
+
+    def versions(self, kind: str = "Versions") -> list[dict[str, Any]]:
+        """Every version, or every one of ``DeleteMarkers``: of a key the newest first."""
+        pages = self.s3.get_paginator("list_object_versions").paginate(Bucket=self.name)
+        return [entry for page in pages for entry in page.get(kind, [])]
+
+    def delete_versions(self, entries: Sequence[dict[str, Any]]) -> None:
+        """Remove versions and delete markers for good, as many at a time as S3 takes."""
+        for start in range(0, len(entries), _DELETED_AT_A_TIME):
+            objects = [
+                {"Key": entry["Key"], "VersionId": entry["VersionId"]}
+                for entry in entries[start : start + _DELETED_AT_A_TIME]
+            ]
+            answer = self.s3.delete_objects(
+                Bucket=self.name, Delete={"Objects": objects, "Quiet": True}
+            )
+            assert "Errors" not in answer
 
     def etag(self, key: str) -> str:
         return str(self.s3.head_object(Bucket=self.name, Key=key)["ETag"])

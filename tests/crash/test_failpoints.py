@@ -7,55 +7,19 @@ committed is left to nobody, and nothing else is. The request is then repeated, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from shared.failpoints import ArmedFailPoint, FailPoint
-from tests.api.support import new_name
 from tests.crash.operations import OPERATIONS, Complete, DeleteMany, Operation, PutOver
-from tests.faults.processes import (
-    DATA_POINTS,
-    FILE_POINTS,
-    GC_POINTS,
-    METADATA_POINTS,
-    Victim,
-)
+from tests.crash.stage import HAPPENED, UNOWNED, Stage, outcome
+from tests.faults.processes import DATA_POINTS, GC_POINTS, METADATA_POINTS, Victim
 from tests.faults.stores import (
-    Stores,
-    assert_consistent,
     assert_settled,
     expire_lease,
     keep_background_work_away,
     read_stores,
 )
 from tests.raw_http import Response, call
-from tests.servers import Cluster, Front, cluster
-
-HAPPENED = frozenset(
-    (
-        FailPoint.AFTER_COMMIT,
-        FailPoint.AFTER_RECORD_COMMIT,
-        FailPoint.AFTER_CLOSING_SLICE,
-        FailPoint.AFTER_UPLOAD_CLOSED,
-    )
-)
-"""The fail-points at which the commit that decides lies in the past."""
-
-UNOWNED = frozenset(
-    (
-        # What a killed process has written is there: only a machine that stops loses it.
-        FailPoint.AFTER_SEGMENT_WRITE,
-        FailPoint.AFTER_SEGMENT_FSYNC,
-        FailPoint.AFTER_DATA_LINK,
-        FailPoint.AFTER_DIRECTORY_FSYNC,
-        FailPoint.AFTER_DATA_STORED,
-        FailPoint.BEFORE_COMMIT,
-    )
-)
-"""Those at which a blob exists, and no record."""
 
 WORK = frozenset(
     (
@@ -67,60 +31,6 @@ WORK = frozenset(
 """Those that background work alone comes to."""
 
 PAIRS = [(operation, armed) for operation in OPERATIONS for armed in operation.points]
-
-
-class Stage:
-    """A cluster of one front-end and no background work, which many cases use one by one."""
-
-    def __init__(self, running: Cluster) -> None:
-        self.running = running
-        self.front: Front = running.fronts[0]
-        self.unowned = 0
-        """Blobs that the cases so far have left to nobody."""
-        self.bucket = new_name()
-        assert call(self.front, "PUT", f"/{self.bucket}").status == 200
-
-    def assert_consistent(self) -> Stores:
-        return assert_consistent(self.running, self.unowned)
-
-
-def _stage(folder: Path, data_daemon: dict[str, Any]) -> Iterator[Stage]:
-    settings = {"deleteDelaySeconds": 0, "dataDaemon": data_daemon}
-    with cluster(folder, fronts=0, settings=settings) as running:
-        # A front-end waits so long for a daemon to come back and tell what became of a commit.
-        running.add_front(settings={"metadataClient": {"callTimeoutMs": 2500}})
-        stage = Stage(running)
-        yield stage
-        assert_settled(running, unowned_max=stage.unowned)
-
-
-@pytest.fixture(scope="module")
-def packing_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    yield from _stage(tmp_path_factory.mktemp("packing"), {})
-
-
-@pytest.fixture(scope="module")
-def file_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """Every blob is a file."""
-    yield from _stage(tmp_path_factory.mktemp("files"), {"packedSizeMaxBytes": 0})
-
-
-@pytest.fixture
-def stage(request: pytest.FixtureRequest, packing_stage: Stage, file_stage: Stage) -> Stage:
-    """Where small blobs come to the fail-point of the test."""
-    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
-    point = parameters["armed"].point if "armed" in parameters else parameters.get("point")
-    chosen = file_stage if point in FILE_POINTS else packing_stage
-    keep_background_work_away(chosen.running)
-    return chosen
-
-
-def outcome(operation: Operation) -> Response | None:
-    """The response, None when the connection was closed without one."""
-    try:
-        return operation.run()
-    except ConnectionError:
-        return None
 
 
 def assert_told(operation: Operation, response: Response | None, armed: ArmedFailPoint) -> None:

@@ -83,6 +83,16 @@ def blobs_of(records: dict[str, Any]) -> list[str]:
     ]
 
 
+def one_each(records: dict[str, Any]) -> dict[str, Any]:
+    """One record of every version: the master, or what is stored of one that is not the latest."""
+    chosen: dict[str, Any] = {}
+    for key, record in records.items():
+        master = records.get(key.partition("\0")[0], record)
+        if record is master or record.get("versionId") != master.get("versionId"):
+            chosen[key] = record
+    return chosen
+
+
 @dataclass(frozen=True)
 class Stores:
     """Both stores as they were read. ``objects`` and ``uploads`` are by bucket."""
@@ -96,7 +106,7 @@ class Stores:
     def owned(self) -> set[str]:
         """The blobs of objects and parts. An upload that has ended has parts whose blobs the object
         took over: those are its, and no longer the part's."""
-        names = [name for records in self.objects.values() for name in blobs_of(records)]
+        names = [name for records in self.objects.values() for name in blobs_of(one_each(records))]
         assert all(count == 1 for count in Counter(names).values()), "objects share a blob"
         return {*names, *(name for records in self.uploads.values() for name in blobs_of(records))}
 

@@ -181,11 +181,13 @@ def _version_in(value: str) -> Any:
 
 
 def _in_range(name: str, options: dict[str, Any]) -> bool:
+    # As the original: without an upper bound, what begins above U+FFFF is left out.
+    highest = options.get("lt", options.get("lte", "\uffff"))
     return (
         name >= options.get("gte", "")
+        and name <= highest
         and ("gt" not in options or name > options["gt"])
         and ("lt" not in options or name < options["lt"])
-        and ("lte" not in options or name <= options["lte"])
     )
 
 

@@ -105,6 +105,16 @@ def test_conditions_are_checked(s3: Any, bucket: str) -> None:
     assert code_of(caught) == "PreconditionFailed"
 
 
+def test_keys_above_the_basic_plane_are_seen(s3: Any, bucket: str) -> None:
+    """The original's streams leave them out, unless they are told where to end."""
+    key = "\U0010ffff" * 256
+    s3.put_object(Bucket=bucket, Key=key, Body=b"")
+    assert [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]] == [key]
+    with pytest.raises(ClientError) as caught:
+        s3.delete_bucket(Bucket=bucket)
+    assert code_of(caught) == "BucketNotEmpty"
+
+
 @pytest.mark.parametrize("page", [1, 3, 1000])
 def test_listings_run_over_streams(s3: Any, bucket: str, page: int) -> None:
     keys = [f"{folder}/{number:02}" for folder in "abc" for number in range(30)] + ["d", "e\x01"]

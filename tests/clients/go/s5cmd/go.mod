@@ -1,5 +1,5 @@
-// The Go programs that the tests of tests/clients drive.
-module twofold/tests/clients
+// The s5cmd program, which the tests of tests/clients drive.
+module twofold/tests/clients/s5cmd
 
 go 1.24
 

@@ -1,0 +1,35 @@
+"""Fixtures of the crash tests: stages on which operations are cut short."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.crash.stage import Stage, stage_in
+from tests.faults.processes import FILE_POINTS
+from tests.faults.stores import keep_background_work_away
+
+
+@pytest.fixture(scope="module")
+def packing_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with stage_in(tmp_path_factory.mktemp("packing"), {}) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def file_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Every blob is a file."""
+    with stage_in(tmp_path_factory.mktemp("files"), {"packedSizeMaxBytes": 0}) as stage:
+        yield stage
+
+
+@pytest.fixture
+def stage(request: pytest.FixtureRequest) -> Stage:
+    """Where small blobs come to the fail-point of the test; started when a test asks for it."""
+    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    point = parameters["armed"].point if "armed" in parameters else parameters.get("point")
+    name = "file_stage" if point in FILE_POINTS else "packing_stage"
+    chosen: Stage = request.getfixturevalue(name)
+    keep_background_work_away(chosen.running)
+    return chosen
