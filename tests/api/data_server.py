@@ -111,14 +111,6 @@ class RunningServer:
         await self._server.close(0)
         await self._store.close()
 
-    def accepts_connections(self) -> bool:
-        """Whether a new connection is taken."""
-        try:
-            with self.connect():
-                return True
-        except ConnectionRefusedError:
-            return False
-
     def ask(self, method: str, path: str, **headers: str) -> requests.Response:
         """Send a request without a body, whose path is sent as it is given."""
         prepared = requests.Request(method, self.url, headers=headers).prepare()

@@ -18,6 +18,7 @@ from dmd.data.store import READER_THREADS
 from shared.daemon_secret import DaemonSecret, Gate
 from tests.api.data_server import DEADLINE_SECONDS, LOOPS, RunningServer, servers_on, wait_until
 from tests.faults.disk import FailingDisk, failing_disk
+from tests.servers import accepts_connections
 from tests.unit.data.harness import files_in
 
 MIB = 1024 * 1024
@@ -137,7 +138,7 @@ def test_an_upload_under_way_finishes_before_the_server_stops(server: RunningSer
         client.send("PUT /DataFile/ HTTP/1.1", "Content-Length: 10", "Expect: 100-continue")
         client.head()
         finish = server.begin_stop(DEADLINE_SECONDS)
-        wait_until(lambda: not server.accepts_connections())
+        wait_until(lambda: not accepts_connections(server.port))
         client.connection.sendall(TEN)
         response = client.response()
     finish()
