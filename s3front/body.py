@@ -77,7 +77,7 @@ class UploadBody:
             raise ServiceError("MissingContentLength")
         else:
             self.size = 0
-        self._digests = BodyDigests()
+        self._digested: BodyDigests | None = None
 
     @property
     def md5(self) -> str:
@@ -89,12 +89,17 @@ class UploadBody:
         """What was computed, once ``blocks`` has ended."""
         return self._digests.checksums()
 
+    @property
+    def _digests(self) -> BodyDigests:
+        assert self._digested is not None, "the body has not been read"
+        return self._digested
+
     async def blocks(self, wanted: Algorithm | None = None) -> AsyncGenerator[bytes, None]:
         """The object's bytes; the last block comes when everything has been verified.
 
         ``wanted`` is a checksum to compute beside the one that was declared.
         """
-        self._digests = BodyDigests(
+        self._digested = BodyDigests(
             [each for each in (self.algorithm, wanted) if each is not None],
             sha256=self.expected.sha256_hex is not None,
         )

@@ -23,6 +23,9 @@ class DataReader(Protocol):
     def blocks(self) -> AsyncGenerator[bytes | Passage, None]:
         """The bytes, in order; raises ServiceError when the place fails."""
 
+    async def read(self) -> bytes:
+        """All the bytes at once, in place of ``blocks``; for few of them. Raises ServiceError."""
+
     def close(self) -> None:
         """Release it, read to the end or not."""
 

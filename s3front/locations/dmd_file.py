@@ -83,7 +83,7 @@ class DmdFileStore:
         if response.length != length:
             response.close()
             raise ServiceError("InternalError")
-        return _Reader(response)
+        return _Reader(response, length)
 
     async def delete(self, key: str) -> None:
         response = await self._request("DELETE", key, {})
@@ -101,8 +101,9 @@ class DmdFileStore:
 
 
 class _Reader:
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, length: int) -> None:
         self._response = response
+        self._length = length
 
     async def blocks(self) -> AsyncGenerator[bytes | Passage, None]:
         response = self._response
@@ -115,6 +116,12 @@ class _Reader:
                     raise passage.failure
             while block := await response.read():
                 yield block
+        except OSError as error:
+            raise ServiceError("ServiceUnavailable") from error
+
+    async def read(self) -> bytes:
+        try:
+            return await self._response.read_all(self._length)
         except OSError as error:
             raise ServiceError("ServiceUnavailable") from error
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -372,10 +373,16 @@ def _record(entry: StoredObject | None) -> ObjectRecord | None:
     return None if entry is None else entry.record
 
 
+@lru_cache(maxsize=256)
+def _parse_bucket(text: str) -> BucketRecord:
+    """Every request reads its bucket's record, and that seldom changes."""
+    return BucketRecord.parse(text)
+
+
 def _bucket_of(entry: tuple[str, int] | None) -> StoredBucket | None:
     if entry is None:
         return None
-    record = BucketRecord.parse(entry[0])
+    record = _parse_bucket(entry[0])
     return None if record.deleted else StoredBucket(record, entry[1])
 
 

@@ -92,7 +92,13 @@ class ObjectData:
 
     async def read(self) -> bytes:
         """All the bytes; for few of them."""
-        return b"".join([block async for block in self.blocks()])
+        if len(self._parts) != 1:
+            return b"".join([block async for block in self.blocks()])
+        assert self._first is not None
+        try:
+            return await self._first.read()
+        finally:
+            self._first.close()
 
     def close(self) -> None:
         """Release what ``open`` opened, for a reply that is never sent."""
