@@ -105,19 +105,23 @@ class UploadBody:
         )
         held = b""
         loop = asyncio.get_running_loop()
-        async for received in self._request.body.blocks():
-            # The block before is sent on while this one is decoded and digested.
-            work: asyncio.Future[bytes] | None = None
-            if len(received) >= _THREAD_BYTES_MIN:
-                work = loop.run_in_executor(None, self._take, received)
-            if held:
-                try:
-                    yield held
-                finally:
-                    # The thread must have let go of the digests, whatever happens here.
-                    if work is not None:
-                        await asyncio.wait([work])
-            held = self._take(received) if work is None else await work
+        arriving = self._request.body.blocks()
+        try:
+            async for received in arriving:
+                # The block before is sent on while this one is decoded and digested.
+                work: asyncio.Future[bytes] | None = None
+                if len(received) >= _THREAD_BYTES_MIN:
+                    work = loop.run_in_executor(None, self._take, received)
+                if held:
+                    try:
+                        yield held
+                    finally:
+                        # The thread must have let go of the digests, whatever happens here.
+                        if work is not None:
+                            await asyncio.wait([work])
+                held = self._take(received) if work is None else await work
+        finally:
+            await arriving.aclose()
         self._verify()
         self.complete_at = boot_seconds()
         if held:

@@ -6,7 +6,9 @@ raw target and the headers pass through untouched.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Final
 
 from s3front.reply import HOST_ID, common_headers, error_reply, new_request_id
@@ -89,8 +91,9 @@ class _Body:
         try:
             self._exchange.accept()
             if self._exchange.gives_files and (body.left or 0) >= _LARGE_BYTES_MIN:
-                async for block in self._large_blocks():
-                    yield block
+                async with aclosing(self._large_blocks()) as large_blocks:
+                    async for block in large_blocks:
+                        yield block
             while not body.at_end:
                 yield await self._next_block(_BLOCK_BYTES)
         except TimeoutError:
@@ -110,24 +113,41 @@ class _Body:
         return b"".join(pieces) if len(pieces) > 1 else pieces[0]
 
     async def _large_blocks(self) -> AsyncGenerator[bytes, None]:
-        """The body in blocks from the socket; not all of it when no descriptor can be had."""
+        """The body in blocks from the socket; not all of it when no descriptor can be had.
+
+        The next block is received while the last one is digested and sent on.
+        """
         body = self._exchange.body
-        uploads = self._uploads
-        uploads.count += 1
+        self._uploads.count += 1
+        reading: asyncio.Task[bytes | None] | None = None
         try:
             body.hold()
+            block: bytes | None = b""
             if body.buffered:
-                yield await self._next_block(body.buffered)
-            while not body.complete:
-                block = await self._exchange.read_block(
-                    uploads.block_bytes, limits.BODY_IDLE_SECONDS_MAX
-                )
-                if block is None:
-                    break
-                self.received += len(block)
+                block = await self._next_block(body.buffered)
+            while not body.complete and block is not None:
+                reading = asyncio.ensure_future(self._read_block())
+                if block:
+                    yield block
+                block = await reading
+                reading = None
+            if block:
                 yield block
         finally:
-            uploads.count -= 1
+            self._uploads.count -= 1
+            if reading is not None:
+                # It must have let go of the socket, which is read otherwise from now on.
+                reading.cancel()
+                await asyncio.wait([reading])
+                if not reading.cancelled():
+                    reading.exception()  # seen here, or asyncio reports it as never retrieved
+
+    async def _read_block(self) -> bytes | None:
+        block = await self._exchange.read_block(
+            self._uploads.block_bytes, limits.BODY_IDLE_SECONDS_MAX
+        )
+        self.received += 0 if block is None else len(block)
+        return block
 
 
 async def _send(exchange: Exchange, reply: Reply) -> None:
