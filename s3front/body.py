@@ -4,8 +4,8 @@
 
 1. Nothing is believed: the length, every chunk signature, the payload hash, Content-MD5 and the
    checksum are verified against the bytes received.
-2. The last block is held back until all of that has been verified, so that a location, which stores
-   a blob only when it is complete, never completes one that was refused.
+2. The block with the last byte is held back until all of that has been verified, so that a
+   location, which stores a blob only when it is complete, never completes one that was refused.
 3. Memory is bounded by some blocks, whatever the size of the object; decoding and digests of large
    blocks run in a thread while the block before is sent on.
 """
@@ -108,18 +108,22 @@ class UploadBody:
         arriving = self._request.body.blocks()
         try:
             async for received in arriving:
-                # The block before is sent on while this one is decoded and digested.
+                # The block before is sent on while this one is decoded and digested, unless it
+                # holds the last byte: what follows that is only to be verified.
                 work: asyncio.Future[bytes] | None = None
+                last = self._digests.length == self.size
                 if len(received) >= _THREAD_BYTES_MIN:
                     work = loop.run_in_executor(None, self._take, received)
-                if held:
+                if held and not last:
                     try:
                         yield held
                     finally:
                         # The thread must have let go of the digests, whatever happens here.
                         if work is not None:
                             await asyncio.wait([work])
-                held = self._take(received) if work is None else await work
+                    held = b""
+                taken = self._take(received) if work is None else await work
+                held = taken or held
         finally:
             await arriving.aclose()
         self._verify()
