@@ -77,33 +77,29 @@ class ObjectData:
 
     async def sendable(self) -> AsyncGenerator[bytes | Passage, None]:
         """The same as ``locations.base.DataReader.blocks`` gives it."""
-        reader = self._first
-        try:
-            for index, part in enumerate(self._parts):
-                if index > 0:
-                    reader = await self._open(*part)
-                assert reader is not None
+        for index in range(len(self._parts)):
+            with contextlib.closing(await self._reader(index)) as reader:
                 async for block in reader.blocks():
                     yield block
-                reader.close()
-        finally:
-            if reader is not None:
-                reader.close()
 
     async def read(self) -> bytes:
         """All the bytes; for few of them."""
-        if len(self._parts) != 1:
-            return b"".join([block async for block in self.blocks()])
-        assert self._first is not None
-        try:
-            return await self._first.read()
-        finally:
-            self._first.close()
+        pieces: list[bytes] = []
+        for index in range(len(self._parts)):
+            with contextlib.closing(await self._reader(index)) as reader:
+                pieces.append(await reader.read())
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:
         """Release what ``open`` opened, for a reply that is never sent."""
         if self._first is not None:
             self._first.close()
+
+    async def _reader(self, index: int) -> DataReader:
+        if index == 0:
+            assert self._first is not None
+            return self._first
+        return await self._open(*self._parts[index])
 
     async def _open(self, location: DataLocation, start: int, end: int) -> DataReader:
         store = self._context.services.locations.store(location.store_name)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 
 from s3front.context import Context
 from s3front.metadata.store import VersionsPage
+from s3front.operations.listed import checksum_elements, owner_element, storage_class_element
 from s3front.operations.parameters import (
     check_optional_attributes,
     encoding_parameter,
@@ -98,34 +98,14 @@ def _row(key: str, internal_id: str | None, is_latest: bool, listed: ListedObjec
         f"<IsLatest>{'true' if is_latest else 'false'}</IsLatest>"
         f"{element('LastModified', listed.last_modified)}"
     )
-    owner = _owner(listed.owner_id, listed.owner_name)
+    owner = owner_element(listed.owner_id, listed.owner_name)
     if listed.is_delete_marker:
         return f"<DeleteMarker>{head}{owner}</DeleteMarker>"
     etag = element("ETag", f'"{listed.etag or ""}"')
-    checksum = _checksum(listed.checksum_algorithm, listed.checksum_kind)
-    storage = _storage_class(listed.storage_class)
+    checksum = checksum_elements(listed.checksum_algorithm, listed.checksum_kind)
+    storage = storage_class_element(listed.storage_class)
     size = listed.content_length or 0
     return f"<Version>{head}{etag}{checksum}<Size>{size}</Size>{owner}{storage}</Version>"
-
-
-# Most versions of a page have these in common.
-
-
-@lru_cache(maxsize=64)
-def _owner(owner_id: str | None, name: str | None) -> str:
-    return f"<Owner>{element('ID', owner_id)}{element('DisplayName', name)}</Owner>"
-
-
-@lru_cache(maxsize=64)
-def _checksum(algorithm: str | None, kind: str | None) -> str:
-    if not algorithm:
-        return ""
-    return element("ChecksumAlgorithm", algorithm) + element("ChecksumType", kind)
-
-
-@lru_cache(maxsize=64)
-def _storage_class(name: str | None) -> str:
-    return element("StorageClass", name or "STANDARD")
 
 
 LIST_OBJECT_VERSIONS = Operation("ListObjectVersions", Level.BUCKET, list_object_versions)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from s3front.context import Context
 from s3front.metadata.store import ObjectsPage
+from s3front.operations.listed import checksum_elements, owner_element, storage_class_element
 from s3front.operations.parameters import (
     check_optional_attributes,
     decode_token,
@@ -21,13 +22,12 @@ from s3front.xml import element, escape_all, is_representable, url_encode, url_e
 from shared import limits
 from shared.errors import ServiceError
 from shared.listing.delimiter import Query
-from shared.records.projection import ListedObject
 
 _WITHIN = "\0"
 """Begins a token that names no entry of its page, but where in a common prefix that was not listed
 yet the page ended. No key contains it."""
 
-_Common = tuple[str | None, ...]
+_Common = tuple[str | None, str | None, str | None, str | None, str | None]
 """What rows of one form have in common."""
 
 
@@ -171,31 +171,15 @@ def _content_rows(page: ObjectsPage, asked: _Asked, *, owner: bool) -> str:
         )
         if its != common:
             common = its
-            checksum = _checksum(listed)
-            end = (_owner(listed) if owner else "") + _storage_class(listed)
+            algorithm, kind, storage_class, *who = its
+            checksum = checksum_elements(algorithm, kind)
+            end = (owner_element(*who) if owner else "") + storage_class_element(storage_class)
         rows.append(
             f"<Contents><Key>{key}</Key><LastModified>{listed.last_modified}</LastModified>"
             f"<ETag>&quot;{etag}&quot;</ETag>{checksum}<Size>{listed.content_length or 0}</Size>"
             f"{end}</Contents>"
         )
     return "".join(rows)
-
-
-def _checksum(listed: ListedObject) -> str:
-    if not listed.checksum_algorithm:
-        return ""
-    return element("ChecksumAlgorithm", listed.checksum_algorithm) + element(
-        "ChecksumType", listed.checksum_kind
-    )
-
-
-def _owner(listed: ListedObject) -> str:
-    person = element("ID", listed.owner_id) + element("DisplayName", listed.owner_name)
-    return f"<Owner>{person}</Owner>"
-
-
-def _storage_class(listed: ListedObject) -> str:
-    return element("StorageClass", listed.storage_class or "STANDARD")
 
 
 def _prefix_rows(page: ObjectsPage, asked: _Asked) -> str:

@@ -33,8 +33,8 @@ def feed(
         if verdict is Verdict.FINISHED:
             return
         index += len(piece)
+        assert page.resume_key > piece[-1][0]
         if at_once:
-            assert page.resume_key > piece[-1][0]
             index = bisect_left(keys, page.resume_key)
         elif jump and page.skip_to is not None:
             index = max(index, bisect_left(keys, page.skip_to))

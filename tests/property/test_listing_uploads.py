@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
 from collections.abc import Sequence
 
 from hypothesis import example, given, settings
@@ -13,6 +12,7 @@ from shared.listing.basic import Basic, BasicQuery
 from shared.listing.page import Verdict
 from shared.listing.uploads import Uploads, UploadsQuery
 from shared.records.upload import ListedUpload, closing_key, overview_key, part_key
+from tests.property.feeding import feed
 
 EXAMPLES = 3_000 if os.environ.get("TWOFOLD_SOAK") == "1" else 150
 LAST = "\U0010ffff"
@@ -50,25 +50,7 @@ def store(bucket: Sequence[Upload]) -> list[Row]:
 def page_of(bucket: Sequence[Upload], query: UploadsQuery, at_once: int) -> Uploads:
     """A page that is given its rows one by one (0), or so many at once."""
     page = Uploads(query)
-    end = page.end_key
-    rows = [row for row in store(bucket) if row[0] >= page.first_key and (not end or row[0] < end)]
-    keys = [key for key, _ in rows]
-    index = 0
-    while index < len(rows):
-        piece = rows[index : index + max(1, at_once)]
-
-        def values(indexes: Sequence[int], piece: list[Row] = piece) -> list[ListedUpload]:
-            return [piece[index][1] for index in indexes]
-
-        if at_once:
-            verdict = page.offer_many([key for key, _ in piece], values)
-        else:
-            verdict = page.offer(*piece[0])
-        if verdict is Verdict.FINISHED:
-            return page
-        assert page.resume_key > piece[-1][0]
-        index = bisect_left(keys, page.resume_key)
-    page.finish()
+    feed(page, store(bucket), at_once=at_once)
     return page
 
 

@@ -1,0 +1,27 @@
+"""What the rows of listings have in common. Most rows of a page have the same of it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from s3front.xml import element
+
+
+@lru_cache(maxsize=64)
+def owner_element(owner_id: str | None, name: str | None) -> str:
+    """``Owner``, with nothing for what is not known."""
+    return f"<Owner>{element('ID', owner_id)}{element('DisplayName', name)}</Owner>"
+
+
+@lru_cache(maxsize=64)
+def checksum_elements(algorithm: str | None, kind: str | None) -> str:
+    """``ChecksumAlgorithm`` and ``ChecksumType``; nothing when the object has no checksum."""
+    if not algorithm:
+        return ""
+    return element("ChecksumAlgorithm", algorithm) + element("ChecksumType", kind)
+
+
+@lru_cache(maxsize=64)
+def storage_class_element(name: str | None) -> str:
+    """``StorageClass``: what an object was written without is STANDARD."""
+    return element("StorageClass", name or "STANDARD")
