@@ -47,11 +47,15 @@ _THREAD_BYTES_MIN = 128 * 1024
 _SMALL_BYTES_MAX = 256 * 1024
 """Objects up to this size are collected and verified before anything is sent on."""
 
+_ARRIVING_BYTES_MAX = 2 * _SMALL_BYTES_MAX
+"""Bodies up to this size are read at once: what a small object may take in the coding that the
+usual clients send it in."""
+
 _TRAILER_FORMS = (PayloadForm.STREAMING_SIGNED_TRAILER, PayloadForm.STREAMING_UNSIGNED_TRAILER)
 
 
 class UploadBody:
-    """The body of a request, as its sender meant it. Read ``blocks`` once, to its end.
+    """The body of a request, as its sender meant it. Read it once, by ``read`` or ``blocks``.
 
     ``size`` is how long it must be, in bytes; ``expected`` what it must digest to. Without
     ``length_required`` a body of no declared length is empty, as HTTP has it.
@@ -68,7 +72,7 @@ class UploadBody:
         self.algorithm = declared.algorithm if declared is not None else None
         """That of the checksum that the request declares."""
         self.complete_at = 0.0
-        """When all of it had been verified (``boot_seconds``), once ``blocks`` has ended."""
+        """When all of it had been verified (``boot_seconds``), once it has been read."""
         if self._decoder is not None:
             self.size = parse_decoded_length(headers.get("x-amz-decoded-content-length"))
         elif request.body.length is not None:
@@ -81,12 +85,12 @@ class UploadBody:
 
     @property
     def md5(self) -> str:
-        """The ETag, once ``blocks`` has ended."""
+        """The ETag, once all has been read."""
         return self._digests.md5_hex()
 
     @property
     def checksums(self) -> Mapping[Algorithm, str]:
-        """What was computed, once ``blocks`` has ended."""
+        """What was computed, once all has been read."""
         return self._digests.checksums()
 
     @property
@@ -99,10 +103,7 @@ class UploadBody:
 
         ``wanted`` is a checksum to compute beside the one that was declared.
         """
-        self._digested = BodyDigests(
-            [each for each in (self.algorithm, wanted) if each is not None],
-            sha256=self.expected.sha256_hex is not None,
-        )
+        digests = self._begin(wanted)
         held = b""
         loop = asyncio.get_running_loop()
         arriving = self._request.body.blocks()
@@ -111,7 +112,7 @@ class UploadBody:
                 # The block before is sent on while this one is decoded and digested, unless it
                 # holds the last byte: what follows that is only to be verified.
                 work: asyncio.Future[bytes] | None = None
-                last = self._digests.length == self.size
+                last = digests.length == self.size
                 if len(received) >= _THREAD_BYTES_MIN:
                     work = loop.run_in_executor(None, self._take, received)
                 if held and not last:
@@ -127,27 +128,52 @@ class UploadBody:
         finally:
             await arriving.aclose()
         self._verify()
-        self.complete_at = boot_seconds()
         if held:
             yield held
+
+    async def read(self, wanted: Algorithm | None = None) -> bytes:
+        """The object's bytes at once, verified; for few of them. ``wanted`` is as for ``blocks``.
+
+        However few they are to be, more may be on the way.
+        """
+        arriving = self._request.body.length
+        if arriving is None or arriving > _ARRIVING_BYTES_MAX:
+            return b"".join([block async for block in self.blocks(wanted)])
+        self._begin(wanted)
+        received = await self._request.body.read()
+        if arriving < _THREAD_BYTES_MIN:
+            data = self._take(received)
+        else:
+            data = await asyncio.to_thread(self._take, received)
+        self._verify()
+        return data
+
+    def _begin(self, wanted: Algorithm | None) -> BodyDigests:
+        self._digested = BodyDigests(
+            [each for each in (self.algorithm, wanted) if each is not None],
+            sha256=self.expected.sha256_hex is not None,
+        )
+        return self._digested
 
     def _take(self, received: bytes) -> bytes:
         """Decode and digest a block; may run in a thread."""
         if self._decoder is not None:
             pieces = self._decoder.feed(received)
             received = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        self._digests.update(received)
-        if self._digests.length > self.size:
+        digests = self._digests
+        digests.update(received)
+        if digests.length > self.size:
             raise ServiceError("IncompleteBody")
         return received
 
     def _verify(self) -> None:
-        expected = self.expected
+        expected, digests = self.expected, self._digests
         if self._decoder is not None:
             expected = with_trailer(expected, self._decoder.finish())
-        if self._digests.length != self.size:
+        if digests.length != self.size:
             raise ServiceError("IncompleteBody")
-        verify_digests(expected, self._digests)
+        verify_digests(expected, digests)
+        self.complete_at = boot_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +208,7 @@ async def store_body(body: UploadBody, store: DataStore, wanted: Algorithm) -> S
         )
     key: str | None = None
     if body.size <= _SMALL_BYTES_MAX:
-        data = b"".join([block async for block in body.blocks(wanted)])
+        data = await body.read(wanted)
         if data:
             key = await store.put(body.size, data)
     else:
@@ -250,7 +276,7 @@ async def read_document(
             "InvalidRequest",
             "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
         )
-    return b"".join([block async for block in body.blocks()])
+    return await body.read()
 
 
 def _lower(headers: Headers) -> dict[str, str]:

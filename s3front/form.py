@@ -119,6 +119,9 @@ class FormFile:
         if size < smallest:
             raise ServiceError("EntityTooSmall", fields=_sizes("Min", size, smallest))
 
+    async def read(self) -> bytes:
+        return b"".join([piece async for piece in self.blocks()])
+
 
 async def _read_rest(events: _Events) -> None:
     ignored = 0

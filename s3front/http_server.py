@@ -7,6 +7,7 @@ raw target and the headers pass through untouched.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Final
@@ -59,6 +60,23 @@ def create_http_server(handle: AppHandler, log: EventLog) -> HttpServer:
     return HttpServer(on_request, _render_error, log, settings)
 
 
+class _InOurTerms:
+    """The failures of a body's connection, as readers of requests know them."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        if isinstance(error, TimeoutError):
+            raise ServiceError("RequestTimeout") from None
+        if isinstance(error, ConnectionError):
+            raise BodyAbortedError(str(error)) from error
+
+
+_IN_OUR_TERMS: Final = _InOurTerms()
+
+
 class _Uploads:
     """The large uploads under way."""
 
@@ -86,9 +104,14 @@ class _Body:
         # one came without the 100 that it expects, unless the connection is closed.
         self._exchange.accept()
 
+    async def read(self) -> bytes:
+        with _IN_OUR_TERMS:
+            self._exchange.accept()
+            return await self._next_block(sys.maxsize)
+
     async def blocks(self) -> AsyncGenerator[bytes, None]:
         body = self._exchange.body
-        try:
+        with _IN_OUR_TERMS:
             self._exchange.accept()
             if self._exchange.gives_files and (body.left or 0) >= _LARGE_BYTES_MIN:
                 async with aclosing(self._large_blocks()) as large_blocks:
@@ -96,10 +119,6 @@ class _Body:
                         yield block
             while not body.at_end:
                 yield await self._next_block(_BLOCK_BYTES)
-        except TimeoutError:
-            raise ServiceError("RequestTimeout") from None
-        except ConnectionError as error:
-            raise BodyAbortedError(str(error)) from error
 
     async def _next_block(self, size_min: int) -> bytes:
         """What comes next, in pieces as the transport reads it, until it is enough, or the end."""
@@ -110,7 +129,7 @@ class _Body:
             self.received += len(piece)
             size += len(piece)
             pieces.append(piece)
-        return b"".join(pieces) if len(pieces) > 1 else pieces[0]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def _large_blocks(self) -> AsyncGenerator[bytes, None]:
         """The body in blocks from the socket; not all of it when no descriptor can be had.

@@ -98,6 +98,9 @@ class Lock:
         return headers
 
 
+UNLOCKED: Final = Lock()
+
+
 @dataclass(frozen=True, slots=True)
 class DefaultRetention:
     """What a bucket gives to versions that are put without a retention: so many days or years."""
@@ -148,7 +151,7 @@ def lock_of_new(wanted: Lock, bucket: Mapping[str, Any], now: datetime) -> Lock:
     Raises InvalidRequest when anything is wanted of a bucket that has no object lock.
     """
     if not is_enabled(bucket):
-        if wanted != Lock():
+        if wanted != UNLOCKED:
             raise missing_configuration()
         return wanted
     default = default_of(bucket)
@@ -166,10 +169,10 @@ def wanted_lock(headers: Headers, bucket: Mapping[str, Any], now: datetime) -> L
     Raises InvalidArgument for what is wrong with the headers, and InvalidRequest for any of them
     when the bucket has no object lock.
     """
+    if not has_lock_headers(headers):
+        return UNLOCKED
     mode, until = headers.get(MODE_HEADER), headers.get(UNTIL_HEADER)
     hold = headers.get(HOLD_HEADER)
-    if mode is None and until is None and hold is None:
-        return Lock()
     if not is_enabled(bucket):
         raise missing_configuration()
     if (mode is None) != (until is None):
@@ -189,7 +192,7 @@ def wanted_lock(headers: Headers, bucket: Mapping[str, Any], now: datetime) -> L
 
 def has_lock_headers(headers: Headers) -> bool:
     """Whether a request sets a lock: its body must then be protected by a digest."""
-    return any(name in headers for name in LOCK_HEADERS)
+    return MODE_HEADER in headers or UNTIL_HEADER in headers or HOLD_HEADER in headers
 
 
 def wants_bypass(headers: Headers) -> bool:

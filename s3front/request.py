@@ -38,6 +38,9 @@ class RequestBody(Protocol):
         Raises BodyAbortedError, and ServiceError RequestTimeout when nothing comes for long.
         """
 
+    async def read(self) -> bytes:
+        """All the bytes at once, in place of ``blocks`` and with its errors; for few of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

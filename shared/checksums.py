@@ -110,7 +110,7 @@ class _Crc:
 
     def __init__(self, algorithm: Algorithm) -> None:
         self._calculate: Callable[[BytesLike, int], int] = _CRC_MODELS[algorithm].calc
-        self._digest_bytes = algorithm.digest_bytes
+        self._digest_bytes = _DIGEST_BYTES[algorithm]
         self._value = 0
 
     def update(self, data: BytesLike, /) -> None:
@@ -150,14 +150,12 @@ class BodyDigests:
 
     def __init__(self, algorithms: Iterable[Algorithm] = (), *, sha256: bool = False) -> None:
         """``sha256``: for a signed payload hash. No algorithm is computed twice."""
-        self.algorithms = frozenset(algorithms)
+        self.algorithms = tuple(dict.fromkeys(algorithms))
         self.length = 0
         """Bytes given so far."""
-        wanted = self.algorithms | {Algorithm.MD5}
-        if sha256:
-            wanted |= {Algorithm.SHA256}
-        self._running = {algorithm: new_checksum(algorithm) for algorithm in wanted}
-        self._updates = tuple(each.update for each in self._running.values())
+        wanted = (Algorithm.MD5, *self.algorithms, *((Algorithm.SHA256,) if sha256 else ()))
+        self._running = {algorithm: _FACTORIES[algorithm]() for algorithm in wanted}
+        self._updates = tuple([each.update for each in self._running.values()])
 
     def update(self, data: BytesLike) -> None:
         for update in self._updates:

@@ -6,10 +6,10 @@ they were decided on, and streams.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from s3front.metadata.foreign import ForeignMetadata, RequirementFailedError
 from shared.errors import ServiceError
@@ -73,7 +73,7 @@ class MetadataGateway:
 
     async def is_atomic(self) -> bool:
         """Whether the operations of a commit happen together, whatever dies meanwhile."""
-        with _in_our_terms():
+        with _IN_OUR_TERMS:
             return await self._client.supports("batch")
 
     async def get_many(
@@ -81,7 +81,7 @@ class MetadataGateway:
     ) -> list[tuple[str, int] | None]:
         """Value and revision at each (sub-level, key), read in one snapshot."""
         addresses = [{"subLevel": [sub_level], "key": key} for sub_level, key in wanted]
-        with _in_our_terms():
+        with _IN_OUR_TERMS:
             if await self._client.supports("getMany"):
                 found = await self._client.call("getMany", [addresses], (), request_id)
             else:
@@ -92,7 +92,7 @@ class MetadataGateway:
         self, operations: Sequence[Operation], requires: Sequence[Requirement], request_id: str
     ) -> Committed:
         """Apply operations together, durably. Raises ChangedError."""
-        with _in_our_terms():
+        with _IN_OUR_TERMS:
             if await self._client.supports("batch"):
                 arguments = [list(operations), {"requires": list(requires)}]
                 result = await self._client.call("batch", arguments, (), request_id)
@@ -104,7 +104,7 @@ class MetadataGateway:
         self, sub_level: str, params: Mapping[str, Any], request_id: str
     ) -> dict[str, Any]:
         """A page of a listing, made by the daemon (its method ``list``)."""
-        with _in_our_terms():
+        with _IN_OUR_TERMS:
             if not await self._client.lists(params["type"]):
                 return await self._foreign.list_page([sub_level], params, request_id)
             page: dict[str, Any] = await self._client.call(
@@ -117,30 +117,38 @@ class MetadataGateway:
     ) -> AsyncGenerator[list[tuple[str, str]], None]:
         """Keys and values of a range (createReadStream options), a packet at a time."""
         stream = self._client.pages("createReadStream", [dict(options)], [sub_level], request_id)
-        with _in_our_terms():
+        with _IN_OUR_TERMS:
             async with aclosing(stream) as pages:
                 async for page in pages:
                     yield [(item["key"], item["value"]) for item in page]
 
 
-@contextmanager
-def _in_our_terms() -> Iterator[None]:
+class _InOurTerms:
     """The failures of calls, as the rest of this half knows them."""
-    try:
-        yield
-    except RpcUnavailableError as error:
-        raise ServiceError("ServiceUnavailable") from error
-    except RpcOutcomeUnknownError as error:
-        raise OutcomeUnknownError from error
-    except RequirementFailedError as error:
-        raise ChangedError(error.index) from error
-    except RemoteError as error:
-        if error.type == "PreconditionFailed":
-            raise ChangedError(int(error.members.get("requirement", 0))) from error
-        raise _refused(error) from error
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        if error is not None and (known := _known(error)) is not None:
+            raise known from error
 
 
-def _refused(error: RemoteError) -> ServiceError:
+_IN_OUR_TERMS: Final = _InOurTerms()
+
+
+def _known(error: BaseException) -> ServiceError | ChangedError | None:
+    if isinstance(error, RpcUnavailableError):
+        return ServiceError("ServiceUnavailable")
+    if isinstance(error, RpcOutcomeUnknownError):
+        return OutcomeUnknownError()
+    if isinstance(error, RequirementFailedError):
+        return ChangedError(error.index)
+    if not isinstance(error, RemoteError):
+        return None
+    if error.type == "PreconditionFailed":
+        return ChangedError(int(error.members.get("requirement", 0)))
     return ServiceError("SlowDown" if error.code == 503 else "InternalError")
 
 

@@ -24,7 +24,7 @@ from msgspec import convert
 from s3front.metadata import gateway
 from s3front.metadata.client_tokens import ClientToken
 from s3front.metadata.gateway import ChangedError, MetadataGateway, Operation, Requirement
-from s3front.object_lock import Lock, lock_of_new
+from s3front.object_lock import UNLOCKED, Lock, is_enabled, lock_of_new
 from s3front.versioning import (
     LATEST,
     Lookup,
@@ -365,6 +365,8 @@ class MetadataStore:
 
 def _locked(record: ObjectRecord, bucket: BucketRecord) -> ObjectRecord:
     wanted = Lock.of(record.document)
+    if wanted == UNLOCKED and not is_enabled(bucket.document):
+        return record  # as nearly always, so it costs little
     lock = lock_of_new(wanted, bucket.document, record.modified)
     return record if lock == wanted else record.changed(lock.members())
 

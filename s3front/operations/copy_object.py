@@ -15,7 +15,7 @@ from s3front.operations.copy_source import CopySource, read_source
 from s3front.operations.location import chosen_location
 from s3front.operations.object_headers import DescribedObject, new_object_headers
 from s3front.operations.parameters import part_number
-from s3front.operations.put_object import check_write_conditions, store_record
+from s3front.operations.put_object import check_write_conditions, commit_object, data_locations
 from s3front.operations.tag_sets import tags_of_header
 from s3front.operations.upload_part import commit_part
 from s3front.operations.uploads import chosen_algorithm, existing_upload
@@ -64,7 +64,7 @@ async def _copy_object(context: Context, headers: Headers) -> Reply:
     )
     account = context.identity.account
     assert account is not None
-    record = await store_record(
+    record = await commit_object(
         context,
         headers,
         NewObject(
@@ -75,7 +75,7 @@ async def _copy_object(context: Context, headers: Headers) -> Reply:
             etag=stored.md5,
             content_type=described.content_type,
             modified=now(),
-            locations=[],
+            locations=data_locations(context, location, stored, whole.length),
             store_name=location,
             headers=described.standard,
             user_metadata=described.user_metadata,
@@ -86,7 +86,7 @@ async def _copy_object(context: Context, headers: Headers) -> Reply:
             origin="s3:ObjectCreated:Copy",
             lock=lock.members(),
         ),
-        stored,
+        stored.complete_at,
     )
     result = _result(record.etag, record.document["last-modified"], record.checksum)
     reply = xml_reply("CopyObjectResult", result + element("ChecksumType", FULL_OBJECT))

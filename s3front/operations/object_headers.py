@@ -83,8 +83,11 @@ def new_object_headers(headers: Headers) -> DescribedObject:
 
 
 def _website_redirect(headers: Headers) -> str:
-    location = _text(headers.get("x-amz-website-redirect-location", ""))
-    if location and not location.startswith(("/", "http://", "https://")):
+    value = headers.get("x-amz-website-redirect-location")
+    if not value:
+        return ""
+    location = _text(value)
+    if not location.startswith(("/", "http://", "https://")):
         raise ServiceError("InvalidRedirectLocation")
     if len(location.encode()) > limits.WEBSITE_REDIRECT_BYTES_MAX:
         raise ServiceError(

@@ -7,8 +7,6 @@ fails, in its length, a signature or a digest, leaves nothing.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from s3front.body import StoredBody, UploadBody, store_body
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError, OutcomeUnknownError, Requirement
@@ -48,7 +46,7 @@ async def put_object(context: Context, request: Request) -> Reply:
     checksum = stored.checksum(algorithm)
     account = context.identity.account
     assert account is not None
-    record = await store_record(
+    record = await commit_object(
         context,
         headers,
         NewObject(
@@ -59,7 +57,7 @@ async def put_object(context: Context, request: Request) -> Reply:
             etag=stored.md5,
             content_type=described.content_type,
             modified=now(),
-            locations=[],
+            locations=data_locations(context, location, stored, body.size),
             store_name=location,
             headers=described.standard,
             user_metadata=described.user_metadata,
@@ -69,19 +67,10 @@ async def put_object(context: Context, request: Request) -> Reply:
             tags=tags,
             lock=lock.members(),
         ),
-        stored,
+        stored.complete_at,
     )
     told = {"ETag": f'"{record.etag}"', **version_headers(record)}
     return Reply(200, {**told, **checksum_headers(checksum)})
-
-
-async def store_record(
-    context: Context, headers: Headers, new: NewObject, stored: StoredBody
-) -> ObjectRecord:
-    """``commit_object`` of bytes that are one blob, or none."""
-    locations = _data_locations(context, new.store_name, stored, new.size)
-    located = replace(new, locations=locations)
-    return await commit_object(context, headers, located, stored.complete_at)
 
 
 async def commit_object(
@@ -154,9 +143,10 @@ def write_requirement(
     return object_requirement(bucket, key, current, any_state=wants_any_state(headers))
 
 
-def _data_locations(
+def data_locations(
     context: Context, location: str, stored: StoredBody, size: int
 ) -> list[DataLocation]:
+    """Where the bytes of an object are that are one blob, or none."""
     if stored.key is None:
         return []
     store_type = context.services.locations.store(location).type

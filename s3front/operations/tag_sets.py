@@ -24,13 +24,15 @@ _RESERVED_PREFIX = "aws:"
 
 def tags_of_header(headers: Headers) -> dict[str, str]:
     """The tags of ``x-amz-tagging``, a query string; raises InvalidArgument and InvalidTag."""
-    text = headers.get("x-amz-tagging", "")
+    text = headers.get("x-amz-tagging")
+    if not text:
+        return {}
     try:
         # A name alone has the value "", as in any query.
         named = "&".join(
             part if "=" in part or not part else f"{part}=" for part in text.split("&")
         )
-        pairs = parse_qsl(named, keep_blank_values=True, strict_parsing=bool(text), errors="strict")
+        pairs = parse_qsl(named, keep_blank_values=True, strict_parsing=True, errors="strict")
         if len(dict(pairs)) < len(pairs):
             raise ValueError("a key is there twice")
     except ValueError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -14,25 +14,9 @@ from s3front.request import Request
 from shared import limits
 from shared.errors import ServiceError
 from tests.forms import BOUNDARY, form_body
+from tests.unit.front.pieces import Pieces
 
 TYPE = f'multipart/form-data; boundary="{BOUNDARY}"'
-
-
-class Pieces:
-    """A body that comes in pieces."""
-
-    def __init__(self, pieces: Sequence[bytes]) -> None:
-        self._pieces = pieces
-        self.length = None
-        self.received = 0
-
-    async def accept(self) -> None:
-        """Nothing to do."""
-
-    async def blocks(self) -> AsyncGenerator[bytes, None]:
-        for piece in self._pieces:
-            self.received += len(piece)
-            yield piece
 
 
 def request_of(pieces: Sequence[bytes], content_type: str = TYPE) -> Request:

@@ -10,7 +10,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.forwarded import Proxies, as_sent, signed_hosts
 from s3front.request import Request
-from tests.unit.front.test_form import Pieces
+from tests.unit.front.pieces import Pieces
 
 PROXIES = Proxies([ip_network("10.0.0.0/8"), ip_network("fd00::/8")])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -19,6 +19,7 @@ from shared.errors import ServiceError
 from shared.sigv4 import AccessKey, PayloadForm, RequestHead, sign_request
 from tests import aws_chunked
 from tests.api.support import checksum_of
+from tests.unit.front.pieces import Pieces
 
 KEY = AccessKey("key", "secret")
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -28,40 +29,39 @@ SIZES = (10, 300_000)
 """One whose blocks are digested in the event loop, one whose blocks take a thread."""
 
 
-class Arriving:
-    """A body that arrives in these blocks."""
-
-    def __init__(self, blocks: Sequence[bytes]) -> None:
-        self._blocks = blocks
-        self.length = sum(map(len, blocks))
-        self.received = 0
-
-    async def accept(self) -> None:
-        raise AssertionError
-
-    async def blocks(self) -> AsyncGenerator[bytes, None]:
-        for block in self._blocks:
-            self.received += len(block)
-            yield block
-
-
 def let_go(identity: Identity, headers: dict[str, str], blocks: Sequence[bytes]) -> tuple[int, str]:
     """How many bytes of an upload were handed on, and the code of what it was refused with."""
 
-    async def read() -> tuple[int, str]:
-        request = Request(
-            "PUT", "/b/k", CIMultiDictProxy(CIMultiDict(headers)), Arriving(blocks), "", True
-        )
+    async def handed_on() -> tuple[int, str]:
         size = 0
         try:
-            async for block in UploadBody(identity, request).blocks():
+            async for block in upload(identity, headers, blocks).blocks():
                 assert block
                 size += len(block)
         except ServiceError as error:
             return size, error.code
         return size, ""
 
-    return asyncio.run(read())
+    async def read() -> tuple[int, str]:
+        try:
+            return len(await upload(identity, headers, blocks).read()), ""
+        except ServiceError as error:
+            return 0, error.code
+
+    passed, code = asyncio.run(handed_on())
+    at_once, same_code = asyncio.run(read())
+    assert code == same_code
+    assert at_once == (0 if code else passed)
+    return passed, code
+
+
+def upload(identity: Identity, headers: dict[str, str], blocks: Sequence[bytes]) -> UploadBody:
+    return upload_of(Pieces(blocks, sum(map(len, blocks))), identity, headers)
+
+
+def upload_of(body: Pieces, identity: Identity, headers: dict[str, str]) -> UploadBody:
+    fields = CIMultiDictProxy(CIMultiDict(headers))
+    return UploadBody(identity, Request("PUT", "/b/k", fields, body, "", True))
 
 
 def cuts_of(body: bytes, end: int) -> list[list[bytes]]:
@@ -109,3 +109,14 @@ def test_an_end_that_comes_by_itself(wrong: bool, size: int) -> None:
     blocks = [payload[: size // 2], payload[size // 2 :], b""]
     passed, code = let_go(Identity(None), headers, blocks)
     assert (passed, code) == ((size // 2, "BadDigest") if wrong else (size, ""))
+
+
+def test_many_bytes_for_few_are_not_read_at_once() -> None:
+    """The coding of a body may be longer than what it holds, without end."""
+    blocks = [b"1\r\n", b"a\r\n"] * 2_000_000
+    headers = {"x-amz-decoded-content-length": "1"}
+    identity = Identity(None, None, PayloadForm.STREAMING_UNSIGNED_TRAILER.value)
+    body = Pieces(blocks, sum(map(len, blocks)))
+    with pytest.raises(ServiceError, match="InvalidChunkSizeError"):
+        asyncio.run(upload_of(body, identity, headers).read())
+    assert body.received < 100
