@@ -10,9 +10,10 @@ untouched.
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from isal.isal_zlib import crc32
 
 _HEADER = struct.Struct(">IQBI")
 _CHECKSUM_BYTES = 4
@@ -38,7 +39,7 @@ def pack(key: bytes, stored: Stored) -> bytes:
     """The bytes to store at ``key``."""
     header = _HEADER.pack(0, stored.revision, stored.schema, len(stored.projection))
     value = header + stored.projection + stored.record
-    checksum = zlib.crc32(memoryview(value)[_CHECKSUM_BYTES:], zlib.crc32(key))
+    checksum = crc32(memoryview(value)[_CHECKSUM_BYTES:], crc32(key))
     return checksum.to_bytes(_CHECKSUM_BYTES, "big") + value[_CHECKSUM_BYTES:]
 
 
@@ -48,7 +49,7 @@ def projections(items: Iterable[tuple[bytes, bytes]], schema: int) -> list[bytes
 
     As ``unpack`` for each, for listings, which read a thousand values at a time: no call for each.
     """
-    start, crc32, unpack_header = _HEADER.size, zlib.crc32, _HEADER.unpack_from
+    start, unpack_header = _HEADER.size, _HEADER.unpack_from
     found: list[bytes] = []
     try:
         for key, value in items:
@@ -68,7 +69,7 @@ def unpack(key: bytes, value: bytes) -> Stored:
     if len(value) < _HEADER.size:
         raise CorruptRecordError(f"the value of {key!r} has only {len(value)} bytes")
     checksum, revision, schema, length = _HEADER.unpack_from(value)
-    if zlib.crc32(memoryview(value)[_CHECKSUM_BYTES:], zlib.crc32(key)) != checksum:
+    if crc32(memoryview(value)[_CHECKSUM_BYTES:], crc32(key)) != checksum:
         raise CorruptRecordError(f"the value of {key!r} does not match its checksum")
     start = _HEADER.size + length
     return Stored(revision, schema, value[_HEADER.size : start], value[start:])

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from isal.isal_zlib import crc32
 
 from dmd.data.disk import Disk
 from dmd.data.keys import now_ms
@@ -121,7 +122,7 @@ class NewestSegment:
         for blob in blobs:
             content = blob.pieces[0] if len(blob.pieces) == 1 else b"".join(blob.pieces)
             key = key_of(created_ms, Place(self.number, offset))
-            header = pack_header(key, blob.length, zlib.crc32(content), offset - last)
+            header = pack_header(key, blob.length, crc32(content), offset - last)
             padding = bytes(blob.size - HEADER_BYTES - blob.length)
             records.append(b"".join((header, content, padding)))
             keys.append(key)
@@ -188,7 +189,7 @@ def whole_end(descriptor: int, number: int) -> tuple[int, int] | None:
         content = os.pread(descriptor, record.length, record.offset + HEADER_BYTES)
         # Padding is written with the blob: a file that ends before it is not whole either.
         size = os.fstat(descriptor).st_size
-        if zlib.crc32(content) == record.checksum and record.end <= size:
+        if crc32(content) == record.checksum and record.end <= size:
             end, last = record.end, record.offset
     return end, last
 

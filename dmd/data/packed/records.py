@@ -24,9 +24,10 @@ from __future__ import annotations
 
 import secrets
 import struct
-import zlib
 from enum import IntEnum
 from typing import Final, NamedTuple
+
+from isal.isal_zlib import crc32
 
 from dmd.data.keys import KEY_DIGITS, TIME_DIGITS
 
@@ -104,7 +105,7 @@ def place_of(key: str) -> Place:
 def pack_header(key: str, length: int, checksum: int, distance: int) -> bytes:
     """The header of a live record."""
     fields = (length, distance, checksum, bytes.fromhex(key))
-    judged = zlib.crc32(_HEADER.pack(MAGIC, 0, *fields))
+    judged = crc32(_HEADER.pack(MAGIC, 0, *fields))
     return _HEADER.pack(MAGIC, State.LIVE, *fields) + _CHECKSUM.pack(judged)
 
 
@@ -119,7 +120,7 @@ def parse_header(data: bytes | bytearray, position: int, place: Place) -> Record
     if magic != MAGIC:
         return None
     (judged,) = _CHECKSUM.unpack_from(data, position + _HEADER.size)
-    if zlib.crc32(_HEADER.pack(magic, 0, length, distance, checksum, key)) != judged:
+    if crc32(_HEADER.pack(magic, 0, length, distance, checksum, key)) != judged:
         return None
     name = key.hex()
     assert len(name) == KEY_DIGITS

@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
+
+from isal.isal_zlib import crc32
 
 from dmd.data.base import BlobInfo, BlobNotFoundError, InventoryPage, StoreError
 from dmd.data.disk import Disk, store_error, store_errors
@@ -145,7 +146,7 @@ class PackedStore:
         record, content = found
         if record is None or record.key != key or record.state is State.DELETED:
             raise BlobNotFoundError(key)
-        if zlib.crc32(content) != record.checksum:
+        if crc32(content) != record.checksum:
             self._log.error("a blob is damaged", key=key, segment=place.segment)
             raise StoreError("EIO: the stored bytes are damaged")
         if record.state is State.QUARANTINED:
