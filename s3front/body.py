@@ -118,10 +118,11 @@ class UploadBody:
                 if held and not last:
                     try:
                         yield held
-                    finally:
+                    except BaseException:
                         # The thread must have let go of the digests, whatever happens here.
                         if work is not None:
                             await asyncio.wait([work])
+                        raise
                     held = b""
                 taken = self._take(received) if work is None else await work
                 held = taken or held

@@ -34,7 +34,7 @@ _LARGE_BLOCK_BYTES_MAX: Final = 4 * 1024 * 1024
 _LARGE_BLOCK_BYTES_MIN: Final = 64 * 1024
 """They are taken in blocks, each of which costs a thread hop and some system calls."""
 
-_LARGE_BLOCKS_BYTES: Final = 32 * 1024 * 1024
+LARGE_BLOCKS_BYTES: Final = 32 * 1024 * 1024
 """What one block of each such upload may take, all together: many uploads get smaller blocks."""
 
 AppHandler = Callable[[Request], Awaitable[Reply]]
@@ -86,7 +86,7 @@ class _Uploads:
     @property
     def block_bytes(self) -> int:
         """The size of their blocks."""
-        share = _LARGE_BLOCKS_BYTES // self.count
+        share = LARGE_BLOCKS_BYTES // self.count
         return max(_LARGE_BLOCK_BYTES_MIN, min(_LARGE_BLOCK_BYTES_MAX, share))
 
 

@@ -10,7 +10,7 @@ from s3front.accounts_watch import AccountsWatch
 from s3front.app import App
 from s3front.context import Services
 from s3front.forwarded import Proxies
-from s3front.http_server import create_http_server
+from s3front.http_server import LARGE_BLOCKS_BYTES, create_http_server
 from s3front.listeners import inherited_sockets
 from s3front.locations.dmd_file import DmdFileStore
 from s3front.locations.registry import LocationRegistry
@@ -31,6 +31,7 @@ from shared.process import (
     STOP_SECONDS_MAX,
     arm_failpoint,
     exit_with_problem,
+    keep_freed_memory,
     run_process,
     serve_until_stopped,
 )
@@ -46,6 +47,7 @@ async def serve(config: Config) -> None:
     for warning in config.warnings:
         log.warning("setting without effect", setting=warning)
     arm_failpoint(config.failpoint, log)
+    keep_freed_memory(LARGE_BLOCKS_BYTES)
     tls = port_context(config.cert_file_paths, config.file, "certFilePaths", log)
     watch = AccountsWatch(config, log)
     accounts, locations = load_accounts(config), load_locations(config)
