@@ -6,15 +6,17 @@
    checksum are verified against the bytes received.
 2. The block with the last byte is held back until all of that has been verified, so that a
    location, which stores a blob only when it is complete, never completes one that was refused.
-3. Memory is bounded by some blocks, whatever the size of the object; decoding and digests of large
-   blocks run in a thread while the block before is sent on.
+3. Memory is bounded by some blocks, whatever the size of the object; large blocks are decoded and
+   digested in a thread, which has the next one at hand when it is done, while those before are sent on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from s3front.auth.chunked import (
@@ -25,6 +27,7 @@ from s3front.auth.chunked import (
 )
 from s3front.auth.identity import Identity
 from s3front.context import Context
+from s3front.in_turn import InTurn
 from s3front.locations.base import DataStore
 from s3front.request import Headers, Request
 from shared import limits
@@ -43,6 +46,9 @@ from shared.sigv4 import PayloadForm, payload_form
 
 _THREAD_BYTES_MIN = 128 * 1024
 """Blocks from this size on are worth a thread hop."""
+
+_AHEAD = 1
+"""Blocks that are being digested, or wait for that, when one is sent on."""
 
 _SMALL_BYTES_MAX = 256 * 1024
 """Objects up to this size are collected and verified before anything is sent on."""
@@ -99,38 +105,45 @@ class UploadBody:
         return self._digested
 
     async def blocks(self, wanted: Algorithm | None = None) -> AsyncGenerator[bytes, None]:
-        """The object's bytes; the last block comes when everything has been verified.
+        """The object's bytes; the last of them come when everything has been verified.
 
         ``wanted`` is a checksum to compute beside the one that was declared.
         """
-        digests = self._begin(wanted)
+        self._begin(wanted)
         held = b""
-        loop = asyncio.get_running_loop()
-        arriving = self._request.body.blocks()
-        try:
-            async for received in arriving:
-                # The block before is sent on while this one is decoded and digested, unless it
-                # holds the last byte: what follows that is only to be verified.
-                work: asyncio.Future[bytes] | None = None
-                last = digests.length == self.size
-                if len(received) >= _THREAD_BYTES_MIN:
-                    work = loop.run_in_executor(None, self._take, received)
-                if held and not last:
-                    try:
-                        yield held
-                    except BaseException:
-                        # The thread must have let go of the digests, whatever happens here.
-                        if work is not None:
-                            await asyncio.wait([work])
-                        raise
-                    held = b""
-                taken = self._take(received) if work is None else await work
-                held = taken or held
-        finally:
-            await arriving.aclose()
+        async with aclosing(self._taken()) as taken:
+            async for block, length in taken:
+                if length == self.size:
+                    # It holds the last byte, or is empty: what follows that is only verified.
+                    held = block or held
+                elif block:
+                    yield block
         self._verify()
         if held:
             yield held
+
+    async def _taken(self) -> AsyncGenerator[tuple[bytes, int], None]:
+        """The blocks, decoded and digested, each with the length up to its end.
+
+        The next one is worked on while the last is sent on.
+        """
+        digesting = InTurn(self._take)
+        pending: deque[asyncio.Future[tuple[bytes, int]]] = deque()
+        arriving = self._request.body.blocks()
+        try:
+            async for received in arriving:
+                if not pending and len(received) < _THREAD_BYTES_MIN:
+                    yield self._take(received)
+                    continue
+                pending.append(digesting.submit(received))
+                if len(pending) > _AHEAD:
+                    yield await pending.popleft()
+            while pending:
+                yield await pending.popleft()
+        finally:
+            # The thread must have let go of the digests, whatever has happened.
+            await digesting.close()
+            await arriving.aclose()
 
     async def read(self, wanted: Algorithm | None = None) -> bytes:
         """The object's bytes at once, verified; for few of them. ``wanted`` is as for ``blocks``.
@@ -143,21 +156,23 @@ class UploadBody:
         self._begin(wanted)
         received = await self._request.body.read()
         if arriving < _THREAD_BYTES_MIN:
-            data = self._take(received)
+            data, _ = self._take(received)
         else:
-            data = await asyncio.to_thread(self._take, received)
+            data, _ = await asyncio.to_thread(self._take, received)
         self._verify()
         return data
 
-    def _begin(self, wanted: Algorithm | None) -> BodyDigests:
+    def _begin(self, wanted: Algorithm | None) -> None:
         self._digested = BodyDigests(
             [each for each in (self.algorithm, wanted) if each is not None],
             sha256=self.expected.sha256_hex is not None,
         )
-        return self._digested
 
-    def _take(self, received: bytes) -> bytes:
-        """Decode and digest a block; may run in a thread."""
+    def _take(self, received: bytes) -> tuple[bytes, int]:
+        """Decode and digest a block; returns it, and the length up to its end.
+
+        May run in a thread.
+        """
         if self._decoder is not None:
             pieces = self._decoder.feed(received)
             received = pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -165,7 +180,7 @@ class UploadBody:
         digests.update(received)
         if digests.length > self.size:
             raise ServiceError("IncompleteBody")
-        return received
+        return received, digests.length
 
     def _verify(self) -> None:
         expected, digests = self.expected, self._digests

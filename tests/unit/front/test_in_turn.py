@@ -1,0 +1,133 @@
+"""Calls that run in a thread one after the other: their order, their failures, their end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from s3front.in_turn import InTurn
+
+
+def run(scenario: object) -> None:
+    asyncio.run(scenario, debug=True)  # type: ignore[arg-type]
+
+
+def test_results_come_in_the_order_of_the_arguments() -> None:
+    seen: list[int] = []
+
+    def slow_at_first(number: int) -> int:
+        time.sleep(0.002 if number < 3 else 0)
+        seen.append(number)
+        return -number
+
+    async def scenario() -> None:
+        calls = InTurn(slow_at_first)
+        results = [await each for each in [calls.submit(number) for number in range(50)]]
+        assert results == [-number for number in range(50)]
+        assert seen == list(range(50))
+
+    run(scenario())
+
+
+def test_one_call_at_a_time_whatever_the_gaps() -> None:
+    running = 0
+
+    def once(number: int) -> int:
+        nonlocal running
+        running += 1
+        assert running == 1
+        time.sleep(0.0005)
+        running -= 1
+        return number
+
+    async def scenario() -> None:
+        calls = InTurn(once)
+        for number in range(200):
+            future = calls.submit(number)
+            if number % 3:
+                assert await future == number
+            elif number % 2:
+                await asyncio.sleep(0.001)
+
+    run(scenario())
+
+
+def test_nothing_is_called_after_a_failure() -> None:
+    called: list[int] = []
+
+    def fails(number: int) -> None:
+        called.append(number)
+        if number == 1:
+            raise ValueError("one")
+
+    async def scenario() -> None:
+        calls = InTurn(fails)
+        futures = [calls.submit(number) for number in range(3)]
+        await futures[0]
+        with pytest.raises(ValueError, match="one"):
+            await futures[1]
+        late = calls.submit(9)
+        await calls.close()
+        await asyncio.sleep(0.01)
+        assert called == [0, 1]
+        assert not futures[2].done()
+        assert not late.done()
+
+    run(scenario())
+
+
+def test_closing_waits_for_the_call_under_way_and_drops_the_others() -> None:
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def held_up(number: int) -> None:
+        assert number == 0
+        begun.set()
+        assert go_on.wait(10)
+        ended.set()
+
+    async def scenario() -> None:
+        calls = InTurn(held_up)
+        for number in range(3):
+            calls.submit(number)
+        await asyncio.to_thread(begun.wait)
+        closing = asyncio.create_task(calls.close())
+        await asyncio.sleep(0.01)
+        assert not closing.done()
+        go_on.set()
+        await closing
+        assert ended.is_set()
+
+    run(scenario())
+
+
+def test_closing_what_never_ran() -> None:
+    async def scenario() -> None:
+        await InTurn(len).close()
+
+    run(scenario())
+
+
+def test_a_failure_that_nobody_waits_for_is_silent(caplog: pytest.LogCaptureFixture) -> None:
+    def fails(_: int) -> None:
+        raise ValueError
+
+    async def scenario() -> None:
+        calls = InTurn(fails)
+        calls.submit(1)
+        await calls.close()
+        await asyncio.sleep(0)
+
+    run(scenario())
+    assert not caplog.records
+
+
+def test_a_result_that_nobody_waits_for() -> None:
+    async def scenario() -> None:
+        calls: InTurn[int, int] = InTurn(abs)
+        calls.submit(-1).cancel()
+        assert await calls.submit(-2) == 2
+
+    run(scenario())
