@@ -7,7 +7,7 @@
 2. The block with the last byte is held back until all of that has been verified, so that a
    location, which stores a blob only when it is complete, never completes one that was refused.
 3. Memory is bounded by some blocks, whatever the size of the object; large blocks are decoded and
-   digested in a thread, which has the next one at hand when it is done, while those before are sent on.
+   digested in a thread, which finds the next one there, while those before are sent on.
 """
 
 from __future__ import annotations
