@@ -116,7 +116,7 @@ _UNIMPLEMENTED_PREFIXES = (
     "x-amz-scal-server-side-encryption",
     "x-amz-if-match-",
 )
-_UNIMPLEMENTED_NAMES = (*_UNIMPLEMENTED_PREFIXES, *_UNIMPLEMENTED_HEADERS)
+_UNIMPLEMENTED_NAMES = (*_UNIMPLEMENTED_PREFIXES, *_UNIMPLEMENTED_HEADERS, *_KNOWN_VALUES)
 
 
 # What AWS has given up, and answers as a method that the resource does not have: S3 Select (closed
