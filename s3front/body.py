@@ -127,10 +127,12 @@ class UploadBody:
 
         The next one is worked on while the last is sent on.
         """
-        digesting = InTurn(self._take)
         pending: deque[asyncio.Future[tuple[bytes, int]]] = deque()
-        arriving = self._request.body.blocks()
-        try:
+        async with (
+            aclosing(self._request.body.blocks()) as arriving,
+            # Whatever happens, the thread has let go of the digests in the end.
+            aclosing(InTurn(self._take)) as digesting,
+        ):
             async for received in arriving:
                 if not pending and len(received) < _THREAD_BYTES_MIN:
                     yield self._take(received)
@@ -140,10 +142,6 @@ class UploadBody:
                     yield await pending.popleft()
             while pending:
                 yield await pending.popleft()
-        finally:
-            # The thread must have let go of the digests, whatever has happened.
-            await digesting.close()
-            await arriving.aclose()
 
     async def read(self, wanted: Algorithm | None = None) -> bytes:
         """The object's bytes at once, verified; for few of them. ``wanted`` is as for ``blocks``.

@@ -38,7 +38,7 @@ class InTurn(Generic[_Argument, _Result]):
             self._thread = self._loop.run_in_executor(None, self._run)
         return future
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Drop what was not begun, and wait for the call that was."""
         with self._lock:
             self._waiting.clear()

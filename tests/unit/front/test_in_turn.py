@@ -70,7 +70,7 @@ def test_nothing_is_called_after_a_failure() -> None:
         with pytest.raises(ValueError, match="one"):
             await futures[1]
         late = calls.submit(9)
-        await calls.close()
+        await calls.aclose()
         await asyncio.sleep(0.01)
         assert called == [0, 1]
         assert not futures[2].done()
@@ -93,7 +93,7 @@ def test_closing_waits_for_the_call_under_way_and_drops_the_others() -> None:
         for number in range(3):
             calls.submit(number)
         await asyncio.to_thread(begun.wait)
-        closing = asyncio.create_task(calls.close())
+        closing = asyncio.create_task(calls.aclose())
         await asyncio.sleep(0.01)
         assert not closing.done()
         go_on.set()
@@ -105,7 +105,7 @@ def test_closing_waits_for_the_call_under_way_and_drops_the_others() -> None:
 
 def test_closing_what_never_ran() -> None:
     async def scenario() -> None:
-        await InTurn(len).close()
+        await InTurn(len).aclose()
 
     run(scenario())
 
@@ -117,7 +117,7 @@ def test_a_failure_that_nobody_waits_for_is_silent(caplog: pytest.LogCaptureFixt
     async def scenario() -> None:
         calls = InTurn(fails)
         calls.submit(1)
-        await calls.close()
+        await calls.aclose()
         await asyncio.sleep(0)
 
     run(scenario())
