@@ -16,6 +16,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -46,6 +47,9 @@ from shared.sigv4 import PayloadForm, payload_form
 
 _THREAD_BYTES_MIN = 128 * 1024
 """Blocks from this size on are worth a thread hop."""
+
+_DIGESTERS = ThreadPoolExecutor(thread_name_prefix="digests")
+"""Apart from the event loop's own, so that large uploads keep nothing else waiting."""
 
 _AHEAD = 1
 """Blocks that are being digested, or wait for that, when one is sent on."""
@@ -131,7 +135,7 @@ class UploadBody:
         async with (
             aclosing(self._request.body.blocks()) as arriving,
             # Whatever happens, the thread has let go of the digests in the end.
-            aclosing(InTurn(self._take)) as digesting,
+            aclosing(InTurn(self._take, _DIGESTERS)) as digesting,
         ):
             async for received in arriving:
                 if not pending and len(received) < _THREAD_BYTES_MIN:

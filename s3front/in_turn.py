@@ -1,4 +1,4 @@
-"""Calls that run in a thread, one after the other, while the event loop does something else."""
+"""Calls that run in threads, one after the other, while the event loop does something else."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 _Argument = TypeVar("_Argument")
@@ -13,19 +14,19 @@ _Result = TypeVar("_Result")
 
 
 class InTurn(Generic[_Argument, _Result]):
-    """Calls a blocking function with one argument after the other, in their order, in a thread of
-    the event loop's pool.
+    """Calls a blocking function with one argument after the other, in their order, in a pool.
 
-    The thread takes the next argument by itself: between two calls it does not wait for the event
-    loop, which may be copying megabytes. Without arguments it holds no thread.
+    The next call does not wait for the event loop, which may be copying megabytes, but for its turn
+    in the pool: whoever has much to do does not keep a thread from others.
     """
 
-    def __init__(self, function: Callable[[_Argument], _Result]) -> None:
+    def __init__(self, function: Callable[[_Argument], _Result], pool: ThreadPoolExecutor) -> None:
         self._function = function
+        self._pool = pool
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._waiting: deque[tuple[_Argument, asyncio.Future[_Result]]] = deque()
-        self._thread: asyncio.Future[None] | None = None
+        self._call: Future[None] | None = None
         self._busy = False
 
     def submit(self, argument: _Argument) -> asyncio.Future[_Result]:
@@ -33,35 +34,37 @@ class InTurn(Generic[_Argument, _Result]):
         future: asyncio.Future[_Result] = self._loop.create_future()
         with self._lock:
             self._waiting.append((argument, future))
-            begins, self._busy = not self._busy, True
-        if begins:
-            self._thread = self._loop.run_in_executor(None, self._run)
+            if not self._busy:
+                self._begin()
         return future
 
     async def aclose(self) -> None:
         """Drop what was not begun, and wait for the call that was."""
         with self._lock:
             self._waiting.clear()
-        if self._thread is not None:
-            await asyncio.wait([self._thread])
+        if self._call is not None:
+            await asyncio.wait([asyncio.wrap_future(self._call)])
 
-    def _run(self) -> None:
-        while (job := self._next()) is not None:
-            argument, future = job
-            try:
-                result = self._function(argument)
-            except Exception as error:
-                # Still busy: whatever is submitted from now on waits for ever.
-                self._loop.call_soon_threadsafe(_fail, future, error)
-                return
-            self._loop.call_soon_threadsafe(_finish, future, result)
+    def _begin(self) -> None:
+        """Have the next argument called with; under the lock."""
+        self._busy = bool(self._waiting)
+        if self._busy:
+            self._call = self._pool.submit(self._call_next)
 
-    def _next(self) -> tuple[_Argument, asyncio.Future[_Result]] | None:
+    def _call_next(self) -> None:
         with self._lock:
-            if self._waiting:
-                return self._waiting.popleft()
-            self._busy = False
-            return None
+            if not self._waiting:
+                return  # closed meanwhile
+            argument, future = self._waiting.popleft()
+        try:
+            result = self._function(argument)
+        except Exception as error:
+            # Still busy: whatever is submitted from now on waits for ever.
+            self._loop.call_soon_threadsafe(_fail, future, error)
+            return
+        with self._lock:
+            self._begin()
+        self._loop.call_soon_threadsafe(_finish, future, result)
 
 
 def _finish(future: asyncio.Future[_Result], result: _Result) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from s3front.in_turn import InTurn
+
+POOL = ThreadPoolExecutor(max_workers=3)
 
 
 def run(scenario: object) -> None:
@@ -24,7 +27,7 @@ def test_results_come_in_the_order_of_the_arguments() -> None:
         return -number
 
     async def scenario() -> None:
-        calls = InTurn(slow_at_first)
+        calls = InTurn(slow_at_first, POOL)
         results = [await each for each in [calls.submit(number) for number in range(50)]]
         assert results == [-number for number in range(50)]
         assert seen == list(range(50))
@@ -44,7 +47,7 @@ def test_one_call_at_a_time_whatever_the_gaps() -> None:
         return number
 
     async def scenario() -> None:
-        calls = InTurn(once)
+        calls = InTurn(once, POOL)
         for number in range(200):
             future = calls.submit(number)
             if number % 3:
@@ -64,7 +67,7 @@ def test_nothing_is_called_after_a_failure() -> None:
             raise ValueError("one")
 
     async def scenario() -> None:
-        calls = InTurn(fails)
+        calls = InTurn(fails, POOL)
         futures = [calls.submit(number) for number in range(3)]
         await futures[0]
         with pytest.raises(ValueError, match="one"):
@@ -89,7 +92,7 @@ def test_closing_waits_for_the_call_under_way_and_drops_the_others() -> None:
         ended.set()
 
     async def scenario() -> None:
-        calls = InTurn(held_up)
+        calls = InTurn(held_up, POOL)
         for number in range(3):
             calls.submit(number)
         await asyncio.to_thread(begun.wait)
@@ -105,7 +108,7 @@ def test_closing_waits_for_the_call_under_way_and_drops_the_others() -> None:
 
 def test_closing_what_never_ran() -> None:
     async def scenario() -> None:
-        await InTurn(len).aclose()
+        await InTurn(len, POOL).aclose()
 
     run(scenario())
 
@@ -115,7 +118,7 @@ def test_a_failure_that_nobody_waits_for_is_silent(caplog: pytest.LogCaptureFixt
         raise ValueError
 
     async def scenario() -> None:
-        calls = InTurn(fails)
+        calls = InTurn(fails, POOL)
         calls.submit(1)
         await calls.aclose()
         await asyncio.sleep(0)
@@ -126,8 +129,27 @@ def test_a_failure_that_nobody_waits_for_is_silent(caplog: pytest.LogCaptureFixt
 
 def test_a_result_that_nobody_waits_for() -> None:
     async def scenario() -> None:
-        calls: InTurn[int, int] = InTurn(abs)
+        calls: InTurn[int, int] = InTurn(abs, POOL)
         calls.submit(-1).cancel()
         assert await calls.submit(-2) == 2
 
     run(scenario())
+
+
+def test_nobody_keeps_a_thread_from_others() -> None:
+    """Two with much to do and one thread: they take turns."""
+    seen: list[str] = []
+
+    def note(name: str) -> None:
+        seen.append(name)
+        time.sleep(0.001)
+
+    async def scenario() -> None:
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            first, second = InTurn(note, pool), InTurn(note, pool)
+            calls = [first.submit("first") for _ in range(20)]
+            calls += [second.submit("second") for _ in range(20)]
+            await asyncio.gather(*calls)
+
+    run(scenario())
+    assert {"first", "second"} == set(seen[2:4]) == set(seen[10:12]) == set(seen[30:32])
