@@ -14,7 +14,9 @@ start: install
 	@mkdir -p -m 700 "$(S3DATAPATH)" "$(S3METADATAPATH)"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh deploy/start-both.sh
 
-test: install-dev clients lint
+# What is installed and checked first waits for the network more than for a core.
+test: install-dev
+	@$(MAKE) --no-print-directory --jobs 4 --output-sync clients lint
 	$(BIN)/pytest -n 2 --dist worksteal
 
 # The tests that speak S3 alone, against any S3 server (CONTRIBUTING.md).
