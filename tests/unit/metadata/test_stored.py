@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import pytest
 
 from dmd.metadata.stored import NO_PROJECTION, CorruptRecordError, Stored, pack, unpack
@@ -25,6 +27,14 @@ def test_a_value_is_read_back_as_it_was_packed(entry: Stored) -> None:
 def test_the_layout_is_checksum_revision_schema_length_projection_record() -> None:
     value = pack(KEY, Stored(0x0102030405060708, 9, b"pp", b"record"))
     assert value[4:] == bytes.fromhex("0102030405060708 09 00000002") + b"pp" + b"record"
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 63, 255, 256, 1_500, 100_000])
+def test_the_checksum_is_that_of_zlib(size: int) -> None:
+    """Whichever library computes it, stores that are there stay readable."""
+    record = (bytes(range(251)) * (size // 251 + 1))[:size]
+    value = pack(KEY, Stored(7, 1, b"projection", record))
+    assert int.from_bytes(value[:4], "big") == zlib.crc32(KEY + value[4:])
 
 
 def test_every_flipped_bit_is_noticed() -> None:
