@@ -14,6 +14,7 @@ from s3front.http_server import LARGE_BLOCKS_BYTES, create_http_server
 from s3front.listeners import inherited_sockets
 from s3front.locations.dmd_file import DmdFileStore
 from s3front.locations.registry import LocationRegistry
+from s3front.memory import keep_freed_memory
 from s3front.metadata.gateway import MetadataGateway
 from s3front.metadata.store import MetadataStore
 from s3front.metadata.uploads import UploadStore
@@ -31,7 +32,6 @@ from shared.process import (
     STOP_SECONDS_MAX,
     arm_failpoint,
     exit_with_problem,
-    keep_freed_memory,
     run_process,
     serve_until_stopped,
 )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import gc
 import os
 import signal
@@ -24,11 +22,6 @@ from shared.supervisor import (
     report_ready,
 )
 
-# From glibc's malloc.h; the last is the largest that it takes.
-_M_TRIM_THRESHOLD = -1
-_M_MMAP_THRESHOLD = -3
-_MMAP_THRESHOLD_MAX = 32 * 1024 * 1024
-
 STOP_SECONDS_MAX = 20.0
 """How long requests under way may take to finish; less than the supervisor waits."""
 
@@ -46,17 +39,6 @@ def run_process(main: Callable[[], Awaitable[None]]) -> None:
         # process that ends in good order. By then no other thread is left that could take one.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     ignore_stop_signals()
-
-
-def keep_freed_memory(size_bytes: int) -> None:
-    """Let the C library keep so much freed memory for the next allocations, also of large blocks.
-
-    It gives it back to the system otherwise, and each page has to be asked for again.
-    """
-    with contextlib.suppress(AttributeError):  # another C library than glibc does as it likes
-        set_option = ctypes.CDLL(None).mallopt
-        set_option(_M_MMAP_THRESHOLD, min(size_bytes, _MMAP_THRESHOLD_MAX))
-        set_option(_M_TRIM_THRESHOLD, size_bytes)
 
 
 async def serve_until_stopped(reload: Callable[[], None] | None = None) -> None:
