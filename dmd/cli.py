@@ -51,9 +51,7 @@ def start(
     ] = False,
     standby: Annotated[
         bool,
-        typer.Option(
-            STANDBY_OPTION, help="Wait until the metadata directory's owner ends, then serve."
-        ),
+        typer.Option(STANDBY_OPTION, help="Wait until the directories' owners end, then serve."),
     ] = False,
 ) -> None:
     """Serve until SIGTERM. SIGHUP reloads secrets and certificates."""

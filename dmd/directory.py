@@ -1,12 +1,16 @@
-"""Ownership of a directory by one daemon process.
+"""Ownership of a directory, that of the metadata or that of the blobs, by one daemon process.
 
-Three ways, after what the file system is and what the operator has set:
+Two ways, after what the file system is and what the operator has set:
 
-* The lock on the directory alone: it goes with its owner's life. That is enough on one machine.
-* The lock and a lease (``leaseSeconds``), where machines share the directory: a lock that the file
-  system gives away too early does no harm, because the lease's owner dies in time.
-* A lease and a command (``fenceCommand``), where locks cannot be relied on: the lease tells when an
-  owner of another machine has fallen silent, and the command makes sure that it writes no more.
+* By the lock on the directory, where locks can be relied on: it goes with its owner's life. With
+  ``leaseSeconds`` there is a lease besides, for directories that machines share: a lock that the
+  file system gives away too early does no harm, because the lease's owner dies in time.
+* By a lease, where they cannot (some network file systems, and whatever is not known to carry
+  locks): whoever finds a lease that is being renewed stands back, and an owner that does not renew
+  its lease is killed by the kernel. What the machine of such an owner may still have to write is
+  the operator's to stop: ``fenceCommand`` does it, and no stand-by begins without one.
+
+A process that only writes now and then, a job, owns a directory in the same way as long as it runs.
 """
 
 from __future__ import annotations
@@ -29,7 +33,8 @@ from dmd.lease import (
     wait_for_expiry,
     wait_for_silence,
 )
-from shared.config.model import DirectoryLocks
+from shared import limits
+from shared.config.model import DirectoryLocks, DirectoryOwner
 from shared.observability import EventLog
 
 _LOCK_NAME: Final = "lock"
@@ -40,16 +45,24 @@ _POLL_SECONDS: Final = 0.1
 class Ownership:
     """How a directory is owned.
 
-    ``lease_seconds``: 0 for the lock alone; else the owner dies when it has not renewed its lease
-    for so long, so that a stand-by may take over (``dmd.lease``). ``standby``: wait for the owner
-    to end instead of failing. ``locks``: whether to rely on those of the file system, or find out.
-    ``fence_command``: what to run where they cannot be relied on; empty for nothing.
+    ``lease_seconds``: the owner dies when it has not renewed its lease for so long, so that a
+    stand-by may take over (``dmd.lease``); 0: the lock alone, or, where locks cannot be relied on,
+    ``limits.LEASE_SECONDS``. ``standby``: wait for the owner to end instead of failing. ``locks``:
+    whether to rely on those of the file system, or find out. ``fence_command``: what to run where
+    they cannot be relied on; empty for nothing.
     """
 
     lease_seconds: float = 0
     standby: bool = False
     locks: DirectoryLocks = "detect"
     fence_command: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, settings: DirectoryOwner, *, standby: bool = False) -> Ownership:
+        """What the section of a daemon says of its directory."""
+        return cls(
+            settings.lease_seconds, standby, settings.directory_locks, settings.fence_command
+        )
 
 
 class OwnedDirectory:
@@ -69,21 +82,21 @@ class OwnedDirectory:
         self._descriptor = _open_lock(path)
         try:
             doubt = self._doubt()
-            if doubt is not None:
-                self._say("locks cannot be relied on", directory=str(path), reason=doubt)
-            if doubt is not None and self._ownership.fence_command:
-                self._own_by_lease()
+            if doubt is None:
+                self._own_by_lock()
             else:
-                self._own_by_lock(doubt)
+                self._own_by_lease(doubt)
         except BaseException:
             os.close(self._descriptor)
             raise
 
     def release(self) -> None:
         """Give the directory up."""
-        if self._lease is not None:
-            self._lease.release()
-        os.close(self._descriptor)
+        try:
+            if self._lease is not None:
+                self._lease.release()
+        finally:
+            os.close(self._descriptor)
 
     def _doubt(self) -> str | None:
         """Why the locks of this directory cannot be relied on; None when they can."""
@@ -92,56 +105,49 @@ class OwnedDirectory:
         except OSError as error:
             return error.strerror or str(error)
         if self._ownership.locks == "unreliable":
-            return "metadataDaemon.directoryLocks says so"
+            return "the setting directoryLocks says so"
         if self._ownership.locks == "reliable":
             return None
         return doubt_about(mount_of(self._path))
 
     # -- By the lock ------------------------------------------------------------------------------
 
-    def _own_by_lock(self, doubt: str | None) -> None:
-        self._check_settings(doubt)
-        if not self._try_lock():
-            if not self._ownership.standby:
-                raise StartupError(f"{self._path}: another daemon owns this directory")
-            self._say("standing by", directory=str(self._path))
-            while not self._try_lock():
-                time.sleep(_POLL_SECONDS)
-        wait_for_expiry(self._path, self._waiting)
-        if self._ownership.lease_seconds:
-            self._lease = Lease(self._path, self._ownership.lease_seconds)
-            self._lease.begin()
-        else:
-            forget_lease(self._path)
-
-    def _check_settings(self, doubt: str | None) -> None:
-        """Refuse what could let two daemons own the directory."""
-        if doubt is not None and self._ownership.standby:
-            raise SettingNeededError(
-                "fenceCommand",
-                f"a stand-by for {self._path} needs it, because locks there cannot be relied on: "
-                f"{doubt}",
-            )
+    def _own_by_lock(self) -> None:
         mount = mount_of(self._path)
         is_shared = mount is not None and mount.is_shared
         if self._ownership.standby and is_shared and not self._ownership.lease_seconds:
             raise SettingNeededError(
                 "leaseSeconds", f"a stand-by for {self._path} needs it, because machines share it"
             )
-
-    def _try_lock(self) -> bool:
-        try:
-            return _lock(self._descriptor)
-        except OSError as error:
-            raise SettingNeededError(
-                "fenceCommand",
-                f"{self._path} needs it, because nothing can be locked there: {error.strerror}",
-            ) from error
+        if not _lock(self._descriptor):
+            self._stand_back()
+            self._say("standing by", directory=str(self._path))
+            while not _lock(self._descriptor):
+                time.sleep(_POLL_SECONDS)
+        wait_for_expiry(self._path, self._waiting)
+        if self._ownership.lease_seconds:
+            self._lease = Lease(self._path, self._ownership.lease_seconds, self._log)
+            self._lease.begin()
+        else:
+            forget_lease(self._path)
 
     # -- By the lease -----------------------------------------------------------------------------
 
-    def _own_by_lease(self) -> None:
+    def _own_by_lease(self, doubt: str) -> None:
+        seconds = self._ownership.lease_seconds or limits.LEASE_SECONDS
+        self._say(
+            "locks cannot be relied on: a lease decides, and a start takes one and a half of it",
+            directory=str(self._path),
+            reason=doubt,
+            lease_seconds=seconds,
+        )
         if self._ownership.standby:
+            if not self._ownership.fence_command:
+                raise SettingNeededError(
+                    "fenceCommand",
+                    f"a stand-by for {self._path} needs it, because locks there cannot be relied "
+                    f"on: {doubt}",
+                )
             self._say("standing by", directory=str(self._path))
         while True:
             last = wait_for_silence(self._path, self._waiting, self._stand_back)
@@ -153,7 +159,7 @@ class OwnedDirectory:
                     continue
             elif not self._is_over(last):
                 continue  # it is asked again after another lease of silence
-            lease = Lease(self._path, self._ownership.lease_seconds)
+            lease = Lease(self._path, seconds, self._log)
             if lease.claim(last):
                 lease.begin()
                 self._lease = lease
@@ -176,6 +182,16 @@ class OwnedDirectory:
         """Whether the owner of a lease that was not renewed writes no more."""
         if last.of_this_machine:
             return True  # the kernel has killed it
+        if not self._ownership.fence_command:
+            # Started by somebody: a stand-by would not be here.
+            if self._log is not None:
+                self._log.warning(
+                    "the owner before has fallen silent, and its process is dead by now; nothing "
+                    "is known of what its machine has still to write (fenceCommand)",
+                    host=last.host,
+                    owner_pid=last.pid,
+                )
+            return True
         problem = fence(self._ownership.fence_command, self._path, last)
         if problem is not None:
             text = f"the owner on {last.host} is not fenced off, and may be writing: {problem}"
@@ -205,15 +221,18 @@ def is_owned(path: Path) -> bool:
     descriptor = _open_lock(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        locks = doubt_about(mount_of(path)) is None
     except BlockingIOError:
         return True
     except OSError:
-        # Nothing can be locked there, so its owners have leases.
-        state = read_state(path)
-        return state is not None and not state.released
+        locks = False
     finally:
         os.close(descriptor)
-    return False
+    if locks:
+        return False
+    # Where locks cannot be relied on, owners have leases.
+    state = read_state(path)
+    return state is not None and not state.released
 
 
 def _open_lock(path: Path) -> int:

@@ -12,7 +12,7 @@ class StartupError(Exception):
 
 
 class SettingNeededError(StartupError):
-    """What is asked for is not safe without a setting of ``metadataDaemon``, ``key``."""
+    """What is asked for is not safe without a setting of the daemon's section, ``key``."""
 
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(reason)

@@ -18,7 +18,9 @@ last has it, and whoever looked later did not write.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import socket
 import threading
 import time
@@ -28,10 +30,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import orjson
+from isal.isal_zlib import crc32
 
 from dmd.errors import StartupError
 from dmd.kill_timer import KillTimer, boot_seconds
+from shared.observability import EventLog
 
 FILE_NAME: Final = "lease"
 _RENEWALS_PER_LEASE: Final = 4
@@ -42,7 +47,13 @@ _CLAIM_LEASES: Final = 2
 """A claim is settled before others may take its owner for silent."""
 
 _POLL_SECONDS: Final = 0.1
+_CHECKSUM: Final = re.compile(rb',"crc32":"([0-9a-f]{8})"}\Z')
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class DamagedLeaseError(StartupError):
+    """The file is there, and says nothing: it was not written by any owner, who each replace it
+    whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +75,39 @@ class LeaseState:
         return self.boot == _boot_id()
 
 
+def _encode(state: LeaseState) -> bytes:
+    """A JSON object; its last member is the CRC-32 of what it would be without it."""
+    text = orjson.dumps(state)
+    return text[:-1] + b',"crc32":"%08x"}' % crc32(text)
+
+
+def _decode(text: bytes) -> LeaseState:
+    """Raises ValueError. A lease of an older release has no checksum."""
+    match = _CHECKSUM.search(text)
+    if match is not None:
+        text = text[: match.start()] + b"}"
+        if crc32(text) != int(match[1], 16):
+            raise ValueError("its checksum is wrong")
+    return msgspec.json.decode(text, type=LeaseState)
+
+
 def read_state(directory: Path) -> LeaseState | None:
-    """The lease of a directory, None when it never had one; raises StartupError."""
+    """The lease of a directory, None when it never had one.
+
+    Raises DamagedLeaseError, and StartupError when it cannot be read.
+    """
     path = directory / FILE_NAME
     try:
-        return LeaseState(**orjson.loads(path.read_bytes()))
+        return _decode(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
-        raise StartupError(f"{path}: cannot be read as a lease: {error}") from error
+    except OSError as error:
+        raise StartupError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DamagedLeaseError(
+            f"{path}: cannot be read as a lease: {error}; remove the file when no daemon, on any "
+            "machine, has this directory"
+        ) from error
 
 
 def wait_for_expiry(directory: Path, waiting: Callable[[LeaseState], None]) -> None:
@@ -120,12 +155,13 @@ class Lease:
     """Our lease, renewed by a thread from ``begin`` until ``release``. Methods raise StartupError
     when the lease cannot be taken.
 
-    When a renewal fails, or the file is no longer ours, nothing is renewed any more: the timer ends
-    the process.
+    When a renewal fails, or the file is somebody else's, nothing is renewed any more: the timer
+    ends the process. One that is damaged is nobody's, and replaced.
     """
 
-    def __init__(self, directory: Path, seconds: float) -> None:
+    def __init__(self, directory: Path, seconds: float, log: EventLog | None = None) -> None:
         self._path = directory / FILE_NAME
+        self._log = log
         owner, boot, host = str(uuid.uuid4()), _boot_id(), socket.gethostname()
         self._state = LeaseState(owner, boot, seconds, 0, host=host, pid=os.getpid())
         self._ended = threading.Event()
@@ -165,20 +201,39 @@ class Lease:
         self._thread.start()
 
     def release(self) -> None:
-        """Give the directory up; nothing of it may be written afterwards."""
+        """Give the directory up; nothing of it may be written afterwards.
+
+        A lease that cannot be written any more is left to end by itself.
+        """
         self._ended.set()
+        # It may be held up by the file system; the timer ends that, and this process.
         self._thread.join()
-        self._write(replace(self._state, released=True))
+        with contextlib.suppress(OSError):
+            self._write(replace(self._state, released=True))
         self._timer.disarm()
 
     def _keep(self) -> None:
-        while not self._ended.wait(self._state.seconds / _RENEWALS_PER_LEASE):
-            try:
-                if not self._is_ours():
-                    return
+        try:
+            while not self._ended.wait(self._state.seconds / _RENEWALS_PER_LEASE):
+                if self._taken_by_another():
+                    raise StartupError(f"{self._path}: somebody else has the lease")
                 self._renew()
-            except (OSError, StartupError):
-                return
+        except BaseException as error:
+            if self._log is not None:
+                self._log.error(
+                    "the lease is not renewed any more: the kernel is going to kill this process",
+                    reason=str(error) or repr(error),
+                    lease_seconds=self._state.seconds,
+                )
+            raise
+
+    def _taken_by_another(self) -> bool:
+        try:
+            return not self._is_ours()
+        except DamagedLeaseError as error:
+            if self._log is not None:
+                self._log.error("the lease is damaged, and written anew", reason=str(error))
+            return False
 
     def _is_ours(self) -> bool:
         state = read_state(self._path.parent)
@@ -199,7 +254,7 @@ class Lease:
         unfinished = self._path.with_name(f"{FILE_NAME}.{state.owner}")
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            os.write(descriptor, orjson.dumps(state))
+            os.write(descriptor, _encode(state))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -176,8 +176,11 @@ PACKED_BLOB_BYTES: Final = 64 * 1024
 PACKED_BLOB_BYTES_MAX: Final = 1024 * 1024
 """A packed blob is read whole, and written in one piece."""
 
+LEASE_SECONDS: Final = 10.0
+"""The lease on a directory whose locks cannot be relied on, unless configured otherwise."""
+
 FENCE_SECONDS_MAX: Final = 120.0
-"""How long the command may take that fences off the owner of a metadata directory."""
+"""How long the command may take that fences off the owner of a directory."""
 
 GC_GRACE_SECONDS: Final = 24 * 3600
 """How old a blob is at least, unless configured otherwise, before garbage collection touches it. A

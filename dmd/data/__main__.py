@@ -1,16 +1,21 @@
-"""The process of the data service: ``python -m dmd.data [--memory]``."""
+"""The process of the data service: ``python -m dmd.data [--memory] [--standby]``."""
 
 from __future__ import annotations
+
+import sys
 
 from dmd.access import PortAccess
 from dmd.data.base import BlobStore
 from dmd.data.both import open_both_stores
+from dmd.data.directory import DataDirectory
 from dmd.data.disk import DiskOptions
 from dmd.data.memory import MemoryStore
 from dmd.data.server import serve
 from dmd.data.service import DataService, ServiceOptions
-from dmd.process import main
-from shared.config import Config
+from dmd.directory import Ownership
+from dmd.errors import SettingNeededError
+from dmd.process import STANDBY_OPTION, main
+from shared.config import Config, ConfigError
 from shared.observability import Logger
 from shared.process import STOP_SECONDS_MAX, serve_until_stopped
 
@@ -23,7 +28,12 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
     if memory:
         store = MemoryStore()
     else:
-        store = open_both_stores(config.data_path, options, log, settings.packed_size_max_bytes)
+        ownership = Ownership.of(settings, standby=STANDBY_OPTION in sys.argv[1:])
+        try:
+            directory = DataDirectory(config.data_path, ownership, log)
+        except SettingNeededError as error:
+            raise ConfigError(config.file, f"dataDaemon.{error.key}", str(error)) from error
+        store = open_both_stores(directory, options, log, settings.packed_size_max_bytes)
     try:
         service = DataService(store, log, ServiceOptions(gate=access.gate))
         path = settings.socket_path and config.directory / settings.socket_path

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 from dmd.data.base import (
@@ -173,17 +172,20 @@ class PackedUpload:
 
 
 def open_both_stores(
-    path: Path, options: DiskOptions, log: EventLog, packed_bytes_max: int = PACKED_BLOB_BYTES
+    directory: DataDirectory,
+    options: DiskOptions,
+    log: EventLog,
+    packed_bytes_max: int = PACKED_BLOB_BYTES,
 ) -> BothStores:
-    """Take possession of a data directory. Blocks for a moment; raises StartupError.
+    """The stores in a directory, which belongs to them from now on. Blocks for a moment; raises
+    StartupError.
 
     Call it in the event loop that the store will be used in.
     """
-    directory = DataDirectory(path)
     disk = Disk(options)
     try:
         packed = PackedStore(directory.packed, disk, log)
     except OSError as error:
         directory.release()
-        raise StartupError(f"data directory {path}: {error.strerror or error}") from error
+        raise StartupError(f"data directory {directory.path}: {error.strerror or error}") from error
     return BothStores(FileStore(directory, disk, log), packed, packed_bytes_max)

@@ -1,6 +1,6 @@
 """The data directory: its layout, its owner, and what is done to it at start-up.
 
-    lock            held (flock) for the life of the process that owns the directory
+    lock, lease     the process that owns the directory (dmd.directory)
     about.json      {"formatVersion": 2, "owners": [UUID, …]}; a newer format is refused
     incoming/       uploads under way; whatever is there at start-up was never acknowledged
     0/ … 3510/      large blobs: the file of a key lies in the directory of its number
@@ -17,7 +17,6 @@ before it calls a blob nobody's, and refuses a directory whose owners it does no
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import threading
@@ -25,7 +24,9 @@ from pathlib import Path
 from typing import Final
 
 from dmd.data.keys import DIRECTORIES, directory_number, is_blob_key
+from dmd.directory import OwnedDirectory, Ownership
 from dmd.errors import StartupError
+from shared.observability import EventLog
 
 FORMAT_VERSION: Final = 2
 ABOUT_NAME: Final = "about.json"
@@ -36,24 +37,26 @@ _PRIVATE: Final = 0o700
 class DataDirectory:
     """A directory of blobs that this process owns until ``release``.
 
-    The constructor blocks: milliseconds when the numbered directories exist. It raises
-    StartupError when the directory is missing, not writable, owned by another process, of a newer
-    format, or on a file system without hard links.
+    The constructor blocks: milliseconds when the numbered directories exist and locks can be relied
+    on, longer as ``dmd.directory`` says. It raises StartupError when the directory is missing, not
+    writable, owned by another process, of a newer format, or on a file system without hard links.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, ownership: Ownership | None = None, log: EventLog | None = None
+    ) -> None:
         self.path = path
         self._about = path / ABOUT_NAME
         self.incoming = path / "incoming"
         self.packed = path / "packed"
         self.quarantine = path / "quarantine"
-        self._lock: int | None = None
+        self._owned: OwnedDirectory | None = None
         self._owners: tuple[str, ...] = ()
         self._describing = threading.Lock()
         try:
             if not path.is_dir():
                 raise StartupError(f"data directory {path}: no such directory")
-            self._lock = self._own()
+            self._owned = OwnedDirectory(path, ownership, log)
             self._check_format()
             self._clear_incoming()
             self._make_directories()
@@ -87,23 +90,9 @@ class DataDirectory:
 
     def release(self) -> None:
         """Let another process own the directory; harmless when repeated."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
-    def _own(self) -> int:
-        lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(lock)
-            raise StartupError(
-                f"data directory {self.path}: in use by another data daemon"
-            ) from error
-        except OSError:
-            os.close(lock)
-            raise
-        return lock
+        if self._owned is not None:
+            owned, self._owned = self._owned, None
+            owned.release()
 
     def _check_format(self) -> None:
         try:

@@ -22,10 +22,11 @@ from urllib.parse import urlencode
 from dmd.data.administration import administer, parse_command
 from dmd.data.base import Blob, BlobNotFoundError, BlobStore, StoreError
 from dmd.data.both import open_both_stores
-from dmd.data.directory import ABOUT_NAME
+from dmd.data.directory import ABOUT_NAME, DataDirectory
 from dmd.data.disk import DiskOptions
 from dmd.data.errors import DataError
 from dmd.data.keys import SERVICE_PATH
+from dmd.directory import Ownership
 from dmd.jobs.backup import JobError
 from shared.config import Config
 from shared.credentials import NO_CREDENTIALS, Credentials, data_credentials
@@ -272,14 +273,16 @@ class OwnedData:
 
     live = False
 
-    def __init__(self, path: Path, options: DiskOptions, log: EventLog) -> None:
+    def __init__(
+        self, path: Path, options: DiskOptions, ownership: Ownership, log: EventLog
+    ) -> None:
         self._path = path
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="data", daemon=True)
         self._thread.start()
 
         async def opened() -> BlobStore:
-            return open_both_stores(path, options, log)
+            return open_both_stores(DataDirectory(path, ownership, log), options, log)
 
         try:
             self._store = self._run(opened())
@@ -358,4 +361,5 @@ def _transport(config: Config, log: EventLog) -> Transport:
         raise JobError(
             f"no data daemon listens on {access}, and {config.data_path} is no data directory"
         )
-    return OwnedData(config.data_path, DiskOptions(), log)
+    ownership = Ownership.of(config.data_daemon)
+    return OwnedData(config.data_path, DiskOptions(), ownership, log)

@@ -28,12 +28,7 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
     settings = config.metadata_daemon
     access = PortAccess(config, lambda config: config.metadata_daemon, "metadataDaemon", log)
     stream = StreamSettings(settings.stream_max_pending_ack, settings.stream_ack_timeout_ms / 1000)
-    ownership = Ownership(
-        settings.lease_seconds,
-        STANDBY_OPTION in sys.argv[1:],
-        settings.directory_locks,
-        settings.fence_command,
-    )
+    ownership = Ownership.of(settings, standby=STANDBY_OPTION in sys.argv[1:])
     path = None if memory else config.metadata_path
 
     def die(error: EngineFatalError) -> None:

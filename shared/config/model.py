@@ -4,7 +4,7 @@
 places of the other files. Keys, shapes and defaults follow
 ``reference/cloudserver-features.md``, section 4.1; the keys that are ours alone are
 ``callTimeoutMs``, ``streamMax…``, ``streamAckTimeoutMs``, ``maxMessageSizeBytes``,
-``leaseSeconds``, ``directoryLocks`` and ``fenceCommand`` of the metadata, ``socketPath`` and
+``leaseSeconds``, ``directoryLocks`` and ``fenceCommand`` of both daemons, ``socketPath`` and
 ``packedSizeMaxBytes`` of the data, ``maxAgeSeconds`` and ``maxSizeBytes`` of the record log,
 ``gc…Seconds``, ``publicEndpoints`` of ``requests``, and what guards the daemons' ports:
 ``daemonSecret``, ``daemonSecretFile``, and their ``certFilePaths`` and ``tls``.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
@@ -98,7 +98,22 @@ class MetadataClient(Section):
     tls: ClientTls | None = None
 
 
-class DataDaemon(Section):
+class DirectoryOwner(Section):
+    """How a daemon owns its directory (``dmd.directory``): a lease, whether to rely on locks, and
+    the command that makes sure that another machine's owner writes no more."""
+
+    lease_seconds: Seconds = 0
+    directory_locks: DirectoryLocks = "detect"
+    fence_command: Command = ()
+
+    @model_validator(mode="after")
+    def _fence_has_a_lease(self) -> Self:
+        if self.fence_command and not self.lease_seconds:
+            raise ValueError("fenceCommand needs leaseSeconds, to know of a silent owner")
+        return self
+
+
+class DataDaemon(DirectoryOwner):
     """Where the data daemon listens, and which blobs it packs.
 
     ``socket_path``: a Unix socket besides the port; a relative path starts at the configuration's
@@ -112,21 +127,15 @@ class DataDaemon(Section):
     cert_file_paths: CertFilePaths | None = None
 
 
-class MetadataDaemon(Section):
-    """Where the metadata daemon listens, its waits, and the sizes of messages and packets.
-
-    ``lease_seconds``, ``directory_locks`` and ``fence_command`` are how it owns its directory;
-    ``rest_port`` is that of the debugging interface.
-    """
+class MetadataDaemon(DirectoryOwner):
+    """Where the metadata daemon listens, its waits, and the sizes of messages and packets;
+    ``rest_port`` is that of the debugging interface."""
 
     bind_address: Host = "localhost"
     port: Port = 9990
     call_timeout_ms: Milliseconds = _CALL_TIMEOUT_MS
     stream_max_pending_ack: Count = limits.STREAM_PENDING_ACKS_MAX
     stream_ack_timeout_ms: Milliseconds = _STREAM_ACK_TIMEOUT_MS
-    lease_seconds: Seconds = 0
-    directory_locks: DirectoryLocks = "detect"
-    fence_command: Command = ()
     stream_max_packet_items: Count = limits.STREAM_PACKET_ITEMS_MAX
     stream_max_packet_size_bytes: Count = limits.STREAM_PACKET_BYTES_MAX
     max_message_size_bytes: MessageBytes = limits.RPC_MESSAGE_BYTES_MAX
@@ -138,12 +147,6 @@ class MetadataDaemon(Section):
     def _rest_has_a_port(self) -> MetadataDaemon:
         if self.rest_enabled and self.rest_port is None:
             raise ValueError("restEnabled needs restPort")
-        return self
-
-    @model_validator(mode="after")
-    def _fence_has_a_lease(self) -> MetadataDaemon:
-        if self.fence_command and not self.lease_seconds:
-            raise ValueError("fenceCommand needs leaseSeconds, to know of a silent owner")
         return self
 
 

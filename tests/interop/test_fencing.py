@@ -5,6 +5,7 @@ The owner is a lease file here: its boot is none of this machine's, and the test
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from dmd.lease import FILE_NAME, LeaseState, read_state
+from dmd.lease import LeaseState, read_state
 from dmd.process import STANDBY_OPTION
 from shared.supervisor import EX_CONFIG
 from tests.interop.daemons import MetadataProcess
@@ -136,16 +137,15 @@ def test_of_several_stand_bys_one_takes_over(make: Make, tmp_path: Path) -> None
     assert len([*filter(serves, standbys)]) == 1
 
 
-def test_an_owner_without_a_lease_is_known_by_its_lock(make: Make) -> None:
-    owner = make(directoryLocks="unreliable")
-    owner.start()
+def test_an_owner_without_a_lease_is_known_by_its_lock(make: Make, tmp_path: Path) -> None:
     fenced = {**UNRELIABLE, "fenceCommand": "true"}
-    assert "another daemon owns this directory" in refusal(make(**fenced))
-    standby = make(STANDBY_OPTION, **fenced)
-    standby.process.start()
-    says(standby, "standing by")
-    assert not serves(standby)
-    owner.process.stop()
+    with (tmp_path / "lock").open("w") as owner:
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        assert "another daemon owns this directory" in refusal(make(**fenced))
+        standby = make(STANDBY_OPTION, **fenced)
+        standby.process.start()
+        says(standby, "standing by")
+        assert not serves(standby)
     wait_for(lambda: serves(standby), "the stand-by to serve")
 
 
@@ -155,7 +155,19 @@ def test_without_a_command_there_is_no_stand_by(make: Make) -> None:
     assert "locks there cannot be relied on" in line
 
 
-def test_a_plain_start_needs_no_command(make: Make, tmp_path: Path) -> None:
-    daemon = make(directoryLocks="unreliable")
+def test_a_plain_start_needs_no_command_and_has_a_lease(make: Make, tmp_path: Path) -> None:
+    daemon = make(**UNRELIABLE)
     daemon.start()
-    assert not (tmp_path / FILE_NAME).exists()
+    assert "another daemon owns this directory" in refusal(make(**UNRELIABLE))
+    state = read_state(tmp_path)
+    assert state is not None
+    assert state.pid == daemon.process.pid
+
+
+def test_a_plain_start_after_a_silent_owner_says_what_is_not_known(
+    make: Make, tmp_path: Path
+) -> None:
+    write(tmp_path, ELSEWHERE)
+    daemon = make(**UNRELIABLE)
+    daemon.start()
+    says(daemon, "the owner before has fallen silent")

@@ -43,7 +43,12 @@ def test_all_supported_sections_are_read(installation: Installation) -> None:
         restEndpoints={"S3.Example.com": "elsewhere"},
         dataClient={"host": "data.example.com", "port": 1},
         metadataClient={"host": "md.example.com", "port": 2, "callTimeoutMs": 100},
-        dataDaemon={"bindAddress": "::0", "port": 3},
+        dataDaemon={
+            "bindAddress": "::0",
+            "port": 3,
+            "leaseSeconds": 14,
+            "directoryLocks": "reliable",
+        },
         metadataDaemon={
             "bindAddress": "0.0.0.0",  # noqa: S104 - a value to read, nothing binds to it
             "port": 4,
@@ -66,6 +71,8 @@ def test_all_supported_sections_are_read(installation: Installation) -> None:
     assert (config.data_client.host, config.data_client.port) == ("data.example.com", 1)
     assert (config.metadata_client.port, config.metadata_client.call_timeout_ms) == (2, 100)
     assert (config.data_daemon.bind_address, config.data_daemon.port) == ("::0", 3)
+    assert (config.data_daemon.lease_seconds, config.data_daemon.fence_command) == (14, ())
+    assert config.data_daemon.directory_locks == "reliable"
     assert config.metadata_daemon.call_timeout_ms == 30_000
     assert config.metadata_daemon.stream_max_pending_ack == 7
     assert config.metadata_daemon.stream_ack_timeout_ms == 8
@@ -208,6 +215,10 @@ def test_unknown_key_is_named_with_the_nearest_known_one(
         (
             {"metadataDaemon": {"restEnabled": True}},
             "metadataDaemon: restEnabled needs restPort",
+        ),
+        (
+            {"dataDaemon": {"fenceCommand": "fence"}},
+            "dataDaemon: fenceCommand needs leaseSeconds, to know of a silent owner",
         ),
         (
             {"metadataDaemon": {"fenceCommand": "fence"}},

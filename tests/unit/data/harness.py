@@ -13,7 +13,7 @@ from dmd.data.packed.segment import scan
 def files_in(directory: Path) -> set[Path]:
     """Every file of a data directory, besides those that describe it."""
     found = {Path(folder, name) for folder, _, names in os.walk(directory) for name in names}
-    return found - {directory / "lock", directory / "about.json"}
+    return found - {directory / name for name in ("lock", "lease", "about.json")}
 
 
 def keys_in(directory: Path) -> set[str]:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from dmd import directory as ownership
 from dmd.data.directory import FORMAT_VERSION, DataDirectory
+from dmd.directory import Ownership
 from dmd.errors import StartupError
+from dmd.file_locks import Mount
+from dmd.lease import read_state
+from shared import limits
+from tests.servers import REPOSITORY
 from tests.unit.data.harness import files_in
 
 NEWER = json.dumps({"formatVersion": FORMAT_VERSION + 1})
@@ -70,28 +78,65 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_written_is_named() -> None:
     # Not even root can create files there.
-    with pytest.raises(StartupError, match=r"^data directory /proc: [A-Z][^\n]*$"):
+    with pytest.raises(StartupError, match=r"^/proc/lock: [A-Z][^\n]*$"):
         DataDirectory(Path("/proc"))
 
 
 def test_a_second_owner_is_refused(tmp_path: Path) -> None:
     first = DataDirectory(tmp_path)
-    with pytest.raises(StartupError, match=rf"^data directory {tmp_path}: in use by another"):
+    with pytest.raises(StartupError, match=rf"^{tmp_path}: another daemon owns"):
         DataDirectory(tmp_path)
     first.release()
 
 
-def test_a_second_process_is_refused(tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from dmd.data.directory import DataDirectory;"
-        "DataDirectory(Path(sys.argv[1]))"
-    )
-    first = DataDirectory(tmp_path)
+SECOND = """
+import fcntl, sys
+from pathlib import Path
+from dmd import directory
+from dmd.data.directory import DataDirectory
+from dmd.directory import Ownership
+from dmd.file_locks import Mount
+if sys.argv[2] == "blind":
+    fcntl.flock = lambda _descriptor, _operation: None
+    directory.mount_of = lambda _path: Mount("9p")
+DataDirectory(Path(sys.argv[1]), Ownership(1))
+print("owned")
+"""
+
+
+@pytest.mark.parametrize("locks", ["good", "blind"])
+def test_a_second_process_is_refused(
+    tmp_path: Path, locks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if locks == "blind":
+        # A file system whose locks do not leave their machine, as many that are shared.
+        monkeypatch.setattr(fcntl, "flock", lambda _descriptor, _operation: None)
+        monkeypatch.setattr(ownership, "mount_of", lambda _path: Mount("9p"))
+    first = DataDirectory(tmp_path, Ownership(1))
     second = subprocess.run(
-        [sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=False
+        [sys.executable, "-c", SECOND, tmp_path, locks],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
     )
     first.release()
-    assert "in use by another data daemon" in second.stderr
+    assert second.stdout == ""
+    assert "another daemon owns this directory" in second.stderr
+
+
+def test_a_directory_without_locks_has_a_lease_that_nobody_has_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LEASE_SECONDS", 0.2)
+    owner = DataDirectory(tmp_path, Ownership(locks="unreliable"))
+    state = read_state(tmp_path)
+    assert state is not None
+    assert not state.released
+    owner.release()
+    state = read_state(tmp_path)
+    assert state is not None
+    assert state.released
 
 
 def test_a_refused_owner_leaves_the_uploads_of_the_first(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from dmd.data.base import BlobInfo, BlobNotFoundError, BlobStore, LengthMismatchError
 from dmd.data.both import BothStores, open_both_stores
+from dmd.data.directory import DataDirectory
 from dmd.data.disk import DiskOptions
 from dmd.data.keys import created_at_ms, is_blob_key, now_ms
 from dmd.data.memory import MemoryStore
@@ -40,7 +41,7 @@ def open_store(kind: str, directory: Path) -> BlobStore:
     packed_bytes_max = {"file": 0, "packed": PACKED_BLOB_BYTES_MAX}.get(
         kind.removesuffix("-direct"), PACKED_BLOB_BYTES
     )
-    return open_both_stores(directory, options, RecordingLog(), packed_bytes_max)
+    return open_both_stores(DataDirectory(directory), options, RecordingLog(), packed_bytes_max)
 
 
 @pytest.fixture(params=["file", "file-direct", "packed", "packed-direct", "both", "memory"])

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -16,7 +17,13 @@ import pytest
 from dmd.directory import OwnedDirectory, Ownership
 from dmd.errors import StartupError
 from dmd.kill_timer import boot_seconds
-from dmd.lease import FILE_NAME, LeaseState, read_state, wait_for_expiry
+from dmd.lease import (
+    FILE_NAME,
+    DamagedLeaseError,
+    LeaseState,
+    read_state,
+    wait_for_expiry,
+)
 from tests.servers import REPOSITORY, wait_for
 
 ELSEWHERE = LeaseState("somebody", "another-boot", 0.4, 7)
@@ -136,6 +143,36 @@ def test_a_stopped_owner_dies_before_a_stand_by_begins(tmp_path: Path) -> None:
     # The lock was free, so its holder is gone: nothing of it can write any more.
     assert process.wait(5) == -signal.SIGKILL
     successor.release()
+
+
+def test_a_lease_that_is_damaged_under_its_owner_is_written_anew(tmp_path: Path) -> None:
+    process = owner(tmp_path, 1)
+    first = read_state(tmp_path)
+    assert first is not None
+    (tmp_path / FILE_NAME).write_bytes(b"\0" * 100)
+
+    def whole_again() -> bool:
+        with suppress(StartupError):
+            state = read_state(tmp_path)
+            return state is not None and state.count > first.count + 1
+        return False
+
+    wait_for(whole_again, "the lease to be written anew")
+    process.communicate()
+    assert process.returncode == 0
+
+
+def test_every_flipped_bit_of_a_lease_is_noticed_or_harmless(tmp_path: Path) -> None:
+    process = owner(tmp_path, 1)
+    process.communicate()
+    state = read_state(tmp_path)
+    content = (tmp_path / FILE_NAME).read_bytes()
+    for bit in range(8 * len(content)):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        (tmp_path / FILE_NAME).write_bytes(damaged)
+        with suppress(DamagedLeaseError):
+            assert read_state(tmp_path) == state
 
 
 def test_an_owner_that_cannot_renew_dies(tmp_path: Path) -> None:

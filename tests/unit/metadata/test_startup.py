@@ -84,20 +84,23 @@ def test_a_lock_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
         OwnedDirectory(tmp_path)
 
 
-def test_a_directory_where_nothing_can_be_locked_is_named(
+def test_a_directory_where_nothing_can_be_locked_is_owned_by_a_lease(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def without_locks(_descriptor: int, _operation: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", without_locks)  # such a file system is hard to come by
-    for standby in (False, True):
-        with pytest.raises(SettingNeededError, match="No locks available") as caught:
-            OwnedDirectory(tmp_path, Ownership(1, standby))
-        assert caught.value.key == "fenceCommand"
-        assert str(tmp_path) in str(caught.value)
-    fenced = Ownership(1, fence_command=("false",))
-    OwnedDirectory(tmp_path, fenced).release()
+    with pytest.raises(SettingNeededError, match="No locks available") as caught:
+        OwnedDirectory(tmp_path, Ownership(1, standby=True))
+    assert caught.value.key == "fenceCommand"
+    assert str(tmp_path) in str(caught.value)
+    owner = OwnedDirectory(tmp_path, Ownership(1))
+    assert directory.is_owned(tmp_path)
+    with pytest.raises(StartupError, match="another daemon owns"):
+        OwnedDirectory(tmp_path, Ownership(1))
+    owner.release()
+    assert not directory.is_owned(tmp_path)
 
 
 def test_a_stand_by_of_another_machine_needs_a_lease(
