@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from s3front.accounts_watch import AccountsWatch
 from s3front.app import App
@@ -24,7 +26,15 @@ from s3front.workers.lease import Lease
 from s3front.workers.runner import Workers, holder_name, work
 from s3front.workers.uploads import UploadWorker
 from shared import version_id
-from shared.config import Config, ConfigError, load_accounts, load_config, load_locations
+from shared.config import (
+    Config,
+    ConfigError,
+    Location,
+    load_accounts,
+    load_config,
+    load_locations,
+    location_warnings,
+)
 from shared.credentials import data_credentials, metadata_credentials
 from shared.http1.client import Origin
 from shared.observability import configure_logging, get_logger
@@ -50,7 +60,7 @@ async def serve(config: Config) -> None:
     keep_freed_memory(LARGE_BLOCKS_BYTES)
     tls = port_context(config.cert_file_paths, config.file, "certFilePaths", log)
     watch = AccountsWatch(config, log)
-    accounts, locations = load_accounts(config), load_locations(config)
+    accounts, locations = load_accounts(config), _locations(config, log)
     credentials = metadata_credentials(config)
     client = RpcClient(
         _url(credentials.scheme, config.metadata_client.host, config.metadata_client.port),
@@ -118,7 +128,7 @@ def _reload(app: App, client: RpcClient, store: DmdFileStore, tls: ssl.SSLContex
     log = app.services.log
     try:
         config = load_config()
-        accounts, locations = load_accounts(config), load_locations(config)
+        accounts, locations = load_accounts(config), _locations(config, log)
         metadata, data = metadata_credentials(config), data_credentials(config)
         renew(tls, config.cert_file_paths, config.file, "certFilePaths", log)
     except ConfigError as error:
@@ -135,6 +145,14 @@ def _reload(app: App, client: RpcClient, store: DmdFileStore, tls: ssl.SSLContex
         proxies=_proxies(config),
     )
     log.info("configuration reloaded")
+
+
+def _locations(config: Config, log: Any) -> Mapping[str, Location]:
+    """The configured locations, with a warning for each that cannot be used."""
+    locations = load_locations(config)
+    for warning in location_warnings(locations):
+        log.warning("location without effect", location=warning)
+    return locations
 
 
 def _proxies(config: Config) -> Proxies:

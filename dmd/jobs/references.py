@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -21,8 +22,8 @@ from dmd.metadata import stored
 from dmd.metadata.engines.base import Engine, EngineError, Reader
 from dmd.metadata.keys import RECORDS_LOWER, RECORDS_UPPER, split
 from dmd.metadata.projection import listed
+from shared.records.location import DataLocation, data_locations
 from shared.records.names import RECORD_LOGS, UPLOADS_PREFIX, holds_objects
-from shared.records.object import data_locations
 
 _BLOB_KEY: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])")
 _LOGS_LOWER: Final = f"!{RECORD_LOGS}#".encode()
@@ -30,7 +31,6 @@ _LOGS_UPPER: Final = f"!{RECORD_LOGS}$".encode()
 _FILE_STORE: Final = "file"
 _PART_ETAG: Final = re.compile(r"[0-9]+:([0-9a-f]{32})\Z")
 _MD5: Final = re.compile(r"[0-9a-f]{32}\Z")
-_ENCRYPTED: Final = frozenset(("cryptoScheme", "cipheredDataKey"))
 _PROGRESS_RECORDS: Final = 1000
 
 
@@ -96,31 +96,32 @@ def stretches_of(record: bytes) -> list[Stretch]:
     try:
         document = orjson.loads(record)
         entries = document.get("location") or document.get("partLocations")
-        whole = int(document.get("content-length") or 0)
-        if isinstance(entries, dict):
-            entries = [entries]
-        if not entries:
-            return []
-        located = data_locations(entries, whole)
+        located = data_locations(entries, int(document.get("content-length") or 0))
     except (ValueError, TypeError, KeyError, AttributeError):
         return []
+    pieces = Counter(location.store_etag for location in located)
+    etag = str(document.get("content-md5")) if len(located) == 1 else None
     return [
-        Stretch(bytes.fromhex(location.key), location.size, _md5(entry, document, len(entries)))
-        for entry, location in zip(entries, located, strict=True)
+        Stretch(
+            bytes.fromhex(location.key),
+            location.size,
+            _md5(location, pieces[location.store_etag], etag),
+        )
+        for location in located
         if location.store_type in ("", _FILE_STORE) and _BLOB_KEY.fullmatch(location.key.encode())
     ]
 
 
-def _md5(entry: dict[str, Any], document: dict[str, Any], count: int) -> str | None:
-    """The MD5 of a stretch: of its part, else that of the only stretch of an object. That of
-    encrypted data is of what it was before."""
-    if not _ENCRYPTED.isdisjoint(entry):
+def _md5(location: DataLocation, pieces: int, etag: str | None) -> str | None:
+    """The MD5 of a stretch, of ``pieces`` with its ``dataStoreETag``: that of its part, when it is
+    all of it, else ``etag``, which is the object's if this is all of that. That of encrypted data
+    is of what it was before."""
+    if location.is_encrypted:
         return None
-    match = _PART_ETAG.match(str(entry.get("dataStoreETag") or ""))
+    match = _PART_ETAG.match(location.store_etag)
     if match is not None:
-        return match[1]
-    etag = str(document.get("content-md5") or "")
-    return etag if count == 1 and _MD5.match(etag) else None
+        return match[1] if pieces == 1 else None
+    return etag if etag is not None and _MD5.match(etag) else None
 
 
 @dataclass(frozen=True, slots=True)

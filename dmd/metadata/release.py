@@ -37,7 +37,7 @@ class _Location(msgspec.Struct, frozen=True, gc=False):
 
 _decode = msgspec.json.Decoder(_Owner).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_decode_location = msgspec.json.Decoder(_Location).decode
+_decode_location = msgspec.json.Decoder(_Location | str).decode
 
 
 def queue_key(time_ms: int, revision: int) -> bytes:
@@ -81,9 +81,11 @@ def _stretches(record: bytes) -> dict[_Location | bytes, bytes]:
 
 def _identity(text: bytes) -> _Location | bytes:
     try:
-        return _decode_location(text)
+        found = _decode_location(text)
     except msgspec.DecodeError:
         return text
+    # Objects from before model version 2 have the key alone.
+    return _Location(found) if isinstance(found, str) else found
 
 
 def _location(record: bytes) -> bytes | None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from s3front.locations.base import DataStore
 from shared.config import Location
+from shared.errors import ServiceError
+from shared.records.location import DataLocation
 
 
 class LocationRegistry:
@@ -20,10 +22,32 @@ class LocationRegistry:
         return self._locations.get(name)
 
     def store(self, name: str) -> DataStore:
-        """The store behind a location.
+        """The store that new data of a location goes to; raises NotImplemented.
 
-        Records outlive configuration: data of a location that is no longer configured is still
-        looked for in the data daemon, where every location of this type keeps it.
+        What is not configured is the data daemon, where every location that this server supports
+        keeps its data.
         """
-        del name
+        location = self._locations.get(name)
+        if location is not None and not location.is_supported:
+            raise _unsupported(name, location.type)
         return self._daemon
+
+    def holder(self, location: DataLocation) -> DataStore:
+        """The store that holds the data of a record; raises NotImplemented.
+
+        Records outlive configuration, so that what they say of the type counts first.
+        """
+        kind, name = location.store_type, location.store_name
+        if not kind:
+            return self.store(name)
+        if kind != self._daemon.type:
+            raise _unsupported(name, kind)
+        return self._daemon
+
+
+def _unsupported(name: str, kind: str) -> ServiceError:
+    return ServiceError(
+        "NotImplemented",
+        f"The data is in location '{name}', which is of a type that this server does not support: "
+        f"{kind}.",
+    )

@@ -201,7 +201,7 @@ class ForeignMetadata:
             document = orjson.loads(record)
             locations = document.get("location") or document.get("partLocations") or []
             # An object from before location arrays has one bare entry.
-            for location in [locations] if isinstance(locations, dict) else locations:
+            for location in locations if isinstance(locations, list) else [locations]:
                 found[orjson.dumps(location, option=orjson.OPT_SORT_KEYS)] = location
         return found
 

@@ -21,6 +21,7 @@ import msgspec
 import orjson
 from msgspec import convert
 
+from s3front.encryption import refuse_bucket
 from s3front.metadata import gateway
 from s3front.metadata.client_tokens import ClientToken
 from s3front.metadata.gateway import ChangedError, MetadataGateway, Operation, Requirement
@@ -232,10 +233,12 @@ class MetadataStore:
 
         ``requirement`` is about the current object (``object_requirement``), None when the write
         does not depend on it. A new version gets the default retention of ``bucket``, which has to
-        be unchanged. Raises InvalidRequest for a lock where there is no object lock.
+        be unchanged. Raises InvalidRequest for a lock where there is no object lock, NotImplemented
+        where the object had to be encrypted.
         """
         versioning = bucket.record.versioning
         if not record.is_delete_marker:
+            refuse_bucket(bucket.record)
             record = _locked(record, bucket.record)
         plan = plan_write(versioning, _record(current), record, self._oldest_version_id)
         return planned(bucket, record.document["key"], current, plan, requirement)

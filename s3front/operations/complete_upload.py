@@ -18,6 +18,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.body import read_document
 from s3front.context import Context
+from s3front.encryption import refuse_part, refuse_upload
 from s3front.metadata.gateway import ChangedError
 from s3front.metadata.store import StoredObject
 from s3front.metadata.uploads import StoredPart, StoredUpload
@@ -47,7 +48,8 @@ from shared.checksums import (
 )
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
-from shared.records.object import Checksum, DataLocation, NewObject, ObjectRecord
+from shared.records.location import DataLocation
+from shared.records.object import Checksum, NewObject, ObjectRecord
 from shared.records.parts import ObjectPart
 from shared.records.times import now
 from shared.records.upload import UploadRecord
@@ -85,6 +87,7 @@ async def _complete(context: Context, headers: Headers, wanted: Sequence[_Wanted
         upload = await uploads.read(bucket.name, context.key, upload_id, context.request_id)
         if upload is None:
             return _answer_again(context, current, upload_id)
+        refuse_upload(upload.record)
         check_write_conditions(headers, current)
         _require_checksums(upload.record, wanted)
         parts = await _parts(context, upload_id, wanted)
@@ -215,10 +218,13 @@ def _object_record(
     locations: list[DataLocation] = []
     size = 0
     digests = md5(usedforsecurity=False)
-    for part in parts:
+    for number, part in enumerate(parts, start=1):
+        refuse_part(part.record)
         digests.update(bytes.fromhex(part.record.etag))
+        # Of an object, parts are counted from 1 (``shared.records.parts``).
+        etag = f"{number}:{part.record.etag}"
         for entry in part.record.locations:
-            locations.append(replace(entry, start=size))
+            locations.append(replace(entry, start=size, store_etag=etag))
             size += entry.size
     return ObjectRecord.create(
         NewObject(

@@ -18,7 +18,7 @@ from s3front.operations.parameters import part_number
 from s3front.operations.put_object import check_write_conditions, commit_object, data_locations
 from s3front.operations.tag_sets import tags_of_header
 from s3front.operations.upload_part import commit_part
-from s3front.operations.uploads import chosen_algorithm, existing_upload
+from s3front.operations.uploads import chosen_algorithm, writable_upload
 from s3front.ranges import ByteRange
 from s3front.reply import xml_reply
 from s3front.request import Headers, Reply, Request
@@ -172,7 +172,7 @@ async def upload_part_copy(context: Context, request: Request) -> Reply:
 
 async def _upload_part_copy(context: Context, headers: Headers) -> Reply:
     number = part_number(context.target.query)
-    upload = await existing_upload(context)
+    upload = await writable_upload(context)
     source = await read_source(context, headers)
     part = _source_range(headers.get("x-amz-copy-source-range"), source.record.size)
     check_copy_size(part.length)

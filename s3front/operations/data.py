@@ -11,7 +11,8 @@ from s3front.locations.base import DataReader
 from s3front.ranges import ByteRange
 from s3front.request import Passage
 from shared.errors import ServiceError
-from shared.records.object import DataLocation, ObjectRecord
+from shared.records.location import DataLocation
+from shared.records.object import ObjectRecord
 
 
 async def delete_data(context: Context, locations: Sequence[DataLocation]) -> None:
@@ -21,7 +22,7 @@ async def delete_data(context: Context, locations: Sequence[DataLocation]) -> No
     """
     for location in locations:
         try:
-            await context.services.locations.store(location.store_name).delete(location.key)
+            await context.services.locations.holder(location).delete(location.key)
         except ServiceError as error:
             context.log.warning(
                 "could not delete unused data", data_key=location.key, reason=str(error)
@@ -56,13 +57,20 @@ class ObjectData:
 
     @classmethod
     async def open(cls, context: Context, record: ObjectRecord, part: ByteRange) -> ObjectData:
-        """Open the bytes of ``part`` of the record; raises DataNotFoundError and ServiceError."""
+        """Open the bytes of ``part`` of the record; raises DataNotFoundError, and ServiceError for
+        those that this server cannot read."""
         wanted = []
-        for location in record.locations:
+        missing = part.length
+        for location in _locations(context, record):
             start = max(part.start - location.start, 0)
             end = min(part.end - location.start, location.size - 1)
             if start <= end:
+                if location.is_encrypted:
+                    raise ServiceError("NotImplemented", _ENCRYPTED)
                 wanted.append((location, start, end))
+                missing -= end - start + 1
+        if missing:
+            raise _incomplete(context, record)
         data = cls(context, wanted)
         if wanted:
             data._first = await data._open(*wanted[0])
@@ -102,5 +110,26 @@ class ObjectData:
         return await self._open(*self._parts[index])
 
     async def _open(self, location: DataLocation, start: int, end: int) -> DataReader:
-        store = self._context.services.locations.store(location.store_name)
+        store = self._context.services.locations.holder(location)
         return await store.open(location.key, start, end, location.size)
+
+
+_ENCRYPTED = (
+    "The data of this object is stored encrypted, by another server. This one cannot decrypt it."
+)
+
+
+def _locations(context: Context, record: ObjectRecord) -> Sequence[DataLocation]:
+    try:
+        return record.locations
+    except ValueError as error:
+        context.log.error("a record names its data in a way that is not known", reason=str(error))
+        raise ServiceError("InternalError") from error
+
+
+def _incomplete(context: Context, record: ObjectRecord) -> ServiceError:
+    """Why there are fewer bytes than the record says: they are in an archive, or nobody knows."""
+    if record.document.get("archive"):
+        return ServiceError("InvalidObjectState", fields={"StorageClass": record.storage_class})
+    context.log.error("a record does not name all of its data")
+    return ServiceError("InternalError")

@@ -38,7 +38,8 @@ from shared.checksums import (
     verify_digests,
 )
 from shared.errors import ServiceError
-from shared.records.object import Checksum, DataLocation, NewObject, ObjectRecord
+from shared.records.location import DataLocation
+from shared.records.object import Checksum, NewObject, ObjectRecord
 from shared.records.times import now
 
 _THREAD_BYTES_MIN = 128 * 1024

@@ -28,7 +28,8 @@ from s3front.versioning import version_headers
 from shared.checksums import DEFAULT_ALGORITHM, ExpectedDigests
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
-from shared.records.object import DataLocation, NewObject, ObjectRecord
+from shared.records.location import DataLocation
+from shared.records.object import NewObject, ObjectRecord
 from shared.records.times import now
 
 

@@ -13,13 +13,13 @@ from s3front.metadata.uploads import StoredUpload
 from s3front.operations.data import check_age, delete_data
 from s3front.operations.object_headers import checksum_headers
 from s3front.operations.parameters import part_number
-from s3front.operations.uploads import chosen_algorithm, existing_upload, no_such_upload
+from s3front.operations.uploads import chosen_algorithm, no_such_upload, writable_upload
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
 from shared.checksums import DEFAULT_ALGORITHM, FULL_OBJECT, Algorithm
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
-from shared.records.object import DataLocation
+from shared.records.location import DataLocation
 from shared.records.times import now
 from shared.records.upload import PartRecord
 
@@ -27,7 +27,7 @@ from shared.records.upload import PartRecord
 async def upload_part(context: Context, request: Request) -> Reply:
     """Store a part (Amazon S3 API reference, UploadPart)."""
     number = part_number(context.target.query)
-    upload = await existing_upload(context)
+    upload = await writable_upload(context)
     body = UploadBody(context.identity, request)
     chosen = chosen_algorithm(upload.record)
     if chosen is not None:

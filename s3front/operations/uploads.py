@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from s3front.context import Context
+from s3front.encryption import refuse_bucket, refuse_upload
 from s3front.metadata.gateway import ChangedError
 from s3front.metadata.uploads import StoredUpload
 from s3front.object_lock import LOCK_HEADERS, wanted_lock
@@ -168,6 +169,14 @@ async def existing_upload(context: Context) -> StoredUpload:
     )
     if upload is None:
         raise no_such_upload(upload_id)
+    return upload
+
+
+async def writable_upload(context: Context) -> StoredUpload:
+    """The same, to store a part of it; raises NotImplemented where that had to be encrypted."""
+    refuse_bucket(context.bucket.record)
+    upload = await existing_upload(context)
+    refuse_upload(upload.record)
     return upload
 
 

@@ -21,8 +21,8 @@ from s3front.metadata.gateway import MetadataGateway
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
 from shared.observability import EventLog
+from shared.records.location import DataLocation, data_locations
 from shared.records.names import DELETIONS
-from shared.records.object import DataLocation, data_locations
 
 _PAGE_ENTRIES = 200
 _CONCURRENT_DELETIONS = 16

@@ -7,7 +7,7 @@ one ConfigError of one line; nothing here logs, and no ``repr`` holds a secret.
 from shared.config.accounts import Account, Accounts, Credential, accounts_file, load_accounts
 from shared.config.errors import ConfigError
 from shared.config.loader import load_config
-from shared.config.locations import Location, load_locations
+from shared.config.locations import Location, load_locations, location_warnings
 from shared.config.model import Config, Settings
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "load_accounts",
     "load_config",
     "load_locations",
+    "location_warnings",
 ]

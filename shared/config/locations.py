@@ -1,7 +1,8 @@
 """locationConfig.json: the places where object data can be kept, by name.
 
 Follows ``reference/cloudserver-features.md``, section 5. Only locations of type ``file``, the
-data daemon, work in this version; the other types of CloudServer's are refused by name.
+data daemon, work in this version. A location of another type stays in the table, with a warning,
+so that a file of CloudServer's can be taken as it is: what needs such a location is refused then.
 """
 
 from __future__ import annotations
@@ -74,9 +75,14 @@ class Location(Section):
     """
 
     name: str
-    type: Literal["file"]
+    type: str
     object_id: str | None = None
     legacy_aws_behavior: bool = False
+
+    @property
+    def is_supported(self) -> bool:
+        """Whether data can be kept there."""
+        return self.type in _SUPPORTED
 
 
 _BUILT_IN: Final[Document] = {
@@ -93,8 +99,9 @@ def load_locations(config: Config) -> Mapping[str, Location]:
     """The locations by name, from S3_LOCATION_FILE, else ``conf/locationConfig.json``, else
     ``locationConfig.json``, else the one built-in location.
 
-    Raises ConfigError for the first thing wrong: in the file, ``us-east-1`` missing, or an
-    endpoint of ``config`` whose location does not exist. Call it again to read the file again.
+    Raises ConfigError for the first thing wrong: in the file, ``us-east-1`` missing or of a type
+    that is not supported, or an endpoint of ``config`` whose location does not exist. Call it again
+    to read the file again.
     """
     path = config.location_file or find(config.directory, _NAME)
     file = _NAME if path is None else display_name(path, config.directory)
@@ -103,6 +110,10 @@ def load_locations(config: Config) -> Mapping[str, Location]:
     _require_unique_ids(locations, file)
     if DEFAULT_LOCATION not in locations:
         raise ConfigError(file, DEFAULT_LOCATION, "is missing: this location must exist")
+    default = locations[DEFAULT_LOCATION]
+    if not default.is_supported:
+        # What is put into a bucket goes there unless somebody says otherwise.
+        raise ConfigError(file, DEFAULT_LOCATION, _refusal(default.type))
     for host, name in config.rest_endpoints.items():
         if name not in locations:
             hint = nearest(name, locations)
@@ -116,11 +127,15 @@ def _location(name: str, entry: object, file: str) -> Location:
     if not isinstance(entry, dict):
         raise ConfigError(file, name, "must be an object")
     given = entry.get("type")
-    # First of all, and never by way of the other keys: they may hold a cloud's credentials.
-    if isinstance(given, str) and given not in _SUPPORTED:
-        if given in _KNOWN:
-            raise ConfigError(file, name, f"type {given!r} is not supported by this version")
-        raise ConfigError(file, name, f"type {given!r} is unknown{nearest(given, _KNOWN)}")
+    # Its other keys are not looked at: they may hold a cloud's credentials.
+    if isinstance(given, str) and given and given not in _SUPPORTED:
+        object_id, legacy = entry.get("objectId"), entry.get("legacyAwsBehavior")
+        return Location(
+            name=name,
+            type=given,
+            object_id=object_id if isinstance(object_id, str) else None,
+            legacy_aws_behavior=legacy is True,
+        )
     parsed = parse(LocationEntry, entry, file, prefix=name)
     return Location(
         name=name,
@@ -128,6 +143,21 @@ def _location(name: str, entry: object, file: str) -> Location:
         object_id=parsed.object_id,
         legacy_aws_behavior=parsed.legacy_aws_behavior,
     )
+
+
+def location_warnings(locations: Mapping[str, Location]) -> tuple[str, ...]:
+    """One line for each location where no data can be kept."""
+    return tuple(
+        f"location {location.name!r}: {_refusal(location.type)}; what needs it is refused"
+        for location in locations.values()
+        if not location.is_supported
+    )
+
+
+def _refusal(given: str) -> str:
+    if given in _KNOWN:
+        return f"type {given!r} is not supported by this version"
+    return f"type {given!r} is unknown{nearest(given, _KNOWN)}"
 
 
 def _require_unique_ids(locations: Mapping[str, Location], file: str) -> None:

@@ -127,6 +127,12 @@ class BucketRecord:
         """Whether versioning was ever configured."""
         return self.versioning is not None
 
+    @property
+    def demands_encryption(self) -> bool:
+        """Whether all that is put into it is to be stored encrypted."""
+        encryption = self.document.get("serverSideEncryption")
+        return isinstance(encryption, dict) and bool(encryption.get("mandatory"))
+
     def changed(self, members: Mapping[str, Any]) -> BucketRecord:
         """The record with some members replaced."""
         return BucketRecord({**self.document, **members})

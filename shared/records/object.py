@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from shared.records.location import DataLocation, data_locations
 from shared.records.parts import ObjectPart, parse_parts, parts_member
 from shared.records.times import from_iso, to_iso
 
@@ -47,28 +48,6 @@ _NO_REPLICATION: Mapping[str, Any] = {
     "dataStoreVersionId": "",
     "isNFS": None,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class DataLocation:
-    """One stretch of an object's bytes: ``size`` bytes from offset ``start`` of the object."""
-
-    key: str
-    size: int
-    start: int
-    store_name: str
-    store_type: str
-    store_etag: str
-
-    def document(self) -> dict[str, Any]:
-        return {
-            "key": self.key,
-            "size": self.size,
-            "start": self.start,
-            "dataStoreName": self.store_name,
-            "dataStoreType": self.store_type,
-            "dataStoreETag": self.store_etag,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,24 +264,3 @@ class ObjectRecord:
     def locations(self) -> list[DataLocation]:
         """The object's data, in order; none for an empty object."""
         return data_locations(self.document.get("location"), self.size)
-
-
-def data_locations(entries: Any, size: int) -> list[DataLocation]:
-    """The data locations of a record's member, in order.
-
-    ``size`` is that of the whole, for records from before every entry had its own; those of
-    single-part objects from before location arrays hold one bare entry.
-    """
-    if isinstance(entries, dict):
-        entries = [entries]
-    return [
-        DataLocation(
-            key=entry["key"],
-            size=int(entry.get("size", size)),
-            start=int(entry.get("start", 0)),
-            store_name=entry.get("dataStoreName", ""),
-            store_type=entry.get("dataStoreType", ""),
-            store_etag=entry.get("dataStoreETag", ""),
-        )
-        for entry in entries or []
-    ]

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from shared.records.location import DataLocation, data_locations
+
 _PARTS_OF_ETAG = re.compile(r"-([0-9]{1,5})\Z")
 
 
@@ -40,12 +42,15 @@ def parse_parts(document: Mapping[str, Any]) -> list[ObjectPart] | None:
     match = _PARTS_OF_ETAG.search(str(document.get("content-md5") or ""))
     if match is None:
         return None
-    entries = document.get("location")
-    by_number = groupby(entries if isinstance(entries, list) else [], _part_number)
-    parts = [ObjectPart(sum(int(entry["size"]) for entry in group)) for _, group in by_number]
+    try:
+        located = data_locations(document.get("location"), int(document.get("content-length") or 0))
+    except ValueError:
+        located = []
+    by_number = groupby(located, _part_number)
+    parts = [ObjectPart(sum(location.size for location in group)) for _, group in by_number]
     # An empty last part has no location.
     return parts + [ObjectPart(0)] * (int(match[1]) - len(parts))
 
 
-def _part_number(entry: Mapping[str, Any]) -> str:
-    return str(entry.get("dataStoreETag", "")).partition(":")[0]
+def _part_number(location: DataLocation) -> str:
+    return location.store_etag.partition(":")[0]

@@ -23,8 +23,8 @@ from typing import Any
 import msgspec
 import orjson
 
+from shared.records.location import DataLocation, data_locations
 from shared.records.names import SPLITTER, UPLOADS_PREFIX
-from shared.records.object import DataLocation, data_locations
 from shared.records.times import from_iso, to_iso
 
 OVERVIEW_PREFIX = f"overview{SPLITTER}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.config import ConfigError, load_config, load_locations
+from shared.config import ConfigError, load_config, load_locations, location_warnings
 from tests.unit.config.conftest import Installation
 
 STOCK = Path(__file__).parents[3]
@@ -103,6 +103,32 @@ def test_wrong_location_is_refused_in_one_line(
     installation: Installation, document: dict[str, Any], message: str
 ) -> None:
     assert refusal(installation, document) == f"locationConfig.json: {message}"
+
+
+def test_the_stock_file_of_cloudserver_is_taken(installation: Installation) -> None:
+    """With a warning for each location that nothing can be kept in."""
+    cold = {"isCold": True, "details": {}, "legacyAwsBehavior": False}
+    document = {
+        **US_EAST_1,
+        "location-dmf-v1": {"type": "dmf", "objectId": "location-dmf-v1", **cold},
+        "location-azure-archive-v1": {"type": "azure_archive", "objectId": "a", **cold},
+        "cloud": {"type": "aws_s3", "details": {"credentials": {"secretKey": "secret"}}},
+        "typo": {"type": "fil"},
+    }
+    installation.write("locationConfig.json", document)
+    locations = load_locations(installation.load())
+    supported = {name: location.is_supported for name, location in locations.items()}
+    assert supported == {name: name == "us-east-1" for name in document}
+    assert "secret" not in repr(locations)
+    assert location_warnings(locations) == (
+        "location 'location-dmf-v1': type 'dmf' is not supported by this version; "
+        "what needs it is refused",
+        "location 'location-azure-archive-v1': type 'azure_archive' is not supported by this "
+        "version; what needs it is refused",
+        "location 'cloud': type 'aws_s3' is not supported by this version; what needs it is "
+        "refused",
+        "location 'typo': type 'fil' is unknown; did you mean file?; what needs it is refused",
+    )
 
 
 def test_defaults_that_cloudserver_writes_out_are_accepted(installation: Installation) -> None:

@@ -1,0 +1,108 @@
+"""Data locations: where the bytes of an object or a part are, as its record says. Pure.
+
+Forms that records hold, of the original and ours (reference/dmd-wire.md, section 5):
+
+* a list of documents ``{key, size, start, dataStoreName, dataStoreType, dataStoreETag, …}``;
+* one such document, of a part from before there were lists;
+* the key alone, a string, of an object from before model version 2; also as an entry of a list.
+
+A location keeps all members of its document: those that this release does not know say how the
+bytes are to be read (``cipheredDataKey``), or where they are (``dataStoreVersionId``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+_ENCRYPTION: Final = frozenset(
+    (
+        "cryptoScheme",
+        "cipheredDataKey",
+        # Those of parts; the original gives them the names above when it completes the upload.
+        "sseCryptoScheme",
+        "sseCipheredDataKey",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DataLocation:
+    """One stretch of an object's bytes: ``size`` bytes from offset ``start`` of the object.
+
+    ``members`` is the document that it was read from, None for one that is made here.
+    """
+
+    key: str
+    size: int
+    start: int
+    store_name: str
+    store_type: str
+    store_etag: str
+    members: Mapping[str, Any] | None = None
+
+    def document(self) -> dict[str, Any]:
+        return {
+            **(self.members or {}),
+            "key": self.key,
+            "size": self.size,
+            "start": self.start,
+            "dataStoreName": self.store_name,
+            "dataStoreType": self.store_type,
+            "dataStoreETag": self.store_etag,
+        }
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether what is stored is not the object's bytes but what a key makes of them."""
+        members = self.members
+        if members is None or _ENCRYPTION.isdisjoint(members):
+            return False
+        return any(members.get(name) is not None for name in _ENCRYPTION)
+
+
+def data_locations(entries: Any, size: int) -> list[DataLocation]:
+    """The data locations of a record's member, in order.
+
+    ``size`` is that of the whole, for records from before every entry had its own. Raises
+    ValueError for what names data in a way that is not known: guessing would serve wrong bytes.
+    """
+    if entries is None:
+        return []
+    if not isinstance(entries, list):
+        entries = [entries]
+    documents = [_document(entry) for entry in entries]
+    if len(documents) > 1 and any(document.get("size") is None for document in documents):
+        raise ValueError("which of the data locations holds how many bytes is not said")
+    locations = []
+    end = 0
+    for document in documents:
+        location = _location(document, size, end)
+        end = location.start + location.size
+        locations.append(location)
+    return locations
+
+
+def _document(entry: Any) -> Mapping[str, Any]:
+    document = {"key": entry} if isinstance(entry, str) else entry
+    if not isinstance(document, dict) or not isinstance(document.get("key"), str):
+        raise ValueError("a data location has no key")
+    return document
+
+
+def _location(document: Mapping[str, Any], whole: int, behind: int) -> DataLocation:
+    """One location; ``whole`` and ``behind`` are size and start of one that does not say them."""
+    size, start = document.get("size"), document.get("start")
+    try:
+        return DataLocation(
+            key=document["key"],
+            size=whole if size is None else int(size),
+            start=behind if start is None else int(start),
+            store_name=str(document.get("dataStoreName") or ""),
+            store_type=str(document.get("dataStoreType") or ""),
+            store_etag=str(document.get("dataStoreETag") or ""),
+            members=document,
+        )
+    except TypeError as error:
+        raise ValueError("size or start of a data location is no number") from error

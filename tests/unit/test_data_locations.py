@@ -1,0 +1,99 @@
+"""The data locations of records, in all the forms that there are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shared.records.location import DataLocation, data_locations
+from shared.records.parts import ObjectPart, parse_parts
+
+ENTRY = {
+    "key": "k",
+    "size": 4,
+    "start": 0,
+    "dataStoreName": "us-east-1",
+    "dataStoreType": "file",
+    "dataStoreETag": "1:etag",
+}
+
+
+def bare(size: int = 9) -> list[DataLocation]:
+    return [DataLocation("k", size, 0, "", "", "", {"key": "k"})]
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        (None, []),
+        ([], []),
+        ("k", bare()),
+        (["k"], bare()),
+        ({"key": "k"}, bare()),
+        ([{"key": "k"}], bare()),
+        ([ENTRY], [DataLocation("k", 4, 0, "us-east-1", "file", "1:etag", ENTRY)]),
+        (ENTRY, [DataLocation("k", 4, 0, "us-east-1", "file", "1:etag", ENTRY)]),
+    ],
+)
+def test_every_form_is_read(entries: Any, expected: list[DataLocation]) -> None:
+    assert data_locations(entries, 9) == expected
+
+
+def test_without_a_start_one_lies_behind_the_other() -> None:
+    located = data_locations([{"key": "a", "size": "3"}, {"key": "b", "size": 4}], 7)
+    assert [(entry.key, entry.start, entry.size) for entry in located] == [("a", 0, 3), ("b", 3, 4)]
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        5,
+        True,
+        [5],
+        [None],
+        [["k"]],
+        {},
+        [{"size": 4}],
+        {"key": 5},
+        [{"key": "k", "size": "many"}],
+        [{"key": "k", "size": [4]}],
+        ["a", "b"],
+        [{"key": "a"}, {"key": "b", "size": 4}],
+    ],
+)
+def test_what_is_not_known_is_not_guessed(entries: Any) -> None:
+    with pytest.raises(ValueError, match=r"data location|invalid literal"):
+        data_locations(entries, 9)
+
+
+def test_no_member_is_lost() -> None:
+    entry = {**ENTRY, "dataStoreVersionId": "v", "cipheredDataKey": "secret", "later": [1]}
+    (located,) = data_locations([entry], 9)
+    assert located.document() == entry
+
+
+@pytest.mark.parametrize(
+    ("members", "encrypted"),
+    [
+        ({}, False),
+        ({"cryptoScheme": None, "cipheredDataKey": None}, False),
+        ({"cryptoScheme": 1}, True),
+        ({"cipheredDataKey": "AAAA"}, True),
+        ({"sseCryptoScheme": 1, "sseCipheredDataKey": "AAAA"}, True),
+        ({"dataStoreVersionId": "v"}, False),
+    ],
+)
+def test_encrypted_data_is_known(members: dict[str, Any], encrypted: bool) -> None:
+    (located,) = data_locations([{**ENTRY, **members}], 9)
+    assert located.is_encrypted is encrypted
+
+
+def test_parts_of_locations_that_say_little() -> None:
+    assert parse_parts({"content-md5": "ab-1", "content-length": 9, "location": "k"}) == [
+        ObjectPart(9)
+    ]
+    assert parse_parts({"content-md5": "ab-2", "content-length": 9, "location": ["k", "l"]}) == [
+        ObjectPart(0),
+        ObjectPart(0),
+    ]
