@@ -7,6 +7,7 @@ from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
 from s3front.object_lock import is_enabled
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
+from s3front.operations.location import unsupported_type
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
@@ -24,7 +25,7 @@ async def create_bucket(context: Context, request: Request) -> Reply:
     """CreateBucket (Amazon S3 API reference).
 
     A name that is taken is refused with 409, except that a location with ``legacyAwsBehavior``
-    answers 200 to the owner, as us-east-1 does.
+    answers 200 to the owner who wants it in such a location, as us-east-1 does.
     """
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, may_be_empty=True)
     location = _wanted_location(context, body)
@@ -47,18 +48,19 @@ async def create_bucket(context: Context, request: Request) -> Reply:
             found, _ = await context.services.metadata.read(name, None, context.request_id)
             if found is None:
                 raise ServiceError("OperationAborted") from error
-            return _answer_existing(context, found.record, locks=locks)
+            return _answer_existing(context, found.record, location, locks=locks)
         return Reply(200, {"Location": f"/{name}"})
-    return _answer_existing(context, context.stored_bucket.record, locks=locks)
+    return _answer_existing(context, context.stored_bucket.record, location, locks=locks)
 
 
-def _answer_existing(context: Context, record: BucketRecord, *, locks: bool) -> Reply:
+def _answer_existing(context: Context, record: BucketRecord, wanted: str, *, locks: bool) -> Reply:
     account = context.identity.account
     fields = {"BucketName": record.name}
     if account is None or record.owner_id != account.canonical_id:
         raise ServiceError("BucketAlreadyExists", fields=fields)
-    location = context.services.locations.find(record.location)
-    if location is not None and location.legacy_aws_behavior:
+    find = context.services.locations.find
+    places = [find(record.location), find(wanted)]
+    if all(place is not None and place.legacy_aws_behavior for place in places):
         if locks and not is_enabled(record.document):
             raise ServiceError(
                 "InvalidBucketState",
@@ -71,20 +73,28 @@ def _answer_existing(context: Context, record: BucketRecord, *, locks: bool) -> 
 
 def _wanted_location(context: Context, body: bytes) -> str:
     """The location that the request names, else that of the endpoint it was sent to."""
-    endpoint = context.target.endpoint
-    default = context.services.endpoints.get(endpoint or "", DEFAULT_LOCATION)
+    name = _named_location(body)
+    if name is None:
+        endpoint = context.target.endpoint
+        name = context.services.endpoints.get(endpoint or "", DEFAULT_LOCATION)
+    fields = {"LocationConstraint": name}
+    location = context.services.locations.find(name)
+    if location is None:
+        raise ServiceError("InvalidLocationConstraint", fields=fields)
+    if not location.is_supported:
+        message = f"The specified location-constraint is not valid: {unsupported_type(location)}"
+        raise ServiceError("InvalidLocationConstraint", message, fields)
+    return name
+
+
+def _named_location(body: bytes) -> str | None:
     if not body.strip():
-        return default
+        return None
     tree = parse(body, "CreateBucketConfiguration")
     for child in tree:
         if child.tag != "LocationConstraint":
             raise ServiceError("NotImplemented", fields={"Header": child.tag})
-    name = (tree.findtext("LocationConstraint") or "").strip()
-    if not name:
-        return default
-    if context.services.locations.find(name) is None:
-        raise ServiceError("InvalidLocationConstraint", fields={"LocationConstraint": name})
-    return name
+    return (tree.findtext("LocationConstraint") or "").strip() or None
 
 
 async def head_bucket(context: Context, _request: Request) -> Reply:

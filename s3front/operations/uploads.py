@@ -148,14 +148,20 @@ def chosen_algorithm(record: UploadRecord) -> Algorithm | None:
 
 
 async def abort_multipart_upload(context: Context, _request: Request) -> Reply:
-    """AbortMultipartUpload (Amazon S3 API reference)."""
-    upload = await existing_upload(context)
-    uploads = context.services.uploads
+    """AbortMultipartUpload (Amazon S3 API reference). An upload that is not there is NoSuchUpload,
+    but for buckets in locations without ``legacyAwsBehavior``, as CloudServer has it."""
     try:
-        await uploads.abort(context.bucket.name, upload, context.request_id)
-    except ChangedError as error:
-        # Somebody else aborted or completed it.
-        raise no_such_upload(upload.upload_id) from error
+        upload = await existing_upload(context)
+        try:
+            await context.services.uploads.abort(context.bucket.name, upload, context.request_id)
+        except ChangedError as error:
+            # Somebody else aborted or completed it.
+            raise no_such_upload(upload.upload_id) from error
+    except ServiceError as error:
+        location = context.services.locations.find(context.bucket.record.location)
+        if error.code == "NoSuchUpload" and location and not location.legacy_aws_behavior:
+            return Reply(204)
+        raise
     failpoint(FailPoint.AFTER_RECORD_COMMIT)
     await finish_closing(context, upload.upload_id)
     return Reply(204)
