@@ -94,7 +94,7 @@ class App:
         target = parse_target(request.raw_target, request.host, services.endpoints)
         trace.target = target
         signed = request
-        request = with_hoisted_headers(request, target)
+        request = meant = with_hoisted_headers(request, target)
         operation = self._routes.find(request.method, target, request.headers)
         trace.operation = operation.name
         if operation.form:
@@ -103,7 +103,12 @@ class App:
         else:
             trace.identity = authenticate(signed, target, services.accounts, self._clock())
         context = await self._context(operation, trace, log)
-        authorize(context.identity, operation, target.bucket, context.stored_bucket, signed.headers)
+        authorize(context.identity, operation, target.bucket, context.stored_bucket, meant.headers)
+        if request is not meant:
+            # What a form says counts as well.
+            authorize(
+                context.identity, operation, target.bucket, context.stored_bucket, request.headers
+            )
         return await operation.handler(context, request)
 
     async def _context(self, operation: Operation, trace: _Trace, log: Any) -> Context:

@@ -38,6 +38,7 @@ from shared.checksums import (
     ExpectedDigests,
     decode_content_md5,
     expected_checksum,
+    is_of_checksum,
     verify_digests,
     with_trailer,
 )
@@ -67,14 +68,22 @@ _TRAILER_FORMS = (PayloadForm.STREAMING_SIGNED_TRAILER, PayloadForm.STREAMING_UN
 class UploadBody:
     """The body of a request, as its sender meant it. Read it once, by ``read`` or ``blocks``.
 
-    ``size`` is how long it must be, in bytes; ``expected`` what it must digest to. Without
-    ``length_required`` a body of no declared length is empty, as HTTP has it.
+    ``size`` is how long it must be, in bytes; ``expected`` what it must digest to. A ``document``
+    may have no declared length, and is empty then, as HTTP has it.
+
+    A checksum of an object in a presigned query counts for nothing, as with AWS: the signer, who
+    put it there, does not know the body. (The SDK for JavaScript puts that of no bytes there;
+    aws/aws-sdk-go-v2#2610, localstack#12169.) Documents are known to the signer.
     """
 
-    def __init__(
-        self, identity: Identity, request: Request, *, length_required: bool = True
-    ) -> None:
+    def __init__(self, identity: Identity, request: Request, *, document: bool = False) -> None:
         headers = _lower(request.headers)
+        if request.hoisted and not document:
+            headers = {
+                name: value
+                for name, value in headers.items()
+                if name not in request.hoisted or not is_of_checksum(name)
+            }
         self._request = request
         self.expected = _expected_digests(identity, headers)
         self._decoder = _decoder(identity, headers)
@@ -87,7 +96,7 @@ class UploadBody:
             self.size = parse_decoded_length(headers.get("x-amz-decoded-content-length"))
         elif request.body.length is not None:
             self.size = request.body.length
-        elif length_required or "transfer-encoding" in headers:
+        elif not document or "transfer-encoding" in headers:
             raise ServiceError("MissingContentLength")
         else:
             self.size = 0
@@ -281,7 +290,7 @@ async def read_document(
     ``digest_required``: S3 wants Content-MD5 or a checksum on DeleteObjects, and on what changes
     tags or locks. Raises MissingRequestBodyError for none, unless it ``may_be_empty``.
     """
-    body = UploadBody(context.identity, request, length_required=False)
+    body = UploadBody(context.identity, request, document=True)
     if body.size > bytes_max:
         raise ServiceError(
             "MaxMessageLengthExceeded", fields={"MaxMessageLengthBytes": str(bytes_max)}

@@ -47,7 +47,8 @@ class Request:
     """One HTTP request. ``raw_target`` is the request target exactly as it was received.
 
     ``hosts`` are what the client may have sent as ``Host`` when proxies stand before this server,
-    the most likely first; without any it is the header.
+    the most likely first; without any it is the header. ``hoisted`` are those of the headers, in
+    lower case, that stood in a presigned query.
     """
 
     method: str
@@ -57,6 +58,7 @@ class Request:
     peer: str
     secure: bool
     hosts: tuple[str, ...] = ()
+    hoisted: frozenset[str] = frozenset()
 
     @property
     def host(self) -> str:

@@ -32,6 +32,8 @@ _NOT_VALUES: Final = frozenset(
     {"x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-checksum-mode"}
 )
 
+_SDK_HEADER: Final = "x-amz-sdk-checksum-algorithm"
+
 
 class Algorithm(StrEnum):
     """A checksum algorithm; the value is its name in the API."""
@@ -277,7 +279,7 @@ def expected_checksum(headers: Mapping[str, str]) -> ExpectedChecksum | None:
         raise _invalid(
             "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
         )
-    declared = headers.get("x-amz-sdk-checksum-algorithm")
+    declared = headers.get(_SDK_HEADER)
     named = parse_algorithm(declared) if declared else None
     if announced is not None:
         expected = ExpectedChecksum(announced, None, in_trailer=True)
@@ -298,6 +300,11 @@ def expected_checksum(headers: Mapping[str, str]) -> ExpectedChecksum | None:
         return None
     _require_same(named, expected.algorithm)
     return expected
+
+
+def is_of_checksum(name: str) -> bool:
+    """Whether ``expected_checksum`` reads a header; its name is in lower case."""
+    return name == _SDK_HEADER or (name.startswith(_HEADER_PREFIX) and name not in _NOT_VALUES)
 
 
 def announced_trailer(headers: Mapping[str, str]) -> Algorithm | None:

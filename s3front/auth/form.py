@@ -9,7 +9,6 @@ Source: Amazon S3 API reference, "Browser-based uploads using POST".
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,12 +20,13 @@ from s3front.auth.authenticate import find_credential, is_signed, only_one_signa
 from s3front.auth.identity import ANONYMOUS, Identity
 from s3front.auth.post_policy import SizeRange, check_policy, parse_policy
 from s3front.form import FormFile, read_form
+from s3front.header_text import has_control, is_name, line_of, unrepresentable
 from s3front.request import Request
 from s3front.target import Target, check_key
 from shared import sigv2, sigv4
 from shared.config import Accounts
 from shared.errors import ServiceError
-from shared.records.object import STANDARD_HEADERS
+from shared.records.object import STANDARD_HEADERS, USER_METADATA_PREFIX
 from shared.sigv4_claim import missing_field, policy_claim
 
 _V4: Final = ("x-amz-signature", "x-amz-algorithm", "x-amz-credential")
@@ -49,8 +49,6 @@ _IGNORED: Final = "x-ignore-"
 # Text of any kind; what others hold becomes headers of replies.
 _NO_HEADERS: Final = frozenset(("tagging",))
 _DESCRIBING: Final = frozenset(("acl", "content-md5", "content-type", *STANDARD_HEADERS))
-_TOKEN: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2
-_CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,19 +120,18 @@ def _identity(fields: Mapping[str, str], accounts: Accounts) -> Identity:
 def _headers(fields: Mapping[str, str]) -> CIMultiDictProxy[str]:
     """The fields that describe the object and the reply, by the names that headers have.
 
-    A field whose name or value no header can have is refused if it is known, else left out.
+    A field whose name or value no header can have is refused if it is known, else left out. User
+    metadata may have any value.
     """
     headers = CIMultiDict[str]()
     for field, value in fields.items():
         if field in _OF_THE_SIGNATURE or field.startswith(_IGNORED):
             continue
         text = value.strip(" \t\r\n")
-        if field in _NO_HEADERS or (_TOKEN.fullmatch(field) and not _CONTROL.search(text)):
-            headers[_RENAMED.get(field, field)] = text
+        if field in _NO_HEADERS or (field.startswith(USER_METADATA_PREFIX) and is_name(field)):
+            headers[field] = text
+        elif is_name(field) and not has_control(text):
+            headers[_RENAMED.get(field, field)] = line_of(field, text)
         elif field.startswith("x-amz-") or field in _DESCRIBING:
-            raise ServiceError(
-                "InvalidArgument",
-                "Header value cannot be represented using ISO-8859-1.",
-                {"ArgumentName": field, "ArgumentValue": value},
-            )
+            raise unrepresentable(field, value)
     return CIMultiDictProxy(headers)

@@ -24,6 +24,7 @@ from s3front.metadata.store import StoredObject
 from s3front.metadata.uploads import StoredPart, StoredUpload
 from s3front.object_lock import Lock
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
+from s3front.operations.object_headers import taken_over
 from s3front.operations.put_object import check_write_conditions, write_requirement
 from s3front.operations.uploads import (
     chosen_algorithm,
@@ -213,7 +214,7 @@ def _object_record(
     context: Context, upload: StoredUpload, parts: Sequence[StoredPart]
 ) -> ObjectRecord:
     document = upload.record.document
-    described = described_by(upload.record)
+    described = taken_over(described_by(upload.record))
     algorithm = chosen_algorithm(upload.record) or DEFAULT_ALGORITHM
     locations: list[DataLocation] = []
     size = 0

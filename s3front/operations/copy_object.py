@@ -13,7 +13,7 @@ from s3front.context import Context
 from s3front.object_lock import LOCK_HEADERS, wanted_lock
 from s3front.operations.copy_source import CopySource, read_source
 from s3front.operations.location import chosen_location
-from s3front.operations.object_headers import DescribedObject, new_object_headers
+from s3front.operations.object_headers import DescribedObject, new_object_headers, taken_over
 from s3front.operations.parameters import part_number
 from s3front.operations.put_object import check_write_conditions, commit_object, data_locations
 from s3front.operations.tag_sets import tags_of_header
@@ -129,7 +129,7 @@ def _described(
         given.website_redirect,
         given.storage_class,
     )
-    return kept, tags
+    return taken_over(kept), tags
 
 
 def _directive(headers: Headers, name: str) -> str:

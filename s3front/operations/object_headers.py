@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from s3front.header_text import (
+    has_control,
+    is_latin_1,
+    is_name,
+    sent_line,
+    sent_metadata,
+    storable_line,
+    storable_metadata,
+    stored_line,
+    stored_metadata,
+    unrepresentable,
+)
 from s3front.object_lock import Lock
 from s3front.request import Headers
 from shared import limits
@@ -19,7 +30,6 @@ from shared.records.object import (
 from shared.records.parts import ObjectPart
 from shared.records.times import to_http
 
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 _CHUNKED_CODING = "aws-chunked"
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 # Those that are read like STANDARD. The archives are not among them: a GLACIER object cannot be
@@ -48,7 +58,7 @@ _OVERRIDES = {
 
 @dataclass(frozen=True, slots=True)
 class DescribedObject:
-    """What a request says about the object that it stores."""
+    """What a request says about the object that it stores, as records have it (``header_text``)."""
 
     content_type: str
     standard: Mapping[str, str]
@@ -57,9 +67,9 @@ class DescribedObject:
     storage_class: str = "STANDARD"
 
 
-def new_object_headers(headers: Headers) -> DescribedObject:
+def new_object_headers(headers: Headers, *, encoded_words: bool = True) -> DescribedObject:
     """What to keep of a request's headers; raises MetadataTooLarge, InvalidStorageClass,
-    InvalidRedirectLocation."""
+    InvalidRedirectLocation. ``encoded_words``: as for ``stored_metadata``."""
     storage_class = headers.get("x-amz-storage-class", "STANDARD")
     if storage_class not in _STORAGE_CLASSES:
         raise ServiceError("InvalidStorageClass", fields={"StorageClassRequested": storage_class})
@@ -67,16 +77,16 @@ def new_object_headers(headers: Headers) -> DescribedObject:
     for name, header in STANDARD_HEADERS.items():
         value = headers.get(header)
         if value:
-            standard[name] = _text(value)
+            standard[name] = stored_line(value)
     if "content-encoding" in standard:
         # The coding of the transfer is no property of the object.
         codings = standard["content-encoding"].split(",")
         kept = [coding for coding in codings if coding.strip().lower() != _CHUNKED_CODING]
         standard["content-encoding"] = ",".join(kept).strip()
     return DescribedObject(
-        _text(headers.get("Content-Type") or DEFAULT_CONTENT_TYPE),
+        stored_line(headers.get("Content-Type") or DEFAULT_CONTENT_TYPE),
         standard,
-        _user_metadata(headers),
+        _user_metadata(headers, encoded_words=encoded_words),
         _website_redirect(headers),
         storage_class,
     )
@@ -86,10 +96,10 @@ def _website_redirect(headers: Headers) -> str:
     value = headers.get("x-amz-website-redirect-location")
     if not value:
         return ""
-    location = _text(value)
+    location = stored_line(value)
     if not location.startswith(("/", "http://", "https://")):
         raise ServiceError("InvalidRedirectLocation")
-    if len(location.encode()) > limits.WEBSITE_REDIRECT_BYTES_MAX:
+    if len(location) > limits.WEBSITE_REDIRECT_BYTES_MAX:
         raise ServiceError(
             "InvalidRedirectLocation",
             "The length of website redirect location cannot exceed 2,048 characters.",
@@ -97,17 +107,17 @@ def _website_redirect(headers: Headers) -> str:
     return location
 
 
-def _user_metadata(headers: Headers) -> dict[str, str]:
+def _user_metadata(headers: Headers, *, encoded_words: bool) -> dict[str, str]:
     metadata: dict[str, str] = {}
     size = 0
     for name, value in headers.items():
         lower = name.lower()
         if lower.startswith(USER_METADATA_PREFIX):
             short = lower.removeprefix(USER_METADATA_PREFIX)
-            text = _text(value)
+            text = stored_metadata(value, encoded_words=encoded_words)
             metadata[short] = f"{metadata[short]},{text}" if short in metadata else text
     for short, text in metadata.items():
-        size += len(short) + len(text.encode())
+        size += len(short) + len(text)  # what is stored has a character for each byte
     if size > limits.USER_METADATA_BYTES_MAX:
         raise ServiceError(
             "MetadataTooLarge",
@@ -116,17 +126,28 @@ def _user_metadata(headers: Headers) -> dict[str, str]:
     return metadata
 
 
-def _text(value: str) -> str:
-    """A header value as text: UTF-8 if it is that, else Latin-1, HTTP's older reading."""
-    raw = value.encode("utf-8", "surrogateescape")
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
+def taken_over(described: DescribedObject) -> DescribedObject:
+    """What a new record says that has it from another record, whoever stored that: a read shows
+    the same of both."""
+    return DescribedObject(
+        storable_line(str(described.content_type)),
+        {name: storable_line(str(text)) for name, text in described.standard.items()},
+        {
+            name: storable_metadata(str(text))
+            for name, text in described.user_metadata.items()
+            if is_name(USER_METADATA_PREFIX + name)
+        },
+        storable_line(str(described.website_redirect)),
+        described.storage_class,
+    )
 
 
 def object_headers(record: ObjectRecord) -> dict[str, str]:
-    """The headers of a reply about an object, without length and checksums."""
+    """The headers of a reply about an object, without length and checksums.
+
+    Whatever the record holds, they can be sent: entries of user metadata that no header can have
+    are counted in one.
+    """
     headers = {
         "Last-Modified": to_http(record.modified),
         "ETag": f'"{record.etag}"',
@@ -134,16 +155,34 @@ def object_headers(record: ObjectRecord) -> dict[str, str]:
         "Content-Type": record.content_type,
         **record.headers,
     }
-    for name, value in record.user_metadata.items():
-        headers[USER_METADATA_PREFIX + name] = value
     if record.website_redirect:
         headers["x-amz-website-redirect-location"] = record.website_redirect
     if record.tags:
         headers["x-amz-tagging-count"] = str(len(record.tags))
     if record.storage_class != "STANDARD":
         headers["x-amz-storage-class"] = record.storage_class
-    headers.update(Lock.of(record.document).headers())
+    headers.update(_lock_headers(record))
+    values = "".join(map(str, headers.values()))
+    if not (values.isascii() and values.isprintable()):
+        headers = {name: sent_line(str(value)) for name, value in headers.items()}
+    missing = 0
+    for name, value in record.user_metadata.items():
+        header = USER_METADATA_PREFIX + name
+        if is_name(header):
+            headers[header] = sent_metadata(str(value))
+        else:
+            missing += 1
+    if missing:
+        headers["x-amz-missing-meta"] = str(missing)
     return headers
+
+
+def _lock_headers(record: ObjectRecord) -> dict[str, str]:
+    """Nothing of a lock that cannot be understood: that still protects, but cannot be shown."""
+    try:
+        return Lock.of(record.document).headers()
+    except (ValueError, TypeError, OverflowError):
+        return {}
 
 
 def overridden(
@@ -154,20 +193,16 @@ def overridden(
     replaced = dict(headers)
     for parameter, header in _OVERRIDES.items():
         value = query.get(parameter)
-        if value is None:
+        if not value:
             continue
         if not signed:
             raise ServiceError(
                 "InvalidRequest",
                 "Request specific response headers cannot be used for anonymous GET requests.",
             )
-        if _CONTROL.search(value):
-            raise ServiceError(
-                "InvalidArgument",
-                "Header value cannot be represented using ISO-8859-1.",
-                {"ArgumentName": parameter, "ArgumentValue": value},
-            )
-        replaced[header] = value
+        if has_control(value) or not is_latin_1(value):
+            raise unrepresentable(parameter, value)
+        replaced[header] = sent_line(value)
     return replaced
 
 

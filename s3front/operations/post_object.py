@@ -51,7 +51,7 @@ async def post_object(context: Context, request: Request) -> Reply:
     fields = request.headers
     refuse_unimplemented(fields, LOCK_HEADERS)
     check_write_conditions(fields, context.current)
-    described = new_object_headers(fields)
+    described = new_object_headers(fields, encoded_words=False)
     lock = wanted_lock(fields, context.bucket.record.document, now())
     tagging = fields.get("tagging")
     tags = parse_tagging(tagging.encode()) if tagging else {}
