@@ -23,8 +23,8 @@ from s3front.metadata.uploads import UploadStore
 from s3front.workers.client_tokens import TokenWorker
 from s3front.workers.deletions import DeletionWorker
 from s3front.workers.lease import Lease
-from s3front.workers.runner import Workers, holder_name, work
-from s3front.workers.uploads import UploadWorker
+from s3front.workers.runner import Job, holder_name, work
+from s3front.workers.uploads import PERIOD_SECONDS, UploadWorker
 from shared import version_id
 from shared.config import (
     Config,
@@ -110,16 +110,15 @@ async def serve(config: Config) -> None:
 
 async def _work(config: Config, metadata: MetadataGateway, services: Services) -> None:
     """The background work of this process."""
-    delay = config.delete_delay_seconds
-    await work(
-        Lease(metadata, "background", holder_name()),
-        Workers(
-            DeletionWorker(metadata, services.locations, services.log, delay),
-            UploadWorker(metadata, services.uploads),
-            TokenWorker(metadata),
-        ),
-        services.log,
+    delay, log = config.delete_delay_seconds, services.log
+    uploads = UploadWorker(metadata, services.uploads, log)
+    jobs = (
+        Job("deletions", DeletionWorker(metadata, services.locations, log, delay).run_once),
+        Job("client tokens", TokenWorker(metadata).run_once),
+        Job("uploads of deleted buckets", uploads.finish_deleted),
+        Job("uploads", uploads.look_everywhere, PERIOD_SECONDS),
     )
+    await work(Lease(metadata, "background", holder_name()), jobs, log)
 
 
 def _reload(app: App, client: RpcClient, store: DmdFileStore, tls: ssl.SSLContext | None) -> None:

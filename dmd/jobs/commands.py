@@ -101,7 +101,7 @@ def stats(json: JsonOption = False) -> None:
     Console().print(table)
     typer.echo(
         f"{found.records} records, {found.queued_deletions} deletions queued, "
-        f"{found.store_bytes} bytes on disk"
+        f"{found.dead_letters} dead letters, {found.store_bytes} bytes on disk"
     )
 
 

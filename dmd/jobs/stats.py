@@ -13,6 +13,7 @@ from dmd.metadata.engines.base import Engine
 from dmd.metadata.keys import prefix, split
 from dmd.metadata.projection import listed
 from shared.records.names import (
+    DEAD_LETTERS,
     DELETIONS,
     METASTORE,
     UPLOADS_PREFIX,
@@ -41,6 +42,7 @@ class Stats:
 
     records: int = 0
     queued_deletions: int = 0
+    dead_letters: int = 0
     store_bytes: int = 0
     buckets: dict[str, BucketStats] = field(default_factory=dict)
 
@@ -69,6 +71,8 @@ def _count(stats: Stats, sub_level: tuple[str, ...], name: str, key: bytes, valu
         stats.buckets.setdefault(name, BucketStats())
     elif sub_level == (DELETIONS,):
         stats.queued_deletions += 1
+    elif sub_level == (DEAD_LETTERS,):
+        stats.dead_letters += 1
     elif holds_objects(sub_level):
         _count_object(stats.buckets.setdefault(level, BucketStats()), name, key, value)
     elif level.startswith(UPLOADS_PREFIX):

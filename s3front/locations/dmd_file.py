@@ -5,6 +5,7 @@ Wire: reference/dmd-wire.md, section 11. Works against the original's daemon as 
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Mapping
 from typing import Final
 
@@ -20,6 +21,9 @@ STALL_SECONDS_MAX: Final = 30.0
 
 PASSAGE_BYTES_MIN: Final = 1024 * 1024
 """Smaller reads gain nothing: half of 512 KiB comes together with the head."""
+
+_KEY: Final = re.compile("[0-9a-f]{1,200}")
+"""Keys of blobs. A record may name anything, and whatever it is must not become a request."""
 
 _CONTENT_TYPE: Final = "application/octet-stream"
 _ERROR_BYTES_MAX: Final = 4096
@@ -71,6 +75,8 @@ class DmdFileStore:
         raise await _refused(response)
 
     async def open(self, key: str, start: int, end: int, size: int) -> _Reader:
+        if _KEY.fullmatch(key) is None:
+            raise DataNotFoundError(key)
         whole = start == 0 and end == size - 1
         headers = {} if whole else {"Range": f"bytes={start}-{end}"}
         length = end - start + 1
@@ -86,6 +92,8 @@ class DmdFileStore:
         return _Reader(response, length)
 
     async def delete(self, key: str) -> None:
+        if _KEY.fullmatch(key) is None:
+            return
         response = await self._request("DELETE", key, {})
         if response.status not in (200, 204, 404):
             raise await _refused(response)

@@ -40,6 +40,14 @@ class Committed:
     version_ids: Sequence[str | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A record as it was read; both are None for one that is there and cannot be read."""
+
+    text: str | None
+    revision: int | None
+
+
 class OutcomeUnknownError(ServiceError):
     """The daemon was asked to change something and did not answer: it may have done so, or not.
 
@@ -121,6 +129,38 @@ class MetadataGateway:
             async with aclosing(stream) as pages:
                 async for page in pages:
                     yield [(item["key"], item["value"]) for item in page]
+
+    async def keys(self, sub_level: str, options: Mapping[str, Any], request_id: str) -> list[str]:
+        """The keys of a range (createReadStream options), whatever their records are."""
+        asked = [{**options, "values": False}]
+        stream = self._client.pages("createReadStream", asked, [sub_level], request_id)
+        found: list[str] = []
+        with _IN_OUR_TERMS:
+            async with aclosing(stream) as pages:
+                async for page in pages:
+                    found += page
+        return found
+
+    async def get_each(
+        self, wanted: Sequence[tuple[str, str]], request_id: str
+    ) -> list[Found | None]:
+        """The records at (sub-level, key) each, for work that a damaged one must not stop: not of
+        one snapshot if there is one."""
+        try:
+            return [entry and Found(*entry) for entry in await self.get_many(wanted, request_id)]
+        except ServiceError as error:
+            if error.code != "InternalError":
+                raise
+        found: list[Found | None] = []
+        for address in wanted:
+            try:
+                (entry,) = await self.get_many([address], request_id)
+                found.append(entry and Found(*entry))
+            except ServiceError as error:
+                if error.code != "InternalError":
+                    raise
+                found.append(Found(None, None))
+        return found
 
 
 class _InOurTerms:

@@ -112,11 +112,7 @@ class UploadStore:
         self, bucket: str, upload_id: str, after: int, count: int, request_id: str
     ) -> list[PartRecord]:
         """Up to ``count`` parts with numbers above ``after``, in order."""
-        options = {
-            "gt": part_key(upload_id, after),
-            "lt": part_key(upload_id, 0)[:-5] + ":",  # behind every digit
-            "limit": count,
-        }
+        options = {**_range_of_parts(upload_id, after), "limit": count}
         found: list[PartRecord] = []
         stream = self._metadata.pages(uploads_level(bucket), options, request_id)
         async with aclosing(stream) as pages:
@@ -191,18 +187,20 @@ class UploadStore:
         ]
 
     async def close(self, bucket: str, upload_id: str, request_id: str = _NO_REQUEST) -> None:
-        """Remove the part records of an upload that has ended, and at last its closing record."""
+        """Remove the part records of an upload that has ended, and at last its closing record.
+
+        Raises ValueError when that does not say which parts' data the object took over.
+        """
         level = uploads_level(bucket)
         (found,) = await self._metadata.get_many([(level, closing_key(upload_id))], request_id)
         if found is None:
             return
-        used = frozenset(orjson.loads(found[0])["usedParts"])
-        while parts := await self.parts(bucket, upload_id, 0, _SLICE_PARTS, request_id):
+        used = _used_parts(found[0])
+        options = {**_range_of_parts(upload_id, 0), "limit": _SLICE_PARTS}
+        # Whatever the records of the parts are.
+        while keys := await self._metadata.keys(level, options, request_id):
             operations = [
-                gateway.delete(
-                    level, part_key(upload_id, part.number), release=part.number not in used
-                )
-                for part in parts
+                gateway.delete(level, key, release=_number(key) not in used) for key in keys
             ]
             # Only while the closing record is there: afterwards nobody may touch parts again.
             requires = [gateway.is_present(level, closing_key(upload_id))]
@@ -214,12 +212,8 @@ class UploadStore:
     async def closing(self, bucket: str, request_id: str = _NO_REQUEST) -> list[str]:
         """The IDs of uploads that have ended and whose parts are still there."""
         options = {"gte": CLOSING_PREFIX, "lt": CLOSING_PREFIX + "~"}
-        found: list[str] = []
-        stream = self._metadata.pages(uploads_level(bucket), options, request_id)
-        async with aclosing(stream) as pages:
-            async for page in pages:
-                found += [key.removeprefix(CLOSING_PREFIX) for key, _ in page]
-        return found
+        keys = await self._metadata.keys(uploads_level(bucket), options, request_id)
+        return [key.removeprefix(CLOSING_PREFIX) for key in keys]
 
     async def list(self, bucket: str, query: UploadsQuery, request_id: str) -> UploadsPage:
         """A page of the uploads under way, by key and then by age, listed by the daemon."""
@@ -233,3 +227,25 @@ class UploadStore:
         }
         page = await self._metadata.list_page(uploads_level(bucket), params, request_id)
         return convert(page, UploadsPage)
+
+
+def _range_of_parts(upload_id: str, after: int) -> dict[str, str]:
+    """The range of the keys of parts with numbers above ``after``."""
+    behind_every_digit = part_key(upload_id, 0)[:-5] + ":"
+    return {"gt": part_key(upload_id, after), "lt": behind_every_digit}
+
+
+def _number(key: str) -> int | None:
+    """The number of a part's key, None when it is that of no part."""
+    try:
+        return parse_part_number(key)
+    except ValueError:
+        return None
+
+
+def _used_parts(closing: str) -> frozenset[int]:
+    document = orjson.loads(closing)
+    numbers = document.get("usedParts") if isinstance(document, dict) else None
+    if not isinstance(numbers, list) or not all(isinstance(number, int) for number in numbers):
+        raise ValueError("the closing record does not say which parts were used")
+    return frozenset(numbers)

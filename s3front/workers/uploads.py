@@ -1,30 +1,112 @@
-"""Finishing what a crashed front-end left of completed and aborted uploads."""
+"""Finishing what a crashed front-end left of completed and aborted uploads, and what the deletion
+of a bucket leaves of its uploads.
+
+A closing record that cannot be followed is set aside as a dead letter, after some tries unless they
+cannot help: other uploads do not wait for it.
+"""
 
 from __future__ import annotations
 
-from contextlib import aclosing, suppress
+import time
+from contextlib import suppress
+from typing import Any
 
+import orjson
+
+from s3front.metadata import gateway
 from s3front.metadata.gateway import ChangedError, MetadataGateway
 from s3front.metadata.uploads import UploadStore
-from shared.records.names import METASTORE, USERS_BUCKET
+from s3front.workers.dead_letters import set_aside
+from shared.errors import ServiceError
+from shared.observability import EventLog
+from shared.records.names import ENDED_UPLOADS, METASTORE, UPLOADS_PREFIX, USERS_BUCKET
+from shared.records.upload import closing_key, uploads_level
 
+PERIOD_SECONDS = 120.0
+"""Time between two looks through all buckets."""
+
+_PAGE_BUCKETS = 50
+_TRIES_MAX = 5
 _REQUEST_ID = "uploads"
 
 
 class UploadWorker:
-    """Looks through all buckets for uploads with a closing record."""
+    """Looks for uploads with a closing record."""
 
-    def __init__(self, metadata: MetadataGateway, uploads: UploadStore) -> None:
+    def __init__(self, metadata: MetadataGateway, uploads: UploadStore, log: EventLog) -> None:
         self._metadata = metadata
         self._uploads = uploads
+        self._log = log
 
-    async def run_once(self) -> None:
-        buckets: list[str] = []
-        async with aclosing(self._metadata.pages(METASTORE, {}, _REQUEST_ID)) as pages:
-            async for page in pages:
-                # The original keeps an entry for its users bucket here.
-                buckets += [name for name, _ in page if name != USERS_BUCKET]
-        for bucket in buckets:
-            for upload_id in await self._uploads.closing(bucket):
-                with suppress(ChangedError):  # its own front-end was faster
-                    await self._uploads.close(bucket, upload_id)
+    async def look_everywhere(self) -> int:
+        """Finish the uploads of all buckets; how many there were."""
+        count = 0
+        for bucket in await self._metadata.keys(METASTORE, {}, _REQUEST_ID):
+            # The original keeps entries for its users bucket and for uploads here.
+            if bucket != USERS_BUCKET and not bucket.startswith(UPLOADS_PREFIX):
+                count += await self._finish(bucket)
+        return count
+
+    async def finish_deleted(self) -> int:
+        """Finish the uploads of buckets that were deleted; how many buckets there were."""
+        options = {"limit": _PAGE_BUCKETS}
+        buckets = await self._metadata.keys(ENDED_UPLOADS, options, _REQUEST_ID)
+        addresses = [(ENDED_UPLOADS, bucket) for bucket in buckets]
+        read = await self._metadata.get_each(addresses, _REQUEST_ID)
+        for bucket, found in zip(buckets, read, strict=True):
+            await self._finish(bucket)
+            # Unless another bucket of the name was deleted meanwhile.
+            requires = []
+            if found is not None and found.revision is not None:
+                requires = [gateway.has_revision(ENDED_UPLOADS, bucket, found.revision)]
+            operation = gateway.delete(ENDED_UPLOADS, bucket)
+            with suppress(ChangedError):
+                await self._metadata.commit([operation], requires, _REQUEST_ID)
+        return len(buckets)
+
+    async def _finish(self, bucket: str) -> int:
+        closing = await self._uploads.closing(bucket)
+        for upload_id in closing:
+            try:
+                await self._uploads.close(bucket, upload_id)
+            except ChangedError:
+                continue  # its own front-end was faster
+            except ValueError as error:
+                await self._set_back(bucket, upload_id, str(error), tries=1)
+            except ServiceError as error:
+                if error.status == 503:
+                    raise
+                await self._set_back(bucket, upload_id, str(error), tries=_TRIES_MAX)
+        return len(closing)
+
+    async def _set_back(self, bucket: str, upload_id: str, reason: str, tries: int) -> None:
+        """Count a failed try; at the last of so many, set the closing record aside."""
+        level, key = uploads_level(bucket), closing_key(upload_id)
+        (found,) = await self._metadata.get_each([(level, key)], _REQUEST_ID)
+        if found is None:
+            return
+        document = _document(found.text)
+        failed = _tries(document) + 1
+        if failed >= tries:
+            self._log.error("an ended upload cannot be removed", bucket=bucket, reason=reason)
+            operations = set_aside(level, key, found.text, reason, int(time.time() * 1000))
+        else:
+            self._log.warning("an ended upload waits", bucket=bucket, reason=reason)
+            text = orjson.dumps({**document, "tries": failed, "reason": reason}).decode()
+            operations = [gateway.put(level, key, text)]
+        with suppress(ChangedError):
+            requires = [gateway.is_present(level, key)]
+            await self._metadata.commit(operations, requires, _REQUEST_ID)
+
+
+def _tries(document: dict[str, Any]) -> int:
+    tries = document.get("tries")
+    return tries if isinstance(tries, int) else 0
+
+
+def _document(text: str | None) -> dict[str, Any]:
+    try:
+        document = orjson.loads(text or "")
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}

@@ -62,23 +62,25 @@ class DataLocation:
         return any(members.get(name) is not None for name in _ENCRYPTION)
 
 
-def data_locations(entries: Any, size: int) -> list[DataLocation]:
+def data_locations(entries: Any, size: int | None) -> list[DataLocation]:
     """The data locations of a record's member, in order.
 
-    ``size`` is that of the whole, for records from before every entry had its own. Raises
-    ValueError for what names data in a way that is not known: guessing would serve wrong bytes.
+    ``size`` is that of the whole, for records from before every entry had its own; None where sizes
+    do not matter, and those that are not said are 0. Raises ValueError for what names data in a way
+    that is not known: guessing would serve wrong bytes.
     """
     if entries is None:
         return []
     if not isinstance(entries, list):
         entries = [entries]
     documents = [_document(entry) for entry in entries]
-    if len(documents) > 1 and any(document.get("size") is None for document in documents):
+    silent = len(documents) > 1 and any(document.get("size") is None for document in documents)
+    if size is not None and silent:
         raise ValueError("which of the data locations holds how many bytes is not said")
     locations = []
     end = 0
     for document in documents:
-        location = _location(document, size, end)
+        location = _location(document, size or 0, end)
         end = location.start + location.size
         locations.append(location)
     return locations

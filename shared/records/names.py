@@ -22,6 +22,12 @@ DELETIONS: Final = "..deletions"
 RECORD_LOGS: Final = "..recordLogs"
 """The sub-levels below it are the logs of changes."""
 
+DEAD_LETTERS: Final = "..deadLetters"
+"""Sub-level of entries of queues that could not be done, with the reason (ours)."""
+
+ENDED_UPLOADS: Final = "..endedUploads"
+"""Sub-level of deleted buckets: what is left of their uploads is still to be removed (ours)."""
+
 LEASES: Final = "..leases"
 """Sub-level of the leases of background work (ours)."""
 

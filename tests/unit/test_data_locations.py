@@ -67,6 +67,11 @@ def test_what_is_not_known_is_not_guessed(entries: Any) -> None:
         data_locations(entries, 9)
 
 
+def test_where_sizes_do_not_matter() -> None:
+    located = data_locations(["a", {"key": "b"}, {"key": "c", "size": 4}], None)
+    assert [(entry.key, entry.size) for entry in located] == [("a", 0), ("b", 0), ("c", 4)]
+
+
 def test_no_member_is_lost() -> None:
     entry = {**ENTRY, "dataStoreVersionId": "v", "cipheredDataKey": "secret", "later": [1]}
     (located,) = data_locations([entry], 9)

@@ -1,0 +1,26 @@
+"""Entries of queues that cannot be done, set aside with the reason. Pure.
+
+They are records of ``..deadLetters``, for whoever runs the server to look at (docs/operation.md):
+nothing else reads them, so nothing waits for them. Bytes that one names stay, as garbage collection
+takes what any record names for wanted.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from s3front.metadata import gateway
+from s3front.metadata.gateway import Operation
+from shared.records.names import DEAD_LETTERS, SPLITTER
+
+
+def set_aside(queue: str, key: str, value: str | None, reason: str, now_ms: int) -> list[Operation]:
+    """Take the entry at ``key`` out of a queue, which is a sub-level, and keep it as a dead letter.
+
+    ``value`` is its text, None when it could not be read at all.
+    """
+    letter = {"queue": queue, "key": key, "entry": value, "reason": reason, "time": now_ms}
+    return [
+        gateway.put(DEAD_LETTERS, f"{queue}{SPLITTER}{key}", orjson.dumps(letter).decode()),
+        gateway.delete(queue, key),
+    ]

@@ -1,0 +1,256 @@
+"""Background work goes on, whatever is in its queues: what cannot be done is set aside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any
+
+import pytest
+
+from dmd.metadata import keys
+from dmd.metadata.directory import open_engine
+from s3front.locations.registry import LocationRegistry
+from s3front.metadata.gateway import MetadataGateway
+from s3front.workers.deletions import RETRY_SECONDS, DeletionWorker
+from shared.errors import ServiceError
+from shared.records.names import DEAD_LETTERS, DELETIONS, LEASES, UPLOADS_PREFIX
+from shared.rpc.client import RpcClient
+from shared.rpc.envelope import METADATA_NAMESPACE
+from tests.clients_boto3 import s3_client
+from tests.faults.stores import call_metadata, stored_blobs, stored_records
+from tests.servers import Cluster, cluster, wait_for
+from tests.unit.metadata.support import RecordingLog
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("dead-letters")
+    with cluster(folder, settings={"deleteDelaySeconds": 0}) as started:
+        yield started
+
+
+@pytest.fixture
+def s3(running: Cluster) -> Any:
+    return s3_client(running.fronts[0])
+
+
+@pytest.fixture
+def bucket(s3: Any) -> str:
+    name = f"bucket-{os.urandom(6).hex()}"
+    s3.create_bucket(Bucket=name)
+    return name
+
+
+def put_records(running: Cluster, sub_level: str, values: dict[str, str]) -> None:
+    operations = [
+        {"type": "put", "subLevel": [sub_level], "key": key, "value": value}
+        for key, value in values.items()
+    ]
+    call_metadata(running, "batch", [operations, {}], [])
+
+
+def letters(running: Cluster, queue: str) -> dict[str, Any]:
+    """What was set aside of a queue, by key."""
+    found = stored_records(running, [DEAD_LETTERS])[DEAD_LETTERS].values()
+    return {letter["key"]: letter for letter in found if letter["queue"] == queue}
+
+
+def wait_for_empty(running: Cluster, sub_level: str) -> None:
+    wait_for(
+        lambda: not call_metadata(running, "list", [{"type": "Basic", "maxKeys": 1}], [sub_level]),
+        f"nothing to be left in {sub_level}",
+    )
+
+
+# --- Deletions -----------------------------------------------------------------------------------
+
+
+def test_the_overwritten_object_of_an_old_record(s3: Any, running: Cluster, bucket: str) -> None:
+    """Of which the location was its key alone."""
+    s3.put_object(Bucket=bucket, Key="key", Body=b"old")
+    record = stored_records(running, [bucket])[bucket]["key"]
+    blob = record["location"] = record["location"][0]["key"]
+    call_metadata(running, "put", ["key", json.dumps(record), {}], [bucket])
+    s3.put_object(Bucket=bucket, Key="key", Body=b"new")
+    wait_for(lambda: blob not in stored_blobs(running), "overwritten data to go")
+    assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == b"new"
+    wait_for_empty(running, DELETIONS)
+    assert not letters(running, DELETIONS)
+
+
+def test_entries_that_cannot_be_done_hold_nothing_up(
+    s3: Any, running: Cluster, bucket: str
+) -> None:
+    elsewhere = '{"location":[{"key":"ab","dataStoreType":"aws_s3","dataStoreName":"cloud"}]}'
+    bad = {
+        "no JSON": "poison",
+        "no document": "[]",
+        "no location": "{}",
+        "no key": '{"location":[{"size":5}]}',
+        "a number": '{"location":5}',
+    }
+    poison = {f"00000000000000.{name}": text for name, text in bad.items()}
+    poison |= {f"00000000000001.{number:03}": elsewhere for number in range(450)}
+    put_records(running, DELETIONS, poison)
+    s3.put_object(Bucket=bucket, Key="key", Body=b"old")
+    s3.put_object(Bucket=bucket, Key="key", Body=b"new")
+    wait_for_empty(running, DELETIONS)
+    (location,) = stored_records(running, [bucket])[bucket]["key"]["location"]
+    assert stored_blobs(running) >= {location["key"]}
+    found = letters(running, DELETIONS)
+    assert {key: letter["entry"] for key, letter in found.items()} == poison
+    reasons = {key.partition(".")[2]: letter["reason"] for key, letter in found.items()}
+    assert "aws_s3" in reasons["000"]
+    assert all(reasons.values())
+
+
+def test_a_damaged_record_holds_nothing_up(s3: Any, running: Cluster, bucket: str) -> None:
+    """Damage is what the store itself finds, when it reads."""
+    running.dmd_metadata.stop()
+    engine = open_engine(running.folder / "metadata")
+    damaged = "00000000000002.damaged"
+    with engine.transaction() as transaction:
+        key = keys.physical([DELETIONS], damaged, engine.key_bytes_max)
+        transaction.put(key, b"damaged")
+    engine.close()
+    running.start_daemons()
+    wait_for(lambda: damaged in letters(running, DELETIONS), "the damaged entry to be set aside")
+    assert letters(running, DELETIONS)[damaged]["entry"] is None
+    wait_for_empty(running, DELETIONS)
+
+
+class Place:
+    """A place for data that fails as it is told."""
+
+    type = "file"
+
+    def __init__(self) -> None:
+        self.failures: dict[str, str] = {}
+        self.deleted: list[str] = []
+
+    async def put(self, size: int, body: bytes | AsyncGenerator[bytes, None]) -> str:
+        raise NotImplementedError
+
+    async def open(self, key: str, start: int, end: int, size: int) -> Any:
+        raise NotImplementedError
+
+    async def delete(self, key: str) -> None:
+        if key in self.failures:
+            raise ServiceError(self.failures[key])
+        self.deleted.append(key)
+
+
+class Deletions:
+    """A worker of the test's own, far in the future: those of the front-ends see nothing of it."""
+
+    def __init__(self, running: Cluster, gateway: MetadataGateway) -> None:
+        self.now = 50_000_000_000.0
+        self.place = Place()
+        self._running = running
+        registry = LocationRegistry({}, self.place)
+        log = RecordingLog()
+        self.worker = DeletionWorker(gateway, registry, log, 0, clock=lambda: self.now)
+
+    async def queue(self, names: list[str], count: int = 1) -> None:
+        values = {}
+        for name in names:
+            key = f"{int(self.now * 1000) - 1:014}.{name}"
+            values[key] = json.dumps({"location": [{"key": name} for _ in range(count)]})
+        await asyncio.to_thread(put_records, self._running, DELETIONS, values)
+
+    async def queued(self) -> dict[str, Any]:
+        """What waits, by name."""
+        records = await asyncio.to_thread(stored_records, self._running, [DELETIONS])
+        return {key.partition(".")[2]: entry for key, entry in records[DELETIONS].items()}
+
+    async def letters(self) -> dict[str, Any]:
+        found = await asyncio.to_thread(letters, self._running, DELETIONS)
+        return {key.partition(".")[2]: letter for key, letter in found.items()}
+
+
+@pytest.fixture
+async def deletions(running: Cluster) -> AsyncGenerator[Deletions, None]:
+    url = f"http://127.0.0.1:{running.metadata_port}"
+    client = RpcClient(url, METADATA_NAMESPACE, RecordingLog())
+    client.start()
+    yield Deletions(running, MetadataGateway(client))
+    await client.close()
+
+
+async def test_a_failure_is_tried_again_later_and_not_for_ever(deletions: Deletions) -> None:
+    place = deletions.place
+    place.failures = {"bad": "InternalError"}
+    await deletions.queue(["bad", "good"])
+    assert await deletions.worker.run_once() == 2
+    assert place.deleted == ["good"]
+    for tries, seconds in enumerate(RETRY_SECONDS, start=1):
+        assert (await deletions.queued())["bad"]["tries"] == tries
+        deletions.now += seconds - 1
+        assert await deletions.worker.run_once() == 0
+        deletions.now += 2
+        assert await deletions.worker.run_once() == 1
+    assert await deletions.queued() == {}
+    assert "InternalError" in (await deletions.letters())["bad"]["reason"]
+
+
+async def test_an_entry_that_works_again_is_done(deletions: Deletions) -> None:
+    deletions.place.failures = {"later": "InternalError"}
+    await deletions.queue(["later"])
+    assert await deletions.worker.run_once() == 1
+    deletions.place.failures = {}
+    deletions.now += RETRY_SECONDS[0] + 1
+    assert await deletions.worker.run_once() == 1
+    assert deletions.place.deleted == ["later"]
+    assert await deletions.queued() == {}
+    assert "later" not in await deletions.letters()
+
+
+async def test_entries_whose_place_is_away_wait_and_hold_nothing_up(deletions: Deletions) -> None:
+    """There are more of them than one look at the queue takes."""
+    away = [f"a{number:03}" for number in range(450)]
+    place = deletions.place
+    await deletions.queue(away)
+    place.failures = dict.fromkeys(away, "ServiceUnavailable")
+    await deletions.queue(["z"])
+    counts = [await deletions.worker.run_once() for _ in range(3)]
+    assert sum(counts) <= 1
+    assert set(await deletions.queued()) >= set(away)
+    assert all("tries" not in entry for entry in (await deletions.queued()).values())
+    place.failures = {}
+    while await deletions.worker.run_once():
+        pass
+    while await deletions.queued():
+        await deletions.worker.run_once()
+    assert sorted(place.deleted) == [*away, "z"]
+
+
+# --- Uploads -------------------------------------------------------------------------------------
+
+
+def test_a_closing_record_that_says_nothing_holds_no_other_one_up(
+    s3: Any, running: Cluster, bucket: str
+) -> None:
+    uploads = [s3.create_multipart_upload(Bucket=bucket, Key="key")["UploadId"] for _ in range(3)]
+    for upload_id in uploads:
+        s3.upload_part(Bucket=bucket, Key="key", UploadId=upload_id, PartNumber=1, Body=b"part")
+    level = UPLOADS_PREFIX + bucket
+    said = ["poison", '{"usedParts":"all"}', '{"usedParts":[]}']
+    closing = {f"closing..|..{each}": text for each, text in zip(uploads, said, strict=True)}
+    for upload_id in uploads:
+        arguments = [f"overview..|..key..|..{upload_id}", {}]
+        call_metadata(running, "del", arguments, [level])
+    put_records(running, level, closing)
+    call_metadata(running, "put", [f"{uploads[2]}..|..000x1", "no part", {}], [level])
+    # Whoever gets the lease, again or for the first time, looks at once.
+    call_metadata(running, "del", ["background", {}], [LEASES])
+    wait_for(lambda: len(letters(running, level)) == 2, "two closing records to be set aside")
+    wait_for(
+        lambda: (
+            {key.partition("..|..")[0] for key in stored_records(running, [level])[level]}
+            == set(uploads[:2])
+        ),
+        "the third upload to be removed",
+    )
