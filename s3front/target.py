@@ -19,6 +19,7 @@ from shared.errors import ServiceError
 _ABSOLUTE_FORM = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://[^/?]*")
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 _IP_ADDRESS_FORM = re.compile(r"([0-9]+\.){3}[0-9]+\Z")
+_MALFORMED_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 _RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 
@@ -109,11 +110,16 @@ def is_new_bucket_name(name: str) -> bool:
 
 
 def decode(text: str) -> str:
-    """Percent-decoded UTF-8; ``+`` stays itself. Raises InvalidURI."""
+    """Percent-decoded UTF-8; ``+`` stays itself. Raises InvalidURI, also for a percent sign that
+    begins no escape, as AWS does: else two spellings of a signed request would be one key."""
     try:
-        return unquote_to_bytes(text).decode() if "%" in text else text.encode().decode()
+        if "%" not in text:
+            return text.encode().decode()
+        if _MALFORMED_ESCAPE.search(text) is None:
+            return unquote_to_bytes(text).decode()
     except UnicodeError as error:
         raise ServiceError("InvalidURI", fields={"URI": text}) from error
+    raise ServiceError("InvalidURI", fields={"URI": text})
 
 
 def _parse_query(raw_query: str) -> dict[str, str]:

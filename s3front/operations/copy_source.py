@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -19,12 +18,12 @@ from s3front.target import check_key, decode, is_bucket_name
 from s3front.versioning import Version, version_headers
 from shared.errors import ServiceError
 from shared.records.object import ObjectRecord
+from shared.records.times import now
 
 RENAME_SOURCE = "x-amz-rename-source"
 _HEADER = "x-amz-copy-source"
 _CONDITIONS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
 _VERSION = "?versionId="
-_MALFORMED_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 _TITLES = {_HEADER: "Copy Source", RENAME_SOURCE: "Rename Source"}
 VERSION_HEADER = "x-amz-copy-source-version-id"
 """Says which version was copied; in a request, as CloudServer knows it, which is to be."""
@@ -91,8 +90,6 @@ def parse_source(header: str, text: str) -> tuple[str, str, str | None]:
     """
     title = _TITLES[header]
     path, separator, version = text.partition(_VERSION)
-    if _MALFORMED_ESCAPE.search(text) is not None:
-        raise _no_source(header, text, f"Invalid {title.lower()} encoding")
     try:
         decoded, version = decode(path.replace("+", " ")), decode(version)
     except ServiceError as error:
@@ -119,7 +116,8 @@ def check_conditions(headers: Headers, prefix: str, record: ObjectRecord) -> Non
     if not found:
         return
     try:
-        if is_modified(CIMultiDictProxy(CIMultiDict(found)), record.etag, record.modified):
+        plain = CIMultiDictProxy(CIMultiDict(found))
+        if is_modified(plain, record.etag, record.modified, now):
             return
         failed = "If-None-Match" if "If-None-Match" in found else "If-Modified-Since"
     except ServiceError as error:

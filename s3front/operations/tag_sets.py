@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl
 
 from s3front.request import Headers
+from s3front.target import decode
 from s3front.xml import element, parse
 from shared import limits
 from shared.errors import ServiceError
@@ -32,10 +33,12 @@ def tags_of_header(headers: Headers) -> dict[str, str]:
         named = "&".join(
             part if "=" in part or not part else f"{part}=" for part in text.split("&")
         )
+        if "%" in named:
+            decode(named)
         pairs = parse_qsl(named, keep_blank_values=True, strict_parsing=True, errors="strict")
         if len(dict(pairs)) < len(pairs):
             raise ValueError("a key is there twice")
-    except ValueError as error:
+    except (ValueError, ServiceError) as error:
         raise ServiceError(
             "InvalidArgument",
             "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query "
