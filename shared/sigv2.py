@@ -9,7 +9,10 @@ Rules:
 1. Every query parameter that selects an operation must be signed, whether or not it was known when
    the signature's documents were written: else the holder of a URL could turn it into another call.
 2. Header values are only trimmed, not collapsed as Version 4 has it.
-3. A parameter may carry what is a header elsewhere: presigned URLs hold ``x-amz-*``,
+3. The values of these parameters are signed decoded, so that one with ``&`` in it reads like two
+   parameters. Where the second one would be a signed one it is refused: else a request could turn
+   a sub-resource that was signed into a part of a value, and be another call.
+4. A parameter may carry what is a header elsewhere: presigned URLs hold ``x-amz-*``,
    ``Content-MD5`` and ``Content-Type`` that way.
 
 Sources: Amazon S3 user guide, "Signing and authenticating REST requests (AWS signature version 2)";
@@ -182,15 +185,30 @@ def string_to_sign(head: RequestHead, expires: str | None = None) -> str:
 
 
 def canonical_resource(head: RequestHead) -> str:
-    """The path as it was sent, and the signed parameters in order, their values decoded."""
+    """The path as it was sent, and the signed parameters in order, their values decoded.
+
+    Raises InvalidArgument for a value that holds another one.
+    """
     signed: dict[str, str] = {}
     for name, value in query_parameters(head.raw_query).items():
         if name in SIGNED_PARAMETERS:
+            if "&" in value:
+                _check_ambiguity(name, value)
             # "acl" and "acl=" ask for the same; clients sign it without the sign.
             signed[name] = f"{name}={value}" if value else name
     if not signed:
         return head.resource
     return f"{head.resource}?{'&'.join(signed[name] for name in sorted(signed))}"
+
+
+def _check_ambiguity(name: str, value: str) -> None:
+    following = value.split("&")[1:]
+    if any(piece.partition("=")[0] in SIGNED_PARAMETERS for piece in following):
+        raise ServiceError(
+            "InvalidArgument",
+            "With Signature Version 2 the value of a signed parameter cannot hold another one.",
+            {"ArgumentName": name, "ArgumentValue": value},
+        )
 
 
 def _with_parameters(headers: Mapping[str, str], query: Mapping[str, str]) -> dict[str, str]:

@@ -132,6 +132,28 @@ def test_the_canonical_resource(query: str, resource: str) -> None:
     assert canonical_resource(RequestHead("GET", "/b/k", query, {})) == resource
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "response-content-type=text%2Fplain%26versionId%3Dx",
+        "acl=%26uploads",
+        "response-expires=a%26b%26uploadId%3D",
+        "partNumber=1%26tagging",
+    ],
+)
+def test_a_value_that_holds_another_parameter(query: str) -> None:
+    """Signed, it reads like two parameters, so that one could be turned into the other."""
+    with pytest.raises(ServiceError) as caught:
+        canonical_resource(RequestHead("GET", "/b/k", query, {}))
+    assert (caught.value.code, caught.value.status) == ("InvalidArgument", 400)
+
+
+def test_a_value_with_an_ampersand() -> None:
+    query = "response-content-disposition=attachment%3B%20filename%3D%22a%26b%26prefix%3D.txt%22"
+    signed = '/b/k?response-content-disposition=attachment; filename="a&b&prefix=.txt"'
+    assert canonical_resource(RequestHead("GET", "/b/k", query, {})) == signed
+
+
 def test_headers_of_amazon_are_sorted_and_joined() -> None:
     headers = trimmed_headers(
         [("X-Amz-Meta-B", " two  words "), ("x-amz-meta-a", "1"), ("X-AMZ-Meta-A", "2\t")]
