@@ -288,7 +288,8 @@ async def read_document(
     """The body of a request that carries a document, verified, at most ``bytes_max`` long.
 
     ``digest_required``: S3 wants Content-MD5 or a checksum on DeleteObjects, and on what changes
-    tags or locks. Raises MissingRequestBodyError for none, unless it ``may_be_empty``.
+    locks, but not on PutObjectTagging (versity/versitygw#1662). Raises MissingRequestBodyError
+    for none, unless it ``may_be_empty``.
     """
     body = UploadBody(context.identity, request, document=True)
     if body.size > bytes_max:

@@ -26,7 +26,7 @@ async def get_object_tagging(context: Context, _request: Request) -> Reply:
 async def put_object_tagging(context: Context, request: Request) -> Reply:
     """Replace all tags of an object (Amazon S3 API reference)."""
     existing_record(context, context.current, changes=True)
-    body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, digest_required=True)
+    body = await read_document(context, request, limits.XML_BODY_BYTES_MAX)
     record = await _set(context, parse_tagging(body), "s3:ObjectTagging:Put")
     return Reply(200, described_version(context, record))
 

@@ -49,6 +49,15 @@ def test_tags_are_replaced_as_a_whole(s3: Any, tagged: str) -> None:
     assert (after["ETag"], after["LastModified"]) == (before["ETag"], before["LastModified"])
 
 
+def test_a_document_needs_no_digest(front: Front, s3: Any, tagged: str) -> None:
+    """As with AWS; the SDK for JavaScript 2 sends none."""
+    body = b"<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>"
+    assert call(front, "PUT", f"/{tagged}/key?tagging", body).status == 200
+    assert tags_of(s3, tagged) == {"k": "v"}
+    wrong = {"Content-MD5": md5_base64(b"other")}
+    assert call(front, "PUT", f"/{tagged}/key?tagging", body, wrong).error["Code"] == "BadDigest"
+
+
 def test_tags_are_removed(s3: Any, tagged: str) -> None:
     s3.delete_object_tagging(Bucket=tagged, Key="key")
     assert tags_of(s3, tagged) == {}
