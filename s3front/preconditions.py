@@ -22,10 +22,13 @@ IF_MATCH_SIZE = "x-amz-if-match-size"
 _SIZE = re.compile(r"[0-9]{1,18}\Z")
 
 
-def is_modified(headers: Headers, etag: str, last_modified: datetime) -> bool:
+def is_modified(
+    headers: Headers, etag: str, last_modified: datetime, clock: Callable[[], datetime]
+) -> bool:
     """Whether a reader needs the object; False is answered with 304. Raises PreconditionFailed.
 
-    ``etag`` is without quotes. HTTP dates have whole seconds, so fractions do not count.
+    ``etag`` is without quotes. HTTP dates have whole seconds, so fractions do not count. One that
+    is later than the ``clock`` is no valid If-Modified-Since (RFC 9110, section 13.1.3).
     """
     modified = last_modified.replace(microsecond=0)
     if_match = headers.get("If-Match")
@@ -40,7 +43,7 @@ def is_modified(headers: Headers, etag: str, last_modified: datetime) -> bool:
     if if_none_match is not None:
         return not _matches(if_none_match, etag)
     modified_since = _date(headers.get("If-Modified-Since"))
-    return modified_since is None or modified > modified_since
+    return modified_since is None or modified > modified_since or modified_since > clock()
 
 
 def range_applies(headers: Headers, etag: str, last_modified: datetime) -> bool:
@@ -60,33 +63,47 @@ def range_applies(headers: Headers, etag: str, last_modified: datetime) -> bool:
 
 
 def check_write(headers: Headers, current_etag: str | None) -> None:
-    """Let a write pass, given the ETag of the current object or None when there is none."""
-    if_none_match = headers.get("If-None-Match")
+    """Let a write pass, given the ETag of the current object or None when there is none.
+
+    As with AWS it may want that there is no object, or a certain one, and nothing else: all else is
+    NotImplemented.
+    """
+    if_none_match, if_match = headers.get("If-None-Match"), headers.get("If-Match")
     if if_none_match is not None:
-        if if_none_match.strip() != "*":
-            raise ServiceError(
-                "NotImplemented",
-                "A header you provided implies functionality that is not implemented",
-                {"Header": "If-None-Match"},
+        if if_match is not None:
+            raise _unimplemented(
+                "If-Match,If-None-Match",
+                "Multiple conditional request headers present in the request",
             )
+        if if_none_match.strip() != "*":
+            raise _unaccepted("If-None-Match")
         if current_etag is not None:
             raise _failed("If-None-Match")
-    if_match = headers.get("If-Match")
-    if if_match is not None:
+    elif if_match is not None:
+        if if_match.strip() == "*":
+            raise _unaccepted("If-Match")
         if current_etag is None:
             raise ServiceError("NoSuchKey")
         if not _matches(if_match, current_etag):
             raise _failed("If-Match")
 
 
+def _unaccepted(header: str) -> ServiceError:
+    text = f"We don't accept the provided value of {header} header for this API"
+    return _unimplemented(header, text)
+
+
+def _unimplemented(header: str, text: str) -> ServiceError:
+    return ServiceError(
+        "NotImplemented",
+        "A header you provided implies functionality that is not implemented",
+        {"Header": header, "additionalMessage": text},
+    )
+
+
 def is_conditional_write(headers: Headers) -> bool:
     """Whether the decision of a write depends on the current object."""
     return "If-Match" in headers or "If-None-Match" in headers
-
-
-def wants_any_state(headers: Headers) -> bool:
-    """Whether a write wants that there is an object, and not a certain one."""
-    return headers.get("If-Match", "").strip() == "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,13 +194,13 @@ def _bare(entry: str) -> str:
 
 def _date(header: str | None) -> datetime | None:
     """The date of a header; one that cannot be read is ignored (RFC 9110, section 13.1.3)."""
-    if header is None:
+    if header is None or not header.isascii():
         return None
     try:
         parsed = parsedate_to_datetime(header)
-    except ValueError:
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
 
 
 def _failed(condition: str) -> ServiceError:

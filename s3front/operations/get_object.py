@@ -20,13 +20,14 @@ from s3front.routes import Level, Operation
 from s3front.versioning import version_headers
 from shared.errors import ServiceError
 from shared.records.object import ObjectRecord
-from shared.records.times import to_http
+from shared.records.times import now, to_http
 
 _ATTEMPTS_MAX = 5
 _WHOLE_BYTES_MAX = 64 * 1024
 """Up to here the bytes are read before the status is sent: one write, and errors stay clean."""
 
-_VALIDATORS = ("ETag", "Last-Modified", "x-amz-version-id")
+_UNMODIFIED = ("ETag", "Last-Modified", "Cache-Control", "Expires", "x-amz-version-id")
+"""What 304 repeats of the headers of 200 (RFC 9110, section 15.4.5), and the version."""
 
 
 async def get_object(context: Context, request: Request) -> Reply:
@@ -108,8 +109,8 @@ def _decide(
         raise ServiceError(
             "InvalidRequest", "Cannot specify both Range header and partNumber query parameter"
         )
-    if not is_modified(request.headers, record.etag, record.modified):
-        return 304, {name: headers[name] for name in _VALIDATORS if name in headers}, None
+    if not is_modified(request.headers, record.etag, record.modified, now):
+        return 304, {name: headers[name] for name in _UNMODIFIED if name in headers}, None
     if not range_applies(request.headers, record.etag, record.modified):
         range_header = None
     whole = ByteRange(0, record.size - 1)

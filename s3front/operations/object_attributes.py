@@ -19,6 +19,7 @@ from shared import limits
 from shared.errors import ServiceError
 from shared.records.object import ObjectRecord
 from shared.records.parts import ObjectPart
+from shared.records.times import now
 
 _HEADER = "x-amz-object-attributes"
 _ATTRIBUTES = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
@@ -32,7 +33,7 @@ async def get_object_attributes(context: Context, request: Request) -> Reply:
     record = existing_record(context, context.current)
     described = object_headers(record)
     validators = {name: described[name] for name in ("Last-Modified", "ETag")}
-    if not is_modified(request.headers, record.etag, record.modified):
+    if not is_modified(request.headers, record.etag, record.modified, now):
         return Reply(304, validators)
     content = {
         "ETag": element("ETag", record.etag),

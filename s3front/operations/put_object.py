@@ -21,7 +21,7 @@ from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.location import chosen_location
 from s3front.operations.object_headers import checksum_headers, new_object_headers
 from s3front.operations.tag_sets import tags_of_header
-from s3front.preconditions import check_write, is_conditional_write, wants_any_state
+from s3front.preconditions import check_write, is_conditional_write
 from s3front.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
 from s3front.versioning import version_headers
@@ -141,7 +141,7 @@ def write_requirement(
     """
     if not is_conditional_write(headers):
         return None
-    return object_requirement(bucket, key, current, any_state=wants_any_state(headers))
+    return object_requirement(bucket, key, current)
 
 
 def data_locations(

@@ -20,7 +20,6 @@ from s3front.metadata.store import Renaming, StoredBucket, StoredObject, object_
 from s3front.operations.copy_source import RENAME_SOURCE, check_conditions, parse_source
 from s3front.operations.decide_again import ATTEMPTS_MAX, same_bucket
 from s3front.operations.put_object import check_write_conditions
-from s3front.preconditions import wants_any_state
 from s3front.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
 from shared.errors import ServiceError
@@ -125,8 +124,7 @@ def _destination(
     elif "If-Modified-Since" in times:
         # There must be an object that was changed since.
         raise ServiceError("PreconditionFailed", fields={"Condition": "If-Modified-Since"})
-    any_state = wants_any_state(headers) and not times
-    return object_requirement(bucket, key, replaced, any_state=any_state)
+    return object_requirement(bucket, key, replaced)
 
 
 RENAME_OBJECT = Operation("RenameObject", Level.OBJECT, rename_object)

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 import requests
 
+from shared.checksums import Algorithm
 from shared.sigv4 import (
     EMPTY_SHA256,
     AccessKey,
@@ -23,7 +24,7 @@ from shared.sigv4 import (
     signing_key,
     string_to_sign,
 )
-from tests.api.support import keys_in, md5_hex, put_all
+from tests.api.support import checksum_of, keys_in, md5_hex, put_all
 from tests.clients_boto3 import s3_client
 from tests.raw_http import (
     FOREIGNER,
@@ -397,7 +398,12 @@ def test_a_presigned_checksum_is_verified(front: Front, bucket: str) -> None:
     ("parameters", "status"),
     [
         ("x-amz-meta-a=b", 200),
-        ("x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32", 400),
+        # That of no bytes, as nobody knows the body yet.
+        ("x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32", 200),
+        ("X-Amz-Checksum-Sha256=nonsense", 200),
+        ("x-amz-trailer=x-amz-checksum-crc32", 200),
+        ("x-amz-expected-bucket-owner=123456789012", 200),
+        ("x-amz-expected-bucket-owner=123456789013", 403),
         ("x-amz-acl=public-read", 501),
         ("x-amz-copy-source=%2Fother%2Fkey", 404),
     ],
@@ -408,9 +414,25 @@ def test_headers_that_an_sdk_moves_into_the_url(
     """The AWS SDK for JavaScript presigns a PUT's headers as parameters."""
     target = presigned(front, "PUT", f"/{bucket}/key?{parameters}")
     assert anonymous(front, "PUT", target, b"body").status == status
-    assert call(front, "HEAD", f"/{bucket}/key").headers.get("x-amz-meta-a") == (
-        "b" if status == 200 else None
-    )
+    found = call(front, "HEAD", f"/{bucket}/key")
+    assert found.status == (200 if status == 200 else 404)
+    assert found.headers.get("x-amz-meta-a") == ("b" if "meta" in parameters else None)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+def test_the_owner_that_a_url_expects(front: Front, stored: str, method: str) -> None:
+    target = presigned(front, method, f"{stored}?x-amz-expected-bucket-owner=123456789013")
+    assert anonymous(front, method, target).status == 403
+    assert call(front, "GET", stored).status == 200
+
+
+def test_the_checksum_of_a_document_in_a_url_is_verified(front: Front, bucket: str) -> None:
+    """Its signer knows it."""
+    body = b"<Delete><Object><Key>a</Key></Object></Delete>"
+    for checksum, status in ((checksum_of(Algorithm.CRC32, body), 200), ("AAAAAA==", 400)):
+        query = f"delete&x-amz-checksum-crc32={quote(checksum, safe='')}"
+        target = presigned(front, "POST", f"/{bucket}?{query}")
+        assert anonymous(front, "POST", target, body).status == status
 
 
 def test_a_foreign_presigned_url(front: Front, stored: str) -> None:

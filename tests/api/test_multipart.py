@@ -292,8 +292,11 @@ def test_a_completion_of_what_must_be_the_same(s3: Any, bucket: str) -> None:
     upload_id = begin(s3, bucket)
     parts = [send(s3, bucket, upload_id, 1, b"after")]
     with pytest.raises(ClientError) as caught:
-        complete(s3, bucket, upload_id, parts, IfMatch="*")
+        complete(s3, bucket, upload_id, parts, IfMatch='"etag"')
     assert error_of(caught)["Code"] == "NoSuchKey"
+    with pytest.raises(ClientError) as caught:
+        complete(s3, bucket, upload_id, parts, IfMatch="*")
+    assert error_of(caught)["Code"] == "NotImplemented"
     etag = s3.put_object(Bucket=bucket, Key="key", Body=b"before")["ETag"]
     with pytest.raises(ClientError) as caught:
         complete(s3, bucket, upload_id, parts, IfNoneMatch=etag)

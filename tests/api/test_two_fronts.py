@@ -218,19 +218,6 @@ def test_one_of_many_changes_on_one_condition_wins(running: Cluster) -> None:
     assert_consistent(running, [bucket])
 
 
-def test_a_write_that_wants_any_object_does_not_depend_on_which(running: Cluster) -> None:
-    create_bucket(running, "any")
-    assert ObjectClient(running.fronts[0]).request("PUT", "/any/key", b"first").status == 200
-
-    def write(racer: Racer) -> set[int]:
-        condition = {"If-Match": "*"} if racer.number < 4 else {}
-        request = racer.client.request
-        return {request("PUT", "/any/key", b"%d" % n, condition).status for n in range(50)}
-
-    assert race(running, 32, write) == [{200}] * 32
-    assert_consistent(running, ["any"])
-
-
 def _delete_in_batch(send: Send, bucket: str, etag: str) -> int:
     """Delete the object by DeleteObjects; the status as DeleteObject would have it."""
     row = f"<Object><Key>key</Key><ETag>{etag}</ETag></Object>"

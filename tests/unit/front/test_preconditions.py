@@ -23,9 +23,25 @@ from shared.records.object import ObjectRecord
 
 ETAG = "5d41402abc4b2a76b9719d911017c592"
 MODIFIED = datetime(2024, 5, 1, 12, 0, 0, 250_000, tzinfo=UTC)
+NOW = datetime(2024, 5, 2, tzinfo=UTC)
 SAME = "Wed, 01 May 2024 12:00:00 GMT"
 BEFORE = "Wed, 01 May 2024 11:59:59 GMT"
 AFTER = "Wed, 01 May 2024 12:00:01 GMT"
+
+
+NO_DATES = (
+    "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+    "Mon, 99999999999999999999 Jan 2024 00:00:00 GMT",
+    "Mon, 01 Jan 2024 99999999999999999999:00:00 GMT",
+    "Mon, 01 Jan 2024 00:00:00 +99999999999999999999",
+    "Fri, 31 Dec 9999 23:59:59 -2359",
+    "Mon, 01 Jan 2024 00:00:00 +9999",
+    "Mon, 01 Jan -5 00:00:00 GMT",
+    "\udcff",
+    "\u0661\u0662 Jan 2024 00:00:00 GMT",
+    ",",
+    "0" * 8000,
+)
 
 
 def headers_of(**headers: str) -> Headers:
@@ -36,7 +52,7 @@ def headers_of(**headers: str) -> Headers:
 def read_status(**headers: str) -> int:
     """200, 304 or, for PreconditionFailed, 412."""
     try:
-        return 200 if is_modified(headers_of(**headers), ETAG, MODIFIED) else 304
+        return 200 if is_modified(headers_of(**headers), ETAG, MODIFIED, lambda: NOW) else 304
     except ServiceError as error:
         return error.status
 
@@ -89,6 +105,11 @@ def test_matching_etags(value: str, matches: bool) -> None:
         ("Wed, 99 May 2024 12:00:00 GMT", 200, 200),
         ("Wed, 01 May 99999 12:00:00 GMT", 200, 200),
         ("Wednesday, 01-May-24 12:00:00 GMT", 304, 200),
+        # Later than the clock: no valid If-Modified-Since, and nothing has been modified since.
+        ("Thu, 02 May 2024 00:00:00 GMT", 304, 200),
+        ("Thu, 02 May 2024 00:00:01 GMT", 200, 200),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 200, 200),
+        *((date, 200, 200) for date in NO_DATES),
     ],
 )
 def test_dates(since: str, modified: int, unmodified: int) -> None:
@@ -125,16 +146,47 @@ def test_precedence(headers: dict[str, str], status: int) -> None:
         (None, {"If_None_Match": ETAG}, "NotImplemented"),
         (ETAG, {"If_None_Match": ""}, "NotImplemented"),
         (ETAG, {"If_Match": f'"{ETAG}"'}, None),
-        (ETAG, {"If_Match": "*"}, None),
+        (ETAG, {"If_Match": "*"}, "NotImplemented"),
         (ETAG, {"If_Match": "other"}, "PreconditionFailed"),
         (None, {"If_Match": ETAG}, "NoSuchKey"),
-        (None, {"If_Match": "*"}, "NoSuchKey"),
-        (None, {"If_Match": ETAG, "If_None_Match": "*"}, "NoSuchKey"),
-        (ETAG, {"If_Match": ETAG, "If_None_Match": "*"}, "PreconditionFailed"),
+        (ETAG, {"If_Match": ""}, "PreconditionFailed"),
+        (ETAG, {"If_Match": f'"other", "{ETAG}"'}, None),
+        (None, {"If_Match": " * "}, "NotImplemented"),
+        (None, {"If_Match": ETAG, "If_None_Match": "*"}, "NotImplemented"),
+        (ETAG, {"If_Match": ETAG, "If_None_Match": "*"}, "NotImplemented"),
+        (ETAG, {"If_Match": "other", "If_None_Match": ETAG}, "NotImplemented"),
     ],
 )
 def test_writes(current_etag: str | None, headers: dict[str, str], code: str | None) -> None:
     assert write_error(current_etag, **headers) == code
+
+
+@pytest.mark.parametrize(
+    ("headers", "fields"),
+    [
+        (
+            {"If_Match": "*"},
+            {
+                "Header": "If-Match",
+                "additionalMessage": "We don't accept the provided value of If-Match header for "
+                "this API",
+            },
+        ),
+        (
+            {"If_Match": ETAG, "If_None_Match": "*"},
+            {
+                "Header": "If-Match,If-None-Match",
+                "additionalMessage": "Multiple conditional request headers present in the request",
+            },
+        ),
+    ],
+)
+def test_a_condition_that_writes_do_not_have_is_named(
+    headers: dict[str, str], fields: dict[str, str]
+) -> None:
+    with pytest.raises(ServiceError) as caught:
+        check_write(headers_of(**headers), ETAG)
+    assert (caught.value.status, caught.value.fields) == (501, fields)
 
 
 def test_only_the_two_headers_make_a_write_conditional() -> None:
@@ -190,6 +242,7 @@ def test_deletions(
     [
         ("LastModifiedTime", ""),
         ("LastModifiedTime", "yesterday"),
+        *(("LastModifiedTime", date) for date in NO_DATES),
         ("Size", ""),
         ("Size", "-1"),
         ("Size", "1.5"),
@@ -226,5 +279,5 @@ def test_an_object_to_delete_has_its_conditions_as_members() -> None:
 
 def test_the_failed_condition_is_named() -> None:
     with pytest.raises(ServiceError) as caught:
-        is_modified(headers_of(If_Match="other"), ETAG, MODIFIED)
+        is_modified(headers_of(If_Match="other"), ETAG, MODIFIED, lambda: NOW)
     assert caught.value.fields == {"Condition": "If-Match"}
