@@ -8,10 +8,12 @@ belong here and nowhere else.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from s3front.auth.authenticate import authenticate
@@ -23,7 +25,7 @@ from s3front.context import Context, Services
 from s3front.forwarded import as_sent
 from s3front.health import HEALTH_PATH, health_reply
 from s3front.operations import routes
-from s3front.reply import HOST_ID, common_headers, error_reply, new_request_id
+from s3front.reply import HOST_ID, REGION_HEADER, common_headers, error_reply, new_request_id
 from s3front.request import BodyAbortedError, Passage, Reply, Request, StreamedBody
 from s3front.routes import Level, Operation
 from s3front.target import Target, parse_target
@@ -43,6 +45,7 @@ class _Trace:
     target: Target | None = None
     error: str | None = None
     bytes_sent: int = 0
+    tells_region: bool = False
 
 
 class App:
@@ -66,6 +69,8 @@ class App:
             reply = await self._answer(request, trace, log)
         except ServiceError as error:
             _log_failure(error, log)
+            if trace.tells_region and error.status == HTTPStatus.FORBIDDEN:
+                error.headers.update(await self._region(trace))
             reply = self._error(request, trace, error)
         except BodyAbortedError:
             reply = replace(self._error(request, trace, ServiceError("IncompleteBody")), close=True)
@@ -96,11 +101,11 @@ class App:
         signed = request
         request = meant = with_hoisted_headers(request, target)
         operation = self._routes.find(request.method, target, request.headers)
-        trace.operation = operation.name
+        trace.operation, trace.tells_region = operation.name, operation.tells_region
         if operation.form:
             form = await read_upload(request, target, services.accounts, self._clock())
             request, trace.target, trace.identity = form.request, form.target, form.identity
-        else:
+        elif not operation.open:
             trace.identity = authenticate(signed, target, services.accounts, self._clock())
         context = await self._context(operation, trace, log)
         authorize(context.identity, operation, target.bucket, context.stored_bucket, meant.headers)
@@ -125,6 +130,18 @@ class App:
         return Context(
             self.services, trace.request_id, target, trace.identity, bucket, current, log, version
         )
+
+    async def _region(self, trace: _Trace) -> dict[str, str]:
+        """Where the bucket is, for a client that may know that and no more."""
+        assert trace.target is not None
+        assert trace.target.bucket is not None
+        with contextlib.suppress(ServiceError):
+            bucket, _ = await self.services.metadata.read(
+                trace.target.bucket, None, trace.request_id
+            )
+            if bucket is not None:
+                return {REGION_HEADER: bucket.record.location}
+        return {}
 
     def _error(self, request: Request, trace: _Trace, error: ServiceError) -> Reply:
         trace.error = error.code
@@ -191,7 +208,7 @@ class App:
 
 
 def _log_failure(error: ServiceError, log: Any) -> None:
-    if error.status >= 500:
+    if error.status >= 500 and error.status != HTTPStatus.NOT_IMPLEMENTED:
         log.warning("request failed", code=error.code, reason=repr(error.__cause__))
 
 

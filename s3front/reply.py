@@ -14,6 +14,9 @@ HOST_ID = b64encode(secrets.token_bytes(32)).decode()
 
 XML_TYPE = "application/xml"
 
+REGION_HEADER = "x-amz-bucket-region"
+"""Where a bucket is: what a client learns to sign for."""
+
 
 def new_request_id() -> str:
     """An ID for a request: what the client and the log call it by."""

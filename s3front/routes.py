@@ -14,7 +14,7 @@ from s3front.context import Context
 from s3front.request import Headers, Reply, Request
 from s3front.target import Target
 from s3front.versioning import LATEST, Version
-from shared.errors import ServiceError
+from shared.errors import ServiceError, not_implemented
 from shared.sub_resources import SUB_RESOURCES
 
 
@@ -36,7 +36,8 @@ class Operation:
     """``name`` is the S3 API's; it is also what logs and metrics say. ``honours`` are headers, in
     lower case, that this operation knows and others must refuse. ``form``: the sender, the key and
     all else are in a form that is the body. ``takes_version``: it can be about a version of an
-    object that is not the latest; what makes objects cannot."""
+    object that is not the latest; what makes objects cannot. ``open``: anybody may ask, and nobody
+    is asked to sign. ``tells_region``: a reply that refuses it says where the bucket is."""
 
     name: str
     level: Level
@@ -44,6 +45,8 @@ class Operation:
     honours: frozenset[str] = frozenset()
     form: bool = False
     takes_version: bool = False
+    open: bool = False
+    tells_region: bool = False
 
     def version(self, target: Target) -> Version:
         """The version that a request names; raises InvalidArgument."""
@@ -72,6 +75,21 @@ COPIED, COPIED_PART = "(copy)", "(copied part)"
 
 LIST_TYPE = "list-type"
 """Tells the second listing of a bucket from the first; of no meaning anywhere else."""
+
+NAMED_ONES = {
+    "analytics": "id",
+    "annotation": "annotationName",
+    "intelligent-tiering": "id",
+    "inventory": "id",
+    "metrics": "id",
+}
+"""Sub-resources of which there may be several, and the parameter that names one."""
+
+
+def one_of(sub_resource: str) -> str:
+    """What the table knows one of several by, as if it was a sub-resource."""
+    return f"{sub_resource}&{NAMED_ONES[sub_resource]}"
+
 
 # Operations of other services that an SDK, given this endpoint, sends as one of ours: only the name
 # that it adds tells them apart.
@@ -119,11 +137,6 @@ _UNIMPLEMENTED_PREFIXES = (
 _UNIMPLEMENTED_NAMES = (*_UNIMPLEMENTED_PREFIXES, *_UNIMPLEMENTED_HEADERS, *_KNOWN_VALUES)
 
 
-# What AWS has given up, and answers as a method that the resource does not have: S3 Select (closed
-# to new customers since July 2024) and torrents (since April 2022). WriteGetObjectResponse, which
-# belongs to the endpoint of Object Lambda, comes as a POST to an object, and needs no entry.
-_WITHDRAWN = frozenset((("POST", Level.OBJECT, "select"), ("GET", Level.OBJECT, "torrent")))
-
 # Listings of a bucket, asked of an object.
 _ON_NO_KEY = {
     "uploads": "Key is not expected for the GET method ?uploads subresource",
@@ -157,15 +170,21 @@ class Routes:
         sub_resource = next((name for name in target.query if name in SUB_RESOURCES), None)
         if UPLOAD_ID in target.query:
             sub_resource = UPLOAD_ID
-        if sub_resource is None and level is Level.BUCKET and LIST_TYPE in target.query:
-            sub_resource = LIST_TYPE
+        if sub_resource is None:
+            if level is Level.BUCKET and LIST_TYPE in target.query:
+                sub_resource = LIST_TYPE
+        elif sub_resource in NAMED_ONES and NAMED_ONES[sub_resource] in target.query:
+            sub_resource = one_of(sub_resource)
         if method == "PUT" and level is Level.OBJECT:
             sub_resource = _of_put(sub_resource, target, headers)
+        elif method == "OPTIONS":
+            # Of the request that is to come: what it selects is nothing to us.
+            level, sub_resource = (Level.BUCKET if target.bucket else Level.SERVICE), None
         operation = self._table.get((method, level, sub_resource))
         if operation is None:
             raise _no_operation(method, level, sub_resource)
         if target.query.get("x-id") in _OTHER_SERVICES:
-            raise ServiceError("NotImplemented")
+            raise not_implemented(target.query["x-id"])
         if method in ("PUT", "POST", "DELETE"):
             refuse_unimplemented(headers, operation.honours)
         elif level is Level.OBJECT:
@@ -195,11 +214,8 @@ def _of_put(sub_resource: str | None, target: Target, headers: Headers) -> str |
 def _no_operation(method: str, level: Level, sub_resource: str | None) -> ServiceError:
     if method == "GET" and level is Level.OBJECT and sub_resource in _ON_NO_KEY:
         return ServiceError("InvalidRequest", _ON_NO_KEY[sub_resource])
-    withdrawn = (method, level, sub_resource) in _WITHDRAWN
-    if sub_resource not in (None, LIST_TYPE) and not withdrawn:
-        return ServiceError("NotImplemented")
-    if method == "OPTIONS":
-        return ServiceError("NotImplemented")
+    if sub_resource not in (None, LIST_TYPE):
+        return not_implemented(f"{method} ?{sub_resource}")
     return ServiceError("MethodNotAllowed", fields={"Method": method, "ResourceType": level.name})
 
 
@@ -232,6 +248,6 @@ def refuse_unimplemented(headers: Headers, honoured: frozenset[str] = frozenset(
             continue
         harmless = _UNIMPLEMENTED_HEADERS.get(lower)
         if harmless is not None and value not in harmless:
-            raise ServiceError("NotImplemented", fields={"Header": name})
+            raise not_implemented(f"{name}: {value}", name)
         if lower.startswith(_UNIMPLEMENTED_PREFIXES):
-            raise ServiceError("NotImplemented", fields={"Header": name})
+            raise not_implemented(name, name)

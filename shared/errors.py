@@ -13,6 +13,8 @@ from typing import Final
 # name: (HTTP status, message)
 _TABLE: Final[dict[str, tuple[int, str]]] = {
     "AccessDenied": (403, "Access Denied"),
+    # A preflight that no CORS configuration allows.
+    "AccessForbidden": (403, "CORSResponse: CORS is not enabled for this bucket."),
     "AuthorizationHeaderMalformed": (
         400,
         "The authorization header is malformed.",
@@ -133,15 +135,27 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         "Your POST request fields preceding the upload file were too large.",
     ),
     "MetadataTooLarge": (400, "Your metadata headers exceed the maximum allowed metadata size"),
+    "MetadataConfigurationNotFound": (404, "The metadata configuration was not found"),
     "MethodNotAllowed": (405, "The specified method is not allowed against this resource."),
     "MissingContentLength": (411, "You must provide the Content-Length HTTP header."),
     "MissingRequestBodyError": (400, "Request Body is empty"),
+    "NoSuchAnnotation": (404, "The specified annotation does not exist on this object."),
     "NoSuchBucket": (404, "The specified bucket does not exist"),
+    "NoSuchBucketPolicy": (404, "The bucket policy does not exist"),
+    "NoSuchCORSConfiguration": (404, "The CORS configuration does not exist"),
+    "NoSuchConfiguration": (404, "The specified configuration does not exist."),
     "NoSuchKey": (404, "The specified key does not exist."),
+    "NoSuchLifecycleConfiguration": (404, "The lifecycle configuration does not exist"),
     "NoSuchObjectLockConfiguration": (
         404,
         "The specified object does not have a ObjectLock configuration",
     ),
+    "NoSuchPublicAccessBlockConfiguration": (
+        404,
+        "The public access block configuration was not found",
+    ),
+    # CloudServer's.
+    "NoSuchQuota": (404, "The specified bucket does not have a quota."),
     "NoSuchTagSet": (404, "The TagSet does not exist"),
     "NoSuchUpload": (
         404,
@@ -149,6 +163,10 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         "been aborted or completed.",
     ),
     "NoSuchVersion": (404, "The specified version does not exist."),
+    "NoSuchWebsiteConfiguration": (
+        404,
+        "The specified bucket does not have a website configuration",
+    ),
     "NotImplemented": (
         501,
         "A header you provided implies functionality that is not implemented",
@@ -164,12 +182,17 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         "A conflicting conditional operation is currently in progress against this resource. "
         "Please try again.",
     ),
+    "OwnershipControlsNotFoundError": (404, "The bucket ownership controls were not found"),
     "PreconditionFailed": (
         412,
         "At least one of the pre-conditions you specified did not hold",
     ),
     # The record log's answer to a reader that comes too late (docs/metadata-protocol.md).
     "RecordsTrimmed": (410, "Records of the log that were asked for have been removed"),
+    "ReplicationConfigurationNotFoundError": (
+        404,
+        "The replication configuration was not found",
+    ),
     "RequestHeaderSectionTooLarge": (
         400,
         "Your request header section exceeds the maximum allowed size.",
@@ -182,6 +205,10 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         400,
         "Your socket connection to the server was not read from or written to within the timeout "
         "period.",
+    ),
+    "ServerSideEncryptionConfigurationNotFoundError": (
+        404,
+        "The server side encryption configuration was not found",
     ),
     "ServiceUnavailable": (503, "Service is unable to handle request."),
     "SignatureDoesNotMatch": (
@@ -225,6 +252,15 @@ class ServiceError(Exception):
         self.fields: dict[str, str] = {} if fields is None else fields
         self.headers: dict[str, str] = {} if headers is None else headers
         super().__init__(f"{code}: {self.message}")
+
+
+def not_implemented(feature: str, header: str | None = None) -> ServiceError:
+    """NotImplemented with the name of what is missing in its message: a sub-resource
+    (``PUT ?cors``), a header, or what else a client asked for. ``header`` is the request header
+    that asked for it, which AWS names in a field."""
+    _, text = _TABLE["NotImplemented"]
+    fields = None if header is None else {"Header": header}
+    return ServiceError("NotImplemented", f"{text}: {feature}", fields)
 
 
 def error_names() -> frozenset[str]:

@@ -28,7 +28,7 @@ from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes
 
 import msgspec
 
-from shared.errors import ServiceError
+from shared.errors import ServiceError, not_implemented
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
@@ -305,7 +305,7 @@ def payload_form(value: str | None) -> PayloadForm:
     if form is not None:
         return form
     if value.startswith("STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"):
-        raise ServiceError("NotImplemented")
+        raise not_implemented(f"x-amz-content-sha256: {value}", "x-amz-content-sha256")
     raise ServiceError(
         "InvalidArgument",
         "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, "

@@ -4,14 +4,18 @@ from s3front.operations import (
     bucket_versioning,
     buckets,
     complete_upload,
+    configurations,
     copy_object,
     delete_objects,
     get_object,
     list_object_versions,
     list_objects,
+    object_acl,
+    object_annotations,
     object_attributes,
     object_lock,
     post_object,
+    preflight,
     put_object,
     rename_object,
     restore_object,
@@ -20,7 +24,7 @@ from s3front.operations import (
     upload_part,
     uploads,
 )
-from s3front.routes import COPIED, COPIED_PART, LIST_TYPE, Routes
+from s3front.routes import COPIED, COPIED_PART, LIST_TYPE, Routes, one_of
 
 
 def routes() -> Routes:
@@ -64,4 +68,11 @@ def routes() -> Routes:
     table.add("PUT", object_lock.PUT_OBJECT_RETENTION, "retention")
     table.add("GET", object_lock.GET_OBJECT_LEGAL_HOLD, "legal-hold")
     table.add("PUT", object_lock.PUT_OBJECT_LEGAL_HOLD, "legal-hold")
+    table.add("GET", object_acl.GET_OBJECT_ACL, "acl")
+    table.add("GET", object_annotations.LIST_OBJECT_ANNOTATIONS, "annotation")
+    table.add("GET", object_annotations.GET_OBJECT_ANNOTATION, one_of("annotation"))
+    table.add("DELETE", object_annotations.DELETE_OBJECT_ANNOTATION, one_of("annotation"))
+    table.add("OPTIONS", preflight.PREFLIGHT)
+    table.add("OPTIONS", preflight.SERVICE_PREFLIGHT)
+    configurations.add_to(table)
     return table

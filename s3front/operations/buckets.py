@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from s3front.body import read_document
+from s3front.configurations.ownership import OWNERSHIP_MEMBER
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
 from s3front.object_lock import is_enabled
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.location import unsupported_type
-from s3front.reply import xml_reply
+from s3front.reply import REGION_HEADER, xml_reply
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
 from s3front.target import is_new_bucket_name
 from s3front.xml import escape, parse
 from shared import limits
-from shared.errors import ServiceError
+from shared.errors import ServiceError, not_implemented
 from shared.records.bucket import DEFAULT_LOCATION, BucketRecord, Versioning
 from shared.records.times import now
 
 _LOCK_HEADER = "x-amz-bucket-object-lock-enabled"
+_OWNERSHIP_HEADER = "x-amz-object-ownership"
 
 
 async def create_bucket(context: Context, request: Request) -> Reply:
@@ -41,6 +43,8 @@ async def create_bucket(context: Context, request: Request) -> Reply:
         if locks:
             enabled = {"Status": Versioning.ENABLED}
             record = record.changed({"objectLockEnabled": True, "versioningConfiguration": enabled})
+        if _OWNERSHIP_HEADER in request.headers:
+            record = record.changed({OWNERSHIP_MEMBER: request.headers[_OWNERSHIP_HEADER]})
         try:
             await context.services.metadata.create_bucket(record, context.request_id)
         except ChangedError as error:
@@ -93,7 +97,7 @@ def _named_location(body: bytes) -> str | None:
     tree = parse(body, "CreateBucketConfiguration")
     for child in tree:
         if child.tag != "LocationConstraint":
-            raise ServiceError("NotImplemented", fields={"Header": child.tag})
+            raise not_implemented(child.tag, child.tag)
     return (tree.findtext("LocationConstraint") or "").strip() or None
 
 
@@ -102,7 +106,7 @@ async def head_bucket(context: Context, _request: Request) -> Reply:
     return Reply(
         200,
         {
-            "x-amz-bucket-region": context.bucket.record.location,
+            REGION_HEADER: context.bucket.record.location,
             "x-amz-access-point-alias": "false",
             "Content-Type": "application/xml",
         },
@@ -136,6 +140,6 @@ async def delete_bucket(context: Context, _request: Request) -> Reply:
 CREATE_BUCKET = Operation(
     "CreateBucket", Level.NEW_BUCKET, create_bucket, honours=frozenset((_LOCK_HEADER,))
 )
-HEAD_BUCKET = Operation("HeadBucket", Level.BUCKET, head_bucket)
+HEAD_BUCKET = Operation("HeadBucket", Level.BUCKET, head_bucket, tells_region=True)
 GET_BUCKET_LOCATION = Operation("GetBucketLocation", Level.BUCKET, get_bucket_location)
 DELETE_BUCKET = Operation("DeleteBucket", Level.BUCKET, delete_bucket)

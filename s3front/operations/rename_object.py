@@ -22,7 +22,7 @@ from s3front.operations.decide_again import ATTEMPTS_MAX, same_bucket
 from s3front.operations.put_object import check_write_conditions
 from s3front.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
-from shared.errors import ServiceError
+from shared.errors import ServiceError, not_implemented
 from shared.failpoints import FailPoint, failpoint
 from shared.records.object import ObjectRecord
 
@@ -39,7 +39,7 @@ async def rename_object(context: Context, request: Request) -> Reply:
     bucket = context.bucket
     _check_bucket(bucket)
     if not await metadata.can_rename():
-        raise ServiceError("NotImplemented", "The metadata daemon cannot rename objects.")
+        raise not_implemented("?renameObject, which the metadata daemon cannot do")
     for _ in range(ATTEMPTS_MAX):
         found, (source, replaced), done = await metadata.read_with_token(
             bucket.name, [source_key, context.key], token, context.request_id

@@ -9,7 +9,7 @@ from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
 from s3front.xml import element
 from shared import limits
-from shared.errors import ServiceError
+from shared.errors import not_implemented
 
 _REGION = "bucket-region"
 
@@ -21,7 +21,7 @@ async def list_buckets(context: Context, _request: Request) -> Reply:
     assert account is not None
     query = context.target.query
     if _REGION in query:
-        raise ServiceError("NotImplemented", fields={"Header": _REGION})
+        raise not_implemented(_REGION, _REGION)
     most = limits.BUCKETS_MAX
     page_size = bounded_integer(query, "max-buckets", most, minimum=1, maximum=most)
     prefix = query.get("prefix", "")

@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element
 import botocore.session
 import pytest
 
+from s3front.configurations.table import CONFIGURATIONS
 from s3front.operations import routes
 from shared.sigv4 import AccessKey
 from tests.api.support import md5_base64, new_name
@@ -129,6 +130,14 @@ CASES = {
     "GetObjectTagging": Case("GET", OBJECT + "?tagging", absent=NO_KEY),
     "PutObjectTagging": Case("PUT", OBJECT + "?tagging", TAGGING, with_md5(TAGGING), absent=NO_KEY),
     "DeleteObjectTagging": Case("DELETE", OBJECT + "?tagging", absent=NO_KEY, success=204),
+    "GetObjectAcl": Case("GET", OBJECT + "?acl", absent=NO_KEY),
+    "ListObjectAnnotations": Case("GET", OBJECT + "?annotation", absent=NO_KEY),
+    "GetObjectAnnotation": Case(
+        "GET", OBJECT + "?annotation&annotationName=a", absent=NO_KEY, success=404
+    ),
+    "DeleteObjectAnnotation": Case(
+        "DELETE", OBJECT + "?annotation&annotationName=a", absent=NO_KEY, success=204
+    ),
     "CreateMultipartUpload": Case(
         "POST", OBJECT + "?uploads", headers={"x-amz-checksum-algorithm": "CRC32"}
     ),
@@ -140,6 +149,41 @@ CASES = {
     ),
     "AbortMultipartUpload": Case("DELETE", UPLOAD, absent=NO_UPLOAD, success=204, key="upload"),
 }
+ANYBODY = {"CorsPreflight"}
+"""Operations that nobody has to sign (tests/api/test_unset_documents.py)."""
+
+NOT_SET = {
+    "GetBucketAbac",
+    "GetBucketAccelerateConfiguration",
+    "GetBucketAcl",
+    "GetBucketLogging",
+    "GetBucketNotificationConfiguration",
+    "GetBucketRequestPayment",
+    "ListBucketAnalyticsConfigurations",
+    "ListBucketIntelligentTieringConfigurations",
+    "ListBucketInventoryConfigurations",
+    "ListBucketMetricsConfigurations",
+}
+"""Documents of a bucket that are there when nothing is configured. The others are 404; the
+documents are in tests/unit/front/test_configurations.py."""
+
+
+def document_cases() -> Iterator[tuple[str, Case]]:
+    """A row for each read and removal of a document that the bucket has not."""
+    for each in CONFIGURATIONS:
+        target = f"/{{bucket}}?{each.sub_resource}" + ("&id=x" if each.identified else "")
+        parses = "Quota" not in each.get
+        success = 200 if each.get in NOT_SET else 404
+        yield each.get, Case("GET", target, success=success, parses=parses)
+        if each.delete is not None:
+            several = each.identified or "Metadata" in each.delete
+            yield (
+                each.delete,
+                Case("DELETE", target, success=404 if several else 204, parses=parses),
+            )
+
+
+CASES |= dict(document_cases())
 NAMES = sorted(CASES)
 IN_BUCKETS = [name for name in NAMES if CASES[name].has_bucket]
 
@@ -213,7 +257,7 @@ def assert_refused(name: str, response: Response, expected: tuple[int, str]) -> 
 
 
 def test_every_operation_has_its_row() -> None:
-    assert routes().names() == NAMES
+    assert routes().names() == sorted([*NAMES, *ANYBODY])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,32 @@
+"""Who owns the objects of a bucket. Pure.
+
+CreateBucket accepts and stores ``BucketOwnerEnforced``, which is how every bucket works while there
+are no ACLs. A bucket that was made without it has none, as one of AWS's from before April 2023.
+"""
+
+from __future__ import annotations
+
+from s3front.configurations.base import Configuration, not_found, value_of
+from s3front.reply import xml_reply
+from s3front.request import Reply
+from s3front.xml import element
+from shared.records.bucket import BucketRecord
+
+OWNERSHIP_MEMBER = "objectOwnership"
+"""Where the record of a bucket has it."""
+
+
+def show_ownership(record: BucketRecord) -> Reply:
+    """The one rule (Amazon S3 API reference, GetBucketOwnershipControls)."""
+    rule = element("ObjectOwnership", str(value_of(record, OWNERSHIP_MEMBER)))
+    return xml_reply("OwnershipControls", f"<Rule>{rule}</Rule>")
+
+
+OWNERSHIP = Configuration(
+    "ownershipControls",
+    "GetBucketOwnershipControls",
+    not_found("OwnershipControlsNotFoundError"),
+    delete="DeleteBucketOwnershipControls",
+    member=OWNERSHIP_MEMBER,
+    show=show_ownership,
+)

@@ -1,0 +1,28 @@
+"""The quota of a bucket, in bytes: a call that CloudServer has beside S3's. Pure."""
+
+from __future__ import annotations
+
+from s3front.configurations.base import Configuration, not_found, value_of
+from s3front.reply import XML_TYPE
+from s3front.request import Reply
+from s3front.xml import DECLARATION, element
+from shared.records.bucket import BucketRecord
+
+_MEMBER = "quotaMax"
+
+
+def show_quota(record: BucketRecord) -> Reply:
+    """CloudServer's document, which is in no namespace."""
+    content = element("Name", record.name) + element("Quota", str(value_of(record, _MEMBER)))
+    document = f"{DECLARATION}<GetBucketQuota>{content}</GetBucketQuota>"
+    return Reply(200, {"Content-Type": XML_TYPE}, document.encode())
+
+
+QUOTA = Configuration(
+    "quota",
+    "GetBucketQuota",
+    not_found("NoSuchQuota"),
+    delete="DeleteBucketQuota",
+    member=_MEMBER,
+    show=show_quota,
+)

@@ -1,0 +1,115 @@
+"""Every document that a bucket may have, but versioning and object lock, which are complete. Pure.
+
+A document that gets a file of its own leaves the rows below, which are answered as AWS does for a
+bucket without it. Sources: the Amazon S3 API reference of each call; what AWS was recorded to
+answer in the tests of LocalStack (``tests/aws/services/s3/*.snapshot.json`` of its repository).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from s3front.configurations.acl import ACL
+from s3front.configurations.base import Answer, Configuration, empty, not_configured, not_found
+from s3front.configurations.cors import CORS
+from s3front.configurations.encryption import ENCRYPTION
+from s3front.configurations.ownership import OWNERSHIP
+from s3front.configurations.policy import POLICY, POLICY_STATUS
+from s3front.configurations.quota import QUOTA
+from s3front.configurations.tagging import TAGGING
+
+_NO_METADATA_TABLE: Answer = not_found("MetadataConfigurationNotFound")
+
+
+def _several(sub_resource: str, name: str, listed: str) -> Iterator[Configuration]:
+    """Both rows of a kind of which a bucket may have several: all of them, and one by its ID.
+    ``listed`` is the root element of all of them."""
+    none = empty(listed, "<IsTruncated>false</IsTruncated>")
+    yield Configuration(sub_resource, f"ListBucket{name}Configurations", none)
+    yield Configuration(
+        sub_resource,
+        f"GetBucket{name}Configuration",
+        not_configured,
+        delete=f"DeleteBucket{name}Configuration",
+        unset_removed=not_configured,
+        identified=True,
+    )
+
+
+CONFIGURATIONS: tuple[Configuration, ...] = (
+    ACL,
+    CORS,
+    ENCRYPTION,
+    OWNERSHIP,
+    POLICY,
+    POLICY_STATUS,
+    QUOTA,
+    TAGGING,
+    Configuration("abac", "GetBucketAbac", empty("AbacStatus", "<Status>Disabled</Status>")),
+    Configuration(
+        "accelerate", "GetBucketAccelerateConfiguration", empty("AccelerateConfiguration")
+    ),
+    Configuration(
+        "lifecycle",
+        "GetBucketLifecycleConfiguration",
+        not_found("NoSuchLifecycleConfiguration"),
+        delete="DeleteBucketLifecycle",
+        member="lifecycleConfiguration",
+    ),
+    Configuration(
+        "logging", "GetBucketLogging", empty("BucketLoggingStatus"), member="bucketLoggingStatus"
+    ),
+    Configuration(
+        "metadataConfiguration",
+        "GetBucketMetadataConfiguration",
+        _NO_METADATA_TABLE,
+        delete="DeleteBucketMetadataConfiguration",
+        unset_removed=_NO_METADATA_TABLE,
+    ),
+    Configuration(
+        "metadataTable",
+        "GetBucketMetadataTableConfiguration",
+        _NO_METADATA_TABLE,
+        delete="DeleteBucketMetadataTableConfiguration",
+        unset_removed=_NO_METADATA_TABLE,
+    ),
+    Configuration(
+        "notification",
+        "GetBucketNotificationConfiguration",
+        empty("NotificationConfiguration"),
+        member="notificationConfiguration",
+    ),
+    Configuration(
+        "publicAccessBlock",
+        "GetPublicAccessBlock",
+        not_found("NoSuchPublicAccessBlockConfiguration"),
+        delete="DeletePublicAccessBlock",
+    ),
+    Configuration(
+        "replication",
+        "GetBucketReplication",
+        not_found("ReplicationConfigurationNotFoundError"),
+        delete="DeleteBucketReplication",
+        member="replicationConfiguration",
+    ),
+    Configuration(
+        "requestPayment",
+        "GetBucketRequestPayment",
+        empty("RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>"),
+    ),
+    Configuration(
+        "website",
+        "GetBucketWebsite",
+        not_found("NoSuchWebsiteConfiguration"),
+        delete="DeleteBucketWebsite",
+        member="websiteConfiguration",
+    ),
+    *_several("analytics", "Analytics", "ListBucketAnalyticsConfigurationResult"),
+    *_several(
+        "intelligent-tiering",
+        "IntelligentTiering",
+        "ListBucketIntelligentTieringConfigurationsOutput",
+    ),
+    *_several("inventory", "Inventory", "ListInventoryConfigurationsResult"),
+    *_several("metrics", "Metrics", "ListMetricsConfigurationsResult"),
+)
