@@ -26,7 +26,8 @@ def parse_range(header: str | None, size: int) -> ByteRange | None:
     """The part of an object of ``size`` bytes that a header asks for; None for the whole.
 
     A header of another form, several ranges included, is ignored; one that no byte satisfies is
-    InvalidRange.
+    InvalidRange. The last bytes of an object that has none are all of it, as for AWS and RFC 9110
+    (section 14.1.2: a suffix longer than the representation is the whole of it).
     """
     if header is None:
         return None
@@ -37,6 +38,8 @@ def parse_range(header: str | None, size: int) -> ByteRange | None:
     if not first and not last:
         return None
     if not first:
+        if size == 0 and int(last) > 0:
+            return None
         length = min(int(last), size)
         start, end = size - length, size - 1
     else:

@@ -52,7 +52,14 @@ def test_any_other_header_is_ignored(header: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("header", "size"),
-    [("bytes=10-", 10), ("bytes=10-20", 10), ("bytes=-0", 10), ("bytes=0-0", 0), ("bytes=-5", 0)],
+    [
+        ("bytes=10-", 10),
+        ("bytes=10-20", 10),
+        ("bytes=-0", 10),
+        ("bytes=0-0", 0),
+        ("bytes=0-", 0),
+        ("bytes=-0", 0),
+    ],
 )
 def test_no_byte_at_all(header: str, size: int) -> None:
     with pytest.raises(ServiceError) as caught:
@@ -63,3 +70,8 @@ def test_no_byte_at_all(header: str, size: int) -> None:
 
 def test_the_length() -> None:
     assert ByteRange(3, 5).length == 3
+
+
+@pytest.mark.parametrize("header", ["bytes=-1", "bytes=-10"])
+def test_the_last_bytes_of_nothing_are_all_of_it(header: str) -> None:
+    assert parse_range(header, 0) is None
