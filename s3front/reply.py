@@ -6,7 +6,7 @@ import secrets
 from base64 import b64encode
 
 from s3front.request import Reply
-from s3front.xml import DECLARATION, document, element, readable
+from s3front.xml import DECLARATION, document, element, element_with_quotes, readable
 from shared.errors import ServiceError
 
 HOST_ID = b64encode(secrets.token_bytes(32)).decode()
@@ -43,7 +43,7 @@ def error_reply(error: ServiceError, resource: str, request_id: str, host_id: st
     content = "".join(
         (
             element("Code", error.code),
-            element("Message", readable(error.message)),
+            element_with_quotes("Message", readable(error.message)),
             *(element(name, readable(value)) for name, value in error.fields.items()),
             element("Resource", readable(resource)),
             element("RequestId", request_id),

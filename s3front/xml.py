@@ -63,6 +63,11 @@ def element(name: str, text: str | int | None) -> str:
     return f"<{name}>{escape(str(text))}</{name}>"
 
 
+def element_with_quotes(name: str, text: str) -> str:
+    """``element``, with quotes as they are: AWS leaves them so in the messages of errors."""
+    return element(name, text).replace("&quot;", '"')
+
+
 def document(root: str, content: str) -> bytes:
     """A whole answer in S3's namespace."""
     return f'{DECLARATION}<{root} xmlns="{NAMESPACE}">{content}</{root}>'.encode()

@@ -21,6 +21,7 @@ service answers with.
 from __future__ import annotations
 
 import binascii
+import json
 import re
 from base64 import b64decode
 from collections.abc import Mapping
@@ -41,14 +42,23 @@ _RANGE: Final = "content-length-range"
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """``operator`` is ``eq`` or ``starts-with``; ``field`` is in lower case, without the ``$``."""
+    """``operator`` is ``eq`` or ``starts-with``; ``name`` is the field as the policy names it, with
+    its ``$``. A range of sizes that are no numbers is a condition that nothing meets, as is one
+    on a name without ``$``."""
 
     operator: str
-    field: str
+    name: str
     value: str
+
+    @property
+    def field(self) -> str:
+        """In lower case, without the ``$``; empty for a name without one, which is no field's."""
+        return self.name[1:].lower() if self.name.startswith("$") else ""
 
     def holds(self, text: str) -> bool:
         """Whether the text of the field meets it."""
+        if not self.field or self.operator == _RANGE:
+            return False
         if self.operator == "eq":
             return text == self.value
         if self.field == "content-type":
@@ -56,7 +66,7 @@ class Condition:
         return text.startswith(self.value)
 
     def __str__(self) -> str:
-        return orjson.dumps([self.operator, f"${self.field}", self.value]).decode()
+        return json.dumps([self.operator, self.name, self.value], ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +152,7 @@ def _condition(entry: Any) -> Condition | SizeRange:
         [(name, value)] = entry.items()
         if not isinstance(value, str):
             raise _invalid("Invalid Simple-Condition: value must be a string.")
-        return Condition("eq", name.lower(), value)
+        return Condition("eq", f"${name}", value)
     if not isinstance(entry, list) or not entry or not isinstance(entry[0], str):
         raise _invalid("Invalid Condition: must be an object or a list that begins with a name.")
     operator = entry[0].lower()
@@ -152,13 +162,14 @@ def _condition(entry: Any) -> Condition | SizeRange:
         raise _invalid(f"Invalid Condition: unknown operation '{entry[0]}'.")
     if len(entry) != 3 or not all(isinstance(part, str) for part in entry):
         raise _invalid(f"Invalid Condition: wrong number or kind of arguments of '{entry[0]}'.")
-    if not entry[1].startswith("$"):
-        raise _invalid(f"Invalid Condition: '{entry[1]}' does not begin with '$'.")
-    return Condition(operator, entry[1][1:].lower(), entry[2])
+    return Condition(operator, entry[1], entry[2])
 
 
-def _size_range(entry: list[Any]) -> SizeRange:
+def _size_range(entry: list[Any]) -> Condition | SizeRange:
     """Some clients write the sizes as text."""
+    texts = [part for part in entry[1:] if isinstance(part, str)]
+    if len(entry) == 3 and len(texts) == 2 and not all(map(_SIZE.fullmatch, texts)):
+        return Condition(_RANGE, *texts)
     sizes = [str(size) for size in entry[1:] if isinstance(size, int | str)]
     if len(entry) != 3 or len(sizes) != 2 or not all(_SIZE.fullmatch(size) for size in sizes):
         raise _invalid(f"Invalid {_RANGE}: two numbers of bytes are required.")

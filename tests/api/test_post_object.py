@@ -301,7 +301,7 @@ def test_a_policy_is_for_one_bucket(front: Front, bucket: str, signed: Signed) -
     error = post(front, bucket, signed({"key": "a"}, "other-bucket")).error
     assert error["Code"] == "AccessDenied"
     assert error["Message"] == (
-        'Invalid according to Policy: Policy Condition failed: ["eq","$bucket","other-bucket"]'
+        'Invalid according to Policy: Policy Condition failed: ["eq", "$bucket", "other-bucket"]'
     )
 
 
@@ -309,7 +309,7 @@ def test_a_policy_is_for_one_bucket(front: Front, bucket: str, signed: Signed) -
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("key", "b", 'Policy Condition failed: ["eq","$key","a"]'),
+        ("key", "b", 'Policy Condition failed: ["eq", "$key", "a"]'),
         ("x-amz-meta-b", "c", "Extra input fields: x-amz-meta-b"),
         ("x-amz-acl", "private", "Extra input fields: x-amz-acl"),
     ],
