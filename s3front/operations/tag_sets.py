@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl
 
 from s3front.request import Headers
-from s3front.target import decode
 from s3front.xml import element, parse
 from shared import limits
 from shared.errors import ServiceError
@@ -20,6 +19,7 @@ from shared.errors import ServiceError
 # Unicode's separators (\p{Z}): unlike \s without control characters.
 _SEPARATORS = " \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _CHARACTERS = re.compile(rf"[\w{_SEPARATORS}+\-=.:/@]*\Z")
+_ENCODED_TAG = re.compile(r"(?:[^=%]|%[0-9A-Fa-f]{2})+=(?:[^=%]|%[0-9A-Fa-f]{2})*\Z")
 _RESERVED_PREFIX = "aws:"
 
 
@@ -29,16 +29,16 @@ def tags_of_header(headers: Headers) -> dict[str, str]:
     if not text:
         return {}
     try:
-        # A name alone has the value "", as in any query.
-        named = "&".join(
-            part if "=" in part or not part else f"{part}=" for part in text.split("&")
+        # A name alone has the value "", as in any query; nothing between two ``&`` is no tag.
+        named = [part if "=" in part else f"{part}=" for part in text.split("&") if part]
+        if any(not _ENCODED_TAG.match(part) for part in named):
+            raise ValueError("no name, or a character that has to be encoded")
+        pairs = parse_qsl(
+            "&".join(named), keep_blank_values=True, strict_parsing=bool(named), errors="strict"
         )
-        if "%" in named:
-            decode(named)
-        pairs = parse_qsl(named, keep_blank_values=True, strict_parsing=True, errors="strict")
         if len(dict(pairs)) < len(pairs):
             raise ValueError("a key is there twice")
-    except (ValueError, ServiceError) as error:
+    except ValueError as error:
         raise ServiceError(
             "InvalidArgument",
             "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query "

@@ -169,7 +169,9 @@ def test_a_document_that_is_none(front: Front, s3: Any, tagged: str, content: st
     assert len(tags_of(s3, tagged)) == 3
 
 
-@pytest.mark.parametrize("header", ["a=1&a=2", "a&a", "a=%FF", "a&b=c&&", "&"])
+@pytest.mark.parametrize(
+    "header", ["a=1&a=2", "a&a", "a=%FF", "=a", "a==b", "a=1%", "%zz=1", "&&a=1&a=2"]
+)
 def test_a_bad_header_stores_nothing(front: Front, tagged: str, header: str) -> None:
     error = call(front, "PUT", f"/{tagged}/new", b"body", {"x-amz-tagging": header}).error
     assert (error["status"], error["Code"]) == ("400", "InvalidArgument")
@@ -181,7 +183,17 @@ def test_a_bad_header_stores_nothing(front: Front, tagged: str, header: str) -> 
     assert call(front, "HEAD", f"/{tagged}/new").status == 404
 
 
-@pytest.mark.parametrize("header", ["=a", "a=\udcff", "\udcff=a"])
+@pytest.mark.parametrize(
+    ("header", "tags"), [("&&&a=1", {"a": "1"}), ("a&b=c&&", {"a": "", "b": "c"}), ("&", {})]
+)
+def test_nothing_between_separators_is_no_tag(
+    front: Front, s3: Any, tagged: str, header: str, tags: dict[str, str]
+) -> None:
+    assert call(front, "PUT", f"/{tagged}/key", b"body", {"x-amz-tagging": header}).status == 200
+    assert tags_of(s3, tagged) == tags
+
+
+@pytest.mark.parametrize("header", ["a=\udcff", "\udcff=a"])
 def test_a_header_with_a_bad_tag_stores_nothing(front: Front, tagged: str, header: str) -> None:
     error = call(front, "PUT", f"/{tagged}/new", b"body", {"x-amz-tagging": header}).error
     assert (error["status"], error["Code"]) == ("400", "InvalidTag")
