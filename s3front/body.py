@@ -96,7 +96,10 @@ class UploadBody:
             self.size = parse_decoded_length(headers.get("x-amz-decoded-content-length"))
         elif request.body.length is not None:
             self.size = request.body.length
-        elif not document or "transfer-encoding" in headers:
+        elif "transfer-encoding" in headers:
+            # The length comes last in this coding, and S3 wants it first.
+            raise ServiceError("NotImplemented", fields={"Header": "Transfer-Encoding"})
+        elif not document:
             raise ServiceError("MissingContentLength")
         else:
             self.size = 0

@@ -299,8 +299,21 @@ def test_a_body_of_unknown_length(front: Front, bucket: str, payload: str | None
     headers = {"Transfer-Encoding": "chunked"}
     with connected(front) as connection:
         request = sign(front, "PUT", f"/{bucket}/key", body, headers, payload=payload)
-        assert refusal(connection.exchange(request)) == (411, "MissingContentLength")
+        response = connection.exchange(request)
+        assert refusal(response) == (501, "NotImplemented")
+        assert response.error["Header"] == "Transfer-Encoding"
+        # What was not read of it is no request.
+        assert connection.exchange(sign(front, "HEAD", f"/{bucket}")).status == 200
     assert call(front, "HEAD", f"/{bucket}/key").status == 404
+
+
+def test_a_document_of_unknown_length(front: Front, bucket: str) -> None:
+    headers = {"Transfer-Encoding": "chunked"}
+    for method, target in (("POST", f"/{bucket}?delete"), ("PUT", f"/{new_name()}")):
+        request = sign(front, method, target, b"3\r\n<a>\r\n0\r\n\r\n", headers, payload=UNSIGNED)
+        response = exchange(front, request)
+        assert refusal(response) == (501, "NotImplemented")
+        assert response.error["Header"] == "Transfer-Encoding"
 
 
 # --- Expect: 100-continue -----------------------------------------------------------------------
