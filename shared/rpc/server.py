@@ -19,6 +19,7 @@ from shared.daemon_secret import REFUSAL, Gate
 from shared.rpc import codec
 from shared.rpc.dispatch import Dispatcher, Peer, Reply
 from shared.rpc.envelope import HANG_UP_EVENT
+from shared.rpc.handshake import Asked, Problem, problem_of
 from shared.rpc.streams import Producer
 
 PATH = "/socket.io/"
@@ -100,10 +101,11 @@ def _refusal(request: web.Request, server: GuardedServer) -> web.Response | None
     """What the library answers in another way than the original, or reads into memory first."""
     if request.path != PATH:
         return None
-    sid = request.query.get("sid")
-    if sid is None and request.query.get("EIO") != "4":
-        problem = {"code": 5, "message": "Unsupported protocol version"}
-        return web.json_response(problem, status=400, dumps=codec.dumps)
+    asked = _asked(request, server)
+    problem = problem_of(asked)
+    if problem is not None:
+        return _refused(problem, upgrades=asked.upgrades)
+    sid = asked.session_id
     if request.method == "POST":
         length = request.content_length
         if length is None or length > server.message_bytes_max_of(sid):
@@ -111,6 +113,25 @@ def _refusal(request: web.Request, server: GuardedServer) -> web.Response | None
             response.force_close()
             return response
     return None
+
+
+def _asked(request: web.Request, server: GuardedServer) -> Asked:
+    query, sid = request.query, request.query.get("sid")
+    socket = server.eio.sockets.get(sid)
+    session = None
+    if socket is not None:
+        session = "websocket" if socket.upgraded else "polling"
+    upgrades = request.headers.get("Upgrade", "").lower() == "websocket"
+    return Asked(request.method, query.get("transport"), query.get("EIO"), sid, session, upgrades)
+
+
+def _refused(problem: Problem, *, upgrades: bool) -> web.Response:
+    """As the original's server writes it: a document, or the bare message to a websocket."""
+    if not upgrades:
+        return web.json_response(problem.document, status=400, dumps=codec.dumps)
+    response = web.Response(status=400, text=problem.message, content_type="text/html")
+    response.force_close()
+    return response
 
 
 class GuardedServer(socketio.AsyncServer):  # type: ignore[misc]  # the library is untyped

@@ -63,12 +63,51 @@ async def test_a_websocket_has_nothing_to_upgrade_to(daemon: MetadataProcess) ->
     assert handshake["maxPayload"] == 100000000
 
 
-@pytest.mark.parametrize("query", ["EIO=3&transport=polling", "transport=polling", "EIO=5"])
+@pytest.mark.parametrize(
+    "query", ["EIO=3&transport=polling", "transport=polling", "EIO=5&transport=polling"]
+)
 async def test_another_protocol_version_is_refused(daemon: MetadataProcess, query: str) -> None:
     url = f"{daemon.url}/socket.io/?{query}"
     async with aiohttp.ClientSession() as session, session.get(url) as response:
         assert response.status == 400
         assert await response.text() == '{"code":5,"message":"Unsupported protocol version"}'
+
+
+@pytest.mark.parametrize(
+    ("query", "body"),
+    [
+        ("EIO=4", '{"code":0,"message":"Transport unknown"}'),
+        ("EIO=4&transport=pigeon", '{"code":0,"message":"Transport unknown"}'),
+        ("EIO=4&transport=polling&sid=bogus", '{"code":1,"message":"Session ID unknown"}'),
+        ("EIO=4&transport=websocket", '{"code":3,"message":"Bad request"}'),
+    ],
+)
+async def test_a_bad_handshake_is_refused_in_the_words_of_the_original(
+    daemon: MetadataProcess, query: str, body: str
+) -> None:
+    url = f"{daemon.url}/socket.io/?{query}"
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        assert (response.status, await response.text()) == (400, body)
+        assert response.content_type == "application/json"
+
+
+async def test_a_post_begins_no_session(daemon: MetadataProcess) -> None:
+    url = f"{daemon.url}/socket.io/?EIO=4&transport=polling"
+    async with aiohttp.ClientSession() as session, session.post(url, data=b"4") as response:
+        refused = '{"code":2,"message":"Bad handshake method"}'
+        assert (response.status, await response.text()) == (400, refused)
+
+
+async def test_a_websocket_is_refused_with_the_message_alone(daemon: MetadataProcess) -> None:
+    headers = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Version": "13",
+    }
+    url = f"{daemon.url}/socket.io/?EIO=4&transport=websocket&sid=bogus"
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:
+        assert (response.status, await response.text()) == (400, "Session ID unknown")
 
 
 async def test_an_older_websocket_client_is_refused(daemon: MetadataProcess) -> None:
