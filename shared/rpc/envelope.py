@@ -30,6 +30,7 @@ MUTATIONS: Final = frozenset({"put", "del", "batch"})
 STREAM_ID: Final = "$streamId"
 _REQUEST_UIDS_MAX: Final = 1024
 _OPERATION_ID_CHARACTERS_MAX: Final = 128
+_MOMENT_MS_MAX: Final = 2**63
 
 
 class RemoteError(Exception):
@@ -115,6 +116,8 @@ def _asked_once(params: Mapping[str, Any]) -> tuple[str | None, float | None]:
         return operation_id, None
     if not isinstance(not_after_ms, int | float) or isinstance(not_after_ms, bool):
         raise ServiceError("InvalidArgument", "notAfterMs must be a number")
+    if not -_MOMENT_MS_MAX <= not_after_ms <= _MOMENT_MS_MAX:  # also what is no number at all
+        raise ServiceError("InvalidArgument", "notAfterMs is no moment")
     return operation_id, not_after_ms / 1000
 
 

@@ -16,7 +16,7 @@ from engineio.payload import Payload
 
 from shared import limits
 from shared.daemon_secret import REFUSAL, Gate
-from shared.rpc import codec
+from shared.rpc import codec, packets
 from shared.rpc.dispatch import Dispatcher, Peer, Reply
 from shared.rpc.envelope import HANG_UP_EVENT
 from shared.rpc.handshake import Asked, Problem, problem_of
@@ -165,6 +165,26 @@ class GuardedServer(socketio.AsyncServer):  # type: ignore[misc]  # the library 
                 limits.RPC_JOIN_SECONDS_MAX, self._end_stranger, eio_sid
             )
 
+    async def _handle_eio_message(self, eio_sid: str, data: str | bytes) -> None:
+        """Dispatch a packet; what is none, or means nothing, is dropped, as by the lean server.
+
+        The library would log each as an error, and take ``connect`` for an event of a client's.
+        """
+        try:
+            packet = packets.decode(packets.MESSAGE_TYPE + _as_bytes(data))
+        except packets.PacketError:
+            return
+        match packet:
+            case packets.Event(namespace, ack_id, name, arguments):
+                if name not in self.reserved_events:
+                    await self._handle_event(eio_sid, namespace, ack_id, [name, *arguments])
+            case packets.Ack(namespace, ack_id, arguments):
+                await self._handle_ack(eio_sid, namespace, ack_id, arguments)
+            case packets.Connect(namespace, payload):
+                await self._handle_connect(eio_sid, namespace, payload)
+            case packets.Disconnect(namespace):
+                await self._handle_disconnect(eio_sid, namespace, self.reason.CLIENT_DISCONNECT)
+
     async def _handle_eio_disconnect(self, eio_sid: str, reason: Any) -> None:
         self.admit(eio_sid)
         await super()._handle_eio_disconnect(eio_sid, reason)
@@ -177,6 +197,11 @@ class GuardedServer(socketio.AsyncServer):  # type: ignore[misc]  # the library 
     async def _end(self, socket: Any) -> None:
         await socket.close(wait=False)
         await socket.queue.put(None)  # else it would wait for the client to close its websocket
+
+
+def _as_bytes(data: str | bytes) -> bytes:
+    """A message as packets are decoded from; a binary one is no packet."""
+    return data.encode("utf-8", "surrogatepass") if isinstance(data, str) else b"(binary)"
 
 
 class _Manager(socketio.AsyncManager):  # type: ignore[misc]  # the library is untyped

@@ -274,6 +274,8 @@ async def test_a_call_whose_time_is_over_does_not_begin(raw: RawClient, sub: lis
         {"operationId": "x" * 129},
         {"notAfterMs": "5"},
         {"notAfterMs": True},
+        {"notAfterMs": 10**400},
+        {"notAfterMs": float("nan")},
     ],
 )
 async def test_a_malformed_id_or_deadline_is_refused(

@@ -394,6 +394,38 @@ async def test_a_request_of_long_polling_may_arrive_in_pieces(
         assert await client.receive_count(1) == [f"43{NAMESPACE},1[null,null]"]
 
 
+NO_PACKETS = (
+    f"42{NAMESPACE},1{{",
+    f"42{NAMESPACE},1[]",
+    f"42{NAMESPACE},1null",
+    f"42{NAMESPACE},1[{{}}]",
+    f'42{NAMESPACE},1["connect",{{}}]',
+    f"43{NAMESPACE},1",
+    f'44{NAMESPACE},{{"message":"no"}}',
+    f'451-{NAMESPACE},1["call",{{"_placeholder":true,"num":0}}]',
+    "bAAAA",
+    "4",
+    "4x",
+)
+
+
+@pytest.mark.parametrize("packet", NO_PACKETS)
+async def test_what_is_no_packet_is_dropped_from_long_polling_without_a_word(
+    daemon: MetadataProcess, packet: str
+) -> None:
+    logged = len(daemon.process.output)
+    async with aiohttp.ClientSession() as session:
+        client = Polling(session, daemon)
+        await client.open()
+        await client.send(f"40{NAMESPACE},")
+        assert (await client.receive())[0].startswith(f"40{NAMESPACE},")
+        call = f'42{NAMESPACE},2["call","getUUID",{{"rpcArgs":[],"subLevel":[]}}]'
+        await client.send(packet, call)
+        (answer,) = await client.receive_count(1)
+    assert answer.startswith(f"43{NAMESPACE},2[null,")
+    assert "error" not in daemon.process.output[logged:]
+
+
 LARGE_BYTES = MESSAGE_BYTES_MAX + 1_000_000
 
 
