@@ -144,18 +144,23 @@ class UploadBody:
         The next one is worked on while the last is sent on.
         """
         pending: deque[asyncio.Future[tuple[bytes, int]]] = deque()
+        # The first block of a coded body says how much has to be held: it is waited for.
+        ahead = 0 if self._decoder is not None else _AHEAD
         async with (
-            aclosing(self._request.body.blocks()) as arriving,
+            aclosing(self._request.body.blocks(gradually=self._decoder is not None)) as arriving,
             # Whatever happens, the thread has let go of the digests in the end.
             aclosing(InTurn(self._take, _DIGESTERS)) as digesting,
         ):
             async for received in arriving:
                 if not pending and len(received) < _THREAD_BYTES_MIN:
                     yield self._take(received)
-                    continue
-                pending.append(digesting.submit(received))
-                if len(pending) > _AHEAD:
-                    yield await pending.popleft()
+                else:
+                    pending.append(digesting.submit(received))
+                    if len(pending) > ahead:
+                        yield await pending.popleft()
+                ahead = _AHEAD
+                if self._decoder is not None and self._decoder.chunk_held:
+                    await self._request.body.hold(self._decoder.chunk_held)
             while pending:
                 yield await pending.popleft()
 
@@ -166,6 +171,7 @@ class UploadBody:
         """
         arriving = self._request.body.length
         if arriving is None or arriving > _ARRIVING_BYTES_MAX:
+            await self._request.body.hold(self.size)
             return b"".join([block async for block in self.blocks(wanted)])
         self._begin(wanted)
         received = await self._request.body.read()

@@ -96,7 +96,11 @@ class FormFile:
     async def accept(self) -> None:
         await self._form.body.accept()
 
-    async def blocks(self) -> AsyncGenerator[bytes, None]:
+    async def hold(self, size: int) -> None:
+        form = self._form.body.length
+        await self._form.body.hold(size if form is None else min(size, form))
+
+    async def blocks(self, *, gradually: bool = False) -> AsyncGenerator[bytes, None]:
         """The file. When it ends, the form has, as a form must.
 
         Raises EntityTooLarge, EntityTooSmall, MalformedPOSTRequest and

@@ -20,6 +20,7 @@ from shared.http1.exchange import Answer, Exchange
 from shared.http1.head import MalformedRequestError
 from shared.http1.passage import Passage
 from shared.http1.server import HttpServer, HttpSettings
+from shared.memory import Budget
 from shared.observability import EventLog
 
 KEEP_ALIVE_SECONDS: Final = 75.0
@@ -40,21 +41,31 @@ LARGE_BLOCKS_BYTES: Final = 32 * 1024 * 1024
 AppHandler = Callable[[Request], Awaitable[Reply]]
 
 
-def create_http_server(handle: AppHandler, log: EventLog) -> HttpServer:
-    """A server, not listening yet, that answers every request with ``handle``."""
+def create_http_server(
+    handle: AppHandler, log: EventLog, body_memory_bytes: int = limits.BODY_MEMORY_BYTES
+) -> HttpServer:
+    """A server, not listening yet, that answers every request with ``handle``.
+
+    ``body_memory_bytes``: what its requests may hold of their bodies all together.
+    """
 
     uploads = _Uploads()
+    budget = Budget(body_memory_bytes)
 
     async def on_request(exchange: Exchange) -> None:
+        body = _Body(exchange, uploads, budget)
         request = Request(
             method=exchange.method,
             raw_target=exchange.target,
             headers=exchange.head.headers,
-            body=_Body(exchange, uploads),
+            body=body,
             peer=exchange.peer,
             secure=exchange.secure,
         )
-        await _send(exchange, await handle(request))
+        try:
+            await _send(exchange, await handle(request))
+        finally:
+            body.release()
 
     settings = HttpSettings(KEEP_ALIVE_SECONDS, _RECEIVE_BUFFER_BYTES)
     return HttpServer(on_request, _render_error, log, settings)
@@ -78,14 +89,14 @@ _IN_OUR_TERMS: Final = _InOurTerms()
 
 
 class _Uploads:
-    """The large uploads under way."""
+    """The bodies that are taken in blocks, as all but small ones are."""
 
     def __init__(self) -> None:
         self.count = 0
 
     @property
     def block_bytes(self) -> int:
-        """The size of their blocks."""
+        """The size of the blocks that are taken from sockets."""
         share = LARGE_BLOCKS_BYTES // self.count
         return max(_LARGE_BLOCK_BYTES_MIN, min(_LARGE_BLOCK_BYTES_MAX, share))
 
@@ -93,9 +104,12 @@ class _Uploads:
 class _Body:
     """See ``request.RequestBody``."""
 
-    def __init__(self, exchange: Exchange, uploads: _Uploads) -> None:
+    def __init__(self, exchange: Exchange, uploads: _Uploads, budget: Budget) -> None:
         self._exchange = exchange
         self._uploads = uploads
+        self._budget = budget
+        self._held = 0
+        self._block_bytes_max = _LARGE_BLOCK_BYTES_MAX
         self.received = 0
         self.length = exchange.body.length
 
@@ -104,21 +118,52 @@ class _Body:
         # one came without the 100 that it expects, unless the connection is closed.
         self._exchange.accept()
 
+    async def hold(self, size: int) -> None:
+        more = size - self._held
+        if more > 0:
+            if not self._budget.take(more):
+                await self._wait_for_room(more)
+            self._held = size
+
+    def release(self) -> None:
+        """The request has been answered."""
+        if self._held:
+            self._budget.give(self._held)
+            self._held = 0
+
+    async def _wait_for_room(self, size: int) -> None:
+        try:
+            await self._budget.wait(size, limits.BODY_MEMORY_WAIT_SECONDS_MAX)
+        except TimeoutError as error:
+            raise ServiceError("SlowDown") from error
+
     async def read(self) -> bytes:
+        await self.hold(self.length or 0)
         with _IN_OUR_TERMS:
             self._exchange.accept()
             return await self._next_block(sys.maxsize)
 
-    async def blocks(self) -> AsyncGenerator[bytes, None]:
+    async def blocks(self, *, gradually: bool = False) -> AsyncGenerator[bytes, None]:
+        if gradually:
+            self._block_bytes_max = _LARGE_BLOCK_BYTES_MIN // 2
         body = self._exchange.body
-        with _IN_OUR_TERMS:
-            self._exchange.accept()
-            if self._exchange.gives_files and (body.left or 0) >= _LARGE_BYTES_MIN:
-                async with aclosing(self._large_blocks()) as large_blocks:
-                    async for block in large_blocks:
-                        yield block
-            while not body.at_end:
-                yield await self._next_block(_BLOCK_BYTES)
+        self._uploads.count += 1
+        try:
+            with _IN_OUR_TERMS:
+                self._exchange.accept()
+                if self._exchange.gives_files and (body.left or 0) >= _LARGE_BYTES_MIN:
+                    async with aclosing(self._large_blocks()) as large_blocks:
+                        async for block in large_blocks:
+                            yield block
+                while not body.at_end:
+                    yield await self._next_block(min(_BLOCK_BYTES, self._next_block_bytes()))
+        finally:
+            self._uploads.count -= 1
+
+    def _next_block_bytes(self) -> int:
+        """Twice as large as the block before, as far as there is room for such ones."""
+        self._block_bytes_max = min(2 * self._block_bytes_max, _LARGE_BLOCK_BYTES_MAX)
+        return min(self._block_bytes_max, self._uploads.block_bytes)
 
     async def _next_block(self, size_min: int) -> bytes:
         """What comes next, in pieces as the transport reads it, until it is enough, or the end."""
@@ -137,7 +182,6 @@ class _Body:
         The next block is received while the last one is digested and sent on.
         """
         body = self._exchange.body
-        self._uploads.count += 1
         reading: asyncio.Task[bytes | None] | None = None
         try:
             body.hold()
@@ -153,17 +197,17 @@ class _Body:
             if block:
                 yield block
         finally:
-            self._uploads.count -= 1
             if reading is not None:
                 # It must have let go of the socket, which is read otherwise from now on.
                 reading.cancel()
                 await asyncio.wait([reading])
                 if not reading.cancelled():
                     reading.exception()  # seen here, or asyncio reports it as never retrieved
+                reading = None  # it may hold an error, whose traceback holds this frame
 
     async def _read_block(self) -> bytes | None:
         block = await self._exchange.read_block(
-            self._uploads.block_bytes, limits.BODY_IDLE_SECONDS_MAX
+            self._next_block_bytes(), limits.BODY_IDLE_SECONDS_MAX
         )
         self.received += 0 if block is None else len(block)
         return block

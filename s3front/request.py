@@ -32,10 +32,19 @@ class RequestBody(Protocol):
     async def accept(self) -> None:
         """Tell a client that waits for ``100 Continue`` to send the body."""
 
-    def blocks(self) -> AsyncGenerator[bytes, None]:
+    def blocks(self, *, gradually: bool = False) -> AsyncGenerator[bytes, None]:
         """The bytes as they arrive, in blocks of some MiB at most.
 
+        ``gradually``: the first are small, for a reader that sees in them how much to ``hold``.
+
         Raises BodyAbortedError, and ServiceError RequestTimeout when nothing comes for long.
+        """
+
+    async def hold(self, size: int) -> None:
+        """Have room for so many bytes of the body at once, until the request has been answered.
+
+        Whoever gathers a body, or part of it, asks first. Raises ServiceError SlowDown when others
+        hold too much for too long.
         """
 
     async def read(self) -> bytes:

@@ -93,7 +93,7 @@ async def serve(config: Config) -> None:
         loop.create_task(_work(config, metadata, services)),
         loop.create_task(watch.run(app.use_accounts)),
     )
-    server = create_http_server(app.handle, log)
+    server = create_http_server(app.handle, log, config.requests.body_memory_bytes)
     client.start()
     try:
         for listener in inherited_sockets():

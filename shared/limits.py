@@ -191,3 +191,16 @@ GC_QUARANTINE_SECONDS: Final = 24 * 3600
 
 BODY_IDLE_SECONDS_MAX: Final = 60.0
 """How long a request body may pause before it is given up."""
+
+BODY_MEMORY_BYTES: Final = 64 * 1024 * 1024
+"""What a front-end holds of bodies that it cannot pass on yet (a signed chunk, a small object, a
+document, a form's file) all together, unless configured otherwise."""
+
+BODY_MEMORY_WAIT_SECONDS_MAX: Final = 10.0
+"""How long a request waits for its share of that, before it is told to slow down."""
+
+RECEIVE_BUFFERS_BYTES: Final = 16 * 1024 * 1024
+"""What all connections of a port may take in that their handlers have not asked for: many get
+smaller buffers each, of ``RECEIVE_BUFFER_BYTES_MIN`` at least."""
+
+RECEIVE_BUFFER_BYTES_MIN: Final = 16 * 1024

@@ -13,6 +13,7 @@ from typing import NoReturn
 import uvloop
 
 from shared.failpoints import ArmedFailPoint, arm
+from shared.memory import give_back_memory, share_one_heap
 from shared.observability import EventLog
 from shared.supervisor import (
     EX_CONFIG,
@@ -29,6 +30,7 @@ STOP_SECONDS_MAX = 20.0
 def run_process(main: Callable[[], Awaitable[None]]) -> None:
     """Run a serving process to its end, under uvloop. First of all, see ``die_with_parent``."""
     die_with_parent()
+    share_one_heap()
 
     async def run() -> None:
         await main()
@@ -44,7 +46,8 @@ def run_process(main: Callable[[], Awaitable[None]]) -> None:
 async def serve_until_stopped(reload: Callable[[], None] | None = None) -> None:
     """Say that this process is ready, then wait for SIGTERM or SIGINT.
 
-    SIGHUP calls ``reload``, which must not raise.
+    Memory that is free goes back to the system meanwhile. SIGHUP calls ``reload``, which must not
+    raise.
     """
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
@@ -53,7 +56,11 @@ async def serve_until_stopped(reload: Callable[[], None] | None = None) -> None:
     loop.add_signal_handler(signal.SIGHUP, reload or (lambda: None))
     _leave_alone_what_stays()
     report_ready()
-    await stopped.wait()
+    giving = asyncio.ensure_future(give_back_memory())
+    try:
+        await stopped.wait()
+    finally:
+        giving.cancel()
 
 
 def _leave_alone_what_stays() -> None:

@@ -105,6 +105,11 @@ class ChunkedDecoder:
         self._chunks = 0
         self._decoded_bytes = 0  # sizes of all chunks so far
 
+    @property
+    def chunk_held(self) -> int:
+        """The size of the chunk that is held until it is whole, 0 when there is none. In bytes."""
+        return self._chunk_bytes if self._held and self._state is _State.DATA else 0
+
     def feed(self, data: bytes) -> list[bytes]:
         """Take the next bytes of the body; returns the payload that became available, in order.
 

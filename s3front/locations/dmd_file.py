@@ -65,14 +65,21 @@ class DmdFileStore:
         headers = {"Content-Length": str(size), "Content-Type": _CONTENT_TYPE}
         try:
             response = await self._client.request("PUT", _BASE_PATH, headers, body)
+        except SourceError as error:
+            failure = error.error
+        except OSError as error:
+            raise ServiceError("ServiceUnavailable") from error
+        else:
             if response.status == 201:
                 response.close()
                 return response.headers["Location"].rpartition("/")[2]
-        except SourceError as error:
-            raise error.error from None
-        except OSError as error:
-            raise ServiceError("ServiceUnavailable") from error
-        raise await _refused(response)
+            raise await _refused(response)
+        try:
+            # Not where the other error is handled: each would name the other, and what was held
+            # of the body would stay until the garbage collector finds them.
+            raise failure
+        finally:
+            del failure
 
     async def open(self, key: str, start: int, end: int, size: int) -> _Reader:
         if _KEY.fullmatch(key) is None:

@@ -129,6 +129,7 @@ class _Upload:
     async def _receive(self, request: Request) -> None:
         held: list[bytes] = []
         size = 0
+        await request.body.hold(limits.FORM_STRETCH_BYTES)
         async with aclosing(request.body.blocks()) as blocks:
             async for block in blocks:
                 if size >= limits.FORM_STRETCH_BYTES:

@@ -164,7 +164,10 @@ class HealthChecks(Section):
 
 
 class Requests(Section):
-    """The proxies in front of the S3 port, and what they are believed (``s3front.forwarded``)."""
+    """The proxies in front of the S3 port, and what they are believed (``s3front.forwarded``).
+
+    ``body_memory_bytes`` is what a process may hold of bodies that it cannot pass on yet.
+    """
 
     via_proxy: Flag = False
     trusted_proxy_cidrs: ProxyNetworks = Field(default=(), alias="trustedProxyCIDRs")
@@ -172,6 +175,7 @@ class Requests(Section):
         default="X-Forwarded-For", alias="extractClientIPFromHeader"
     )
     public_endpoints: tuple[PublicEndpoint, ...] = ()
+    body_memory_bytes: Count = limits.BODY_MEMORY_BYTES
 
     @model_validator(mode="after")
     def _some_proxy_is_trusted(self) -> Requests:

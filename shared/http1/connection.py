@@ -149,7 +149,7 @@ class ServerConnection(Channel):
             if self._body.held:
                 return False
             waiting += self._body.buffered
-        return waiting <= self._server.settings.receive_buffer_bytes
+        return waiting <= self._server.receive_buffer_bytes
 
     # -- What the server asks ---------------------------------------------------------------------
 

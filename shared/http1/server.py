@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from shared import limits
 from shared.http1.channel import Watch
 from shared.http1.connection import ServerConnection
 from shared.http1.exchange import Answer, Exchange
@@ -38,7 +39,8 @@ target of the request, ``/`` when there is none."""
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
     """``keep_alive_seconds`` also bounds how long a new connection may take to send a request's
-    head; ``receive_buffer_bytes`` is what a connection takes in before the handler reads on."""
+    head; ``receive_buffer_bytes`` is what a connection takes in before the handler reads on, or
+    less when there are many."""
 
     keep_alive_seconds: float
     receive_buffer_bytes: int
@@ -54,6 +56,8 @@ class HttpServer:
         self.render_error = render_error
         self.log = log
         self.settings = settings
+        self.receive_buffer_bytes = settings.receive_buffer_bytes
+        """What each connection takes in at present before its handler reads on."""
         self.closing = False
         self._watch = Watch()
         self._listeners: list[asyncio.Server] = []
@@ -103,15 +107,22 @@ class HttpServer:
     def opened(self, connection: ServerConnection) -> None:
         """Note a new connection; called by it."""
         self._connections.add(connection)
+        self._share_buffers()
         self._watch.add(connection)
         self._all_closed.clear()
 
     def closed(self, connection: ServerConnection) -> None:
         """Note that a connection ended; called by it."""
         self._connections.discard(connection)
+        self._share_buffers()
         self._watch.discard(connection)
         if not self._connections:
             self._all_closed.set()
+
+    def _share_buffers(self) -> None:
+        share = limits.RECEIVE_BUFFERS_BYTES // max(1, len(self._connections))
+        enough = max(share, limits.RECEIVE_BUFFER_BYTES_MIN)
+        self.receive_buffer_bytes = min(self.settings.receive_buffer_bytes, enough)
 
     def keep(self, task: asyncio.Task[None]) -> None:
         """Hold a handler's task until it ends: the event loop itself does not."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
@@ -114,3 +116,28 @@ async def test_a_blob_that_is_gone(store: DmdFileStore) -> None:
     await store.delete(key)
     with pytest.raises(DataNotFoundError):
         await store.open(key, 0, 3, 4)
+
+
+async def test_a_source_that_fails_leaves_nothing_to_the_garbage_collector(
+    store: DmdFileStore,
+) -> None:
+    """What an upload held may be megabytes, and a collection may be far away."""
+
+    class Held:
+        """What the source holds."""
+
+    async def failing(held: Held) -> AsyncGenerator[bytes, None]:
+        yield b"some"
+        raise ValueError(str(held))
+
+    async def upload() -> weakref.ref[Held]:
+        held = Held()
+        with pytest.raises(ValueError, match="Held"):
+            await store.put(100, failing(held))
+        return weakref.ref(held)
+
+    gc.disable()
+    try:
+        assert (await upload())() is None
+    finally:
+        gc.enable()

@@ -16,7 +16,10 @@ class Pieces:
     async def accept(self) -> None:
         """Nothing to do."""
 
-    async def blocks(self) -> AsyncGenerator[bytes, None]:
+    async def hold(self, size: int) -> None:
+        """There is room for everything."""
+
+    async def blocks(self, *, gradually: bool = False) -> AsyncGenerator[bytes, None]:
         for piece in self._pieces:
             self.received += len(piece)
             yield piece
