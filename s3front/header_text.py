@@ -113,7 +113,7 @@ def storable_line(text: str) -> str:
 def storable_metadata(text: str) -> str:
     """What another record may have of user metadata that a record has, whoever stored it: a read
     shows the same of both."""
-    return _encoded(text) if has_control(text) else text
+    return sent_metadata(text) if has_control(text) else text
 
 
 def read_text(line: str) -> str:

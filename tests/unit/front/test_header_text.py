@@ -5,7 +5,7 @@ from __future__ import annotations
 from email.header import decode_header
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from s3front.header_text import (
@@ -134,6 +134,7 @@ def test_any_line_can_be_stored_and_sent(raw: bytes) -> None:
 
 
 @given(st.text())
+@example("\x1f\xc2\x80")  # the bytes of UTF-8, and a control character
 def test_whatever_is_stored_can_be_sent(stored: str) -> None:
     for sent in (sent_line(stored), sent_metadata(stored)):
         assert not has_control(sent)
