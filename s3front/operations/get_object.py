@@ -116,7 +116,9 @@ def _decide(
     whole = ByteRange(0, record.size - 1)
     if wanted is None:
         part = parse_range(range_header, record.size)
-        checksums = {} if part is not None else checksum_headers(record.checksum)
+        # What a range leaves out, the checksum of the object covers; a range of all of it is all.
+        complete = part in (None, whole)
+        checksums = checksum_headers(record.checksum) if complete else {}
     else:
         part, of_part, checksums = _part(record, wanted)
         headers.update(of_part)

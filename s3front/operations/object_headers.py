@@ -20,6 +20,7 @@ from s3front.header_text import (
 from s3front.object_lock import Lock
 from s3front.request import Headers
 from shared import limits
+from shared.checksums import FULL_OBJECT
 from shared.errors import ServiceError
 from shared.records.object import (
     STANDARD_HEADERS,
@@ -207,9 +208,12 @@ def overridden(
 
 
 def part_headers(record: ObjectRecord, part: ObjectPart) -> dict[str, str]:
-    """The headers that report the checksum of one part of an object."""
+    """The headers that report the checksum of one part of an object. Where the checksum is of the
+    full object, AWS has none of parts, but of the one that is all of it."""
     checksum = record.checksum
     if checksum is None or part.checksum is None:
+        return {}
+    if checksum.kind == FULL_OBJECT and part.size < record.size:
         return {}
     return checksum_headers(replace(checksum, value=part.checksum))
 

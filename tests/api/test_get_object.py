@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from shared.checksums import Algorithm
-from tests.api.support import NO_VERSION, OTHER_ACCOUNT_ID, checksum_of, code_of, md5_hex, new_name
+from tests.api.support import (
+    NO_VERSION,
+    OTHER_ACCOUNT_ID,
+    checksum_headers,
+    checksum_of,
+    code_of,
+    md5_hex,
+    new_name,
+)
 from tests.raw_http import (
     FOREIGNER,
     Connection,
@@ -111,6 +119,19 @@ def test_a_range_of_no_byte(front: Front, objects: str, key: str, header: str) -
     size = got.error["ActualObjectSize"]
     assert got.headers["Content-Range"] == f"bytes */{size}"
     assert size == {"ten": "10", "empty": "0"}[key]
+
+
+@pytest.mark.parametrize(
+    ("header", "known"),
+    [("bytes=0-9", True), ("bytes=0-100", True), ("bytes=-15", True), ("bytes=0-8", False)],
+)
+def test_a_range_of_all_bytes_has_the_checksum(
+    front: Front, objects: str, header: str, known: bool
+) -> None:
+    headers = {"Range": header, "x-amz-checksum-mode": "ENABLED"}
+    got = read(front, f"/{objects}/ten", headers)
+    assert got.status == 206
+    assert bool(checksum_headers(got)) == known
 
 
 def test_the_last_bytes_of_an_empty_object(front: Front, objects: str) -> None:
