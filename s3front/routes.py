@@ -182,7 +182,7 @@ class Routes:
             level, sub_resource = (Level.BUCKET if target.bucket else Level.SERVICE), None
         operation = self._table.get((method, level, sub_resource))
         if operation is None:
-            raise _no_operation(method, level, sub_resource)
+            raise self._no_operation(method, level, sub_resource)
         if target.query.get("x-id") in _OTHER_SERVICES:
             raise not_implemented(target.query["x-id"])
         if method in ("PUT", "POST", "DELETE"):
@@ -190,6 +190,17 @@ class Routes:
         elif level is Level.OBJECT:
             _refuse_encryption(headers)
         return operation
+
+    def _no_operation(self, method: str, level: Level, sub_resource: str | None) -> ServiceError:
+        if method == "GET" and level is Level.OBJECT and sub_resource in _ON_NO_KEY:
+            return ServiceError("InvalidRequest", _ON_NO_KEY[sub_resource])
+        if sub_resource in (None, LIST_TYPE):
+            fields = {"Method": method, "ResourceType": level.name}
+            return ServiceError("MethodNotAllowed", fields=fields)
+        levels = {each for _, each, name in self._table if name == sub_resource}
+        if level is not Level.OBJECT and levels == {Level.OBJECT}:
+            return ServiceError("InvalidRequest", "A key must be specified")
+        return not_implemented(f"{method} ?{sub_resource}")
 
 
 def _of_put(sub_resource: str | None, target: Target, headers: Headers) -> str | None:
@@ -209,14 +220,6 @@ def _of_put(sub_resource: str | None, target: Target, headers: Headers) -> str |
             {"ArgumentName": COPY_SOURCE, "ArgumentValue": headers[COPY_SOURCE]},
         )
     return COPIED if sub_resource is None else COPIED_PART
-
-
-def _no_operation(method: str, level: Level, sub_resource: str | None) -> ServiceError:
-    if method == "GET" and level is Level.OBJECT and sub_resource in _ON_NO_KEY:
-        return ServiceError("InvalidRequest", _ON_NO_KEY[sub_resource])
-    if sub_resource not in (None, LIST_TYPE):
-        return not_implemented(f"{method} ?{sub_resource}")
-    return ServiceError("MethodNotAllowed", fields={"Method": method, "ResourceType": level.name})
 
 
 def _refuse_encryption(headers: Headers) -> None:

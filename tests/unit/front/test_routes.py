@@ -74,6 +74,10 @@ def test_an_operation(method: str, raw_target: str, name: str) -> None:
         ("HEAD", "/bucket/key?uploadId=a", "NotImplemented"),
         ("DELETE", "/bucket?location", "NotImplemented"),
         ("GET", "/?x-id=ListDirectoryBuckets", "NotImplemented"),
+        ("GET", "/bucket?uploadId=", "InvalidRequest"),
+        ("PUT", "/bucket?partNumber=1&uploadId=a", "InvalidRequest"),
+        ("GET", "/bucket?retention", "InvalidRequest"),
+        ("DELETE", "/?uploadId=a", "InvalidRequest"),
     ],
 )
 def test_what_is_no_operation(method: str, raw_target: str, code: str) -> None:
