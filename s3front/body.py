@@ -15,10 +15,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TypeVar
 
 from s3front.auth.chunked import (
     ChunkedBody,
@@ -61,6 +62,8 @@ _SMALL_BYTES_MAX = 256 * 1024
 _ARRIVING_BYTES_MAX = 2 * _SMALL_BYTES_MAX
 """Bodies up to this size are read at once: what a small object may take in the coding that the
 usual clients send it in."""
+
+_Document = TypeVar("_Document")
 
 _TRAILER_FORMS = (PayloadForm.STREAMING_SIGNED_TRAILER, PayloadForm.STREAMING_UNSIGNED_TRAILER)
 
@@ -314,6 +317,13 @@ async def read_document(
             "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
         )
     return await body.read()
+
+
+async def interpreted(body: bytes, parse: Callable[[bytes], _Document]) -> _Document:
+    """What ``parse`` makes of a document, in a thread if it is large; raises what it raises."""
+    if len(body) <= limits.XML_INLINE_BYTES_MAX:
+        return parse(body)
+    return await asyncio.to_thread(parse, body)
 
 
 def _lower(headers: Headers) -> dict[str, str]:

@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element, ParseError
 import defusedxml.ElementTree
 from defusedxml.common import DefusedXmlException
 
+from shared import limits
 from shared.errors import ServiceError
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -22,6 +23,9 @@ DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _SPECIAL = re.compile('[&<>"\r\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]')
 _UNREPRESENTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _URL_SAFE = "/*"
+_SLICE_BYTES = 16 * 1024
+"""What the parser, which keeps the interpreter to itself, gets at a time."""
+
 _NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 
 
@@ -85,14 +89,33 @@ def url_encode_all(texts: Sequence[str]) -> Sequence[str]:
     return quote("\0".join(texts), safe=_URL_SAFE + "\0").split("\0")
 
 
-def parse(body: bytes, root: str) -> Element:
-    """The root element, with the namespaces taken off all names; raises MalformedXML."""
+def parse(body: bytes, root: str, elements_max: int = limits.XML_ELEMENTS_MAX) -> Element:
+    """The root element, with the namespaces taken off all names; raises MalformedXML, also for more
+    elements, or deeper ones, than any such document has.
+
+    Other threads go on meanwhile, however large the document is.
+    """
+    # Each has a tag of its own, and most have a second one.
+    if body.count(b"<") > 2 * elements_max:
+        raise ServiceError("MalformedXML")
     try:
-        tree: Element = defusedxml.ElementTree.fromstring(body, forbid_dtd=True)
+        parser = defusedxml.ElementTree.XMLParser(forbid_dtd=True)  # it is defused
+        for start in range(0, len(body), _SLICE_BYTES):
+            parser.feed(body[start : start + _SLICE_BYTES])
+        tree: Element = parser.close()
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         raise ServiceError("MalformedXML") from error
-    for node in tree.iter():
-        node.tag = node.tag.rpartition("}")[2]
+    _strip_namespaces(tree)
     if tree.tag != root:
         raise ServiceError("MalformedXML")
     return tree
+
+
+def _strip_namespaces(tree: Element) -> None:
+    level = [tree]
+    for _ in range(limits.XML_DEPTH_MAX):
+        for node in level:
+            node.tag = node.tag.rpartition("}")[2]
+        level = [child for node in level for child in node]
+    if level:
+        raise ServiceError("MalformedXML")

@@ -53,6 +53,9 @@ UPLOADS_LIST_MAX: Final = 1000
 COMPLETE_BODY_BYTES_MAX: Final = 4 * 1024 * 1024
 """Body of CompleteMultipartUpload: 10,000 parts, each with an ETag and a checksum."""
 
+COMPLETE_ELEMENTS_MAX: Final = 60_000
+"""Its elements: 10,000 parts, each with its number, its ETag and up to three checksums."""
+
 TAGS_MAX: Final = 10
 TAG_KEY_UNITS_MAX: Final = 128
 TAG_VALUE_UNITS_MAX: Final = 256
@@ -63,6 +66,18 @@ XML_BODY_BYTES_MAX: Final = 1024 * 1024
 
 DELETE_BODY_BYTES_MAX: Final = 2 * 1024 * 1024
 """Body of DeleteObjects: 1,000 keys of 1,024 bytes, escaped, and their mark-up."""
+
+DELETE_ELEMENTS_MAX: Final = 8_000
+"""Its elements: 1,000 objects with all of their members (Amazon S3 API reference)."""
+
+XML_ELEMENTS_MAX: Final = 1_000
+"""Elements of any other document."""
+
+XML_DEPTH_MAX: Final = 8
+"""How deep elements are within each other: no document has more."""
+
+XML_INLINE_BYTES_MAX: Final = 32 * 1024
+"""A larger document is read in a thread, so that the event loop goes on."""
 
 DELETE_KEYS_MAX: Final = 1000
 LIST_KEYS_MAX: Final = 1000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s3front.body import read_document
+from s3front.body import interpreted, read_document
 from s3front.context import Context
 from s3front.object_lock import is_enabled
 from s3front.operations.changes import change_bucket
@@ -28,7 +28,7 @@ async def get_bucket_versioning(context: Context, _request: Request) -> Reply:
 async def put_bucket_versioning(context: Context, request: Request) -> Reply:
     """Enable or suspend versioning (Amazon S3 API reference)."""
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX)
-    wanted = _parse_configuration(body)
+    wanted = await interpreted(body, _parse_configuration)
 
     def change(record: BucketRecord) -> BucketRecord:
         if is_enabled(record.document) and wanted["Status"] != Versioning.ENABLED:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from s3front.body import read_document
+from functools import partial
+
+from s3front.body import interpreted, read_document
 from s3front.configurations.ownership import OWNERSHIP_MEMBER
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
@@ -30,7 +32,7 @@ async def create_bucket(context: Context, request: Request) -> Reply:
     answers 200 to the owner who wants it in such a location, as us-east-1 does.
     """
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, may_be_empty=True)
-    location = _wanted_location(context, body)
+    location = await interpreted(body, partial(_wanted_location, context))
     account = context.identity.account
     assert account is not None
     name = context.target.bucket

@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import md5
 from itertools import pairwise
 from xml.etree.ElementTree import Element
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from s3front.body import read_document
+from s3front.body import interpreted, read_document
 from s3front.context import Context
 from s3front.encryption import refuse_part, refuse_upload
 from s3front.metadata.gateway import ChangedError
@@ -76,7 +77,7 @@ async def complete_multipart_upload(context: Context, request: Request) -> Reply
         limits.COMPLETE_BODY_BYTES_MAX,
         may_be_empty=True,
     )
-    wanted = _parse(body, context.target.query["uploadId"])
+    wanted = await interpreted(body, partial(_parse, context.target.query["uploadId"]))
     return await answered_in_time(_complete(context, request.headers, wanted))
 
 
@@ -125,10 +126,12 @@ def _without_object_checksum(request: Request) -> Request:
     return replace(request, headers=CIMultiDictProxy(kept))
 
 
-def _parse(body: bytes, upload_id: str) -> list[_WantedPart]:
+def _parse(upload_id: str, body: bytes) -> list[_WantedPart]:
     """The parts that a document lists; raises InvalidRequest, MalformedXML, InvalidArgument,
     InvalidPartOrder."""
-    nodes = list(parse(body, "CompleteMultipartUpload")) if body.strip() else []
+    nodes: list[Element] = []
+    if body.strip():
+        nodes = list(parse(body, "CompleteMultipartUpload", limits.COMPLETE_ELEMENTS_MAX))
     if not nodes:
         raise ServiceError("InvalidRequest", "You must specify at least one part")
     wanted = [_parse_part(node) for node in nodes if node.tag == "Part"]

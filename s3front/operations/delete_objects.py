@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
-from s3front.body import read_document
+from s3front.body import interpreted, read_document
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
 from s3front.metadata.store import (
@@ -65,6 +65,11 @@ class _Entry:
     conditions: DeleteConditions = UNCONDITIONAL
     bypass: bool = False
     error: ServiceError | None = None
+
+    @property
+    def named(self) -> tuple[str, str | None, DeleteConditions]:
+        """What tells it from others of its request."""
+        return self.key, self.version_text, self.conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +120,12 @@ async def delete_object(context: Context, request: Request) -> Reply:
 
 
 async def delete_objects(context: Context, request: Request) -> Reply:
-    """DeleteObjects (Amazon S3 API reference): up to 1,000 keys, an answer for each."""
+    """DeleteObjects (Amazon S3 API reference): up to 1,000 keys, an answer for each.
+
+    What is there more than once is done once and answered once, as at AWS (noobaa-core#7328).
+    """
     body = await read_document(context, request, limits.DELETE_BODY_BYTES_MAX, digest_required=True)
-    wanted = _parse_delete(body)
+    wanted = await interpreted(body, _parse_delete)
     done = [_Deletion(entry, error=entry.error) for entry in wanted.entries if entry.error]
     bypass = wants_bypass(request.headers)
     entries = [replace(entry, bypass=bypass) for entry in wanted.entries if entry.error is None]
@@ -132,19 +140,26 @@ async def delete_objects(context: Context, request: Request) -> Reply:
 
 def _slices(entries: Sequence[_Entry]) -> list[list[_Entry]]:
     """The entries of each commit. All of them are decided on what was read before it, so of one key
-    a commit has the latest version alone, or the null version alone, or others, each once."""
-    slices: list[list[_Entry]] = []
-    named: dict[str, set[Version]] = {}
+    a commit has the latest version alone, or the null version alone, or others, each once.
+
+    Those of one key are in their order; however they are mixed, they take few commits.
+    """
+    rounds: list[list[_Entry]] = []
+    last_of: dict[str, tuple[int, set[Version]]] = {}
     for entry in entries:
-        before = named.get(entry.key, set())
+        number, before = last_of.get(entry.key, (0, set()))
         alone = entry.version in (LATEST, NULL)
-        fits = not before or not (alone or before & {LATEST, NULL, entry.version})
-        if not slices or len(slices[-1]) == _COMMIT_KEYS_MAX or not fits:
-            slices.append([])
-            named = {}
-        slices[-1].append(entry)
-        named.setdefault(entry.key, set()).add(entry.version)
-    return slices
+        if before and (alone or before & {LATEST, NULL, entry.version}):
+            number, before = number + 1, set()
+        if number == len(rounds):
+            rounds.append([])
+        rounds[number].append(entry)
+        last_of[entry.key] = number, before | {entry.version}
+    return [
+        round_[start : start + _COMMIT_KEYS_MAX]
+        for round_ in rounds
+        for start in range(0, len(round_), _COMMIT_KEYS_MAX)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +169,11 @@ class _Delete:
 
 
 def _parse_delete(body: bytes) -> _Delete:
-    tree = parse(body, "Delete")
-    entries = [_parse_entry(node) for node in tree.iterfind("Object")]
-    if not entries or len(entries) > limits.DELETE_KEYS_MAX:
+    tree = parse(body, "Delete", limits.DELETE_ELEMENTS_MAX)
+    nodes = tree.findall("Object")
+    if not nodes or len(nodes) > limits.DELETE_KEYS_MAX:
         raise ServiceError("MalformedXML")
+    entries = list({entry.named: entry for entry in map(_parse_entry, nodes)}.values())
     quiet = (tree.findtext("Quiet") or "false").strip().lower()
     if _BOOLEAN.fullmatch(quiet) is None:
         raise ServiceError("MalformedXML")

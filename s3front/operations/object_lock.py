@@ -6,8 +6,9 @@ What is allowed is in ``s3front.object_lock``, how a record is changed in ``chan
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
-from s3front.body import read_document
+from s3front.body import interpreted, read_document
 from s3front.context import Context
 from s3front.metadata.store import StoredBucket
 from s3front.object_lock import (
@@ -51,7 +52,7 @@ async def get_object_lock_configuration(context: Context, _request: Request) -> 
 async def put_object_lock_configuration(context: Context, request: Request) -> Reply:
     """Enable object lock, for good, and set the default retention (Amazon S3 API reference)."""
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, digest_required=True)
-    wanted = configuration_member(parse_configuration(body))
+    wanted = configuration_member(await interpreted(body, parse_configuration))
 
     def change(record: BucketRecord) -> BucketRecord:
         if record.versioning is not Versioning.ENABLED:
@@ -80,7 +81,7 @@ async def put_object_retention(context: Context, request: Request) -> Reply:
     """Set, prolong, or lift the retention of a version (Amazon S3 API reference)."""
     _check_lockable(context)
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, digest_required=True)
-    wanted = parse_retention(body, now())
+    wanted = await interpreted(body, partial(parse_retention, now=now()))
     bypass = wants_bypass(request.headers)
 
     def change(lock: Lock) -> Lock:
@@ -102,7 +103,7 @@ async def put_object_legal_hold(context: Context, request: Request) -> Reply:
     """Set or lift the legal hold of a version (Amazon S3 API reference)."""
     _check_lockable(context)
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, digest_required=True)
-    wanted = parse_legal_hold(body)
+    wanted = await interpreted(body, parse_legal_hold)
 
     def change(lock: Lock) -> Lock:
         return Lock(lock.retention, wanted)

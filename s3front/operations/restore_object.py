@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from xml.etree.ElementTree import Element
 
-from s3front.body import read_document
+from s3front.body import interpreted, read_document
 from s3front.context import Context
 from s3front.operations.get_object import existing_record
 from s3front.request import Reply, Request
@@ -35,7 +34,7 @@ async def restore_object(context: Context, request: Request) -> Reply:
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, may_be_empty=True)
     if body.strip():
         # AWS's SDKs send none when they are told nothing, and that is as far as it gets then, too.
-        _check_document(parse(body, "RestoreRequest"))
+        await interpreted(body, _check_document)
     raise ServiceError(
         "InvalidObjectState",
         "Restore is not allowed for the object's current storage class",
@@ -43,8 +42,9 @@ async def restore_object(context: Context, request: Request) -> Reply:
     )
 
 
-def _check_document(tree: Element) -> None:
+def _check_document(body: bytes) -> None:
     """Refuse a document that is none of S3's."""
+    tree = parse(body, "RestoreRequest")
     if any(child.tag not in _MEMBERS for child in tree):
         raise ServiceError("MalformedXML")
     kind = tree.findtext("Type")

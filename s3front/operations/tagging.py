@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from s3front.body import read_document
+from s3front.body import interpreted, read_document
 from s3front.context import Context
 from s3front.operations.changes import change_version
 from s3front.operations.get_object import described_version, existing_record
@@ -27,7 +27,7 @@ async def put_object_tagging(context: Context, request: Request) -> Reply:
     """Replace all tags of an object (Amazon S3 API reference)."""
     existing_record(context, context.current, changes=True)
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX)
-    record = await _set(context, parse_tagging(body), "s3:ObjectTagging:Put")
+    record = await _set(context, await interpreted(body, parse_tagging), "s3:ObjectTagging:Put")
     return Reply(200, described_version(context, record))
 
 

@@ -188,10 +188,18 @@ def test_a_quiet_answer_has_only_errors(
     assert keys_in(s3, bucket) == []
 
 
-def test_a_key_twice(s3: Any, front: Front, bucket: str) -> None:
+def test_a_key_twice_is_deleted_once_and_answered_once(s3: Any, front: Front, bucket: str) -> None:
     put_all(s3, bucket, ["a"], b"bytes")
-    assert rows_of(delete(front, bucket, document("a", "a"))) == [("a", ""), ("a", "")]
+    assert rows_of(delete(front, bucket, document("a", "b", "a"))) == [("a", ""), ("b", "")]
     assert keys_in(s3, bucket) == []
+
+
+def test_a_key_a_thousand_times_makes_one_delete_marker(s3: Any, front: Front, bucket: str) -> None:
+    enabled = {"Status": "Enabled"}
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=enabled)
+    put_all(s3, bucket, ["a"], b"bytes")
+    assert rows_of(delete(front, bucket, document(*["a"] * 1000))) == [("a", "")]
+    assert len(s3.list_object_versions(Bucket=bucket)["DeleteMarkers"]) == 1
 
 
 def test_a_thousand_keys(s3: Any, front: Front, bucket: str) -> None:

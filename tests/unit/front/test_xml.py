@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from xml.etree.ElementTree import fromstring
 
 import pytest
 
+from s3front.body import interpreted
 from s3front.reply import error_reply
 from s3front.xml import (
     document,
@@ -19,6 +21,7 @@ from s3front.xml import (
     url_encode_all,
 )
 from shared.errors import ServiceError
+from shared.limits import COMPLETE_ELEMENTS_MAX, XML_DEPTH_MAX
 from tests.api.support import ODD_KEYS, key_id
 
 
@@ -135,11 +138,6 @@ def test_what_is_refused(body: bytes) -> None:
     assert caught.value.code == "MalformedXML"
 
 
-def test_deep_nesting_is_only_deep() -> None:
-    depth = 20_000
-    assert parse(b"<A>" * depth + b"</A>" * depth, "A").tag == "A"
-
-
 def test_an_error_about_bytes_that_are_no_text_can_be_read() -> None:
     error = ServiceError("InvalidDigest", fields={"Content-MD5": "\udcff\x01"})
     reply = error_reply(error, "/bucket/\udcff", "id", "host")
@@ -147,3 +145,39 @@ def test_an_error_about_bytes_that_are_no_text_can_be_read() -> None:
     tree = fromstring(reply.body)  # noqa: S314  # our own
     assert tree.findtext("Content-MD5") == "\ufffd\ufffd"
     assert tree.findtext("Resource") == "/bucket/\ufffd"
+
+
+def test_a_document_of_too_many_elements_is_refused() -> None:
+    assert len(parse(b"<A>" + b"<b/>" * 99 + b"</A>", "A", 100)) == 99
+    with pytest.raises(ServiceError, match="XML"):
+        parse(b"<A>" + b"<b></b>" * 100 + b"</A>", "A", 100)
+
+
+@pytest.mark.parametrize(("depth", "fits"), [(1, True), (XML_DEPTH_MAX, True), (9, False)])
+def test_a_document_of_too_deep_elements_is_refused(depth: int, fits: bool) -> None:
+    body = b"<A>" * depth + b"</A>" * depth
+    if fits:
+        assert parse(body, "A").tag == "A"
+        return
+    with pytest.raises(ServiceError, match="XML"):
+        parse(body, "A")
+
+
+async def test_a_large_document_does_not_hold_the_event_loop() -> None:
+    rows = b"<Part><PartNumber>1</PartNumber><ETag>a</ETag></Part>" * 10_000
+    body = b"<A>" + rows + b"</A>"
+
+    def read(document: bytes) -> list[str | None]:
+        tree = parse(document, "A", COMPLETE_ELEMENTS_MAX)
+        return [node.findtext("ETag") for node in tree for _ in range(10)]
+
+    turns = 0
+    reading = asyncio.ensure_future(interpreted(body, read))
+    while not reading.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert len(await reading) == 100_000
+    assert turns > 5
+    small = asyncio.ensure_future(interpreted(b"<A/>", read))
+    await asyncio.sleep(0)
+    assert small.done()
