@@ -1,8 +1,8 @@
 """One S3 request from its value to its reply: the whole pipeline in one place.
 
-``target`` (what) → ``routes`` (which operation) → ``authenticate`` (who) → metadata (bucket and
-object, one read) → ``authorize`` (may they) → the operation. Request IDs, errors and the access log
-belong here and nowhere else.
+``target`` (what; ``addressed`` where the host leaves it open) → ``routes`` (which operation) →
+``authenticate`` (who) → metadata (bucket and object, one read) → ``authorize`` (may they) → the
+operation. Request IDs, errors and the access log belong here and nowhere else.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
+from s3front.addressed import settle
 from s3front.auth.authenticate import authenticate
 from s3front.auth.form import read_upload
 from s3front.auth.hoisted import with_hoisted_headers
@@ -28,7 +29,7 @@ from s3front.operations import routes
 from s3front.reply import HOST_ID, REGION_HEADER, common_headers, error_reply, new_request_id
 from s3front.request import BodyAbortedError, Passage, Reply, Request, StreamedBody
 from s3front.routes import Level, Operation
-from s3front.target import Target, parse_target
+from s3front.target import Target, Undecided, parse_target
 from s3front.xml import DECLARATION
 from shared.config import Accounts
 from shared.errors import ServiceError
@@ -96,8 +97,10 @@ class App:
         if request.raw_target.startswith(HEALTH_PATH):
             trace.operation = "Health"
             return health_reply(request, services)
-        target = parse_target(request.raw_target, request.host, services.endpoints)
-        trace.target = target
+        parsed = parse_target(request.raw_target, request.host, services.endpoints)
+        if isinstance(parsed, Undecided):
+            parsed = await settle(parsed, request, services, self._clock(), trace.request_id)
+        target = trace.target = parsed
         signed = request
         request = meant = with_hoisted_headers(request, target)
         operation = self._routes.find(request.method, target, request.headers)

@@ -80,7 +80,7 @@ async def serve(config: Config) -> None:
         uploads=UploadStore(metadata),
         locations=LocationRegistry(locations, store),
         accounts=accounts,
-        endpoints=config.rest_endpoints,
+        endpoints=config.endpoints,
         health_networks=config.health_checks.allow_from,
         log=log,
         proxies=_proxies(config),
@@ -98,7 +98,7 @@ async def serve(config: Config) -> None:
     try:
         for listener in inherited_sockets():
             await server.listen(listener, tls)
-        log.info("serving", port=server.port, tls=tls is not None)
+        log.info("serving", port=server.port, tls=tls is not None, hosts=list(services.endpoints))
         await serve_until_stopped(lambda: _reload(app, client, store, tls))
         await server.close(STOP_SECONDS_MAX)
     finally:
@@ -139,7 +139,7 @@ def _reload(app: App, client: RpcClient, store: DmdFileStore, tls: ssl.SSLContex
         app.services,
         accounts=accounts,
         locations=LocationRegistry(locations, store),
-        endpoints=config.rest_endpoints,
+        endpoints=config.endpoints,
         health_networks=config.health_checks.allow_from,
         proxies=_proxies(config),
     )

@@ -1,5 +1,9 @@
 """What a request is about: bucket, key and query, from the raw target and the Host header. Pure.
 
+A host names the bucket when it lies below a configured one; a configured host, an IP address and a
+name of one label never do, and the bucket is in the path. What any other name means,
+``s3front.unlisted`` finds out.
+
 The path is never normalised: ``//``, ``..`` and ``%2F`` are ordinary parts of an S3 key, so the key
 is exactly what stands behind the bucket, percent-decoded once (Amazon S3 user guide, "Naming Amazon
 S3 objects" and "Virtual hosting of buckets").
@@ -9,7 +13,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
@@ -43,32 +47,84 @@ class Target:
     """Whether the host named the bucket, and not the path."""
 
 
-def parse_target(raw_target: str, host: str, endpoints: Iterable[str]) -> Target:
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """A request to a host that is not configured: its bucket may be in the path or in the host.
+
+    ``path`` is decoded, without its first slash; ``candidates`` are the beginnings of the host
+    that a bucket can be called, the shortest first. The rest is as in ``Target``.
+    """
+
+    host: str
+    path: str
+    raw_path: str
+    raw_query: str
+    query: dict[str, str]
+    candidates: tuple[str, ...]
+
+    @property
+    def segment(self) -> str:
+        """What would be the bucket if it is in the path; empty when nothing is there."""
+        return self.path.partition("/")[0]
+
+    def by_path(self) -> Target:
+        """The target, the bucket being in the path; raises as ``parse_target``."""
+        bucket, key = _split(self.path)
+        return self._target(bucket, key, virtual_host=False)
+
+    def by_host(self, bucket: str) -> Target:
+        """The target, the bucket being this candidate; raises as ``parse_target``."""
+        return self._target(bucket, self.path or None, virtual_host=True)
+
+    def unread(self) -> Target:
+        """A target that says nothing of bucket and key."""
+        return Target(None, None, self.raw_path, self.raw_query, self.query, None)
+
+    def _target(self, bucket: str | None, key: str | None, *, virtual_host: bool) -> Target:
+        _check(bucket, key)
+        return Target(bucket, key, self.raw_path, self.raw_query, self.query, None, virtual_host)
+
+
+def parse_target(raw_target: str, host: str, endpoints: Collection[str]) -> Target | Undecided:
     """The target of a request; raises InvalidURI, InvalidBucketName or KeyTooLongError.
 
-    ``host`` is the Host header; ``endpoints`` the configured host names. A host that lies below an
-    endpoint names the bucket; any other addresses buckets by path.
+    ``host`` is the Host header; ``endpoints`` the configured host names.
     """
     raw_target = _ABSOLUTE_FORM.sub("", raw_target, count=1)
     raw_path, _, raw_query = raw_target.partition("?")
     if not raw_path.startswith("/"):
         raw_path = "/" + raw_path
-    bucket, endpoint = _bucket_of_host(host, endpoints)
+    name = host_name(host)
+    endpoint = name if name in endpoints else None
+    bucket: str | None = None
     path = decode(raw_path)[1:]
+    if endpoint is None and "." in name and not _is_ip_address(name):
+        bucket, endpoint = _bucket_of_host(name, endpoints)
+        if endpoint is None and (candidates := _candidates(name)):
+            return Undecided(name, path, raw_path, raw_query, _parse_query(raw_query), candidates)
     virtual_host = bucket is not None
     if bucket is None:
-        name, _, rest = path.partition("/")
-        bucket, key = name or None, rest or None
-        if bucket is None and key is not None:
-            raise ServiceError("InvalidBucketName", fields={"BucketName": ""})
+        bucket, key = _split(path)
     else:
         key = path or None
+    _check(bucket, key)
+    query = _parse_query(raw_query)
+    return Target(bucket, key, raw_path, raw_query, query, endpoint, virtual_host)
+
+
+def _split(path: str) -> tuple[str | None, str | None]:
+    """Bucket and key of a path without its first slash."""
+    name, _, rest = path.partition("/")
+    if not name and rest:
+        raise ServiceError("InvalidBucketName", fields={"BucketName": ""})
+    return name or None, rest or None
+
+
+def _check(bucket: str | None, key: str | None) -> None:
     if bucket is not None and not is_bucket_name(bucket):
         raise ServiceError("InvalidBucketName", fields={"BucketName": bucket})
     if key is not None:
         check_key(key)
-    query = _parse_query(raw_query)
-    return Target(bucket, key, raw_path, raw_query, query, endpoint, virtual_host)
 
 
 def check_key(key: str) -> None:
@@ -132,25 +188,29 @@ def _parse_query(raw_query: str) -> dict[str, str]:
     return query
 
 
-def _bucket_of_host(host: str, endpoints: Iterable[str]) -> tuple[str | None, str | None]:
-    """The bucket that a Host header names, and the endpoint that it belongs to."""
-    name = _without_port(host).lower()
+def _bucket_of_host(name: str, endpoints: Collection[str]) -> tuple[str | None, str | None]:
+    """The bucket that a name below an endpoint names, and the endpoint."""
     found = None
     for endpoint in endpoints:
-        if name == endpoint:
-            return None, endpoint
         # The longest endpoint wins: with "a.b" and "b", "x.a.b" is bucket "x" of "a.b".
         if name.endswith("." + endpoint) and (found is None or len(endpoint) > len(found)):
             found = endpoint
-    if found is None or _is_ip_address(name):
-        return None, None
-    return name[: -len(found) - 1], found
+    return (None, None) if found is None else (name[: -len(found) - 1], found)
 
 
-def _without_port(host: str) -> str:
+def _candidates(name: str) -> tuple[str, ...]:
+    """The beginnings of a host name that a bucket can be called, and something is left."""
+    labels = name.split(".")
+    beginnings = (".".join(labels[:count]) for count in range(1, len(labels)))
+    return tuple(beginning for beginning in beginnings if is_bucket_name(beginning))
+
+
+def host_name(host: str) -> str:
+    """A Host header without its port, in the form in which names are compared: a full stop at the
+    end means nothing here, as names are never looked up."""
     if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower().removesuffix(".")
 
 
 def _is_ip_address(name: str) -> bool:

@@ -6,6 +6,7 @@ anonymous.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -39,6 +40,16 @@ def authenticate(request: Request, target: Target, accounts: Accounts, now: date
     if presigned_v2:
         return _version_2(request, target, accounts, now, presigned=True)
     return ANONYMOUS
+
+
+def is_version_2(request: Request, query: Mapping[str, str]) -> bool:
+    """Whether a request carries a signature of Version 2, right or wrong."""
+    authorization = request.headers.get("Authorization")
+    if authorization is not None:
+        return authorization.startswith(f"{sigv2.ALGORITHM} ")
+    return any(name in query for name in _IN_QUERY_V2) and not any(
+        name in query for name in _IN_QUERY_V4
+    )
 
 
 def is_signed(request: Request, target: Target) -> bool:
@@ -82,7 +93,7 @@ def _version_4(
                 raise
             mismatch = mismatch or error
         else:
-            return Identity(credential.account, stream_key, claim.payload_hash)
+            return Identity(credential.account, stream_key, claim.payload_hash, host)
     assert mismatch is not None
     raise mismatch
 

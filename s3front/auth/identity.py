@@ -11,11 +11,13 @@ from shared.sigv4 import StreamKey
 @dataclass(frozen=True, slots=True)
 class Identity:
     """``account`` is None for an anonymous request. ``stream_key`` is what the chunks of a
-    streamed body must be signed with; ``payload`` the verified ``x-amz-content-sha256``."""
+    streamed body must be signed with; ``payload`` the verified ``x-amz-content-sha256``; ``host``
+    the one that was signed, where the signature covers it."""
 
     account: Account | None
     stream_key: StreamKey | None = None
     payload: str | None = None
+    host: str | None = None
 
 
 ANONYMOUS = Identity(None)

@@ -156,6 +156,12 @@ class MetadataStore:
         found, *objects = await self._metadata.get_many(wanted, request_id)
         return _bucket_of(found), [_object_of(entry) for entry in objects]
 
+    async def read_buckets(self, names: Sequence[str], request_id: str) -> list[StoredBucket]:
+        """Those of some buckets that exist."""
+        wanted = [(METASTORE, name) for name in names]
+        found = await self._metadata.get_many(wanted, request_id)
+        return [bucket for entry in found if (bucket := _bucket_of(entry)) is not None]
+
     async def read_with_token(
         self, bucket: str, keys: Sequence[str], token: ClientToken | None, request_id: str
     ) -> tuple[StoredBucket | None, list[StoredObject | None], str | None]:

@@ -26,6 +26,7 @@ from shared.config.model import (
 )
 from shared.config.values import (
     parse_access_key,
+    parse_endpoint,
     parse_flag,
     parse_host,
     parse_networks,
@@ -234,7 +235,7 @@ def _data_socket(settings: Settings, environment: Environment) -> Updates:
 def _endpoints(settings: Settings, environment: Environment) -> Updates:
     """The hosts of ENDPOINT join those of config.json, with the default location."""
     hosts = environment.parsed(
-        "ENDPOINT", lambda text: [parse_host(entry).lower() for entry in _entries(text)]
+        "ENDPOINT", lambda text: [parse_endpoint(entry) for entry in _entries(text)]
     )
     if not hosts:
         return {}

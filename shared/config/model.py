@@ -12,6 +12,7 @@ places of the other files. Keys, shapes and defaults follow
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal, Self
@@ -43,6 +44,7 @@ from shared.config.values import (
     Seconds,
     Secrets,
     Text,
+    split_port,
 )
 from shared.daemon_secret import DaemonSecret
 from shared.failpoints import ArmedFailPoint
@@ -309,6 +311,13 @@ class Config(Settings):
     """Where this process is to die, in tests."""
     warnings: tuple[str, ...] = ()
     """One line each, for the log: settings that were given and have no effect."""
+
+    @property
+    def endpoints(self) -> Mapping[str, str]:
+        """The host names that are served, and the location of buckets that are created there:
+        those of ``rest_endpoints``, and what clients address when proxies do not tell."""
+        public = (split_port(host)[0] for host in self.requests.public_endpoints)
+        return {**dict.fromkeys(public, DEFAULT_LOCATION), **self.rest_endpoints}
 
     @property
     def shared_secret(self) -> DaemonSecret:

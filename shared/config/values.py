@@ -153,13 +153,17 @@ def _proxy_list(value: object) -> tuple[Network, ...]:
     return _parse_networks(_network_entries(value))
 
 
+def split_port(endpoint: str) -> tuple[str, str | None]:
+    """``host`` or ``host:port`` in two, without brackets. Raises ValueError."""
+    match = _ENDPOINT.fullmatch(endpoint)
+    if match is None:
+        raise ValueError(f"{endpoint!r} is not of the form host or host:port")
+    return parse_host(match[1]), match[2]
+
+
 def _public_endpoint(value: str) -> str:
     """``host`` or ``host:port``, an IPv6 address in brackets, as a Host header has it."""
-    match = _ENDPOINT.fullmatch(value)
-    if match is None:
-        raise ValueError(f"{value!r} is not of the form host or host:port")
-    host, port = match.groups()
-    parse_host(host)
+    _, port = split_port(value)
     if port is not None:
         parse_port(port)
     return value.lower()
@@ -171,11 +175,21 @@ def _header_name(value: str) -> str:
     return value
 
 
+def parse_endpoint(text: str) -> str:
+    """A host name under which the server is addressed, as it is compared: in lower case (RFC 4343),
+    and without a full stop at its end.
+
+    ``*.nas.lan`` is ``nas.lan``, below which every name is that of a bucket. Raises ValueError.
+    """
+    return parse_host(text.removeprefix("*.")).lower().removesuffix(".")
+
+
 def _endpoints(value: dict[str, str]) -> Mapping[str, str]:
-    """Host names are compared without case (RFC 4343), so they are kept in lower case."""
-    endpoints = {}
+    endpoints: dict[str, str] = {}
     for host, location in value.items():
-        endpoints[parse_host(host).lower()] = location
+        name = parse_endpoint(host)
+        if endpoints.setdefault(name, location) != location:
+            raise ValueError(f"{name!r} is there twice, with different locations")
     return MappingProxyType(endpoints)
 
 

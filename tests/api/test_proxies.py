@@ -131,3 +131,18 @@ def test_the_health_is_not_for_clients_of_the_proxy(trusting: Front) -> None:
     assert exchange(trusting, wire("GET", target, {"Host": "inner"})).status == 200
     headers = {"Host": "inner", "X-Forwarded-For": "192.0.2.77"}
     assert exchange(trusting, wire("GET", target, headers)).status == 403
+
+
+def test_the_host_that_was_signed_is_the_one_that_was_addressed(trusting: Front) -> None:
+    """A proxy that puts a name of its own in the place of Host leaves nothing to guess."""
+    head = RequestHead("PUT", "/new-bucket", "", {"host": PUBLIC})
+    signed = sign_request(head, OWNER, datetime.now(UTC), EMPTY_SHA256)
+    headers = {"Host": "front.internal.example", **signed.headers}
+    assert exchange(trusting, wire("PUT", "/new-bucket", headers)).status == 200
+
+
+def test_buckets_below_a_public_endpoint(trusting: Front) -> None:
+    host = f"{BUCKET}.{PUBLIC}"
+    forwarded = {"X-Forwarded-Host": host}
+    response = get(trusting, host, forwarded, path="/", inner="localhost")
+    assert response.xml.findtext("Name") == BUCKET

@@ -248,6 +248,14 @@ def test_unknown_key_is_named_with_the_nearest_known_one(
         ({"restEndpoints": ["localhost"]}, "restEndpoints: must be an object"),
         ({"restEndpoints": {"a b": "x"}}, "restEndpoints: 'a b' is not a host name or IP address"),
         (
+            {"restEndpoints": {"a.*.b": "x"}},
+            "restEndpoints: 'a.*.b' is not a host name or IP address",
+        ),
+        (
+            {"restEndpoints": {"*.a.b": "x", "A.b": "y"}},
+            "restEndpoints: 'a.b' is there twice, with different locations",
+        ),
+        (
             {"listenOn": ["127.0.0.1:1", "localhost:8000"]},
             "listenOn[1]: 'localhost:8000' is not of the form ip:port "
             "(for instance 127.0.0.1:8000 or [::]:8000)",
@@ -394,3 +402,21 @@ def test_model_accepts_what_its_own_dump_says(installation: Installation) -> Non
     config = installation.settings(**document)
     dumped = config.model_dump(mode="json", by_alias=True, include={"port", "metadata_client"})
     assert installation.settings(**dumped).metadata_client == config.metadata_client
+
+
+def test_the_hosts_that_are_served_are_endpoints_and_public_ones(
+    installation: Installation,
+) -> None:
+    installation.write(
+        "config.json",
+        {
+            "restEndpoints": {"*.Nas.lan.": "paris", "s3.example.com": "paris"},
+            "requests": {"publicEndpoints": ["s3.example.com:8443", "Out.example.com", "[::1]:80"]},
+        },
+    )
+    assert installation.load().endpoints == {
+        "nas.lan": "paris",
+        "s3.example.com": "paris",
+        "out.example.com": "us-east-1",
+        "::1": "us-east-1",
+    }

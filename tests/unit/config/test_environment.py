@@ -85,11 +85,12 @@ def test_listen_addr_is_for_daemons_and_front_end_alike(installation: Installati
 
 def test_endpoints_join_those_of_the_file(installation: Installation) -> None:
     installation.write("config.json", {"restEndpoints": {"a.example.com": "paris"}})
-    config = installation.load({"ENDPOINT": "B.example.com, c.example.com,"})
+    config = installation.load({"ENDPOINT": "B.example.com, c.example.com.,*.d.example.com"})
     assert config.rest_endpoints == {
         "a.example.com": "paris",
         "b.example.com": "us-east-1",
         "c.example.com": "us-east-1",
+        "d.example.com": "us-east-1",
     }
 
 

@@ -9,7 +9,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.operations import routes
 from s3front.routes import Operation
-from s3front.target import parse_target
+from s3front.target import Target, parse_target
 from shared.errors import ServiceError
 
 ROUTES = routes()
@@ -17,6 +17,7 @@ ROUTES = routes()
 
 def find(method: str, raw_target: str, headers: Mapping[str, str] | None = None) -> Operation:
     target = parse_target(raw_target, "localhost", ["localhost"])
+    assert isinstance(target, Target)
     return ROUTES.find(method, target, CIMultiDictProxy(CIMultiDict(headers or {})))
 
 

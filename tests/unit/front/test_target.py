@@ -13,7 +13,9 @@ ENDPOINTS = ("localhost", "s3.example.com", "example.com", "127.0.0.1", "::1")
 
 
 def target_of(raw_target: str, host: str = "localhost:8000") -> Target:
-    return parse_target(raw_target, host, ENDPOINTS)
+    target = parse_target(raw_target, host, ENDPOINTS)
+    assert isinstance(target, Target)
+    return target
 
 
 def refusal(raw_target: str, host: str = "localhost") -> ServiceError:
@@ -68,8 +70,12 @@ def test_path_style(raw_target: str, bucket: str | None, key: str | None) -> Non
         ("bucket.example.com", "bucket", "example.com"),
         ("127.0.0.1:8000", None, "127.0.0.1"),
         ("[::1]:8000", None, "::1"),
-        ("somewhere.else", None, None),
+        ("bucket.localhost.", "bucket", "localhost"),
+        ("LOCALHOST.:8000", None, "localhost"),
         ("notlocalhost", None, None),
+        ("s3", None, None),
+        ("s3.lan", None, None),
+        ("my_nas.lan", None, None),
         ("10.0.0.1", None, None),
         ("", None, None),
     ],
