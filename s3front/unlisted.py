@@ -9,8 +9,9 @@ Rules:
 1. A beginning of the host that is a bucket of the sender's is the bucket. Of a host of two labels
    (``nas.lan``) that may be a coincidence when the path begins with a bucket as well: then nothing
    is done.
-2. Else, a bucket that exists is taken from the path, except to create it: that would answer 200
-   without doing anything, to somebody who may have uploaded an object.
+2. Else, a bucket that exists is taken from the path. To create it again is answered with 409, by
+   which clients know that it is there (rclone creates the bucket before each upload): 200 would
+   tell somebody who uploaded an object that it is stored.
 3. Else, only what does no harm either way is answered: a list of the sender's buckets, and HEAD.
 4. Where the first label cannot be a bucket (``s3.example.com``: it is too short), the bucket is in
    the path. A bucket with a full stop in its name can still be meant when something like a host is
@@ -51,7 +52,8 @@ def names_to_look_up(undecided: Undecided) -> list[str]:
 def decide(
     undecided: Undecided, method: str, buckets: Mapping[str, bool], *, anonymous: bool
 ) -> Target:
-    """The target of a request; raises InvalidURI, and what ``parse_target`` does.
+    """The target of a request. Raises InvalidURI, BucketAlreadyOwnedByYou, and what
+    ``parse_target`` does.
 
     ``buckets`` are those of ``names_to_look_up`` that exist, and whether they are the sender's.
     """
@@ -68,7 +70,10 @@ def decide(
         if in_path and (coincidence or anonymous):
             raise _refusal(undecided)
         return undecided.by_host(in_host[0])
-    if in_path and not _is_create_bucket(undecided, method):
+    if in_path:
+        if undecided.segment in theirs and _is_create_bucket(undecided, method):
+            fields = {"BucketName": undecided.segment}
+            raise ServiceError("BucketAlreadyOwnedByYou", fields=fields)
         return undecided.by_path()
     if not _can_name_a_bucket(undecided):
         return undecided.by_path()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,11 +16,11 @@ _SCRIPTS = Path(__file__).parent / "node"
 
 
 @contextmanager
-def node_sdk(script: str, front: Front) -> Iterator[Sdk]:
+def node_sdk(script: str, front: Front, environ: Mapping[str, str] | None = None) -> Iterator[Sdk]:
     """An SDK in Node.js, of the environment that runs the tests."""
     node = shutil.which("node", path=str(Path(sys.executable).parent)) or shutil.which("node")
     assert node is not None, "node is missing: install the project's [dev] dependencies"
     modules = require(BUILD / "node-clients" / "node_modules")
-    argv, environ = [node, str(_SCRIPTS / script)], {"NODE_PATH": str(modules)}
-    with Sdk.running(argv, front, environ) as sdk:
+    argv = [node, str(_SCRIPTS / script)]
+    with Sdk.running(argv, front, {"NODE_PATH": str(modules), **(environ or {})}) as sdk:
         yield sdk

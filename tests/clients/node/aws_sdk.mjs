@@ -5,13 +5,19 @@ import { pipeline } from "node:stream/promises";
 
 import { ranges, require, serve, settings } from "./commands.mjs";
 
+const http = require("node:http");
 const S3 = require("@aws-sdk/client-s3");
 const { Upload } = require("@aws-sdk/lib-storage");
 
+// With S3_ADDRESS, buckets are in the host, as they are by default, and every host is there.
+const address = process.env.S3_ADDRESS;
+const lookup = (_, options, found) =>
+    options.all ? found(null, [{ address, family: 4 }]) : found(null, address, 4);
 const client = new S3.S3Client({
     endpoint: settings.endpoint.origin,
     region: "us-east-1",
-    forcePathStyle: true,
+    forcePathStyle: !address,
+    requestHandler: address ? { httpAgent: new http.Agent({ lookup }) } : undefined,
     maxAttempts: 1,
     credentials: { accessKeyId: settings.accessKey, secretAccessKey: settings.secretKey },
 });

@@ -75,9 +75,10 @@ def test_a_bucket_of_the_senders_in_the_host_is_the_bucket(method: str, raw_targ
         ("nas.lan", "POST", "/photos?delete", PATH),
         ("nas.lan", "POST", "/photos/a?uploads", PATH),
         ("nas.lan", "GET", "/theirs/a", PATH),
-        # It would be answered with 200, and an object that is not there.
-        ("nas.lan", "PUT", "/photos", REFUSED),
-        ("nas.lan", "PUT", "/photos/", REFUSED),
+        # 200 would tell of an object that is not there.
+        ("nas.lan", "PUT", "/photos", "BucketAlreadyOwnedByYou"),
+        ("nas.lan", "PUT", "/photos/", "BucketAlreadyOwnedByYou"),
+        ("nas.lan", "PUT", "/theirs", PATH),
         # Another's bucket of the host's name is no evidence.
         ("theirs.nas.lan", "DELETE", "/photos", PATH),
         ("theirs.nas.lan", "PUT", "/photos/a", PATH),
