@@ -26,10 +26,12 @@ from s3front.context import Context, Services
 from s3front.forwarded import as_sent
 from s3front.health import HEALTH_PATH, health_reply
 from s3front.operations import routes
+from s3front.probes import PROBE_PATHS, probe_reply
 from s3front.reply import HOST_ID, REGION_HEADER, common_headers, error_reply, new_request_id
 from s3front.request import BodyAbortedError, Passage, Reply, Request, StreamedBody
 from s3front.routes import Level, Operation
 from s3front.target import Target, Undecided, parse_target
+from s3front.welcome import asks_for_page, welcome
 from s3front.xml import DECLARATION
 from shared.config import Accounts
 from shared.errors import ServiceError
@@ -98,9 +100,17 @@ class App:
             trace.operation = "Health"
             return health_reply(request, services)
         parsed = parse_target(request.raw_target, request.host, services.endpoints)
+        if parsed.raw_path in PROBE_PATHS:
+            probed = await probe_reply(request, parsed, services, trace.request_id)
+            if probed is not None:
+                trace.operation = "Health"
+                return probed
         if isinstance(parsed, Undecided):
             parsed = await settle(parsed, request, services, self._clock(), trace.request_id)
         target = trace.target = parsed
+        if target.bucket is None and asks_for_page(request):
+            trace.operation = "Welcome"
+            return welcome(request)
         signed = request
         request = meant = with_hoisted_headers(request, target)
         operation = self._routes.find(request.method, target, request.headers)

@@ -14,7 +14,7 @@ import msgspec
 from s3front.auth.identity import ANONYMOUS, Identity
 from s3front.forwarded import signed_hosts
 from s3front.request import Request
-from s3front.target import Target
+from s3front.target import Target, Undecided
 from shared import sigv2, sigv4, sigv4_claim
 from shared.config import Accounts
 from shared.config.accounts import Credential
@@ -52,7 +52,7 @@ def is_version_2(request: Request, query: Mapping[str, str]) -> bool:
     )
 
 
-def is_signed(request: Request, target: Target) -> bool:
+def is_signed(request: Request, target: Target | Undecided) -> bool:
     """Whether a request carries a signature of its own, right or wrong."""
     named = any(name in target.query for name in (*_IN_QUERY_V4, *_IN_QUERY_V2))
     return named or "Authorization" in request.headers
