@@ -22,7 +22,7 @@ def main(part: str, serve: Serve) -> None:
     """Run one service of the daemon as this process."""
     try:
         config = load_config()
-        configure_logging(f"dmd-{part}", config.log.log_level)
+        configure_logging(f"dmd-{part}", config.log.log_level, layout=config.log.format)
         log = get_logger()
         for warning in config.warnings:
             log.warning("setting without effect", setting=warning)

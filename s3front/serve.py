@@ -52,7 +52,7 @@ from shared.tls import port_context, renew
 
 async def serve(config: Config) -> None:
     """Serve on the inherited sockets until told to stop. Raises ConfigError before it is ready."""
-    configure_logging("s3front", config.log.log_level)
+    configure_logging("s3front", config.log.log_level, layout=config.log.format)
     log = get_logger()
     for warning in config.warnings:
         log.warning("setting without effect", setting=warning)

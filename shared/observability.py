@@ -1,4 +1,4 @@
-"""Logs: one JSON object per line on standard output.
+"""Logs: one JSON object per line on standard output, or lines for people.
 
 ``configure_logging`` is called once by each process, before it serves; ``get_logger`` by any
 module, at import too. Every line has, in this order, ``time`` (ISO 8601, milliseconds, UTC),
@@ -19,7 +19,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from functools import lru_cache
 from typing import Any, BinaryIO, Final, Protocol, cast
 
@@ -28,6 +28,7 @@ import structlog
 from structlog.processors import format_exc_info
 
 from shared.daemon_secret import without_payload
+from shared.readable_log import is_for_people, readable_line
 
 TRACE: Final = 5
 """Below the standard library's DEBUG, for LOG_LEVEL=trace."""
@@ -56,6 +57,8 @@ _SOCKET_IO_LOGGERS: Final = (
 )
 
 _Fields = MutableMapping[str, Any]
+_MakeLine = Callable[[float, str, str, int, _Fields], bytes]
+"""Makes a line, without its break, of a time, a level, a name, a process ID and the fields."""
 
 
 class EventLog(Protocol):
@@ -80,21 +83,25 @@ class Logger(EventLog, Protocol):
         """A logger that adds these fields to each of its lines."""
 
 
-def configure_logging(name: str, level: str, file: BinaryIO | None = None) -> None:
+def configure_logging(
+    name: str, level: str, file: BinaryIO | None = None, *, layout: str = "auto"
+) -> None:
     """Sends this process's log to ``file``, standard output by default.
 
     ``name`` is the process's; ``level`` is one of LEVELS, the least severe that is written.
     Libraries are held one level higher: their debug records are written only at ``trace``.
+    ``layout`` is ``json``, ``text`` (``shared.readable_log``), or ``auto``: text on a terminal.
     """
     output = _Output(sys.stdout.buffer if file is None else file)
+    make_line = _readable if is_for_people(layout, output.is_terminal) else _line
     structlog.configure(
-        processors=[format_exc_info, _Renderer(name)],
+        processors=[format_exc_info, _Renderer(name, make_line)],
         wrapper_class=_bound_logger(LEVELS[level]),
         logger_factory=lambda *_: output,
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
-    root.handlers = [_StandardLibraryHandler(name, output)]
+    root.handlers = [_StandardLibraryHandler(name, output, make_line)]
     root.setLevel(_library_level(LEVELS[level]))
     for logger_name in _SOCKET_IO_LOGGERS:
         # It writes each packet at INFO; and without a level it adds a handler for standard error.
@@ -156,21 +163,23 @@ def _silent(self: Any, event: str, **fields: Any) -> None:
 class _Renderer:
     """structlog's last processor: the fields of an event as a line, without its line break."""
 
-    def __init__(self, process_name: str) -> None:
+    def __init__(self, process_name: str, make_line: _MakeLine) -> None:
         self._process_name = process_name
+        self._make_line = make_line
         self._pid = os.getpid()
 
     def __call__(self, logger: Any, method: str, fields: _Fields) -> bytes:
         part = fields.pop(_PART, None)
         name = self._process_name if part is None else f"{self._process_name}.{part}"
-        return _line(time.time(), _NAMES.get(method, method), name, self._pid, fields)
+        return self._make_line(time.time(), _NAMES.get(method, method), name, self._pid, fields)
 
 
 class _StandardLibraryHandler(logging.Handler):
     """Records of ``logging`` as the same lines, named ``<process>.<logger>``."""
 
-    def __init__(self, process_name: str, output: _Output) -> None:
+    def __init__(self, process_name: str, output: _Output, make_line: _MakeLine) -> None:
         super().__init__()
+        self._make_line = make_line
         self._process_name = process_name
         self._output = output
         self._pid = os.getpid()
@@ -185,7 +194,7 @@ class _StandardLibraryHandler(logging.Handler):
         if record.exc_info:
             fields["exception"] = self._formatter.formatException(record.exc_info)
         name = f"{self._process_name}.{record.name}"
-        line = _line(record.created, _level_name(record.levelno), name, self._pid, fields)
+        line = self._make_line(record.created, _level_name(record.levelno), name, self._pid, fields)
         self._output.write(line)
 
 
@@ -194,6 +203,10 @@ class _Output:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+
+    @property
+    def is_terminal(self) -> bool:
+        return self._file.isatty()
 
     def write(self, line: bytes) -> None:
         # The reader may have gone, or the file be closed at the end of the process.
@@ -219,6 +232,13 @@ def _line(seconds: float, level: str, name: str, pid: int, fields: _Fields) -> b
         return orjson.dumps(line, default=str)
     except TypeError:
         return _line_of_anything(line)
+
+
+def _readable(seconds: float, level: str, name: str, pid: int, fields: _Fields) -> bytes:
+    """The line for people."""
+    own = {"level": level, "name": name, "pid": pid}
+    line = readable_line(seconds, {**fields, **own})
+    return line.encode("utf-8", "backslashreplace")
 
 
 @lru_cache(maxsize=2)

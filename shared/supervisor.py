@@ -1,7 +1,7 @@
 """Starts the processes of one half, keeps them running, and stops them cleanly.
 
 Called by the command lines of both halves. The supervisor is one more process on a small machine,
-so this module imports the standard library only, and no event loop: it waits in ``poll``.
+so this module imports little but the standard library, and no event loop: it waits in ``poll``.
 
 Theory of operation
 -------------------
@@ -19,8 +19,8 @@ Theory of operation
 A child calls ``die_with_parent`` first of all and ``report_ready`` when it can serve. When all
 children are ready for the first time, systemd is told, and so is a supervisor above this one.
 
-What the supervisor says goes to standard output as JSON lines with the fields of
-``shared.observability``; it prints nothing else.
+What the supervisor says goes to standard output, as lines with the fields of
+``shared.observability``: JSON, or for people as LOG_FORMAT says. It prints nothing else.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType, TracebackType
 from typing import Any, Final, NamedTuple, NoReturn
 
+from shared.readable_log import is_for_people, readable_line
+
 EX_CONFIG: Final = 78
 """Exit code of a process that cannot start as it is configured (sysexits.h)."""
 
@@ -54,6 +56,9 @@ READY_FD: Final = "TWOFOLD_READY_FD"
 
 SUPERVISOR_PID: Final = "TWOFOLD_SUPERVISOR_PID"
 """Environment variable: the process that ``die_with_parent`` must have as its parent."""
+
+LOG_FORMAT: Final = "LOG_FORMAT"
+"""Environment variable: ``log.format``, which whoever becomes a supervisor passes on."""
 
 _STDOUT_FD: Final = 1
 _NOTIFY_SOCKET: Final = "NOTIFY_SOCKET"
@@ -389,8 +394,9 @@ class _Supervisor:
         self._each_run(lambda _, run: run.send(signal.SIGKILL))
 
     def _log(self, level: str, event: str, keeper: _Keeper, **fields: Any) -> None:
+        now = time.time()
         line = {
-            "time": _timestamp(time.time()),
+            "time": _timestamp(now),
             "level": level,
             "name": self._name,
             "pid": os.getpid(),
@@ -398,8 +404,11 @@ class _Supervisor:
             "child": keeper.child.name,
             **fields,
         }
+        layout = os.environ.get(LOG_FORMAT, "auto")
         with contextlib.suppress(OSError):  # nobody reads the log: no reason to stop serving
-            os.write(_STDOUT_FD, json.dumps(line).encode() + b"\n")
+            readable = is_for_people(layout, os.isatty(_STDOUT_FD))
+            text = readable_line(now, line) if readable else json.dumps(line)
+            os.write(_STDOUT_FD, text.encode("utf-8", "backslashreplace") + b"\n")
 
 
 def _timestamp(seconds: float) -> str:

@@ -19,6 +19,7 @@ from shared.config.model import (
     DEFAULT_LOCATION,
     Backends,
     EnvironmentCredentials,
+    LogFormat,
     LogLevel,
     Redis,
     Settings,
@@ -75,6 +76,11 @@ class Environment:
     def path(self, name: str, default: str) -> Path:
         return self._directory / (self.text(name) or default)
 
+    def directory(self, name: str) -> Path | None:
+        """The directory that the variable names; None when it is not set."""
+        text = self.text(name)
+        return None if text is None else self._directory / text
+
     def existing_file(self, name: str) -> Path | None:
         """The file that the variable names, which must exist; None when it is not set."""
         text = self.text(name)
@@ -92,16 +98,22 @@ def refuse(name: str, reason: str) -> NoReturn:
 
 def settings_updates(settings: Settings, environment: Environment) -> Updates:
     """What the environment changes in ``settings``; certificates are checked by the loader."""
+    ports = _daemon_ports(settings, environment)
+    settings = settings.model_copy(update=ports)
     updates = (
-        _listening(settings, environment)
+        ports
+        | _listening(settings, environment)
         | _daemon_hosts(settings, environment)
         | _endpoints(settings, environment)
         | _redis(settings, environment)
     )
     updates |= _data_socket(settings.model_copy(update=updates), environment)
-    level = environment.parsed("LOG_LEVEL", _one_of(get_args(LogLevel)))
-    if level is not None:
-        updates["log"] = settings.log.model_copy(update={"log_level": level})
+    log = {
+        "log_level": environment.parsed("LOG_LEVEL", _one_of(get_args(LogLevel))),
+        "format": environment.parsed("LOG_FORMAT", _one_of(get_args(LogFormat))),
+    }
+    given = {name: value for name, value in log.items() if value is not None}
+    updates["log"] = settings.log.model_copy(update=given)
     networks = environment.parsed("HEALTHCHECKS_ALLOWFROM", lambda t: parse_networks(_entries(t)))
     if networks is not None:
         updates["health_checks"] = settings.health_checks.model_copy(
@@ -193,15 +205,37 @@ def _secrets_in(path: Path, file: str, key: str) -> tuple[SecretStr, ...]:
 
 def _listening(settings: Settings, environment: Environment) -> Updates:
     """LISTEN_ADDR is where the daemons bind, and where the front-end listens instead of
-    ``listenOn``, on the configured port."""
-    host = environment.parsed("LISTEN_ADDR", parse_host)
-    if host is None:
-        return {}
-    return {
-        "listen_on": ((host, settings.port),),
-        "data_daemon": settings.data_daemon.model_copy(update={"bind_address": host}),
-        "metadata_daemon": settings.metadata_daemon.model_copy(update={"bind_address": host}),
-    }
+    ``listenOn``, on the configured port; S3_HOST and S3_PORT are about the front-end alone."""
+    everywhere = environment.parsed("LISTEN_ADDR", parse_host)
+    host = environment.parsed("S3_HOST", parse_host) or everywhere
+    port = environment.parsed("S3_PORT", parse_port)
+    updates: Updates = {}
+    if everywhere is not None:
+        bound = {"bind_address": everywhere}
+        updates["data_daemon"] = settings.data_daemon.model_copy(update=bound)
+        updates["metadata_daemon"] = settings.metadata_daemon.model_copy(update=bound)
+    if port is not None:
+        updates["port"] = port
+    if host is not None:
+        updates["listen_on"] = ((host, port or settings.port),)
+    elif port is not None:
+        hosts = dict.fromkeys(address[0] for address in settings.listen_on)
+        updates["listen_on"] = tuple((name, port) for name in hosts)
+    return updates
+
+
+def _daemon_ports(settings: Settings, environment: Environment) -> Updates:
+    """METADATA_PORT and DATA_PORT: where a daemon listens, and where the front-end finds it."""
+    updates: Updates = {}
+    for variable, names in (
+        ("METADATA_PORT", ("metadata_client", "metadata_daemon")),
+        ("DATA_PORT", ("data_client", "data_daemon")),
+    ):
+        port = environment.parsed(variable, parse_port)
+        if port is not None:
+            for name in names:
+                updates[name] = getattr(settings, name).model_copy(update={"port": port})
+    return updates
 
 
 def _daemon_hosts(settings: Settings, environment: Environment) -> Updates:

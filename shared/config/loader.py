@@ -44,13 +44,16 @@ def load_config(environ: Mapping[str, str] | None = None, directory: Path | None
     settings, warnings = (Settings(), ()) if path is None else _settings(path, file)
     settings = settings.model_copy(update=settings_updates(settings, environment))
     secured = _secured(settings, environment, directory, file)
+    data = environment.directory("S3_DATA_DIR")
+    within = "" if data is None else f"{data}/"
     # Every value is validated by now; validating again would parse what is parsed already.
     return Config.model_construct(
         **{name: getattr(settings, name) for name in Settings.model_fields} | secured,
         file=file,
         directory=directory,
-        data_path=environment.path("S3DATAPATH", "localData"),
-        metadata_path=environment.path("S3METADATAPATH", "localMetadata"),
+        data_path=environment.path("S3DATAPATH", f"{within}localData"),
+        metadata_path=environment.path("S3METADATAPATH", f"{within}localMetadata"),
+        data_directory=data,
         data_no_sync=environment.parsed("S3DATA_NOSYNC", parse_flag) or False,
         data_no_cache=environment.parsed("S3DATA_NOCACHE", parse_flag) or False,
         backends=backends(environment),

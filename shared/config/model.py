@@ -6,8 +6,8 @@ places of the other files. Keys, shapes and defaults follow
 ``callTimeoutMs``, ``streamMax…``, ``streamAckTimeoutMs``, ``maxMessageSizeBytes``,
 ``leaseSeconds``, ``directoryLocks`` and ``fenceCommand`` of both daemons, ``socketPath`` and
 ``packedSizeMaxBytes`` of the data, ``maxAgeSeconds`` and ``maxSizeBytes`` of the record log,
-``gc…Seconds``, ``publicEndpoints`` of ``requests``, and what guards the daemons' ports:
-``daemonSecret``, ``daemonSecretFile``, and their ``certFilePaths`` and ``tls``.
+``gc…Seconds``, ``format`` of ``log``, ``publicEndpoints`` of ``requests``, and what guards the
+daemons' ports: ``daemonSecret``, ``daemonSecretFile``, and their ``certFilePaths`` and ``tls``.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ from shared.daemon_secret import DaemonSecret
 from shared.failpoints import ArmedFailPoint
 
 LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal"]
+LogFormat = Literal["auto", "json", "text"]
 VersionIdEncoding = Literal["hex", "base62"]
 DirectoryLocks = Literal["detect", "reliable", "unreliable"]
 
@@ -153,10 +154,12 @@ class MetadataDaemon(DirectoryOwner):
 
 
 class Log(Section):
-    """``logLevel`` is the least severe level that is written."""
+    """``logLevel`` is the least severe level that is written; ``format`` that of a line: ``auto``
+    is ``text`` on a terminal, else ``json``."""
 
     log_level: LogLevel = "info"
     dump_level: LogLevel = "error"
+    format: LogFormat = "auto"
 
 
 class HealthChecks(Section):
@@ -294,6 +297,9 @@ class Config(Settings):
     """The directory that the files are looked for in and that relative paths start at."""
     data_path: Path
     metadata_path: Path
+    data_directory: Path | None = None
+    """S3_DATA_DIR: the directory that holds both, unless they have variables of their own; None
+    when it is not set."""
     data_no_sync: bool = False
     """Answer before bytes are on disk. For tests: a crash then loses acknowledged objects."""
     data_no_cache: bool = False

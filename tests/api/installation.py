@@ -24,7 +24,10 @@ OWN_VARIABLES = (
     "LISTEN_ADDR",
     "DAEMON_SECRET",
     "DATA_HOST",
+    "DATA_PORT",
     "METADATA_HOST",
+    "METADATA_PORT",
+    "LOG_",
     "ENDPOINT",
     "SSL",
 )

@@ -254,3 +254,54 @@ class TestCredentials:
         assert config.credentials.secret_key.get_secret_value() == "hunter2"
         for text in (repr(config), str(config), repr(config.credentials), config.model_dump_json()):
             assert "hunter2" not in text
+
+
+@pytest.mark.parametrize(
+    ("environ", "addresses"),
+    [
+        ({"S3_PORT": "8001"}, (("10.0.0.1", 8001), ("::1", 8001))),
+        ({"S3_HOST": "127.0.0.1"}, (("127.0.0.1", 8080),)),
+        ({"S3_HOST": "[::1]", "S3_PORT": "8001"}, (("::1", 8001),)),
+        ({"S3_HOST": "127.0.0.1", "LISTEN_ADDR": ANY_IPV4}, (("127.0.0.1", 8080),)),
+        ({"S3_PORT": "8001", "LISTEN_ADDR": ANY_IPV4}, ((ANY_IPV4, 8001),)),
+    ],
+)
+def test_where_the_front_end_listens(
+    installation: Installation, environ: dict[str, str], addresses: tuple[tuple[str, int], ...]
+) -> None:
+    listening = ["10.0.0.1:1", "10.0.0.1:2", "[::1]:1"]
+    installation.write("config.json", {"port": 8080, "listenOn": listening})
+    config = installation.load(environ)
+    assert config.listen_addresses == addresses
+    assert config.metadata_daemon.bind_address == environ.get("LISTEN_ADDR", "localhost")
+
+
+def test_the_front_ends_port_on_every_address(installation: Installation) -> None:
+    assert installation.load({"S3_PORT": "8001"}).listen_addresses == (("", 8001),)
+
+
+def test_the_ports_of_the_daemons_are_also_where_they_are_found(
+    installation: Installation,
+) -> None:
+    environ = {"METADATA_PORT": "1990", "DATA_PORT": "1991", "LISTEN_ADDR": ANY_IPV4}
+    config = installation.load({**environ, "METADATA_HOST": "far"})
+    assert (config.metadata_client.host, config.metadata_client.port) == ("far", 1990)
+    assert (config.metadata_daemon.bind_address, config.metadata_daemon.port) == (ANY_IPV4, 1990)
+    assert (config.data_client.port, config.data_daemon.port) == (1991, 1991)
+    assert config.data_daemon.bind_address == ANY_IPV4
+
+
+def test_the_directory_of_both(installation: Installation) -> None:
+    config = installation.load({"S3_DATA_DIR": "/srv/s3"})
+    assert config.data_path == Path("/srv/s3/localData")
+    assert config.metadata_path == Path("/srv/s3/localMetadata")
+    config = installation.load({"S3_DATA_DIR": "here", "S3METADATAPATH": "own"})
+    assert config.data_path == config.directory / "here" / "localData"
+    assert config.metadata_path == config.directory / "own"
+
+
+@pytest.mark.parametrize("layout", ["auto", "json", "text"])
+def test_log_format(installation: Installation, layout: str) -> None:
+    installation.write("config.json", {"log": {"format": "text", "logLevel": "warn"}})
+    log = installation.load({"LOG_FORMAT": layout}).log
+    assert (log.format, log.log_level) == (layout, "warn")
