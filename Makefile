@@ -5,14 +5,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILD := .build
 
+ifndef S3_DATA_DIR
 export S3DATAPATH ?= $(CURDIR)/localData
 export S3METADATAPATH ?= $(CURDIR)/localMetadata
+endif
+# An option for a variable of make's command line: some shells have a HOST in the environment.
+given = $(if $(filter command,$(origin $(1))),$(2) '$($(1))')
 
 .PHONY: start test test-endpoint interop unit lint bench soak clean install install-dev clients curl
 
+# make start [PORT=8000] [HOST=127.0.0.1] [DATA=/srv/s3] [METADATA_PORT=9990] [DATA_PORT=9991]
 start: install
-	@mkdir -p -m 700 "$(S3DATAPATH)" "$(S3METADATAPATH)"
-	@PATH="$(CURDIR)/$(BIN):$$PATH" sh deploy/start-both.sh
+ifndef S3_DATA_DIR
+	@$(if $(call given,DATA,x),,mkdir -p -m 700 "$(S3DATAPATH)" "$(S3METADATAPATH)")
+endif
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh deploy/start-both.sh \
+	  $(call given,PORT,--port) $(call given,HOST,--host) $(call given,DATA,--data)
 
 # What is installed and checked first waits for the network more than for a core.
 test: install-dev

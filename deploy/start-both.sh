@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs both halves on one machine: `dmd start` and `s3front start`, as found on PATH.
+# Runs both halves on one machine: `dmd start` and `s3front start`, as found on PATH. --help lists
+# the options.
 #
 # SIGTERM and SIGINT (Ctrl-C) stop both, the front-end first so that its requests can finish, and
 # the exit code is 0. When one of them ends by itself, the other is stopped, and the exit code is
@@ -41,60 +42,66 @@ choose_socket() {
     export S3DATA_SOCKET="$sockets/data"
 }
 
-# One line for people once the S3 port answers; the log is for programs.
+# Lines for people once both answer; the log is for programs, unless a terminal shows it.
 greet() {
     python="$(dirname "$(command -v s3front)")/python3"
     [ -x "$python" ] || python=python3
-    exec "$python" - "$$" <<'PYTHON'
-import http.client, os, socket, ssl, sys, time
-
-from shared.config import ConfigError, load_accounts, load_config
-
-DEFAULT_KEY = "accessKey1"
-
-try:
-    config = load_config()
-    accounts = load_accounts(config)
-except ConfigError:
-    sys.exit()  # s3front says so itself
-host, port = config.listen_addresses[0]
-host = "localhost" if host in ("", "0.0.0.0", "::") else host
-tls = config.cert_file_paths is not None
-
-
-def answers():
-    if tls:
-        context = ssl._create_unverified_context()
-        connection = http.client.HTTPSConnection(host, port, timeout=5, context=context)
-    else:
-        connection = http.client.HTTPConnection(host, port, timeout=5)
-    try:
-        connection.request("GET", "/_/healthcheck")
-        if connection.getresponse().status != 200:
-            return False
-        # The health check is about the metadata.
-        socket.create_connection((config.data_client.host, config.data_client.port), 5).close()
-        return True
-    except OSError:
-        return False
-    finally:
-        connection.close()
-
-
-while not answers():
-    if os.getppid() != int(sys.argv[1]):
-        sys.exit()  # the script has ended
-    time.sleep(0.1)
-if config.credentials is not None:
-    keys = f"access key {config.credentials.access_key}"
-elif accounts.credential(DEFAULT_KEY) is not None:
-    keys = f"access key {DEFAULT_KEY}, its secret is in conf/authdata.json"
-else:
-    keys = "access keys as in authdata.json"
-url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
-print(f"Twofold serves S3 on {url} ({keys})", file=sys.stderr)
-PYTHON
+    exec "$python" -m s3front.greeting "$$"
 }
+
+usage() {
+    cat <<'TEXT'
+usage: start-both.sh [options]
+  --port PORT           the S3 port (8000)
+  --host ADDRESS        the address that S3 is served on (all)
+  --data DIR            keep everything in DIR, which is made
+  --metadata-port PORT  the port between the halves for metadata (9990)
+  --data-port PORT      the port between the halves for data (9991)
+  --version             print the version
+TEXT
+}
+
+fail() {
+    echo "start-both.sh: $1 (--help lists the options)" >&2
+    exit 2
+}
+
+# Both halves read their configuration themselves, so options are variables of theirs.
+while [ $# -gt 0 ]; do
+    case $1 in
+    --help | -h)
+        usage
+        exit 0
+        ;;
+    --version) exec s3front --version ;;
+    --*=*)
+        value=${1#*=}
+        option=${1%%=*}
+        shift
+        ;;
+    *)
+        option=$1
+        value=${2:-}
+        shift
+        [ $# -gt 0 ] && shift
+        ;;
+    esac
+    case $option in
+    --port) export S3_PORT="$value" ;;
+    --host) export S3_HOST="$value" ;;
+    --metadata-port) export METADATA_PORT="$value" ;;
+    --data-port) export DATA_PORT="$value" ;;
+    --data)
+        export S3_DATA_DIR="$value"
+        unset S3DATAPATH S3METADATAPATH
+        ;;
+    *) fail "there is no option $option" ;;
+    esac
+    [ -n "$value" ] || fail "$option needs a value"
+    case $option$value in
+    *port*[!0-9]*) fail "$option needs a number" ;;
+    esac
+done
 
 trap 'stopping=yes' TERM INT
 trap 'kill -HUP "$dmd" "$front" 2>/dev/null' HUP

@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dmd.process import MEMORY_OPTION, STANDBY_OPTION
-from shared.config import ConfigError, load_config
+from shared.command_line import (
+    Host,
+    Port,
+    Version,
+    pass_on_log_format,
+    set_variables,
+    use_data_directory,
+)
+from shared.config import Config, ConfigError, load_config
 from shared.process import exit_with_problem
 from shared.supervisor import Child, replace_with_supervisor
 
@@ -36,13 +46,17 @@ class Part(StrEnum):
     DATA = "data"
 
 
+_PORTS = {Part.METADATA: "METADATA_PORT", Part.DATA: "DATA_PORT"}
+"""The variables of their ports."""
+
+
 @app.callback()
-def _callback() -> None:
+def _callback(*, version: Version = False) -> None:
     """Makes ``start`` a sub-command although it is the only one."""
 
 
 @app.command()
-def start(
+def start(  # noqa: PLR0913, PLR0917  # an argument for each option
     part: Annotated[
         Part | None, typer.Argument(help="Only this service; both when left out.")
     ] = None,
@@ -53,18 +67,57 @@ def start(
         bool,
         typer.Option(STANDBY_OPTION, help="Wait until the directories' owners end, then serve."),
     ] = False,
+    host: Host = None,
+    port: Port = None,
+    metadata_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="The port of the metadata.")
+    ] = None,
+    data_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="The port of the object bytes.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep everything in DIR/localMetadata and DIR/localData, which are made.",
+        ),
+    ] = None,
+    version: Version = False,
 ) -> None:
     """Serve until SIGTERM. SIGHUP reloads secrets and certificates."""
+    if port is not None and part is None:
+        raise typer.BadParameter(
+            "there are two ports: use --metadata-port and --data-port", param_hint="--port"
+        )
+    set_variables(
+        {"LISTEN_ADDR": host, "METADATA_PORT": metadata_port, "DATA_PORT": data_port}
+        | ({} if part is None else {_PORTS[part]: port})
+    )
+    use_data_directory(data)
     options = [MEMORY_OPTION] * memory + [STANDBY_OPTION] * standby
+    try:
+        config = load_config()
+        if not memory:
+            _make_directories(config, Part if part is None else (part,))
+    except (ConfigError, OSError) as error:
+        exit_with_problem(_PROGRAM, error)
+    pass_on_log_format(config)
     if part is not None:
         argv = _argv(part, options)
         os.execv(argv[0], argv)  # noqa: S606  # this interpreter and our own module
-    try:
-        load_config()
-    except ConfigError as error:
-        exit_with_problem(_PROGRAM, error)
     children = [Child(f"{_PROGRAM}-{part}", _argv(part, options)) for part in Part]
     replace_with_supervisor(children, name=_PROGRAM)
+
+
+def _make_directories(config: Config, parts: Sequence[Part] | type[Part]) -> None:
+    """Make what S3_DATA_DIR is to hold. Directories that are named one by one must be there: an
+    empty one in the place of a disk that is not mounted would be a new installation."""
+    if config.data_directory is None:
+        return
+    paths = {Part.METADATA: config.metadata_path, Part.DATA: config.data_path}
+    for part in parts:
+        if paths[part].parent == config.data_directory:
+            paths[part].mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _argv(part: Part, options: list[str]) -> list[str]:

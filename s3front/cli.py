@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from s3front.listeners import LISTEN_FDS, bind_sockets
+from shared.command_line import Host, Port, Version, pass_on_log_format, set_variables
 from shared.config import ConfigError, load_accounts, load_config, load_locations
 from shared.credentials import data_credentials, metadata_credentials
 from shared.process import exit_with_problem
@@ -27,7 +29,7 @@ app = typer.Typer(
 
 
 @app.callback()
-def _callback() -> None:
+def _callback(*, version: Version = False) -> None:
     """Makes ``start`` a sub-command although it is the only one."""
 
 
@@ -41,8 +43,17 @@ def start(
             help="Processes that share the listening sockets; default: 'clusters' of config.json.",
         ),
     ] = None,
+    host: Host = None,
+    port: Port = None,
+    data: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    version: Version = False,
 ) -> None:
     """Serve the S3 API until SIGTERM. SIGHUP reloads credentials, certificates and locations."""
+    if data is not None:
+        raise typer.BadParameter(
+            "a front-end keeps nothing on disk: give it to `dmd start`", param_hint="--data"
+        )
+    set_variables({"S3_HOST": host, "S3_PORT": port})
     try:
         config = load_config()
         # Everything that can be wrong is said once, here, and not by every worker.
@@ -55,6 +66,7 @@ def start(
         sockets = bind_sockets(config)
     except (ConfigError, OSError) as error:
         exit_with_problem(_PROGRAM, error)
+    pass_on_log_format(config)
     descriptors = tuple(bound.detach() for bound in sockets)
     os.environ[LISTEN_FDS] = ",".join(str(descriptor) for descriptor in descriptors)
     argv = [sys.executable, "-m", "s3front.serve"]

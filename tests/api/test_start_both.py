@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
 import shutil
 import signal
 import stat
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,7 @@ from tests.servers import (
     Front,
     Process,
     accepts_connections,
+    free_port,
     process_tree,
     wait_for,
 )
@@ -38,7 +42,9 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
 class Both(Process):
     """The script, running."""
 
-    def __init__(self, installation: Installation, shell: str = "sh") -> None:
+    def __init__(
+        self, installation: Installation, shell: str = "sh", options: Sequence[str] = ()
+    ) -> None:
         folder = installation.folder
         # The commands beside this interpreter; the configuration as ``make start`` finds it.
         environ = {
@@ -46,13 +52,15 @@ class Both(Process):
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
         words = [shell, "sh", str(SCRIPT)] if shell == "busybox" else [shell, str(SCRIPT)]
-        super().__init__("start-both", words, environ, folder / "start-both.log")
+        log = folder / "start-both.log"
+        super().__init__("start-both", [*words, *options], environ, log)
         self.front = Front(self, installation.port)
         self.ports = (installation.port, installation.metadata_port, installation.data_port)
 
     @property
     def greetings(self) -> list[str]:
-        return [line for line in self.output.splitlines() if line.startswith("Twofold ")]
+        begin = ("Twofold ", "Its names: ")
+        return [line for line in self.output.splitlines() if line.startswith(begin)]
 
     def start_and_wait(self) -> None:
         self.start()
@@ -101,7 +109,9 @@ def test_it_serves_says_so_and_stops_cleanly(installation: Installation, shell: 
         both.start_and_wait()
         assert both.greetings == [
             f"Twofold serves S3 on http://127.0.0.1:{installation.port} "
-            "(access key accessKey1, its secret is in conf/authdata.json)"
+            "(access key accessKey1, its secret is in conf/authdata.json)",
+            "Its names: localhost, 127.0.0.1, s3.docker.test, cloudserver-front, lb "
+            "(more: ENDPOINT=nas.lan), and every IP address",
         ]
         assert call(both.front, "PUT", "/bucket").status == 200
         assert call(both.front, "PUT", "/bucket/key", b"data").status == 200
@@ -109,7 +119,7 @@ def test_it_serves_says_so_and_stops_cleanly(installation: Installation, shell: 
         assert both.stop() == 0
         assert_nothing_runs(both, children)
         both.start()
-        wait_for(lambda: len(both.greetings) == 2, "the second greeting")
+        wait_for(lambda: len(both.greetings) == 4, "the second greeting")
         assert call(both.front, "GET", "/bucket/key").body == b"data"
         assert both.stop() == 0
     finally:
@@ -182,6 +192,79 @@ def test_the_greeting_names_the_key_of_the_environment(installation: Installatio
         assert "environmentSecret" not in both.output
     finally:
         both.kill()
+
+
+# --- Options --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_options_that_are_refused(installation: Installation, shell: str) -> None:
+    for options, problem in (
+        (["--prot", "8000"], "there is no option --prot"),
+        (["8000"], "there is no option 8000"),
+        (["--port"], "--port needs a value"),
+        (["--port="], "--port needs a value"),
+        (["--data-port=x"], "--data-port needs a number"),
+    ):
+        both = Both(installation, shell, options)
+        both.start()
+        assert both.wait_for_end() == 2
+        assert f"start-both.sh: {problem} (--help lists" in both.output
+
+
+def test_options_say_where_to_serve_and_what_to_keep(installation: Installation) -> None:
+    ports = {"port": free_port(), "metadata-port": free_port(), "data-port": free_port()}
+    folder = installation.folder / "not there" / "yet"
+    options = [f"--data={folder}", "--host", "127.0.0.1"]
+    for name, port in ports.items():
+        options += [f"--{name}", str(port)]
+    both = Both(installation, options=options)
+    both.front = Front(both, ports["port"])
+    try:
+        both.start_and_wait()
+        assert f"http://127.0.0.1:{ports['port']} " in both.greetings[0]
+        assert call(both.front, "PUT", "/bucket").status == 200
+        assert call(both.front, "PUT", "/bucket/key", b"data" * 50_000).status == 200
+        assert not any(accepts_connections(port) for port in both.ports)
+        assert all(accepts_connections(port) for port in ports.values())
+        assert both.stop() == 0
+    finally:
+        both.kill()
+    made = {path.name: stat.filemode(path.stat().st_mode) for path in folder.iterdir()}
+    assert made == {"localData": "drwx------", "localMetadata": "drwx------"}
+    assert list(installation.metadata.iterdir()) == list(installation.data.iterdir()) == []
+
+
+def test_on_a_terminal_the_log_is_for_people(installation: Installation) -> None:
+    both = Both(installation)
+    terminal, inner = pty.openpty()
+    shown = b""
+    environ = {**both.environ, "TZ": "UTC"}
+    with subprocess.Popen(
+        both.argv, env=environ, stdin=inner, stdout=inner, stderr=inner, start_new_session=True
+    ) as script:
+        os.close(inner)
+        try:
+            while b"Its names: " not in shown:
+                shown += os.read(terminal, 4096)
+            assert call(both.front, "PUT", "/bucket").status == 200
+            assert call(both.front, "GET", "/bucket/absent").status == 404
+            while b"NoSuchKey" not in shown:
+                shown += os.read(terminal, 4096)
+        finally:
+            script.terminate()
+            script.wait(40)
+            os.close(terminal)
+    lines = shown.decode().replace("\r", "").splitlines()
+    assert not [line for line in lines if line.startswith("{")]
+    clock = r"[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}"
+    for expected in (
+        f"{clock} s3front 200 PUT CreateBucket bucket [0-9.]+ ms",
+        f"{clock} s3front 404 GET GetObject bucket [0-9.]+ ms NoSuchKey [0-9A-F]{{16}}",
+        f"{clock} s3front child started child=s3front-1 .*",
+        f"{clock} dmd-metadata serving .*",
+    ):
+        assert any(re.fullmatch(expected, line) for line in lines), (expected, lines)
 
 
 # --- The socket between the halves ----------------------------------------------------------------

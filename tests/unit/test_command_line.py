@@ -1,0 +1,124 @@
+"""The options of both commands: what they set, and what is refused in one sentence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+import dmd.cli
+import s3front.cli
+from shared.config import load_config
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., Result]]:
+    """Runs a command that stops where it would become another program."""
+    before = dict(os.environ)
+    monkeypatch.chdir(tmp_path)
+    for name in [*os.environ]:
+        if name.startswith(("S3", "METADATA_", "DATA_", "LISTEN_", "LOG_")):
+            monkeypatch.delenv(name)
+
+    def become(children: Any, **_: Any) -> None:
+        typer.echo(" ".join(child.name for child in children))
+        raise typer.Exit
+
+    for module in (dmd.cli, s3front.cli):
+        monkeypatch.setattr(module, "replace_with_supervisor", become)
+    monkeypatch.setattr(s3front.cli, "bind_sockets", lambda _: [])
+    monkeypatch.setattr(os, "execv", lambda _, argv: typer.echo(" ".join(argv[2:])))
+
+    def run(program: Any, *arguments: str, environ: dict[str, str] | None = None) -> Result:
+        with monkeypatch.context() as patched:
+            for name, value in (environ or {}).items():
+                patched.setenv(name, value)
+            return CliRunner().invoke(program.app, list(arguments), env={"TERM": "dumb"})
+
+    yield run
+    # A command sets variables for what it becomes.
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.mark.parametrize("program", [dmd.cli, s3front.cli])
+@pytest.mark.parametrize("arguments", [["--version"], ["start", "--version"]])
+def test_the_version(run: Callable[..., Result], program: Any, arguments: list[str]) -> None:
+    result = run(program, *arguments)
+    assert result.exit_code == 0
+    name, version = result.output.split()
+    assert name == "Twofold"
+    assert version[0].isdigit()
+
+
+def test_options_of_the_daemon(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    result = run(
+        dmd.cli,
+        *("start", "--host", "127.0.0.2", "--metadata-port", "1990", "--data-port=1991"),
+        *("--data", "new/one"),
+        environ={"S3DATAPATH": "elsewhere", "METADATA_PORT": "5"},
+    )
+    assert result.output.split() == ["dmd-metadata", "dmd-data"], result.output
+    for name in ("localData", "localMetadata"):
+        assert (tmp_path / "new" / "one" / name).stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"S3_DATA_DIR": "d"}, ["d/localData", "d/localMetadata"]),
+        ({"S3_DATA_DIR": "d", "S3DATAPATH": "own"}, ["d/localMetadata"]),
+        ({"S3DATAPATH": "own"}, []),
+        ({}, []),
+    ],
+)
+def test_only_what_is_in_the_data_directory_is_made(
+    run: Callable[..., Result], tmp_path: Path, environ: dict[str, str], expected: list[str]
+) -> None:
+    assert run(dmd.cli, "start", environ=environ).exit_code == 0
+    made = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("**/local*"))
+    assert made == expected
+
+
+def test_a_part_makes_its_own_directory_and_has_one_port(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    result = run(dmd.cli, "start", "metadata", "--port", "1990", "--data", "d")
+    assert "dmd.metadata" in result.output
+    assert [path.name for path in (tmp_path / "d").iterdir()] == ["localMetadata"]
+    assert run(dmd.cli, "start", "--memory", "--data", "none").exit_code == 0
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "reason"),
+    [
+        (dmd.cli, ["start", "--port", "1990"], "use --metadata-port and --data-port"),
+        (dmd.cli, ["start", "--host", "a b"], "'a b' is not a host name or IP address"),
+        (dmd.cli, ["start", "--data-port", "0"], "greater than or equal to 1"),
+        (s3front.cli, ["start", "--port", "70000"], "less than or equal to 65535"),
+        (s3front.cli, ["start", "--host", "http://x"], "is not a host name or IP address"),
+        (s3front.cli, ["start", "--data", "d"], "a front-end keeps nothing on disk"),
+    ],
+)
+def test_what_is_refused(
+    run: Callable[..., Result], program: Any, arguments: list[str], reason: str
+) -> None:
+    result = run(program, *arguments)
+    assert result.exit_code == 2
+    assert reason in " ".join(result.output.replace("│", " ").split())
+
+
+def test_options_of_the_front_end(run: Callable[..., Result]) -> None:
+    keys = {"SCALITY_ACCESS_KEY_ID": "key", "SCALITY_SECRET_ACCESS_KEY": "secret"}
+    options = ("--host", "127.0.0.1", "--port", "8001", "--workers", "2")
+    result = run(s3front.cli, "start", *options, environ=keys)
+    assert result.output.split() == ["s3front-1", "s3front-2"]
+    assert load_config().listen_addresses == (("127.0.0.1", 8001),)

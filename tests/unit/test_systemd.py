@@ -1,0 +1,62 @@
+"""The units for systemd, as far as that can be tested without it."""
+
+from __future__ import annotations
+
+import shlex
+from configparser import ConfigParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+import dmd.cli
+import s3front.cli
+from shared.config import load_config
+from shared.process import STOP_SECONDS_MAX
+from shared.supervisor import EX_CONFIG, STOP_TIMEOUT_SECONDS
+from tests.servers import REPOSITORY
+
+UNITS = sorted((REPOSITORY / "deploy" / "systemd").glob("*.service"))
+PROGRAMS: dict[str, Any] = {"dmd": dmd.cli.app, "s3front": s3front.cli.app}
+
+
+def unit_of(path: Path) -> ConfigParser:
+    parser = ConfigParser(strict=True, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # names have capitals
+    parser.read(path)
+    return parser
+
+
+@pytest.fixture(params=UNITS, ids=lambda path: path.stem)
+def service(request: pytest.FixtureRequest) -> dict[str, str]:
+    return dict(unit_of(request.param)["Service"])
+
+
+def test_there_is_a_unit_for_each_half() -> None:
+    assert [path.stem for path in UNITS] == ["twofold-dmd", "twofold-s3front"]
+    for path in UNITS:
+        assert unit_of(path)["Install"]["WantedBy"] == "multi-user.target"
+
+
+def test_the_command_is_one_that_the_program_has(service: dict[str, str]) -> None:
+    program, *arguments = shlex.split(service["ExecStart"])
+    group: Any = typer.main.get_command(PROGRAMS[Path(program).name])
+    command = group.commands[arguments[0]]
+    known = {name for parameter in command.params for name in parameter.opts}
+    assert {word for word in arguments[1:] if word.startswith("--")} <= known
+
+
+def test_the_processes_are_told_and_waited_for_as_they_expect(service: dict[str, str]) -> None:
+    assert service["Type"] == "notify"
+    assert service["ExecReload"].endswith(" -HUP $MAINPID")
+    # The supervisor tells its children itself, and waits for them.
+    assert service["KillMode"] == "mixed"
+    assert int(service["TimeoutStopSec"]) > STOP_TIMEOUT_SECONDS > STOP_SECONDS_MAX
+    assert int(service["RestartPreventExitStatus"]) == EX_CONFIG
+
+
+def test_both_find_the_same_socket(service: dict[str, str]) -> None:
+    name, _, value = service["Environment"].partition("=")
+    config = load_config(environ={name: value}, directory=REPOSITORY)
+    assert config.data_client.socket_path == config.data_daemon.socket_path == Path(value)
