@@ -27,7 +27,10 @@ def test_the_url_is_that_of_the_stock_configuration() -> None:
 
 def test_the_first_upload_works(front: Front, tmp_path: Path) -> None:
     script = commands_of("First upload")
-    assert script.count(_URL) == 1
+    uploading = [line for line in script.splitlines() if line.startswith("aws ")]
+    assert uploading
+    # Older versions of the program know no variable for it.
+    assert all(line.startswith(f"aws --endpoint-url {_URL} s3 ") for line in uploading)
     # The commands themselves say everything that concerns S3.
     aws = AwsCli(front, tmp_path)
     finished = subprocess.run(
