@@ -11,7 +11,6 @@ S3 objects" and "Virtual hosting of buckets").
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -214,10 +213,4 @@ def host_name(host: str) -> str:
 
 
 def _is_ip_address(name: str) -> bool:
-    if ":" not in name and not name[-1:].isdigit():
-        return False  # most names: they need not be parsed
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+    return ":" in name or _IP_ADDRESS_FORM.match(name) is not None

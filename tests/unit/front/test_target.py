@@ -77,6 +77,8 @@ def test_path_style(raw_target: str, bucket: str | None, key: str | None) -> Non
         ("s3.lan", None, None),
         ("my_nas.lan", None, None),
         ("10.0.0.1", None, None),
+        ("[::ffff:10.0.0.1]:80", None, None),
+        ("bucket.127.0.0.1", "bucket", "127.0.0.1"),
         ("", None, None),
     ],
 )
