@@ -20,7 +20,7 @@ from s3front.configurations.base import Configuration
 from s3front.configurations.table import CONFIGURATIONS
 from s3front.operations import routes
 from s3front.request import Reply
-from s3front.target import parse_target
+from s3front.target import Target, parse_target
 from shared.errors import ServiceError
 from shared.records.bucket import BucketRecord
 from shared.records.object import ObjectRecord
@@ -71,6 +71,7 @@ def found(operation: OperationModel) -> str:
             uri += f"&{place['name']}=x"
     headers = CIMultiDictProxy(CIMultiDict[str]())
     target = parse_target(uri, "localhost", ["localhost"])
+    assert isinstance(target, Target)
     return ROUTES.find(operation.http["method"], target, headers).name
 
 
