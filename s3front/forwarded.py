@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network
 
 from s3front.request import Request
+from shared.http1.head import is_host
 
 _DEFAULT_PORTS = {False: "80", True: "443"}
 
@@ -76,10 +77,10 @@ def in_networks(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> 
 
 def _forwarded_hosts(request: Request, *, secure: bool) -> list[str]:
     host = _first(request, "X-Forwarded-Host")
-    if not host:
+    if not host or not is_host(host):
         return []
     port = _first(request, "X-Forwarded-Port")
-    if not port.isdecimal() or _has_port(host):
+    if not (port.isascii() and port.isdecimal()) or _has_port(host):
         return [host]
     hosts = [host, f"{host}:{port}"]
     return hosts if port == _DEFAULT_PORTS[secure] else hosts[::-1]

@@ -47,6 +47,9 @@ PARTS_MAX: Final = 10_000
 """Parts of an upload, and their numbers. With the size of a part this bounds an object, to
 48.8 TiB, as AWS states it (Amazon S3 user guide, "Multipart upload limits")."""
 
+UPLOAD_ID_CHARACTERS_MAX: Final = 128
+"""Ours have 32. A key of the metadata store has room for these, in UTF-8, beside the object's."""
+
 UPLOADS_LIST_MAX: Final = 1000
 """Uploads, and parts, of a page."""
 

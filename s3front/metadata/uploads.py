@@ -24,6 +24,7 @@ from msgspec import convert
 from s3front.metadata import gateway
 from s3front.metadata.gateway import MetadataGateway, Operation
 from s3front.metadata.store import ObjectCommit, StoredBucket, bucket_requirement
+from shared import limits
 from shared.failpoints import FailPoint, failpoint
 from shared.listing.uploads import UploadsQuery
 from shared.records.object import ObjectRecord
@@ -88,7 +89,9 @@ class UploadStore:
     async def read(
         self, bucket: str, key: str, upload_id: str, request_id: str
     ) -> StoredUpload | None:
-        """An upload that is under way."""
+        """An upload that is under way; none has an ID that no front-end gives."""
+        if len(upload_id) > limits.UPLOAD_ID_CHARACTERS_MAX:
+            return None
         wanted = [(uploads_level(bucket), overview_key(key, upload_id))]
         (found,) = await self._metadata.get_many(wanted, request_id)
         if found is None:

@@ -7,6 +7,7 @@ through it: where bodies begin and end is counted by ``shared.http1.body``.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -25,6 +26,7 @@ Headers = CIMultiDictProxy[str]
 _END: Final = b"\r\n\r\n"
 _VERSIONS: Final = {b"HTTP/1.1": True, b"HTTP/1.0": False}
 _LENGTH_DIGITS_MAX: Final = 19
+_HOST: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:\[\]%-]*")  # RFC 3986, section 3.2
 _NONE: Final[list[str]] = []
 
 
@@ -178,10 +180,17 @@ def parse_request(head: bytes, fields: list[tuple[str, str]]) -> RequestHead:
     hosts = len(headers.getall("Host", _NONE))
     if hosts > 1 or (modern and not hosts):
         raise MalformedRequestError("not exactly one Host header")
+    if hosts and not is_host(headers["Host"]):
+        raise MalformedRequestError("a malformed Host header")
     length, chunked = _framing(headers)
     return RequestHead(
         method, target, modern, headers, length, chunked, _keeps_alive(headers, modern=modern)
     )
+
+
+def is_host(text: str) -> bool:
+    """Whether a Host header can have this value (RFC 9112, section 3.2): it is put into URLs."""
+    return _HOST.fullmatch(text) is not None
 
 
 def parse_response(head: bytes, fields: list[tuple[str, str]]) -> ResponseHead:

@@ -48,6 +48,25 @@ def response(head: bytes) -> ResponseHead:
     return parse_response(*found)
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["", "h", "H-1.example:8000", "[::1]:80", "a_b", "10.0.0.1", "b%41", "*.x", "[fe80::1%25e]"],
+)
+def test_a_host(host: str) -> None:
+    (head,) = requests_in(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    assert head.headers["Host"] == host
+
+
+@pytest.mark.parametrize(
+    "host", [b"\xff", "ü".encode(), b"a b", b"a\tb", b"a/b", b"a?b", b"u@h", b"<a>", b'"', b"a\x85"]
+)
+def test_a_host_that_is_none(host: bytes) -> None:
+    with pytest.raises(MalformedRequestError):
+        requests_in(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")
+    with pytest.raises(MalformedRequestError):
+        requests_in(b"GET / HTTP/1.0\r\nHost: " + host + b"\r\n\r\n")
+
+
 def test_a_request() -> None:
     (head,) = requests_in(PUT)
     assert (head.method, head.target, head.modern) == ("PUT", "/bucket//a%2Fb/../c?x=y%20z", True)
