@@ -57,7 +57,7 @@ class Request:
 
     ``hosts`` are what the client may have sent as ``Host`` when proxies stand before this server,
     the most likely first; without any it is the header. ``hoisted`` are those of the headers, in
-    lower case, that stood in a presigned query.
+    lower case, that stood in a presigned query and were not named among the signed headers.
     """
 
     method: str

@@ -11,6 +11,7 @@ from datetime import datetime
 
 import msgspec
 
+from s3front.auth.hoisted import carried_headers
 from s3front.auth.identity import ANONYMOUS, Identity
 from s3front.forwarded import signed_hosts
 from s3front.request import Request
@@ -71,15 +72,16 @@ def only_one_signature(name: str, value: str) -> ServiceError:
 def _version_4(
     request: Request, target: Target, accounts: Accounts, now: datetime, *, presigned: bool
 ) -> Identity:
-    head = sigv4.RequestHead(
-        request.method,
-        target.raw_path,
-        target.raw_query,
-        sigv4.fold_headers(request.headers.items()),
-    )
+    sent = sigv4.fold_headers(request.headers.items())
+    head = sigv4.RequestHead(request.method, target.raw_path, target.raw_query, sent)
     read = sigv4_claim.presigned_claim if presigned else sigv4_claim.header_claim
     claim = read(head, now)
     credential = find_credential(accounts, claim.credential.access_key, claim.security_token)
+    if presigned:
+        absent = [name for name in claim.signed_headers if name not in sent]
+        if absent:
+            carried = sigv4.fold_headers(carried_headers(target, absent).items())
+            head = msgspec.structs.replace(head, headers={**sent, **carried})
     mismatch: ServiceError | None = None
     for host in signed_hosts(request):
         headers = head.headers

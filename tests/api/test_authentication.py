@@ -419,6 +419,47 @@ def test_headers_that_an_sdk_moves_into_the_url(
     assert found.headers.get("x-amz-meta-a") == ("b" if "meta" in parameters else None)
 
 
+def test_conditions_in_a_url(front: Front, bucket: str) -> None:
+    target = presigned(front, "PUT", f"/{bucket}/key?If-None-Match=%2A")
+    assert anonymous(front, "PUT", target, b"body").status == 200
+    assert anonymous(front, "PUT", target, b"body").status == 412
+    target = presigned(front, "PUT", f"/{bucket}/key?if-match=d41d8cd98f00b204e9800998ecf8427e")
+    assert anonymous(front, "PUT", target, b"body").status == 412
+
+
+@pytest.mark.parametrize(
+    "sent", [{}, {"x-amz-meta-a": "b c", "x-amz-storage-class": "STANDARD_IA"}]
+)
+def test_signed_headers_that_are_in_the_url(
+    front: Front, bucket: str, sent: dict[str, str]
+) -> None:
+    """So the AWS SDK for JavaScript 2 signs them; whoever uses the URL need not send them."""
+    headers = {"x-amz-meta-a": "b c", "x-amz-storage-class": "STANDARD_IA"}
+    query = "x-amz-meta-a=b%20%20c&X-Amz-Storage-Class=STANDARD_IA"
+    target = presigned(front, "PUT", f"/{bucket}/key?{query}", headers=headers)
+    assert "SignedHeaders=host%3Bx-amz-meta-a%3Bx-amz-storage-class" in target
+    other = target.replace("STANDARD_IA", "STANDARD")
+    assert refusal(anonymous(front, "PUT", other, b"body")) == (403, "SignatureDoesNotMatch")
+    assert anonymous(front, "PUT", target, b"body", sent).status == 200
+    found = call(front, "HEAD", f"/{bucket}/key").headers
+    assert found["x-amz-storage-class"] == "STANDARD_IA"
+    assert found["x-amz-meta-a"] in ("b c", "b  c")
+
+
+def test_a_checksum_of_the_url_that_is_a_signed_header(front: Front, bucket: str) -> None:
+    """It is verified: the signer knew the body."""
+    for checksum, status in ((checksum_of(Algorithm.CRC32, b"body"), 200), ("AAAAAA==", 400)):
+        query = f"x-amz-checksum-crc32={quote(checksum, safe='')}"
+        headers = {"x-amz-checksum-crc32": checksum}
+        target = presigned(front, "PUT", f"/{bucket}/key?{query}", headers=headers)
+        assert anonymous(front, "PUT", target, b"body").status == status
+
+
+def test_the_host_of_a_url_is_no_parameter(front: Front, stored: str) -> None:
+    target = presigned(front, "GET", f"{stored}?host=elsewhere", headers={"host": "elsewhere"})
+    assert refusal(anonymous(front, "GET", target)) == (403, "SignatureDoesNotMatch")
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
 def test_the_owner_that_a_url_expects(front: Front, stored: str, method: str) -> None:
     target = presigned(front, method, f"{stored}?x-amz-expected-bucket-owner=123456789013")
