@@ -7,6 +7,8 @@ method and target, where the bucket is taken from: the host, the path, or neithe
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from s3front.target import Target, Undecided, parse_target
 from s3front.unlisted import decide, names_to_look_up
@@ -217,3 +219,38 @@ def test_what_is_looked_up() -> None:
     assert names_to_look_up(undecided_of("nas.lan", "/Not_A_Bucket")) == ["nas"]
     long = ".".join(["a"] * 120)
     assert len(names_to_look_up(undecided_of(long, "/x"))) <= 32
+
+
+LABELS = st.text("ab-0_A\xe9", max_size=4) | st.sampled_from(
+    ["photos", "nas", "lan", "s3", "xn--a"]
+)
+
+
+@given(
+    host=st.lists(LABELS, max_size=5).map(".".join),
+    method=st.sampled_from([*METHODS, "OPTIONS", "PATCH"]),
+    raw_target=st.lists(LABELS, max_size=3).map("/".join),
+    query=st.sampled_from(["", "?list-type=2", "?uploads", "?x-id=ListBuckets", "?delete"]),
+    existing=st.data(),
+    anonymous=st.booleans(),
+)
+def test_any_host_is_decided_or_refused(
+    host: str, method: str, raw_target: str, query: str, existing: st.DataObject, *, anonymous: bool
+) -> None:
+    """A new bucket is never made, and a bucket of the sender's in the host never passed over."""
+    raw_target = f"/{raw_target}{query}"
+    undecided = parse_target(raw_target, f"bucket.{host}.lan:8000", ENDPOINTS)
+    assert isinstance(undecided, Undecided)
+    names = names_to_look_up(undecided)
+    buckets = existing.draw(st.dictionaries(st.sampled_from(names), st.booleans()))
+    try:
+        target = decide(undecided, method, buckets, anonymous=anonymous)
+    except ServiceError as error:
+        assert error.status in (400, 409)  # noqa: PT017  # it may also pass
+        return
+    own = {name for name, own in buckets.items() if own or anonymous}
+    if target.virtual_host:
+        assert target.bucket in undecided.candidates
+        assert target.bucket in own or method in ("HEAD", "OPTIONS")
+    elif method != "POST":
+        assert not own & set(undecided.candidates)
