@@ -368,8 +368,8 @@ OUTSIDE += [
 
 
 # What would be ignored in silence.
-def not_implemented(name: str) -> Refusal:
-    message = "A header you provided implies functionality that is not implemented"
+def not_implemented(name: str, feature: str) -> Refusal:
+    message = f"A header you provided implies functionality that is not implemented: {feature}"
     return Refusal("NotImplemented", message, {"Header": name}, 501)
 
 
@@ -379,7 +379,7 @@ INSIDE.append(Ask("CreateBucket", "PUT", "/{bucket}", {NAMESPACE: "global"}))
 OUTSIDE += [
     (
         Ask("CreateBucket", "PUT", "/{bucket}-an", {NAMESPACE: "account-regional"}),
-        not_implemented(NAMESPACE),
+        not_implemented(NAMESPACE, f"{NAMESPACE}: account-regional"),
     ),
     (
         Ask("CreateBucket", "PUT", "/{bucket}-an", {NAMESPACE: "local"}),
@@ -387,9 +387,12 @@ OUTSIDE += [
     ),
     (
         Ask("CopyObject", "PUT", "/{bucket}/new", {**COPY, SOURCE_KEY: "AES256"}),
-        not_implemented(SOURCE_KEY),
+        not_implemented(SOURCE_KEY, SOURCE_KEY),
     ),
-    (Ask("ListBuckets", "GET", "/?bucket-region=us-east-1"), not_implemented("bucket-region")),
+    (
+        Ask("ListBuckets", "GET", "/?bucket-region=us-east-1"),
+        not_implemented("bucket-region", "bucket-region"),
+    ),
 ]
 
 
