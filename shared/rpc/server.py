@@ -104,7 +104,10 @@ def _refusal(request: web.Request, server: GuardedServer) -> web.Response | None
     asked = _asked(request, server)
     problem = problem_of(asked)
     if problem is not None:
-        return _refused(problem, upgrades=asked.upgrades)
+        response = _refused(problem, upgrades=asked.upgrades)
+        if asked.upgrades or request.body_exists:
+            response.force_close()  # before the body is read
+        return response
     sid = asked.session_id
     if request.method == "POST":
         length = request.content_length
@@ -129,9 +132,7 @@ def _refused(problem: Problem, *, upgrades: bool) -> web.Response:
     """As the original's server writes it: a document, or the bare message to a websocket."""
     if not upgrades:
         return web.json_response(problem.document, status=400, dumps=codec.dumps)
-    response = web.Response(status=400, text=problem.message, content_type="text/html")
-    response.force_close()
-    return response
+    return web.Response(status=400, text=problem.message, content_type="text/html")
 
 
 class GuardedServer(socketio.AsyncServer):  # type: ignore[misc]  # the library is untyped

@@ -96,6 +96,7 @@ async def test_a_post_begins_no_session(daemon: MetadataProcess) -> None:
     async with aiohttp.ClientSession() as session, session.post(url, data=b"4") as response:
         refused = '{"code":2,"message":"Bad handshake method"}'
         assert (response.status, await response.text()) == (400, refused)
+        assert response.headers["Connection"] == "close"  # its body is not read
 
 
 async def test_a_websocket_is_refused_with_the_message_alone(daemon: MetadataProcess) -> None:
@@ -320,13 +321,13 @@ async def test_a_request_of_long_polling_without_a_length_is_refused(
 
 
 async def post_status(daemon: MetadataProcess, header: str) -> int:
-    """The status that the header of a POST gets, when no body follows."""
+    """The status that the header of a POST to a session gets, when no body follows."""
+    async with aiohttp.ClientSession() as session:
+        polling = Polling(session, daemon)
+        await polling.open()
+    target = polling.url.removeprefix(daemon.url)
     reader, writer = await asyncio.open_connection("127.0.0.1", daemon.port)
-    writer.write(
-        b"POST /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1\r\nHost: localhost\r\n"
-        + header.encode()
-        + b"\r\n\r\n"
-    )
+    writer.write(f"POST {target} HTTP/1.1\r\nHost: localhost\r\n{header}\r\n\r\n".encode())
     async with asyncio.timeout(10):
         line = await reader.readline()
     writer.close()
@@ -341,19 +342,19 @@ class Polling:
 
     def __init__(self, session: aiohttp.ClientSession, daemon: MetadataProcess) -> None:
         self._session = session
-        self._url = f"{daemon.url}/socket.io/?EIO=4&transport=polling"
+        self.url = f"{daemon.url}/socket.io/?EIO=4&transport=polling"
 
     async def open(self) -> None:
         (handshake,) = await self.receive()
-        self._url += f"&sid={json.loads(handshake[1:])['sid']}"
+        self.url += f"&sid={json.loads(handshake[1:])['sid']}"
 
     async def receive(self) -> list[str]:
-        async with self._session.get(self._url) as response:
+        async with self._session.get(self.url) as response:
             assert response.status == 200
             return (await response.text()).split("\x1e")
 
     async def send(self, *frames: str) -> None:
-        async with self._session.post(self._url, data="\x1e".join(frames)) as response:
+        async with self._session.post(self.url, data="\x1e".join(frames)) as response:
             assert response.status == 200
 
     async def receive_count(self, count: int) -> list[str]:
