@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from multidict import CIMultiDict, CIMultiDictProxy
+
 from s3front.body import store_copy
 from s3front.context import Context
 from s3front.object_lock import LOCK_HEADERS, wanted_lock
@@ -40,6 +42,7 @@ from shared.records.times import now, to_iso
 
 _RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})\Z")
 _DIRECTIVES = ("COPY", "REPLACE")
+_OF_ANY_COPY = ("x-amz-storage-class", "x-amz-website-redirect-location")
 
 
 async def copy_object(context: Context, request: Request) -> Reply:
@@ -101,7 +104,8 @@ def _described(
     record = source.record
     replaces = _directive(headers, "x-amz-metadata-directive") == "REPLACE"
     retags = _directive(headers, "x-amz-tagging-directive") == "REPLACE"
-    given = new_object_headers(headers)
+    # With COPY, what else the request says of the object is ignored, however much it is.
+    given = new_object_headers(headers if replaces else _of_any_copy(headers))
     # A certain version of itself may be a former one, which becomes the latest so.
     itself = (source.bucket, source.key, source.context.version) == (
         context.bucket.name,
@@ -130,6 +134,12 @@ def _described(
         given.storage_class,
     )
     return taken_over(kept), tags
+
+
+def _of_any_copy(headers: Headers) -> Headers:
+    """The headers of a copy that count whatever its directive is."""
+    kept = {name: headers[name] for name in _OF_ANY_COPY if name in headers}
+    return CIMultiDictProxy(CIMultiDict(kept))
 
 
 def _directive(headers: Headers, name: str) -> str:

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from shared.checksums import Algorithm
 from tests.api.support import (
@@ -234,3 +235,12 @@ def test_parts_from_ranges_of_an_object(s3: Any, bucket: str) -> None:
         Bucket=bucket, Key="copy", UploadId=upload_id, MultipartUpload={"Parts": parts}
     )
     assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == body
+
+
+def test_metadata_that_the_directive_ignores_may_be_of_any_size(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="source", Body=b"body", Metadata={"kept": "yes"})
+    copy = {"Bucket": bucket, "Key": "copy", "CopySource": f"{bucket}/source"}
+    s3.copy_object(**copy, Metadata={"ignored": "x" * 3000}, MetadataDirective="COPY")
+    assert s3.head_object(Bucket=bucket, Key="copy")["Metadata"] == {"kept": "yes"}
+    with pytest.raises(ClientError, match="MetadataTooLarge"):
+        s3.copy_object(**copy, Metadata={"given": "x" * 3000}, MetadataDirective="REPLACE")
