@@ -63,7 +63,7 @@ class StoredPart:
 
 
 class UploadsPage(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
-    """A page of uploads, each with its key and ID; the markers are empty when it is the last."""
+    """A page of uploads, each with its key and ID; the markers are those of its last entry."""
 
     uploads: list[tuple[str, str, ListedUpload]]
     common_prefixes: list[str]
@@ -171,22 +171,24 @@ class UploadStore:
         )
         return write.stored(committed.version_ids)
 
-    async def abort(self, bucket: str, upload: StoredUpload, request_id: str) -> None:
-        """Give an upload up; raises ChangedError when somebody else has ended it."""
+    async def end(
+        self, bucket: str, upload: StoredUpload, used: Collection[int], request_id: str
+    ) -> None:
+        """End an upload, of which an object took over the data of the parts ``used``: of none when
+        it is given up. Raises ChangedError when somebody else has ended it."""
         level = uploads_level(bucket)
         key = overview_key(upload.key, upload.upload_id)
         await self._metadata.commit(
-            self._end(bucket, upload, []),
+            self._end(bucket, upload, used),
             [gateway.has_revision(level, key, upload.revision)],
             request_id,
         )
 
     def _end(self, bucket: str, upload: StoredUpload, used: Collection[int]) -> list[Operation]:
         level = uploads_level(bucket)
-        closing = orjson.dumps({"usedParts": sorted(used)}).decode()
         return [
             gateway.delete(level, overview_key(upload.key, upload.upload_id)),
-            gateway.put(level, closing_key(upload.upload_id), closing),
+            gateway.put(level, closing_key(upload.upload_id), _closing(used)),
         ]
 
     async def close(self, bucket: str, upload_id: str, request_id: str = _NO_REQUEST) -> None:
@@ -244,6 +246,11 @@ def _number(key: str) -> int | None:
         return parse_part_number(key)
     except ValueError:
         return None
+
+
+def _closing(used: Collection[int]) -> str:
+    """The closing record of an upload, when an object took over the data of these parts."""
+    return orjson.dumps({"usedParts": sorted(used)}).decode()
 
 
 def _used_parts(closing: str) -> frozenset[int]:

@@ -8,11 +8,13 @@ finds the object that remembers its upload, and is answered again.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import md5
 from itertools import pairwise
+from urllib.parse import quote
 from xml.etree.ElementTree import Element
 
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -25,9 +27,12 @@ from s3front.metadata.store import StoredObject
 from s3front.metadata.uploads import StoredPart, StoredUpload
 from s3front.object_lock import Lock
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
+from s3front.operations.half_completed import completed_object, is_made_by, used_parts
 from s3front.operations.object_headers import taken_over
+from s3front.operations.object_url import object_url
 from s3front.operations.put_object import check_write_conditions, write_requirement
 from s3front.operations.uploads import (
+    check_unchanged,
     chosen_algorithm,
     described_by,
     finish_closing,
@@ -51,7 +56,7 @@ from shared.checksums import (
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
 from shared.records.location import DataLocation
-from shared.records.object import Checksum, NewObject, ObjectRecord
+from shared.records.object import PRIVATE_OBJECT_ACL, Checksum, NewObject, ObjectRecord
 from shared.records.parts import ObjectPart
 from shared.records.times import now
 from shared.records.upload import UploadRecord
@@ -69,7 +74,7 @@ class _WantedPart:
 
 async def complete_multipart_upload(context: Context, request: Request) -> Reply:
     """Make the object (Amazon S3 API reference, CompleteMultipartUpload)."""
-    if not _is_made_by(context.current, context.target.query["uploadId"]):
+    if not is_made_by(context.current, context.target.query["uploadId"]):
         check_write_conditions(request.headers, context.current)
     body = await read_document(
         context,
@@ -78,21 +83,41 @@ async def complete_multipart_upload(context: Context, request: Request) -> Reply
         may_be_empty=True,
     )
     wanted = await interpreted(body, partial(_parse, context.target.query["uploadId"]))
-    return await answered_in_time(_complete(context, request.headers, wanted))
+    completing = _complete(context, request.headers, wanted)
+    return await answered_in_time(_reply(context, request, completing))
 
 
-async def _complete(context: Context, headers: Headers, wanted: Sequence[_WantedPart]) -> Reply:
+async def _complete(
+    context: Context, headers: Headers, wanted: Sequence[_WantedPart]
+) -> ObjectRecord:
+    """The object that the upload becomes, or has become."""
     upload_id = context.target.query["uploadId"]
     bucket, current = context.bucket, context.current
     uploads = context.services.uploads
-    for _ in range(ATTEMPTS_MAX):
+    for attempt in range(ATTEMPTS_MAX):
+        if attempt:
+            bucket, current = await read_again(context, bucket)
         upload = await uploads.read(bucket.name, context.key, upload_id, context.request_id)
         if upload is None:
-            return _answer_again(context, current, upload_id)
+            # Perhaps since ``current`` was read: the body came in between.
+            _bucket, current = await read_again(context, bucket)
+            return _made_already(current, upload_id)
+        made = await completed_object(context, bucket, current, upload)
+        if made is not None:
+            await _end(context, upload, made)
+            return made
         refuse_upload(upload.record)
         check_write_conditions(headers, current)
+        check_unchanged(headers, context.key, upload.record, current)
         _require_checksums(upload.record, wanted)
-        parts = await _parts(context, upload_id, wanted)
+        try:
+            parts = await _parts(context, upload_id, wanted)
+        except ServiceError:
+            # They go when somebody else completes the upload.
+            again = await uploads.read(bucket.name, context.key, upload_id, context.request_id)
+            if again is not None and again.revision == upload.revision:
+                raise
+            continue
         record = _object_record(context, upload, parts)
         _verify(headers, upload.record, record)
         requirement = write_requirement(headers, bucket, context.key, current)
@@ -100,22 +125,27 @@ async def _complete(context: Context, headers: Headers, wanted: Sequence[_Wanted
         try:
             record = await uploads.complete(bucket, upload, parts, write, context.request_id)
         except ChangedError:
-            bucket, current = await read_again(context, bucket)
             continue
         failpoint(FailPoint.AFTER_RECORD_COMMIT)
         await finish_closing(context, upload_id)
-        return _reply(context, record)
+        return record
     raise ServiceError("ConditionalRequestConflict", fields={"Key": context.key})
 
 
-def _answer_again(context: Context, current: StoredObject | None, upload_id: str) -> Reply:
-    if current is not None and _is_made_by(current, upload_id):
-        return _reply(context, current.record)
+def _made_already(current: StoredObject | None, upload_id: str) -> ObjectRecord:
+    """The object that an upload became which is not there any more; raises NoSuchUpload."""
+    if current is not None and is_made_by(current, upload_id):
+        return current.record
     raise no_such_upload(upload_id)
 
 
-def _is_made_by(current: StoredObject | None, upload_id: str) -> bool:
-    return current is not None and current.record.upload_id == upload_id
+async def _end(context: Context, upload: StoredUpload, made: ObjectRecord) -> None:
+    """Remove an upload that has become an object, and what that does not own of its data."""
+    bucket = context.bucket.name
+    used = await used_parts(context, bucket, upload, made)
+    with suppress(ChangedError):  # somebody else has
+        await context.services.uploads.end(bucket, upload, used, context.request_id)
+    await finish_closing(context, upload.upload_id)
 
 
 def _without_object_checksum(request: Request) -> Request:
@@ -216,7 +246,7 @@ def _checksums_agree(asked: _WantedPart, part: StoredPart) -> bool:
 def _object_record(
     context: Context, upload: StoredUpload, parts: Sequence[StoredPart]
 ) -> ObjectRecord:
-    document = upload.record.document
+    document, (owner_id, owner_name) = upload.record.document, upload.record.owner
     described = taken_over(described_by(upload.record))
     algorithm = chosen_algorithm(upload.record) or DEFAULT_ALGORITHM
     locations: list[DataLocation] = []
@@ -233,8 +263,8 @@ def _object_record(
     return ObjectRecord.create(
         NewObject(
             key=upload.key,
-            owner_id=document["owner-id"],
-            owner_name=document["owner-display-name"],
+            owner_id=owner_id,
+            owner_name=owner_name,
             size=size,
             etag=f"{digests.hexdigest()}-{len(parts)}",
             content_type=described.content_type,
@@ -246,7 +276,7 @@ def _object_record(
             checksum=_checksum(upload.record, algorithm, parts),
             website_redirect=described.website_redirect,
             storage_class=described.storage_class,
-            tags=document.get("tags") or {},
+            tags=upload.record.tags,
             upload_id=upload.upload_id,
             parts=[
                 ObjectPart(part.record.size, (part.record.checksum or {}).get(algorithm))
@@ -254,6 +284,7 @@ def _object_record(
             ],
             origin="s3:ObjectCreated:CompleteMultipartUpload",
             lock=Lock.of(document).members(),
+            acl=upload.record.acl or PRIVATE_OBJECT_ACL,
         )
     )
 
@@ -312,10 +343,12 @@ def _verify(headers: Headers, upload: UploadRecord, record: ObjectRecord) -> Non
             )
 
 
-def _reply(context: Context, record: ObjectRecord) -> Reply:
+async def _reply(context: Context, request: Request, completing: Awaitable[ObjectRecord]) -> Reply:
+    record = await completing
     checksum = record.checksum
     content = [
-        element("Location", f"/{context.bucket.name}/{context.key}"),
+        # The slashes of the key as well, as AWS does here.
+        element("Location", object_url(context, request, encoded_key=quote(context.key, safe=""))),
         element("Bucket", context.bucket.name),
         element("Key", context.key),
         element("ETag", f'"{record.etag}"'),

@@ -20,6 +20,7 @@ from s3front.object_lock import LOCK_HEADERS, wanted_lock
 from s3front.operations.data import delete_data
 from s3front.operations.location import chosen_location
 from s3front.operations.object_headers import checksum_headers, new_object_headers
+from s3front.operations.object_url import object_url
 from s3front.operations.put_object import check_write_conditions, commit_object, require_digest
 from s3front.operations.tag_sets import parse_tagging
 from s3front.reply import XML_TYPE
@@ -169,7 +170,7 @@ def _reply(context: Context, request: Request, record: ObjectRecord) -> Reply:
     """What the form asked for: a page to go to, or a status, 204 when it asked for neither."""
     fields, bucket, key = request.headers, context.bucket.name, context.key
     etag = f'"{record.etag}"'
-    place = _place(context, request)
+    place = object_url(context, request, encoded_key=quote(key))
     headers = {"ETag": etag, "Location": place}
     headers |= {**version_headers(record), **checksum_headers(record.checksum)}
     page = fields.get("success_action_redirect") or fields.get("redirect")
@@ -198,15 +199,6 @@ def _is_page(url: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.netloc) and url.isascii()
-
-
-def _place(context: Context, request: Request) -> str:
-    """The URL of the object, under the host that the form was sent to."""
-    path = quote(context.key)
-    if not context.target.virtual_host:
-        path = f"{context.bucket.name}/{path}"
-    scheme = "https" if request.secure else "http"
-    return f"{scheme}://{request.host}/{path}"
 
 
 POST_OBJECT = Operation("PostObject", Level.BUCKET, post_object, form=True)

@@ -48,8 +48,9 @@ def tags_of_header(headers: Headers) -> dict[str, str]:
     return _checked(pairs)
 
 
-def parse_tagging(body: bytes) -> dict[str, str]:
-    """The tags of a ``Tagging`` document; raises MalformedXML and InvalidTag."""
+def parse_tagging(body: bytes, tags_max: int = limits.TAGS_MAX) -> dict[str, str]:
+    """The tags of a ``Tagging`` document, at most ``tags_max``; raises MalformedXML, InvalidTag and
+    BadRequest."""
     sets = list(parse(body, "Tagging"))
     if [child.tag for child in sets] != ["TagSet"]:
         raise ServiceError("MalformedXML")
@@ -58,7 +59,7 @@ def parse_tagging(body: bytes) -> dict[str, str]:
         if tag.tag != "Tag" or sorted(child.tag for child in tag) != ["Key", "Value"]:
             raise ServiceError("MalformedXML")
         pairs.append((tag.findtext("Key", ""), tag.findtext("Value", "")))
-    return _checked(pairs)
+    return _checked(pairs, tags_max)
 
 
 def tag_set_xml(tags: Mapping[str, str]) -> str:
@@ -68,7 +69,7 @@ def tag_set_xml(tags: Mapping[str, str]) -> str:
     return f"<TagSet>{''.join(rows)}</TagSet>"
 
 
-def _checked(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+def _checked(pairs: Sequence[tuple[str, str]], tags_max: int = limits.TAGS_MAX) -> dict[str, str]:
     tags: dict[str, str] = {}
     for key, value in pairs:
         if key in tags:
@@ -88,8 +89,8 @@ def _checked(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
                 {"TagKey": key, "TagValue": value},
             )
         tags[key] = value
-    if len(tags) > limits.TAGS_MAX:
-        raise ServiceError("BadRequest", f"Object tags cannot be greater than {limits.TAGS_MAX}")
+    if len(tags) > tags_max:
+        raise ServiceError("BadRequest", f"Object tags cannot be greater than {tags_max}")
     return tags
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from s3front.body import interpreted, read_document
 from s3front.context import Context
@@ -24,10 +25,16 @@ async def get_object_tagging(context: Context, _request: Request) -> Reply:
 
 
 async def put_object_tagging(context: Context, request: Request) -> Reply:
-    """Replace all tags of an object (Amazon S3 API reference)."""
-    existing_record(context, context.current, changes=True)
+    """Replace all tags of an object (Amazon S3 API reference).
+
+    One that came from CloudServer with more than S3 allows may keep as many: clients change one by
+    writing all of them back.
+    """
+    found = existing_record(context, context.current, changes=True)
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX)
-    record = await _set(context, await interpreted(body, parse_tagging), "s3:ObjectTagging:Put")
+    tags_max = max(limits.TAGS_MAX, len(found.tags))
+    tags = await interpreted(body, partial(parse_tagging, tags_max=tags_max))
+    record = await _set(context, tags, "s3:ObjectTagging:Put")
     return Reply(200, described_version(context, record))
 
 

@@ -44,8 +44,6 @@ async def commit_part(
     context: Context, upload: StoredUpload, number: int, size: int, stored: StoredBody
 ) -> PartRecord:
     """Make stored bytes a part of the upload; they are removed again when it has ended."""
-    account = context.identity.account
-    assert account is not None
     location = upload.record.location
     locations = []
     if stored.key is not None:
@@ -54,7 +52,7 @@ async def commit_part(
         locations = [DataLocation(stored.key, size, 0, location, store_type, etag)]
     checksums = {algorithm.value: value for algorithm, value in stored.checksums.items()}
     part = PartRecord(number, size, stored.md5, now(), locations, checksums)
-    value = part.serialise(context.key, account.canonical_id, account.name)
+    value = part.serialise(upload.upload_id)
     failpoint(FailPoint.AFTER_DATA_STORED)
     try:
         check_age(context, stored.complete_at)

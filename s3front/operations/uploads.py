@@ -3,22 +3,27 @@ of their own."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from s3front.context import Context
 from s3front.encryption import refuse_bucket, refuse_upload
 from s3front.metadata.gateway import ChangedError
+from s3front.metadata.store import StoredObject
 from s3front.metadata.uploads import StoredUpload
 from s3front.object_lock import LOCK_HEADERS, wanted_lock
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
+from s3front.operations.half_completed import completed_object, used_parts
 from s3front.operations.location import chosen_location
-from s3front.operations.object_headers import DescribedObject, new_object_headers
+from s3front.operations.object_headers import (
+    DEFAULT_CONTENT_TYPE,
+    DescribedObject,
+    new_object_headers,
+)
 from s3front.operations.parameters import bounded_integer, encoding_parameter, integer_parameter
 from s3front.operations.tag_sets import tags_of_header
 from s3front.reply import xml_reply
-from s3front.request import Reply, Request
+from s3front.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
 from s3front.xml import element, escape, url_encode
 from shared import limits
@@ -26,9 +31,16 @@ from shared.checksums import CHECKSUM_TYPES, Algorithm, find_algorithm, parse_al
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
 from shared.listing.uploads import UploadsQuery
-from shared.records.object import STANDARD_HEADERS, USER_METADATA_PREFIX
+from shared.records.object import PRIVATE_OBJECT_ACL, STANDARD_HEADERS, USER_METADATA_PREFIX
 from shared.records.times import now, to_iso
-from shared.records.upload import ListedUpload, PartRecord, UploadRecord
+from shared.records.upload import (
+    ListedUpload,
+    PartRecord,
+    UploadRecord,
+    began_at,
+    new_upload_id,
+    tags_text,
+)
 
 
 async def create_multipart_upload(context: Context, request: Request) -> Reply:
@@ -39,20 +51,27 @@ async def create_multipart_upload(context: Context, request: Request) -> Reply:
     algorithm, kind = _checksum_choice(request)
     account = context.identity.account
     assert account is not None
-    owner = {"ID": account.canonical_id, "DisplayName": account.name}
+    began, location = now(), chosen_location(context, headers)
+    tags = tags_of_header(headers)
+    upload_id = new_upload_id(context.key, began)
     document: dict[str, Any] = {
-        "id": (upload_id := uuid.uuid4().hex),
+        "id": upload_id,
+        "uploadId": upload_id,
         "key": context.key,
-        "initiated": to_iso(now()),
-        "initiator": owner,
+        "initiated": to_iso(began),
+        "initiator": {"ID": account.canonical_id, "DisplayName": account.name},
         "owner-id": account.canonical_id,
         "owner-display-name": account.name,
         "eventualStorageBucket": context.bucket.name,
-        "dataStoreName": chosen_location(context, headers),
-        "tags": tags_of_header(headers),
+        "controllingLocationConstraint": location,
+        "dataStoreName": location,
+        "acl": PRIVATE_OBJECT_ACL,
         **_described(described),
         **lock.members(),
     }
+    if tags:
+        document["x-amz-tagging"] = tags_text(tags)
+    document[_REPLACES] = _replaced(context.current)
     if algorithm is not None:
         document["checksumAlgorithm"] = algorithm
         document["checksumType"] = kind
@@ -105,7 +124,7 @@ def described_by(record: UploadRecord) -> DescribedObject:
         if name.startswith(USER_METADATA_PREFIX)
     }
     return DescribedObject(
-        document["content-type"],
+        document.get("content-type") or DEFAULT_CONTENT_TYPE,
         standard,
         user,
         document.get("x-amz-website-redirect-location") or "",
@@ -138,6 +157,30 @@ def _checksum_choice(request: Request) -> tuple[str | None, str | None]:
     return algorithm.value, kind
 
 
+_REPLACES = "replacesObject"
+"""Member of an overview (ours): what was there when the upload began, for conditions."""
+
+
+def _replaced(current: StoredObject | None) -> dict[str, str] | None:
+    if current is None or current.record.is_delete_marker:
+        return None
+    return {"etag": current.record.etag, "last-modified": to_iso(current.record.modified)}
+
+
+def check_unchanged(
+    headers: Headers, key: str, upload: UploadRecord, current: StoredObject | None
+) -> None:
+    """Refuse a conditional completion that would pass only because somebody changed the object
+    while the parts were sent: ConditionalRequestConflict (Amazon S3 API reference,
+    CompleteMultipartUpload)."""
+    condition = next((name for name in ("If-None-Match", "If-Match") if name in headers), None)
+    if condition is None or _REPLACES not in upload.document:
+        return  # uploads that others began do not say
+    if upload.document[_REPLACES] != _replaced(current):
+        fields = {"Condition": condition, "Key": key}
+        raise ServiceError("ConditionalRequestConflict", fields=fields)
+
+
 def chosen_algorithm(record: UploadRecord) -> Algorithm | None:
     """The algorithm that the upload was begun with, None when it chose none.
 
@@ -152,8 +195,11 @@ async def abort_multipart_upload(context: Context, _request: Request) -> Reply:
     but for buckets in locations without ``legacyAwsBehavior``, as CloudServer has it."""
     try:
         upload = await existing_upload(context)
+        used = await _parts_of_an_object(context, upload)
         try:
-            await context.services.uploads.abort(context.bucket.name, upload, context.request_id)
+            await context.services.uploads.end(
+                context.bucket.name, upload, used, context.request_id
+            )
         except ChangedError as error:
             # Somebody else aborted or completed it.
             raise no_such_upload(upload.upload_id) from error
@@ -165,6 +211,14 @@ async def abort_multipart_upload(context: Context, _request: Request) -> Reply:
     failpoint(FailPoint.AFTER_RECORD_COMMIT)
     await finish_closing(context, upload.upload_id)
     return Reply(204)
+
+
+async def _parts_of_an_object(context: Context, upload: StoredUpload) -> Sequence[int]:
+    """The parts of an upload whose data an object has already: none, but for what the original left
+    half done."""
+    bucket = context.bucket
+    made = await completed_object(context, bucket, context.current, upload)
+    return () if made is None else await used_parts(context, bucket.name, upload, made)
 
 
 async def existing_upload(context: Context) -> StoredUpload:
@@ -225,8 +279,8 @@ async def list_parts(context: Context, _request: Request) -> Reply:
         element("NextPartNumberMarker", page[-1].number if page else 0),
         element("MaxParts", parts_max),
         element("IsTruncated", "true" if len(found) > len(page) else "false"),
-        _person("Initiator", document["initiator"]),
-        _person("Owner", document["initiator"]),
+        _person("Initiator", *upload.record.initiator),
+        _person("Owner", *upload.record.owner),
         element("StorageClass", upload.record.storage_class),
         element("ChecksumAlgorithm", document.get("checksumAlgorithm")),
         element("ChecksumType", document.get("checksumType")),
@@ -235,9 +289,8 @@ async def list_parts(context: Context, _request: Request) -> Reply:
     return xml_reply("ListPartsResult", "".join(content))
 
 
-def _person(name: str, person: Mapping[str, str | None]) -> str:
-    content = element("ID", person["ID"]) + element("DisplayName", person["DisplayName"])
-    return f"<{name}>{content}</{name}>"
+def _person(name: str, canonical_id: str | None, shown: str | None) -> str:
+    return f"<{name}>{element('ID', canonical_id)}{element('DisplayName', shown)}</{name}>"
 
 
 def _part_row(part: PartRecord, algorithm: Algorithm | None) -> str:
@@ -258,6 +311,8 @@ async def list_multipart_uploads(context: Context, _request: Request) -> Reply:
     key_marker = query.get("key-marker", "")
     id_marker = query.get("upload-id-marker", "") if key_marker else ""
     text = url_encode if (encoded := encoding_parameter(query)) else str
+    if id_marker:
+        await _check_marker(context, key_marker, id_marker)
     asked = UploadsQuery(prefix, delimiter, key_marker, id_marker, count)
     page = await context.services.uploads.list(context.bucket.name, asked, context.request_id)
     content = [
@@ -265,11 +320,11 @@ async def list_multipart_uploads(context: Context, _request: Request) -> Reply:
         element("KeyMarker", text(key_marker)),
         element("UploadIdMarker", id_marker),
     ]
-    if page.is_truncated:
-        content.append(element("NextKeyMarker", text(page.next_key_marker)))
-        content.append(element("NextUploadIdMarker", page.next_upload_id_marker))
     content += [
-        element("Prefix", text(prefix)),
+        # Of the last page as well, where they lead nowhere.
+        element("NextKeyMarker", text(page.next_key_marker)),
+        element("NextUploadIdMarker", page.next_upload_id_marker),
+        element("Prefix", text(prefix)) if prefix else "",
         element("Delimiter", text(delimiter)) if delimiter else "",
         element("EncodingType", "url") if encoded else "",
         element("MaxUploads", count),
@@ -283,11 +338,23 @@ async def list_multipart_uploads(context: Context, _request: Request) -> Reply:
     return xml_reply("ListMultipartUploadsResult", "".join(content))
 
 
+async def _check_marker(context: Context, key: str, upload_id: str) -> None:
+    """Refuse a marker that no upload of its key can have, as AWS does: InvalidArgument. That of one
+    which has ended meanwhile is no mistake of the client's."""
+    if began_at(upload_id, key) is not None:
+        return
+    uploads, bucket = context.services.uploads, context.bucket.name
+    if await uploads.read(bucket, key, upload_id, context.request_id) is None:
+        fields = {"ArgumentName": "upload-id-marker", "ArgumentValue": upload_id}
+        raise ServiceError("InvalidArgument", "Invalid uploadId marker", fields)
+
+
 def _upload_row(key: str, upload_id: str, upload: ListedUpload) -> str:
-    initiator = {"ID": upload.initiator_id, "DisplayName": upload.initiator_name}
+    owner = upload.owner_id or upload.initiator_id, upload.owner_name or upload.initiator_name
     return (
         f"<Upload><Key>{escape(key)}</Key>{element('UploadId', upload_id)}"
-        f"{_person('Initiator', initiator)}{_person('Owner', initiator)}"
+        f"{_person('Initiator', upload.initiator_id, upload.initiator_name)}"
+        f"{_person('Owner', *owner)}"
         f"{element('StorageClass', upload.storage_class or 'STANDARD')}"
         f"{element('Initiated', upload.initiated)}"
         f"{element('ChecksumAlgorithm', upload.checksum_algorithm)}"

@@ -4,8 +4,10 @@ Rules (reference/dmd-wire.md, sections 5 and 8; Amazon S3 API reference, ListMul
 
 1. Uploads come by key, and those of one key by age. Behind the marked key, or of that key behind
    the marked upload.
-2. A common prefix counts as one entry (``shared.listing.page``).
-3. Keys are those of overviews, ``overview..|..<key>..|..<uploadId>``, taken apart from the right.
+2. A marked upload that is not there any more has a place all the same if its ID tells it
+   (``shared.records.upload``): whoever ends the uploads of each page loses none of the next.
+3. A common prefix counts as one entry (``shared.listing.page``).
+4. Keys are those of overviews, ``overview..|..<key>..|..<uploadId>``, taken apart from the right.
 
 Theory of operation. The store's order is not that of keys: ``a!`` lies before ``a``, because what
 follows ``a`` is the splitter, and ``!`` is less than that. So a page keeps the least entries that
@@ -15,13 +17,13 @@ could only be the upload of a key which the greatest of them begins with, and th
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import Any
 
 from shared.listing.page import Page, Verdict, successor
 from shared.records.names import SPLITTER
-from shared.records.upload import OVERVIEW_PREFIX, ListedUpload, parse_overview_key
+from shared.records.upload import OVERVIEW_PREFIX, ListedUpload, began_at, parse_overview_key
 
 _SPLITTER_STARTS = tuple(SPLITTER[:length] for length in range(1, len(SPLITTER) + 1))
 
@@ -51,7 +53,7 @@ class Uploads(Page):
     """One page. Give it keys in the store's order, with a ``ListedUpload`` each, then ``finish``.
 
     ``uploads`` has keys, upload IDs and values; ``next_key_marker`` and ``next_upload_id_marker``
-    are where the next page goes on when ``is_truncated``.
+    are those of the last entry, where the next page goes on when ``is_truncated``.
     """
 
     def __init__(self, query: UploadsQuery) -> None:
@@ -101,15 +103,13 @@ class Uploads(Page):
             self.next_key_marker, self.next_upload_id_marker = entry.name, entry.upload_id
 
     def result(self) -> dict[str, Any]:
-        result: dict[str, Any] = {
+        return {
             "Uploads": self.uploads,
             "CommonPrefixes": self.common_prefixes,
             "IsTruncated": self.is_truncated,
+            "NextKeyMarker": self.next_key_marker,
+            "NextUploadIdMarker": self.next_upload_id_marker,
         }
-        if self.is_truncated:
-            result["NextKeyMarker"] = self.next_key_marker
-            result["NextUploadIdMarker"] = self.next_upload_id_marker
-        return result
 
     def _entries(self) -> int:
         return len(self.uploads)
@@ -150,12 +150,17 @@ class Uploads(Page):
         return True
 
     def _behind_the_marked(self) -> list[_Entry]:
-        """The uploads of the marked key behind the marked one; none when that is not there."""
+        """The uploads of the marked key behind the marked one; none when nobody knows where that
+        was."""
         marked = sorted(self._marked)
+        upload_id = self._query.upload_id_marker
         for index, entry in enumerate(marked):
-            if entry.upload_id == self._query.upload_id_marker:
+            if entry.upload_id == upload_id:
                 return marked[index + 1 :]
-        return []
+        began = began_at(upload_id, self._query.key_marker)
+        if began is None:
+            return []
+        return marked[bisect_right(marked, _Entry(self._query.key_marker, began, upload_id)) :]
 
 
 def _complete_at(name: str) -> str:

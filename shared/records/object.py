@@ -84,6 +84,7 @@ class NewObject:
     parts: Sequence[ObjectPart] = ()
     origin: str = "s3:ObjectCreated:Put"
     lock: Mapping[str, Any] = field(default_factory=dict)
+    acl: Mapping[str, Any] = field(default_factory=lambda: PRIVATE_OBJECT_ACL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class ObjectRecord:
             "x-amz-server-side-encryption-customer-algorithm": "",
             "x-amz-website-redirect-location": new.website_redirect,
             "x-amz-scal-transition-in-progress": False,
-            "acl": PRIVATE_OBJECT_ACL,
+            "acl": new.acl,
             "key": new.key,
             "location": [entry.document() for entry in new.locations] or None,
             "isDeleteMarker": False,

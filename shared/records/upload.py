@@ -11,18 +11,27 @@ Documents of the original (reference/dmd-wire.md, section 5), in the sub-level
   are still being removed. It says which parts' data now belongs to the object.
 
 A key may contain the splitter, so the overview's key is taken apart from the right.
+
+Upload IDs that are made here are UUIDs of version 8 (RFC 9562, section 5.8), in hex: the time when
+the upload began, in ms, what their key hashes to, and chance. So the ID of an upload that has ended
+still says where a listing goes on behind it. Those of the original are of version 4, all chance.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote, unquote, urlencode
 
 import msgspec
 import orjson
 
+from shared.records.bucket import DEFAULT_LOCATION
 from shared.records.location import DataLocation, data_locations
 from shared.records.names import SPLITTER, UPLOADS_PREFIX
 from shared.records.times import from_iso, to_iso
@@ -30,6 +39,7 @@ from shared.records.times import from_iso, to_iso
 OVERVIEW_PREFIX = f"overview{SPLITTER}"
 CLOSING_PREFIX = f"closing{SPLITTER}"
 _PART_DIGITS = 5
+_PART_MODEL_VERSION = 3
 
 
 def uploads_level(bucket: str) -> str:
@@ -65,6 +75,36 @@ def closing_key(upload_id: str) -> str:
     return CLOSING_PREFIX + upload_id
 
 
+# Time, version, 12 bits of the hash, variant with 2 more bits of it, chance.
+_UPLOAD_ID = re.compile("([0-9a-f]{12})8([0-9a-f]{3})([89ab])[0-9a-f]{15}")
+_CHANCE_BITS = 60
+
+
+def new_upload_id(key: str, began: datetime) -> str:
+    """The ID of an upload of ``key`` that begins now."""
+    time_ms = round(began.timestamp() * 1000)
+    chance = secrets.randbits(_CHANCE_BITS)
+    return f"{time_ms:012x}8{_hash_digits(key)}{chance:0{_CHANCE_BITS // 4}x}"
+
+
+def began_at(upload_id: str, key: str) -> str | None:
+    """When an upload of ``key`` with this ID began, as records say it; None for an ID that was not
+    made here, or for another key."""
+    match = _UPLOAD_ID.fullmatch(upload_id)
+    if match is None or match[2] + match[3] != _hash_digits(key):
+        return None
+    try:
+        return to_iso(datetime.fromtimestamp(int(match[1], 16) / 1000, UTC))
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _hash_digits(key: str) -> str:
+    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=2).digest()
+    number = int.from_bytes(digest, "big")
+    return f"{number >> 4:03x}{'89ab'[number & 3]}"
+
+
 @dataclass(frozen=True, slots=True)
 class UploadRecord:
     """An upload under way. ``document`` is the overview, kept whole."""
@@ -84,11 +124,60 @@ class UploadRecord:
     @property
     def location(self) -> str:
         """The name of the location that the parts' bytes go to."""
-        return str(self.document.get("dataStoreName") or "us-east-1")
+        document = self.document
+        named = document.get("controllingLocationConstraint") or document.get("dataStoreName")
+        return str(named or DEFAULT_LOCATION)
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """ID and name of whom the object is to belong to."""
+        document = self.document
+        return str(document.get("owner-id") or ""), str(document.get("owner-display-name") or "")
+
+    @property
+    def initiator(self) -> tuple[str, str]:
+        """ID and name of who began it: the owner, or a user of that account."""
+        person = self.document.get("initiator")
+        if not isinstance(person, dict):
+            return self.owner
+        return str(person.get("ID") or ""), str(person.get("DisplayName") or "")
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags that the object is to have."""
+        text = self.document.get("x-amz-tagging")
+        if isinstance(text, str):
+            return parse_tags_text(text)
+        # Our own records had them as a document, before they were written as the original's.
+        return dict(self.document.get("tags") or {})
+
+    @property
+    def acl(self) -> Mapping[str, Any] | None:
+        """The access control list that the object is to have, None when nothing was said."""
+        acl = self.document.get("acl")
+        return acl if isinstance(acl, dict) else None
+
+    @property
+    def is_completing(self) -> bool:
+        """Whether the original has begun to complete it. It says so before it stores the object,
+        and removes the upload only afterwards: its parts' data may belong to an object already."""
+        return bool(self.document.get("completeInProgress"))
 
     @property
     def storage_class(self) -> str:
         return str(self.document.get("x-amz-storage-class") or "STANDARD")
+
+
+def tags_text(tags: Mapping[str, str]) -> str:
+    """Tags as ``x-amz-tagging`` has them, in a form that the original and we read alike."""
+    return urlencode(tags, quote_via=quote)
+
+
+def parse_tags_text(text: str) -> dict[str, str]:
+    """The tags of a stored ``x-amz-tagging``, which was checked when it was stored. A plus is a
+    plus, as with the original."""
+    pairs = (part.partition("=") for part in text.split("&") if part)
+    return {unquote(name): unquote(value) for name, _, value in pairs if name}
 
 
 class ListedUpload(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -100,6 +189,8 @@ class ListedUpload(msgspec.Struct, frozen=True, gc=False, array_like=True):
     checksum_algorithm: str | None = None
     checksum_kind: str | None = None
     storage_class: str | None = None
+    owner_id: str | None = None
+    owner_name: str | None = None
 
 
 class _Person(msgspec.Struct, frozen=True, gc=False):
@@ -113,6 +204,8 @@ class _Overview(msgspec.Struct, frozen=True, gc=False):
     checksum_algorithm: str | None = msgspec.field(default=None, name="checksumAlgorithm")
     checksum_kind: str | None = msgspec.field(default=None, name="checksumType")
     storage_class: str | None = msgspec.field(default=None, name="x-amz-storage-class")
+    owner_id: str | None = msgspec.field(default=None, name="owner-id")
+    owner_name: str | None = msgspec.field(default=None, name="owner-display-name")
 
 
 _decode_overview = msgspec.json.Decoder(_Overview).decode
@@ -132,6 +225,8 @@ def listed_upload(overview: bytes | str) -> ListedUpload:
         record.checksum_algorithm,
         record.checksum_kind,
         record.storage_class,
+        record.owner_id,
+        record.owner_name,
     )
 
 
@@ -159,11 +254,10 @@ class PartRecord:
             document.get("checksum"),
         )
 
-    def serialise(self, key: str, owner_id: str, owner_name: str) -> str:
+    def serialise(self, upload_id: str) -> str:
         document: dict[str, Any] = {
-            "key": key,
-            "owner-id": owner_id,
-            "owner-display-name": owner_name,
+            "md-model-version": _PART_MODEL_VERSION,
+            "key": part_key(upload_id, self.number),
             "last-modified": to_iso(self.modified),
             "content-md5": self.etag,
             "content-length": self.size,

@@ -6,6 +6,7 @@ import hashlib
 import os
 import zlib
 from base64 import b64encode
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from botocore.exceptions import ClientError
 from shared.checksums import Algorithm
 from tests.clients_boto3 import s3_client
 from tests.multipart import completion
-from tests.raw_http import call
+from tests.raw_http import call, connected, sign
 from tests.servers import Front
 
 PART = 5 * 1024 * 1024
@@ -249,11 +250,21 @@ def test_an_aborted_upload_is_gone(s3: Any, bucket: str) -> None:
     s3.delete_bucket(Bucket=bucket)
 
 
-def test_a_bucket_with_an_upload_is_not_empty(s3: Any, bucket: str) -> None:
-    begin(s3, bucket)
+def test_an_upload_does_not_keep_its_bucket(s3: Any, bucket: str) -> None:
+    upload_id = begin(s3, bucket)
+    send(s3, bucket, upload_id, 1, b"part")
+    s3.put_object(Bucket=bucket, Key="object")
     with pytest.raises(ClientError) as caught:
         s3.delete_bucket(Bucket=bucket)
     assert error_of(caught)["Code"] == "BucketNotEmpty"
+    assert len(s3.list_multipart_uploads(Bucket=bucket)["Uploads"]) == 1
+    s3.delete_object(Bucket=bucket, Key="object")
+    s3.delete_bucket(Bucket=bucket)
+    s3.create_bucket(Bucket=bucket)
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
+    with pytest.raises(ClientError) as caught:
+        send(s3, bucket, upload_id, 2, b"part")
+    assert error_of(caught)["Code"] == "NoSuchUpload"
 
 
 def test_a_foreign_upload(s3: Any, other_s3: Any, bucket: str) -> None:
@@ -301,7 +312,67 @@ def test_a_completion_of_what_must_be_the_same(s3: Any, bucket: str) -> None:
     with pytest.raises(ClientError) as caught:
         complete(s3, bucket, upload_id, parts, IfNoneMatch=etag)
     assert error_of(caught)["Code"] == "NotImplemented"
+    upload_id = begin(s3, bucket)
+    parts = [send(s3, bucket, upload_id, 1, b"after")]
     assert complete(s3, bucket, upload_id, parts, IfMatch=etag)["ETag"] == multipart_etag(b"after")
+
+
+def conflict_of(s3: Any, bucket: str, upload_id: str, **condition: str) -> tuple[int, str, str]:
+    parts = [send(s3, bucket, upload_id, 1, b"part")]
+    with pytest.raises(ClientError) as caught:
+        complete(s3, bucket, upload_id, parts, **condition)
+    error = caught.value.response
+    status = error["ResponseMetadata"]["HTTPStatusCode"]
+    return status, error["Error"]["Code"], error["Error"]["Condition"]
+
+
+def test_a_condition_that_a_change_during_the_upload_makes_true(s3: Any, bucket: str) -> None:
+    """The upload was begun for another object, or for none."""
+    address = {"Bucket": bucket, "Key": "key"}
+    conflict = (409, "ConditionalRequestConflict")
+    s3.put_object(**address, Body=b"x")
+    upload_id = begin(s3, bucket)
+    s3.delete_object(**address)
+    condition = {"IfNoneMatch": "*"}
+    assert conflict_of(s3, bucket, upload_id, **condition) == (*conflict, "If-None-Match")
+    upload_id = begin(s3, bucket)
+    etag = s3.put_object(**address, Body=b"x")["ETag"]
+    assert conflict_of(s3, bucket, upload_id, IfMatch=etag) == (*conflict, "If-Match")
+    upload_id = begin(s3, bucket)
+    assert s3.put_object(**address, Body=b"x")["ETag"] == etag  # the same again
+    assert conflict_of(s3, bucket, upload_id, IfMatch=etag) == (*conflict, "If-Match")
+    upload_id = begin(s3, bucket)
+    s3.put_object_tagging(**address, Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    parts = [send(s3, bucket, upload_id, 1, b"part")]
+    complete(s3, bucket, upload_id, parts, IfMatch=etag)  # tags are not the object
+
+
+def test_the_address_of_a_completed_object(s3: Any, front: Front, bucket: str) -> None:
+    """As AWS writes it: with the slashes of the key encoded."""
+    key = "dir/k \u00e9+"
+    upload_id = begin(s3, bucket, key)
+    parts = [send(s3, bucket, upload_id, 1, b"part", key)]
+    answer = complete(s3, bucket, upload_id, parts, key)
+    assert answer["Location"] == f"{front.url}/{bucket}/dir%2Fk%20%C3%A9%2B"
+    again = complete(s3, bucket, upload_id, parts, key)
+    assert again["Location"] == answer["Location"]
+
+
+def test_a_completion_whose_document_comes_after_another_completion(
+    front: Front, s3: Any, bucket: str
+) -> None:
+    upload_id = begin(s3, bucket)
+    send(s3, bucket, upload_id, 1, b"part")
+    target, document = f"/{bucket}/key?uploadId={upload_id}", completion({1: b"part"})
+    request = sign(front, "POST", target, document, {"Expect": "100-continue"})
+    with connected(front) as connection:
+        connection.send(replace(request, body=b""))
+        assert connection.receive_interim() == 100  # what the request is about was read
+        first = call(front, "POST", target, document)
+        connection.send(document)
+        second = connection.receive()
+    assert (first.status, second.status) == (200, 200)
+    assert first.xml.findtext("ETag") == second.xml.findtext("ETag")
 
 
 # --- Listings -------------------------------------------------------------------------------------

@@ -130,7 +130,8 @@ UPLOADS = ["mpuShadowBucketbucket"]
 async def test_uploads_are_listed_by_key_and_age(engine: Engine) -> None:
     initiator = {"ID": "i", "DisplayName": "n"}
     overview = {"initiated": "2", "initiator": initiator, "checksumAlgorithm": "CRC32"}
-    overview |= {"x-amz-storage-class": "STANDARD_IA"}
+    overview |= {"x-amz-storage-class": "STANDARD_IA", "owner-id": "o"}
+    overview |= {"owner-display-name": "p"}
     store(
         engine,
         {
@@ -144,17 +145,19 @@ async def test_uploads_are_listed_by_key_and_age(engine: Engine) -> None:
         UPLOADS,
     )
     page = await listed(engine, UPLOADS, type="MPU", delimiter="/", maxKeys=2)
-    older = ["1", None, None, None, None, None]
-    newer = ["2", "i", "n", "CRC32", None, "STANDARD_IA"]
+    older = ["1", *[None] * 7]
+    newer = ["2", "i", "n", "CRC32", None, "STANDARD_IA", "o", "p"]
     assert page["Uploads"] == [["a", "2", older], ["a", "1", newer]]
     assert (page["NextKeyMarker"], page["NextUploadIdMarker"]) == ("a", "1")
     page = await listed(
         engine, UPLOADS, type="MPU", delimiter="/", keyMarker="a", uploadIdMarker="1"
     )
     assert page == {
-        "Uploads": [["a!", "3", [None] * 6]],
+        "Uploads": [["a!", "3", [None] * 8]],
         "CommonPrefixes": ["b/"],
         "IsTruncated": False,
+        "NextKeyMarker": "b/",
+        "NextUploadIdMarker": "",
     }
 
 
