@@ -240,6 +240,6 @@ def is_no_null_version(sub_level: str, key: str) -> Requirement:
     return {"subLevel": [sub_level], "key": key, "isNull": False}
 
 
-def is_empty(sub_level: str) -> Requirement:
-    """No key in the sub-level."""
-    return {"subLevel": [sub_level], "empty": {}}
+def is_empty(sub_level: str, bounds: Mapping[str, str] | None = None) -> Requirement:
+    """No key in the sub-level, or in a range of it (``gt gte lt lte``)."""
+    return {"subLevel": [sub_level], "empty": dict(bounds or {})}

@@ -84,6 +84,18 @@ class ObjectCommit:
         return with_version_id(self.record, version_ids[-1])
 
 
+@dataclass(frozen=True, slots=True)
+class BucketEnding:
+    """What ends the uploads of a bucket, as a part of the commit that deletes it.
+
+    ``is_complete``: all of them, so that the bucket can go.
+    """
+
+    operations: Sequence[Operation]
+    requirements: Sequence[Requirement]
+    is_complete: bool
+
+
 class VersionsPage(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
     """A page of versions: key, internal version ID or None, whether it is the latest, and the
     rest. Without ``next_version_id_marker`` the next page begins behind all versions of the key."""
@@ -210,21 +222,32 @@ class MetadataStore:
             request_id,
         )
 
-    async def delete_bucket(self, bucket: StoredBucket, request_id: str) -> None:
-        """Remove an empty bucket; raises BucketNotEmpty or ChangedError."""
-        owner_key = owner_entry_key(bucket.record.owner_id, bucket.name)
+    async def delete_bucket(
+        self, bucket: StoredBucket, ending: BucketEnding, request_id: str
+    ) -> None:
+        """Remove a bucket without objects, or as much of its uploads as ``ending`` says; raises
+        BucketNotEmpty or ChangedError."""
+        operations: list[Operation] = []
+        if ending.is_complete:
+            owner_key = owner_entry_key(bucket.record.owner_id, bucket.name)
+            operations = [
+                gateway.delete(METASTORE, bucket.name),
+                # The original has an entry for the bucket of uploads.
+                gateway.delete(METASTORE, uploads_level(bucket.name)),
+                gateway.delete(USERS_BUCKET, owner_key),
+            ]
         try:
             await self._metadata.commit(
-                [gateway.delete(METASTORE, bucket.name), gateway.delete(USERS_BUCKET, owner_key)],
+                [*ending.operations, *operations],
                 [
                     bucket_requirement(bucket),
                     gateway.is_empty(bucket.name),
-                    gateway.is_empty(uploads_level(bucket.name)),
+                    *ending.requirements,
                 ],
                 request_id,
             )
         except ChangedError as error:
-            if error.index > 0:
+            if error.index == 1:
                 raise ServiceError("BucketNotEmpty", fields={"BucketName": bucket.name}) from error
             raise
 

@@ -7,7 +7,8 @@ Rules (DESIGN, section 5):
 2. Whoever removes the overview leaves a ``closing`` record in the same commit. It says which parts'
    data the object has taken over. The part records are then removed in bounded slices, and those
    that were not taken over give up their data; at last the closing record goes.
-3. A crash in the middle of that leaves the closing record, from which anybody can go on
+3. The deletion of a bucket ends its uploads in the same way, in its own commit.
+4. A crash in the middle of that leaves the closing record, from which anybody can go on
    (``close``); doing a slice twice does no harm.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import pairwise
 
 import msgspec
 import orjson
@@ -23,24 +25,31 @@ from msgspec import convert
 
 from s3front.metadata import gateway
 from s3front.metadata.gateway import MetadataGateway, Operation
-from s3front.metadata.store import ObjectCommit, StoredBucket, bucket_requirement
+from s3front.metadata.store import BucketEnding, ObjectCommit, StoredBucket, bucket_requirement
 from shared import limits
 from shared.failpoints import FailPoint, failpoint
 from shared.listing.uploads import UploadsQuery
+from shared.records.names import ENDED_UPLOADS
 from shared.records.object import ObjectRecord
 from shared.records.upload import (
     CLOSING_PREFIX,
+    OVERVIEW_PREFIX,
     ListedUpload,
     PartRecord,
     UploadRecord,
     closing_key,
     overview_key,
+    parse_overview_key,
     parse_part_number,
     part_key,
     uploads_level,
 )
 
 _SLICE_PARTS = 500
+_ENDED_MAX = 300
+"""Uploads that one commit ends: a bucket of many must not hold up everybody else's writes."""
+
+_BEHIND_OVERVIEWS = OVERVIEW_PREFIX[:-1] + chr(ord(OVERVIEW_PREFIX[-1]) + 1)
 _NO_REQUEST = "background"
 
 
@@ -183,6 +192,32 @@ class UploadStore:
             [gateway.has_revision(level, key, upload.revision)],
             request_id,
         )
+
+    async def ending_all(self, bucket: str, request_id: str) -> BucketEnding:
+        """What ends all uploads of a bucket that is deleted, or some of many.
+
+        It requires that no others have begun meanwhile. The bucket is noted, so that the background
+        worker removes the parts, and whatever else is left there.
+        """
+        level = uploads_level(bucket)
+        if not await self._metadata.keys(level, {"limit": 1}, request_id):
+            return BucketEnding([], [gateway.is_empty(level)], is_complete=True)
+        options = {"gte": OVERVIEW_PREFIX, "lt": _BEHIND_OVERVIEWS, "limit": _ENDED_MAX + 1}
+        found = await self._metadata.keys(level, options, request_id)
+        overviews = found[:_ENDED_MAX]
+        operations = [gateway.put(ENDED_UPLOADS, bucket, "{}")]
+        for key in overviews:
+            operations.append(gateway.delete(level, key))
+            _, upload_id = parse_overview_key(key)
+            operations.append(gateway.put(level, closing_key(upload_id), _closing([])))
+        requirements = [gateway.is_present(level, key) for key in overviews]
+        if is_complete := len(found) == len(overviews):
+            bounds = [OVERVIEW_PREFIX, *overviews, _BEHIND_OVERVIEWS]
+            requirements += [
+                gateway.is_empty(level, {"gt": after, "lt": before})
+                for after, before in pairwise(bounds)
+            ]
+        return BucketEnding(operations, requirements, is_complete)
 
     def _end(self, bucket: str, upload: StoredUpload, used: Collection[int]) -> list[Operation]:
         level = uploads_level(bucket)

@@ -18,6 +18,7 @@ from s3front.target import is_new_bucket_name
 from s3front.xml import escape, parse
 from shared import limits
 from shared.errors import ServiceError, not_implemented
+from shared.failpoints import FailPoint, failpoint
 from shared.records.bucket import DEFAULT_LOCATION, BucketRecord, Versioning
 from shared.records.times import now
 
@@ -122,20 +123,25 @@ async def get_bucket_location(context: Context, _request: Request) -> Reply:
 
 
 async def delete_bucket(context: Context, _request: Request) -> Reply:
-    """DeleteBucket (Amazon S3 API reference): only an empty one.
+    """DeleteBucket (Amazon S3 API reference): only one without objects.
 
-    The commit requires that the bucket is still the one that was read and that nothing is in it,
-    so no object can slip in meanwhile.
+    Uploads under way do not keep it; they end with it. The commit requires that the bucket is still
+    the one that was read, that no object is in it, and no upload that it does not end: so nothing
+    can slip in meanwhile. Of very many uploads, some are ended before.
     """
-    metadata = context.services.metadata
-    bucket = context.bucket
-    for _ in range(ATTEMPTS_MAX):
+    services, bucket = context.services, context.bucket
+    changes = 0
+    while changes < ATTEMPTS_MAX:
+        ending = await services.uploads.ending_all(bucket.name, context.request_id)
         try:
-            await metadata.delete_bucket(bucket, context.request_id)
+            await services.metadata.delete_bucket(bucket, ending, context.request_id)
         except ChangedError:
+            changes += 1
             bucket, _ = await read_again(context, bucket)
         else:
-            return Reply(204)
+            failpoint(FailPoint.AFTER_RECORD_COMMIT)
+            if ending.is_complete:
+                return Reply(204)
     raise ServiceError("OperationAborted")
 
 

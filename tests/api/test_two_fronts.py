@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import threading
@@ -10,14 +11,14 @@ from urllib.parse import quote
 
 import pytest
 
-from shared.records.names import UPLOADS_PREFIX
+from shared.records.names import ENDED_UPLOADS, UPLOADS_PREFIX
 from tests.api.racing import Racer, assert_consistent, create_bucket, race
 from tests.api.support import md5_base64
 from tests.etags import etag_of
-from tests.faults.stores import stored_blobs, stored_records
+from tests.faults.stores import call_metadata, stored_blobs, stored_records
 from tests.load_requests import ObjectClient
 from tests.multipart import Send, begin_upload, completion, send_part
-from tests.servers import Cluster, cluster
+from tests.servers import Cluster, cluster, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -356,3 +357,106 @@ def test_parts_completion_and_abortion_of_one_upload(running: Cluster) -> None:
     records = assert_consistent(running, [bucket])
     assert len(records[bucket]) == completed
     assert stored_records(running, [UPLOADS_PREFIX + bucket])[UPLOADS_PREFIX + bucket] == {}
+
+
+def test_completions_of_one_upload_all_succeed(running: Cluster) -> None:
+    """As those of a client that repeats itself, through whichever front-end."""
+    bucket = "completed-at-once"
+    create_bucket(running, bucket)
+    client = ObjectClient(running.fronts[0])
+    enabled = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    assert client.request("PUT", f"/{bucket}?versioning", enabled).status == 200
+    for number in range(UPLOAD_ROUNDS):
+        target, part = f"/{bucket}/key-{number}", b"part %d" % number
+        upload_id = begin_upload(client.request, target)
+        assert send_part(client.request, target, upload_id, 1, part).status == 200
+        place = f"{target}?uploadId={upload_id}"
+
+        def complete(
+            racer: Racer, place: str = place, part: bytes = part
+        ) -> tuple[int, str | None, str | None]:
+            answer = racer.client.request("POST", place, completion({1: part}))
+            version = answer.headers.get("x-amz-version-id")
+            return answer.status, answer.xml.findtext("ETag"), version
+
+        answers = set(race(running, 6, complete))
+        assert len(answers) == 1, answers
+        assert answers.pop()[0] == 200
+        rows = client.request("GET", f"/{bucket}?versions&prefix=key-{number}").xml
+        keys = [row.findtext("Key") for row in rows.iter("Version")]
+        assert keys.count(f"key-{number}") == 1
+
+
+def test_the_deletion_of_a_bucket_and_all_that_uploads_do(running: Cluster) -> None:
+    """Either the bucket is there, or nothing of it."""
+    client = ObjectClient(running.fronts[0])
+    bucket, deleted = "deleted-with-uploads", 0
+    for number in range(UPLOAD_ROUNDS):
+        created = client.request("PUT", f"/{bucket}")
+        assert created.status == 200, created.body
+        target = f"/{bucket}/key"
+        upload_id = begin_upload(client.request, target)
+        assert send_part(client.request, target, upload_id, 1, b"first").status == 200
+        place = f"{target}?uploadId={upload_id}"
+
+        def work(
+            racer: Racer, place: str = place, target: str = target, number: int = number
+        ) -> tuple[int, int]:
+            send, kind = racer.client.request, racer.number % 4
+            match kind:
+                case 0:
+                    return kind, send("DELETE", f"/{bucket}").status
+                case 1:
+                    return kind, send("POST", f"{target}-{number}?uploads").status
+                case 2:
+                    return kind, send("PUT", f"{place}&partNumber=2", b"second").status
+            return kind, send("POST", place, completion({1: b"first"})).status
+
+        answers = race(running, 8, work)
+        assert {status for _, status in answers} <= {200, 204, 404, 409}, answers
+        gone = (0, 204) in answers
+        deleted += gone
+        assert (client.request("HEAD", f"/{bucket}").status == 404) is gone
+        if not gone:
+            assert (3, 200) in answers, "an object keeps the bucket, and nothing else does"
+            assert client.request("GET", target).body == b"first"
+            assert client.request("DELETE", target).status == 204
+            assert client.request("DELETE", f"/{bucket}").status == 204
+        level = UPLOADS_PREFIX + bucket
+        wait_for(
+            lambda level=level: not stored_records(running, [level])[level],  # type: ignore[misc]
+            "nothing to be left of the uploads",
+        )
+    assert deleted
+    assert_consistent(running, [])
+
+
+def test_the_deletion_of_a_bucket_with_very_many_uploads(running: Cluster) -> None:
+    """More than one commit ends."""
+    bucket, level = "many-uploads", f"{UPLOADS_PREFIX}many-uploads"
+    create_bucket(running, bucket)
+    client = ObjectClient(running.fronts[0])
+    target = f"/{bucket}/key"
+    upload_id = begin_upload(client.request, target)
+    assert send_part(client.request, target, upload_id, 1, b"part").status == 200
+    (overview,) = [
+        record
+        for key, record in stored_records(running, [level])[level].items()
+        if key.startswith("overview")
+    ]
+    text = json.dumps(overview)
+    for start in range(0, 700, 350):
+        puts = [
+            {"type": "put", "subLevel": [level], "key": f"overview..|..k..|..{n}", "value": text}
+            for n in range(start, start + 350)
+        ]
+        call_metadata(running, "batch", [puts, {}], [])
+    assert client.request("PUT", f"{target}-of-object", b"").status == 200
+    assert client.request("DELETE", f"/{bucket}").status == 409
+    assert len(stored_records(running, [level])[level]) == 702, "an end of what stays"
+    assert client.request("DELETE", f"{target}-of-object").status == 204
+    assert client.request("DELETE", f"/{bucket}").status == 204
+    wait_for(lambda: not stored_records(running, [level])[level], "the uploads to be removed")
+    noted = [ENDED_UPLOADS]
+    wait_for(lambda: not stored_records(running, noted)[ENDED_UPLOADS], "the note of it to go")
+    assert_consistent(running, [])

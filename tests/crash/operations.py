@@ -309,6 +309,31 @@ class Abort(UploadOperation):
         return self.parts() is None
 
 
+class DeleteBucket(UploadOperation):
+    """Of a bucket that an upload is under way in."""
+
+    points = REMOVING
+    status = 204
+    repeated_status = 404
+
+    def prepare(self) -> None:
+        self.bucket = f"of-operation-{next(_NUMBERS)}"
+        self.target = f"/{self.bucket}/key"
+        assert self.send("PUT", f"/{self.bucket}").status == 200
+        super().prepare()
+
+    def run(self) -> Response:
+        return self.send("DELETE", f"/{self.bucket}")
+
+    def happened(self) -> bool:
+        response = self.send("GET", self.place)
+        if response.status == 404:
+            assert response.error["Code"] == "NoSuchBucket"
+            return True
+        assert self.parts() == {1: etag_of(self.first), 2: etag_of(b"unused")}
+        return False
+
+
 OPERATIONS: tuple[type[Operation], ...] = (
     PutNew,
     PutOver,
@@ -318,6 +343,7 @@ OPERATIONS: tuple[type[Operation], ...] = (
     UploadPartCopy,
     Complete,
     Abort,
+    DeleteBucket,
     Delete,
     DeleteMany,
 )

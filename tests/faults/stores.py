@@ -23,7 +23,14 @@ from typing import Any
 
 from dmd.jobs.check import check
 from dmd.metadata.directory import open_engine
-from shared.records.names import DELETIONS, LEASES, METASTORE, UPLOADS_PREFIX, USERS_BUCKET
+from shared.records.names import (
+    DELETIONS,
+    ENDED_UPLOADS,
+    LEASES,
+    METASTORE,
+    UPLOADS_PREFIX,
+    USERS_BUCKET,
+)
 from shared.records.upload import CLOSING_PREFIX, OVERVIEW_PREFIX, parse_overview_key
 from shared.rpc.client import RpcClient
 from shared.rpc.envelope import METADATA_NAMESPACE
@@ -143,11 +150,13 @@ def read_stores(running: Cluster) -> Stores:
     owned = {key.rpartition("..|..")[2] for key in known[USERS_BUCKET]}
     buckets = sorted(known[METASTORE])
     assert owned == set(buckets), "ListBuckets and the buckets differ"
-    levels = [UPLOADS_PREFIX + bucket for bucket in buckets]
+    # Those of buckets that were deleted are still to be removed.
+    with_uploads = {*buckets, *stored_records(running, [ENDED_UPLOADS])[ENDED_UPLOADS]}
+    levels = [UPLOADS_PREFIX + bucket for bucket in with_uploads]
     records = stored_records(running, [DELETIONS, *buckets, *levels])
     return Stores(
         objects={bucket: records[bucket] for bucket in buckets},
-        uploads={bucket: records[UPLOADS_PREFIX + bucket] for bucket in buckets},
+        uploads={bucket: records[UPLOADS_PREFIX + bucket] for bucket in with_uploads},
         queue=records[DELETIONS],
         blobs=stored_blobs(running),
     )
