@@ -15,7 +15,7 @@ from s3front.configurations.base import Configuration
 from s3front.reply import xml_reply
 from s3front.request import Reply
 from s3front.xml import element, escape
-from shared.errors import ServiceError
+from shared.errors import not_implemented
 from shared.records.bucket import BucketRecord
 from shared.records.object import ObjectRecord
 
@@ -70,8 +70,8 @@ def _owner_of(bucket: BucketRecord) -> Owner:
 
 
 def _grants(acl: Any, owner: Owner, bucket_owner: Owner) -> list[tuple[Owner | str, str]]:
-    """Grantee and permission of each grant; a group is its URI. Raises InternalError for what is
-    no list."""
+    """Grantee and permission of each grant; a group is its URI. Raises NotImplemented for a list of
+    a form that is not known."""
     if not acl:
         return [(owner, _FULL)]
     try:
@@ -88,7 +88,7 @@ def _grants(acl: Any, owner: Owner, bucket_owner: Owner) -> list[tuple[Owner | s
             return [(owner, _FULL), (bucket_owner, _OF_BUCKET_OWNER[canned])]
         return [(owner, _FULL), *_OF_GROUPS[canned]]
     except (AttributeError, KeyError, TypeError) as error:
-        raise ServiceError("InternalError", "The stored ACL cannot be read.") from error
+        raise not_implemented("?acl of the form that is stored") from error
 
 
 def _grantee(text: str, owner: Owner) -> Owner | str:

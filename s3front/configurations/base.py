@@ -47,7 +47,8 @@ class Configuration:
     ``get`` and ``delete`` are the S3 operations that read and remove it (None: there is none);
     ``unset`` and ``unset_removed`` what they answer for a bucket without it. ``member`` is where
     the record of a bucket has it, ``show`` how that is answered; without ``show`` it is refused.
-    ``identified``: there may be several, and the parameter ``id`` names one.
+    ``identified``: there may be several, and the parameter ``id`` names one. ``show`` may raise
+    AttributeError, KeyError or TypeError of a document that has not the form it expects.
     """
 
     sub_resource: str
@@ -65,7 +66,11 @@ class Configuration:
             return self.unset(record)
         if self.show is None:
             raise self._not_ours()
-        return self.show(record)
+        try:
+            return self.show(record)
+        except (AttributeError, KeyError, TypeError) as error:
+            # Another server's, and not of the form that is known of it.
+            raise self._not_ours() from error
 
     def removed(self, record: BucketRecord) -> Reply:
         """The answer to ``delete``; raises NotImplemented when there is something to remove."""

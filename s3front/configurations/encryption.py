@@ -21,7 +21,7 @@ _MEMBER = "serverSideEncryption"
 class _Encryption(Configuration):
     def is_set(self, record: BucketRecord) -> bool:
         """CloudServer keeps a key of the account in records of buckets that are not encrypted."""
-        return bool((record.document.get(_MEMBER) or {}).get("mandatory"))
+        return record.demands_encryption
 
 
 def show_encryption(record: BucketRecord) -> Reply:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import botocore.session
@@ -18,8 +20,10 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from s3front.configurations.acl import show_object_acl
 from s3front.configurations.base import Configuration
 from s3front.configurations.table import CONFIGURATIONS
+from s3front.context import Context
 from s3front.operations import routes
-from s3front.request import Reply
+from s3front.request import Reply, Request
+from s3front.routes import Operation
 from s3front.target import Target, parse_target
 from shared.errors import ServiceError
 from shared.records.bucket import BucketRecord
@@ -69,10 +73,13 @@ def found(operation: OperationModel) -> str:
         place = operation.input_shape.members[name].serialization
         if place.get("location") == "querystring":
             uri += f"&{place['name']}=x"
-    headers = CIMultiDictProxy(CIMultiDict[str]())
+    return routed(operation.http["method"], uri).name
+
+
+def routed(method: str, uri: str) -> Operation:
     target = parse_target(uri, "localhost", ["localhost"])
     assert isinstance(target, Target)
-    return ROUTES.find(operation.http["method"], target, headers).name
+    return ROUTES.find(method, target, CIMultiDictProxy(CIMultiDict[str]()))
 
 
 @pytest.mark.parametrize("operation", sub_resources("GET"), ids=name_of)
@@ -321,6 +328,24 @@ def test_a_stored_document_that_cannot_be_shown_is_never_denied(name: str, membe
 
 
 @pytest.mark.parametrize(
+    ("name", "member", "value"),
+    [
+        ("GetBucketCors", "cors", {"a": 1}),
+        ("GetBucketCors", "cors", [{"allowedMethods": 1}]),
+        ("GetBucketTagging", "tags", [{"Value": "a"}]),
+        ("GetBucketTagging", "tags", 1),
+        ("GetBucketAcl", "acl", "private"),
+    ],
+)
+def test_a_document_of_another_form_is_no_fault_of_this_server(
+    name: str, member: str, value: Any
+) -> None:
+    with pytest.raises(ServiceError) as caught:
+        configuration(name).read(FRESH.changed({member: value}))
+    assert caught.value.status == 501
+
+
+@pytest.mark.parametrize(
     "each", [each for each in CONFIGURATIONS if each.delete and each.member], ids=get_of
 )
 def test_a_stored_document_is_not_removed_yet(each: Configuration) -> None:
@@ -328,6 +353,17 @@ def test_a_stored_document_is_not_removed_yet(each: Configuration) -> None:
     stored = {each.member: {"mandatory": True}}
     with pytest.raises(ServiceError, match="NotImplemented"):
         each.removed(FRESH.changed(stored))
+
+
+def test_a_preflight_of_a_bucket_that_has_rules_is_not_denied_as_if_it_had_none() -> None:
+    """They are another server's, and not applied here."""
+    preflight = routed("OPTIONS", "/photos/key")
+    bucket = SimpleNamespace(record=FRESH.changed({"cors": [RULE]}))
+    context = cast(Context, SimpleNamespace(stored_bucket=bucket))
+    headers = {"Origin": "https://www.example.com"}
+    request = cast(Request, SimpleNamespace(headers=headers, method="OPTIONS"))
+    with pytest.raises(ServiceError, match="NotImplemented"):
+        asyncio.run(cast(Any, preflight.handler(context, request)))
 
 
 # --- Access control lists -------------------------------------------------------------------------
@@ -372,9 +408,10 @@ def test_a_list_of_grants() -> None:
     ]
 
 
-def test_a_list_from_nobody_knows_where() -> None:
-    with pytest.raises(ServiceError, match="cannot be read"):
-        granted(Canned="what-is-this")
+@pytest.mark.parametrize("acl", [{"Canned": "what-is-this"}, {"READ": [1]}, {"READ": 1}], ids=str)
+def test_a_list_of_another_form(acl: dict[str, Any]) -> None:
+    with pytest.raises(ServiceError, match=r"NotImplemented: .*acl"):
+        granted(**acl)
 
 
 @pytest.mark.parametrize(
