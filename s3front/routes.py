@@ -133,6 +133,7 @@ _UNIMPLEMENTED_PREFIXES = (
     "x-amz-copy-source-server-side-encryption",
     "x-amz-scal-server-side-encryption",
     "x-amz-if-match-",
+    "x-scal-s3-version-id",
 )
 _UNIMPLEMENTED_NAMES = (*_UNIMPLEMENTED_PREFIXES, *_UNIMPLEMENTED_HEADERS, *_KNOWN_VALUES)
 

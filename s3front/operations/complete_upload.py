@@ -31,6 +31,7 @@ from s3front.operations.half_completed import completed_object, is_made_by, used
 from s3front.operations.object_headers import taken_over
 from s3front.operations.object_url import object_url
 from s3front.operations.put_object import check_write_conditions, write_requirement
+from s3front.operations.put_version import PUT_VERSION, refuse_put_version
 from s3front.operations.uploads import (
     check_unchanged,
     chosen_algorithm,
@@ -74,6 +75,8 @@ class _WantedPart:
 
 async def complete_multipart_upload(context: Context, request: Request) -> Reply:
     """Make the object (Amazon S3 API reference, CompleteMultipartUpload)."""
+    if PUT_VERSION in request.headers:
+        await refuse_put_version(context, request.headers)
     if not is_made_by(context.current, context.target.query["uploadId"]):
         check_write_conditions(request.headers, context.current)
     body = await read_document(
@@ -361,5 +364,8 @@ async def _reply(context: Context, request: Request, completing: Awaitable[Objec
 
 
 COMPLETE_MULTIPART_UPLOAD = Operation(
-    "CompleteMultipartUpload", Level.OBJECT, complete_multipart_upload
+    "CompleteMultipartUpload",
+    Level.OBJECT,
+    complete_multipart_upload,
+    honours=frozenset((PUT_VERSION,)),
 )

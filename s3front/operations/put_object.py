@@ -20,6 +20,7 @@ from s3front.operations.data import check_age, delete_data
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.location import chosen_location
 from s3front.operations.object_headers import checksum_headers, new_object_headers
+from s3front.operations.put_version import PUT_VERSION, refuse_put_version
 from s3front.operations.tag_sets import tags_of_header
 from s3front.preconditions import check_write, is_conditional_write
 from s3front.request import Headers, Reply, Request
@@ -36,6 +37,8 @@ from shared.records.times import now
 async def put_object(context: Context, request: Request) -> Reply:
     """Store an object (Amazon S3 API reference, PutObject)."""
     headers = request.headers
+    if PUT_VERSION in headers:
+        await refuse_put_version(context, headers)
     check_write_conditions(headers, context.current)
     described, tags = new_object_headers(headers), tags_of_header(headers)
     lock = wanted_lock(headers, context.bucket.record.document, now())
@@ -154,4 +157,4 @@ def data_locations(
     return [DataLocation(stored.key, size, 0, location, store_type, f"1:{stored.md5}")]
 
 
-PUT_OBJECT = Operation("PutObject", Level.OBJECT, put_object, honours=LOCK_HEADERS)
+PUT_OBJECT = Operation("PutObject", Level.OBJECT, put_object, honours=LOCK_HEADERS | {PUT_VERSION})

@@ -1,0 +1,32 @@
+"""``x-scal-s3-version-id``: CloudServer's header of a write into a version that there is.
+
+It takes one only of an archived object that is being restored, and here no object ever is. Such a
+write is refused as CloudServer does: ignoring the header would make a version that nobody wanted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from s3front.context import Context
+from s3front.operations.get_object import existing_record
+from s3front.request import Headers
+from s3front.versioning import LATEST, Version
+from shared.errors import ServiceError
+
+PUT_VERSION = "x-scal-s3-version-id"
+
+
+async def refuse_put_version(context: Context, headers: Headers) -> None:
+    """Refuse a write that has the header.
+
+    Raises InvalidArgument, NoSuchKey, NoSuchVersion, MethodNotAllowed for a delete marker, and
+    InvalidObjectState for any other version; it never returns. An empty header names the latest.
+    """
+    text = headers[PUT_VERSION]
+    version = Version.parse(text, PUT_VERSION) if text else LATEST
+    _, current = await context.services.metadata.read(
+        context.bucket.name, context.key, context.request_id, version
+    )
+    record = existing_record(replace(context, version=version), current, changes=True)
+    raise ServiceError("InvalidObjectState", fields={"StorageClass": record.storage_class})
