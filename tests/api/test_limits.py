@@ -326,7 +326,6 @@ NO_DIGEST = Refusal(
 )
 for operation, method, target in (
     ("PutObjectLockConfiguration", "PUT", "/{bucket}?object-lock"),
-    ("PutObjectTagging", "PUT", "/{bucket}/key?tagging"),
     ("DeleteObjects", "POST", "/{bucket}?delete"),
 ):
     empty = {"Content-MD5": md5_base64(b"")}
@@ -335,7 +334,9 @@ for operation, method, target in (
         (Ask(operation, method, target, empty), NO_BODY),
         (Ask(operation, method, target, body=b"<Any/>"), NO_DIGEST),
     ]
+# They need a document, and no digest.
 OUTSIDE.append((Ask("PutBucketVersioning", "PUT", "/{bucket}?versioning"), NO_BODY))
+OUTSIDE.append((Ask("PutObjectTagging", "PUT", "/{bucket}/key?tagging"), NO_BODY))
 
 
 # What does not go together.
