@@ -29,5 +29,7 @@ class Pipe:
             fcntl.fcntl(self.write_end, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
     def close(self) -> None:
-        os.close(self.read_end)
-        os.close(self.write_end)
+        try:
+            os.close(self.read_end)
+        finally:
+            os.close(self.write_end)

@@ -76,13 +76,16 @@ class IncomingFile:
         self._remove_temporary()
 
     def _remove_temporary(self) -> None:
-        if self._pipe is not None:
-            self._pipe.close()
-            self._pipe = None
-        if self._descriptor is None:
+        # Each is forgotten before it is closed: its number is others' then, error or not.
+        pipe, self._pipe = self._pipe, None
+        descriptor, self._descriptor = self._descriptor, None
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+        if descriptor is None:
             return
-        os.close(self._descriptor)
-        self._descriptor = None
+        with contextlib.suppress(OSError):  # it is synced, or given up
+            os.close(descriptor)
         self._remove(self._temporary)
 
     def _remove(self, path: Path) -> None:

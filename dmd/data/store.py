@@ -17,6 +17,7 @@ Writers and readers have threads of their own: reads do not queue behind syncs.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import stat
@@ -323,7 +324,8 @@ class FileBlob:
 
     async def close(self) -> None:
         """Close the file, in a thread: the last close of a deleted file frees all its blocks."""
-        await asyncio.shield(self._store.in_reader(os.close, self._descriptor))
+        with contextlib.suppress(OSError):  # nothing was written through it
+            await asyncio.shield(self._store.in_reader(os.close, self._descriptor))
 
 
 class FileUpload:

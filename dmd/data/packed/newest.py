@@ -4,10 +4,15 @@ Rules.
 
 1. A key is told only when its record, all before it in the segment, and the segment's name are
    synced.
-2. A write that fails is cut off again. After a sync that failed, the segment is complete: nobody
-   knows which of its pages will ever reach the disk, and only what was refused is among them.
-3. At start-up, what lies behind the last whole record is cut off: it was never acknowledged. A
-   segment with gaps has been complete before, and is left as it is.
+2. A write that fails, for whatever reason, is cut off again. After a sync that failed, the segment
+   is complete: nobody knows which of its pages will ever reach the disk, and only what was refused
+   is among them.
+3. At start-up, zeros behind the last whole record are cut off: a file that has grown without its
+   bytes. Anything else there was torn by a crash, and never acknowledged, or was damaged since, and
+   may be saved: nobody can tell, so such a segment is complete, as one with gaps is, and is left as
+   it is.
+4. A number is used once. Whatever fails while a segment begins, the next attempt takes the next
+   number, and nothing that was left behind is in its way.
 """
 
 from __future__ import annotations
@@ -31,6 +36,7 @@ SEGMENT_BYTES_MAX: Final = 64 * 1024 * 1024
 """What a start reads at most, to find the end of the newest segment."""
 
 _SUFFIX: Final = ".segment"
+_BLOCK_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +72,12 @@ class NewestSegment:
         self._began = began
         self._completed = completed
         self._size_max = size_max
-        self.number = max(numbers_in(folder), default=0)
+        self.number = self._last_number = max(numbers_in(folder), default=0)
+        """``number`` is that of the newest segment; later ones may have failed to begin."""
         self.cut_bytes = 0
         """What was cut off at start-up."""
+        self.unclear_bytes = 0
+        """What start-up found behind the last whole record, and has left there."""
         self._descriptor: int | None = None
         self._end = 0
         self._last = 0
@@ -92,13 +101,13 @@ class NewestSegment:
         failpoint(FailPoint.BEFORE_SEGMENT_WRITE)
         try:
             self._disk.write(descriptor, records)
-        except OSError:
+        except BaseException:
             self._cut_off()
             raise
         failpoint(FailPoint.AFTER_SEGMENT_WRITE)
         try:
             self._disk.sync(descriptor)
-        except OSError:
+        except BaseException:
             self._cut_off()
             self._complete()
             raise
@@ -110,8 +119,10 @@ class NewestSegment:
     def close(self) -> None:
         """Release it; the next start goes on with it."""
         if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+            # Forgotten before it is closed: an error of that leaves its number to others as well.
+            descriptor, self._descriptor = self._descriptor, None
+            with contextlib.suppress(OSError):  # all that was told is synced
+                os.close(descriptor)
 
     def _records(self, blobs: Sequence[Append]) -> tuple[list[str], list[bytes], int]:
         """The keys and bytes of new records, and where the last of them begins."""
@@ -132,14 +143,18 @@ class NewestSegment:
     def _begin(self) -> None:
         """Let the next segment be the newest."""
         self._complete()
-        number = self.number + 1
+        self._last_number = number = self._last_number + 1
         path = segment_path(self._folder, number)
         descriptor = self._disk.create(path)
         try:
             self._disk.sync_directory(self._folder)
-        except OSError:
-            os.close(descriptor)
-            self._disk.remove(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+            with contextlib.suppress(
+                OSError
+            ):  # an empty segment stays, until a restart or for ever
+                self._disk.remove(path)
             raise
         self.number, self._descriptor, self._end, self._last = number, descriptor, 0, 0
         self._began(number)
@@ -156,7 +171,7 @@ class NewestSegment:
         try:
             os.ftruncate(descriptor, self._end)
             os.lseek(descriptor, self._end, os.SEEK_SET)
-        except OSError:
+        except BaseException:
             self._complete()
 
     def _recover(self) -> None:
@@ -168,7 +183,11 @@ class NewestSegment:
             if end is None:
                 return
             self._end, self._last = end
-            self.cut_bytes = os.fstat(descriptor).st_size - self._end
+            rest = os.fstat(descriptor).st_size - self._end
+            if _holds_data(descriptor, self._end):
+                self.unclear_bytes = rest
+                return
+            self.cut_bytes = rest
             if self.cut_bytes:
                 os.ftruncate(descriptor, self._end)
                 self._disk.sync(descriptor)
@@ -177,6 +196,15 @@ class NewestSegment:
         finally:
             if not keep:
                 os.close(descriptor)
+
+
+def _holds_data(descriptor: int, start: int) -> bool:
+    """Whether anything but zeros lies behind an offset."""
+    while data := os.pread(descriptor, _BLOCK_BYTES, start):
+        if any(data):
+            return True
+        start += len(data)
+    return False
 
 
 def whole_end(descriptor: int, number: int) -> tuple[int, int] | None:

@@ -104,6 +104,12 @@ class PackedStore:
         """The number of the segment that grows, as the event loop knows; 0 for none."""
         if self._newest.cut_bytes:
             log.info("cut off what was not acknowledged", bytes=self._newest.cut_bytes)
+        if self._newest.unclear_bytes:
+            log.warning(
+                "a segment ends with what was torn by a crash, or was damaged: it stays as it is",
+                segment=self._newest.number,
+                bytes=self._newest.unclear_bytes,
+            )
         self._writer: Worker[Append, str] = Worker(
             "packed-writer",
             self._append_all,
@@ -203,7 +209,7 @@ class PackedStore:
         await asyncio.to_thread(self._readers.shutdown)
         self._newest.close()
         for opened in self._open_segments.values():
-            os.close(opened.descriptor)
+            _close(opened.descriptor)
         self._open_segments.clear()
 
     # On the event loop.
@@ -243,7 +249,7 @@ class PackedStore:
             unused = [old for old, other in self._open_segments.items() if not other.users]
             for old in unused[: len(self._open_segments) - OPEN_SEGMENTS_MAX]:
                 if old != number:
-                    os.close(self._open_segments.pop(old).descriptor)
+                    _close(self._open_segments.pop(old).descriptor)
         return opened
 
     async def _change(self, key: str, state: State, before: Sequence[State] = _KEPT) -> None:
@@ -274,7 +280,7 @@ class PackedStore:
             return  # whoever uses it removes it, or the next sweep
         self._numbers.discard(number)
         del self._open_segments[number]
-        os.close(opened.descriptor)
+        _close(opened.descriptor)
         try:
             self._disk.remove(segment_path(self._folder, number))
         except OSError as error:
@@ -303,6 +309,8 @@ class PackedStore:
             return self._newest.append(group)
         except OSError as error:
             return [store_error(error)] * len(group)
+        except MemoryError:
+            return [StoreError("ENOMEM: no memory")] * len(group)
 
     def _segment_began(self, number: int) -> None:
         # Runs on the event loop before any key of the segment is told there.
@@ -342,6 +350,12 @@ class PackedStore:
         if start < end and self._can_punch and not segments.punch(descriptor, start, end):
             self._can_punch = False
             self._log.warning("no holes on this file system: only whole segments are given back")
+
+
+def _close(descriptor: int) -> None:
+    """An error of closing what was read, or synced, is nobody's."""
+    with contextlib.suppress(OSError):
+        os.close(descriptor)
 
 
 def _call_all(group: Sequence[Callable[[], bool]]) -> Sequence[bool | Exception]:

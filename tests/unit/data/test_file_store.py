@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,30 @@ async def test_a_failing_disk_leaves_nothing(
         await put(store, content)
     await store.close()
     assert files_in(directory) == set()
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE])
+async def test_an_error_of_closing_touches_no_other_file(
+    directory: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of a descriptor is others' after close(2), whatever that returns."""
+    store = store_on(directory, failing_disk())
+    close, closed = os.close, []
+
+    def failing(descriptor: int) -> None:
+        closed.append(descriptor)
+        close(descriptor)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "close", failing)
+    upload = await store.create(len(content))
+    await upload.write(content)
+    with suppress(StoreError):
+        await upload.commit()
+    await upload.abort()
+    monkeypatch.undo()
+    assert len(closed) == len(set(closed))
+    await store.close()
 
 
 async def test_an_existing_blob_is_never_overwritten(directory: Path) -> None:

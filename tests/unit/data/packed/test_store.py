@@ -8,6 +8,7 @@ import os
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
@@ -115,29 +116,53 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", [1, 31, 32, 500, KIB - 1])
-async def test_a_torn_end_is_cut_off(tmp_path: Path, missing: int) -> None:
+async def test_a_torn_end_is_never_served_and_nothing_is_appended_to_it(
+    tmp_path: Path, missing: int
+) -> None:
     store = open_store(tmp_path)
     kept, torn = await put(store, b"kept"), await put(store, b"t" * (KIB - HEADER_BYTES))
     await store.close()
     segment = tmp_path / "00000001.segment"
-    os.truncate(segment, os.stat(segment).st_size - missing)
+    size = os.stat(segment).st_size - missing
+    os.truncate(segment, size)
+    store = open_store(tmp_path)
+    assert os.stat(segment).st_size == size
+    assert await get(store, kept) == b"kept"
+    with pytest.raises((BlobNotFoundError, StoreError)):
+        await store.open(torn)
+    following = await put(store, b"next")
+    assert await get(store, following) == b"next"
+    assert place_of(following).segment == 2
+    await store.close()
+
+
+async def test_an_end_without_its_bytes_is_cut_off(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    kept = await put(store, b"kept")
+    await store.close()
+    segment = tmp_path / "00000001.segment"
+    os.truncate(segment, 3 * KIB * KIB)
     store = open_store(tmp_path)
     assert os.stat(segment).st_size == 64
-    assert await get(store, kept) == b"kept"
-    with pytest.raises(BlobNotFoundError):
-        await store.open(torn)
-    assert await get(store, await put(store, b"next")) == b"next"
-    await store.close()
-
-
-async def test_an_end_whose_bytes_never_came_is_cut_off(tmp_path: Path) -> None:
-    store = open_store(tmp_path)
-    kept, torn = await put(store, b"kept"), await put(store, b"torn")
-    await store.close()
-    flip(tmp_path, torn, HEADER_BYTES)
-    store = open_store(tmp_path)
     assert await keys_in(store) == [kept]
+    assert place_of(await put(store, b"next")) == (1, 64)
     await store.close()
+
+
+async def test_damage_to_the_last_blob_removes_nothing(tmp_path: Path) -> None:
+    """It cannot be told from a write that a crash has torn; what can be saved stays."""
+    store = open_store(tmp_path)
+    kept, damaged = await put(store, b"kept"), await put(store, b"damaged")
+    await store.close()
+    content = (tmp_path / "00000001.segment").read_bytes()
+    for position in (10, HEADER_BYTES):
+        (tmp_path / "00000001.segment").write_bytes(content)
+        flip(tmp_path, damaged, position)
+        before = (tmp_path / "00000001.segment").read_bytes()
+        store = open_store(tmp_path)
+        assert await get(store, kept) == b"kept"
+        assert (tmp_path / "00000001.segment").read_bytes() == before
+        await store.close()
 
 
 async def test_damage_before_the_end_cuts_nothing_off(tmp_path: Path) -> None:
@@ -259,6 +284,74 @@ async def test_a_failing_disk_is_a_named_error_and_leaves_nothing(
     assert await keys_in(store) == []
     assert used_bytes(tmp_path) == 0
     await store.close()
+
+
+async def test_a_segment_that_failed_to_begin_is_in_nobodys_way(
+    tmp_path: Path, disk: FailingDisk
+) -> None:
+    store = open_store(tmp_path, disk)
+    disk.fail("sync_directory", errno.EIO)
+    disk.fail("remove", errno.EIO)
+    with pytest.raises(StoreError, match=r"^EIO"):
+        await put(store, b"refused")
+    disk.repair()
+    key = await put(store, b"after")
+    assert await get(store, key) == b"after"
+    await store.close()
+    again = open_store(tmp_path)
+    assert await get(again, key) == b"after"
+    await again.close()
+
+
+async def test_a_file_with_the_name_of_a_segment_costs_one_attempt(
+    tmp_path: Path, store: PackedStore
+) -> None:
+    (tmp_path / "00000001.segment").write_bytes(b"of somebody else")
+    with pytest.raises(StoreError, match=r"^EEXIST"):
+        await put(store, b"refused")
+    assert await get(store, await put(store, b"after")) == b"after"
+
+
+async def test_a_segment_that_cannot_be_closed_is_written_no_more(
+    store: PackedStore, disk: FailingDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await put(store, b"before")
+    disk.fail("sync", errno.EIO)
+    close = os.close
+
+    def failing(descriptor: int) -> None:
+        close(descriptor)  # as Linux does it
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "close", failing)
+        with pytest.raises(StoreError, match=r"^EIO"):
+            await put(store, b"refused")
+    disk.repair()
+    after = await put(store, b"after")
+    assert place_of(after).segment == place_of(before).segment + 1
+    assert (await get(store, before), await get(store, after)) == (b"before", b"after")
+
+
+@pytest.mark.parametrize("operation", ["create", "write", "sync", "sync_directory"])
+async def test_the_store_goes_on_when_there_was_no_memory(
+    store: PackedStore, disk: FailingDisk, operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = None if "create" in operation or "directory" in operation else await put(store, b"1")
+    write = disk.write
+
+    def without_memory(*arguments: Any) -> NoReturn:
+        if operation == "write":
+            write(arguments[0], [b"some of it"])
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disk, operation, without_memory)
+        with pytest.raises(StoreError, match="ENOMEM"):
+            await put(store, b"refused")
+    after = await put(store, b"after")
+    assert await get(store, after) == b"after"
+    assert before is None or await get(store, before) == b"1"
 
 
 @pytest.mark.parametrize("operation", ["write", "sync"])
