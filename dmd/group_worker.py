@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from shared.vital import watch
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -22,10 +24,11 @@ Result = TypeVar("Result")
 class Worker(Generic[Item, Result]):
     """Calls ``work`` with groups of items, in its own thread; made and used in one event loop.
 
-    ``work`` returns a result or an exception for every item, in order, and raises nothing. When it
-    returns None the thread ends, and nothing is answered any more. A group has at most
-    ``items_max`` items, and several of them only when they are not larger than ``size_max``
-    together, as ``size_of`` measures them.
+    ``work`` returns a result or an exception for every item, in order; one that it raises is every
+    item's. When it returns None the thread ends, and nothing is answered any more. A group has at
+    most ``items_max`` items, and several of them only when they are not larger than ``size_max``
+    together, as ``size_of`` measures them. Whatever else ends the thread ends the process
+    (``shared.vital``), and so does a group that is worked on for too long.
     """
 
     def __init__(
@@ -37,6 +40,9 @@ class Worker(Generic[Item, Result]):
         size_max: int,
         size_of: Callable[[Item], int],
     ) -> None:
+        self.name = name
+        self.work_under_way: int | None = None
+        """The number of the group that is worked on (``shared.vital.Watched``)."""
         self._work = work
         self._items_max = items_max
         self._size_of = size_of
@@ -47,6 +53,7 @@ class Worker(Generic[Item, Result]):
         # The thread's own: what it took from the queue, and whether nothing follows.
         self._backlog: deque[_Waiting[Item, Result]] = deque()
         self._last_taken = False
+        self._unwatch = watch(self)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -63,6 +70,7 @@ class Worker(Generic[Item, Result]):
         self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
+        self._unwatch()
 
     def _hand_over(self) -> None:
         if self._submitted:
@@ -70,11 +78,23 @@ class Worker(Generic[Item, Result]):
             self._submitted = []
 
     def _run(self) -> None:
+        number = 0
         while group := self._gather():
-            results = self._work([waiting.item for waiting in group])
+            number += 1
+            self.work_under_way = number
+            results = self._results([waiting.item for waiting in group])
+            self.work_under_way = None
             if results is None:
                 return
             self._loop.call_soon_threadsafe(_answer, group, results)
+
+    def _results(self, items: Sequence[Item]) -> Sequence[Result | Exception] | None:
+        try:
+            results = self._work(items)
+        except Exception as error:
+            return [error] * len(items)
+        assert results is None or len(results) == len(items)
+        return results
 
     def _gather(self) -> list[_Waiting[Item, Result]]:
         """Wait for an item and take those behind it; nothing when none will follow."""

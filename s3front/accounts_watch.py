@@ -26,6 +26,7 @@ class AccountsWatch:
         self._config = config
         self._log = log
         self._seen = self._stamp()
+        self._refused = ""
 
     async def run(self, use: Callable[[Accounts], None]) -> NoReturn:
         """Hand on the accounts after every change, for ever."""
@@ -41,12 +42,15 @@ class AccountsWatch:
         stamp = self._stamp()
         if stamp == self._seen:
             return None
-        self._seen = stamp
         try:
-            return load_accounts(self._config)
-        except ConfigError as error:
-            self._log.error("accounts refused, the old ones stay", reason=str(error))
+            accounts = load_accounts(self._config)
+        except (ConfigError, OSError, MemoryError) as error:
+            if self._refused != str(error):
+                self._refused = str(error)
+                self._log.error("accounts refused, the old ones stay", reason=self._refused)
             return None
+        self._seen, self._refused = stamp, ""
+        return accounts
 
     def _stamp(self) -> _Stamp:
         """What tells one state of the file from another; None when there is none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -28,11 +28,16 @@ class InTurn(Generic[_Argument, _Result]):
         self._waiting: deque[tuple[_Argument, asyncio.Future[_Result]]] = deque()
         self._call: Future[None] | None = None
         self._busy = False
+        self._failure: Exception | None = None
 
     def submit(self, argument: _Argument) -> asyncio.Future[_Result]:
-        """The result for an argument, in time. After a call that raised none is made."""
+        """The result for an argument, in time. After a call that raised none is made: what it
+        raised is what all that wait, and come later, get."""
         future: asyncio.Future[_Result] = self._loop.create_future()
         with self._lock:
+            if self._failure is not None:
+                _fail([future], self._failure)
+                return future
             self._waiting.append((argument, future))
             if not self._busy:
                 self._begin()
@@ -58,12 +63,15 @@ class InTurn(Generic[_Argument, _Result]):
             argument, future = self._waiting.popleft()
         try:
             result = self._function(argument)
+            with self._lock:
+                self._begin()
         except Exception as error:
-            # Still busy: whatever is submitted from now on waits for ever.
-            self._loop.call_soon_threadsafe(_fail, future, error)
+            with self._lock:
+                self._failure = error
+                failed = [future, *(waiting for _, waiting in self._waiting)]
+                self._waiting.clear()
+            self._loop.call_soon_threadsafe(_fail, failed, error)
             return
-        with self._lock:
-            self._begin()
         self._loop.call_soon_threadsafe(_finish, future, result)
 
 
@@ -72,7 +80,9 @@ def _finish(future: asyncio.Future[_Result], result: _Result) -> None:
         future.set_result(result)
 
 
-def _fail(future: asyncio.Future[_Result], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
-        future.exception()  # seen: nobody may be waiting any more, and asyncio would report that
+def _fail(futures: Sequence[asyncio.Future[_Result]], error: Exception) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_exception(error)
+            # Seen: nobody may be waiting any more, and asyncio would report that.
+            future.exception()

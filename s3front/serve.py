@@ -48,6 +48,7 @@ from shared.process import (
 from shared.rpc.client import RpcClient
 from shared.rpc.envelope import METADATA_NAMESPACE
 from shared.tls import port_context, renew
+from shared.vital import vital
 
 
 async def serve(config: Config) -> None:
@@ -90,8 +91,8 @@ async def serve(config: Config) -> None:
     app = App(services)
     loop = asyncio.get_running_loop()
     tasks = (
-        loop.create_task(_work(config, metadata, services)),
-        loop.create_task(watch.run(app.use_accounts)),
+        vital(loop.create_task(_work(config, metadata, services), name="background work")),
+        vital(loop.create_task(watch.run(app.use_accounts), name="accounts watch")),
     )
     server = create_http_server(app.handle, log, config.requests.body_memory_bytes)
     client.start()

@@ -22,6 +22,7 @@ from shared.supervisor import (
     ignore_stop_signals,
     report_ready,
 )
+from shared.vital import Watchdog, stop_when_a_thread_dies, vital
 
 STOP_SECONDS_MAX = 20.0
 """How long requests under way may take to finish; less than the supervisor waits."""
@@ -31,6 +32,7 @@ def run_process(main: Callable[[], Awaitable[None]]) -> None:
     """Run a serving process to its end, under uvloop. First of all, see ``die_with_parent``."""
     die_with_parent()
     share_one_heap()
+    stop_when_a_thread_dies()
 
     async def run() -> None:
         await main()
@@ -55,12 +57,14 @@ async def serve_until_stopped(reload: Callable[[], None] | None = None) -> None:
         loop.add_signal_handler(number, stopped.set)
     loop.add_signal_handler(signal.SIGHUP, reload or (lambda: None))
     _leave_alone_what_stays()
+    watchdog = Watchdog()
     report_ready()
-    giving = asyncio.ensure_future(give_back_memory())
+    giving = vital(asyncio.ensure_future(give_back_memory()))
     try:
         await stopped.wait()
     finally:
         giving.cancel()
+        watchdog.end()
 
 
 def _leave_alone_what_stays() -> None:

@@ -20,6 +20,7 @@ from shared.config import Config, ConfigError, load_config
 from shared.observability import configure_logging, get_logger
 from shared.process import arm_failpoint, exit_with_problem
 from shared.supervisor import EX_CONFIG
+from shared.vital import stop_when_a_thread_dies
 
 _PROGRAM = "dmd"
 PROBLEMS_EXIT = 1
@@ -32,6 +33,7 @@ def load_job_config() -> Config:
     """The configuration. Warnings and errors of a job are lines of JSON on standard error."""
     config = load_config()
     configure_logging("dmd-job", "warn", sys.stderr.buffer)
+    stop_when_a_thread_dies()
     arm_failpoint(config.failpoint, get_logger())
     return config
 

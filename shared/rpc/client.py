@@ -51,6 +51,7 @@ from shared.rpc.envelope import (
 )
 from shared.rpc.outgoing import OutgoingCall, envelopes
 from shared.rpc.streams import Consumer
+from shared.vital import vital
 
 _CONNECT_TIMEOUT_SECONDS = 5.0
 _RETRY_SECONDS_MIN = 0.05
@@ -131,7 +132,10 @@ class RpcClient:
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
-        self._connector = asyncio.get_running_loop().create_task(self._stay_connected())
+        connecting = asyncio.get_running_loop().create_task(
+            self._stay_connected(), name="connector"
+        )
+        self._connector = vital(connecting)
 
     async def close(self) -> None:
         """Give up the connection; waiting calls fail."""

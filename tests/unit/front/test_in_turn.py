@@ -59,7 +59,7 @@ def test_one_call_at_a_time_whatever_the_gaps() -> None:
     assert most == 1
 
 
-def test_nothing_is_called_after_a_failure() -> None:
+def test_nothing_is_called_after_a_failure_and_nobody_waits_for_ever() -> None:
     called: list[int] = []
 
     def fails(number: int) -> None:
@@ -74,12 +74,27 @@ def test_nothing_is_called_after_a_failure() -> None:
             await futures[0]
             with pytest.raises(ValueError, match="one"):
                 await futures[1]
-            late = calls.submit(9)
+            for other in (futures[2], calls.submit(9)):
+                with pytest.raises(ValueError, match="one"):
+                    await other
             await calls.aclose()
         # The pool has ended, with all that was given to it.
         assert called == [0, 1]
-        assert not futures[2].done()
-        assert not late.done()
+
+    run(scenario())
+
+
+def test_a_pool_that_takes_nothing_more_is_a_failure() -> None:
+    async def scenario() -> None:
+        pool = ThreadPoolExecutor(max_workers=1)
+        go_on = threading.Event()
+        calls: InTurn[int, bool] = InTurn(lambda _: go_on.wait(10), pool)
+        futures = [calls.submit(number) for number in range(2)]
+        pool.shutdown(wait=False)  # as one that no thread can be started for
+        go_on.set()
+        for future in futures:
+            with pytest.raises(RuntimeError):
+                await future
 
     run(scenario())
 
