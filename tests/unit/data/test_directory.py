@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dmd import directory as ownership
+from dmd import lease
 from dmd.data.directory import FORMAT_VERSION, DataDirectory
 from dmd.directory import Ownership
 from dmd.errors import StartupError
@@ -20,6 +21,7 @@ from dmd.lease import read_state
 from shared import limits
 from tests.servers import REPOSITORY
 from tests.unit.data.harness import files_in
+from tests.unit.metadata.support import HarmlessTimer
 
 NEWER = json.dumps({"formatVersion": FORMAT_VERSION + 1})
 
@@ -92,7 +94,7 @@ def test_a_second_owner_is_refused(tmp_path: Path) -> None:
 SECOND = """
 import fcntl, sys
 from pathlib import Path
-from dmd import directory
+from dmd import directory, lease
 from dmd.data.directory import DataDirectory
 from dmd.directory import Ownership
 from dmd.file_locks import Mount
@@ -108,6 +110,7 @@ print("owned")
 def test_a_second_process_is_refused(
     tmp_path: Path, locks: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(lease, "KillTimer", HarmlessTimer)
     if locks == "blind":
         # A file system whose locks do not leave their machine, as many that are shared.
         monkeypatch.setattr(fcntl, "flock", lambda _descriptor, _operation: None)
@@ -128,6 +131,7 @@ def test_a_second_process_is_refused(
 def test_a_directory_without_locks_has_a_lease_that_nobody_has_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(lease, "KillTimer", HarmlessTimer)
     monkeypatch.setattr(limits, "LEASE_SECONDS", 0.2)
     owner = DataDirectory(tmp_path, Ownership(locks="unreliable"))
     state = read_state(tmp_path)

@@ -14,6 +14,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from dmd import lease
 from dmd.directory import OwnedDirectory, Ownership
 from dmd.errors import StartupError
 from dmd.kill_timer import boot_seconds
@@ -25,6 +26,7 @@ from dmd.lease import (
     wait_for_expiry,
 )
 from tests.servers import REPOSITORY, wait_for
+from tests.unit.metadata.support import HarmlessTimer
 
 ELSEWHERE = LeaseState("somebody", "another-boot", 0.4, 7)
 
@@ -134,7 +136,10 @@ def test_without_a_lease_the_old_one_is_removed(tmp_path: Path) -> None:
     assert read_state(tmp_path) is None
 
 
-def test_a_stopped_owner_dies_before_a_stand_by_begins(tmp_path: Path) -> None:
+def test_a_stopped_owner_dies_before_a_stand_by_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "KillTimer", HarmlessTimer)
     process = owner(tmp_path, 1)
     os.kill(process.pid, signal.SIGSTOP)
     with pytest.raises(StartupError, match="another daemon owns"):
@@ -146,7 +151,7 @@ def test_a_stopped_owner_dies_before_a_stand_by_begins(tmp_path: Path) -> None:
 
 
 def test_a_lease_that_is_damaged_under_its_owner_is_written_anew(tmp_path: Path) -> None:
-    process = owner(tmp_path, 1)
+    process = owner(tmp_path, 4)
     first = read_state(tmp_path)
     assert first is not None
     (tmp_path / FILE_NAME).write_bytes(b"\0" * 100)
@@ -163,7 +168,7 @@ def test_a_lease_that_is_damaged_under_its_owner_is_written_anew(tmp_path: Path)
 
 
 def test_every_flipped_bit_of_a_lease_is_noticed_or_harmless(tmp_path: Path) -> None:
-    process = owner(tmp_path, 1)
+    process = owner(tmp_path, 30)
     process.communicate()
     state = read_state(tmp_path)
     content = (tmp_path / FILE_NAME).read_bytes()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dmd import directory
+from dmd import directory, lease
 from dmd.directory import OwnedDirectory, Ownership
 from dmd.errors import SettingNeededError, StartupError
 from dmd.file_locks import Mount
@@ -22,7 +22,7 @@ from dmd.metadata.engines.base import EngineFatalError
 from dmd.metadata.engines.lmdb import FILE_NAME, LmdbEngine
 from dmd.metadata.keys import FORMAT_KEY
 from shared.rpc.streams import StreamSettings
-from tests.unit.metadata.support import RecordingLog
+from tests.unit.metadata.support import HarmlessTimer, RecordingLog
 
 
 def settings(path: Path | None, port: int = 0) -> MetadataSettings:
@@ -90,6 +90,7 @@ def test_a_directory_where_nothing_can_be_locked_is_owned_by_a_lease(
     def without_locks(_descriptor: int, _operation: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
+    monkeypatch.setattr(lease, "KillTimer", HarmlessTimer)
     monkeypatch.setattr(fcntl, "flock", without_locks)  # such a file system is hard to come by
     with pytest.raises(SettingNeededError, match="No locks available") as caught:
         OwnedDirectory(tmp_path, Ownership(1, standby=True))
@@ -106,6 +107,7 @@ def test_a_directory_where_nothing_can_be_locked_is_owned_by_a_lease(
 def test_a_stand_by_of_another_machine_needs_a_lease(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(lease, "KillTimer", HarmlessTimer)
     shared = Mount("nfs4", frozenset({"vers=4.2"}))
     monkeypatch.setattr(directory, "mount_of", lambda _path: shared)
     with pytest.raises(SettingNeededError, match="machines share it") as caught:
