@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import socket
 import threading
 import time
@@ -31,9 +30,8 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import orjson
-from isal.isal_zlib import crc32
 
+from dmd.checked_json import decode, encode
 from dmd.errors import StartupError
 from dmd.kill_timer import KillTimer, boot_seconds
 from shared.observability import EventLog
@@ -47,7 +45,6 @@ _CLAIM_LEASES: Final = 2
 """A claim is settled before others may take its owner for silent."""
 
 _POLL_SECONDS: Final = 0.1
-_CHECKSUM: Final = re.compile(rb',"crc32":"([0-9a-f]{8})"}\Z')
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -75,22 +72,6 @@ class LeaseState:
         return self.boot == _boot_id()
 
 
-def _encode(state: LeaseState) -> bytes:
-    """A JSON object; its last member is the CRC-32 of what it would be without it."""
-    text = orjson.dumps(state)
-    return text[:-1] + b',"crc32":"%08x"}' % crc32(text)
-
-
-def _decode(text: bytes) -> LeaseState:
-    """Raises ValueError. A lease of an older release has no checksum."""
-    match = _CHECKSUM.search(text)
-    if match is not None:
-        text = text[: match.start()] + b"}"
-        if crc32(text) != int(match[1], 16):
-            raise ValueError("its checksum is wrong")
-    return msgspec.json.decode(text, type=LeaseState)
-
-
 def read_state(directory: Path) -> LeaseState | None:
     """The lease of a directory, None when it never had one.
 
@@ -98,7 +79,7 @@ def read_state(directory: Path) -> LeaseState | None:
     """
     path = directory / FILE_NAME
     try:
-        return _decode(path.read_bytes())
+        return msgspec.json.decode(decode(path.read_bytes()), type=LeaseState)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -254,7 +235,7 @@ class Lease:
         unfinished = self._path.with_name(f"{FILE_NAME}.{state.owner}")
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            os.write(descriptor, _encode(state))
+            os.write(descriptor, encode(state))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -188,4 +188,7 @@ def open_both_stores(
     except OSError as error:
         directory.release()
         raise StartupError(f"data directory {directory.path}: {error.strerror or error}") from error
-    return BothStores(FileStore(directory, disk, log), packed, packed_bytes_max)
+    files = FileStore(directory, disk, log)
+    if directory.old_segments:
+        packed.upgrade(directory.old_segments, files.upgraded)
+    return BothStores(files, packed, packed_bytes_max)

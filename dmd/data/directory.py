@@ -1,7 +1,8 @@
 """The data directory: its layout, its owner, and what is done to it at start-up.
 
     lock, lease     the process that owns the directory (dmd.directory)
-    about.json      {"formatVersion": 2, "owners": [UUID, …]}; a newer format is refused
+    about.json      {"formatVersion": 3, "owners": [UUID, …]}, with a checksum; a newer format is
+                    refused
     incoming/       uploads under way; whatever is there at start-up was never acknowledged
     0/ … 3510/      large blobs: the file of a key lies in the directory of its number
     packed/         segments of small blobs (dmd.data.packed)
@@ -9,7 +10,9 @@
 
 The numbered directories are the original's (reference/dmd-wire.md, section 11), and it ignores the
 rest: a directory that it wrote is served as it is. Where nothing was packed, it can be given back.
-Format 1 had neither packed blobs nor a quarantine; its directories are raised to format 2.
+Format 1 had neither packed blobs nor a quarantine. Format 2 had other codes for the state of packed
+blobs: "oldSegments" is the number of the last segment that may have them, until all have been gone
+through (``dmd.data.packed.upgrade``). Either is raised to format 3 at the first start.
 
 Owners are the metadata stores whose records name the blobs. Garbage collection reads all of them
 before it calls a blob nobody's, and refuses a directory whose owners it does not know.
@@ -23,13 +26,16 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from dmd.checked_json import decode, encode
 from dmd.data.keys import DIRECTORIES, directory_number, is_blob_key
+from dmd.data.packed.newest import numbers_in
 from dmd.directory import OwnedDirectory, Ownership
 from dmd.errors import StartupError
 from shared.observability import EventLog
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 ABOUT_NAME: Final = "about.json"
+ABOUT_RESCUE: Final = f'{{"formatVersion": {FORMAT_VERSION}}}'
 
 _PRIVATE: Final = 0o700
 
@@ -52,6 +58,8 @@ class DataDirectory:
         self.quarantine = path / "quarantine"
         self._owned: OwnedDirectory | None = None
         self._owners: tuple[str, ...] = ()
+        self.old_segments = 0
+        """The number of the last segment that may have the states of format 2; 0 for none."""
         self._describing = threading.Lock()
         try:
             if not path.is_dir():
@@ -88,6 +96,12 @@ class DataDirectory:
         with self._describing:
             self._describe(tuple(known for known in self._owners if known != owner))
 
+    def upgraded(self) -> None:
+        """Note durably that no segment has the states of format 2. Blocks; raises OSError."""
+        with self._describing:
+            self.old_segments = 0
+            self._describe(self._owners)
+
     def release(self) -> None:
         """Let another process own the directory; harmless when repeated."""
         if self._owned is not None:
@@ -96,15 +110,18 @@ class DataDirectory:
 
     def _check_format(self) -> None:
         try:
-            about = json.loads(self._about.read_bytes())
+            about = json.loads(decode(self._about.read_bytes()))
             version = about["formatVersion"]
             self._owners = tuple(map(str, about.get("owners", ())))
+            self.old_segments = int(about.get("oldSegments", 0))
         except FileNotFoundError:
             self._describe(())
             return
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StartupError(
-                f"data directory {self.path}: about.json states no formatVersion"
+                f"data directory {self.path}: about.json is damaged, or states no formatVersion: "
+                f"{error!r}; put it back from a copy, or write {ABOUT_RESCUE} into it, and let "
+                "`dmd gc --adopt` name the metadata again"
             ) from error
         if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
             raise StartupError(
@@ -112,13 +129,17 @@ class DataDirectory:
                 f"this program knows versions up to {FORMAT_VERSION}"
             )
         if version < FORMAT_VERSION:
+            if self.packed.is_dir():
+                self.old_segments = max(numbers_in(self.packed), default=0)
             self._describe(self._owners)
 
     def _describe(self, owners: tuple[str, ...]) -> None:
-        about = {"formatVersion": FORMAT_VERSION, "owners": owners}
+        about: dict[str, object] = {"formatVersion": FORMAT_VERSION, "owners": owners}
+        if self.old_segments:
+            about["oldSegments"] = self.old_segments
         temporary = self._about.with_suffix(".new")
         with temporary.open("wb") as file:
-            file.write(json.dumps(about).encode() + b"\n")
+            file.write(encode(about))
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(self._about)

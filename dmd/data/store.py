@@ -149,6 +149,11 @@ class FileStore:
         with store_errors():
             await self.in_writer(self._directory.disown, owner)
 
+    async def upgraded(self) -> None:
+        """Note that the packed blobs are of this release's format. Raises StoreError."""
+        with store_errors():
+            await self.in_writer(self._directory.upgraded)
+
     async def disk_usage(self) -> DiskUsage:
         """Return the figures of the file system. Raises StoreError."""
         with store_errors():

@@ -4,16 +4,21 @@ A segment is a sequence of records, each at a multiple of 64 bytes, so that no h
 blocks of the file system:
 
     offset 0   "2FBL"
-           4   state: "L" live, "Q" in quarantine, "D" deleted (and three bytes unused)
+           4   state: "LIVE", "quar" (in quarantine) or "gone" (deleted)
            8   length of the blob, in bytes
           12   bytes from the start of the record before to the start of this one, 0 for the first
           16   CRC-32 of the blob
           20   key, 20 bytes
-          40   CRC-32 of the 40 bytes before, taken with the state as zero
+          40   CRC-32 of the 40 bytes before, taken with the state as zeros
           44   the blob, then zeros up to the next multiple of 64
 
-Numbers are little-endian. The state is the one byte that changes after a record was written; it is
-no part of a checksum, so that a change of it never tears anything.
+Numbers are little-endian. The state is all that changes after a record was written; it is no part
+of a checksum, so that a change of it never tears anything. Instead its codes differ in ten bits at
+least, in each of their bytes, and whatever is none of them means live: damage deletes nothing.
+
+Before format 3 of the directory the codes were "L", "Q" and "D", followed by zeros. "L" and "D"
+differ in one bit, so an old "D" is believed only until the segments of that time have been gone
+through (``dmd.data.packed.upgrade``). Afterwards it means live, as the old "L" always does.
 
 A key is 12 digits of creation time, as every key (``dmd.data.keys``), then 8 digits of the number
 of the segment, 8 of the record's offset, and 12 that are random. So a blob is found without an
@@ -24,7 +29,7 @@ from __future__ import annotations
 
 import secrets
 import struct
-from enum import IntEnum
+from enum import Enum
 from typing import Final, NamedTuple
 
 from isal.isal_zlib import crc32
@@ -37,21 +42,24 @@ MAGIC: Final = b"2FBL"
 STATE_OFFSET: Final = 4
 SEGMENT_NUMBER_MAX: Final = 2**32 - 1
 
-_HEADER: Final = struct.Struct("<4sBxxxIII20s")
+_HEADER: Final = struct.Struct("<4s4sIII20s")
 _CHECKSUM: Final = struct.Struct("<I")
 _RANDOM_BYTES: Final = 6
 _NUMBER_DIGITS: Final = 8
 
 
-class State(IntEnum):
-    """What has become of a blob."""
+class State(Enum):
+    """What has become of a blob; the value is the code in its record."""
 
-    LIVE = ord("L")
-    QUARANTINED = ord("Q")
-    DELETED = ord("D")
+    LIVE = b"LIVE"
+    QUARANTINED = b"quar"
+    DELETED = b"gone"
+    OLD_QUARANTINED = b"Q\0\0\0"
+    OLD_DELETED = b"D\0\0\0"
 
 
-_STATES: Final = {int(state): state for state in State}
+_STATES: Final = {state.value: state for state in State}
+_NO_STATE: Final = bytes(4)
 
 
 class Place(NamedTuple):
@@ -105,8 +113,8 @@ def place_of(key: str) -> Place:
 def pack_header(key: str, length: int, checksum: int, distance: int) -> bytes:
     """The header of a live record."""
     fields = (length, distance, checksum, bytes.fromhex(key))
-    judged = crc32(_HEADER.pack(MAGIC, 0, *fields))
-    return _HEADER.pack(MAGIC, State.LIVE, *fields) + _CHECKSUM.pack(judged)
+    judged = crc32(_HEADER.pack(MAGIC, _NO_STATE, *fields))
+    return _HEADER.pack(MAGIC, State.LIVE.value, *fields) + _CHECKSUM.pack(judged)
 
 
 def parse_header(data: bytes | bytearray, position: int, place: Place) -> Record | None:
@@ -120,12 +128,12 @@ def parse_header(data: bytes | bytearray, position: int, place: Place) -> Record
     if magic != MAGIC:
         return None
     (judged,) = _CHECKSUM.unpack_from(data, position + _HEADER.size)
-    if crc32(_HEADER.pack(magic, 0, length, distance, checksum, key)) != judged:
+    if crc32(_HEADER.pack(magic, _NO_STATE, length, distance, checksum, key)) != judged:
         return None
     name = key.hex()
     assert len(name) == KEY_DIGITS
     if place_of(name) != place:
         return None
-    # The one byte without a checksum: a damaged one loses no blob.
+    # No part of the checksum: a damaged one loses no blob.
     known = _STATES.get(state, State.LIVE)
     return Record(place.offset, known, length, distance, checksum, name)

@@ -7,8 +7,8 @@ needed any more become holes.
 Rules for holes. The file system has blocks of 4,096 bytes. A block may become a hole when every
 record that touches it is deleted. Which those are is found from the record that was deleted: the
 records before it, as far as they reach into its first block, and those behind it that begin in its
-last. A header that lies in a hole reads as zeros, and its record was deleted. A header that is
-damaged keeps its blocks: they may hold a blob that can be saved.
+last. A header that lies in a hole was deleted. A header that is damaged, be it to zeros, keeps its
+blocks: they may hold a blob that can be saved. So does a deleted one with a code of format 2.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def read_header(descriptor: int, place: Place) -> Record | None:
 
 def write_state(descriptor: int, record: Record, state: State) -> None:
     """Change the state of a record. Not made durable: after a crash the old one may be back."""
-    os.pwrite(descriptor, bytes((state,)), record.offset + STATE_OFFSET)
+    os.pwrite(descriptor, state.value, record.offset + STATE_OFFSET)
 
 
 class Window:
@@ -137,11 +137,16 @@ def _all_deleted_before(descriptor: int, segment: int, record: Record, block: in
         header = os.pread(descriptor, HEADER_BYTES, place.offset)
         before = parse_header(header, 0, place)
         if before is None:
-            return place.offset < block and not any(header)
+            return place.offset < block and _is_hole(descriptor, place.offset, HEADER_BYTES)
         if before.state is not State.DELETED:
             return False
         record = before
     return True
+
+
+def _is_hole(descriptor: int, offset: int, length: int) -> bool:
+    data_at = next_data(descriptor, offset)
+    return data_at is None or data_at >= offset + length
 
 
 def _all_deleted_behind(descriptor: int, segment: int, offset: int, block_end: int) -> bool:

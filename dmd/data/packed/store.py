@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -46,6 +46,7 @@ from dmd.data.packed.records import (
     parse_header,
     place_of,
 )
+from dmd.data.packed.upgrade import rewrite_states
 from dmd.data.waiting import to_the_end
 from dmd.group_worker import Worker
 from shared.failpoints import FailPoint, failpoint
@@ -62,6 +63,9 @@ READER_THREADS: Final = 8
 
 _T = TypeVar("_T")
 _KEPT: Final = (State.LIVE, State.QUARANTINED)
+
+UPGRADE_PAUSE_SECONDS: Final = 0.1
+"""Between two old segments that are gone through, for the sake of everybody else."""
 
 
 @dataclass(slots=True)
@@ -117,7 +121,7 @@ class PackedStore:
             size_max=GROUP_BYTES_MAX,
             size_of=lambda blob: blob.size,
         )
-        self._changer: Worker[Callable[[], bool], bool] = Worker(
+        self._changer: Worker[Callable[[], int], int] = Worker(
             "packed-changer",
             _call_all,
             items_max=GROUP_ITEMS_MAX,
@@ -126,6 +130,33 @@ class PackedStore:
         )
         self._readers = ThreadPoolExecutor(READER_THREADS, "packed-reader")
         self._sweeps: set[asyncio.Task[None]] = set()
+        self._upgrading: asyncio.Task[None] | None = None
+        self._old_states = False
+        """Whether an old code for deleted is believed."""
+
+    def upgrade(self, last: int, upgraded: Callable[[], Awaitable[None]]) -> None:
+        """Give the segments up to the number ``last`` today's state codes, in the background; call
+        ``upgraded`` when all have them, durably. Called at once, or never."""
+        self._old_states = True
+        self._upgrading = self._loop.create_task(self._upgrade(last, upgraded))
+        self._upgrading.add_done_callback(self._swept)
+
+    async def _upgrade(self, last: int, upgraded: Callable[[], Awaitable[None]]) -> None:
+        count = 0
+        for number in sorted(number for number in self._numbers if number <= last):
+            with contextlib.suppress(BlobNotFoundError), self._descriptor(number) as descriptor:
+                rewrite = partial(rewrite_states, descriptor, number)
+                count += await to_the_end(self._changer.submit(rewrite))
+            await asyncio.sleep(UPGRADE_PAUSE_SECONDS)
+        await upgraded()
+        self._old_states = False
+        self._log.info("old segments have the states of this release", changed=count)
+
+    def _meaning(self, state: State) -> State:
+        """One of today's states."""
+        if state is State.OLD_DELETED:
+            return State.DELETED if self._old_states else State.LIVE
+        return State.QUARANTINED if state is State.OLD_QUARANTINED else state
 
     def append(self, pieces: Sequence[bytes], length: int) -> asyncio.Future[str]:
         """Store a blob durably; the future has its key, or a StoreError.
@@ -150,12 +181,13 @@ class PackedStore:
             with self._descriptor(place.segment) as descriptor, store_errors():
                 found = await self._in_reader(partial(_read, descriptor, place))
         record, content = found
-        if record is None or record.key != key or record.state is State.DELETED:
+        state = None if record is None else self._meaning(record.state)
+        if record is None or record.key != key or state is State.DELETED:
             raise BlobNotFoundError(key)
         if crc32(content) != record.checksum:
             self._log.error("a blob is damaged", key=key, segment=place.segment)
             raise StoreError("EIO: the stored bytes are damaged")
-        if record.state is State.QUARANTINED:
+        if state is State.QUARANTINED:
             self._log.warning("a blob in quarantine is needed: it is back", key=key)
             await self.restore(key)
         return MemoryBlob(content)
@@ -184,7 +216,8 @@ class PackedStore:
             offset = start if number == first else 0
             try:
                 with self._descriptor(number) as descriptor, store_errors():
-                    scan = partial(_scan, descriptor, number, offset, count - len(found))
+                    place = Place(number, offset)
+                    scan = partial(_scan, descriptor, place, count - len(found), self._meaning)
                     blobs, following = await self._in_reader(scan)
             except BlobNotFoundError:
                 continue  # removed meanwhile: it was empty
@@ -204,6 +237,9 @@ class PackedStore:
     async def close(self) -> None:
         """Write what waits, end the threads, release everything."""
         await self._writer.close()
+        if self._upgrading is not None:
+            self._upgrading.cancel()  # the next start goes on
+            await asyncio.wait([self._upgrading])
         await asyncio.gather(*self._sweeps, return_exceptions=True)
         await self._changer.close()
         await asyncio.to_thread(self._readers.shutdown)
@@ -324,7 +360,7 @@ class PackedStore:
     def _change_state(self, descriptor: int, key: str, change: _Change) -> bool:
         place = place_of(key)
         record = segments.read_header(descriptor, place)
-        if record is None or record.key != key or record.state not in change.before:
+        if record is None or record.key != key or self._meaning(record.state) not in change.before:
             raise BlobNotFoundError(key)
         if change.after is not State.DELETED:
             segments.write_state(descriptor, record, change.after)
@@ -358,8 +394,8 @@ def _close(descriptor: int) -> None:
         os.close(descriptor)
 
 
-def _call_all(group: Sequence[Callable[[], bool]]) -> Sequence[bool | Exception]:
-    results: list[bool | Exception] = []
+def _call_all(group: Sequence[Callable[[], int]]) -> Sequence[int | Exception]:
+    results: list[int | Exception] = []
     for work in group:
         try:
             results.append(work())
@@ -401,15 +437,17 @@ def _read(descriptor: int, place: Place, flags: int = 0) -> _Found:
 
 
 def _scan(
-    descriptor: int, number: int, start: int, count: int
+    descriptor: int, start: Place, count: int, meaning: Callable[[State], State]
 ) -> tuple[list[BlobInfo], int | None]:
-    """Up to ``count`` blobs of a segment, and the offset to go on from if there may be more."""
+    """Up to ``count`` blobs of a segment from a place on, and the offset to go on from if there may
+    be more."""
     found: list[BlobInfo] = []
-    for record in segments.scan(descriptor, number, start):
+    for record in segments.scan(descriptor, start.segment, start.offset):
         if len(found) >= count:
             return found, record.offset
-        if record.state is not State.DELETED:
-            quarantined = record.state is State.QUARANTINED
+        state = meaning(record.state)
+        if state is not State.DELETED:
+            quarantined = state is State.QUARANTINED
             made = created_at_ms(record.key)
             found.append(BlobInfo(record.key, record.length, made, quarantined))
     return found, None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 
 from dmd import directory as ownership
 from dmd import lease
-from dmd.data.directory import FORMAT_VERSION, DataDirectory
+from dmd.checked_json import decode
+from dmd.data.directory import ABOUT_RESCUE, FORMAT_VERSION, DataDirectory
 from dmd.directory import Ownership
 from dmd.errors import StartupError
 from dmd.file_locks import Mount
@@ -34,7 +36,7 @@ def test_all_numbered_directories_are_made(tmp_path: Path) -> None:
 
 def test_the_format_version_is_written(tmp_path: Path) -> None:
     DataDirectory(tmp_path).release()
-    assert json.loads((tmp_path / "about.json").read_bytes()) == {
+    assert json.loads(decode((tmp_path / "about.json").read_bytes())) == {
         "formatVersion": FORMAT_VERSION,
         "owners": [],
     }
@@ -155,7 +157,7 @@ def test_a_refused_owner_leaves_the_uploads_of_the_first(tmp_path: Path) -> None
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "about.json").write_text(NEWER)
-    with pytest.raises(StartupError, match="its format is version 3"):
+    with pytest.raises(StartupError, match="its format is version 4"):
         DataDirectory(tmp_path)
 
 
@@ -185,10 +187,35 @@ def test_a_refusal_gives_up_the_ownership(tmp_path: Path) -> None:
 def test_an_older_format_is_raised(tmp_path: Path) -> None:
     (tmp_path / "about.json").write_text('{"formatVersion": 1}')
     DataDirectory(tmp_path).release()
-    assert json.loads((tmp_path / "about.json").read_bytes()) == {
+    assert json.loads(decode((tmp_path / "about.json").read_bytes())) == {
         "formatVersion": FORMAT_VERSION,
         "owners": [],
     }
+
+
+def test_every_flipped_bit_of_the_description_is_noticed_or_harmless(tmp_path: Path) -> None:
+    directory = DataDirectory(tmp_path)
+    directory.adopt("d300da26-03c1-4a56-a2e0-65aee683b485")
+    directory.release()
+    content = (tmp_path / "about.json").read_bytes()
+    for bit in random.Random(5).sample(range(8 * len(content)), 60):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        (tmp_path / "about.json").write_bytes(damaged)
+        try:
+            again = DataDirectory(tmp_path)
+        except StartupError as error:
+            assert str(error).startswith(f"data directory {tmp_path}: ")  # noqa: PT017
+            assert "\n" not in str(error)  # noqa: PT017
+        else:
+            assert again.owners == directory.owners
+            again.release()
+
+
+def test_the_description_that_is_advised_can_be_used(tmp_path: Path) -> None:
+    DataDirectory(tmp_path).release()
+    (tmp_path / "about.json").write_text(ABOUT_RESCUE)
+    DataDirectory(tmp_path).release()
 
 
 def test_owners_are_kept(tmp_path: Path) -> None:

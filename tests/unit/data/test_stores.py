@@ -18,7 +18,7 @@ from dmd.data.memory import MemoryStore
 from dmd.data.store import SMALL_BYTES_MAX
 from shared.limits import PACKED_BLOB_BYTES, PACKED_BLOB_BYTES_MAX
 from tests.unit.data.harness import content_of, get, put
-from tests.unit.metadata.support import RecordingLog
+from tests.unit.metadata.support import RecordingLog, until
 
 SIZES = [
     0,
@@ -291,4 +291,55 @@ async def test_a_system_that_takes_few_bytes_at_a_time_loses_none(
     store = open_store(kind, directory)
     keys = [await put(store, content), await put(store, b"small")]
     assert [await get(store, key) for key in keys] == [content, b"small"]
+    await store.close()
+
+
+# -- a directory of a release whose states were one bit apart ----------------------------------
+
+
+def as_format_2(directory: Path) -> None:
+    """Give all records the codes of that time, and the directory its description."""
+    codes = {b"LIVE": b"L\0\0\0", b"quar": b"Q\0\0\0", b"gone": b"D\0\0\0"}
+    for path in (directory / "packed").iterdir():
+        content = path.read_bytes()
+        for offset in range(0, len(content), 64):
+            if content[offset : offset + 4] == b"2FBL":
+                state = codes[content[offset + 4 : offset + 8]]
+                content = content[: offset + 4] + state + content[offset + 8 :]
+        path.write_bytes(content)
+    (directory / "about.json").write_text('{"formatVersion": 2, "owners": []}')
+
+
+async def test_a_directory_of_format_2_keeps_what_is_live_and_what_is_deleted(
+    directory: Path,
+) -> None:
+    store = open_both_stores(DataDirectory(directory), DiskOptions(), RecordingLog())
+    live, aside, gone = [await put(store, bytes([number]) * 100) for number in range(3)]
+    await store.quarantine(aside)
+    await store.delete(gone)
+    await store.close()
+    as_format_2(directory)
+
+    async def found(store: BothStores) -> dict[str, bool]:
+        blobs = (await store.inventory(None, 100)).blobs
+        return {blob.key: blob.quarantined for blob in blobs}
+
+    store = open_both_stores(DataDirectory(directory), DiskOptions(), RecordingLog())
+    assert await found(store) == {live: False, aside: True}
+    with pytest.raises(BlobNotFoundError):
+        await store.open(gone)
+    await until(lambda: b"oldSegments" not in (directory / "about.json").read_bytes())
+    assert await found(store) == {live: False, aside: True}
+    await store.purge(aside)
+    assert await get(store, live) == bytes(100)
+    await store.close()
+    # From now on the old code for deleted is nothing but damage to the old one for live.
+    segment = directory / "packed" / "00000001.segment"
+    content = bytearray(segment.read_bytes())
+    assert content[4:8] == b"L\0\0\0"
+    content[4] ^= 0x08
+    segment.write_bytes(content)
+    store = open_both_stores(DataDirectory(directory), DiskOptions(), RecordingLog())
+    assert await get(store, live) == bytes(100)
+    assert await found(store) == {live: False}
     await store.close()

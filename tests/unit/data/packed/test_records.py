@@ -24,6 +24,11 @@ KEY = key_of(1_700_000_000_000, PLACE)
 HEADER = pack_header(KEY, 5, zlib.crc32(b"bytes"), 64)
 
 
+def with_state(code: bytes) -> bytes:
+    """The header with another state."""
+    return HEADER[:STATE_OFFSET] + code + HEADER[STATE_OFFSET + 4 :]
+
+
 def with_byte(position: int, value: int) -> bytes:
     """The header with one byte replaced."""
     return HEADER[:position] + bytes((value,)) + HEADER[position + 1 :]
@@ -54,15 +59,28 @@ def test_a_header_comes_back() -> None:
 
 @pytest.mark.parametrize("state", State)
 def test_a_state_can_be_changed_in_place(state: State) -> None:
-    record = parse_header(with_byte(STATE_OFFSET, state), 0, PLACE)
+    record = parse_header(with_state(state.value), 0, PLACE)
     assert record is not None
     assert record.state is state
 
 
-def test_a_damaged_state_loses_no_blob() -> None:
-    record = parse_header(with_byte(STATE_OFFSET, 0), 0, PLACE)
+@pytest.mark.parametrize("code", [bytes(4), b"\xff" * 4, b"L\0\0\0", b"dead"])
+def test_an_unknown_state_is_live(code: bytes) -> None:
+    record = parse_header(with_state(code), 0, PLACE)
     assert record is not None
     assert record.state is State.LIVE
+
+
+@pytest.mark.parametrize("state", [State.LIVE, State.QUARANTINED])
+def test_no_damage_of_three_bits_or_of_one_byte_deletes_a_blob(state: State) -> None:
+    flips = [1 << bit for bit in range(32)]
+    masks = {a | b | c for a in flips for b in flips for c in flips}
+    masks |= {byte << 8 * place for byte in range(256) for place in range(4)}
+    code = int.from_bytes(state.value, "little")
+    for mask in masks:
+        record = parse_header(with_state((code ^ mask).to_bytes(4, "little")), 0, PLACE)
+        assert record is not None
+        assert record.state in (State.LIVE, state), hex(mask)
 
 
 @pytest.mark.parametrize("position", [at for at in range(HEADER_BYTES) if not 4 <= at < 8])
