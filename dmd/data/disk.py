@@ -57,8 +57,8 @@ class Disk:
         self._options = options
 
     def create(self, path: Path) -> int:
-        """Create a file that must not exist yet; return its descriptor, for writing."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        """Create a file that must not exist yet; return its descriptor."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         return os.open(path, flags, 0o600)
 
     def write(self, descriptor: int, pieces: Sequence[bytes]) -> None:
@@ -163,6 +163,16 @@ class Disk:
             data += more
         if self._options.no_cache:
             os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
+        return data
+
+    def read_back(self, descriptor: int, offset: int, length: int) -> bytes:
+        """Read exactly ``length`` bytes, which stay in the page cache for whoever comes next."""
+        data = os.pread(descriptor, length, offset)
+        while len(data) < length:
+            more = os.pread(descriptor, length - len(data), offset + len(data))
+            if not more:
+                raise OSError(errno.EIO, "the file is shorter than it was")
+            data += more
         return data
 
     def send(self, socket_descriptor: int, descriptor: int, offset: int, length: int) -> int:

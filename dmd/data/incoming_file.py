@@ -8,19 +8,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from isal.isal_zlib import crc32
+
 from dmd.data.disk import Disk
 from shared.failpoints import FailPoint, failpoint
 from shared.pipes import Pipe
+
+CHECKED_BYTES: Final = 1024 * 1024
+"""What is read back at a time of bytes that went past us, for their checksum."""
 
 UNSYNCED_BYTES_MAX: Final = 4 * 1024 * 1024
 """What is written before the disk is told to begin with it, a fraction of a second's work."""
 
 
 class IncomingFile:
-    """Where the bytes of one upload go. ``publish`` gives a complete, synced file its durable final
-    name, which it returns."""
+    """Where the bytes of one upload go. ``publish`` gives a complete, synced file, with the CRC-32
+    of its bytes, its durable final name, which it returns."""
 
-    def __init__(self, disk: Disk, temporary: Path, publish: Callable[[Path], Path]) -> None:
+    def __init__(self, disk: Disk, temporary: Path, publish: Callable[[Path, int], Path]) -> None:
         self._disk = disk
         self._publish = publish
         self._temporary = temporary
@@ -28,6 +33,8 @@ class IncomingFile:
         self._final: Path | None = None
         self._pipe: Pipe | None = None
         self._unsynced = 0
+        self._length = 0
+        self._checksum = 0
 
     def append(self, pieces: list[bytes]) -> None:
         """Write the pieces at the end; the first call creates the file."""
@@ -35,6 +42,8 @@ class IncomingFile:
             failpoint(FailPoint.BEFORE_DATA_WRITE)
             self._descriptor = self._disk.create(self._temporary)
         self._disk.write(self._descriptor, pieces)
+        for piece in pieces:
+            self._checksum = crc32(piece, self._checksum)
         self._written(sum(map(len, pieces)))
         failpoint(FailPoint.AFTER_DATA_WRITE)
 
@@ -48,12 +57,23 @@ class IncomingFile:
                 return None
         assert self._descriptor is not None
         count = self._disk.receive(socket_descriptor, self._pipe, self._descriptor, length)
+        self._read_back(count)
         self._written(count)
         return count
+
+    def _read_back(self, count: int) -> None:
+        """Take the checksum of the newest bytes, which are in memory still."""
+        assert self._descriptor is not None
+        end = self._length + count
+        for offset in range(self._length, end, CHECKED_BYTES):
+            wanted = min(CHECKED_BYTES, end - offset)
+            data = self._disk.read_back(self._descriptor, offset, wanted)
+            self._checksum = crc32(data, self._checksum)
 
     def _written(self, count: int) -> None:
         """Keep the disk busy while the next bytes come: fewer are left for the last sync."""
         assert self._descriptor is not None
+        self._length += count
         self._unsynced += count
         if self._unsynced >= UNSYNCED_BYTES_MAX:
             self._unsynced = 0
@@ -65,7 +85,7 @@ class IncomingFile:
         assert self._descriptor is not None
         self._disk.sync(self._descriptor)
         failpoint(FailPoint.AFTER_DATA_FSYNC)
-        self._final = self._publish(self._temporary)
+        self._final = self._publish(self._temporary, self._checksum)
         self._remove_temporary()
         return self._final.name
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dmd.data.errors import DataError
+from shared.blob_checksums import key_with_checksum
 
 SERVICE_PATH: Final = "/DataFile"
 KEY_DIGITS: Final = 40
@@ -40,15 +41,19 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def new_key(clock_ms: Callable[[], int] = now_ms) -> str:
-    """Make a key: 12 digits of creation time, 28 digits (112 bits) from the system's randomness.
+def new_key(checksum: int | None = None, clock_ms: Callable[[], int] = now_ms) -> str:
+    """Make a key: 12 digits of creation time, then 28 digits (112 bits) from the system's
+    randomness; with the CRC-32 of its bytes, that and fewer (``shared.blob_checksums``).
 
     It cannot be guessed, and two keys are never equal in practice; the store still refuses to
     overwrite a blob.
     """
     created = clock_ms()
     assert 0 <= created < 16**TIME_DIGITS
-    return f"{created:0{TIME_DIGITS}x}{secrets.token_hex((KEY_DIGITS - TIME_DIGITS) // 2)}"
+    digits = f"{created:0{TIME_DIGITS}x}"
+    if checksum is not None:
+        return key_with_checksum(digits, checksum)
+    return digits + secrets.token_hex((KEY_DIGITS - TIME_DIGITS) // 2)
 
 
 def created_at_ms(key: str) -> int:

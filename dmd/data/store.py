@@ -8,6 +8,11 @@ removes the temporary name, and only then returns the key. Whatever fails or is 
 that, ``abort`` removes. What a crash leaves is a name in ``incoming/``, removed at start-up, or a
 complete blob whose key nobody was told.
 
+The key of a blob carries the checksum of its bytes (``shared.blob_checksums``): those that come
+through here are added up as they come, those that are spliced are read back from the page cache. A
+blob that is read whole is held against it; one whose key carries none, of the original or of a
+former release, cannot be, and neither can a part of a large one.
+
 A small blob is read whole while it is opened, so that it costs one visit to a thread and holds no
 descriptor; a larger one holds its descriptor, which keeps the bytes readable after a deletion.
 
@@ -38,10 +43,12 @@ from dmd.data.base import (
 from dmd.data.directory import DataDirectory
 from dmd.data.directory_sync import SharedSync
 from dmd.data.disk import Disk, store_errors
-from dmd.data.incoming_file import IncomingFile
+from dmd.data.incoming_file import CHECKED_BYTES, IncomingFile
 from dmd.data.keys import DIRECTORIES, created_at_ms, is_blob_key, new_key, now_ms
 from dmd.data.memory import MemoryBlob
+from dmd.data.running_checksum import RunningChecksum
 from dmd.data.waiting import to_the_end
+from shared.blob_checksums import checksum_in
 from shared.failpoints import FailPoint, failpoint
 from shared.observability import EventLog
 
@@ -72,7 +79,7 @@ class FileStore:
         directory: DataDirectory,
         disk: Disk,
         log: EventLog,
-        make_key: Callable[[], str] = new_key,
+        make_key: Callable[[int], str] = new_key,
     ) -> None:
         self._directory = directory
         self._disk = disk
@@ -201,12 +208,13 @@ class FileStore:
         """The system calls; used by uploads and blobs."""
         return self._disk
 
-    def publish(self, temporary: Path) -> Path:
-        """Give a complete, synced file its durable final name; blocking, called by uploads.
+    def publish(self, temporary: Path, checksum: int) -> Path:
+        """Give a complete, synced file, with the CRC-32 of its bytes, its durable final name;
+        blocking, called by uploads.
 
         Returns that name. OSError: FileExistsError when the key is taken.
         """
-        final = self._directory.blob_path(self._make_key())
+        final = self._directory.blob_path(self._make_key(checksum))
         self._disk.link(temporary, final)
         failpoint(FailPoint.AFTER_DATA_LINK)
         try:
@@ -230,13 +238,24 @@ class FileStore:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise BlobNotFoundError(key)
-            if status.st_size <= SMALL_BYTES_MAX:
-                return MemoryBlob(self._disk.read(descriptor, 0, status.st_size))
+            size = status.st_size
+            checksum = RunningChecksum(checksum_in(key), size)
+            if size <= SMALL_BYTES_MAX:
+                data = self._disk.read(descriptor, 0, size)
+                checksum.add(data)
+                self.check(key, checksum)
+                return MemoryBlob(data)
             keep = True
-            return FileBlob(self, descriptor, status.st_size)
+            return FileBlob(self, descriptor, size, partial(self.check, key), checksum)
         finally:
             if not keep:
                 os.close(descriptor)
+
+    def check(self, key: str, checksum: RunningChecksum) -> None:
+        """Raise StoreError for a blob that was read to its end and is not what was stored."""
+        if checksum.wrong:
+            self._log.error("a blob is damaged", key=key)
+            raise StoreError("EIO: the stored bytes are damaged")
 
     def _delete(self, key: str) -> None:
         failpoint(FailPoint.BEFORE_DATA_UNLINK)
@@ -285,12 +304,25 @@ class FileStore:
 
 
 class FileBlob:
-    """A large blob, open."""
+    """A large blob, open.
 
-    def __init__(self, store: FileStore, descriptor: int, size: int) -> None:
+    Read from its beginning to its end, in order, its bytes are held against their checksum on the
+    way; the last slice goes out only when it is right. ``check`` raises StoreError if it is not.
+    """
+
+    def __init__(
+        self,
+        store: FileStore,
+        descriptor: int,
+        size: int,
+        check: Callable[[RunningChecksum], None],
+        checksum: RunningChecksum,
+    ) -> None:
         self._store = store
         self._descriptor = descriptor
         self._size = size
+        self._check = check
+        self._checksum = checksum
 
     @property
     def size(self) -> int:
@@ -300,8 +332,7 @@ class FileBlob:
     async def read(self, offset: int, length: int) -> bytes:
         """Return exactly ``length`` bytes from ``offset``. Raises StoreError."""
         assert 0 <= offset <= offset + length <= self._size
-        disk = self._store.disk
-        data = await self._in_reader(disk.read, self._descriptor, offset, length)
+        data = await self._in_reader(self._read, offset, length)
         if len(data) < length:
             raise StoreError(f"a blob ends after {offset + len(data)} of {self._size} bytes")
         return data
@@ -309,16 +340,31 @@ class FileBlob:
     async def send(self, socket_descriptor: int, offset: int, length: int) -> int:
         """Send up to ``length`` bytes to a socket; see ``dmd.data.base.SendableBlob``."""
         assert 0 <= offset < offset + length <= self._size
-        disk = self._store.disk
         try:
-            sent = await self._in_reader(
-                disk.send, socket_descriptor, self._descriptor, offset, length
-            )
+            sent = await self._in_reader(self._send, socket_descriptor, offset, length)
         except BlockingIOError:
             return 0
         if not sent:
             raise StoreError(f"a blob ends after {offset} of {self._size} bytes")
         return sent
+
+    # In a thread.
+
+    def _read(self, offset: int, length: int) -> bytes:
+        data = self._store.disk.read(self._descriptor, offset, length)
+        checksum = self._checksum
+        if checksum.misses(offset, offset + len(data)):
+            checksum.add(memoryview(data)[checksum.reached - offset :])
+            self._check(checksum)
+        return data
+
+    def _send(self, socket_descriptor: int, offset: int, length: int) -> int:
+        disk, checksum, end = self._store.disk, self._checksum, offset + length
+        while checksum.misses(offset, end):
+            wanted = min(CHECKED_BYTES, end - checksum.reached)
+            checksum.add(disk.read_back(self._descriptor, checksum.reached, wanted))
+        self._check(checksum)
+        return disk.send(socket_descriptor, self._descriptor, offset, length)
 
     async def _in_reader(
         self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs

@@ -30,7 +30,7 @@ LARGE = bytes(3 * SLICE_BYTES_MAX)
 SMALL = b"small"
 
 
-def store_on(directory: Path, disk: Disk, make_key: Callable[[], str] = new_key) -> FileStore:
+def store_on(directory: Path, disk: Disk, make_key: Callable[[int], str] = new_key) -> FileStore:
     return FileStore(DataDirectory(directory), disk, RecordingLog(), make_key)
 
 
@@ -135,7 +135,7 @@ async def test_an_error_of_closing_touches_no_other_file(
 
 async def test_an_existing_blob_is_never_overwritten(directory: Path) -> None:
     store = FileStore(
-        DataDirectory(directory), failing_disk(), RecordingLog(), make_key=lambda: "a" * 40
+        DataDirectory(directory), failing_disk(), RecordingLog(), make_key=lambda _: "a" * 40
     )
     await put(store, b"first")
     with pytest.raises(StoreError, match=r"^EEXIST"):
@@ -146,7 +146,7 @@ async def test_an_existing_blob_is_never_overwritten(directory: Path) -> None:
 
 async def test_a_refused_overwrite_leaves_nothing(directory: Path) -> None:
     store = FileStore(
-        DataDirectory(directory), failing_disk(), RecordingLog(), make_key=lambda: "a" * 40
+        DataDirectory(directory), failing_disk(), RecordingLog(), make_key=lambda _: "a" * 40
     )
     await put(store, b"first")
     with pytest.raises(StoreError):
@@ -184,6 +184,40 @@ async def test_a_blob_that_became_shorter_is_an_error(store: FileStore, director
     os.truncate(file, 100)
     with pytest.raises(StoreError, match="ends after 100 of"):
         await blob.read(0, len(LARGE))
+    await blob.close()
+
+
+async def read_in_slices(store: FileStore, key: str, read: bytearray) -> None:
+    blob = await store.open(key)
+    try:
+        for offset in range(0, blob.size, 100_000):
+            read += await blob.read(offset, min(100_000, blob.size - offset))
+    finally:
+        await blob.close()
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE])
+@pytest.mark.parametrize("at", [0.0, 0.5, 1.0])
+async def test_a_flipped_bit_is_never_read_to_its_end(
+    store: FileStore, directory: Path, content: bytes, at: float
+) -> None:
+    key = await put(store, content)
+    (file,) = files_in(directory)
+    damaged = bytearray(content)
+    damaged[round(at * (len(content) - 1))] ^= 1
+    file.write_bytes(damaged)
+    read = bytearray()
+    with pytest.raises(StoreError, match="damaged"):
+        await read_in_slices(store, key, read)
+    assert len(read) < len(content)
+
+
+async def test_a_part_of_a_large_blob_can_be_read_by_itself(
+    store: FileStore, directory: Path
+) -> None:
+    blob = await store.open(await put(store, LARGE))
+    for offset, length in [(5, 100), (len(LARGE) - 10, 10), (0, 7), (0, len(LARGE))]:
+        assert await blob.read(offset, length) == LARGE[offset : offset + length]
     await blob.close()
 
 

@@ -35,11 +35,11 @@ def test_string_hash_of_nothing_is_the_seed() -> None:
 
 
 def test_new_key_begins_with_its_creation_time() -> None:
-    assert new_key(lambda: 0x0123456789AB).startswith("0123456789ab")
+    assert new_key(None, lambda: 0x0123456789AB).startswith("0123456789ab")
 
 
 def test_creation_time_can_be_read_back() -> None:
-    assert created_at_ms(new_key(lambda: 1_700_000_000_123)) == 1_700_000_000_123
+    assert created_at_ms(new_key(None, lambda: 1_700_000_000_123)) == 1_700_000_000_123
 
 
 def test_new_key_is_forty_lower_case_hex_digits() -> None:
@@ -47,7 +47,7 @@ def test_new_key_is_forty_lower_case_hex_digits() -> None:
 
 
 def test_keys_of_one_millisecond_differ() -> None:
-    assert len({new_key(lambda: 5) for _ in range(1000)}) == 1000
+    assert len({new_key(None, lambda: 5) for _ in range(1000)}) == 1000
 
 
 @pytest.mark.parametrize(
