@@ -35,6 +35,7 @@ from dmd.jobs.data import open_data
 from dmd.jobs.data_commands import add_data_commands
 from dmd.jobs.gc_plan import Tally
 from dmd.jobs.records import shown
+from dmd.jobs.scrub import deep_problems
 from dmd.metadata.directory import open_engine
 from shared.config import load_config
 from shared.observability import get_logger
@@ -51,6 +52,9 @@ def check(
     metadata_only: Annotated[
         bool, typer.Option("--metadata-only", help="Do not compare metadata and blobs.")
     ] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read every blob as well, as fast as it goes.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Read all metadata, compare it with the blobs, and report what is wrong."""
@@ -65,6 +69,8 @@ def check(
             both = DataCheck(engine, data, config.metadata_path, config.gc_grace_seconds)
             found += both.run(advance)
             garbage = both.garbage
+            if deep:
+                found += deep_problems(engine, data, found)
     if json:
         document: dict[str, Any] = {"problems": [asdict(problem) for problem in found]}
         print_json(document | ({} if garbage is None else {"garbage": asdict(garbage)}))

@@ -8,9 +8,10 @@ reported, and the blob too.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ import orjson
 
 from dmd.data.base import BlobNotFoundError
 from dmd.jobs.backup import JobError
+from dmd.jobs.check_plan import Problem
 from dmd.jobs.data import DamagedError, Data
 from dmd.jobs.references import NamedData, Stretch, named_data, still_names
 from dmd.jobs.scrub_plan import Damage, Pace, Reading, ScrubState, damage_of, parse_state
@@ -102,6 +104,19 @@ class Scrub:
             self._data.owners()
             return Reading(problem=str(error))
         return Reading(size, digest.hexdigest())
+
+
+def deep_problems(engine: Engine, data: Data, known: Sequence[Problem]) -> Iterator[Problem]:
+    """What ``dmd check --deep`` finds besides what is ``known``: every blob is read, once, as fast
+    as it goes. Raises as ``Scrub.run``."""
+    state = ScrubState("")
+    Scrub(engine, data, state, math.inf, lambda _: None).run(lambda _: None)
+    told = {(tuple(problem.sub_level), problem.key) for problem in known}
+    for damage in state.damage:
+        key = damage.key if damage.version is None else f"{damage.key}\0{damage.version}"
+        if (tuple(damage.sub_level), key) not in told:
+            text = f"its blob {damage.blob} is damaged: {damage.reason}"
+            yield Problem("damaged-data", tuple(damage.sub_level), key, text)
 
 
 def _place(physical: bytes, stretch: Stretch, reason: str) -> Damage:

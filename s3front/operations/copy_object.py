@@ -60,7 +60,7 @@ async def _copy_object(context: Context, headers: Headers) -> Reply:
     whole = ByteRange(0, source.record.size - 1)
     data = await source.open(whole)
     stored = await store_copy(
-        data.blocks(),
+        data.verified(),
         whole.length,
         context.services.locations.store(location),
         algorithm,
@@ -189,7 +189,7 @@ async def _upload_part_copy(context: Context, headers: Headers) -> Reply:
     chosen = chosen_algorithm(upload.record)
     data = await source.open(part)
     stored = await store_copy(
-        data.blocks(),
+        data.verified(),
         part.length,
         context.services.locations.store(upload.record.location),
         chosen or DEFAULT_ALGORITHM,

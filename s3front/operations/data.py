@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from s3front.body import boot_seconds
 from s3front.context import Context
 from s3front.locations.base import DataReader
+from s3front.operations.verified_data import VerifiedBlob
 from s3front.ranges import ByteRange
 from s3front.request import Passage
 from shared.errors import ServiceError
@@ -50,8 +51,14 @@ class ObjectData:
     deleted meanwhile show as DataNotFoundError and not as a broken reply.
     """
 
-    def __init__(self, context: Context, parts: Sequence[tuple[DataLocation, int, int]]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        record: ObjectRecord,
+        parts: Sequence[tuple[DataLocation, int, int]],
+    ) -> None:
         self._context = context
+        self._record = record
         self._parts = parts
         self._first: DataReader | None = None
 
@@ -71,16 +78,25 @@ class ObjectData:
                 missing -= end - start + 1
         if missing:
             raise _incomplete(context, record)
-        data = cls(context, wanted)
+        data = cls(context, record, wanted)
         if wanted:
             data._first = await data._open(*wanted[0])
         return data
 
-    async def blocks(self) -> AsyncGenerator[bytes, None]:
-        """The bytes in order."""
-        async with contextlib.aclosing(self.sendable()) as blocks:
-            async for block in blocks:
-                if isinstance(block, bytes):
+    async def verified(self) -> AsyncGenerator[bytes, None]:
+        """The bytes in order, for a copy: see ``verified_data``."""
+        for index, (location, start, end) in enumerate(self._parts):
+            blob = self._blob(location)
+            if end - start + 1 == location.size:
+                with contextlib.closing(await self._reader(index)) as reader:
+                    async with contextlib.aclosing(blob.whole(reader)) as blocks:
+                        async for block in blocks:
+                            yield block
+                continue
+            if index == 0:
+                self.close()  # it was opened to see whether it is there
+            async with contextlib.aclosing(blob.part(start, end)) as blocks:
+                async for block in blocks:
                     yield block
 
     async def sendable(self) -> AsyncGenerator[bytes | Passage, None]:
@@ -102,6 +118,11 @@ class ObjectData:
         """Release what ``open`` opened, for a reply that is never sent."""
         if self._first is not None:
             self._first.close()
+
+    def _blob(self, location: DataLocation) -> VerifiedBlob:
+        store = self._context.services.locations.holder(location)
+        etag = self._record.etag if location.size == self._record.size else None
+        return VerifiedBlob(store, location, etag, self._context.log)
 
     async def _reader(self, index: int) -> DataReader:
         if index == 0:

@@ -108,7 +108,7 @@ def test_stores_that_are_well(running: Cluster, live: bool) -> None:
     found = finished.document
     sizes = [SMALL, LARGE, *PARTS.values(), SMALL]
     assert (found["blobs"], found["bytes"], found["unverified"]) == (5, sum(map(len, sizes)), 0)
-    assert check(running) == []
+    assert check(running) == check(running, "--deep") == []
     assert "5 blobs" in dmd(running, "scrub", "--rate", "1000").output
 
 
@@ -119,6 +119,7 @@ def test_a_flipped_bit_is_found(running: Cluster, key: str, live: bool) -> None:
     if not live:
         running.stop()
     flip(running, blob)
+    assert check(running, "--deep") == [("damaged-data", key)]
     finished = scrub(running)
     assert damaged(finished) == [key]
     (damage,) = finished.document["damage"]
@@ -152,10 +153,10 @@ def test_a_missing_blob_is_found(running: Cluster, key: str, live: bool) -> None
 def test_a_blob_that_was_cut_off_is_found(running: Cluster) -> None:
     path, _ = file_of(running, blobs(running, "large")[0])
     os.truncate(path, len(LARGE) - 1)
-    assert check(running) == [("data-length", "large")]
-    finished = scrub(running)
-    assert damaged(finished) == ["large"]
-    assert "bytes instead of" in finished.document["damage"][0]["reason"]
+    path, _ = file_of(running, blobs(running, "assembled")[0])
+    os.truncate(path, len(PARTS[1]) - 1)
+    assert check(running) == [("data-length", "assembled"), ("damaged-data", "large")]
+    assert damaged(scrub(running)) == ["assembled", "large"]
 
 
 def test_blobs_that_are_nobodys_are_counted(running: Cluster) -> None:
