@@ -163,6 +163,22 @@ def test_uploads_and_copies(s3: Any, front: Front, bucket: str) -> None:
     assert call(front, "GET", f"/{bucket}/copy").body == b"onetwo"
 
 
+def test_a_bucket_is_deleted_with_its_uploads(s3: Any, bucket: str) -> None:
+    upload = {"Bucket": bucket, "Key": "\U0001f600"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    s3.upload_part(**upload, PartNumber=1, Body=b"part")
+    s3.put_object(Bucket=bucket, Key="object")
+    with pytest.raises(ClientError) as caught:
+        s3.delete_bucket(Bucket=bucket)
+    assert code_of(caught) == "BucketNotEmpty"
+    assert len(s3.list_parts(**upload)["Parts"]) == 1
+    s3.delete_object(Bucket=bucket, Key="object")
+    s3.delete_bucket(Bucket=bucket)
+    s3.create_bucket(Bucket=bucket)
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
+    s3.delete_bucket(Bucket=bucket)
+
+
 def test_an_object_is_not_renamed_half_way(s3: Any, bucket: str) -> None:
     """A daemon that may stop between two steps could leave one blob to two objects."""
     s3.put_object(Bucket=bucket, Key="old", Body=b"body")
