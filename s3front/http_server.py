@@ -7,7 +7,9 @@ raw target and the headers pass through untouched.
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Final
@@ -156,7 +158,8 @@ class _Body:
                         async for block in large_blocks:
                             yield block
                 while not body.at_end:
-                    yield await self._next_block(min(_BLOCK_BYTES, self._next_block_bytes()))
+                    size = min(_BLOCK_BYTES, self._next_block_bytes())
+                    yield await self._next_block(size, limits.BODY_GATHER_SECONDS_MAX)
         finally:
             self._uploads.count -= 1
 
@@ -165,11 +168,15 @@ class _Body:
         self._block_bytes_max = min(2 * self._block_bytes_max, _LARGE_BLOCK_BYTES_MAX)
         return min(self._block_bytes_max, self._uploads.block_bytes)
 
-    async def _next_block(self, size_min: int) -> bytes:
-        """What comes next, in pieces as the transport reads it, until it is enough, or the end."""
+    async def _next_block(self, size_min: int, gather_seconds: float = math.inf) -> bytes:
+        """What comes next, in pieces as the transport reads it, until it is enough, or the end, or
+        so much time has passed."""
         pieces: list[bytes] = []
         size = 0
+        end = time.monotonic() + gather_seconds
         while size < size_min and not self._exchange.body.at_end:
+            if pieces and time.monotonic() > end:
+                break
             piece = await self._exchange.body.read(limits.BODY_IDLE_SECONDS_MAX)
             self.received += len(piece)
             size += len(piece)

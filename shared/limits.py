@@ -210,6 +210,15 @@ GC_QUARANTINE_SECONDS: Final = 24 * 3600
 BODY_IDLE_SECONDS_MAX: Final = 60.0
 """How long a request body may pause before it is given up."""
 
+LEAST_RATE_BYTES: Final = 1000
+"""Bytes a second that a client must send of a body, or take of an answer, on average, once it has
+been waited for ``BODY_GRACE_SECONDS`` or, of an answer, as long as it may take nothing."""
+
+BODY_GRACE_SECONDS: Final = 60.0
+
+BODY_GATHER_SECONDS_MAX: Final = 5.0
+"""How long bytes of a slow body wait for others to be handed on with."""
+
 BODY_MEMORY_BYTES: Final = 64 * 1024 * 1024
 """What a front-end holds of bodies that it cannot pass on yet (a signed chunk, a small object, a
 document, a form's file) all together, unless configured otherwise."""

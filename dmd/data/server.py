@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from dmd.data.errors import DataError
-from dmd.data.service import DataService, error_answer
+from dmd.data.service import UPLOAD_IDLE_SECONDS_MAX, DataService, error_answer
 from dmd.errors import StartupError
 from dmd.listening import PrivateSocket, bind_all
 from shared.http1.exchange import Answer
@@ -70,7 +70,7 @@ async def serve(
     cannot be had.
     """
     private = None if socket_path is None else PrivateSocket(socket_path)
-    settings = HttpSettings(KEEP_ALIVE_SECONDS, RECEIVE_BUFFER_BYTES)
+    settings = HttpSettings(KEEP_ALIVE_SECONDS, RECEIVE_BUFFER_BYTES, UPLOAD_IDLE_SECONDS_MAX)
     server = HttpServer(service.handle, _render_error, service.log, settings)
     try:
         for listener in bind_all(host, port):

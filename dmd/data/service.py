@@ -33,7 +33,9 @@ from shared.http1.exchange import Answer, Exchange
 from shared.http1.head import Headers
 from shared.observability import EventLog
 
-UPLOAD_IDLE_SECONDS_MAX: Final = 60.0
+UPLOAD_IDLE_SECONDS_MAX: Final = 300.0
+"""More than a front-end waits for its client, and for a chunk that it cannot pass on in part."""
+
 READER_STALL_SECONDS_MAX: Final = 300.0
 
 FIRST_SLICE_BYTES: Final = 256 * 1024

@@ -13,13 +13,17 @@ import socket
 from collections.abc import Iterator
 
 from shared.http1.channel import Channel
+from shared.http1.pace import Pace
+from shared.limits import BODY_GATHER_SECONDS_MAX
 
 
-async def receive_block(channel: Channel, size: int, idle_seconds: float) -> bytes | None:
+async def receive_block(
+    channel: Channel, size: int, idle_seconds: float, pace: Pace | None = None
+) -> bytes | None:
     """The next ``size`` bytes of a connection's socket; fewer when the rest takes too long.
 
     None when this process may open no more files. Raises ConnectionError when the connection
-    ends, TimeoutError when nothing comes for ``idle_seconds``.
+    ends, TimeoutError when nothing comes for ``idle_seconds``, or less than ``pace`` asks for.
     """
     if channel.transport is None:
         raise ConnectionResetError("the connection has ended")
@@ -27,19 +31,33 @@ async def receive_block(channel: Channel, size: int, idle_seconds: float) -> byt
         connected = channel.transport.get_extra_info("socket").dup()
     except OSError:
         return None
-    with connected, _low_water(connected, size):
+    with connected:
+        gather_seconds = min(idle_seconds, BODY_GATHER_SECONDS_MAX)
         # When the time is over, what has come since the block before still counts.
-        with contextlib.suppress(TimeoutError):
-            await channel.socket_readable(connected.fileno(), idle_seconds)
-        if not channel.open:
-            raise ConnectionResetError("the connection has ended")
-        try:
-            block: bytes = connected.recv(size)
-        except BlockingIOError:
-            raise TimeoutError from None
+        with _low_water(connected, size), contextlib.suppress(TimeoutError):
+            await channel.socket_readable(connected.fileno(), gather_seconds, pace)
+        block = _received(channel, connected, size)
+        if block is None:
+            left_seconds = idle_seconds - gather_seconds
+            await channel.socket_readable(connected.fileno(), left_seconds, pace)
+            block = _received(channel, connected, size)
+    if block is None:
+        raise TimeoutError
     if not block:
         raise ConnectionResetError("the body ends early")
+    if pace is not None and pace.left_with(len(block)) < 0:
+        raise TimeoutError
     return block
+
+
+def _received(channel: Channel, connected: socket.socket, size: int) -> bytes | None:
+    """What has come, None for nothing yet. Raises ConnectionError."""
+    if not channel.open:
+        raise ConnectionResetError("the connection has ended")
+    try:
+        return connected.recv(size)
+    except BlockingIOError:
+        return None
 
 
 @contextlib.contextmanager

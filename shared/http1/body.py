@@ -7,6 +7,7 @@ from typing import Final
 
 from shared.http1.channel import Channel
 from shared.http1.chunks import ChunkDecoder
+from shared.http1.pace import Pace
 from shared.http1.waiter import Waiter
 
 _MERGED_BYTES_MAX: Final = 4096
@@ -37,6 +38,7 @@ class IncomingBody:
         "complete",
         "held",
         "length",
+        "pace",
     )
 
     def __init__(
@@ -51,6 +53,8 @@ class IncomingBody:
         self._failure: BodyError | None = None
         self._discarded = False
         self.length = length
+        self.pace: Pace | None = None
+        """How long its sender may be waited for, when it must keep up a least rate."""
         self.buffered = 0
         self.complete = not (length or chunked or until_end)
         """Whether all of it has arrived."""
@@ -76,11 +80,15 @@ class IncomingBody:
         """Note that so many bytes arrived that somebody else has."""
         assert 0 < count <= self._left
         self._left -= count
+        if self.pace is not None:
+            self.pace.moved += count
         self.complete = not self._left
 
     def feed(self, data: bytes) -> bytes:
         """Take what arrived; returns what lies behind the body. Raises MalformedRequestError."""
         assert not self.complete
+        if self.pace is not None:
+            self.pace.moved += len(data)
         if self._decoder is not None:
             pieces, rest = self._decoder.feed(data)
             for piece in pieces:
@@ -126,7 +134,7 @@ class IncomingBody:
     async def read(self, seconds: float) -> bytes:
         """The next bytes, as many as have come together; none at the end.
 
-        Raises BodyError, and TimeoutError when nothing comes for so long.
+        Raises BodyError, and TimeoutError when nothing comes for so long, or too little.
         """
         while not self._pieces:
             if self.complete:
@@ -136,7 +144,7 @@ class IncomingBody:
             if self.held:
                 self.held = False
                 self._channel.keep_up()
-            await self._waiter.wait(seconds)
+            await self._waiter.wait(seconds, self.pace)
         piece = self._pieces.popleft()
         self.buffered -= len(piece)
         self._channel.keep_up()

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from typing import Final, Protocol, cast
 
+from shared.http1.pace import Pace
 from shared.http1.waiter import Waiter
 
 CHECK_SECONDS: Final = 0.25
@@ -109,16 +110,17 @@ class Channel(asyncio.Protocol):
             raise ConnectionResetError("the connection has ended")
         self.transport.write(data)
 
-    async def drained(self, seconds: float) -> None:
+    async def drained(self, seconds: float, pace: Pace | None = None) -> None:
         """Wait until the other side has taken what was sent, but for a little.
 
-        Raises ConnectionError; TimeoutError, having cut the connection, when that takes too long.
+        ``pace`` is that of the other side, here and below. Raises ConnectionError; TimeoutError,
+        having cut the connection, when that takes too long.
         """
         while not self._writable:
             if self.transport is None:
                 raise ConnectionResetError("the connection has ended")
             try:
-                await self._writing.wait(seconds)
+                await self._writing.wait(seconds, pace)
             except TimeoutError:
                 self.abort()
                 raise
@@ -138,25 +140,29 @@ class Channel(asyncio.Protocol):
         if not self.open:
             raise ConnectionResetError("the connection has ended")
 
-    async def socket_readable(self, descriptor: int, seconds: float) -> None:
+    async def socket_readable(
+        self, descriptor: int, seconds: float, pace: Pace | None = None
+    ) -> None:
         """Wait until there is something to read from the socket, or the connection is lost.
 
         ``descriptor`` is a duplicate of the transport's. Raises TimeoutError.
         """
         self.loop.add_reader(descriptor, self._socket.wake)
         try:
-            await self._socket.wait(seconds)
+            await self._socket.wait(seconds, pace)
         finally:
             self.loop.remove_reader(descriptor)
 
-    async def socket_writable(self, descriptor: int, seconds: float) -> None:
+    async def socket_writable(
+        self, descriptor: int, seconds: float, pace: Pace | None = None
+    ) -> None:
         """Wait until the socket takes more, or the connection is lost; else as above.
 
         Raises TimeoutError, having cut the connection.
         """
         self.loop.add_writer(descriptor, self._socket.wake)
         try:
-            await self._socket.wait(seconds)
+            await self._socket.wait(seconds, pace)
         except TimeoutError:
             self.abort()
             raise

@@ -31,6 +31,7 @@ from shared.http1.channel import Channel
 from shared.http1.encoding import encode_response
 from shared.http1.exchange import WRITE_STALL_SECONDS_MAX, Exchange
 from shared.http1.head import HeadReader, MalformedRequestError, RequestHead, parse_request
+from shared.http1.pace import Pace
 from shared.rpc import eager
 
 if TYPE_CHECKING:
@@ -210,6 +211,7 @@ class ServerConnection(Channel):
                 self._reader.feed(body.feed(arrived))
             if not body.complete:
                 self._body = body
+                body.pace = Pace(self._server.settings.body_grace_seconds)
                 if self._ended_by_client:
                     body.end()
         self._deadline = math.inf

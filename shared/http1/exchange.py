@@ -14,6 +14,7 @@ from shared.http1.encoding import CONTINUE, encode_response
 from shared.http1.file_receiver import receive_file
 from shared.http1.file_sender import send_file
 from shared.http1.head import RequestHead
+from shared.http1.pace import Pace
 from shared.http1.passage import Passage
 
 WRITE_STALL_SECONDS_MAX: Final = 300.0
@@ -69,6 +70,7 @@ class Exchange:
         "_head_bytes",
         "_host",
         "_left",
+        "_pace",
         "_wants_continue",
         "began",
         "body",
@@ -84,6 +86,7 @@ class Exchange:
         self._wants_continue = head.expects_continue
         self._head_bytes = b""
         self._left: int | None = 0
+        self._pace: Pace | None = None
         self.head = head
         self.body = body
         self.began = False
@@ -141,7 +144,9 @@ class Exchange:
         assert self.body.held
         assert left is not None
         assert not self.body.buffered
-        return await receive_file(self._channel, receive, left, idle_seconds, self._host.taken)
+        return await receive_file(
+            self._channel, receive, left, idle_seconds, self._host.taken, self.body.pace
+        )
 
     async def read_block(self, size: int, idle_seconds: float) -> bytes | None:
         """The next bytes of a held body, of which nothing waits to be read, ``size`` at most.
@@ -153,7 +158,7 @@ class Exchange:
         assert self.body.held
         assert left
         assert not self.body.buffered
-        block = await receive_block(self._channel, min(left, size), idle_seconds)
+        block = await receive_block(self._channel, min(left, size), idle_seconds, self.body.pace)
         if block is not None:
             self._host.taken(len(block))
         return block
@@ -193,7 +198,8 @@ class Exchange:
     async def write(self, data: bytes) -> None:
         """Send more of the body, and wait while the client takes nothing.
 
-        Raises ConnectionError; ClientStalledError when that takes too long.
+        Raises ConnectionError; ClientStalledError when that takes too long, or the client takes too
+        little (``shared.http1.pace``).
         """
         if self.method == "HEAD" or not data:
             return
@@ -206,7 +212,9 @@ class Exchange:
             data = self._taken_head(data)
         self._channel.send(data)
         if not self._channel.writable:
-            await self._within_stall_time(self._channel.drained(self.write_stall_seconds))
+            pace = self._reader_pace()
+            pace.moved += len(data)
+            await self._within_stall_time(self._channel.drained(self.write_stall_seconds, pace))
 
     async def write_file(
         self,
@@ -222,7 +230,9 @@ class Exchange:
         if self._head_bytes:
             self._channel.send(self._taken_head(b""))
         stall = self.write_stall_seconds
-        sent = await self._within_stall_time(send_file(self._channel, send, offset, length, stall))
+        sent = await self._within_stall_time(
+            send_file(self._channel, send, offset, length, stall, self._reader_pace())
+        )
         if sent:
             self._left -= length
         return sent
@@ -236,7 +246,9 @@ class Exchange:
         assert self._left is not None
         if self._head_bytes:
             self._channel.send(self._taken_head(b""))
-        await self._within_stall_time(passage.move_to(self._channel, self.write_stall_seconds))
+        await self._within_stall_time(
+            passage.move_to(self._channel, self.write_stall_seconds, self._reader_pace())
+        )
         self._left -= passage.moved
 
     @property
@@ -260,6 +272,12 @@ class Exchange:
             return head + data
         self._channel.send(head)
         return data
+
+    def _reader_pace(self) -> Pace:
+        """The pace of the client that takes the answer, once it was waited for."""
+        if self._pace is None:
+            self._pace = Pace(self.write_stall_seconds)
+        return self._pace
 
     async def _within_stall_time(self, sending: Awaitable[_T]) -> _T:
         try:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from shared.http1.channel import Channel
+from shared.http1.pace import Pace
 
 SLICE_BYTES_MAX: Final = 4 * 1024 * 1024
 """What one visit to a thread takes at most."""
@@ -23,6 +24,7 @@ async def receive_file(
     length: int,
     idle_seconds: float,
     taken: Callable[[int], None],
+    pace: Pace | None = None,
 ) -> bool:
     """Let ``length`` bytes be received; False when this process may open no more files, and
     nothing was taken.
@@ -30,7 +32,8 @@ async def receive_file(
     ``receive(descriptor, length)`` takes bytes from a non-blocking socket, in a thread, and returns
     how many: fewer when no more have come. It returns None for want of descriptors, before it has
     taken any. ``taken`` is told of each number. Raises what ``receive`` raises, ConnectionError
-    when the connection ends, TimeoutError when nothing comes for so long.
+    when the connection ends, TimeoutError when nothing comes for so long, or less than ``pace``
+    asks for.
     """
     if channel.transport is None:
         raise ConnectionResetError("the connection has ended")
@@ -49,7 +52,7 @@ async def receive_file(
                 taken(count)
                 length -= count
             else:
-                await channel.socket_readable(descriptor, idle_seconds)
+                await channel.socket_readable(descriptor, idle_seconds, pace)
         return True
     finally:
         os.close(descriptor)

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from shared.http1.channel import Channel
+from shared.http1.pace import Pace
 
 SLICE_BYTES_MAX: Final = 4 * 1024 * 1024
 """What one visit to a thread sends at most."""
@@ -25,6 +26,7 @@ async def send_file(
     offset: int,
     length: int,
     stall_seconds: float,
+    pace: Pace,
 ) -> bool:
     """Send ``length`` bytes from ``offset``; False when this process may open no more files, and
     nothing was sent.
@@ -32,7 +34,7 @@ async def send_file(
     ``send(descriptor, offset, length)`` writes to a non-blocking socket, in a thread, and returns
     how many bytes that took: fewer when it takes no more now. Raises what ``send`` raises,
     ConnectionError when the connection ends, TimeoutError, having cut it, when the client takes
-    nothing for so long.
+    nothing for so long, or less than ``pace`` asks for.
     """
     await channel.flushed(stall_seconds)
     assert channel.transport is not None
@@ -45,11 +47,12 @@ async def send_file(
             wanted = min(length, SLICE_BYTES_MAX)
             sent = await send(descriptor, offset, wanted)
             offset += sent
+            pace.moved += sent
             length -= sent
             if not channel.open:
                 raise ConnectionResetError("the connection has ended")
             if sent < wanted:
-                await channel.socket_writable(descriptor, stall_seconds)
+                await channel.socket_writable(descriptor, stall_seconds, pace)
         return True
     finally:
         os.close(descriptor)

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Final
 
 from shared.http1.channel import Channel
+from shared.http1.pace import Pace
 from shared.pipes import PIPE_BYTES, SPLICE_FLAGS, Pipe
 
 _PIPES_KEPT_MAX: Final = 32
@@ -44,13 +45,13 @@ class Passage:
         self.failure: OSError | None = None
         """Why the rest will not come."""
 
-    async def move_to(self, target: Channel, stall_seconds: float) -> None:
-        """Send all of it to ``target``.
+    async def move_to(self, target: Channel, stall_seconds: float, pace: Pace) -> None:
+        """Send all of it to ``target``, which must keep up a ``pace``.
 
         Nothing is sent when this process may open no more files; less than all when the source
         fails, and then ``failure`` says why. Raises what the target is to blame for:
         ConnectionError when it ends, TimeoutError, having cut it, when it takes nothing for so
-        long.
+        long, or too little.
         """
         await target.flushed(stall_seconds)
         with contextlib.ExitStack() as opened:
@@ -68,7 +69,9 @@ class Passage:
                     self.failure = error
                     return
                 while pipe.filled:
-                    await self._empty(pipe, target, target_descriptor, stall_seconds)
+                    before = self.moved
+                    await self._empty(pipe, target, target_descriptor, stall_seconds, pace)
+                    pace.moved += self.moved - before
                 # Two sockets that are always ready would keep everybody else waiting.
                 await asyncio.sleep(0)
 
@@ -91,14 +94,14 @@ class Passage:
             return
 
     async def _empty(
-        self, pipe: Pipe, target: Channel, descriptor: int, stall_seconds: float
+        self, pipe: Pipe, target: Channel, descriptor: int, stall_seconds: float, pace: Pace
     ) -> None:
         if not target.open:
             raise ConnectionResetError("the connection has ended")
         try:
             count = os.splice(pipe.read_end, descriptor, pipe.filled, flags=SPLICE_FLAGS)
         except BlockingIOError:
-            await target.socket_writable(descriptor, stall_seconds)
+            await target.socket_writable(descriptor, stall_seconds, pace)
         else:
             pipe.filled -= count
             self.moved += count

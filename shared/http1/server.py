@@ -40,10 +40,12 @@ target of the request, ``/`` when there is none."""
 class HttpSettings:
     """``keep_alive_seconds`` also bounds how long a new connection may take to send a request's
     head; ``receive_buffer_bytes`` is what a connection takes in before the handler reads on, or
-    less when there are many."""
+    less when there are many; ``body_grace_seconds`` is how long the sender of a body is waited for
+    before it must have kept up a least rate (``shared.http1.pace``)."""
 
     keep_alive_seconds: float
     receive_buffer_bytes: int
+    body_grace_seconds: float = limits.BODY_GRACE_SECONDS
 
 
 class HttpServer:

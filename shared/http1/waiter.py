@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from shared.http1.pace import Pace
+
 
 class Waiter:
     """What one coroutine at a time waits for. Whoever owns it calls ``expire`` now and then."""
@@ -14,16 +16,20 @@ class Waiter:
         self._future: asyncio.Future[None] | None = None
         self._deadline = 0.0
 
-    async def wait(self, seconds: float) -> None:
-        """Until ``wake``; raises TimeoutError some time after so many seconds."""
+    async def wait(self, seconds: float, pace: Pace | None = None) -> None:
+        """Until ``wake``; raises TimeoutError some time after so many seconds, or when ``pace``,
+        which counts the time, allows no more."""
         assert self._future is None, "two coroutines wait for the same"
         loop = asyncio.get_running_loop()
-        self._deadline = loop.time() + seconds
+        began = loop.time()
+        self._deadline = began + (seconds if pace is None else min(seconds, pace.left))
         self._future = loop.create_future()
         try:
             await self._future
         finally:
             self._future = None
+            if pace is not None:
+                pace.waited += loop.time() - began
 
     def wake(self) -> None:
         """Let the coroutine that waits, if there is one, look again."""
