@@ -7,22 +7,16 @@ nothing but those.
 from __future__ import annotations
 
 import os
-import random
-import subprocess
-import sys
-import threading
 import time
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 
 import pytest
 import requests
 
-from dmd.jobs.backup import JobError
-from dmd.jobs.data import Access, Data, DataPort
-from dmd.jobs.gc import GcOptions, collect, given_owner
+from dmd.jobs.gc import collect, given_owner
 from dmd.jobs.gc_plan import Verdict
+from tests.crash.collecting import GRACE_SECONDS, SETTINGS, Collector, Repeated, data_of
 from tests.faults.processes import start_again
 from tests.faults.stores import assert_settled
 from tests.load import Load
@@ -33,97 +27,8 @@ from tests.unit.metadata.support import RecordingLog
 
 SOAK = bool(os.environ.get("TWOFOLD_SOAK"))
 SECONDS = 3600 if SOAK else 20
-GRACE_SECONDS, QUARANTINE_SECONDS = 6, 1
-SETTINGS = {
-    "deleteDelaySeconds": 0,
-    "gcGraceSeconds": GRACE_SECONDS,
-    "gcQuarantineSeconds": QUARANTINE_SECONDS,
-    "metadataClient": {"callTimeoutMs": 2900},
-}
 GARBAGE = (b"small garbage", b"large garbage" * 20_000)
 PARTS = {1: b"1" * 5_300_000, 2: b"2" * 5_300_000, 3: b"the last one"}
-
-
-def data_of(running: Cluster) -> Data:
-    return Data(DataPort(Access("127.0.0.1", running.data_port)))
-
-
-class Repeated:
-    """Work in a thread, again and again until the block ends; its first exception is raised."""
-
-    def __init__(self) -> None:
-        self.rounds = 0
-        self.failure: BaseException | None = None
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._repeat, daemon=True)
-
-    def one_round(self) -> None:
-        raise NotImplementedError
-
-    def wait(self, seconds: float) -> bool:
-        """Wait, or until the end; whether that has come."""
-        return self._ended.wait(seconds)
-
-    def _repeat(self) -> None:
-        try:
-            while not self._ended.is_set():
-                self.one_round()
-                self.rounds += 1
-        except BaseException as error:
-            self.failure = error
-
-    def __enter__(self) -> Repeated:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
-        if self.failure is not None and error is None:
-            raise self.failure
-
-
-class Collector(Repeated):
-    """Collects in this process, and now and then in one that is killed."""
-
-    def __init__(self, running: Cluster) -> None:
-        super().__init__()
-        self._running = running
-        self._chance = random.Random(1)
-        self._options = GcOptions(
-            [running.folder / "metadata"], GRACE_SECONDS, QUARANTINE_SECONDS, apply=True
-        )
-        self.purged = 0
-
-    def one_round(self) -> None:
-        if self._chance.random() < 0.1:
-            self._killed()
-            return
-        try:
-            data = data_of(self._running)
-        except OSError:
-            return  # the data daemon is dead at the moment
-        try:
-            report = collect(data, self._options, RecordingLog(), lambda _count: None)
-        except JobError:
-            pass  # the data daemon has died, or another run is about to be killed
-        else:
-            assert not report.verdicts[Verdict.RESTORE].blobs
-            self.purged += report.verdicts[Verdict.PURGE].blobs
-        finally:
-            data.close()
-
-    def _killed(self) -> None:
-        environ = {**os.environ, **self._running.dmd_data.environ}
-        process = subprocess.Popen([sys.executable, "-m", "dmd", "gc", "--apply"], env=environ)
-        self.wait(self._chance.random() * 2)
-        process.kill()
-        process.wait()
 
 
 class Litterer(Repeated):
