@@ -121,6 +121,7 @@ class _Body:
         self._exchange.accept()
 
     async def hold(self, size: int) -> None:
+        size = min(size, self._budget.share_bytes_max)
         more = size - self._held
         if more > 0:
             if not self._budget.take(more):

@@ -116,6 +116,13 @@ RPC_MESSAGE_BYTES_MAX: Final = 100_000_000
 RPC_MESSAGE_BYTES_CEILING: Final = 1 << 30
 """What it may be told at most: a message is in memory several times."""
 
+RPC_MESSAGES_BYTES: Final = 256 * 1024 * 1024
+"""What all connections together may hold of messages that are not whole, or twice the largest one
+if that is more. A connection that would hold more is ended, and its client tries again."""
+
+RPC_MESSAGE_GRACE_SECONDS: Final = 60.0
+"""How long a message of long-polling may take, besides what ``LEAST_RATE_BYTES`` allows."""
+
 RPC_CALL_TIMEOUT_SECONDS: Final = 30.0
 RPC_PING_INTERVAL_SECONDS: Final = 25.0
 RPC_PING_TIMEOUT_SECONDS: Final = 20.0

@@ -29,12 +29,13 @@ class Budget:
 
     A holder takes what it needs before it fills it, and gives it back once. One that wants more
     than an eighth of the whole is large: large holders leave half to the others, so that few of
-    them, however slow, keep nobody else waiting. What is larger than half counts as half.
+    them, however slow, keep nobody else waiting. Nobody takes more than ``share_bytes_max``, half.
     """
 
     def __init__(self, size_bytes: int) -> None:
         self._size = size_bytes
-        self._half = size_bytes // 2
+        self.share_bytes_max = size_bytes // 2
+        """A holder of more takes this."""
         self._left = size_bytes
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
@@ -44,8 +45,7 @@ class Budget:
 
     def take(self, size: int) -> bool:
         """Take so many bytes, if they are there."""
-        size = min(size, self._half)
-        kept = self._half if size > self._size // _LARGE_SHARE else 0
+        kept = self.share_bytes_max if size > self._size // _LARGE_SHARE else 0
         if self._left - size < kept:
             return False
         self._left -= size
@@ -68,7 +68,7 @@ class Budget:
 
     def give(self, size: int) -> None:
         """Give back what was taken, to whoever waits for it, the first ones first."""
-        self._left += min(size, self._half)
+        self._left += size
         for entry in [entry for entry in self._waiting if self._left > 0]:
             wanted, granted = entry
             if not granted.done() and self.take(wanted):

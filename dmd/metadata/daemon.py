@@ -32,7 +32,7 @@ from shared.daemon_secret import Gate
 from shared.rpc.dispatch import Dispatcher
 from shared.rpc.entrance import Entrance
 from shared.rpc.envelope import METADATA_NAMESPACE
-from shared.rpc.lean_server import LeanServer, Trace
+from shared.rpc.lean_server import LeanServer, Trace, message_budget
 from shared.rpc.server import (
     RpcNamespace,
     create_application,
@@ -84,18 +84,20 @@ class _Network:
         self.rest = rest
         self._tls = settings.tls
         self._dispatchers = dispatchers
+        budget = message_budget(settings.message_bytes_max)
         self._lean = LeanServer(
             dispatchers,
             log,
             message_bytes_max=settings.message_bytes_max,
             trace=settings.trace,
             gate=settings.gate,
+            budget=budget,
         )
         self._server = create_server(settings.message_bytes_max, settings.gate)
         for namespace, dispatcher in dispatchers.items():
             self._server.register_namespace(RpcNamespace(namespace, dispatcher))
         self._runner = web.AppRunner(
-            create_application(self._server, settings.message_bytes_max),
+            create_application(self._server, settings.message_bytes_max, budget),
             access_log=None,
             shutdown_timeout=_HANG_SECONDS,
         )

@@ -14,6 +14,8 @@ Nothing that a client does may take more than its share:
   (``RPC_PACKETS_A_TURN_MAX``).
 * A connection from which nothing is heard for ``RPC_PING_TIMEOUT_SECONDS`` after a ping, and which
   takes nothing either, is ended.
+* What all of them hold of messages that are not whole has a limit (``RPC_MESSAGES_BYTES``), beyond
+  which a connection is ended that begins another one. A message that trickles ends its connection.
 * When there is a shared secret, a connection may send small messages only until it has shown it,
   and is ended when it has not within ``RPC_JOIN_SECONDS_MAX``.
 * A frame that breaks the websocket protocol, or announces more than a message may have, ends its
@@ -28,16 +30,19 @@ import contextlib
 import itertools
 import secrets
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from shared import limits
 from shared.daemon_secret import REFUSAL, Gate
+from shared.memory import Budget
 from shared.observability import EventLog
 from shared.rpc import codec, eager, packets, websocket
 from shared.rpc.dispatch import Dispatcher, Peer, Reply
 from shared.rpc.envelope import BATCH_EVENT, CALL_EVENT, HANG_UP_EVENT
 from shared.rpc.streams import Producer
 from shared.rpc.turn_writer import TurnWriter
+
+_CLAIMED_BYTES_MIN: Final = 64 * 1024
 
 
 class Trace(Protocol):
@@ -46,6 +51,11 @@ class Trace(Protocol):
     def received(self, frame: str) -> None: ...
 
     def sent(self, frame: str) -> None: ...
+
+
+def message_budget(message_bytes_max: int) -> Budget:
+    """What messages that are not whole may take, of all connections of a daemon."""
+    return Budget(max(limits.RPC_MESSAGES_BYTES, 2 * message_bytes_max))
 
 
 class LeanServer:
@@ -59,7 +69,9 @@ class LeanServer:
         message_bytes_max: int = limits.RPC_MESSAGE_BYTES_MAX,
         trace: Trace | None = None,
         gate: Gate | None = None,
+        budget: Budget | None = None,
     ) -> None:
+        self.budget = budget or message_budget(message_bytes_max)
         self.dispatchers = dispatchers
         self.log = log
         self.message_bytes_max = message_bytes_max
@@ -100,6 +112,9 @@ class LeanConnection(asyncio.Protocol):
         self._had_its_turn = False
         self._calls_waiting = 0
         self._heard = True
+        self._claims: list[int] = []
+        self._held_before = 0
+        self._whole = True
         self._timer: asyncio.TimerHandle | None = None
         self._join_timer: asyncio.TimerHandle | None = None
 
@@ -144,6 +159,7 @@ class LeanConnection(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
+        self._give_back()
         if self._timer is not None:
             self._timer.cancel()
         if self._join_timer is not None:
@@ -177,6 +193,9 @@ class LeanConnection(asyncio.Protocol):
     def _ping(self) -> None:
         """Ask whether the client is there; look for a sign of it some time later."""
         assert self._transport is not None
+        if self._trickles():
+            self._end(websocket.POLICY_VIOLATION)
+            return
         self._heard = False
         unsent = self._transport.get_write_buffer_size()
         self.send(packets.PING)
@@ -194,6 +213,13 @@ class LeanConnection(asyncio.Protocol):
             return
         seconds = limits.RPC_PING_INTERVAL_SECONDS - limits.RPC_PING_TIMEOUT_SECONDS
         self._timer = self._loop.call_later(max(seconds, 0.0), self._ping)
+
+    def _trickles(self) -> bool:
+        """Whether a message is under way that has hardly grown since the last ping."""
+        before, self._held_before = self._held_before, self._reader.held
+        whole, self._whole = self._whole, False
+        enough = before + limits.LEAST_RATE_BYTES * limits.RPC_PING_INTERVAL_SECONDS
+        return before > 0 and not whole and self._reading and self._held_before < enough
 
     # -- Sending ----------------------------------------------------------------------------------
 
@@ -221,7 +247,9 @@ class LeanConnection(asyncio.Protocol):
             while self._may_go_on():
                 message = self._reader.next()
                 if message is None:
+                    self._claim()
                     break
+                self._whole = True
                 self._handle(*message)
                 left -= 1
                 if not left:
@@ -232,6 +260,24 @@ class LeanConnection(asyncio.Protocol):
             self._end(error.code)
             return
         self._keep_up()
+
+    def _claim(self) -> None:
+        """Have room for the message under way, if it is large. Raises WebSocketError."""
+        size = min(self._reader.claimed, self._server.budget.share_bytes_max)
+        if size < _CLAIMED_BYTES_MIN:
+            if self._claims:
+                self._give_back()
+            return
+        more = size - sum(self._claims)
+        if more > 0:
+            if not self._server.budget.take(more):
+                raise websocket.WebSocketError(websocket.TRY_AGAIN_LATER, "too many large messages")
+            self._claims.append(more)
+
+    def _give_back(self) -> None:
+        for size in self._claims:
+            self._server.budget.give(size)
+        self._claims.clear()
 
     def _next_turn(self) -> None:
         self._had_its_turn = False

@@ -16,6 +16,7 @@ from engineio.payload import Payload
 
 from shared import limits
 from shared.daemon_secret import REFUSAL, Gate
+from shared.memory import Budget
 from shared.rpc import codec, packets
 from shared.rpc.dispatch import Dispatcher, Peer, Reply
 from shared.rpc.envelope import HANG_UP_EVENT
@@ -24,6 +25,12 @@ from shared.rpc.streams import Producer
 
 PATH = "/socket.io/"
 _GOODBYE_SECONDS = 1.0
+_SEPARATOR = b"\x1e"
+_PACKET_TYPES = frozenset((b"1", b"3", b"4", b"5"))
+"""What a client may send: close, pong, message, upgrade."""
+
+_NOTHING = b"4"
+"""A message that says nothing: an empty payload would be an error."""
 
 
 def create_server(
@@ -64,22 +71,52 @@ def _take_whole_requests(server: socketio.AsyncServer) -> None:
 
 
 class _Body:
+    """The body of a request: all of it, in time, and what is no packet left out.
+
+    Of a body that is not whole, or no text, nothing is left: the library would log a traceback.
+    """
+
     def __init__(self, content: StreamReader) -> None:
         self._content = content
 
     async def read(self, count: int) -> bytes:
-        return await self._content.readexactly(count)
+        seconds = limits.RPC_MESSAGE_GRACE_SECONDS + count / limits.LEAST_RATE_BYTES
+        try:
+            async with asyncio.timeout(seconds):
+                body = await self._content.readexactly(count)
+            body.decode()
+        except (asyncio.IncompleteReadError, TimeoutError, OSError, UnicodeDecodeError):
+            return _NOTHING
+        sent = body.split(_SEPARATOR)
+        kept = [packet for packet in sent if packet[:1] in _PACKET_TYPES]
+        return body if len(kept) == len(sent) else _SEPARATOR.join(kept) or _NOTHING
 
 
 def create_application(
-    server: GuardedServer, message_bytes_max: int = limits.RPC_MESSAGE_BYTES_MAX
+    server: GuardedServer,
+    message_bytes_max: int = limits.RPC_MESSAGE_BYTES_MAX,
+    budget: Budget | None = None,
 ) -> web.Application:
-    """An aiohttp application that serves ``server`` and nothing else."""
+    """An aiohttp application that serves ``server`` and nothing else.
+
+    ``budget`` is what requests, and others, may have in memory.
+    """
+    room = budget or Budget(2 * message_bytes_max)
 
     @web.middleware
     async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
         refusal = _refusal(request, server)
-        return await handler(request) if refusal is None else refusal
+        if refusal is not None:
+            return refusal
+        size = min(request.content_length or 0, room.share_bytes_max)
+        if not room.take(size):
+            response = web.Response(status=503)
+            response.force_close()
+            return response
+        try:
+            return await handler(request)
+        finally:
+            room.give(size)
 
     application = web.Application(client_max_size=message_bytes_max, middlewares=[refuse])
     server.attach(application, socketio_path=PATH.strip("/"))

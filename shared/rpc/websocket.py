@@ -29,6 +29,7 @@ GOING_AWAY: Final = 1001
 PROTOCOL_ERROR: Final = 1002
 POLICY_VIOLATION: Final = 1008
 TOO_BIG: Final = 1009
+TRY_AGAIN_LATER: Final = 1013
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _OPCODES: Final = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
@@ -174,6 +175,17 @@ class FrameReader:
         self._needed = 2
         self._message: bytearray | None = None
         self._message_opcode = 0
+
+    @property
+    def claimed(self) -> int:
+        """The size in bytes of the message under way, as far as it is known."""
+        message = 0 if self._message is None else len(self._message)
+        return message + (self._needed if self._available < self._needed else self._available)
+
+    @property
+    def held(self) -> int:
+        """What has arrived of it."""
+        return self._available + (0 if self._message is None else len(self._message))
 
     def feed(self, data: bytes) -> None:
         """Take what has arrived."""

@@ -81,6 +81,9 @@ class Collector(Repeated):
             [running.folder / "metadata"], GRACE_SECONDS, QUARANTINE_SECONDS, apply=True
         )
         self.purged = 0
+        self.alone = threading.Lock()
+        """Held while a process of its own collects: without a daemon, that would own the directory
+        itself, and no daemon could start meanwhile."""
 
     def one_round(self) -> None:
         if self._chance.random() < 0.1:
@@ -102,7 +105,8 @@ class Collector(Repeated):
 
     def _killed(self) -> None:
         environ = {**os.environ, **self._running.dmd_data.environ}
-        process = subprocess.Popen([sys.executable, "-m", "dmd", "gc", "--apply"], env=environ)
-        self.wait(self._chance.random() * 2)
-        process.kill()
-        process.wait()
+        with self.alone:
+            process = subprocess.Popen([sys.executable, "-m", "dmd", "gc", "--apply"], env=environ)
+            self.wait(self._chance.random() * 2)
+            process.kill()
+            process.wait()

@@ -88,8 +88,9 @@ def test_whichever_process_is_killed_nothing_is_lost(tmp_path: Path) -> None:
         with Load("killed", running.fronts) as load, collector:
             for _ in range(KILLS):
                 load.wait_for_writes(chance.randrange(WRITES_BETWEEN_KILLS_MAX))
-                kill_some(running, chance)
-                start_again(running)
+                with collector.alone:
+                    kill_some(running, chance)
+                    start_again(running)
                 wait_for(lambda: _lease_expired(running), "the metadata daemon")
                 load.wait_for_recovery()
                 load.check()

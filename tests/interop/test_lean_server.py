@@ -114,6 +114,41 @@ async def test_a_client_that_answers_no_ping_is_dropped(monkeypatch: pytest.Monk
         assert await other.call("getUUID", [])
 
 
+async def test_a_message_that_trickles_ends_its_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each byte is a sign of life, and yet the message would never be there."""
+    monkeypatch.setattr(limits, "RPC_PING_INTERVAL_SECONDS", 0.3)
+    monkeypatch.setattr(limits, "RPC_PING_TIMEOUT_SECONDS", 0.2)
+    async with local_daemon() as (daemon, _), plain_client(daemon.port) as client:
+        client.writer.write(head_of_a_message(1_000_000) + bytes(1000))
+        ended = asyncio.ensure_future(client.until_closed())
+        while not ended.done():
+            client.writer.write(b"x")
+            await asyncio.wait([ended], timeout=0.05)
+        await ended
+        await until(lambda: not lean_of(daemon).connections)
+
+
+async def test_messages_under_way_share_what_a_daemon_has_for_them() -> None:
+    size = 90_000_000
+    async with local_daemon() as (daemon, _), plain_client(daemon.port) as first:
+        first.writer.write(head_of_a_message(size))
+        await until(lambda: lean_of(daemon).budget.taken > size)
+        async with plain_client(daemon.port) as second:
+            second.writer.write(head_of_a_message(size))
+            await second.until_closed()
+        async with client_of(f"http://127.0.0.1:{daemon.port}") as other:
+            assert await other.call("getUUID", [])
+        first.writer.close()
+        await until(lambda: lean_of(daemon).budget.taken == 0)
+
+
+def head_of_a_message(size: int) -> bytes:
+    """What announces a message, and none of it."""
+    return b"\x81\xff" + size.to_bytes(8, "big") + os.urandom(4)
+
+
 async def test_a_connection_without_a_request_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "RPC_REQUEST_SECONDS_MAX", 0.2)
     async with local_daemon() as (daemon, _):

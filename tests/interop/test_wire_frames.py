@@ -427,6 +427,41 @@ async def test_what_is_no_packet_is_dropped_from_long_polling_without_a_word(
     assert "error" not in daemon.process.output[logged:]
 
 
+BAD_BODIES = (b"\xff\xfe", b"x", b"", b"9\x1e\x1e", b"bAA=A")
+
+
+@pytest.mark.parametrize("body", BAD_BODIES)
+async def test_a_bad_body_of_long_polling_is_no_error_of_the_daemon(
+    daemon: MetadataProcess, body: bytes
+) -> None:
+    logged = len(daemon.process.output)
+    async with aiohttp.ClientSession() as session:
+        client = Polling(session, daemon)
+        await client.open()
+        async with session.post(client.url, data=body) as response:
+            assert response.status == 200
+    assert "error" not in daemon.process.output[logged:]
+
+
+async def test_a_body_of_long_polling_that_breaks_off_is_no_error_of_the_daemon(
+    daemon: MetadataProcess,
+) -> None:
+    logged = len(daemon.process.output)
+    async with aiohttp.ClientSession() as session:
+        client = Polling(session, daemon)
+        await client.open()
+        _, writer = await asyncio.open_connection("127.0.0.1", daemon.port)
+        target = client.url.removeprefix(daemon.url)
+        head = f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n42"
+        writer.write(head.encode())
+        await writer.drain()
+        writer.close()
+        # What comes behind it is served.
+        await client.send(f"40{NAMESPACE},")
+        assert (await client.receive())[0].startswith(f"40{NAMESPACE},")
+    assert "error" not in daemon.process.output[logged:]
+
+
 LARGE_BYTES = MESSAGE_BYTES_MAX + 1_000_000
 
 
