@@ -11,6 +11,7 @@ import socket
 from collections.abc import Sequence
 
 from shared.config import Config
+from shared.process import cannot_listen
 
 LISTEN_FDS = "TWOFOLD_LISTEN_FDS"
 """Environment variable: the listening sockets that a front-end inherits, comma-separated."""
@@ -53,7 +54,7 @@ def _bind(host: str, port: int) -> socket.socket:
             bound.close()
             raise
     except OSError as error:
-        raise OSError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+        raise OSError(cannot_listen(host, port, error, "--port or S3_PORT")) from error
     return bound
 
 

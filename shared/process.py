@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import os
 import signal
@@ -80,6 +81,12 @@ def arm_failpoint(armed: ArmedFailPoint | None, log: EventLog) -> None:
         return
     log.warning("THIS PROCESS IS GOING TO KILL ITSELF: unset DMD_FAILPOINT", failpoint=str(armed))
     arm(armed)
+
+
+def cannot_listen(host: str, port: int, error: OSError, setting: str) -> str:
+    """What to say when a port cannot be had; ``setting`` is what chooses another one."""
+    advice = f" ({setting} chooses another port)" if error.errno == errno.EADDRINUSE else ""
+    return f"cannot listen on {host}:{port}: {error.strerror or error}{advice}"
 
 
 def exit_with_problem(program: str, problem: object, code: int = EX_CONFIG) -> NoReturn:

@@ -17,6 +17,7 @@ from dmd.listening import PrivateSocket, bind_all
 from shared.http1.exchange import Answer
 from shared.http1.head import MalformedRequestError
 from shared.http1.server import HttpServer, HttpSettings
+from shared.process import cannot_listen
 
 KEEP_ALIVE_SECONDS: Final = 60.0
 RECEIVE_BUFFER_BYTES: Final = 256 * 1024
@@ -78,7 +79,8 @@ async def serve(
         if private is not None:
             await server.listen(private.listener)
     except OSError as error:
-        raise StartupError(f"data port {host}:{port}: {error.strerror or error}") from error
+        setting = "--data-port or DATA_PORT"
+        raise StartupError(cannot_listen(host, port, error, setting)) from error
     return DataServer(service, server, private)
 
 

@@ -29,6 +29,7 @@ from dmd.metadata.service import MetadataService
 from dmd.metadata.writer import Writer
 from shared import limits
 from shared.daemon_secret import Gate
+from shared.process import cannot_listen
 from shared.rpc.dispatch import Dispatcher
 from shared.rpc.entrance import Entrance
 from shared.rpc.envelope import METADATA_NAMESPACE
@@ -202,9 +203,10 @@ class MetadataDaemon:
                 await network.rest.listen(bind_all(settings.host, port), settings.tls)
         except OSError as error:
             await daemon.close()
-            raise StartupError(
-                f"cannot listen on {settings.host}:{port}: {error.strerror or error}"
-            ) from error
+            setting = "--metadata-port or METADATA_PORT"
+            if port != settings.port:
+                setting = "metadataDaemon.restPort"
+            raise StartupError(cannot_listen(settings.host, port, error, setting)) from error
         return daemon
 
     async def close(self) -> None:

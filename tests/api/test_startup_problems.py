@@ -41,23 +41,26 @@ def assert_one_line(installation: Installation, argv: tuple[str, ...], *words: s
 
 
 @pytest.mark.parametrize(
-    ("argv", "section", "attribute"),
+    ("argv", "variable", "attribute"),
     [
-        (METADATA, "metadataDaemon", "metadata_port"),
-        (DATA, "dataDaemon", "data_port"),
-        (BOTH, "metadataDaemon", "metadata_port"),
-        (FRONT, "", "port"),
+        (METADATA, "METADATA_PORT", "metadata_port"),
+        (DATA, "DATA_PORT", "data_port"),
+        (BOTH, "METADATA_PORT", "metadata_port"),
+        (FRONT, "S3_PORT", "port"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_port_taken(
-    installation: Installation, argv: tuple[str, ...], section: str, attribute: str
+    installation: Installation, argv: tuple[str, ...], variable: str, attribute: str
 ) -> None:
     with occupied_port() as listener:
         port = listener.getsockname()[1]
         setattr(installation, attribute, port)
         installation.write_config()
-        assert_one_line(installation, argv, str(port), "in use")
+        advice = f"{variable} chooses another port"
+        assert_one_line(
+            installation, argv, f"cannot listen on 127.0.0.1:{port}: ", "in use", advice
+        )
 
 
 @pytest.mark.parametrize(("argv", "section"), [(METADATA, "metadataDaemon"), (DATA, "dataDaemon")])
