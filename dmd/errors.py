@@ -17,3 +17,14 @@ class SettingNeededError(StartupError):
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(reason)
         self.key = key
+
+
+class DamagedMetadataError(StartupError):
+    """The metadata store in the file ``store`` is damaged: starting again mends nothing."""
+
+    def __init__(self, store: object, problem: object) -> None:
+        super().__init__(
+            f"{store}: the metadata store is damaged: {problem}. Nothing was changed. Restore a "
+            "backup (`dmd restore`), or bring out what can be read (`dmd dump --salvage FILE`) and "
+            "`dmd load FILE` it into an empty directory"
+        )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable
 
-from dmd.errors import StartupError
+from dmd.errors import DamagedMetadataError, StartupError
 from shared.config import Config, ConfigError, load_config
 from shared.observability import Logger, configure_logging, get_logger
 from shared.process import arm_failpoint, exit_with_problem, run_process
+from shared.supervisor import EX_DATAERR
 
 MEMORY_OPTION = "--memory"
 STANDBY_OPTION = "--standby"
@@ -28,5 +29,7 @@ def main(part: str, serve: Serve) -> None:
             log.warning("setting without effect", setting=warning)
         arm_failpoint(config.failpoint, log)
         run_process(lambda: serve(config, MEMORY_OPTION in sys.argv[1:], log))
+    except DamagedMetadataError as error:
+        exit_with_problem(_PROGRAM, error, EX_DATAERR)
     except (ConfigError, StartupError) as error:
         exit_with_problem(_PROGRAM, error)

@@ -15,6 +15,9 @@ Theory of operation
   it has run for 10 s. One that exits with EX_CONFIG (78, sysexits.h) and was never ready cannot
   start at all: everything stops, with that code. Once it has been ready, the same code is an
   accident like any other (the port may be free again in a moment), and its siblings go on.
+* What starting again does not mend ends everything: EX_DATAERR (65), with which a child says that
+  what it stores is damaged, and the ``FAULTS_MAX``-th fault in a row of a child (SIGSEGV, SIGABRT,
+  …) that has not run for ``FAULT_FORGIVEN_SECONDS`` in between; then the code is EX_SOFTWARE (70).
 
 A child calls ``die_with_parent`` first of all and ``report_ready`` when it can serve. When all
 children are ready for the first time, systemd is told, and so is a supervisor above this one.
@@ -44,6 +47,15 @@ from shared.readable_log import is_for_people, readable_line
 EX_CONFIG: Final = 78
 """Exit code of a process that cannot start as it is configured (sysexits.h)."""
 
+EX_DATAERR: Final = 65
+"""Exit code of a process whose data is damaged (sysexits.h)."""
+
+EX_SOFTWARE: Final = 70
+"""Exit code when a child only ever crashes (sysexits.h)."""
+
+FAULTS_MAX: Final = 5
+FAULT_FORGIVEN_SECONDS: Final = 600.0
+
 RESTART_SECONDS_MIN: Final = 0.1
 RESTART_SECONDS_MAX: Final = 5.0
 STABLE_SECONDS: Final = 10.0
@@ -63,6 +75,7 @@ LOG_FORMAT: Final = "LOG_FORMAT"
 _STDOUT_FD: Final = 1
 _NOTIFY_SOCKET: Final = "NOTIFY_SOCKET"
 _PR_SET_PDEATHSIG: Final = 1
+_FAULTS: Final = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
 _CLEAN_EXITS: Final = (0, -signal.SIGTERM)
 """Exit codes of a stopped child that did as it was told; the second one was not yet ready."""
 
@@ -260,6 +273,14 @@ class _Keeper:
         self.reload_pending = False
         self.restart_at = math.inf
         self._next_delay = RESTART_SECONDS_MIN
+        self._faults = 0
+
+    def ends_in_faults(self, code: int, ran_seconds: float) -> bool:
+        """Counts the end of a run; whether there were too many faults."""
+        if ran_seconds >= FAULT_FORGIVEN_SECONDS:
+            self._faults = 0
+        self._faults += -code in _FAULTS
+        return self._faults >= FAULTS_MAX
 
     def schedule_restart(self, ran_seconds: float) -> float:
         """Sets when to start again; returns the delay in seconds."""
@@ -358,17 +379,22 @@ class _Supervisor:
         self._see_ready(keeper, run)  # it may have been ready, and ended, since the last look
         run.close()
         keeper.run = None
-        about = {"child_pid": run.pid, "exit_code": code}
+        about: dict[str, Any] = {"child_pid": run.pid, "exit_code": code}
+        if -code in _FAULTS:
+            about["signal"] = signal.Signals(-code).name
         if self._stopping:
             clean = code in _CLEAN_EXITS
             self._log("info" if clean else "error", "child stopped", keeper, **about)
             if not clean:
                 self._exit_code = self._exit_code or 1
-        elif code == EX_CONFIG and not keeper.ever_ready:
+        elif code == EX_DATAERR or (code == EX_CONFIG and not keeper.ever_ready):
             self._log("error", "child cannot start", keeper, **about)
-            self._stop(EX_CONFIG)
+            self._stop(code)
+        elif keeper.ends_in_faults(code, ran := time.monotonic() - run.started_at):
+            self._log("error", "child keeps crashing, and is not started again", keeper, **about)
+            self._stop(EX_SOFTWARE)
         else:
-            delay = keeper.schedule_restart(time.monotonic() - run.started_at)
+            delay = keeper.schedule_restart(ran)
             self._log("error", "child restarts", keeper, **about, delay_seconds=delay)
 
     def _start_due(self) -> None:

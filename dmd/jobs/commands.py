@@ -7,7 +7,7 @@ standard output. Exit codes: 0 done and well, 1 ``check`` found problems, 78 it 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +22,7 @@ from dmd.jobs import dump as dumps
 from dmd.jobs import stats as statistics
 from dmd.jobs.check import check as check_store
 from dmd.jobs.check_data import DataCheck
+from dmd.jobs.check_pages import check_pages
 from dmd.jobs.console import (
     PROBLEMS_EXIT,
     JsonOption,
@@ -35,8 +36,10 @@ from dmd.jobs.data import open_data
 from dmd.jobs.data_commands import add_data_commands
 from dmd.jobs.gc_plan import Tally
 from dmd.jobs.records import shown
+from dmd.jobs.salvage import Salvage
 from dmd.jobs.scrub import deep_problems
 from dmd.metadata.directory import open_engine
+from dmd.metadata.engines.lmdb_pages import Damage
 from shared.config import load_config
 from shared.observability import get_logger
 
@@ -61,10 +64,12 @@ def check(
     garbage: Tally | None = None
     with problems_told(), progress_shown("records", json) as advance, ExitStack() as opened:
         config = load_job_config()
-        engine = open_engine(config.metadata_path, read_only=True)
+        damage: list[Damage] = []
+        engine = open_engine(config.metadata_path, read_only=True, on_damage=damage.append)
         opened.callback(engine.close)
         data = None if metadata_only else opened.enter_context(open_data(config, get_logger()))
-        found = list(check_store(engine, advance))
+        found = list(check_pages(engine, damage, advance))
+        found += check_store(engine, advance)
         if data is not None:
             both = DataCheck(engine, data, config.metadata_path, config.gc_grace_seconds)
             found += both.run(advance)
@@ -76,29 +81,32 @@ def check(
         print_json(document | ({} if garbage is None else {"garbage": asdict(garbage)}))
     else:
         for problem in found:
-            where = shown(problem.sub_level, problem.key)
-            typer.echo(f"{problem.kind}: {where}: {problem.text}")
+            where = f"{shown(problem.sub_level, problem.key)}: " if problem.sub_level else ""
+            typer.echo(f"{problem.kind}: {where}{problem.text}")
         if garbage is not None and garbage.blobs:
             typer.echo(
                 f"{garbage.blobs} blobs of {garbage.bytes} bytes belong to nobody: see `dmd gc`"
             )
         typer.echo(f"{len(found)} problems" if found else "no problems")
-    if found:
-        raise typer.Exit(PROBLEMS_EXIT)
+    _problems_exit(found)
 
 
 def stats(json: JsonOption = False) -> None:
     """Count buckets, objects, versions, uploads and bytes."""
     with problems_told(), progress_shown("records", json) as advance:
         path = _metadata_path()
-        engine = open_engine(path, read_only=True)
+        damage: list[Damage] = []
+        engine = open_engine(path, read_only=True, on_damage=damage.append)
         try:
             found = statistics.collect(engine, path, advance)
         finally:
             engine.close()
     total = found.total()
+    for entry in damage:
+        typer.echo(f"damaged, and not counted: {entry}", err=True)
     if json:
-        print_json({**asdict(found), "total": asdict(total)})
+        print_json({**asdict(found), "total": asdict(total), "damaged_pages": len(damage)})
+        _problems_exit(damage)
         return
     table = Table("bucket", "objects", "versions", "delete markers", "bytes", "uploads", "parts")
     for name, bucket in [*sorted(found.buckets.items()), ("total", total)]:
@@ -109,6 +117,12 @@ def stats(json: JsonOption = False) -> None:
         f"{found.records} records, {found.queued_deletions} deletions queued, "
         f"{found.dead_letters} dead letters, {found.store_bytes} bytes on disk"
     )
+    _problems_exit(damage)
+
+
+def _problems_exit(problems: Sequence[object]) -> None:
+    if problems:
+        raise typer.Exit(PROBLEMS_EXIT)
 
 
 def _ordered(numbers: Iterator[str]) -> list[str]:
@@ -140,15 +154,24 @@ def dump(
     output: Annotated[
         Path | None, typer.Argument(help="A new file; standard output when left out.")
     ] = None,
+    salvage: Annotated[
+        bool,
+        typer.Option("--salvage", help="Go on past damage: bring out every record that is whole."),
+    ] = False,
 ) -> None:
     """Write all metadata as lines of JSON, whatever engine holds it."""
+    report = Salvage() if salvage else None
     with problems_told():
         if output is None:
-            dumps.dump(_metadata_path(), sys.stdout.buffer, silent)
-            return
-        with output.open("xb") as stream, progress_shown("records", json=False) as advance:
-            count = dumps.dump(_metadata_path(), stream, advance)
-    typer.echo(f"{output}: {count} records")
+            dumps.dump(_metadata_path(), sys.stdout.buffer, silent, report)
+        else:
+            with output.open("xb") as stream, progress_shown("records", json=False) as advance:
+                count = dumps.dump(_metadata_path(), stream, advance, report)
+            typer.echo(f"{output}: {count} records")
+    if report is not None:
+        for line in report.lines():
+            typer.echo(line, err=True)
+        _problems_exit(report.problems)
 
 
 def load(

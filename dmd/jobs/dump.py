@@ -5,6 +5,8 @@ known. Every other line is a record: ``{"s": sub-level, "k": key, "v": value, "r
 daemon derives all else. A dump is read in slices beside a daemon: it is consistent when the daemon
 is stopped, and else each record is as it was at some moment of the dump; ``dmd backup`` is the
 consistent copy of a live store.
+
+A dump of a damaged store that nobody uses has what can be read of it (``dmd.jobs.salvage``).
 """
 
 from __future__ import annotations
@@ -15,8 +17,11 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from dmd.directory import is_owned
+from dmd.errors import StartupError
 from dmd.jobs.backup import JobError, install
-from dmd.jobs.records import raw_records, tick_of_version
+from dmd.jobs.records import counters_of, raw_records, tick_of_version
+from dmd.jobs.salvage import Found, Salvage, salvage, saved_counters
 from dmd.metadata import keys, stored
 from dmd.metadata.directory import open_engine, read_uuid
 from dmd.metadata.engines.base import Engine, Transaction
@@ -30,24 +35,53 @@ _BATCH_RECORDS = 2000
 Progress = Callable[[int], None]
 
 
-def dump(metadata: Path, output: BinaryIO, progress: Progress) -> int:
-    """Write the store of a directory to a stream; how many records. Raises StartupError."""
+def dump(
+    metadata: Path, output: BinaryIO, progress: Progress, report: Salvage | None = None
+) -> int:
+    """Write the store of a directory to a stream; how many records.
+
+    With ``report``, which is filled, whatever is readable of a damaged one that no daemon uses.
+    Raises StartupError, EngineError, CorruptRecordError.
+    """
+    if report is not None:
+        if is_owned(metadata):
+            raise JobError(f"{metadata}: a daemon is using this metadata; stop it first")
+        found = salvage(metadata, report, progress)
+        return _write(output, _uuid_if_readable(metadata, report), saved_counters(metadata), found)
     engine = open_engine(metadata, read_only=True)
     try:
-        header = {_HEADER: FORMAT, "uuid": read_uuid(metadata), "counters": _counters(engine)}
-        output.write(orjson.dumps(header) + b"\n")
-        count = 0
-        for key, value in raw_records(engine):
-            sub_level, name = keys.split(key)
-            entry = stored.unpack(key, value)
-            line = {"s": sub_level, "k": name, "v": entry.record.decode(), "r": entry.revision}
-            output.write(orjson.dumps(line) + b"\n")
-            count += 1
-            progress(1)
-        output.write(orjson.dumps({"records": count}) + b"\n")
-        return count
+        unpacked = ((key, stored.unpack(key, value)) for key, value in raw_records(engine))
+        return _write(output, read_uuid(metadata), _counters(engine), _counted(unpacked, progress))
     finally:
         engine.close()
+
+
+def _counted(found: Iterator[Found], progress: Progress) -> Iterator[Found]:
+    for entry in found:
+        yield entry
+        progress(1)
+
+
+def _write(
+    output: BinaryIO, uuid: str | None, counters: dict[str, Any], found: Iterator[Found]
+) -> int:
+    output.write(orjson.dumps({_HEADER: FORMAT, "uuid": uuid, "counters": counters}) + b"\n")
+    count = 0
+    for key, entry in found:
+        sub_level, name = keys.split(key)
+        line = {"s": sub_level, "k": name, "v": entry.record.decode(), "r": entry.revision}
+        output.write(orjson.dumps(line) + b"\n")
+        count += 1
+    output.write(orjson.dumps({"records": count}) + b"\n")
+    return count
+
+
+def _uuid_if_readable(metadata: Path, report: Salvage) -> str | None:
+    try:
+        return read_uuid(metadata)
+    except StartupError as error:
+        report.problems.append(str(error))
+        return None
 
 
 def load(source: BinaryIO, metadata: Path, progress: Progress, *, keep_uuid: bool = False) -> int:
@@ -113,14 +147,8 @@ def _stored(engine: Engine, line: dict[str, Any]) -> tuple[bytes, stored.Stored]
 
 def _counters(engine: Engine) -> dict[str, tuple[int, str]]:
     """The store's own counters, by name."""
-    counters: dict[str, tuple[int, str]] = {}
     with engine.snapshot() as reader:
-        for key in keys.COUNTER_KEYS:
-            value = reader.get(key)
-            if value is not None:
-                entry = stored.unpack(key, value)
-                counters[key[1:].decode()] = (entry.revision, entry.record.decode())
-    return counters
+        return counters_of(reader)
 
 
 class _Counted:

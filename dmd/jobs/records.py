@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from dmd.metadata import stored
-from dmd.metadata.engines.base import Engine, EngineError
-from dmd.metadata.keys import RECORDS_LOWER, RECORDS_UPPER, prefix, split
+from dmd.metadata.engines.base import Engine, EngineError, Reader
+from dmd.metadata.engines.lmdb_reader import DamagedStoreError
+from dmd.metadata.keys import COUNTER_KEYS, RECORDS_LOWER, RECORDS_UPPER, prefix, split
 from dmd.metadata.projection import listed
 from shared import version_id
 from shared.records.names import holds_objects
@@ -69,6 +70,8 @@ def _attempt(
     for attempt in range(ATTEMPTS_MAX):
         try:
             return _read(engine, lower, upper, records)
+        except DamagedStoreError:
+            raise
         except EngineError:
             if attempt == ATTEMPTS_MAX - 1:
                 raise
@@ -105,3 +108,14 @@ def shown(sub_level: Sequence[str], key: str) -> str:
     """A record's place on one line of text."""
     text = "/".join([*sub_level, key])
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def counters_of(reader: Reader) -> dict[str, tuple[int, str]]:
+    """A store's own counters, by name: revision and record. Raises CorruptRecordError."""
+    counters: dict[str, tuple[int, str]] = {}
+    for key in COUNTER_KEYS:
+        value = reader.get(key)
+        if value is not None:
+            entry = stored.unpack(key, value)
+            counters[key[1:].decode()] = (entry.revision, entry.record.decode())
+    return counters

@@ -17,6 +17,7 @@ from dmd.directory import OwnedDirectory, Ownership
 from dmd.errors import StartupError
 from dmd.listening import bind_all
 from dmd.metadata import record_log, stored
+from dmd.metadata.alarm import Alarm
 from dmd.metadata.commit import CommitSettings
 from dmd.metadata.directory import deployment_uuid, open_engine
 from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError
@@ -26,6 +27,7 @@ from dmd.metadata.record_log_namespace import RecordLogDispatcher, with_sub_leve
 from dmd.metadata.record_log_service import RecordLogService
 from dmd.metadata.rest import RestInterface, RestService
 from dmd.metadata.service import MetadataService
+from dmd.metadata.soundness import FaultNote, check_before_opening
 from dmd.metadata.writer import Writer
 from shared import limits
 from shared.daemon_secret import Gate
@@ -67,6 +69,8 @@ class MetadataSettings:
     """The port of the debugging interface, None for none."""
     ownership: Ownership = field(default_factory=Ownership)
     trace: Trace | None = None
+    notes_faults: bool = False
+    """Whether this process is to keep what becomes known of its own death."""
     gate: Gate = field(default_factory=Gate)
     tls: ssl.SSLContext | None = None
     """TLS of both ports, None for plain ones."""
@@ -145,7 +149,9 @@ class MetadataDaemon:
         engine: Engine,
         writer: Writer,
         directory: OwnedDirectory | None,
+        faults: FaultNote | None,
     ) -> None:
+        self._faults = faults
         self._network = network
         self._engine = engine
         self._writer = writer
@@ -171,11 +177,15 @@ class MetadataDaemon:
         """Open the store and listen; raises StartupError."""
         with contextlib.ExitStack() as opened:
             directory = None
+            faults: FaultNote | None = None
             engine: Engine = MemoryEngine()
             deployment = str(uuid.uuid4())
             if settings.path is not None:
                 directory = OwnedDirectory(settings.path, settings.ownership, log)
                 opened.callback(directory.release)
+                faults = _doubt(settings, log)
+                if faults is not None:
+                    opened.callback(faults.close)
                 engine = open_engine(settings.path)
                 opened.callback(engine.close)
                 _settle_record_logs(engine, settings)
@@ -183,18 +193,19 @@ class MetadataDaemon:
             opened.pop_all()  # from here on, close ends them
         writer = Writer(engine, log, on_fatal, settings.commit, settings.call_timeout_seconds)
         packet_size, bytes_max = settings.packet_size, settings.message_bytes_max
-        service = MetadataService(engine, writer, deployment, settings.path, packet_size)
+        alarm = Alarm(log, None if faults is None else faults.add)
+        service = MetadataService(engine, writer, deployment, settings.path, packet_size, alarm)
         dispatchers = {METADATA_NAMESPACE: Dispatcher(service, settings.stream, log, bytes_max)}
         rest_services = {METADATA_NAMESPACE: RestService(service)}
         if settings.commit.record_log is not None:
-            log_service = RecordLogService(engine, settings.commit.record_log, packet_size)
+            log_service = RecordLogService(engine, settings.commit.record_log, packet_size, alarm)
             dispatchers[RECORD_LOG_NAMESPACE] = RecordLogDispatcher(
                 log_service, settings.stream, log, bytes_max
             )
             rest_services[RECORD_LOG_NAMESPACE] = RestService(log_service, with_sub_level)
         rest = RestInterface(rest_services, log, bytes_max, settings.gate)
         network = _Network(dispatchers, rest, log, settings)
-        daemon = cls(network, engine, writer, directory)
+        daemon = cls(network, engine, writer, directory, faults)
         port = settings.port
         try:
             await network.listen(settings.host, port)
@@ -215,8 +226,20 @@ class MetadataDaemon:
         await self._writer.close()
         await self._network.close()
         self._engine.close()
+        if self._faults is not None:
+            self._faults.close()
         if self._directory is not None:
             self._directory.release()
+
+
+def _doubt(settings: MetadataSettings, log: Any) -> FaultNote | None:
+    """Look at a store that there is reason to doubt, and have faults noted from now on."""
+    assert settings.path is not None
+    try:
+        check_before_opening(settings.path, log)
+        return FaultNote(settings.path) if settings.notes_faults else None
+    except OSError as error:
+        raise StartupError(f"{settings.path}: {error.strerror or error}") from error
 
 
 def _settle_record_logs(engine: Engine, settings: MetadataSettings) -> None:

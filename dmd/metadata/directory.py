@@ -12,6 +12,7 @@ from pathlib import Path
 from dmd.errors import StartupError
 from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError
 from dmd.metadata.engines.lmdb import FILE_NAME, LmdbEngine
+from dmd.metadata.engines.lmdb_reader import OnDamage, PageStore
 from dmd.metadata.keys import FORMAT_KEY
 
 FORMAT_VERSION = 1
@@ -19,10 +20,13 @@ UUID_NAME = "uuid"
 _LEVELDB_NAME = "rootDB"
 
 
-def open_engine(path: Path, *, read_only: bool = False) -> Engine:
+def open_engine(
+    path: Path, *, read_only: bool = False, on_damage: OnDamage | None = None
+) -> Engine:
     """The store in a directory, made when there is none; raises StartupError.
 
-    ``read_only`` opens one that exists, beside a daemon that may be writing.
+    ``read_only`` opens one that exists, beside a daemon that may be writing; it raises EngineError
+    at the first damaged page, or tells ``on_damage`` and goes on behind it.
     """
     if (path / _LEVELDB_NAME).exists() and not (path / FILE_NAME).exists():
         raise StartupError(
@@ -31,7 +35,7 @@ def open_engine(path: Path, *, read_only: bool = False) -> Engine:
         )
     if read_only and not (path / FILE_NAME).exists():
         raise StartupError(f"{path}: there is no metadata store ({FILE_NAME})")
-    engine = LmdbEngine(path, read_only=read_only)
+    engine: Engine = PageStore(path, on_damage) if read_only else LmdbEngine(path)
     try:
         _check_format(engine, path, read_only=read_only)
     except BaseException:

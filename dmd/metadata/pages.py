@@ -10,10 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from dmd.metadata import stored
 from dmd.metadata.engines.base import Engine
 from shared import limits
-from shared.errors import ServiceError
 
 Page = list[Any]
 
@@ -71,14 +69,6 @@ def paged(items: Iterator[tuple[Any, int]], size: PacketSize) -> Iterator[Page]:
             page, page_bytes = [], 0
     if page:
         yield page
-
-
-def unpacked(key: bytes, value: bytes) -> stored.Stored:
-    """A stored value in a stream, which outlives the call that damage would otherwise fail."""
-    try:
-        return stored.unpack(key, value)
-    except stored.CorruptRecordError as error:
-        raise ServiceError("InternalError", str(error)) from error
 
 
 def _take(

@@ -26,11 +26,13 @@ from typing import Any
 import msgspec
 
 from dmd.metadata import arguments, conditions, keys, record_log, stored
+from dmd.metadata.alarm import DAMAGE, Alarm
 from dmd.metadata.engines.base import Engine, Reader
 from dmd.metadata.pages import PacketSize, Page
 from dmd.metadata.record_log import Change, LogState, RecordLogSettings
 from shared import limits
 from shared.errors import ServiceError
+from shared.observability import get_logger
 from shared.records.names import RECORD_LOGS
 from shared.rpc.envelope import Call
 
@@ -60,8 +62,13 @@ class RecordLogService:
     """The logs of one open store."""
 
     def __init__(
-        self, engine: Engine, settings: RecordLogSettings, packet_size: PacketSize | None = None
+        self,
+        engine: Engine,
+        settings: RecordLogSettings,
+        packet_size: PacketSize | None = None,
+        alarm: Alarm | None = None,
     ) -> None:
+        self._alarm = alarm or Alarm(get_logger())
         self._engine = engine
         self._settings = settings
         self._packet_size = packet_size or PacketSize()
@@ -83,8 +90,8 @@ class RecordLogService:
         keys.prefix([name])
         try:
             return await method(call, name)
-        except stored.CorruptRecordError as error:
-            raise ServiceError("InternalError", str(error)) from error
+        except DAMAGE as error:
+            raise self._alarm.error(error) from error
 
     async def _create_log_record_ops(self, call: Call, name: str) -> list[dict[str, Any]]:
         operations = arguments.array(call, 0, "dbOps", limits.BATCH_OPERATIONS_MAX)
@@ -118,7 +125,12 @@ class RecordLogService:
             found = _first_number(reader, name, first, last)
         if found is None:
             return LogStream(LogPages({"start": None, "end": None}, iter(())))
-        return LogStream(LogPages({"start": found, "end": last}, self._pages(name, found, last)))
+        return LogStream(
+            LogPages(
+                {"start": found, "end": last},
+                self._alarm.watched(self._pages(name, found, last)),
+            )
+        )
 
     def _pages(self, name: str, start: int, end: int) -> Iterator[Page]:
         while start <= end:
@@ -138,8 +150,8 @@ class RecordLogService:
                 size += len(record)
                 if len(page) >= self._packet_size.items_max or size >= self._packet_size.bytes_max:
                     return page, sequence + 1
-        except (stored.CorruptRecordError, msgspec.DecodeError) as error:
-            raise ServiceError("InternalError", str(error)) from error
+        except msgspec.DecodeError as error:
+            raise stored.CorruptRecordError(str(error)) from error
         return page, end + 1
 
 

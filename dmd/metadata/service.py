@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from dmd.metadata import arguments, conditions, keys, pages, stored, versioning
+from dmd.metadata.alarm import DAMAGE, Alarm
 from dmd.metadata.commit import StoredRecords
 from dmd.metadata.engines.base import Engine
 from dmd.metadata.lister import TYPES, list_page
@@ -50,6 +51,7 @@ from dmd.metadata.projection import project
 from dmd.metadata.writer import Writer
 from shared import limits
 from shared.errors import ServiceError
+from shared.observability import get_logger
 from shared.rpc import codec
 from shared.rpc.envelope import EXTENSIONS, Call, clock_ms
 
@@ -70,7 +72,9 @@ class MetadataService:
         uuid: str,
         path: Path | None,
         packet_size: PacketSize | None = None,
+        alarm: Alarm | None = None,
     ) -> None:
+        self._alarm = alarm or Alarm(get_logger())
         self._engine = engine
         self._writer = writer
         self._uuid = uuid
@@ -105,8 +109,8 @@ class MetadataService:
             raise ServiceError("InvalidArgument", f"unknown method {call.name!r}")
         try:
             return await method(call)
-        except stored.CorruptRecordError as error:
-            raise ServiceError("InternalError", str(error)) from error
+        except DAMAGE as error:
+            raise self._alarm.error(error) from error
 
     async def _get(self, call: Call) -> str:
         (key,) = arguments.strings(call, "key")
@@ -141,16 +145,16 @@ class MetadataService:
         return _version_answer(await self._commit(call, Mutation((operation,))))
 
     async def _create_read_stream(self, call: Call) -> Stream:
-        return Stream(self._pages(call.sub_level, arguments.options(call, 0)))
+        found = self._pages(call.sub_level, arguments.options(call, 0))
+        return Stream(self._alarm.watched(found))
 
     async def _raw_list_keys(self, call: Call) -> Stream:
         options = arguments.options(call, 0)
         items = pages.read(
             self._engine, _range(*keys.raw_range_of(options), options), self._packet_size
         )
-        return Stream(
-            pages.paged(((key.decode(), len(key)) for key, _ in items), self._packet_size)
-        )
+        found = pages.paged(((key.decode(), len(key)) for key, _ in items), self._packet_size)
+        return Stream(self._alarm.watched(found))
 
     async def _get_uuid(self, _call: Call) -> str:
         return self._uuid
@@ -300,7 +304,7 @@ class MetadataService:
                 if not with_values:
                     yield name, len(key)
                     continue
-                record = pages.unpacked(key, value).record.decode()
+                record = stored.unpack(key, value).record.decode()
                 item = {"key": name, "value": record} if with_keys else record
                 yield item, len(key) + len(value)
 

@@ -123,7 +123,12 @@ class Writer:
             return self._commit([pending])[0]
         except EngineFatalError:
             raise
-        except (EngineError, CorruptRecordError) as error:
+        except CorruptRecordError as error:
+            # The text names a record, and the log has no keys of objects.
+            reason = "a record does not match its checksum: run `dmd check`"
+            self._log.error("a mutation could not be applied", reason=reason)
+            return ServiceError("InternalError", f"the metadata store is damaged: {error}")
+        except EngineError as error:
             self._log.error("a mutation could not be applied", reason=str(error))
             return ServiceError("InternalError", f"the metadata store refused the write: {error}")
         except Exception as error:

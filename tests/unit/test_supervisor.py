@@ -18,6 +18,9 @@ import pytest
 
 from shared.supervisor import (
     EX_CONFIG,
+    EX_DATAERR,
+    EX_SOFTWARE,
+    FAULTS_MAX,
     READY_FD,
     SUPERVISOR_PID,
     notify_systemd,
@@ -267,6 +270,20 @@ class TestChildThatCannotStart:
         (line,) = supervised.wait_for("child cannot start", child="b")
         assert "No such file" in line["reason"]
         supervised.wait_for("child stopped", child="a")
+
+    def test_damaged_data_stops_everything_even_later(self, start: Start) -> None:
+        supervised = start(child("a"), child("b", f"report_ready(); sys.exit({EX_DATAERR})"))
+        supervised.wait_for("child cannot start", child="b", exit_code=EX_DATAERR)
+        supervised.wait_for("child stopped", child="a")
+        assert supervised.exit_code() == EX_DATAERR
+
+    def test_child_that_keeps_crashing_is_not_started_for_ever(self, start: Start) -> None:
+        supervised = start(child("a"), child("b", "report_ready(); os.abort()"))
+        restarts = supervised.wait_for("child restarts", FAULTS_MAX - 1, child="b")
+        assert {line["signal"] for line in restarts} == {"SIGABRT"}
+        supervised.wait_for("child keeps crashing, and is not started again", child="b")
+        supervised.wait_for("child stopped", child="a")
+        assert supervised.exit_code() == EX_SOFTWARE
 
     def test_child_that_was_ready_before_is_started_again_instead(self, start: Start) -> None:
         supervised = start(child("a", f"report_ready(); sys.exit({EX_CONFIG})"))

@@ -20,8 +20,9 @@ from typing import Any, cast
 
 import lmdb
 
-from dmd.errors import StartupError
+from dmd.errors import DamagedMetadataError, StartupError
 from dmd.metadata.engines.base import EngineError, EngineFatalError
+from dmd.metadata.engines.lmdb_pages import choose_meta
 
 FILE_NAME = "metadata.lmdb"
 MAP_BYTES = 1 << 40
@@ -126,7 +127,8 @@ class LmdbEngine:
                 # LMDB would begin an empty store in it. Creation never leaves such a file, so
                 # something cut it off.
                 raise StartupError(f"{path}: the metadata store is an empty file; restore it")
-            self._environment = _open(path, map_bytes, read_only=read_only)
+            check_beginning(path)
+            self._environment = open_environment(path, map_bytes, read_only=read_only)
         except (lmdb.Error, OSError) as error:
             raise StartupError(f"{path}: cannot open the metadata store: {error}") from error
         self.key_bytes_max = self._environment.max_key_size()
@@ -187,6 +189,20 @@ class LmdbEngine:
         self._environment.close()
 
 
+def check_beginning(path: Path) -> None:
+    """Refuse a store that the library would not open, or that would end its process at once.
+
+    Raises DamagedMetadataError, OSError.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _, problems = choose_meta(descriptor)
+        if problems:
+            raise DamagedMetadataError(path, "; ".join(problems))
+    finally:
+        os.close(descriptor)
+
+
 def _as_bytes(items: Iterator[Any]) -> Iterator[tuple[bytes, bytes]]:
     """What a cursor yields without ``buffers=True``; the library's types leave both open."""
     return cast("Iterator[tuple[bytes, bytes]]", items)
@@ -208,7 +224,10 @@ def _nothing_was_written(error: lmdb.Error) -> bool:
     )
 
 
-def _open(path: Path, map_bytes: int, *, read_only: bool = False) -> lmdb.Environment:
+def open_environment(
+    path: Path, map_bytes: int = MAP_BYTES, *, read_only: bool = False
+) -> lmdb.Environment:
+    """The library's handle of a store. Raises lmdb.Error, OSError."""
     return lmdb.open(
         str(path),
         subdir=False,
@@ -226,7 +245,7 @@ def _create(path: Path, map_bytes: int) -> None:
     unfinished_lock = path.with_name(unfinished.name + "-lock")
     for leftover in (unfinished, unfinished_lock):
         leftover.unlink(missing_ok=True)
-    environment = _open(unfinished, map_bytes)
+    environment = open_environment(unfinished, map_bytes)
     try:
         # A first commit writes the meta pages out.
         with environment.begin(write=True) as transaction:

@@ -110,7 +110,7 @@ def test_a_creation_that_was_cut_short_leaves_a_usable_directory(tmp_path: Path)
     engine.close()
 
 
-@pytest.mark.parametrize("step", ["_open", "_fsync", "rename"])
+@pytest.mark.parametrize("step", ["open_environment", "_fsync", "rename"])
 def test_a_creation_that_fails_leaves_no_store_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
