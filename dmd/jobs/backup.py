@@ -1,8 +1,10 @@
-"""``dmd backup`` and ``dmd restore``: whole copies of a metadata store.
+"""``dmd backup`` and ``dmd restore``: whole copies of an installation.
 
-A backup is a folder with a consistent copy of the store and the deployment's UUID. It is taken
-while the daemon serves; blobs are not in it. A restore puts one into a directory that has no store
-yet, and checks it.
+A backup is a folder with a consistent copy of the metadata, the deployment's UUID and, in the
+folder ``data``, the blobs. It is taken while the daemons serve. Deletions are held from before the
+first byte until after the last one (``dmd.hold``), so that all that the metadata names is there,
+however long it takes; then the copy is compared with itself, as ``dmd check`` does. A restore puts
+one into directories that hold nothing yet.
 
 Both build under a name that nothing reads, make it durable, and rename it: what exists is whole.
 """
@@ -12,14 +14,27 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Final
 
+from dmd.data.directory import ABOUT_NAME
 from dmd.directory import OwnedDirectory
 from dmd.errors import StartupError
+from dmd.hold import deletions_held
+from dmd.jobs.backup_data import copy_data
+from dmd.jobs.check_data import DataCheck
+from dmd.jobs.data import own_data
+from dmd.jobs.errors import JobError
+from dmd.jobs.gc import alone
 from dmd.metadata.directory import fsync_directory, open_engine, read_uuid, write_uuid
 from dmd.metadata.engines.base import EngineError
 from dmd.metadata.engines.lmdb import FILE_NAME
+from shared.observability import get_logger
+
+DATA_NAME: Final = "data"
+"""The folder of a backup that has the blobs."""
 
 Progress = Callable[[int, int], None]
 """Told how many bytes of how many (an estimate) have been written."""
@@ -27,14 +42,25 @@ Progress = Callable[[int, int], None]
 _WATCH_SECONDS = 0.2
 
 
-class JobError(Exception):
-    """A job cannot go on, for a reason that the operator can act on; one line."""
-
-
-def back_up(metadata: Path, target: Path, progress: Progress) -> None:
-    """Copy the store of a metadata directory into the new folder ``target``.
+@contextmanager
+def held(metadata: Path) -> Iterator[None]:
+    """Let nothing be deleted, and no garbage be collected, that this metadata has named since.
 
     Raises JobError and StartupError.
+    """
+    read_uuid(metadata)
+    with ExitStack() as entered:
+        try:
+            entered.enter_context(deletions_held(metadata))
+        except OSError as error:
+            raise JobError(f"{metadata}: deletions cannot be held: {error.strerror}") from error
+        entered.enter_context(alone(metadata))
+        yield
+
+
+def back_up(metadata: Path, data: Path | None, target: Path, progress: Progress) -> None:
+    """Copy the store of a metadata directory, and a data directory unless it is None, into the new
+    folder ``target``. Raises JobError and StartupError.
     """
     if target.exists():
         raise JobError(f"{target}: exists already; name a new folder")
@@ -42,24 +68,55 @@ def back_up(metadata: Path, target: Path, progress: Progress) -> None:
     _clear(unfinished)
     engine = open_engine(metadata, read_only=True)
     try:
-        unfinished.mkdir(parents=True, mode=0o700)
-        size = (metadata / FILE_NAME).stat().st_size
-        _watched(lambda: engine.backup(unfinished), unfinished / FILE_NAME, size, progress)
-        deployment = read_uuid(metadata)
-        if deployment is not None:
-            write_uuid(unfinished, deployment)
+        with held(metadata):
+            unfinished.mkdir(parents=True, mode=0o700)
+            size = (metadata / FILE_NAME).stat().st_size
+            _watched(lambda: engine.backup(unfinished), unfinished / FILE_NAME, size, progress)
+            deployment = read_uuid(metadata)
+            if deployment is not None:
+                write_uuid(unfinished, deployment)
+            if data is not None:
+                copy_data(data, unfinished / DATA_NAME, _counted_on(progress))
+                _compare(unfinished)
         fsync_directory(unfinished)
         unfinished.rename(target)
         fsync_directory(target.parent)
     except (EngineError, OSError) as error:
         _clear(unfinished)
         raise JobError(f"{target}: {error}") from error
+    except (JobError, StartupError):
+        _clear(unfinished)
+        raise
     finally:
         engine.close()
 
 
-def restore(source: Path, metadata: Path, progress: Progress) -> None:
-    """Put a backup into a metadata directory that has no store. Raises JobError, StartupError."""
+def _compare(copy: Path) -> None:
+    """Refuse a copy with holes. Raises JobError, StartupError, EngineError, OSError."""
+    engine = open_engine(copy, read_only=True)
+    try:
+        with own_data(copy / DATA_NAME, get_logger()) as data:
+            for problem in DataCheck(engine, data, copy, 0).run(lambda _count: None):
+                raise JobError(f"the copy is not whole: {problem.text}")
+    finally:
+        engine.close()
+
+
+def _counted_on(progress: Progress) -> Callable[[int], None]:
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(done, done)
+
+    return advance
+
+
+def restore(source: Path, metadata: Path, data: Path | None, progress: Progress) -> None:
+    """Put a backup into a metadata directory that has no store, and, unless ``data`` is None, what
+    it has of blobs into a data directory that has none. Raises JobError, StartupError.
+    """
     if not (source / FILE_NAME).is_file():
         raise JobError(f"{source}: this is no backup: it has no {FILE_NAME}")
     deployment = read_uuid(source)
@@ -68,7 +125,33 @@ def restore(source: Path, metadata: Path, progress: Progress) -> None:
         target, size = folder / FILE_NAME, (source / FILE_NAME).stat().st_size
         _watched(lambda: _copy(source / FILE_NAME, target), target, size, progress)
 
+    # The bytes first: metadata without them is worse than they are without it.
+    if data is not None and (source / DATA_NAME).is_dir():
+        _restore_data(source / DATA_NAME, data, progress)
     install(metadata, copy, deployment)
+
+
+def _restore_data(source: Path, data: Path, progress: Progress) -> None:
+    if not data.is_dir():
+        raise JobError(f"{data}: the directory does not exist; create it first")
+    directory = OwnedDirectory(data)
+    unfinished = data / "restore.unfinished"
+    try:
+        if (data / ABOUT_NAME).exists():
+            raise JobError(f"{data}: there is a data store already; move it away first")
+        _clear(unfinished)
+        copy_data(source, unfinished, _counted_on(progress))
+        for folder in unfinished.iterdir():
+            if folder.is_dir():
+                folder.rename(data / folder.name)
+        fsync_directory(data)
+        (unfinished / ABOUT_NAME).rename(data / ABOUT_NAME)
+        fsync_directory(data)
+    except OSError as error:
+        raise JobError(f"{data}: {error}") from error
+    finally:
+        _clear(unfinished)
+        directory.release()
 
 
 def install(metadata: Path, build: Callable[[Path], None], deployment: str | None) -> None:

@@ -6,17 +6,19 @@ standard output. Exit codes: 0 done and well, 1 ``check`` found problems, 78 it 
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, Final
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from dmd.data.directory import ABOUT_NAME
 from dmd.jobs import backup as backups
 from dmd.jobs import dump as dumps
 from dmd.jobs import stats as statistics
@@ -34,6 +36,7 @@ from dmd.jobs.console import (
 )
 from dmd.jobs.data import open_data
 from dmd.jobs.data_commands import add_data_commands
+from dmd.jobs.errors import JobError
 from dmd.jobs.gc_plan import Tally
 from dmd.jobs.records import shown
 from dmd.jobs.salvage import Salvage
@@ -43,10 +46,13 @@ from dmd.metadata.engines.lmdb_pages import Damage
 from shared.config import load_config
 from shared.observability import get_logger
 
+_SIGNAL_EXIT: Final = 128
+"""Exit codes of commands that a signal ended are this and its number, as shells have it."""
+
 
 def add_commands(app: typer.Typer) -> None:
     """Give the jobs to the command line."""
-    for command in (check, stats, backup, restore, dump, load):
+    for command in (check, stats, backup, hold, restore, dump, load):
         app.command()(command)
     add_data_commands(app)
 
@@ -132,22 +138,50 @@ def _ordered(numbers: Iterator[str]) -> list[str]:
 
 def backup(
     target: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    metadata_only: Annotated[
+        bool, typer.Option("--metadata-only", help="Leave the blobs out; see `dmd hold`.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Copy all metadata, consistently, while the daemon goes on."""
+    """Copy all metadata and all blobs, consistently, while the daemons go on."""
     with problems_told(), progress_shown("bytes", json) as advance:
-        backups.back_up(_metadata_path(), target, _absolute(advance))
+        config = load_job_config()
+        data = None if metadata_only else config.data_path
+        if data is not None and not (data / ABOUT_NAME).exists():
+            raise JobError(
+                f"{data}: this is no data directory; where the blobs are elsewhere, copy them "
+                "while `dmd hold` runs, and the metadata with --metadata-only"
+            )
+        backups.back_up(config.metadata_path, data, target, _absolute(advance))
     _done(json, {"backup": str(target)}, f"{target}: backed up")
+
+
+def hold(
+    command: Annotated[list[str], typer.Argument(help="A program that copies, and its arguments.")],
+) -> None:
+    """Let nothing be deleted while a command runs; the exit code is the command's."""
+    with problems_told(), backups.held(_metadata_path()):
+        try:
+            ended = subprocess.run(command, check=False)  # noqa: S603  # the operator's own program
+        except OSError as error:
+            raise JobError(f"cannot run {command[0]}: {error.strerror}") from error
+    code = ended.returncode
+    raise typer.Exit(code if code >= 0 else _SIGNAL_EXIT - code)
 
 
 def restore(
     source: Annotated[Path, typer.Argument(help="A folder that `dmd backup` made.")],
+    metadata_only: Annotated[
+        bool, typer.Option("--metadata-only", help="Leave the data directory alone.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Put a backup into the metadata directory, which must have no store, and check it."""
+    """Put a backup into directories that hold nothing yet, and check what was restored."""
     with problems_told(), progress_shown("bytes", json) as advance:
-        backups.restore(source, _metadata_path(), _absolute(advance))
-    check(metadata_only=True, json=json)
+        config = load_job_config()
+        data = None if metadata_only else config.data_path
+        backups.restore(source, config.metadata_path, data, _absolute(advance))
+    check(metadata_only=data is None or not (source / backups.DATA_NAME).exists(), json=json)
 
 
 def dump(

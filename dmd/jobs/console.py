@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dmd.errors import StartupError
-from dmd.jobs.backup import JobError
+from dmd.jobs.errors import JobError
 from dmd.metadata.engines.base import EngineError
 from dmd.metadata.stored import CorruptRecordError
 from shared.config import Config, ConfigError, load_config

@@ -27,7 +27,7 @@ from dmd.data.disk import DiskOptions
 from dmd.data.errors import DataError
 from dmd.data.keys import SERVICE_PATH
 from dmd.directory import Ownership
-from dmd.jobs.backup import JobError
+from dmd.jobs.errors import JobError
 from shared.config import Config
 from shared.credentials import NO_CREDENTIALS, Credentials, data_credentials
 from shared.observability import EventLog
@@ -336,6 +336,11 @@ class OwnedData:
 def open_data(config: Config, log: EventLog) -> AbstractContextManager[Data]:
     """The blobs of an installation, for a ``with``. Raises JobError and StartupError."""
     return _closed_at_the_end(Data(_transport(config, log)))
+
+
+def own_data(path: Path, log: EventLog) -> AbstractContextManager[Data]:
+    """The blobs of a directory that no daemon serves, for a ``with``. Raises StartupError."""
+    return _closed_at_the_end(Data(OwnedData(path, DiskOptions(), Ownership(), log)))
 
 
 @contextmanager

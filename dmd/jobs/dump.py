@@ -19,7 +19,8 @@ import orjson
 
 from dmd.directory import is_owned
 from dmd.errors import StartupError
-from dmd.jobs.backup import JobError, install
+from dmd.jobs.backup import install
+from dmd.jobs.errors import JobError
 from dmd.jobs.records import counters_of, raw_records, tick_of_version
 from dmd.jobs.salvage import Found, Salvage, salvage, saved_counters
 from dmd.metadata import keys, stored

@@ -18,8 +18,8 @@ from typing import Final
 
 from dmd.directory import is_owned
 from dmd.jobs import gc_journal
-from dmd.jobs.backup import JobError
 from dmd.jobs.data import Data
+from dmd.jobs.errors import JobError
 from dmd.jobs.gc_journal import Journal
 from dmd.jobs.gc_plan import Blob, Tally, Verdict, Waits, judge, ownership_problem
 from dmd.jobs.partitions import PARTITIONS, Partitions
@@ -86,7 +86,7 @@ def collect(data: Data, options: GcOptions, log: EventLog, progress: Progress) -
     home = options.metadata[0]
     check_owners(data, options.metadata)
     with ExitStack() as opened:
-        opened.enter_context(_alone(home))
+        opened.enter_context(alone(home))
         listed, named, since = (
             opened.enter_context(Partitions(home, layout))
             for layout in (_LISTED, _NAMED, gc_journal.LAYOUT)
@@ -205,8 +205,8 @@ def _act(data: Data, found: _Found, journal: Journal, clock: _Clock) -> bool:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other collections with this metadata away; raises JobError."""
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other collections with this metadata away, and let none begin; raises JobError."""
     descriptor = os.open(folder / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from dmd.jobs.backup import JobError
+from dmd.jobs.errors import JobError
 from dmd.metadata.directory import fsync_directory
 
 FILE_NAME: Final = "gc.journal"

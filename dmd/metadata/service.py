@@ -22,6 +22,8 @@ ours:
     (``dmd.metadata.release``). With versioning options only data that no version is left to own.
 ``list(params)``
     A page of a listing (``dmd.metadata.lister``).
+
+While a backup runs, streams show the queue of deletions as empty (``dmd.hold``).
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dmd.hold import are_held
 from dmd.metadata import arguments, conditions, keys, pages, stored, versioning
 from dmd.metadata.alarm import DAMAGE, Alarm
 from dmd.metadata.commit import StoredRecords
@@ -52,6 +55,7 @@ from dmd.metadata.writer import Writer
 from shared import limits
 from shared.errors import ServiceError
 from shared.observability import get_logger
+from shared.records.names import DELETIONS
 from shared.rpc import codec
 from shared.rpc.envelope import EXTENSIONS, Call, clock_ms
 
@@ -146,6 +150,8 @@ class MetadataService:
 
     async def _create_read_stream(self, call: Call) -> Stream:
         found = self._pages(call.sub_level, arguments.options(call, 0))
+        if list(call.sub_level) == [DELETIONS] and self._path and are_held(self._path):
+            return Stream(iter(()))
         return Stream(self._alarm.watched(found))
 
     async def _raw_list_keys(self, call: Call) -> Stream:

@@ -27,7 +27,10 @@ class Finished:
 
 
 def dmd(
-    running: Cluster, *arguments: str, metadata: Path | None = None, failpoint: str = ""
+    running: Cluster,
+    *arguments: str,
+    metadata: Path | None = None,
+    failpoint: str = "",
 ) -> Finished:
     """Run a command on the cluster's metadata, or on that of a directory."""
     environ = {**running.dmd_metadata.environ, "DMD_FAILPOINT": failpoint}

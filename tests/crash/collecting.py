@@ -10,8 +10,8 @@ import threading
 from types import TracebackType
 from typing import Any
 
-from dmd.jobs.backup import JobError
 from dmd.jobs.data import Access, Data, DataPort
+from dmd.jobs.errors import JobError
 from dmd.jobs.gc import GcOptions, collect
 from dmd.jobs.gc_plan import Verdict
 from tests.servers import Cluster

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dmd.jobs.backup import JobError
+from dmd.jobs.errors import JobError
 from dmd.jobs.gc_journal import FILE_NAME, LAYOUT, Journal, read_journal
 from dmd.jobs.partitions import PARTITIONS, Partitions
 

@@ -1,0 +1,119 @@
+"""``dmd backup``, ``hold`` and ``restore`` over both halves, under load."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.jobs import EX_CONFIG, dmd
+from tests.clients_boto3 import s3_client
+from tests.load import Load
+from tests.raw_http import call
+from tests.servers import Cluster, cluster, wait_for
+from tests.unit.data.harness import keys_in
+
+SETTINGS = {"deleteDelaySeconds": 0, "gcGraceSeconds": 1, "metadataClient": {"callTimeoutMs": 400}}
+LARGE = b"large" * 100_000
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Cluster]:
+    """A cluster that deletes at once."""
+    with cluster(tmp_path / "cluster", settings=SETTINGS) as started:
+        assert call(started.fronts[0], "PUT", "/bucket").status == 200
+        for number in range(20):
+            body = LARGE if number % 2 else b"small"
+            assert call(started.fronts[0], "PUT", f"/bucket/{number}", body).status == 200
+        yield started
+
+
+def job(running: Cluster, *arguments: str) -> subprocess.Popen[bytes]:
+    """A job that is not waited for."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "dmd", *arguments],
+        env={**os.environ, **running.dmd_metadata.environ},
+        stdout=subprocess.PIPE,
+    )
+
+
+def objects_of(running: Cluster) -> dict[str, bytes]:
+    s3 = s3_client(running.fronts[0])
+    listed = s3.list_objects_v2(Bucket="bucket").get("Contents", [])
+    return {
+        entry["Key"]: s3.get_object(Bucket="bucket", Key=entry["Key"])["Body"].read()
+        for entry in listed
+    }
+
+
+def test_a_backup_that_takes_longer_than_deletions_has_no_holes(
+    running: Cluster, tmp_path: Path
+) -> None:
+    before = objects_of(running)
+    target = tmp_path / "copy"
+    unfinished = tmp_path / "copy.unfinished"
+    with Load("busy", running.fronts, threads=2) as load:
+        load.wait_for_writes(20)
+        copying = job(running, "backup", str(target))
+        wait_for((unfinished / "data").exists, "the blobs to be copied")
+        copying.send_signal(signal.SIGSTOP)
+        for key in before:  # what the copied metadata names is owned by nothing any more
+            assert call(running.fronts[0], "PUT", f"/bucket/{key}", b"replaced").status == 200
+        load.wait_for_writes(200)
+        gc = dmd(running, "gc", "--adopt")
+        assert (gc.code, "garbage collection is running" in gc.errors) == (EX_CONFIG, True)
+        copying.send_signal(signal.SIGCONT)
+        output, _ = copying.communicate(timeout=100)
+        assert (copying.returncode, output) == (0, f"{target}: backed up\n".encode())
+    restored = Cluster(tmp_path / "restored", settings=SETTINGS)
+    finished = dmd(restored, "restore", str(target))
+    assert (finished.code, finished.errors) == (0, ""), finished.output
+    assert "no problems" in finished.output
+    try:
+        restored.start()
+        assert objects_of(restored) == before
+        assert dmd(restored, "check").code == 0
+    finally:
+        restored.stop()
+
+
+def test_deletions_go_on_when_nobody_holds_them(running: Cluster, tmp_path: Path) -> None:
+    data = running.folder / "data"
+    before = keys_in(data)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    holding = job(running, "hold", "cat", str(pipe))
+    lock = running.folder / "metadata" / "hold"
+    wait_for(lock.exists, "the hold")
+    s3 = s3_client(running.fronts[0])
+    for number in range(20):
+        s3.delete_object(Bucket="bucket", Key=str(number))
+    assert call(running.fronts[0], "PUT", "/bucket/new", b"new").status == 200
+    assert keys_in(data) > before
+    pipe.write_bytes(b"done")
+    assert holding.communicate(timeout=60)[0] == b"done"
+    assert holding.returncode == 0
+    wait_for(lambda: len(keys_in(data)) == 1, "deletions to go on")
+
+
+def test_the_exit_code_of_a_hold_is_the_commands(running: Cluster) -> None:
+    assert dmd(running, "hold", "sh", "--", "-c", "exit 7").code == 7
+    assert dmd(running, "hold", "sh", "--", "-c", "kill -9 $$").code == 137
+    missing = dmd(running, "hold", "no-such-program")
+    assert (missing.code, "cannot run no-such-program" in missing.errors) == (EX_CONFIG, True)
+
+
+def test_a_restore_never_writes_over_blobs(running: Cluster, tmp_path: Path) -> None:
+    assert dmd(running, "backup", str(tmp_path / "copy")).code == 0
+    metadata = tmp_path / "metadata"
+    metadata.mkdir()
+    running.dmd_data.stop()
+    refused = dmd(running, "restore", str(tmp_path / "copy"), metadata=metadata)
+    assert refused.code == EX_CONFIG
+    assert "there is a data store already" in refused.errors
+    assert not (metadata / "metadata.lmdb").exists()
