@@ -4,6 +4,9 @@ Theory of operation. An answer is kept in the transaction of its mutation, at::
 
     \\0operation\\0 [generation: 8 bytes, big-endian] [operation ID]
 
+with a fingerprint of the mutation in place of a revision: an ID that comes again with something
+else is refused.
+
 Every ``OPERATION_KEPT_SECONDS`` of the daemon's own uptime a new generation begins. Answers are
 looked for in the current and in the last one, so an answer is kept for that time at least and
 twice that time at most, whatever wall clocks do; after a restart, everything that is found counts
@@ -18,14 +21,22 @@ from __future__ import annotations
 from itertools import islice
 
 import msgspec
+from isal.isal_zlib import crc32
 
 from dmd.metadata import stored
 from dmd.metadata.engines.base import Engine, Transaction
 from dmd.metadata.keys import OPERATIONS_PREFIX
-from dmd.metadata.mutations import Committed, Outcome, Refused
+from dmd.metadata.mutations import Committed, Delete, Mutation, Outcome, Put, Refused
+from dmd.metadata.versioning import PutVersion
 from shared import limits
+from shared.errors import ServiceError
 
 _GENERATION_BYTES = 8
+_ANY = 0
+"""In place of a fingerprint, in answers of releases that kept none."""
+
+_KNOWN = 1 << 32
+_CRC_MAX = (1 << 32) - 1
 _FORMS: dict[int, type[Committed] | type[Refused]] = {1: Committed, 2: Refused}
 _END = OPERATIONS_PREFIX[:-1] + b"\x01"
 
@@ -49,21 +60,28 @@ class Operations:
             self._generations = [last, last + 1]
             self._may_prune = True
 
-    def answer(self, transaction: Transaction, operation_id: str) -> Outcome | None:
-        """What a mutation was answered before; raises CorruptRecordError."""
+    def answer(
+        self, transaction: Transaction, operation_id: str, mutation: Mutation
+    ) -> Outcome | ServiceError | None:
+        """What a mutation was answered before, or why it is refused: its ID was another's. Raises
+        CorruptRecordError."""
         for generation in reversed(self._generations):
             key = _key(generation, operation_id)
             value = transaction.get(key)
             if value is not None:
                 entry = stored.unpack(key, value)
+                if entry.revision not in (_ANY, _fingerprint(mutation)):
+                    return ServiceError("InvalidArgument", "operationId is that of another call")
                 return msgspec.msgpack.decode(entry.record, type=_FORMS[entry.schema])
         return None
 
-    def keep(self, transaction: Transaction, operation_id: str, outcome: Outcome) -> None:
+    def keep(
+        self, transaction: Transaction, operation_id: str, mutation: Mutation, outcome: Outcome
+    ) -> None:
         """Remember an answer."""
         key = _key(self._generations[-1], operation_id)
         schema = 1 if isinstance(outcome, Committed) else 2
-        entry = stored.Stored(0, schema, b"", msgspec.msgpack.encode(outcome))
+        entry = stored.Stored(_fingerprint(mutation), schema, b"", msgspec.msgpack.encode(outcome))
         transaction.put(key, stored.pack(key, entry))
 
     def prune(self, transaction: Transaction, count: int) -> None:
@@ -75,6 +93,23 @@ class Operations:
         for key in old:
             transaction.delete(key)
         self._may_prune = bool(old)
+
+
+def _fingerprint(mutation: Mutation) -> int:
+    """A number that another mutation has once in four billion times."""
+    operations = mutation.operations
+    value = len(operations)
+    for operation in operations:
+        if isinstance(operation, Put):
+            value = crc32(operation.record, crc32(operation.key, value))
+        elif isinstance(operation, Delete):
+            value = crc32(operation.key, ~value & _CRC_MAX)
+        elif isinstance(request := operation.request, PutVersion):
+            value = crc32(request.record, crc32(request.key, value))
+            value = crc32(repr((request.version_id, request.is_null)).encode(), value)
+        else:
+            value = crc32(repr(request).encode(), value)
+    return value | _KNOWN | mutation.return_previous << 33
 
 
 def _found(engine: Engine) -> list[int]:

@@ -111,7 +111,7 @@ class Writer:
 
     def _commit_or_split(self, group: Sequence[_Pending]) -> list[Outcome | Exception]:
         try:
-            return list(self._commit(group))
+            return self._commit(group)
         except EngineFatalError:
             raise
         except Exception:
@@ -135,19 +135,20 @@ class Writer:
             self._log.error("a mutation failed", reason=repr(error), exc_info=error)
             return ServiceError("InternalError")
 
-    def _commit(self, group: Sequence[_Pending]) -> list[Outcome]:
+    def _commit(self, group: Sequence[_Pending]) -> list[Outcome | Exception]:
         self._operations.turn(time.monotonic())
         with self._engine.transaction() as transaction:
             commit = self._committer.begin(transaction, time.time_ns() // 1_000_000)
 
-            def once(pending: _Pending) -> Outcome:
+            def once(pending: _Pending) -> Outcome | Exception:
                 operation_id = pending.operation_id
                 if operation_id is None:
                     return apply(commit, pending.mutation)
-                outcome = self._operations.answer(transaction, operation_id)
-                if outcome is None:
-                    outcome = apply(commit, pending.mutation)
-                    self._operations.keep(transaction, operation_id, outcome)
+                known = self._operations.answer(transaction, operation_id, pending.mutation)
+                if known is not None:
+                    return known
+                outcome = apply(commit, pending.mutation)
+                self._operations.keep(transaction, operation_id, pending.mutation, outcome)
                 return outcome
 
             outcomes = [once(pending) for pending in group]

@@ -6,11 +6,14 @@ import pytest
 
 from dmd.metadata.engines.memory import MemoryEngine
 from dmd.metadata.keys import OPERATIONS_PREFIX
-from dmd.metadata.mutations import Committed, Outcome, Refused
+from dmd.metadata.mutations import Committed, Delete, Mutation, Outcome, Put, Refused, Versioned
 from dmd.metadata.operations import Operations
 from dmd.metadata.stored import CorruptRecordError, Stored
+from dmd.metadata.versioning import DeleteVersion, PutVersion
 from shared import limits
+from shared.errors import ServiceError
 
+ASKED = Mutation((Delete(b"key"),))
 KEPT = limits.OPERATION_KEPT_SECONDS
 OUTCOMES: list[Outcome] = [
     Committed((1, None, 2**63)),
@@ -31,11 +34,13 @@ class Book:
 
     def keep(self, name: str, outcome: Outcome | None = None) -> None:
         with self.engine.transaction() as transaction:
-            self.operations.keep(transaction, name, outcome or Refused(0))
+            self.operations.keep(transaction, name, ASKED, outcome or Refused(0))
 
     def answer(self, name: str) -> Outcome | None:
         with self.engine.transaction() as transaction:
-            return self.operations.answer(transaction, name)
+            found = self.operations.answer(transaction, name, ASKED)
+            assert not isinstance(found, ServiceError)
+            return found
 
     def prune(self, count: int) -> None:
         with self.engine.transaction() as transaction:
@@ -46,6 +51,31 @@ class Book:
         with self.engine.snapshot() as reader:
             found = reader.range(OPERATIONS_PREFIX, b"\0operation\1")
             return {key[len(OPERATIONS_PREFIX) + 8 :].decode() for key, _ in found}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Mutation(()),
+        Mutation((Delete(b"other"),)),
+        Mutation((Delete(b"key"), Delete(b"key"))),
+        Mutation((Put(b"key", b"", 0, b""),)),
+        Mutation((Versioned(DeleteVersion(b"key", "1")),)),
+        Mutation((Versioned(PutVersion(b"key", b"{}")),)),
+        Mutation((Delete(b"key"),), return_previous=True),
+    ],
+    ids=repr,
+)
+def test_an_id_that_comes_with_something_else_is_refused(other: Mutation) -> None:
+    book = Book()
+    book.keep("id")
+    with book.engine.transaction() as transaction:
+        found = book.operations.answer(transaction, "id", other)
+    assert isinstance(found, ServiceError)
+    assert (found.code, found.message) == (
+        "InvalidArgument",
+        "operationId is that of another call",
+    )
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=repr)
