@@ -36,6 +36,9 @@ from s3front.xml import DECLARATION
 from shared.config import Accounts
 from shared.errors import ServiceError
 
+_NO_THREAD = "can't start new thread"
+"""What RuntimeError says where there is no memory for one."""
+
 
 @dataclass(slots=True)
 class _Trace:
@@ -226,5 +229,9 @@ def _log_failure(error: ServiceError, log: Any) -> None:
 
 
 def _unexpected(error: Exception, log: Any) -> ServiceError:
+    if isinstance(error, MemoryError) or str(error) == _NO_THREAD:
+        # No fault of the request's, and none of the code: fewer of them at once will do.
+        log.error("out of memory", reason=repr(error))
+        return ServiceError("SlowDown")
     log.error("unexpected error", exc_info=error)
     return ServiceError("InternalError")

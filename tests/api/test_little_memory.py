@@ -1,0 +1,49 @@
+"""A front-end that may have no more memory: no request waits for ever, and it serves on."""
+
+from __future__ import annotations
+
+import resource
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.raw_http import call
+from tests.servers import Front, cluster, process_tree
+
+SPARE_BYTES = 8 * 1024 * 1024
+SIZES = (1000, 300_000, 20_000_000)
+AT_ONCE = 8
+
+
+def address_space_bytes(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmSize:")) * 1024
+
+
+def outcome(front: Front, target: str, size: int) -> int:
+    """The status of an upload, 0 for one whose process ended: its supervisor starts another."""
+    try:
+        return call(front, "PUT", target, bytes(size)).status
+    except ConnectionError:
+        return 0
+
+
+def test_uploads_are_told_to_slow_down(tmp_path: Path) -> None:
+    with cluster(tmp_path) as running, ThreadPoolExecutor(AT_ONCE) as clients:
+        front = running.fronts[0]
+        assert call(front, "PUT", "/bucket").status == 200
+        for pid in process_tree(front.process.pid):
+            most = address_space_bytes(pid) + SPARE_BYTES
+            resource.prlimit(pid, resource.RLIMIT_AS, (most, most))
+        answers: Counter[int] = Counter()
+        for size in SIZES:
+            sent = [
+                clients.submit(outcome, front, f"/bucket/{size}-{number}", size)
+                for number in range(AT_ONCE)
+            ]
+            answers.update(each.result() for each in sent)
+        assert {200, 503} <= set(answers) <= {200, 503, 0}
+        front.wait()
+        assert call(front, "PUT", "/bucket/small", b"small").status == 200
+        assert call(front, "GET", "/bucket/small").body == b"small"
+        assert "Traceback" not in front.process.output
