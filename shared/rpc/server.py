@@ -12,6 +12,7 @@ from typing import Any
 import socketio
 from aiohttp import StreamReader, web
 from aiohttp.typedefs import Handler
+from engineio.async_drivers.aiohttp import WebSocket
 from engineio.payload import Payload
 
 from shared import limits
@@ -28,6 +29,9 @@ _GOODBYE_SECONDS = 1.0
 _SEPARATOR = b"\x1e"
 _PACKET_TYPES = frozenset((b"1", b"3", b"4", b"5"))
 """What a client may send: close, pong, message, upgrade."""
+
+_PACKET_TYPES_UPGRADING = _PACKET_TYPES | {b"2"}
+"""The same when it goes over to a websocket, with the probe."""
 
 _NOTHING = b"4"
 """A message that says nothing: an empty payload would be an error."""
@@ -56,7 +60,7 @@ def create_server(
 
 
 def _take_whole_requests(server: socketio.AsyncServer) -> None:
-    """Let the library wait for the whole body of a request.
+    """Let the library wait for the whole body of a request, and show it packets alone.
 
     It reads once, which gives what has arrived so far, and loses the calls of the rest.
     """
@@ -67,7 +71,20 @@ def _take_whole_requests(server: socketio.AsyncServer) -> None:
         environ: dict[str, Any] = translate(request)
         return environ | {"wsgi.input": _Body(request.content)}
 
-    server.eio._async = {**hooks, "translate_request": translated}
+    own = {"translate_request": translated, "websocket": _Websocket}
+    server.eio._async = {**hooks, **own}
+
+
+class _Websocket(WebSocket):  # type: ignore[misc]  # the library is untyped
+    """A connection that was upgraded, or that the lean server leaves to the library."""
+
+    async def wait(self) -> str:
+        """The next packet. What is none is left out: it would end the connection with a traceback.
+        Raises OSError when there is no connection any more."""
+        while True:
+            packet = await super().wait()
+            if isinstance(packet, str) and packet[:1].encode() in _PACKET_TYPES_UPGRADING:
+                return packet
 
 
 class _Body:

@@ -32,9 +32,12 @@ class Websocket(Packets):
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
 
+    query = ""
+
     @classmethod
     async def open(cls, session: aiohttp.ClientSession, url: str) -> Websocket:
-        return cls(await session.ws_connect(f"{url}{_PATH}websocket", max_msg_size=0))
+        target = f"{url}{_PATH}websocket{cls.query}"
+        return cls(await session.ws_connect(target, max_msg_size=0))
 
     async def send(self, packets: Sequence[str]) -> None:
         for packet in packets:
@@ -50,6 +53,12 @@ class Websocket(Packets):
 
     async def close(self) -> None:
         await self._socket.close()
+
+
+class StockWebsocket(Websocket):
+    """What python-socketio serves, when it is asked for in an unusual way."""
+
+    query = "&t=1&t=2"
 
 
 class Polling(Packets):
