@@ -9,7 +9,7 @@
 # POSIX sh: dash, bash and busybox all run it, also as the first process of a container.
 set -u
 
-dmd='' front='' greeter='' pause='' stopping=no sockets=''
+dmd='' front='' greeter='' pause='' stopping=no private=''
 
 running() {
     [ -n "$1" ] && kill -0 "$1" 2>/dev/null
@@ -25,21 +25,32 @@ stop() {
     kill -KILL "$teller" 2>/dev/null
 }
 
-# Lets the halves exchange data over a Unix socket, in a directory that only this user can enter.
-# Where that cannot be had, they use the port.
+# A directory that only this user can enter, until the end.
+make_private_folder() {
+    private=$(mktemp -d "${TMPDIR:-/tmp}/twofold.XXXXXX" 2>/dev/null) || private=''
+}
+
+# Lets the halves exchange data over a Unix socket. Where that cannot be had, they use the port.
 choose_socket() {
     [ -n "${S3DATA_SOCKET:-}" ] && return
-    if ! sockets=$(mktemp -d "${TMPDIR:-/tmp}/twofold.XXXXXX" 2>/dev/null); then
-        sockets=''
+    if [ -z "$private" ]; then
         echo "start-both.sh: no directory for a Unix socket, data goes over TCP" >&2
         return
     fi
     # 107 bytes are the limit of the system.
-    if [ "$(printf %s "$sockets/data" | wc -c)" -gt 107 ]; then
-        echo "start-both.sh: $sockets is too long for a Unix socket, data goes over TCP" >&2
+    if [ "$(printf %s "$private/data" | wc -c)" -gt 107 ]; then
+        echo "start-both.sh: $private is too long for a Unix socket, data goes over TCP" >&2
         return
     fi
-    export S3DATA_SOCKET="$sockets/data"
+    export S3DATA_SOCKET="$private/data"
+}
+
+# Makes descriptor 9 a pipe, on which each half says that it serves (shared/supervisor.py): who
+# answers on a port may be somebody else.
+open_pipe() {
+    [ -n "$private" ] && mkfifo "$private/ready" 2>/dev/null || return
+    exec 9<>"$private/ready"
+    export TWOFOLD_READY_FD=9
 }
 
 # Lines for people once both answer; the log is for programs, unless a terminal shows it.
@@ -106,7 +117,9 @@ done
 trap 'stopping=yes' TERM INT
 trap 'kill -HUP "$dmd" "$front" 2>/dev/null' HUP
 
+make_private_folder
 choose_socket
+open_pipe
 dmd start &
 dmd=$!
 s3front start &
@@ -135,7 +148,7 @@ stop "$front"
 front_code=$code
 stop "$dmd"
 dmd_code=$code
-[ -n "$sockets" ] && rm -rf "$sockets"
+[ -n "$private" ] && rm -rf "$private"
 
 # A process that was still starting is ended by the signal itself: 128 + 15.
 [ "$stopping" = yes ] && [ "$front_code" -eq 143 ] && front_code=0

@@ -1,12 +1,15 @@
 """``python -m s3front.greeting PID``: two lines for people, once both halves serve.
 
-Run by ``deploy/start-both.sh``, whose process ID is given: it ends with that process.
+Run by ``deploy/start-both.sh``, whose process ID is given: it ends with that process. The script
+also gives a pipe on which each half says that it serves (``shared.supervisor``). Until both have,
+an answer on one of the ports may be another server's, which has it already.
 """
 
 from __future__ import annotations
 
 import http.client
 import os
+import select
 import socket
 import ssl
 import sys
@@ -15,12 +18,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from shared.config import Accounts, Config, ConfigError, load_accounts, load_config
+from shared.supervisor import READY_FD
 
 _STOCK_KEY: Final = "accessKey1"
 _PAUSE_SECONDS: Final = 0.1
 _ANSWER_SECONDS_MAX: Final = 5.0
 _EVERY_ADDRESS: Final = ("", "0.0.0.0", "::")  # noqa: S104  # it is compared, not bound
 _NAMES_MAX: Final = 8
+_HALVES: Final = 2
 
 
 def greeting(config: Config, accounts: Accounts) -> str:
@@ -73,6 +78,18 @@ def _serves(config: Config) -> bool:
     return True
 
 
+def _started(pipe: int, parent: int) -> bool:
+    """Wait until each half has said that it serves: True; or until ``parent`` has ended."""
+    waiting = select.poll()
+    waiting.register(pipe, select.POLLIN)
+    for _ in range(_HALVES):
+        while not waiting.poll(_PAUSE_SECONDS * 1000):
+            if os.getppid() != parent:
+                return False
+        os.read(pipe, 1)
+    return True
+
+
 def main(parent: int) -> None:
     """Greet when everything serves, or end with ``parent``."""
     try:
@@ -80,6 +97,9 @@ def main(parent: int) -> None:
         accounts = load_accounts(config)
     except ConfigError:
         return  # s3front says so itself
+    pipe = os.environ.pop(READY_FD, None)
+    if pipe is not None and not _started(int(pipe), parent):
+        return
     while not _serves(config):
         if os.getppid() != parent:
             return

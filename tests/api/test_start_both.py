@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.supervisor import EX_CONFIG, READY_FD
 from tests.api.installation import Installation, occupied_port
 from tests.raw_http import call
 from tests.servers import (
@@ -162,12 +163,34 @@ def test_a_start_up_problem_ends_both(installation: Installation, port: str) -> 
         both = Both(installation)
         both.start()
         try:
-            assert both.wait_for_end() == 78
+            assert both.wait_for_end() == EX_CONFIG
         finally:
             both.kill()
     problems = [line for line in both.output.splitlines() if not line.startswith("{")]
     assert len(problems) == 1, problems
     assert "in use" in problems[0]
+
+
+def greeted_when(both: Both, halves: int) -> str:
+    """What is said once so many halves of a start serve, and then its script has ended, while
+    another server answers on all ports."""
+    reading, writing = os.pipe()
+    os.write(writing, b"\n" * halves)
+    command = [sys.executable, "-m", "s3front.greeting", "1"]
+    environ = {**both.environ, READY_FD: str(reading)}
+    done = subprocess.run(
+        command, env=environ, pass_fds=[reading], stderr=subprocess.PIPE, timeout=30, check=True
+    )
+    os.close(reading)
+    os.close(writing)
+    return done.stderr.decode()
+
+
+def test_nothing_is_said_of_another_server(both: Both) -> None:
+    """One that has the port already answers there as this one would."""
+    both.start_and_wait()
+    assert greeted_when(both, 0) == greeted_when(both, 1) == ""
+    assert greeted_when(both, 2).splitlines() == both.greetings
 
 
 def test_sighup_reaches_the_front_end(installation: Installation, both: Both) -> None:
