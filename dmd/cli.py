@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from dmd.errors import StartupError
 from dmd.process import MEMORY_OPTION, STANDBY_OPTION
 from shared.command_line import (
     Host,
@@ -99,7 +100,7 @@ def start(  # noqa: PLR0913, PLR0917  # an argument for each option
         config = load_config()
         if not memory:
             _make_directories(config, Part if part is None else (part,))
-    except (ConfigError, OSError) as error:
+    except (ConfigError, StartupError, OSError) as error:
         exit_with_problem(_PROGRAM, error)
     pass_on_log_format(config)
     if part is not None:
@@ -111,13 +112,20 @@ def start(  # noqa: PLR0913, PLR0917  # an argument for each option
 
 def _make_directories(config: Config, parts: Sequence[Part] | type[Part]) -> None:
     """Make what S3_DATA_DIR is to hold. Directories that are named one by one must be there: an
-    empty one in the place of a disk that is not mounted would be a new installation."""
+    empty one in the place of a disk that is not mounted would be a new installation. Raises
+    StartupError."""
     if config.data_directory is None:
         return
     paths = {Part.METADATA: config.metadata_path, Part.DATA: config.data_path}
     for part in parts:
         if paths[part].parent == config.data_directory:
-            paths[part].mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                paths[part].mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise StartupError(
+                    f"the data directory {config.data_directory} (--data, S3_DATA_DIR): cannot "
+                    f"make {paths[part].name} there: {error.strerror or error}"
+                ) from error
 
 
 def _argv(part: Part, options: list[str]) -> list[str]:

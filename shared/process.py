@@ -91,6 +91,13 @@ def cannot_listen(host: str, port: int, error: OSError, setting: str) -> str:
 
 def exit_with_problem(program: str, problem: object, code: int = EX_CONFIG) -> NoReturn:
     """End a process that cannot start: one line on standard error, exit code 78 (EX_CONFIG)."""
-    line = f"{program}: {problem}".replace("\n", " ")
+    line = f"{program}: {_told(problem)}".replace("\n", " ")
     os.write(sys.stderr.fileno(), line.encode() + b"\n")
     sys.exit(code)
+
+
+def _told(problem: object) -> object:
+    """What the system refuses, in words for people: the file, and the reason without its number."""
+    if isinstance(problem, OSError) and problem.strerror is not None:
+        return ": ".join(str(part) for part in (problem.filename, problem.strerror) if part)
+    return problem

@@ -79,6 +79,20 @@ def test_name_of_no_machine(installation: Installation) -> None:
     assert_one_line(installation, FRONT, "no-such-host.invalid")
 
 
+@pytest.mark.parametrize("argv", [METADATA, DATA, BOTH])
+def test_a_data_directory_that_cannot_be_made(
+    installation: Installation, tmp_path: Path, argv: tuple[str, ...]
+) -> None:
+    """The file system says why; people need to know of which setting."""
+    for name in ("S3DATAPATH", "S3METADATAPATH"):
+        installation.environ.pop(name)
+    file = tmp_path / "file"
+    file.touch()
+    for folder, reason in (("/proc/twofold", "No such file"), (str(file), "Not a directory")):
+        installation.environ["S3_DATA_DIR"] = folder
+        assert_one_line(installation, argv, folder, "--data", "S3_DATA_DIR", f": {reason}")
+
+
 @pytest.mark.parametrize(("argv", "attribute"), [(METADATA, "metadata"), (DATA, "data")])
 def test_directory_missing(
     installation: Installation, argv: tuple[str, ...], attribute: str
