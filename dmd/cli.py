@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from dmd.belonging import NEW_METADATA_OPTION
 from dmd.errors import StartupError
 from dmd.process import MEMORY_OPTION, STANDBY_OPTION
 from shared.command_line import (
@@ -68,6 +69,14 @@ def start(  # noqa: PLR0913, PLR0917  # an argument for each option
         bool,
         typer.Option(STANDBY_OPTION, help="Wait until the directories' owners end, then serve."),
     ] = False,
+    new_metadata: Annotated[
+        bool,
+        typer.Option(
+            NEW_METADATA_OPTION,
+            help="Begin with empty metadata although the data directory holds objects of other "
+            "metadata, which are nobody's then.",
+        ),
+    ] = False,
     host: Host = None,
     port: Port = None,
     metadata_port: Annotated[
@@ -96,6 +105,7 @@ def start(  # noqa: PLR0913, PLR0917  # an argument for each option
     )
     use_data_directory(data)
     options = [MEMORY_OPTION] * memory + [STANDBY_OPTION] * standby
+    options += [NEW_METADATA_OPTION] * new_metadata
     try:
         config = load_config()
         if not memory:

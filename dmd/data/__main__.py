@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 
 from dmd.access import PortAccess
+from dmd.belonging import NEW_METADATA_OPTION
 from dmd.data.base import BlobStore
+from dmd.data.beside import note_metadata_beside
 from dmd.data.both import open_both_stores
 from dmd.data.directory import DataDirectory
 from dmd.data.disk import DiskOptions
@@ -25,6 +28,7 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
     access = PortAccess(config, lambda config: config.data_daemon, "dataDaemon", log)
     options = DiskOptions(config.data_no_sync, config.data_no_cache)
     store: BlobStore
+    noting: asyncio.Task[None] | None = None
     if memory:
         store = MemoryStore()
     else:
@@ -33,6 +37,10 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
             directory = DataDirectory(config.data_path, ownership, log)
         except SettingNeededError as error:
             raise ConfigError(config.file, f"dataDaemon.{error.key}", str(error)) from error
+        beside = note_metadata_beside(
+            directory, config.metadata_path, log, anew=NEW_METADATA_OPTION in sys.argv[1:]
+        )
+        noting = asyncio.create_task(beside)
         store = open_both_stores(directory, options, log, settings.packed_size_max_bytes)
     try:
         service = DataService(store, log, ServiceOptions(gate=access.gate))
@@ -50,6 +58,8 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
         await serve_until_stopped(access.reload)
         await server.close(STOP_SECONDS_MAX)
     finally:
+        if noting is not None:
+            noting.cancel()
         await store.close()
 
 

@@ -1,8 +1,8 @@
 """The data directory: its layout, its owner, and what is done to it at start-up.
 
     lock, lease     the process that owns the directory (dmd.directory)
-    about.json      {"formatVersion": 3, "owners": [UUID, …]}, with a checksum; a newer format is
-                    refused
+    about.json      {"formatVersion": 3, "owners": [UUID, …], "metadata": UUID}, with a checksum; a
+                    newer format is refused
     incoming/       uploads under way; whatever is there at start-up was never acknowledged
     0/ … 3510/      large blobs: the file of a key lies in the directory of its number
     packed/         segments of small blobs (dmd.data.packed)
@@ -15,7 +15,8 @@ blobs: "oldSegments" is the number of the last segment that may have them, until
 through (``dmd.data.packed.upgrade``). Either is raised to format 3 at the first start.
 
 Owners are the metadata stores whose records name the blobs. Garbage collection reads all of them
-before it calls a blob nobody's, and refuses a directory whose owners it does not know.
+before it calls a blob nobody's, and refuses a directory whose owners it does not know. The
+metadata that is served beside the blobs on one machine is named as well (dmd.belonging).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from dmd.belonging import ABOUT_NAME
 from dmd.checked_json import decode, encode
 from dmd.data.keys import DIRECTORIES, directory_number, is_blob_key
 from dmd.data.packed.newest import numbers_in
@@ -34,7 +36,6 @@ from dmd.errors import StartupError
 from shared.observability import EventLog
 
 FORMAT_VERSION: Final = 3
-ABOUT_NAME: Final = "about.json"
 ABOUT_RESCUE: Final = f'{{"formatVersion": {FORMAT_VERSION}}}'
 
 _PRIVATE: Final = 0o700
@@ -60,6 +61,7 @@ class DataDirectory:
         self._owners: tuple[str, ...] = ()
         self.old_segments = 0
         """The number of the last segment that may have the states of format 2; 0 for none."""
+        self._metadata: str | None = None
         self._describing = threading.Lock()
         try:
             if not path.is_dir():
@@ -102,6 +104,18 @@ class DataDirectory:
             self.old_segments = 0
             self._describe(self._owners)
 
+    @property
+    def named_metadata(self) -> frozenset[str]:
+        """The UUIDs of all metadata that is named here."""
+        return frozenset((*self._owners, *(() if self._metadata is None else (self._metadata,))))
+
+    def note_metadata(self, metadata: str) -> None:
+        """Note which metadata is served beside the blobs, durably. Blocks; raises OSError."""
+        with self._describing:
+            if metadata != self._metadata:
+                self._metadata = metadata
+                self._describe(self._owners)
+
     def release(self) -> None:
         """Let another process own the directory; harmless when repeated."""
         if self._owned is not None:
@@ -114,6 +128,8 @@ class DataDirectory:
             version = about["formatVersion"]
             self._owners = tuple(map(str, about.get("owners", ())))
             self.old_segments = int(about.get("oldSegments", 0))
+            metadata = about.get("metadata")
+            self._metadata = None if metadata is None else str(metadata)
         except FileNotFoundError:
             self._describe(())
             return
@@ -137,6 +153,8 @@ class DataDirectory:
         about: dict[str, object] = {"formatVersion": FORMAT_VERSION, "owners": owners}
         if self.old_segments:
             about["oldSegments"] = self.old_segments
+        if self._metadata is not None:
+            about["metadata"] = self._metadata
         temporary = self._about.with_suffix(".new")
         with temporary.open("wb") as file:
             file.write(encode(about))

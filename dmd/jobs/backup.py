@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from dmd.data.directory import ABOUT_NAME
+from dmd.belonging import ABOUT_NAME, read_uuid
 from dmd.directory import OwnedDirectory
 from dmd.errors import StartupError
 from dmd.hold import deletions_held
@@ -28,7 +28,7 @@ from dmd.jobs.check_data import DataCheck
 from dmd.jobs.data import own_data
 from dmd.jobs.errors import JobError
 from dmd.jobs.gc import alone
-from dmd.metadata.directory import fsync_directory, open_engine, read_uuid, write_uuid
+from dmd.metadata.directory import fsync_directory, open_engine, write_uuid
 from dmd.metadata.engines.base import EngineError
 from dmd.metadata.engines.lmdb import FILE_NAME
 from shared.observability import get_logger

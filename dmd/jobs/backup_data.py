@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from dmd.data.directory import ABOUT_NAME
+from dmd.belonging import ABOUT_NAME
 
 _BEFORE_THE_REST: Final = ("quarantine",)
 _PACKED: Final = "packed"

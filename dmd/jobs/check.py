@@ -195,8 +195,9 @@ def _bucket_exists(engine: Engine, name: str) -> bool:
 def _judge_bucket(
     engine: Engine, sub_level: tuple[str, ...], name: str, entry: stored.Stored
 ) -> Iterator[Problem]:
-    """A bucket is in its owner's list, unless it is the pseudo bucket of those lists."""
-    if name == USERS_BUCKET:
+    """A bucket is in its owner's list, unless it is none of anybody's: the pseudo bucket of those
+    lists, or, of the original, one that holds the uploads of a bucket."""
+    if name == USERS_BUCKET or name.startswith(UPLOADS_PREFIX):
         return
     try:
         owner = orjson.loads(entry.record)["owner"]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from dmd.belonging import named_metadata, read_uuid
 from dmd.data.base import BlobNotFoundError
 from dmd.jobs.check_plan import Problem
 from dmd.jobs.data import DamagedError, Data
@@ -27,6 +28,7 @@ from dmd.jobs.references import (
 )
 from dmd.metadata.engines.base import Engine
 from dmd.metadata.keys import split
+from shared.config import Config
 
 _LISTED: Final = ">20sQQ?"
 _OWNED: Final = ">20sQ"
@@ -37,6 +39,16 @@ SUSPECTS_MAX: Final = 100_000
 
 Progress = Callable[[int], None]
 """Told how many more records and blobs have been read."""
+
+
+def check_belonging(config: Config, data: Data) -> Iterator[Problem]:
+    """Whether the blobs say that they are those of this metadata, or do not say. Raises JobError,
+    StartupError."""
+    found = read_uuid(config.metadata_path)
+    named = {*data.owners(), *named_metadata(config.data_path)}
+    if found is not None and named and found not in named:
+        text = f"the blobs are those of metadata {', '.join(sorted(named))}, and this is {found}"
+        yield Problem("other-metadata", (), "", text)
 
 
 class DataCheck:

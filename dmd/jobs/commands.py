@@ -18,12 +18,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from dmd.data.directory import ABOUT_NAME
+from dmd.belonging import ABOUT_NAME
 from dmd.jobs import backup as backups
 from dmd.jobs import dump as dumps
 from dmd.jobs import stats as statistics
 from dmd.jobs.check import check as check_store
-from dmd.jobs.check_data import DataCheck
+from dmd.jobs.check_data import DataCheck, check_belonging
 from dmd.jobs.check_pages import check_pages
 from dmd.jobs.console import (
     PROBLEMS_EXIT,
@@ -77,6 +77,7 @@ def check(
         found = list(check_pages(engine, damage, advance))
         found += check_store(engine, advance)
         if data is not None:
+            found += check_belonging(config, data)
             both = DataCheck(engine, data, config.metadata_path, config.gc_grace_seconds)
             found += both.run(advance)
             garbage = both.garbage

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import urlencode
 
+from dmd.belonging import ABOUT_NAME
 from dmd.data.administration import administer, parse_command
 from dmd.data.base import Blob, BlobNotFoundError, BlobStore, StoreError
 from dmd.data.both import open_both_stores
-from dmd.data.directory import ABOUT_NAME, DataDirectory
+from dmd.data.directory import DataDirectory
 from dmd.data.disk import DiskOptions
 from dmd.data.errors import DataError
 from dmd.data.keys import SERVICE_PATH

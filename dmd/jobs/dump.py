@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from dmd.belonging import read_uuid
 from dmd.directory import is_owned
 from dmd.errors import StartupError
 from dmd.jobs.backup import install
@@ -24,7 +25,7 @@ from dmd.jobs.errors import JobError
 from dmd.jobs.records import counters_of, raw_records, tick_of_version
 from dmd.jobs.salvage import Found, Salvage, salvage, saved_counters
 from dmd.metadata import keys, stored
-from dmd.metadata.directory import open_engine, read_uuid
+from dmd.metadata.directory import open_engine
 from dmd.metadata.engines.base import Engine, Transaction
 from dmd.metadata.projection import project
 from shared.errors import ServiceError

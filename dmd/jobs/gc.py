@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from dmd.belonging import read_uuid
 from dmd.directory import is_owned
 from dmd.jobs import gc_journal
 from dmd.jobs.data import Data
@@ -24,7 +25,7 @@ from dmd.jobs.gc_journal import Journal
 from dmd.jobs.gc_plan import Blob, Tally, Verdict, Waits, judge, ownership_problem
 from dmd.jobs.partitions import PARTITIONS, Partitions
 from dmd.jobs.references import named_blobs
-from dmd.metadata.directory import open_engine, read_uuid
+from dmd.metadata.directory import open_engine
 from shared.failpoints import FailPoint, failpoint
 from shared.observability import EventLog
 

@@ -67,8 +67,10 @@ def collect(engine: Engine, path: Path, progress: Callable[[int], None]) -> Stat
 
 def _count(stats: Stats, sub_level: tuple[str, ...], name: str, key: bytes, value: bytes) -> None:
     level = sub_level[0] if len(sub_level) == 1 else ""
-    if sub_level == (METASTORE,) and name != USERS_BUCKET:
-        stats.buckets.setdefault(name, BucketStats())
+    if sub_level == (METASTORE,):
+        # The original has records of its own there for the uploads of a bucket, too.
+        if name != USERS_BUCKET and not name.startswith(UPLOADS_PREFIX):
+            stats.buckets.setdefault(name, BucketStats())
     elif sub_level == (DELETIONS,):
         stats.queued_deletions += 1
     elif sub_level == (DEAD_LETTERS,):

@@ -6,6 +6,7 @@ import os
 import sys
 
 from dmd.access import PortAccess
+from dmd.belonging import NEW_METADATA_OPTION
 from dmd.directory import Ownership
 from dmd.errors import SettingNeededError
 from dmd.metadata.commit import CommitSettings
@@ -63,6 +64,7 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
                 ownership,
                 trace,
                 notes_faults=not memory,
+                data_path=None if NEW_METADATA_OPTION in sys.argv[1:] else config.data_path,
                 gate=access.gate,
                 tls=access.tls,
             ),

@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from dmd.belonging import check_new_store
 from dmd.directory import OwnedDirectory, Ownership
 from dmd.errors import StartupError
 from dmd.listening import bind_all
@@ -21,6 +22,7 @@ from dmd.metadata.alarm import Alarm
 from dmd.metadata.commit import CommitSettings
 from dmd.metadata.directory import deployment_uuid, open_engine
 from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError
+from dmd.metadata.engines.lmdb import FILE_NAME
 from dmd.metadata.engines.memory import MemoryEngine
 from dmd.metadata.pages import PacketSize
 from dmd.metadata.record_log_namespace import RecordLogDispatcher, with_sub_level
@@ -69,6 +71,8 @@ class MetadataSettings:
     """The port of the debugging interface, None for none."""
     ownership: Ownership = field(default_factory=Ownership)
     trace: Trace | None = None
+    data_path: Path | None = None
+    """The data directory that may say which metadata ought to be here; None: make a new store."""
     notes_faults: bool = False
     """Whether this process is to keep what becomes known of its own death."""
     gate: Gate = field(default_factory=Gate)
@@ -235,6 +239,8 @@ class MetadataDaemon:
 def _doubt(settings: MetadataSettings, log: Any) -> FaultNote | None:
     """Look at a store that there is reason to doubt, and have faults noted from now on."""
     assert settings.path is not None
+    if settings.data_path is not None and not (settings.path / FILE_NAME).exists():
+        check_new_store(settings.path, settings.data_path)
     try:
         check_before_opening(settings.path, log)
         return FaultNote(settings.path) if settings.notes_faults else None

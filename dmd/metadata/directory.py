@@ -9,6 +9,7 @@ import os
 import uuid
 from pathlib import Path
 
+from dmd.belonging import UUID_NAME, read_uuid
 from dmd.errors import StartupError
 from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError
 from dmd.metadata.engines.lmdb import FILE_NAME, LmdbEngine
@@ -16,7 +17,6 @@ from dmd.metadata.engines.lmdb_reader import OnDamage, PageStore
 from dmd.metadata.keys import FORMAT_KEY
 
 FORMAT_VERSION = 1
-UUID_NAME = "uuid"
 _LEVELDB_NAME = "rootDB"
 
 
@@ -66,15 +66,6 @@ def _check_format(engine: Engine, path: Path, *, read_only: bool) -> None:
             f"{path}: format version {int(found)} was written by a newer release; "
             f"this one knows {FORMAT_VERSION}"
         )
-
-
-def read_uuid(path: Path) -> str | None:
-    """The UUID of a deployment, None when it has none yet; raises StartupError."""
-    file = path / UUID_NAME
-    try:
-        return str(uuid.UUID(file.read_text("ascii").strip())) if file.exists() else None
-    except (OSError, ValueError) as error:
-        raise StartupError(f"{file}: {error}") from error
 
 
 def deployment_uuid(path: Path) -> str:
