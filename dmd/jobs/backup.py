@@ -15,19 +15,19 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
 from dmd.belonging import ABOUT_NAME, read_uuid
-from dmd.directory import OwnedDirectory
+from dmd.directory import OwnedDirectory, is_owned
 from dmd.errors import StartupError
 from dmd.hold import deletions_held
 from dmd.jobs.backup_data import copy_data
 from dmd.jobs.check_data import DataCheck
 from dmd.jobs.data import own_data
 from dmd.jobs.errors import JobError
-from dmd.jobs.gc import alone
+from dmd.jobs.gc import no_collection
 from dmd.metadata.directory import fsync_directory, open_engine, write_uuid
 from dmd.metadata.engines.base import EngineError
 from dmd.metadata.engines.lmdb import FILE_NAME
@@ -54,7 +54,7 @@ def held(metadata: Path) -> Iterator[None]:
             entered.enter_context(deletions_held(metadata))
         except OSError as error:
             raise JobError(f"{metadata}: deletions cannot be held: {error.strerror}") from error
-        entered.enter_context(alone(metadata))
+        entered.enter_context(no_collection(metadata))
         yield
 
 
@@ -68,7 +68,7 @@ def back_up(metadata: Path, data: Path | None, target: Path, progress: Progress)
     _clear(unfinished)
     engine = open_engine(metadata, read_only=True)
     try:
-        with held(metadata):
+        with held(metadata) if data is not None else nullcontext():
             unfinished.mkdir(parents=True, mode=0o700)
             size = (metadata / FILE_NAME).stat().st_size
             _watched(lambda: engine.backup(unfinished), unfinished / FILE_NAME, size, progress)
@@ -132,13 +132,19 @@ def restore(source: Path, metadata: Path, data: Path | None, progress: Progress)
 
 
 def _restore_data(source: Path, data: Path, progress: Progress) -> None:
-    if not data.is_dir():
-        raise JobError(f"{data}: the directory does not exist; create it first")
+    if is_owned(data):
+        raise JobError(
+            f"{data}: a daemon is using this directory; stop it, or restore the metadata alone "
+            "(--metadata-only)"
+        )
     directory = OwnedDirectory(data)
     unfinished = data / "restore.unfinished"
     try:
         if (data / ABOUT_NAME).exists():
-            raise JobError(f"{data}: there is a data store already; move it away first")
+            raise JobError(
+                f"{data}: there is a data store already; move it away first, or restore the "
+                "metadata alone (--metadata-only)"
+            )
         _clear(unfinished)
         copy_data(source, unfinished, _counted_on(progress))
         for folder in unfinished.iterdir():

@@ -11,7 +11,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -87,7 +87,7 @@ def collect(data: Data, options: GcOptions, log: EventLog, progress: Progress) -
     home = options.metadata[0]
     check_owners(data, options.metadata)
     with ExitStack() as opened:
-        opened.enter_context(alone(home))
+        opened.enter_context(_alone(home))
         listed, named, since = (
             opened.enter_context(Partitions(home, layout))
             for layout in (_LISTED, _NAMED, gc_journal.LAYOUT)
@@ -205,15 +205,24 @@ def _act(data: Data, found: _Found, journal: Journal, clock: _Clock) -> bool:
     return True
 
 
+def no_collection(folder: Path) -> AbstractContextManager[None]:
+    """Let no collection with this metadata begin, for a ``with``; raises JobError when one runs."""
+    return _locked(folder, fcntl.LOCK_SH, "a garbage collection is running")
+
+
+def _alone(folder: Path) -> AbstractContextManager[None]:
+    """Keep other collections with this metadata away; raises JobError."""
+    return _locked(folder, fcntl.LOCK_EX, "a garbage collection is running already, or a backup")
+
+
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keep other collections with this metadata away, and let none begin; raises JobError."""
+def _locked(folder: Path, kind: int, refusal: str) -> Iterator[None]:
     descriptor = os.open(folder / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise JobError(f"{folder}: a garbage collection is running already") from None
+            raise JobError(f"{folder}: {refusal}") from None
         yield
     finally:
         os.close(descriptor)

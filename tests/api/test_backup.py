@@ -18,7 +18,7 @@ from tests.raw_http import call
 from tests.servers import Cluster, cluster, wait_for
 from tests.unit.data.harness import keys_in
 
-SETTINGS = {"deleteDelaySeconds": 0, "gcGraceSeconds": 1, "metadataClient": {"callTimeoutMs": 400}}
+SETTINGS = {"deleteDelaySeconds": 0}
 LARGE = b"large" * 100_000
 
 
@@ -104,6 +104,10 @@ def test_deletions_go_on_when_nobody_holds_them(running: Cluster, tmp_path: Path
 def test_the_exit_code_of_a_hold_is_the_commands(running: Cluster) -> None:
     assert dmd(running, "hold", "sh", "--", "-c", "exit 7").code == 7
     assert dmd(running, "hold", "sh", "--", "-c", "kill -9 $$").code == 137
+    copied = running.folder / "copied"
+    inner = f"exec {sys.executable} -m dmd backup --metadata-only {copied}"
+    assert dmd(running, "hold", "sh", "--", "-c", inner).code == 0
+    assert (copied / "metadata.lmdb").exists()
     missing = dmd(running, "hold", "no-such-program")
     assert (missing.code, "cannot run no-such-program" in missing.errors) == (EX_CONFIG, True)
 

@@ -195,8 +195,11 @@ def copy_of_metadata(running: Cluster, tmp_path: Path) -> Path:
     """A metadata directory as somebody may have it for tests."""
     restored = tmp_path / "restored"
     restored.mkdir()
-    assert dmd(running, "backup", str(tmp_path / "backup")).code == 0
-    assert dmd(running, "restore", str(tmp_path / "backup"), metadata=restored).code == 0
+    assert dmd(running, "backup", "--metadata-only", str(tmp_path / "backup")).code == 0
+    assert (
+        dmd(running, "restore", "--metadata-only", str(tmp_path / "backup"), metadata=restored).code
+        == 0
+    )
     return restored
 
 

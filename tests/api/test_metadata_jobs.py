@@ -69,12 +69,12 @@ def test_a_backup_of_a_busy_store_is_whole(own: Cluster, tmp_path: Path) -> None
     before = objects_of(own)
     with Load("busy", own.fronts) as load:
         load.wait_for_writes(50)
-        assert dmd(own, "backup", str(tmp_path / "copy")).code == 0
+        assert dmd(own, "backup", "--metadata-only", str(tmp_path / "copy")).code == 0
         load.wait_for_writes(50)
         checked = dmd(own, "check")
         assert (checked.code, checked.output) == (0, "no problems\n")
     restored = new_folder(tmp_path)
-    finished = dmd(own, "restore", str(tmp_path / "copy"), metadata=restored)
+    finished = dmd(own, "restore", "--metadata-only", str(tmp_path / "copy"), metadata=restored)
     assert (finished.code, finished.output) == (0, "no problems\n")
     uuid = (own.folder / "metadata" / "uuid").read_text()
     assert (restored / "uuid").read_text() == uuid
@@ -138,18 +138,18 @@ def test_a_dump_that_was_cut_off_is_refused(running: Cluster, tmp_path: Path, ke
 
 def test_nothing_is_overwritten(running: Cluster, tmp_path: Path) -> None:
     target = tmp_path / "copy"
-    assert dmd(running, "backup", str(target)).code == 0
-    refused = dmd(running, "backup", str(target))
+    assert dmd(running, "backup", "--metadata-only", str(target)).code == 0
+    refused = dmd(running, "backup", "--metadata-only", str(target))
     assert (refused.code, "exists already" in refused.errors) == (EX_CONFIG, True)
     file = tmp_path / "dump"
     file.write_text("")
     assert dmd(running, "dump", str(file)).code == EX_CONFIG
     assert file.read_text() == ""
-    refused = dmd(running, "restore", str(target))
+    refused = dmd(running, "restore", "--metadata-only", str(target))
     assert (refused.code, "another daemon" in refused.errors) == (EX_CONFIG, True)
     restored = new_folder(tmp_path)
-    assert dmd(running, "restore", str(target), metadata=restored).code == 0
-    refused = dmd(running, "restore", str(target), metadata=restored)
+    assert dmd(running, "restore", "--metadata-only", str(target), metadata=restored).code == 0
+    refused = dmd(running, "restore", "--metadata-only", str(target), metadata=restored)
     assert (refused.code, "already" in refused.errors) == (EX_CONFIG, True)
 
 
@@ -162,7 +162,9 @@ def test_a_directory_without_a_store(running: Cluster, tmp_path: Path, command: 
 
 
 def test_what_is_no_backup_is_refused(running: Cluster, tmp_path: Path) -> None:
-    finished = dmd(running, "restore", str(tmp_path), metadata=new_folder(tmp_path))
+    finished = dmd(
+        running, "restore", "--metadata-only", str(tmp_path), metadata=new_folder(tmp_path)
+    )
     assert (finished.code, "this is no backup" in finished.errors) == (EX_CONFIG, True)
 
 

@@ -61,6 +61,12 @@ def problems(engine: MemoryEngine) -> list[tuple[str, str]]:
     ]
 
 
+def test_the_originals_buckets_of_uploads_are_nobodys(engine: MemoryEngine, tmp_path: Path) -> None:
+    put(engine, ["__metastore"], {"mpuShadowBucketbucket": {"owner": OWNER}})
+    assert problems(engine) == []
+    assert list(collect(engine, tmp_path, lambda _count: None).buckets) == ["bucket"]
+
+
 def version(number: str, **members: Any) -> Records:
     return {"versionId": number, **members}
 
