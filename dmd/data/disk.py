@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from isal.isal_zlib import crc32
+
 from dmd.data.base import StoreError
 from shared.pipes import PIPE_BYTES, SPLICE_FLAGS, Pipe
 
@@ -34,6 +36,9 @@ _sync_file_range = ctypes.CDLL(None).sync_file_range
 _sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 _WRITE: Final = 2
 """SYNC_FILE_RANGE_WRITE of <linux/fs.h>."""
+
+_BUFFER_BYTES: Final = 512 * 1024
+_BUFFERS_KEPT_MAX: Final = 4
 
 _PIECES_MAX: Final = os.sysconf("SC_IOV_MAX")
 
@@ -55,6 +60,7 @@ class Disk:
 
     def __init__(self, options: DiskOptions) -> None:
         self._options = options
+        self._buffers: list[bytearray] = []
 
     def create(self, path: Path) -> int:
         """Create a file that must not exist yet; return its descriptor."""
@@ -165,15 +171,24 @@ class Disk:
             os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
         return data
 
-    def read_back(self, descriptor: int, offset: int, length: int) -> bytes:
-        """Read exactly ``length`` bytes, which stay in the page cache for whoever comes next."""
-        data = os.pread(descriptor, length, offset)
-        while len(data) < length:
-            more = os.pread(descriptor, length - len(data), offset + len(data))
-            if not more:
-                raise OSError(errno.EIO, "the file is shorter than it was")
-            data += more
-        return data
+    def checksum(self, descriptor: int, offset: int, length: int, value: int = 0) -> int:
+        """The CRC-32 of ``length`` bytes from ``offset``, behind bytes whose CRC-32 is ``value``.
+
+        The bytes stay in the page cache for whoever comes next. Buffers are used again: a new one
+        costs as much as reading into it.
+        """
+        buffer = self._buffers.pop() if self._buffers else bytearray(_BUFFER_BYTES)
+        end = offset + length
+        with memoryview(buffer) as view:
+            while offset < end:
+                count = os.preadv(descriptor, [view[: end - offset]], offset)
+                if not count:
+                    raise OSError(errno.EIO, "the file is shorter than it was")
+                value = crc32(view[:count], value)
+                offset += count
+        if len(self._buffers) < _BUFFERS_KEPT_MAX:
+            self._buffers.append(buffer)
+        return value
 
     def send(self, socket_descriptor: int, descriptor: int, offset: int, length: int) -> int:
         """Send up to ``length`` bytes from ``offset`` to a socket that does not block.

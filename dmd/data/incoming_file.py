@@ -14,9 +14,6 @@ from dmd.data.disk import Disk
 from shared.failpoints import FailPoint, failpoint
 from shared.pipes import Pipe
 
-CHECKED_BYTES: Final = 1024 * 1024
-"""What is read back at a time of bytes that went past us, for their checksum."""
-
 UNSYNCED_BYTES_MAX: Final = 4 * 1024 * 1024
 """What is written before the disk is told to begin with it, a fraction of a second's work."""
 
@@ -57,18 +54,10 @@ class IncomingFile:
                 return None
         assert self._descriptor is not None
         count = self._disk.receive(socket_descriptor, self._pipe, self._descriptor, length)
-        self._read_back(count)
+        # They went past us, and are in memory still.
+        self._checksum = self._disk.checksum(self._descriptor, self._length, count, self._checksum)
         self._written(count)
         return count
-
-    def _read_back(self, count: int) -> None:
-        """Take the checksum of the newest bytes, which are in memory still."""
-        assert self._descriptor is not None
-        end = self._length + count
-        for offset in range(self._length, end, CHECKED_BYTES):
-            wanted = min(CHECKED_BYTES, end - offset)
-            data = self._disk.read_back(self._descriptor, offset, wanted)
-            self._checksum = crc32(data, self._checksum)
 
     def _written(self, count: int) -> None:
         """Keep the disk busy while the next bytes come: fewer are left for the last sync."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from isal.isal_zlib import crc32
-
 
 class RunningChecksum:
     """``wanted`` is the CRC-32 of the ``size`` bytes; None when nobody knows it, and then nothing
     is ever wrong, nor looked at."""
 
-    __slots__ = ("_size", "_value", "_wanted", "reached")
+    __slots__ = ("_size", "_wanted", "reached", "value")
 
     def __init__(self, wanted: int | None, size: int) -> None:
         self._wanted = wanted
         self._size = size
-        self._value = 0
+        self.value = 0
+        """That of the bytes before ``reached``."""
         self.reached = 0
         """Where the bytes begin that are still to be looked at."""
 
@@ -24,14 +23,14 @@ class RunningChecksum:
         whole."""
         return self._wanted is not None and start <= self.reached < end
 
-    def add(self, data: bytes | memoryview) -> None:
-        """Look at the next bytes."""
-        self._value = crc32(data, self._value)
-        self.reached += len(data)
+    def advance(self, value: int, reached: int) -> None:
+        """Note the checksum of all bytes before ``reached``."""
+        self.value = value
+        self.reached = reached
 
     @property
     def wrong(self) -> bool:
         """Whether all bytes were looked at, and are not those that were stored."""
         if self._wanted is None or self.reached < self._size:
             return False
-        return self._value != self._wanted
+        return self.value != self._wanted

@@ -32,6 +32,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
+from isal.isal_zlib import crc32
+
 from dmd.data.base import (
     BlobInfo,
     BlobNotFoundError,
@@ -43,7 +45,7 @@ from dmd.data.base import (
 from dmd.data.directory import DataDirectory
 from dmd.data.directory_sync import SharedSync
 from dmd.data.disk import Disk, store_errors
-from dmd.data.incoming_file import CHECKED_BYTES, IncomingFile
+from dmd.data.incoming_file import IncomingFile
 from dmd.data.keys import DIRECTORIES, created_at_ms, is_blob_key, new_key, now_ms
 from dmd.data.memory import MemoryBlob
 from dmd.data.running_checksum import RunningChecksum
@@ -242,7 +244,7 @@ class FileStore:
             checksum = RunningChecksum(checksum_in(key), size)
             if size <= SMALL_BYTES_MAX:
                 data = self._disk.read(descriptor, 0, size)
-                checksum.add(data)
+                checksum.advance(crc32(data), size)
                 self.check(key, checksum)
                 return MemoryBlob(data)
             keep = True
@@ -354,16 +356,18 @@ class FileBlob:
         data = self._store.disk.read(self._descriptor, offset, length)
         checksum = self._checksum
         if checksum.misses(offset, offset + len(data)):
-            checksum.add(memoryview(data)[checksum.reached - offset :])
+            new = memoryview(data)[checksum.reached - offset :]
+            checksum.advance(crc32(new, checksum.value), offset + len(data))
             self._check(checksum)
         return data
 
     def _send(self, socket_descriptor: int, offset: int, length: int) -> int:
         disk, checksum, end = self._store.disk, self._checksum, offset + length
-        while checksum.misses(offset, end):
-            wanted = min(CHECKED_BYTES, end - checksum.reached)
-            checksum.add(disk.read_back(self._descriptor, checksum.reached, wanted))
-        self._check(checksum)
+        if checksum.misses(offset, end):
+            start = checksum.reached
+            value = disk.checksum(self._descriptor, start, end - start, checksum.value)
+            checksum.advance(value, end)
+            self._check(checksum)
         return disk.send(socket_descriptor, self._descriptor, offset, length)
 
     async def _in_reader(
