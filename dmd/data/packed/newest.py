@@ -7,10 +7,11 @@ Rules.
 2. A write that fails, for whatever reason, is cut off again. After a sync that failed, the segment
    is complete: nobody knows which of its pages will ever reach the disk, and only what was refused
    is among them.
-3. At start-up, zeros behind the last whole record are cut off: a file that has grown without its
-   bytes. Anything else there was torn by a crash, and never acknowledged, or was damaged since, and
-   may be saved: nobody can tell, so such a segment is complete, as one with gaps is, and is left as
-   it is.
+3. At start-up, what lies behind the last whole record is cut off: it was never acknowledged. But a
+   clean stop notes where the segment ended (the file ``end``), and when something before that is
+   not whole, it was damaged since, and may be saved: such a segment is complete, as one with gaps
+   is, and is left as it is, and so is the note. One that is damaged itself forbids to cut anything.
+   One that a crash has brought back is about an end that came earlier, and does no harm.
 4. A number is used once. Whatever fails while a segment begins, the next attempt takes the next
    number, and nothing that was left behind is in its way.
 """
@@ -18,7 +19,9 @@ Rules.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +29,7 @@ from typing import Final
 
 from isal.isal_zlib import crc32
 
+from dmd.checked_json import decode, encode
 from dmd.data.disk import Disk
 from dmd.data.keys import now_ms
 from dmd.data.packed import segment as segments
@@ -36,7 +40,7 @@ SEGMENT_BYTES_MAX: Final = 64 * 1024 * 1024
 """What a start reads at most, to find the end of the newest segment."""
 
 _SUFFIX: Final = ".segment"
-_BLOCK_BYTES: Final = 1024 * 1024
+END_NAME: Final = "end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,9 @@ class NewestSegment:
         """Where the last record begins; meaningless as long as there is none."""
         if self.number:
             self._recover()
+        if self.growing is not None:
+            with contextlib.suppress(OSError):
+                (folder / END_NAME).unlink(missing_ok=True)
 
     @property
     def growing(self) -> int | None:
@@ -116,8 +123,34 @@ class NewestSegment:
         self._last = last
         return keys
 
-    def close(self) -> None:
-        """Release it; the next start goes on with it."""
+    def stop(self) -> None:
+        """Release it; note for the next start where it ended. Raises nothing."""
+        noted = None if self._descriptor is None else {"segment": self.number, "end": self._end}
+        self._close()
+        if noted is None:
+            return
+        unfinished = self._folder / f"{END_NAME}.new"
+        with contextlib.suppress(OSError):  # without it, this was as good as a crash
+            unfinished.unlink(missing_ok=True)
+            descriptor = self._disk.create(unfinished)
+            try:
+                self._disk.write(descriptor, [encode(noted)])
+                self._disk.sync(descriptor)
+            finally:
+                os.close(descriptor)
+            self._disk.rename(unfinished, self._folder / END_NAME)
+
+    def _noted_end(self) -> int:
+        """Where the segment ended when it was stopped; 0 when nobody knows, after a crash."""
+        try:
+            noted = json.loads(decode((self._folder / END_NAME).read_bytes()))
+            return int(noted["end"]) if noted["segment"] == self.number else 0
+        except FileNotFoundError:
+            return 0
+        except (ValueError, TypeError, KeyError):
+            return sys.maxsize
+
+    def _close(self) -> None:
         if self._descriptor is not None:
             # Forgotten before it is closed: an error of that leaves its number to others as well.
             descriptor, self._descriptor = self._descriptor, None
@@ -161,7 +194,7 @@ class NewestSegment:
 
     def _complete(self) -> None:
         if self._descriptor is not None:
-            self.close()
+            self._close()
             self._completed(self.number)
 
     def _cut_off(self) -> None:
@@ -184,7 +217,7 @@ class NewestSegment:
                 return
             self._end, self._last = end
             rest = os.fstat(descriptor).st_size - self._end
-            if _holds_data(descriptor, self._end):
+            if rest and self._end < self._noted_end():
                 self.unclear_bytes = rest
                 return
             self.cut_bytes = rest
@@ -196,15 +229,6 @@ class NewestSegment:
         finally:
             if not keep:
                 os.close(descriptor)
-
-
-def _holds_data(descriptor: int, start: int) -> bool:
-    """Whether anything but zeros lies behind an offset."""
-    while data := os.pread(descriptor, _BLOCK_BYTES, start):
-        if any(data):
-            return True
-        start += len(data)
-    return False
 
 
 def whole_end(descriptor: int, number: int) -> tuple[int, int] | None:

@@ -110,7 +110,7 @@ class PackedStore:
             log.info("cut off what was not acknowledged", bytes=self._newest.cut_bytes)
         if self._newest.unclear_bytes:
             log.warning(
-                "a segment ends with what was torn by a crash, or was damaged: it stays as it is",
+                "the end of a segment is damaged: it stays as it is",
                 segment=self._newest.number,
                 bytes=self._newest.unclear_bytes,
             )
@@ -243,7 +243,7 @@ class PackedStore:
         await asyncio.gather(*self._sweeps, return_exceptions=True)
         await self._changer.close()
         await asyncio.to_thread(self._readers.shutdown)
-        self._newest.close()
+        await asyncio.to_thread(self._newest.stop)
         for opened in self._open_segments.values():
             _close(opened.descriptor)
         self._open_segments.clear()

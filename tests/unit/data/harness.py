@@ -13,14 +13,15 @@ from dmd.data.packed.segment import scan
 def files_in(directory: Path) -> set[Path]:
     """Every file of a data directory, besides those that describe it."""
     found = {Path(folder, name) for folder, _, names in os.walk(directory) for name in names}
-    return found - {directory / name for name in ("lock", "lease", "about.json")}
+    about = ("lock", "lease", "about.json", "packed/end")
+    return found - {directory / name for name in about}
 
 
 def keys_in(directory: Path) -> set[str]:
     """The keys of all blobs of a data directory, whether or not a daemon serves it."""
     numbered = (folder for folder in directory.iterdir() if folder.name.isdigit())
     found = {blob.name for folder in numbered for blob in folder.iterdir()}
-    for path in (directory / "packed").iterdir():
+    for path in (directory / "packed").glob("*.segment"):
         with path.open("rb") as segment:
             records = scan(segment.fileno(), int(path.stem, 16))
             found |= {record.key for record in records if record.state is not State.DELETED}

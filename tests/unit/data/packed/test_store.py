@@ -55,11 +55,11 @@ async def keys_in(store: PackedStore) -> list[str]:
 
 def used_bytes(folder: Path) -> int:
     """What the segments take on the disk."""
-    return sum(file.stat().st_blocks * 512 for file in folder.iterdir())
+    return sum(file.stat().st_blocks * 512 for file in folder.glob("*.segment"))
 
 
 def segments(folder: Path) -> list[str]:
-    return sorted(file.name for file in folder.iterdir())
+    return sorted(file.name for file in folder.glob("*.segment"))
 
 
 def flip(folder: Path, key: str, position: int) -> None:
@@ -85,8 +85,8 @@ async def test_blobs_that_come_together_share_a_sync(tmp_path: Path) -> None:
     disk = CountingDisk(DiskOptions())
     store = open_store(tmp_path, disk)
     await asyncio.gather(*(put(store, b"x" * number) for number in range(200)))
-    await store.close()
     assert disk.syncs == 1
+    await store.close()
 
 
 async def test_a_full_segment_is_followed_by_another(store: PackedStore, tmp_path: Path) -> None:
@@ -150,19 +150,51 @@ async def test_an_end_without_its_bytes_is_cut_off(tmp_path: Path) -> None:
 
 
 async def test_damage_to_the_last_blob_removes_nothing(tmp_path: Path) -> None:
-    """It cannot be told from a write that a crash has torn; what can be saved stays."""
+    """The note of a clean stop tells it from a write that a crash has torn."""
     store = open_store(tmp_path)
     kept, damaged = await put(store, b"kept"), await put(store, b"damaged")
     await store.close()
     content = (tmp_path / "00000001.segment").read_bytes()
+    note = (tmp_path / "end").read_bytes()
     for position in (10, HEADER_BYTES):
         (tmp_path / "00000001.segment").write_bytes(content)
         flip(tmp_path, damaged, position)
         before = (tmp_path / "00000001.segment").read_bytes()
+        (tmp_path / "end").write_bytes(note)
+        for _ in range(2):
+            store = open_store(tmp_path)
+            assert await get(store, kept) == b"kept"
+            await store.close()
+            assert (tmp_path / "00000001.segment").read_bytes() == before
+
+
+async def test_what_a_crash_has_torn_is_cut_off(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    kept = await put(store, b"kept")
+    await store.close()
+    segment = tmp_path / "00000001.segment"
+    for noted in (True, False):
+        if not noted:
+            (tmp_path / "end").unlink()
+        segment.write_bytes(segment.read_bytes() + b"half of a record")
         store = open_store(tmp_path)
-        assert await get(store, kept) == b"kept"
-        assert (tmp_path / "00000001.segment").read_bytes() == before
+        assert segment.stat().st_size == 64
+        assert await keys_in(store) == [kept]
         await store.close()
+
+
+async def test_a_note_that_is_damaged_forbids_to_cut(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    kept, damaged = await put(store, b"kept"), await put(store, b"damaged")
+    await store.close()
+    flip(tmp_path, damaged, HEADER_BYTES)
+    note = (tmp_path / "end").read_bytes()
+    (tmp_path / "end").write_bytes(bytes(len(note)))
+    store = open_store(tmp_path)
+    assert (tmp_path / "00000001.segment").stat().st_size == 128
+    assert await get(store, kept) == b"kept"
+    assert place_of(await put(store, b"next")).segment == 2
+    await store.close()
 
 
 async def test_damage_before_the_end_cuts_nothing_off(tmp_path: Path) -> None:
