@@ -17,6 +17,8 @@ from shared.records.upload import (
 )
 
 MOMENT = datetime(2026, 1, 31, 12, 0, 0, 123_000, tzinfo=UTC)
+OF_K = "019c13ec9e7b8e92a2cce109d9650c44"
+"""An ID of an upload of the key ``k``, begun at that moment."""
 
 
 @pytest.mark.parametrize("key", ["k", "a/b", "\u00e9", "\U0001f600", "..|..", "k" * 1024])
@@ -41,14 +43,18 @@ def test_ids_are_unique_and_in_order() -> None:
     [
         "",
         "nosuchupload",
-        uuid.uuid4().hex,
-        "f" * 12 + new_upload_id("k", MOMENT)[12:],  # no year has five digits
-        new_upload_id("k", MOMENT).upper(),
-        new_upload_id("k", MOMENT) + "0",
+        "5f0c4ad1c3e24f0b9a3be9d6a1c7e842",
+        "f" * 12 + OF_K[12:],  # no year has five digits
+        OF_K.upper(),
+        OF_K + "0",
     ],
 )
 def test_other_ids_tell_nothing(upload_id: str) -> None:
     assert began_at(upload_id, "k") is None
+
+
+def test_an_id_of_a_former_process_is_known() -> None:
+    assert began_at(OF_K, "k") == to_iso(MOMENT)
 
 
 def test_an_id_belongs_to_its_key() -> None:
