@@ -34,7 +34,8 @@ from s3front.target import Target, Undecided, parse_target
 from s3front.welcome import asks_for_page, welcome
 from s3front.xml import DECLARATION
 from shared.config import Accounts
-from shared.errors import ServiceError
+from shared.errors import ServiceError, not_implemented
+from shared.records.members import UnreadableRecordError
 
 _NO_THREAD = "can't start new thread"
 """What RuntimeError says where there is no memory for one."""
@@ -233,5 +234,9 @@ def _unexpected(error: Exception, log: Any) -> ServiceError:
         # No fault of the request's, and none of the code: fewer of them at once will do.
         log.error("out of memory", reason=repr(error))
         return ServiceError("SlowDown")
+    if isinstance(error, UnreadableRecordError):
+        # Another writer's, or damaged: it stays as it is.
+        log.error("a stored record cannot be read", reason=str(error))
+        return not_implemented(f"the form of what is stored ({error})")
     log.error("unexpected error", exc_info=error)
     return ServiceError("InternalError")

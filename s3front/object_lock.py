@@ -25,6 +25,7 @@ from xml.etree.ElementTree import Element
 from s3front.request import Headers
 from s3front.xml import element, parse
 from shared.errors import ServiceError
+from shared.records.members import UnreadableRecordError
 from shared.records.times import from_iso, to_iso
 
 GOVERNANCE: Final = "GOVERNANCE"
@@ -65,10 +66,15 @@ class Lock:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Lock:
-        """What a record, or an upload's overview, says. Raises ValueError for a date that is none:
-        a record that cannot be understood must not count as one without protection."""
+        """What a record, or an upload's overview, says. Raises UnreadableRecordError for what is no
+        retention: a record that is not understood must not count as one without protection."""
         mode, until = document.get("retentionMode"), document.get("retentionDate")
-        retention = Retention(mode, from_iso(until).astimezone(UTC)) if mode and until else None
+        retention = None
+        if mode and until:
+            try:
+                retention = Retention(_MODES[_MODES.index(mode)], from_iso(until))
+            except ValueError as error:
+                raise UnreadableRecordError("the retention is not understood") from error
         hold = document.get("legalHold")
         return cls(retention, None if hold is None else bool(hold))
 

@@ -257,9 +257,9 @@ def parse_algorithm(text: str) -> Algorithm:
     return algorithm
 
 
-def find_algorithm(text: str | None) -> Algorithm | None:
+def find_algorithm(text: object) -> Algorithm | None:
     """An algorithm by its name in a record, None for none that is known here."""
-    return _BY_NAME.get(text.upper()) if text is not None else None
+    return _BY_NAME.get(text.upper()) if isinstance(text, str) else None
 
 
 def expected_checksum(headers: Mapping[str, str]) -> ExpectedChecksum | None:

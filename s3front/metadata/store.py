@@ -54,10 +54,8 @@ class StoredBucket:
 
     record: BucketRecord
     revision: int
-
-    @property
-    def name(self) -> str:
-        return self.record.name
+    name: str
+    """Under which it is stored, and asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +164,14 @@ class MetadataStore:
         """A bucket and some of its objects, in one snapshot."""
         wanted = [(METASTORE, bucket), *((bucket, key) for key in keys)]
         found, *objects = await self._metadata.get_many(wanted, request_id)
-        return _bucket_of(found), [_object_of(entry) for entry in objects]
+        return _bucket_of(bucket, found), [_object_of(entry) for entry in objects]
 
     async def read_buckets(self, names: Sequence[str], request_id: str) -> list[StoredBucket]:
         """Those of some buckets that exist."""
         wanted = [(METASTORE, name) for name in names]
         found = await self._metadata.get_many(wanted, request_id)
-        return [bucket for entry in found if (bucket := _bucket_of(entry)) is not None]
+        buckets = map(_bucket_of, names, found)
+        return [bucket for bucket in buckets if bucket is not None]
 
     async def read_with_token(
         self, bucket: str, keys: Sequence[str], token: ClientToken | None, request_id: str
@@ -183,7 +182,7 @@ class MetadataStore:
         found, *entries = await self._metadata.get_many([*wanted, *places], request_id)
         objects, tokens = entries[: len(keys)], entries[len(keys) :]
         return (
-            _bucket_of(found),
+            _bucket_of(bucket, found),
             [_object_of(entry) for entry in objects],
             next((entry[0] for entry in tokens if entry is not None), None),
         )
@@ -391,8 +390,17 @@ class MetadataStore:
         buckets: list[tuple[str, Mapping[str, Any]]] = []
         async with aclosing(self._metadata.pages(USERS_BUCKET, options, request_id)) as pages:
             async for page in pages:
-                buckets += [(key.removeprefix(start), orjson.loads(value)) for key, value in page]
+                buckets += [(key.removeprefix(start), _entry(value)) for key, value in page]
         return buckets
+
+
+def _entry(value: str) -> Mapping[str, Any]:
+    """A bucket's entry in the list of an account. One that is none has nothing to tell."""
+    try:
+        found = orjson.loads(value)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _locked(record: ObjectRecord, bucket: BucketRecord) -> ObjectRecord:
@@ -413,11 +421,11 @@ def _parse_bucket(text: str) -> BucketRecord:
     return BucketRecord.parse(text)
 
 
-def _bucket_of(entry: tuple[str, int] | None) -> StoredBucket | None:
+def _bucket_of(name: str, entry: tuple[str, int] | None) -> StoredBucket | None:
     if entry is None:
         return None
     record = _parse_bucket(entry[0])
-    return None if record.deleted else StoredBucket(record, entry[1])
+    return None if record.deleted else StoredBucket(record, entry[1], name)
 
 
 def _object_of(entry: tuple[str, int] | None) -> StoredObject | None:

@@ -68,7 +68,7 @@ class ObjectData:
         those that this server cannot read."""
         wanted = []
         missing = part.length
-        for location in _locations(context, record):
+        for location in record.locations:
             start = max(part.start - location.start, 0)
             end = min(part.end - location.start, location.size - 1)
             if start <= end:
@@ -138,14 +138,6 @@ class ObjectData:
 _ENCRYPTED = (
     "The data of this object is stored encrypted, by another server. This one cannot decrypt it."
 )
-
-
-def _locations(context: Context, record: ObjectRecord) -> Sequence[DataLocation]:
-    try:
-        return record.locations
-    except ValueError as error:
-        context.log.error("a record names its data in a way that is not known", reason=str(error))
-        raise ServiceError("InternalError") from error
 
 
 def _incomplete(context: Context, record: ObjectRecord) -> ServiceError:

@@ -20,6 +20,7 @@ from s3front.xml import element, escape, url_encode
 from shared import limits, version_id
 from shared.errors import ServiceError
 from shared.listing.versions import VersionsQuery
+from shared.records.members import shown_time, whole_number
 from shared.records.projection import ListedObject
 
 
@@ -96,7 +97,7 @@ def _row(key: str, internal_id: str | None, is_latest: bool, listed: ListedObjec
     head = (
         f"<Key>{key}</Key><VersionId>{shown}</VersionId>"
         f"<IsLatest>{'true' if is_latest else 'false'}</IsLatest>"
-        f"{element('LastModified', listed.last_modified)}"
+        f"{element('LastModified', shown_time(listed.last_modified))}"
     )
     owner = owner_element(listed.owner_id, listed.owner_name)
     if listed.is_delete_marker:
@@ -104,7 +105,7 @@ def _row(key: str, internal_id: str | None, is_latest: bool, listed: ListedObjec
     etag = element("ETag", f'"{listed.etag or ""}"')
     checksum = checksum_elements(listed.checksum_algorithm, listed.checksum_kind)
     storage = storage_class_element(listed.storage_class)
-    size = listed.content_length or 0
+    size = whole_number(listed.content_length) or 0
     return f"<Version>{head}{etag}{checksum}<Size>{size}</Size>{owner}{storage}</Version>"
 
 

@@ -22,6 +22,7 @@ from s3front.xml import element, escape_all, is_representable, url_encode, url_e
 from shared import limits
 from shared.errors import ServiceError
 from shared.listing.delimiter import Query
+from shared.records.members import shown_time, whole_number
 
 _WITHIN = "\0"
 """Begins a token that names no entry of its page, but where in a common prefix that was not listed
@@ -175,9 +176,10 @@ def _content_rows(page: ObjectsPage, asked: _Asked, *, owner: bool) -> str:
             checksum = checksum_elements(algorithm, kind)
             end = (owner_element(*who) if owner else "") + storage_class_element(storage_class)
         rows.append(
-            f"<Contents><Key>{key}</Key><LastModified>{listed.last_modified}</LastModified>"
-            f"<ETag>&quot;{etag}&quot;</ETag>{checksum}<Size>{listed.content_length or 0}</Size>"
-            f"{end}</Contents>"
+            f"<Contents><Key>{key}</Key>"
+            f"<LastModified>{shown_time(listed.last_modified)}</LastModified>"
+            f"<ETag>&quot;{etag}&quot;</ETag>{checksum}"
+            f"<Size>{whole_number(listed.content_length) or 0}</Size>{end}</Contents>"
         )
     return "".join(rows)
 

@@ -22,6 +22,7 @@ from s3front.request import Headers
 from shared import limits
 from shared.checksums import FULL_OBJECT
 from shared.errors import ServiceError
+from shared.records.members import UnreadableRecordError
 from shared.records.object import (
     STANDARD_HEADERS,
     USER_METADATA_PREFIX,
@@ -182,7 +183,7 @@ def _lock_headers(record: ObjectRecord) -> dict[str, str]:
     """Nothing of a lock that cannot be understood: that still protects, but cannot be shown."""
     try:
         return Lock.of(record.document).headers()
-    except (ValueError, TypeError, OverflowError):
+    except UnreadableRecordError:
         return {}
 
 

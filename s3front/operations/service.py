@@ -10,6 +10,7 @@ from s3front.routes import Level, Operation
 from s3front.xml import element
 from shared import limits
 from shared.errors import not_implemented
+from shared.records.members import shown_time
 
 _REGION = "bucket-region"
 
@@ -31,7 +32,8 @@ async def list_buckets(context: Context, _request: Request) -> Reply:
     paginated = "max-buckets" in query
     page = wanted[:page_size] if paginated else wanted
     rows = "".join(
-        f"<Bucket>{element('Name', name)}{element('CreationDate', entry['creationDate'])}</Bucket>"
+        f"<Bucket>{element('Name', name)}"
+        f"{element('CreationDate', shown_time(entry.get('creationDate')))}</Bucket>"
         for name, entry in page
     )
     owner = element("ID", account.canonical_id) + element("DisplayName", account.name)

@@ -31,6 +31,7 @@ from shared.checksums import CHECKSUM_TYPES, Algorithm, find_algorithm, parse_al
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
 from shared.listing.uploads import UploadsQuery
+from shared.records.members import shown_time
 from shared.records.object import PRIVATE_OBJECT_ACL, STANDARD_HEADERS, USER_METADATA_PREFIX
 from shared.records.times import now, to_iso
 from shared.records.upload import (
@@ -356,7 +357,7 @@ def _upload_row(key: str, upload_id: str, upload: ListedUpload) -> str:
         f"{_person('Initiator', upload.initiator_id, upload.initiator_name)}"
         f"{_person('Owner', *owner)}"
         f"{element('StorageClass', upload.storage_class or 'STANDARD')}"
-        f"{element('Initiated', upload.initiated)}"
+        f"{element('Initiated', shown_time(upload.initiated))}"
         f"{element('ChecksumAlgorithm', upload.checksum_algorithm)}"
         f"{element('ChecksumType', upload.checksum_kind)}</Upload>"
     )

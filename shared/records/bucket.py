@@ -15,7 +15,8 @@ from typing import Any
 
 import orjson
 
-from shared.records.times import from_iso, to_iso
+from shared.records.members import UnreadableRecordError, moment, parse_document, text
+from shared.records.times import to_iso
 
 MODEL_VERSION = 16
 DEFAULT_LOCATION = "us-east-1"
@@ -86,11 +87,12 @@ class BucketRecord:
         )
 
     @classmethod
-    def parse(cls, text: str) -> BucketRecord:
-        """The record of a stored document; raises ValueError when it is not one."""
-        document = orjson.loads(text)
-        if not isinstance(document, dict) or not isinstance(document.get("owner"), str):
-            raise ValueError("not a bucket document")
+    def parse(cls, stored: str) -> BucketRecord:
+        """The record of a stored document; raises UnreadableRecordError. Without an
+        owner it is nobody's, so nobody could do anything with it."""
+        document = parse_document(stored)
+        if not isinstance(document.get("owner"), str):
+            raise UnreadableRecordError("a bucket has no owner")
         return cls(document)
 
     def serialise(self) -> str:
@@ -98,7 +100,7 @@ class BucketRecord:
 
     @property
     def name(self) -> str:
-        return str(self.document["name"])
+        return text(self.document, "name")
 
     @property
     def owner_id(self) -> str:
@@ -106,26 +108,36 @@ class BucketRecord:
 
     @property
     def created(self) -> datetime:
-        return from_iso(self.document["creationDate"])
+        return moment(self.document, "creationDate")
 
     @property
     def location(self) -> str:
         """Where data goes unless a request says otherwise."""
-        return self.document.get("locationConstraint") or DEFAULT_LOCATION
+        found = text(self.document, "locationConstraint")
+        return found if found.isascii() and found.isprintable() and found else DEFAULT_LOCATION
 
     @property
     def versioning(self) -> Versioning | None:
         """None when it was never configured. Object lock implies that it is enabled, whatever
-        another writer has configured: nothing may be put in the place of a locked version."""
+        another writer has configured: nothing may be put in the place of a locked version.
+        Raises UnreadableRecordError."""
         if self.document.get("objectLockEnabled"):
             return Versioning.ENABLED
-        status = (self.document.get("versioningConfiguration") or {}).get("Status")
-        return None if status is None else Versioning(status)
+        configuration = self.document.get("versioningConfiguration") or {}
+        status = configuration.get("Status") if isinstance(configuration, dict) else configuration
+        try:
+            return None if status is None else Versioning(status)
+        except ValueError as error:
+            # To take it for none would let writes destroy versions.
+            raise UnreadableRecordError("the state of versioning is not known") from error
 
     @property
     def has_versions(self) -> bool:
-        """Whether versioning was ever configured."""
-        return self.versioning is not None
+        """Whether versioning was ever configured, whatever to."""
+        try:
+            return self.versioning is not None
+        except UnreadableRecordError:
+            return True
 
     @property
     def demands_encryption(self) -> bool:

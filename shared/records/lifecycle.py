@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from shared.records.projection import ListedDocument, ListedObject, listed_members
+from shared.records.projection import ListedDocument, ListedObject, decoded, listed_members
 
 
 class LifecycleObject(ListedObject, frozen=True, gc=False, array_like=True):
@@ -30,7 +30,7 @@ _NOTHING_KNOWN = LifecycleObject()
 def lifecycle_object(record: bytes | str) -> LifecycleObject:
     """What a record says to a lifecycle rule; nothing when it is no object document."""
     try:
-        document = _decode(record)
+        document = decoded(record, _Document, _decode)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return _NOTHING_KNOWN
     members = (*listed_members(document), document.data_store, document.tags)

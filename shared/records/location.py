@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from shared.records.members import UnreadableRecordError, whole_number
+
 _ENCRYPTION: Final = frozenset(
     (
         "cryptoScheme",
@@ -66,8 +68,8 @@ def data_locations(entries: Any, size: int | None) -> list[DataLocation]:
     """The data locations of a record's member, in order.
 
     ``size`` is that of the whole, for records from before every entry had its own; None where sizes
-    do not matter, and those that are not said are 0. Raises ValueError for what names data in a way
-    that is not known: guessing would serve wrong bytes.
+    do not matter, and those that are not said are 0. Raises UnreadableRecordError for what names
+    data in a way that is not known: guessing would serve wrong bytes.
     """
     if entries is None:
         return []
@@ -76,7 +78,7 @@ def data_locations(entries: Any, size: int | None) -> list[DataLocation]:
     documents = [_document(entry) for entry in entries]
     silent = len(documents) > 1 and any(document.get("size") is None for document in documents)
     if size is not None and silent:
-        raise ValueError("which of the data locations holds how many bytes is not said")
+        raise UnreadableRecordError("which of the data locations holds how many bytes is not said")
     locations = []
     end = 0
     for document in documents:
@@ -89,22 +91,23 @@ def data_locations(entries: Any, size: int | None) -> list[DataLocation]:
 def _document(entry: Any) -> Mapping[str, Any]:
     document = {"key": entry} if isinstance(entry, str) else entry
     if not isinstance(document, dict) or not isinstance(document.get("key"), str):
-        raise ValueError("a data location has no key")
+        raise UnreadableRecordError("a data location has no key")
     return document
 
 
 def _location(document: Mapping[str, Any], whole: int, behind: int) -> DataLocation:
     """One location; ``whole`` and ``behind`` are size and start of one that does not say them."""
     size, start = document.get("size"), document.get("start")
-    try:
-        return DataLocation(
-            key=document["key"],
-            size=whole if size is None else int(size),
-            start=behind if start is None else int(start),
-            store_name=str(document.get("dataStoreName") or ""),
-            store_type=str(document.get("dataStoreType") or ""),
-            store_etag=str(document.get("dataStoreETag") or ""),
-            members=document,
-        )
-    except TypeError as error:
-        raise ValueError("size or start of a data location is no number") from error
+    size = whole if size is None else whole_number(size)
+    start = behind if start is None else whole_number(start)
+    if size is None or start is None:
+        raise UnreadableRecordError("size or start of a data location is no number")
+    return DataLocation(
+        key=document["key"],
+        size=size,
+        start=start,
+        store_name=str(document.get("dataStoreName") or ""),
+        store_type=str(document.get("dataStoreType") or ""),
+        store_etag=str(document.get("dataStoreETag") or ""),
+        members=document,
+    )

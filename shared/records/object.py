@@ -14,11 +14,13 @@ from typing import Any
 import orjson
 
 from shared.records.location import DataLocation, data_locations
-from shared.records.parts import ObjectPart, parse_parts, parts_member
-from shared.records.times import from_iso, to_iso
+from shared.records.members import moment, parse_document, size, text, texts
+from shared.records.parts import ObjectPart, is_checksum, parse_parts, parts_member
+from shared.records.times import to_iso
 
 MODEL_VERSION = 6
 USER_METADATA_PREFIX = "x-amz-meta-"
+_CHECKSUM_TYPES = ("FULL_OBJECT", "COMPOSITE")
 
 STANDARD_HEADERS: Mapping[str, str] = {
     "cache-control": "Cache-Control",
@@ -139,12 +141,9 @@ class ObjectRecord:
         return cls(document)
 
     @classmethod
-    def parse(cls, text: str) -> ObjectRecord:
-        """The record of a stored document; raises ValueError when it is not one."""
-        document = orjson.loads(text)
-        if not isinstance(document, dict) or "last-modified" not in document:
-            raise ValueError("not an object document")
-        return cls(document)
+    def parse(cls, stored: str) -> ObjectRecord:
+        """The record of a stored document; raises UnreadableRecordError."""
+        return cls(parse_document(stored))
 
     @classmethod
     def delete_marker(
@@ -178,27 +177,28 @@ class ObjectRecord:
     @property
     def etag(self) -> str:
         """Without quotes."""
-        return str(self.document.get("content-md5") or "")
+        return text(self.document, "content-md5")
 
     @property
     def size(self) -> int:
-        return int(self.document.get("content-length") or 0)
+        """In bytes. Raises UnreadableRecordError."""
+        return size(self.document, "content-length")
 
     @property
     def modified(self) -> datetime:
-        return from_iso(self.document["last-modified"])
+        return moment(self.document, "last-modified", "creation-time")
 
     @property
     def content_type(self) -> str:
-        return self.document.get("content-type") or "binary/octet-stream"
+        return text(self.document, "content-type") or "binary/octet-stream"
 
     @property
     def storage_class(self) -> str:
-        return self.document.get("x-amz-storage-class") or "STANDARD"
+        return text(self.document, "x-amz-storage-class") or "STANDARD"
 
     @property
     def website_redirect(self) -> str:
-        return self.document.get("x-amz-website-redirect-location") or ""
+        return text(self.document, "x-amz-website-redirect-location")
 
     @property
     def is_delete_marker(self) -> bool:
@@ -207,7 +207,7 @@ class ObjectRecord:
     @property
     def version_id(self) -> str | None:
         """The internal form; None for what was stored before there were versions."""
-        return self.document.get("versionId")
+        return text(self.document, "versionId") or None
 
     @property
     def is_null_version(self) -> bool:
@@ -216,15 +216,15 @@ class ObjectRecord:
     @property
     def null_version_id(self) -> str | None:
         """The internal ID of the null version that there was beside this one."""
-        return self.document.get("nullVersionId")
+        return text(self.document, "nullVersionId") or None
 
     @property
     def headers(self) -> dict[str, str]:
         """The standard headers that are set, by their header names."""
         return {
-            header: self.document[name]
+            header: value
             for name, header in STANDARD_HEADERS.items()
-            if self.document.get(name)
+            if (value := text(self.document, name))
         }
 
     @property
@@ -241,10 +241,12 @@ class ObjectRecord:
         found = self.document.get("checksum")
         if not isinstance(found, dict):
             return None
+        algorithm, value = text(found, "checksumAlgorithm"), text(found, "checksumValue")
+        if not (algorithm.isascii() and algorithm.isalnum() and is_checksum(value)):
+            return None
+        kind = text(found, "checksumType")
         return Checksum(
-            found["checksumAlgorithm"].upper(),
-            found["checksumValue"],
-            found.get("checksumType", "FULL_OBJECT"),
+            algorithm.upper(), value, kind if kind in _CHECKSUM_TYPES else _CHECKSUM_TYPES[0]
         )
 
     @property
@@ -259,7 +261,7 @@ class ObjectRecord:
 
     @property
     def tags(self) -> dict[str, str]:
-        return dict(self.document.get("tags") or {})
+        return texts(self.document.get("tags"))
 
     @property
     def locations(self) -> list[DataLocation]:

@@ -17,7 +17,9 @@ from itertools import groupby
 from typing import Any
 
 from shared.records.location import DataLocation, data_locations
+from shared.records.members import size
 
+_CHECKSUM = re.compile("[A-Za-z0-9+/=]{1,128}(-[0-9]{1,5})?")
 _PARTS_OF_ETAG = re.compile(r"-([0-9]{1,5})\Z")
 
 
@@ -37,19 +39,32 @@ def parts_member(parts: Sequence[ObjectPart]) -> list[list[Any]]:
 def parse_parts(document: Mapping[str, Any]) -> list[ObjectPart] | None:
     """The parts of an object document; None for an object that was not uploaded by parts."""
     listed = document.get("parts")
-    if isinstance(listed, list):
-        return [ObjectPart(int(size), checksum) for size, checksum in listed]
+    if isinstance(listed, list) and all(map(_is_part, listed)):
+        return [ObjectPart(size, checksum) for size, checksum in listed]
     match = _PARTS_OF_ETAG.search(str(document.get("content-md5") or ""))
     if match is None:
         return None
     try:
-        located = data_locations(document.get("location"), int(document.get("content-length") or 0))
+        located = data_locations(document.get("location"), size(document, "content-length"))
     except ValueError:
         located = []
     by_number = groupby(located, _part_number)
     parts = [ObjectPart(sum(location.size for location in group)) for _, group in by_number]
     # An empty last part has no location.
     return parts + [ObjectPart(0)] * (int(match[1]) - len(parts))
+
+
+def _is_part(entry: Any) -> bool:
+    if not isinstance(entry, list) or len(entry) != len(ObjectPart.__slots__):
+        return False
+    of_bytes, checksum = entry
+    known = checksum is None or (isinstance(checksum, str) and is_checksum(checksum))
+    return type(of_bytes) is int and of_bytes >= 0 and known
+
+
+def is_checksum(found: str) -> bool:
+    """Whether a text may be a checksum: Base64, a composite one with the number of parts."""
+    return _CHECKSUM.fullmatch(found) is not None
 
 
 def _part_number(location: DataLocation) -> str:

@@ -7,7 +7,9 @@ beside the record as one msgpack array: a ``ListedObject``. The same array in JS
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -19,7 +21,8 @@ class ListedObject(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What listings print of an object. Every text may be missing, in records of other writers."""
 
     last_modified: str | None = None
-    content_length: int | str | None = None
+    content_length: int | float | str | None = None
+    """A float stands for what is no size: a fraction, or more than 64 bits hold."""
     etag: str | None = None
     storage_class: str | None = None
     owner_id: str | None = None
@@ -42,7 +45,7 @@ class ListedDocument(msgspec.Struct, frozen=True, gc=False):
     """The listed members of an ``ObjectMD`` document."""
 
     last_modified: str | None = msgspec.field(default=None, name="last-modified")
-    content_length: int | str | None = msgspec.field(default=None, name="content-length")
+    content_length: int | float | str | None = msgspec.field(default=None, name="content-length")
     etag: str | None = msgspec.field(default=None, name="content-md5")
     storage_class: str | None = msgspec.field(default=None, name="x-amz-storage-class")
     owner_id: str | None = msgspec.field(default=None, name="owner-id")
@@ -55,6 +58,7 @@ class ListedDocument(msgspec.Struct, frozen=True, gc=False):
 
 
 _decode = msgspec.json.Decoder(ListedDocument).decode
+Document = TypeVar("Document", bound=ListedDocument)
 
 
 def listed_object(record: bytes | str) -> ListedObject:
@@ -62,7 +66,26 @@ def listed_object(record: bytes | str) -> ListedObject:
 
     Raises msgspec.DecodeError, UnicodeDecodeError or RecursionError for what is no such document.
     """
-    return ListedObject(*listed_members(_decode(record)))
+    return ListedObject(*listed_members(decoded(record, ListedDocument, _decode)))
+
+
+def decoded(
+    record: bytes | str, kind: type[Document], decode: Callable[[bytes | str], Document]
+) -> Document:
+    """The members of a record that are of the types of ``kind``: one that is of another type does
+    not hide the others, such as whether it is a delete marker."""
+    try:
+        return decode(record)
+    except msgspec.ValidationError:
+        document = msgspec.json.decode(record)
+        if not isinstance(document, dict):
+            raise
+    understood = {}
+    for field in msgspec.structs.fields(kind):
+        with suppress(msgspec.ValidationError):
+            value = document.get(field.encode_name, field.default)
+            understood[field.name] = msgspec.convert(value, field.type)
+    return kind(**understood)
 
 
 def listed_members(document: ListedDocument) -> tuple[Any, ...]:

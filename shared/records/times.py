@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = (
@@ -23,10 +23,15 @@ def to_iso(moment: datetime) -> str:
     return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
-def from_iso(text: str) -> datetime:
-    """The time that ``to_iso`` or the original wrote; raises ValueError."""
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+def from_iso(text: Any) -> datetime:
+    """The time that ``to_iso`` or the original wrote, in UTC; raises ValueError for all else."""
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is UTC:
+            return moment
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (TypeError, OverflowError) as error:
+        raise ValueError("no time") from error
 
 
 def to_http(moment: datetime) -> str:

@@ -33,13 +33,21 @@ import orjson
 
 from shared.records.bucket import DEFAULT_LOCATION
 from shared.records.location import DataLocation, data_locations
+from shared.records.members import (
+    UnreadableRecordError,
+    moment,
+    parse_document,
+    size,
+    texts,
+)
 from shared.records.names import SPLITTER, UPLOADS_PREFIX
-from shared.records.times import from_iso, to_iso
+from shared.records.times import to_iso
 
 OVERVIEW_PREFIX = f"overview{SPLITTER}"
 CLOSING_PREFIX = f"closing{SPLITTER}"
 _PART_DIGITS = 5
 _PART_MODEL_VERSION = 3
+_MD5 = re.compile("[0-9a-f]{32}")
 
 
 def uploads_level(bucket: str) -> str:
@@ -113,10 +121,8 @@ class UploadRecord:
 
     @classmethod
     def parse(cls, text: str) -> UploadRecord:
-        document = orjson.loads(text)
-        if not isinstance(document, dict) or "initiated" not in document:
-            raise ValueError("not an upload document")
-        return cls(document)
+        """The record of a stored document; raises UnreadableRecordError."""
+        return cls(parse_document(text))
 
     def serialise(self) -> str:
         return orjson.dumps(self.document).decode()
@@ -149,7 +155,7 @@ class UploadRecord:
         if isinstance(text, str):
             return parse_tags_text(text)
         # Our own records had them as a document, before they were written as the original's.
-        return dict(self.document.get("tags") or {})
+        return texts(self.document.get("tags"))
 
     @property
     def acl(self) -> Mapping[str, Any] | None:
@@ -243,15 +249,21 @@ class PartRecord:
 
     @classmethod
     def parse(cls, number: int, text: str) -> PartRecord:
-        document = orjson.loads(text)
-        size = int(document["content-length"])
+        """The record of a stored document; raises UnreadableRecordError."""
+        document = parse_document(text)
+        if document.get("content-length") is None:
+            raise UnreadableRecordError("content-length of a part is not said")
+        etag = document.get("content-md5")
+        if not isinstance(etag, str) or _MD5.fullmatch(etag) is None:
+            raise UnreadableRecordError("content-md5 of a part is no MD5")
+        length = size(document, "content-length")
         return cls(
             number,
-            size,
-            document["content-md5"],
-            from_iso(document["last-modified"]),
-            data_locations(document.get("partLocations"), size),
-            document.get("checksum"),
+            length,
+            etag,
+            moment(document, "last-modified"),
+            data_locations(document.get("partLocations"), length),
+            texts(document.get("checksum")) or None,
         )
 
     def serialise(self, upload_id: str) -> str:
