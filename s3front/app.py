@@ -102,7 +102,7 @@ class App:
         services = self.services
         if request.raw_target.startswith(HEALTH_PATH):
             trace.operation = "Health"
-            return health_reply(request, services)
+            return await health_reply(request, services)
         parsed = parse_target(request.raw_target, request.host, services.endpoints)
         if parsed.raw_path in PROBE_PATHS:
             probed = await probe_reply(request, parsed, services, trace.request_id)

@@ -66,6 +66,11 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         400,
         "POST requires exactly one file upload per request.",
     ),
+    # MinIO's status for a full disk (XMinioStorageFull); SDKs do not repeat it.
+    "InsufficientStorage": (
+        507,
+        "There is not enough room on the server's disk. Delete objects to make room.",
+    ),
     "InternalError": (500, "We encountered an internal error. Please try again."),
     "InvalidAccessKeyId": (
         403,

@@ -204,6 +204,19 @@ PACKED_BLOB_BYTES_MAX: Final = 1024 * 1024
 LEASE_SECONDS: Final = 10.0
 """The lease on a directory whose locks cannot be relied on, unless configured otherwise."""
 
+METADATA_RESERVE_BYTES: Final = 32 * 1024 * 1024
+"""What the metadata daemon keeps of its disk for deletions, unless configured otherwise."""
+
+DISK_LOW_SHARE: Final = 0.05
+DISK_LOW_BYTES: Final = 10 * 1024**3
+"""A disk is nearly full when less than both is available."""
+
+
+def is_low(available: int, total: int) -> bool:
+    """Whether a disk with so many bytes is nearly full."""
+    return available < min(total * DISK_LOW_SHARE, DISK_LOW_BYTES)
+
+
 FENCE_SECONDS_MAX: Final = 120.0
 """How long the command may take that fences off the owner of a directory."""
 

@@ -16,6 +16,7 @@ from dmd.data.memory import MemoryStore
 from dmd.data.server import serve
 from dmd.data.service import DataService, ServiceOptions
 from dmd.directory import Ownership
+from dmd.disk_watch import watch_disk
 from dmd.errors import SettingNeededError
 from dmd.process import STANDBY_OPTION, main
 from shared.config import Config, ConfigError
@@ -29,6 +30,7 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
     options = DiskOptions(config.data_no_sync, config.data_no_cache)
     store: BlobStore
     noting: asyncio.Task[None] | None = None
+    watching: asyncio.Task[None] | None = None
     if memory:
         store = MemoryStore()
     else:
@@ -41,6 +43,7 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
             directory, config.metadata_path, log, anew=NEW_METADATA_OPTION in sys.argv[1:]
         )
         noting = asyncio.create_task(beside)
+        watching = asyncio.create_task(watch_disk(config.data_path, log))
         store = open_both_stores(directory, options, log, settings.packed_size_max_bytes)
     try:
         service = DataService(store, log, ServiceOptions(gate=access.gate))
@@ -58,8 +61,9 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
         await serve_until_stopped(access.reload)
         await server.close(STOP_SECONDS_MAX)
     finally:
-        if noting is not None:
-            noting.cancel()
+        for task in (noting, watching):
+            if task is not None:
+                task.cancel()
         await store.close()
 
 

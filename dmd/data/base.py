@@ -27,6 +27,10 @@ class StoreError(Exception):
     """
 
 
+class StoreFullError(StoreError):
+    """There is no room for a blob."""
+
+
 @dataclass(frozen=True, slots=True)
 class DiskUsage:
     """Sizes in bytes; ``available`` is what an unprivileged process can still write."""

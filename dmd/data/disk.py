@@ -20,7 +20,7 @@ from typing import Final
 
 from isal.isal_zlib import crc32
 
-from dmd.data.base import StoreError
+from dmd.data.base import StoreError, StoreFullError
 from shared.pipes import PIPE_BYTES, SPLICE_FLAGS, Pipe
 
 SEND_WAIT_MS: Final = 2
@@ -227,7 +227,8 @@ class Disk:
 def store_error(error: OSError) -> StoreError:
     """What a store raises for a failed system call: names the error, not the path."""
     name = errno.errorcode.get(error.errno or 0, "unknown error")
-    failure = StoreError(f"{name}: {error.strerror or error}")
+    kind = StoreFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else StoreError
+    failure = kind(f"{name}: {error.strerror or error}")
     failure.__cause__ = error
     return failure
 

@@ -13,6 +13,7 @@ from typing import Final
 _TABLE: Final[dict[str, tuple[int, str]]] = {
     "AccessDenied": (403, "Access Denied"),
     "BadRequest": (400, "An error occurred when parsing the HTTP request."),
+    "InsufficientStorage": (507, "There is not enough room on the disk."),
     "InternalError": (500, "We encountered an internal error. Please try again."),
     "InvalidAction": (400, "The action or operation requested is invalid."),
     "InvalidInput": (400, "The request contains an invalid value."),

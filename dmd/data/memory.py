@@ -15,7 +15,7 @@ from dmd.data.base import (
     DiskUsage,
     InventoryPage,
     LengthMismatchError,
-    StoreError,
+    StoreFullError,
 )
 from dmd.data.keys import created_at_ms, new_key
 
@@ -56,7 +56,7 @@ class MemoryStore:
     async def create(self, size: int) -> MemoryUpload:
         """Begin a blob; StoreError ENOSPC when it does not fit any more."""
         if self._used + size > self._total:
-            raise StoreError(f"ENOSPC: {os.strerror(errno.ENOSPC)}")
+            raise StoreFullError(f"ENOSPC: {os.strerror(errno.ENOSPC)}")
         self._used += size
         return MemoryUpload(self, size)
 

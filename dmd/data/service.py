@@ -23,6 +23,7 @@ from dmd.data.base import (
     ReceivingUpload,
     SendableBlob,
     StoreError,
+    StoreFullError,
     Upload,
 )
 from dmd.data.errors import DataError
@@ -139,7 +140,9 @@ class DataService:
             answer = error_answer(DataError("ObjNotFound"))
         except StoreError as error:
             self.log.error("filesystem error", error=str(error), **_request_fields(exchange))
-            answer = error_answer(DataError("InternalError", f"filesystem error: {error}"))
+            full = isinstance(error, StoreFullError)
+            code = "InsufficientStorage" if full else "InternalError"
+            answer = error_answer(DataError(code, f"filesystem error: {error}"))
         except ConnectionError:
             raise
         except Exception as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 
 from dmd.access import PortAccess
 from dmd.belonging import NEW_METADATA_OPTION
 from dmd.directory import Ownership
+from dmd.disk_watch import watch_disk
 from dmd.errors import SettingNeededError
 from dmd.metadata.commit import CommitSettings
 from dmd.metadata.daemon import MetadataDaemon, MetadataSettings
@@ -64,6 +66,7 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
                 ownership,
                 trace,
                 notes_faults=not memory,
+                reserve_bytes=settings.reserve_size_bytes,
                 data_path=None if NEW_METADATA_OPTION in sys.argv[1:] else config.data_path,
                 gate=access.gate,
                 tls=access.tls,
@@ -82,7 +85,10 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
     )
     if daemon.rest_port is not None:
         log.info("serving the debugging interface", port=daemon.rest_port)
+    watching = None if path is None else asyncio.create_task(watch_disk(path, log))
     await serve_until_stopped(access.reload)
+    if watching is not None:
+        watching.cancel()
     await daemon.close()
 
 

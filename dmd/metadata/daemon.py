@@ -22,11 +22,12 @@ from dmd.metadata.alarm import Alarm
 from dmd.metadata.commit import CommitSettings
 from dmd.metadata.directory import deployment_uuid, open_engine
 from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError
-from dmd.metadata.engines.lmdb import FILE_NAME
+from dmd.metadata.engines.lmdb import FILE_NAME, LmdbEngine
 from dmd.metadata.engines.memory import MemoryEngine
 from dmd.metadata.pages import PacketSize
 from dmd.metadata.record_log_namespace import RecordLogDispatcher, with_sub_level
 from dmd.metadata.record_log_service import RecordLogService
+from dmd.metadata.reserve import Reserve
 from dmd.metadata.rest import RestInterface, RestService
 from dmd.metadata.service import MetadataService
 from dmd.metadata.soundness import FaultNote, check_before_opening
@@ -73,6 +74,8 @@ class MetadataSettings:
     trace: Trace | None = None
     data_path: Path | None = None
     """The data directory that may say which metadata ought to be here; None: make a new store."""
+    reserve_bytes: int = 0
+    """What is kept of the disk for deletions."""
     notes_faults: bool = False
     """Whether this process is to keep what becomes known of its own death."""
     gate: Gate = field(default_factory=Gate)
@@ -195,7 +198,12 @@ class MetadataDaemon:
                 _settle_record_logs(engine, settings)
                 deployment = deployment_uuid(settings.path)
             opened.pop_all()  # from here on, close ends them
-        writer = Writer(engine, log, on_fatal, settings.commit, settings.call_timeout_seconds)
+        reserve = None
+        if settings.path is not None and isinstance(engine, LmdbEngine):
+            reserve = Reserve(settings.path, settings.reserve_bytes, engine.free_bytes, log)
+        writer = Writer(
+            engine, log, on_fatal, settings.commit, settings.call_timeout_seconds, reserve
+        )
         packet_size, bytes_max = settings.packet_size, settings.message_bytes_max
         alarm = Alarm(log, None if faults is None else faults.add)
         service = MetadataService(engine, writer, deployment, settings.path, packet_size, alarm)
@@ -243,9 +251,15 @@ def _doubt(settings: MetadataSettings, log: Any) -> FaultNote | None:
         check_new_store(settings.path, settings.data_path)
     try:
         check_before_opening(settings.path, log)
-        return FaultNote(settings.path) if settings.notes_faults else None
     except OSError as error:
         raise StartupError(f"{settings.path}: {error.strerror or error}") from error
+    if not settings.notes_faults:
+        return None
+    try:
+        return FaultNote(settings.path)
+    except OSError as error:  # a full disk is no reason not to start
+        log.warning("faults cannot be noted", reason=str(error))
+        return None
 
 
 def _settle_record_logs(engine: Engine, settings: MetadataSettings) -> None:

@@ -5,10 +5,15 @@ transaction it is given.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-from dmd.metadata import release, stored, versioning
+from dmd.metadata import keys, release, stored, versioning
 from dmd.metadata.commit import Commit
 from dmd.metadata.conditions import Requirement
+from dmd.metadata.versioning import PutVersion
+from shared.records.names import LEASES
+
+_LEASES: Final = keys.prefix([LEASES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,17 @@ class Mutation:
     operations: tuple[Operation, ...]
     requirements: tuple[Requirement, ...] = ()
     return_previous: bool = False
+
+
+def frees(mutation: Mutation) -> bool:
+    """Whether a mutation is to be done even when there is no room for new data: it removes
+    something, or is bookkeeping of those who do."""
+    return any(
+        isinstance(operation, Delete)
+        or (isinstance(operation, Versioned) and not isinstance(operation.request, PutVersion))
+        or (isinstance(operation, Put) and operation.key.startswith(_LEASES))
+        for operation in mutation.operations
+    )
 
 
 @dataclass(frozen=True, slots=True)

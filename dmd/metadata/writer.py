@@ -29,9 +29,15 @@ from dataclasses import replace
 
 from dmd.group_worker import Worker
 from dmd.metadata.commit import CommitSettings, Committer
-from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError
-from dmd.metadata.mutations import Mutation, Outcome, apply
+from dmd.metadata.engines.base import (
+    Engine,
+    EngineError,
+    EngineFatalError,
+    EngineFullError,
+)
+from dmd.metadata.mutations import Mutation, Outcome, apply, frees
 from dmd.metadata.operations import Operations
+from dmd.metadata.reserve import NoReserve, Reserve
 from dmd.metadata.stored import CorruptRecordError
 from shared import limits
 from shared.errors import ServiceError
@@ -39,6 +45,7 @@ from shared.failpoints import FailPoint, failpoint
 from shared.observability import EventLog
 from shared.rpc.envelope import Call
 
+_NO_ROOM = ("InsufficientStorage", "the disk of the metadata is full: only deletions are done")
 _TOO_LATE = ("ServiceUnavailable", "the time of the call was over before it began")
 
 
@@ -52,7 +59,9 @@ class Writer:
         on_fatal: Callable[[EngineFatalError], None],
         settings: CommitSettings | None = None,
         call_timeout_seconds: float = limits.RPC_CALL_TIMEOUT_SECONDS,
+        reserve: Reserve | NoReserve | None = None,
     ) -> None:
+        self._reserve = reserve or NoReserve()
         self._engine = engine
         self._call_timeout_seconds = call_timeout_seconds
         self._committer = Committer(settings or CommitSettings())
@@ -73,8 +82,8 @@ class Writer:
         """Apply ``mutation`` durably, for a call if there is one.
 
         Raises ServiceError: SlowDown when too many mutations wait already, ServiceUnavailable when
-        its time was over before it began, InternalError when the store could not take this one (its
-        disk or map is full).
+        its time was over before it began, InsufficientStorage when there is no room for it (the
+        disk or the map is full), InternalError when the store could not take it.
         """
         if self._closed:
             raise ServiceError("ServiceUnavailable", "the metadata daemon is stopping")
@@ -98,7 +107,9 @@ class Writer:
 
     def _work(self, group: Sequence[_Pending]) -> list[Outcome | Exception] | None:
         now = time.monotonic()
-        wanted = [pending for pending in group if not pending.unwanted(now)]
+        wanted: Sequence[_Pending] = [pending for pending in group if not pending.unwanted(now)]
+        if self._reserve.is_spent:
+            wanted = self._affordable(wanted)
         try:
             outcomes = iter(self._commit_or_split(wanted) if wanted else ())
         except EngineFatalError as error:
@@ -106,8 +117,18 @@ class Writer:
             self._on_fatal(error)
             return None
         return [
-            ServiceError(*_TOO_LATE) if pending.dropped else next(outcomes) for pending in group
+            ServiceError(*pending.dropped) if pending.dropped else next(outcomes)
+            for pending in group
         ]
+
+    def _affordable(self, group: Sequence[_Pending]) -> Sequence[_Pending]:
+        """What is done of a group while there is no room for new data."""
+        if self._reserve.has_room():
+            return group
+        for pending in group:
+            if not frees(pending.mutation):
+                pending.dropped = _NO_ROOM
+        return [pending for pending in group if not pending.dropped]
 
     def _commit_or_split(self, group: Sequence[_Pending]) -> list[Outcome | Exception]:
         try:
@@ -120,7 +141,12 @@ class Writer:
 
     def _commit_alone(self, pending: _Pending) -> Outcome | Exception:
         try:
-            return self._commit([pending])[0]
+            try:
+                return self._commit([pending])[0]
+            except EngineFullError:
+                if not (frees(pending.mutation) and self._reserve.release()):
+                    raise
+                return self._commit([pending])[0]
         except EngineFatalError:
             raise
         except CorruptRecordError as error:
@@ -128,6 +154,9 @@ class Writer:
             reason = "a record does not match its checksum: run `dmd check`"
             self._log.error("a mutation could not be applied", reason=reason)
             return ServiceError("InternalError", f"the metadata store is damaged: {error}")
+        except EngineFullError as error:
+            self._reserve.release()
+            return ServiceError("InsufficientStorage", f"the metadata store is full: {error}")
         except EngineError as error:
             self._log.error("a mutation could not be applied", reason=str(error))
             return ServiceError("InternalError", f"the metadata store refused the write: {error}")
@@ -165,13 +194,15 @@ class _Pending:
     def __init__(self, mutation: Mutation, call: Call | None) -> None:
         self.mutation = mutation
         self.call = call
-        self.dropped = False
+        self.dropped: tuple[str, str] | None = None
+        """Why it is not done: an error and its message."""
         self.operation_id = None if call is None else call.operation_id
 
     def unwanted(self, now: float) -> bool:
         """Whether nobody waits for it any more; it is dropped then."""
-        self.dropped = self.call is not None and self.call.unwanted(now)
-        return self.dropped
+        if self.call is not None and self.call.unwanted(now):
+            self.dropped = _TOO_LATE
+        return self.dropped is not None
 
 
 def _size(pending: _Pending) -> int:

@@ -50,5 +50,9 @@ class DataStore(Protocol):
         Raises DataNotFoundError and ServiceError.
         """
 
+    async def disk_usage(self) -> tuple[int, int]:
+        """The bytes that are available where the blobs are, and all that there are. Raises
+        ServiceError."""
+
     async def delete(self, key: str) -> None:
         """Remove a blob; one that is gone is no error. Raises ServiceError."""

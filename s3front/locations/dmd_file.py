@@ -9,13 +9,19 @@ import re
 from collections.abc import AsyncGenerator, Mapping
 from typing import Final
 
+import orjson
+
 from s3front.locations.base import DataNotFoundError
 from shared.credentials import NO_CREDENTIALS, Credentials
 from shared.errors import ServiceError
 from shared.http1.client import HttpClient, Origin, Response, SourceError
 from shared.http1.passage import Passage
 
+_CODES: Final = {503: "ServiceUnavailable", 507: "InsufficientStorage"}
+"""What an answer of the daemon is to S3; any other failure is an InternalError."""
+
 _BASE_PATH: Final = "/DataFile/"
+_DISK_USAGE_PATH: Final = "/DataFile?diskUsage"
 STALL_SECONDS_MAX: Final = 30.0
 """How long the daemon may say nothing, or take nothing."""
 
@@ -98,6 +104,16 @@ class DmdFileStore:
             raise ServiceError("InternalError")
         return _Reader(response, length)
 
+    async def disk_usage(self) -> tuple[int, int]:
+        try:
+            response = await self._client.request("GET", _DISK_USAGE_PATH, {})
+            if response.status != 200:
+                raise await _refused(response)
+            found = orjson.loads(await _text(response))
+            return int(found["available"]), int(found["total"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ServiceError("ServiceUnavailable") from error
+
     async def delete(self, key: str) -> None:
         if _KEY.fullmatch(key) is None:
             return
@@ -147,7 +163,7 @@ class _Reader:
 async def _refused(response: Response) -> ServiceError:
     """The daemon's own error: its text goes to the log as the cause, not to the client."""
     text = await _text(response)
-    failure = ServiceError("ServiceUnavailable" if response.status == 503 else "InternalError")
+    failure = ServiceError(_CODES.get(response.status, "InternalError"))
     failure.__cause__ = RuntimeError(f"data daemon: {response.status} {text.strip()}")
     return failure
 

@@ -17,6 +17,11 @@ class LocationRegistry:
         self._locations = locations
         self._daemon = daemon
 
+    async def disk_usage(self) -> tuple[int, int]:
+        """Bytes that are available on the data daemon's disk, and all its bytes. Raises
+        ServiceError."""
+        return await self._daemon.disk_usage()
+
     def find(self, name: str) -> Location | None:
         """The location of this name."""
         return self._locations.get(name)

@@ -20,6 +20,10 @@ Operation = Mapping[str, Any]
 Requirement = Mapping[str, Any]
 
 
+_FULL: Final = 507
+"""The code of the daemon's error when its disk is full."""
+
+
 class ChangedError(Exception):
     """A requirement of a commit did not hold: somebody else changed what it was decided on.
 
@@ -120,6 +124,12 @@ class MetadataGateway:
             )
             return page
 
+    async def disk_usage(self) -> tuple[int, int]:
+        """The bytes that are available on the disk of the metadata, and all its bytes."""
+        with _IN_OUR_TERMS:
+            found = await self._client.call("getDiskUsage", [], (), "health")
+        return int(found["available"]), int(found["total"])
+
     async def pages(
         self, sub_level: str, options: Mapping[str, Any], request_id: str
     ) -> AsyncGenerator[list[tuple[str, str]], None]:
@@ -189,6 +199,8 @@ def _known(error: BaseException) -> ServiceError | ChangedError | None:
         return None
     if error.type == "PreconditionFailed":
         return ChangedError(int(error.members.get("requirement", 0)))
+    if error.code == _FULL:
+        return ServiceError("InsufficientStorage")
     return ServiceError("SlowDown" if error.code == 503 else "InternalError")
 
 

@@ -145,6 +145,10 @@ class MetadataStore:
         """Why it is not, if that is known; for those who run the server."""
         return self._metadata.problem
 
+    async def disk_usage(self) -> tuple[int, int]:
+        """The bytes that are available on the disk of the metadata, and all its bytes."""
+        return await self._metadata.disk_usage()
+
     async def read(
         self, bucket: str, key: str | None, request_id: str, version: Version = LATEST
     ) -> tuple[StoredBucket | None, StoredObject | None]:

@@ -41,6 +41,7 @@ from shared.config.values import (
     ProxyNetworks,
     PublicEndpoint,
     ReplicationGroup,
+    ReserveBytes,
     Seconds,
     Secrets,
     Text,
@@ -142,6 +143,8 @@ class MetadataDaemon(DirectoryOwner):
     stream_max_packet_items: Count = limits.STREAM_PACKET_ITEMS_MAX
     stream_max_packet_size_bytes: Count = limits.STREAM_PACKET_BYTES_MAX
     max_message_size_bytes: MessageBytes = limits.RPC_MESSAGE_BYTES_MAX
+    reserve_size_bytes: ReserveBytes = limits.METADATA_RESERVE_BYTES
+    """What is kept of the disk for deletions; 0 for nothing."""
     rest_enabled: Flag = False
     rest_port: Port | None = None
     cert_file_paths: CertFilePaths | None = None

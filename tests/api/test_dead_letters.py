@@ -137,6 +137,9 @@ class Place:
     async def open(self, key: str, start: int, end: int, size: int) -> Any:
         raise NotImplementedError
 
+    async def disk_usage(self) -> tuple[int, int]:
+        raise NotImplementedError
+
     async def delete(self, key: str) -> None:
         if key in self.failures:
             raise ServiceError(self.failures[key])

@@ -26,6 +26,10 @@ class EngineError(Exception):
     """
 
 
+class EngineFullError(EngineError):
+    """There is no room for a change: the disk is full, or the map of the store."""
+
+
 class EngineFatalError(Exception):
     """The outcome of a commit is unknown (a failed fsync): the process must stop and re-open."""
 

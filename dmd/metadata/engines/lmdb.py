@@ -21,8 +21,8 @@ from typing import Any, cast
 import lmdb
 
 from dmd.errors import DamagedMetadataError, StartupError
-from dmd.metadata.engines.base import EngineError, EngineFatalError
-from dmd.metadata.engines.lmdb_pages import choose_meta
+from dmd.metadata.engines.base import EngineError, EngineFatalError, EngineFullError
+from dmd.metadata.engines.lmdb_pages import Damage, PageFile, PageView, choose_meta
 
 FILE_NAME = "metadata.lmdb"
 MAP_BYTES = 1 << 40
@@ -119,7 +119,7 @@ class LmdbEngine:
     def __init__(
         self, directory: Path, map_bytes: int = MAP_BYTES, *, read_only: bool = False
     ) -> None:
-        path = directory / FILE_NAME
+        path = self._path = directory / FILE_NAME
         try:
             if not path.exists() and not read_only:
                 _create(path, map_bytes)
@@ -161,16 +161,26 @@ class LmdbEngine:
             yield _View(transaction, self.key_bytes_max)
         except lmdb.Error as error:
             transaction.abort()
-            raise EngineError(str(error)) from error
+            raise _engine_error(error) from error
         except BaseException:
             transaction.abort()
             raise
         try:
             transaction.commit()
         except lmdb.Error as error:
-            if _nothing_was_written(error):
-                raise EngineError(str(error)) from error
+            if _is_full(error):
+                raise EngineFullError(str(error)) from error
             raise EngineFatalError(str(error)) from error
+
+    def free_bytes(self) -> int:
+        """The space inside the store that is used again before its file grows."""
+        with self._path.open("rb") as file:
+            meta, _ = choose_meta(file.fileno())
+            if meta is None:
+                return 0
+            damaged: list[Damage] = []
+            view = PageView(PageFile(file.fileno(), meta.page_bytes), meta, damaged.append)
+            return sum(1 for _ in view.free_pages(lambda *_: None)) * meta.page_bytes
 
     def backup(self, directory: Path) -> None:
         path = directory / FILE_NAME
@@ -208,8 +218,12 @@ def _as_bytes(items: Iterator[Any]) -> Iterator[tuple[bytes, bytes]]:
     return cast("Iterator[tuple[bytes, bytes]]", items)
 
 
-def _nothing_was_written(error: lmdb.Error) -> bool:
-    """Whether a failed commit left the store as it was.
+def _engine_error(error: lmdb.Error) -> EngineError:
+    return EngineFullError(str(error)) if _is_full(error) else EngineError(str(error))
+
+
+def _is_full(error: lmdb.Error) -> bool:
+    """Whether something failed for want of space; if that is a commit, the store is as it was.
 
     LMDB writes its pages before the meta page that makes them current, so a commit that fails for
     want of space (a short write included) changed nothing. Any other failure may have hit the

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import orjson
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.context import Services
 from s3front.health import health_reply
+from s3front.locations.registry import LocationRegistry
 from s3front.metadata.store import MetadataStore
 from s3front.request import Request
 from shared.config.values import parse_networks
@@ -20,13 +22,30 @@ class _Connected:
 
     available = True
 
+    def __init__(self, usage: tuple[int, int] = (50, 100)) -> None:
+        self._usage = usage
 
-def status_for(peer: str, *networks: str) -> int:
+    async def disk_usage(self) -> tuple[int, int]:
+        return self._usage
+
+
+async def body_for(metadata: tuple[int, int], data: tuple[int, int]) -> dict[str, Any]:
+    """What is told of disks with so many bytes available, of so many."""
+    reply = await health_reply(*asked("127.0.0.1", metadata, data))
+    assert reply.status == 200
+    assert isinstance(reply.body, bytes)
+    found: dict[str, Any] = orjson.loads(reply.body)
+    return found
+
+
+def asked(
+    peer: str, metadata: tuple[int, int], data: tuple[int, int], *networks: str
+) -> tuple[Request, Services]:
     nothing: Any = None
     services = Services(
-        metadata=cast(MetadataStore, _Connected()),
+        metadata=cast(MetadataStore, _Connected(metadata)),
         uploads=nothing,
-        locations=nothing,
+        locations=cast(LocationRegistry, _Connected(data)),
         accounts=nothing,
         endpoints={},
         health_networks=parse_networks(networks),
@@ -34,8 +53,13 @@ def status_for(peer: str, *networks: str) -> int:
     )
     headers = CIMultiDictProxy(CIMultiDict[str]())
     request = Request("GET", "/_/healthcheck", headers, nothing, peer, secure=False)
+    return request, services
+
+
+async def status_for(peer: str, *networks: str) -> int:
+    plenty = (50, 100)
     try:
-        return health_reply(request, services).status
+        return (await health_reply(*asked(peer, plenty, plenty, *networks))).status
     except ServiceError as error:
         return error.status
 
@@ -57,5 +81,14 @@ def status_for(peer: str, *networks: str) -> int:
         ("unix socket", 403),
     ],
 )
-def test_addresses(peer: str, status: int) -> None:
-    assert status_for(peer, "10.0.0.0/8", "fe80::/10") == status
+async def test_addresses(peer: str, status: int) -> None:
+    assert await status_for(peer, "10.0.0.0/8", "fe80::/10") == status
+
+
+async def test_disks_that_are_nearly_full_are_told() -> None:
+    metadata = {"code": 200, "connected": True}
+    assert await body_for((50, 100), (5, 100)) == {"metadata": metadata}
+    low = {"low": True, "availableBytes": 4, "totalBytes": 100}
+    assert await body_for((50, 100), (4, 100)) == {"metadata": metadata, "storage": {"data": low}}
+    told = await body_for((4, 100), (4, 100))
+    assert told["storage"] == {"metadata": low, "data": low}

@@ -60,6 +60,9 @@ class Store:
     async def put(self, size: int, body: bytes | AsyncGenerator[bytes, None]) -> str:
         raise AssertionError
 
+    async def disk_usage(self) -> tuple[int, int]:
+        raise NotImplementedError
+
     async def delete(self, key: str) -> None:
         raise AssertionError
 
