@@ -34,7 +34,7 @@ from s3front.target import Target, Undecided, parse_target
 from s3front.welcome import asks_for_page, welcome
 from s3front.xml import DECLARATION
 from shared.config import Accounts
-from shared.errors import ServiceError, not_implemented
+from shared.errors import ServiceError, incomplete_body, not_implemented
 from shared.records.members import UnreadableRecordError
 
 _NO_THREAD = "can't start new thread"
@@ -80,7 +80,7 @@ class App:
                 error.headers.update(await self._region(trace))
             reply = self._error(request, trace, error)
         except BodyAbortedError:
-            reply = replace(self._error(request, trace, ServiceError("IncompleteBody")), close=True)
+            reply = replace(self._error(request, trace, _incomplete(request)), close=True)
         except asyncio.CancelledError:
             trace.error = "client went away"
             self._log_access(request, trace, 499, log)
@@ -227,6 +227,14 @@ class App:
 def _log_failure(error: ServiceError, log: Any) -> None:
     if error.status >= 500 and error.status != HTTPStatus.NOT_IMPLEMENTED:
         log.warning("request failed", code=error.code, reason=repr(error.__cause__))
+
+
+def _incomplete(request: Request) -> ServiceError:
+    """Of a body whose connection ended."""
+    announced = request.body.length
+    if announced is None:
+        return ServiceError("IncompleteBody", "The request body terminated unexpectedly")
+    return incomplete_body(announced, request.body.received)
 
 
 def _unexpected(error: Exception, log: Any) -> ServiceError:

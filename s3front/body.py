@@ -43,7 +43,7 @@ from shared.checksums import (
     verify_digests,
     with_trailer,
 )
-from shared.errors import ServiceError
+from shared.errors import ServiceError, incomplete_body
 from shared.records.object import Checksum
 from shared.sigv4 import PayloadForm, payload_form
 
@@ -202,7 +202,7 @@ class UploadBody:
         digests = self._digests
         digests.update(received)
         if digests.length > self.size:
-            raise ServiceError("IncompleteBody")
+            raise incomplete_body(self.size, digests.length)
         return received, digests.length
 
     def _verify(self) -> None:
@@ -210,7 +210,7 @@ class UploadBody:
         if self._decoder is not None:
             expected = with_trailer(expected, self._decoder.finish())
         if digests.length != self.size:
-            raise ServiceError("IncompleteBody")
+            raise incomplete_body(self.size, digests.length)
         verify_digests(expected, digests)
         self.complete_at = boot_seconds()
 

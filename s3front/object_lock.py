@@ -206,6 +206,16 @@ def wants_bypass(headers: Headers) -> bool:
     return headers.get(BYPASS_HEADER, "").lower() == "true"
 
 
+def wants_bypass_of(bucket: Mapping[str, Any], headers: Headers) -> bool:
+    """The same of a deletion. Raises InvalidArgument where the bucket's record has no object lock,
+    also for ``false``, as AWS does (LocalStack's and versitygw's recorded tests)."""
+    if BYPASS_HEADER in headers and not is_enabled(bucket):
+        raise _invalid(
+            f"{BYPASS_HEADER} is only applicable to Object Lock enabled buckets.", BYPASS_HEADER
+        )
+    return wants_bypass(headers)
+
+
 def _future_of_header(text: str, now: datetime) -> datetime:
     until = _date(text)
     if until is None:

@@ -268,6 +268,15 @@ def not_implemented(feature: str, header: str | None = None) -> ServiceError:
     return ServiceError("NotImplemented", f"{text}: {feature}", fields)
 
 
+def incomplete_body(expected_bytes: int, provided_bytes: int) -> ServiceError:
+    """IncompleteBody, with how many bytes were announced and how many came."""
+    fields = {
+        "NumberBytesExpected": str(expected_bytes),
+        "NumberBytesProvided": str(provided_bytes),
+    }
+    return ServiceError("IncompleteBody", fields=fields)
+
+
 def error_names() -> frozenset[str]:
     """The names of the table, for documentation and its test."""
     return frozenset(_TABLE)

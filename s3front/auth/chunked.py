@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from shared.errors import ServiceError
+from shared.errors import ServiceError, incomplete_body
 from shared.limits import CHUNK_BYTES_MAX, CHUNK_HEADER_BYTES_MAX, TRAILER_BYTES_MAX
 from shared.sigv4 import EMPTY_SHA256, PayloadForm, StreamKey, signatures_equal
 
@@ -272,13 +272,7 @@ class ChunkedDecoder:
 
     def _require_length(self, decoded_bytes: int) -> None:
         if decoded_bytes != self._body.decoded_bytes:
-            raise ServiceError(
-                "IncompleteBody",
-                fields={
-                    "NumberBytesExpected": str(self._body.decoded_bytes),
-                    "NumberBytesProvided": str(decoded_bytes),
-                },
-            )
+            raise incomplete_body(self._body.decoded_bytes, decoded_bytes)
 
 
 def _unexpected_end() -> ServiceError:

@@ -54,8 +54,10 @@ class StoredBucket:
 
     record: BucketRecord
     revision: int
-    name: str
-    """Under which it is stored, and asked for."""
+
+    @property
+    def name(self) -> str:
+        return self.record.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,7 +431,10 @@ def _bucket_of(name: str, entry: tuple[str, int] | None) -> StoredBucket | None:
     if entry is None:
         return None
     record = _parse_bucket(entry[0])
-    return None if record.deleted else StoredBucket(record, entry[1], name)
+    if record.name != name:
+        # Where it is stored is what counts, as for all that is in the bucket.
+        record = record.changed({"name": name})
+    return None if record.deleted else StoredBucket(record, entry[1])
 
 
 def _object_of(entry: tuple[str, int] | None) -> StoredObject | None:

@@ -13,6 +13,7 @@ from s3front.xml import element, parse
 from shared import limits
 from shared.errors import ServiceError
 from shared.records.bucket import BucketRecord, Versioning
+from shared.records.members import texts
 
 _MEMBER = "versioningConfiguration"
 _MFA_DELETE = ("Enabled", "Disabled")
@@ -20,7 +21,7 @@ _MFA_DELETE = ("Enabled", "Disabled")
 
 async def get_bucket_versioning(context: Context, _request: Request) -> Reply:
     """The state of versioning, nothing when it was never configured (Amazon S3 API reference)."""
-    found = context.bucket.record.document.get(_MEMBER) or {}
+    found = texts(context.bucket.record.document.get(_MEMBER))
     content = element("Status", found.get("Status")) + element("MfaDelete", found.get("MfaDelete"))
     return xml_reply("VersioningConfiguration", content)
 

@@ -357,3 +357,23 @@ def test_nothing_is_overwritten_where_another_writer_suspended_versioning(
     assert put_version(s3, bucket, "key", b"newer") != "null"
     assert s3.delete_object(Bucket=bucket, Key="key")["VersionId"] != "null"
     assert_protected(s3, bucket, "null")
+
+
+# --- A bypass where nothing is locked -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bypass", [True, False])
+def test_a_bypass_of_a_bucket_without_object_lock(s3: Any, bucket: str, bypass: bool) -> None:
+    """As AWS answered LocalStack's and versitygw's tests: whoever asks has the wrong bucket."""
+    s3.put_object(Bucket=bucket, Key="key", Body=b"0")
+    asked: dict[str, Any] = {"Bucket": bucket, "BypassGovernanceRetention": bypass}
+    one, many = {"Key": "key"}, {"Delete": {"Objects": [{"Key": "key"}]}}
+    for operation, rest in (("delete_object", one), ("delete_objects", many)):
+        with pytest.raises(s3.exceptions.ClientError) as caught:
+            getattr(s3, operation)(**asked, **rest)
+        error = caught.value.response["Error"]
+        assert (error["Code"], error["ArgumentName"]) == (
+            "InvalidArgument",
+            "x-amz-bypass-governance-retention",
+        )
+    assert s3.head_object(Bucket=bucket, Key="key")["ContentLength"] == 1

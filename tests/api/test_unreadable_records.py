@@ -110,6 +110,10 @@ def test_a_bucket(s3: Any, bucket: str, store: Store, front: Front) -> None:
     assert [row["Key"] for row in s3.list_objects(Bucket=bucket)["Contents"]] == ["key"]
     assert s3.head_bucket(Bucket=bucket)["BucketRegion"] == "us-east-1"
     s3.get_bucket_location(Bucket=bucket)
+    assert s3.create_bucket(Bucket=bucket)["Location"] == f"/{bucket}"
+    store(metastore, bucket, {"versioningConfiguration": [1]})
+    assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
+    store(metastore, bucket, {"versioningConfiguration": None})
     s3.put_object(Bucket=bucket, Key="key", Body=b"1")
     store(metastore, bucket, {"versioningConfiguration": {"Status": "Paused"}})
     assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == b"1"

@@ -9,9 +9,9 @@ from shared.records.bucket import BucketRecord
 from shared.records.object import ObjectRecord
 
 RECORD = BucketRecord.create("bucket", "id", "name", datetime(2024, 5, 1, tzinfo=UTC), "us-east-1")
-PLAIN = StoredBucket(RECORD, 1, RECORD.name)
+PLAIN = StoredBucket(RECORD, 1)
 SUSPENDED = {"versioningConfiguration": {"Status": "Suspended"}}
-VERSIONED = StoredBucket(BucketRecord({**RECORD.document, **SUSPENDED}), 1, RECORD.name)
+VERSIONED = StoredBucket(BucketRecord({**RECORD.document, **SUSPENDED}), 1)
 CURRENT = StoredObject(ObjectRecord({"last-modified": "2024-05-01T00:00:00.000Z"}), 7)
 PLACE = {"subLevel": ["bucket"], "key": "key"}
 
