@@ -25,7 +25,7 @@ from xml.etree.ElementTree import Element
 from s3front.request import Headers
 from s3front.xml import element, parse
 from shared.errors import ServiceError
-from shared.records.members import UnreadableRecordError
+from shared.records.members import UnreadableRecordError, whole_number
 from shared.records.times import from_iso, to_iso
 
 GOVERNANCE: Final = "GOVERNANCE"
@@ -236,12 +236,20 @@ def is_enabled(bucket: Mapping[str, Any]) -> bool:
 
 
 def default_of(bucket: Mapping[str, Any]) -> DefaultRetention | None:
-    """The default retention of a bucket, by its record."""
-    rule = (bucket.get("objectLockConfiguration") or {}).get("rule")
-    if not is_enabled(bucket) or not rule:
+    """The default retention of a bucket, by its record. Raises UnreadableRecordError: what is put
+    there must not stay without the protection that somebody wanted."""
+    if not is_enabled(bucket):
         return None
-    unit = "days" if rule.get("days") else "years"
-    return DefaultRetention(rule["mode"], int(rule[unit]), unit)
+    configuration = bucket.get("objectLockConfiguration") or {}
+    rule = configuration.get("rule") if isinstance(configuration, dict) else configuration
+    if not rule:
+        return None
+    if isinstance(rule, dict) and rule.get("mode") in _MODES:
+        for unit, most in (("days", _DAYS_MAX), ("years", _YEARS_MAX)):
+            count = whole_number(rule.get(unit))
+            if count and count <= most:
+                return DefaultRetention(rule["mode"], count, unit)
+    raise UnreadableRecordError("the default retention is not understood")
 
 
 def configuration_member(default: DefaultRetention | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from s3front.object_lock import Lock
+from s3front.object_lock import DefaultRetention, Lock, default_of
 from s3front.operations.object_headers import checksum_headers, object_headers
 from shared.http1.encoding import encode_response
 from shared.records.bucket import BucketRecord
@@ -105,6 +105,19 @@ def test_a_lock_that_is_not_understood_is_none_that_is_over() -> None:
         for value in values:
             with pytest.raises(UnreadableRecordError):
                 Lock.of({**an_object(), member: value})
+
+
+def test_a_default_retention_that_is_not_understood_is_refused() -> None:
+    rule = {"mode": "GOVERNANCE", "days": 1}
+    known = {"objectLockEnabled": True, "objectLockConfiguration": {"rule": rule}}
+    assert default_of(known) == DefaultRetention("GOVERNANCE", 1, "days")
+    for what, document in wrong(known):
+        try:
+            default = default_of(document)
+        except UnreadableRecordError:
+            assert "objectLockConfiguration" in what
+            continue
+        assert default is None or default.from_now(WHEN).until > WHEN, what
 
 
 def test_one_member_does_not_hide_the_others_from_listings() -> None:
