@@ -146,6 +146,10 @@ RPC_UNSENT_BYTES_MAX: Final = 1024 * 1024
 RPC_CALLS_WAITING_MAX: Final = 4096
 """Calls of one connection that wait for a commit; beyond it, no more are read."""
 
+RPC_SESSIONS_MAX: Final = 1024
+"""Sessions of clients that begin with long-polling. One takes 13 KB, and goes 45 seconds after a
+client that left it without a word."""
+
 RPC_STREAMS_MAX: Final = 256
 """Streams of one connection at the same time. Each may hold a packet in memory."""
 

@@ -163,6 +163,10 @@ def _refusal(request: web.Request, server: GuardedServer) -> web.Response | None
             response.force_close()  # before the body is read
         return response
     sid = asked.session_id
+    if sid is None and not server.has_room():
+        response = web.Response(status=503)
+        response.force_close()
+        return response
     if request.method == "POST":
         length = request.content_length
         if length is None or length > server.message_bytes_max_of(sid):
@@ -197,6 +201,7 @@ class GuardedServer(socketio.AsyncServer):  # type: ignore[misc]  # the library 
 
     def __init__(self, gate: Gate, message_bytes_max: int, **options: Any) -> None:
         self.gate = gate
+        self.sessions_max = limits.RPC_SESSIONS_MAX
         self._message_bytes_max = message_bytes_max
         self._strangers: dict[str, asyncio.TimerHandle] = {}
         super().__init__(**options)
@@ -206,6 +211,14 @@ class GuardedServer(socketio.AsyncServer):  # type: ignore[misc]  # the library 
         if eio_sid in self._strangers:
             return min(limits.RPC_STRANGER_MESSAGE_BYTES_MAX, self._message_bytes_max)
         return self._message_bytes_max
+
+    def has_room(self) -> bool:
+        """Whether one more session may begin."""
+        sockets = self.eio.sockets
+        return (
+            len(sockets) < self.sessions_max
+            or sum(not socket.closed for socket in sockets.values()) < self.sessions_max
+        )
 
     def admit(self, eio_sid: str) -> None:
         """The client has shown the secret."""
