@@ -11,7 +11,8 @@ Rules:
    is done.
 2. Else, a bucket that exists is taken from the path. To create it again is answered with 409, by
    which clients know that it is there (rclone creates the bucket before each upload): 200 would
-   tell somebody who uploaded an object that it is stored.
+   tell somebody who uploaded an object that it is stored. To remove it is refused: somebody may
+   mean an object called so, in a bucket that has gone.
 3. Else, only what does no harm either way is answered: a list of the sender's buckets, and HEAD.
 4. Where the first label cannot be a bucket (``s3.example.com``: it is too short), the bucket is in
    the path. A bucket with a full stop in its name can still be meant when something like a host is
@@ -71,9 +72,12 @@ def decide(
             raise _refusal(undecided)
         return undecided.by_host(in_host[0])
     if in_path:
-        if undecided.segment in theirs and _is_create_bucket(undecided, method):
-            fields = {"BucketName": undecided.segment}
-            raise ServiceError("BucketAlreadyOwnedByYou", fields=fields)
+        if undecided.segment in theirs and _is_bucket_alone(undecided):
+            if method == "PUT":
+                fields = {"BucketName": undecided.segment}
+                raise ServiceError("BucketAlreadyOwnedByYou", fields=fields)
+            if method == "DELETE" and _can_name_a_bucket(undecided):
+                raise _refusal(undecided)
         return undecided.by_path()
     if not _can_name_a_bucket(undecided):
         return undecided.by_path()
@@ -97,10 +101,10 @@ def _has_sub_resource(undecided: Undecided) -> bool:
     return any(name in SUB_RESOURCES for name in undecided.query)
 
 
-def _is_create_bucket(undecided: Undecided, method: str) -> bool:
-    """By path, as no sub-resource is named. A slash behind the bucket means nothing."""
-    key = undecided.path.partition("/")[2]
-    return method == "PUT" and not key and not _has_sub_resource(undecided)
+def _is_bucket_alone(undecided: Undecided) -> bool:
+    """Whether, by path, PUT makes a bucket and DELETE removes it: no sub-resource is named. A slash
+    behind the bucket means nothing."""
+    return not undecided.path.partition("/")[2] and not _has_sub_resource(undecided)
 
 
 def _is_list_buckets(undecided: Undecided) -> bool:

@@ -71,7 +71,12 @@ def test_a_bucket_of_the_senders_in_the_host_is_the_bucket(method: str, raw_targ
         ("nas.lan", "GET", "/photos?list-type=2", PATH),
         ("nas.lan", "PUT", "/photos/a", PATH),
         ("nas.lan", "DELETE", "/photos/a", PATH),
-        ("nas.lan", "DELETE", "/photos", PATH),
+        # An object called so, of a bucket that has gone, is no bucket.
+        ("nas.lan", "DELETE", "/photos", REFUSED),
+        ("nas.lan", "DELETE", "/photos/", REFUSED),
+        ("gone.nas.lan", "DELETE", "/photos", REFUSED),
+        ("s3.nas.lan", "DELETE", "/photos", PATH),
+        ("nas.lan", "DELETE", "/theirs", PATH),
         ("nas.lan", "HEAD", "/photos", PATH),
         ("nas.lan", "PUT", "/photos?versioning", PATH),
         ("nas.lan", "POST", "/photos?delete", PATH),
@@ -82,7 +87,7 @@ def test_a_bucket_of_the_senders_in_the_host_is_the_bucket(method: str, raw_targ
         ("nas.lan", "PUT", "/photos/", "BucketAlreadyOwnedByYou"),
         ("nas.lan", "PUT", "/theirs", PATH),
         # Another's bucket of the host's name is no evidence.
-        ("theirs.nas.lan", "DELETE", "/photos", PATH),
+        ("theirs.nas.lan", "DELETE", "/photos", REFUSED),
         ("theirs.nas.lan", "PUT", "/photos/a", PATH),
         ("theirs.nas.lan", "PUT", "/new", REFUSED),
         ("theirs.nas.lan", "PUT", "/", REFUSED),
