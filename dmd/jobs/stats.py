@@ -12,6 +12,7 @@ from dmd.metadata import stored
 from dmd.metadata.engines.base import Engine
 from dmd.metadata.keys import prefix, split
 from dmd.metadata.projection import listed
+from dmd.metadata.reserve import FILE_NAME as RESERVE_NAME
 from shared.records.names import (
     DEAD_LETTERS,
     DELETIONS,
@@ -56,13 +57,19 @@ class Stats:
 
 def collect(engine: Engine, path: Path, progress: Callable[[int], None]) -> Stats:
     """Read all records. Raises EngineError."""
-    stats = Stats(store_bytes=sum(file.stat().st_size for file in path.iterdir() if file.is_file()))
+    stats = Stats(store_bytes=_size_of_files(path))
     for sub_level in sub_levels(engine):
         for key, value in raw_records(engine, prefix(sub_level), end_of(sub_level)):
             stats.records += 1
             progress(1)
             _count(stats, sub_level, split(key)[1], key, value)
     return stats
+
+
+def _size_of_files(path: Path) -> int:
+    """What a metadata directory holds, but for the room that is kept in it."""
+    files = (file for file in path.iterdir() if file.is_file() and file.name != RESERVE_NAME)
+    return sum(file.stat().st_size for file in files)
 
 
 def _count(stats: Stats, sub_level: tuple[str, ...], name: str, key: bytes, value: bytes) -> None:

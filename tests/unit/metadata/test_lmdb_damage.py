@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ from dmd.metadata.engines.lmdb_pages import Damage, PageFile, PageView, read_met
 from dmd.metadata.engines.lmdb_reader import PageStore
 from dmd.metadata.engines.lmdb_survey import check_whole, survey
 from tests.faults.damage import KINDS, NothingToDamageError, damage
+from tests.servers import REPOSITORY
 
 ROUNDS = 1000 if os.environ.get("TWOFOLD_SOAK") else 10
 SEED = 20261128
@@ -242,3 +245,65 @@ def test_either_meta_page_is_enough(filled: Filled, tmp_path: Path, slot: int) -
         assert report.uncertain
         assert any("what was committed last is missing" in line for line in report.problems)
         assert len(found.keys() ^ filled.records.keys()) < 100
+
+
+READER = """
+import sys
+from pathlib import Path
+from dmd.errors import StartupError
+from dmd.metadata import keys, stored
+from dmd.metadata.engines.base import EngineError
+from dmd.metadata.engines.lmdb import LmdbEngine
+try:
+    engine = LmdbEngine(Path(sys.argv[1]))
+except StartupError as error:
+    sys.exit(0)
+for line in sys.stdin:
+    key = bytes.fromhex(line)
+    try:
+        with engine.snapshot() as reader:
+            value = reader.get(key)
+        if value is not None:
+            print(line.strip(), stored.unpack(key, value).revision, flush=True)
+    except (EngineError, stored.CorruptRecordError):
+        pass
+try:
+    with engine.snapshot() as reader:
+        for key, value in reader.range(keys.RECORDS_LOWER, keys.RECORDS_UPPER):
+            try:
+                print(key.hex(), stored.unpack(key, value).revision, flush=True)
+            except stored.CorruptRecordError:
+                pass
+except EngineError:
+    pass
+"""
+"""Reads by the library: every key by itself, then all of them."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_library_serves_nothing_wrong(filled: Filled, tmp_path: Path, kind: str) -> None:
+    """It may fail, or end its process; what passes for a record is one that was stored."""
+    wanted = "\n".join(key.hex() for key in filled.records)
+    for number in range(max(ROUNDS // 5, 2)):
+        folder = filled.copy(tmp_path / str(number))
+        done = damage_or_none(folder / FILE_NAME, kind, random.Random(f"{SEED} {kind} {number}"))
+        read = subprocess.run(
+            [sys.executable, "-c", READER, str(folder)],
+            input=wanted,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        )
+        assert read.returncode <= 0, (done, read.stderr)
+        lines = [line.split() for line in read.stdout.splitlines()]
+        served = {(bytes.fromhex(key), int(revision)) for key, revision in lines}
+        wrong = served - {(key, entry.revision) for key, entry in filled.records.items()}
+        if wrong:
+            # An old copy of a page in the place of another one: the library does not look at the
+            # numbers of pages. Everything that reads pages by itself does.
+            assert kind == "swap", (done, wrong)
+            with pytest.raises(DamagedMetadataError):
+                check_strictly(folder)
+        shutil.rmtree(folder)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from dmd.hold import deletions_held
 from dmd.metadata import keys
 from dmd.metadata.commit import CommitSettings
 from dmd.metadata.engines.base import EngineFatalError
@@ -734,3 +735,13 @@ async def test_a_damaged_record_ends_a_stream_with_an_error(damaged: Daemon) -> 
 async def test_a_damaged_record_can_be_replaced(damaged: Daemon) -> None:
     await damaged.fill("k")
     assert await damaged.call("get", "k") == "value of k"
+
+
+async def test_the_queue_of_deletions_is_shown_empty_while_they_are_held(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    await daemon.call("put", "1", '{"location":[]}', sub=["..deletions"])
+    with deletions_held(tmp_path):
+        assert await daemon.items({}, sub=["..deletions"]) == []
+        assert await daemon.call("get", "1", sub=["..deletions"]) == '{"location":[]}'
+    assert len(await daemon.items({}, sub=["..deletions"])) == 1
