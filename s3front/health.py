@@ -29,7 +29,8 @@ async def health_reply(request: Request, services: Services) -> Reply:
     if request.raw_target.partition("?")[0] != _PATH:
         raise ServiceError("InvalidURI", fields={"URI": request.raw_target})
     if request.method not in ("GET", "HEAD", "POST"):
-        raise ServiceError("MethodNotAllowed", fields={"Method": request.method})
+        fields, headers = {"Method": request.method}, {"Allow": "GET, HEAD, POST"}
+        raise ServiceError("MethodNotAllowed", fields=fields, headers=headers)
     if not in_networks(request.peer, services.health_networks):
         raise ServiceError("AccessDenied")
     healthy = services.metadata.available

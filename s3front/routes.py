@@ -197,7 +197,9 @@ class Routes:
             return ServiceError("InvalidRequest", _ON_NO_KEY[sub_resource])
         if sub_resource in (None, LIST_TYPE):
             fields = {"Method": method, "ResourceType": level.name}
-            return ServiceError("MethodNotAllowed", fields=fields)
+            known = {each for each, at, name in self._table if at is level and name is None}
+            headers = {"Allow": ", ".join(sorted(known))}  # RFC 9110, section 15.5.6
+            return ServiceError("MethodNotAllowed", fields=fields, headers=headers)
         levels = {each for _, each, name in self._table if name == sub_resource}
         if level is not Level.OBJECT and levels == {Level.OBJECT}:
             return ServiceError("InvalidRequest", "A key must be specified")

@@ -134,3 +134,15 @@ def test_a_condition_of_a_deletion_is_for_objects_only() -> None:
 
 def test_reads_are_not_refused_for_headers_of_writes() -> None:
     assert find("GET", "/bucket/key", {"x-amz-acl": "public-read"}).name == "GetObject"
+
+
+@pytest.mark.parametrize(
+    ("method", "raw_target", "allowed"),
+    [
+        ("PUT", "/", "GET, OPTIONS"),
+        ("PATCH", "/bucket", "DELETE, GET, HEAD, OPTIONS, POST, PUT"),
+        ("POST", "/bucket/key", "DELETE, GET, HEAD, PUT"),
+    ],
+)
+def test_what_is_allowed_is_said(method: str, raw_target: str, allowed: str) -> None:
+    assert refusal(method, raw_target).headers["Allow"] == allowed
