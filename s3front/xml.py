@@ -67,6 +67,15 @@ def element(name: str, text: str | int | None) -> str:
     return f"<{name}>{escape(str(text))}</{name}>"
 
 
+def readable_element(name: str, text: object) -> str:
+    """``element`` of what describes, such as the name of an owner, whoever stored it: what XML
+    cannot carry is replaced, or a single one would keep clients from reading the whole answer.
+
+    Keys are printed by ``element``: they name something, and there is ``encoding-type``.
+    """
+    return "" if text is None else element(name, readable(str(text)))
+
+
 def element_with_quotes(name: str, text: str) -> str:
     """``element``, with quotes as they are: AWS leaves them so in the messages of errors."""
     return element(name, text).replace("&quot;", '"')

@@ -14,7 +14,7 @@ from typing import Any, Final
 from s3front.configurations.base import Configuration
 from s3front.reply import xml_reply
 from s3front.request import Reply
-from s3front.xml import element, escape
+from s3front.xml import escape, readable, readable_element
 from shared.errors import not_implemented
 from shared.records.bucket import BucketRecord
 from shared.records.object import ObjectRecord
@@ -46,7 +46,7 @@ class Owner:
 
     @property
     def members(self) -> str:
-        return element("ID", self.id) + element("DisplayName", self.name)
+        return readable_element("ID", self.id) + readable_element("DisplayName", self.name)
 
 
 def show_bucket_acl(record: BucketRecord) -> Reply:
@@ -105,13 +105,13 @@ def _reply(owner: Owner, grants: Sequence[tuple[Owner | str, str]]) -> Reply:
 
 def _grant(grantee: Owner | str, permission: str) -> str:
     if isinstance(grantee, str):
-        kind, members = "Group", element("URI", grantee)
+        kind, members = "Group", readable_element("URI", grantee)
     elif grantee.name:
         kind, members = "CanonicalUser", grantee.members
     else:
-        kind, members = "CanonicalUser", element("ID", grantee.id)
+        kind, members = "CanonicalUser", readable_element("ID", grantee.id)
     grantee_xml = f'<Grantee xmlns:xsi="{_INSTANCE}" xsi:type="{kind}">{members}</Grantee>'
-    return f"<Grant>{grantee_xml}<Permission>{escape(permission)}</Permission></Grant>"
+    return f"<Grant>{grantee_xml}<Permission>{escape(readable(permission))}</Permission></Grant>"
 
 
 ACL = Configuration("acl", "GetBucketAcl", show_bucket_acl)

@@ -8,7 +8,7 @@ from typing import Any
 from s3front.configurations.base import Configuration, not_found, value_of
 from s3front.reply import xml_reply
 from s3front.request import Reply
-from s3front.xml import element
+from s3front.xml import readable_element
 from shared.records.bucket import BucketRecord
 
 _MEMBER = "cors"
@@ -27,11 +27,13 @@ def show_cors(record: BucketRecord) -> Reply:
 
 def _rule(rule: Mapping[str, Any]) -> str:
     values = "".join(
-        element(name, value) for member, name in _LISTS.items() for value in rule.get(member) or ()
+        readable_element(name, value)
+        for member, name in _LISTS.items()
+        for value in rule.get(member) or ()
     )
     seconds = rule.get("maxAgeSeconds")
-    identified = element("ID", rule.get("id") or None) + values
-    return f"<CORSRule>{identified}{element('MaxAgeSeconds', seconds)}</CORSRule>"
+    identified = readable_element("ID", rule.get("id") or None) + values
+    return f"<CORSRule>{identified}{readable_element('MaxAgeSeconds', seconds)}</CORSRule>"
 
 
 CORS = Configuration(

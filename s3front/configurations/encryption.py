@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from s3front.configurations.base import Configuration, not_found, value_of
 from s3front.reply import xml_reply
 from s3front.request import Reply
-from s3front.xml import element
+from s3front.xml import readable_element
 from shared.records.bucket import BucketRecord
 
 _MEMBER = "serverSideEncryption"
@@ -27,7 +27,7 @@ class _Encryption(Configuration):
 def show_encryption(record: BucketRecord) -> Reply:
     """The one rule (Amazon S3 API reference, GetBucketEncryption)."""
     stored = value_of(record, _MEMBER)
-    chosen = element("SSEAlgorithm", stored.get("algorithm")) + element(
+    chosen = readable_element("SSEAlgorithm", stored.get("algorithm")) + readable_element(
         "KMSMasterKeyID", stored.get("configuredMasterKeyId") or None
     )
     by_default = (

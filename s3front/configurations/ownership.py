@@ -9,7 +9,7 @@ from __future__ import annotations
 from s3front.configurations.base import Configuration, not_found, value_of
 from s3front.reply import xml_reply
 from s3front.request import Reply
-from s3front.xml import element
+from s3front.xml import readable_element
 from shared.records.bucket import BucketRecord
 
 OWNERSHIP_MEMBER = "objectOwnership"
@@ -18,7 +18,7 @@ OWNERSHIP_MEMBER = "objectOwnership"
 
 def show_ownership(record: BucketRecord) -> Reply:
     """The one rule (Amazon S3 API reference, GetBucketOwnershipControls)."""
-    rule = element("ObjectOwnership", str(value_of(record, OWNERSHIP_MEMBER)))
+    rule = readable_element("ObjectOwnership", str(value_of(record, OWNERSHIP_MEMBER)))
     return xml_reply("OwnershipControls", f"<Rule>{rule}</Rule>")
 
 

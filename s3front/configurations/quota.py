@@ -5,7 +5,7 @@ from __future__ import annotations
 from s3front.configurations.base import Configuration, not_found, value_of
 from s3front.reply import XML_TYPE
 from s3front.request import Reply
-from s3front.xml import DECLARATION, element
+from s3front.xml import DECLARATION, element, readable_element
 from shared.records.bucket import BucketRecord
 
 _MEMBER = "quotaMax"
@@ -13,7 +13,9 @@ _MEMBER = "quotaMax"
 
 def show_quota(record: BucketRecord) -> Reply:
     """CloudServer's document, which is in no namespace."""
-    content = element("Name", record.name) + element("Quota", str(value_of(record, _MEMBER)))
+    content = element("Name", record.name) + readable_element(
+        "Quota", str(value_of(record, _MEMBER))
+    )
     document = f"{DECLARATION}<GetBucketQuota>{content}</GetBucketQuota>"
     return Reply(200, {"Content-Type": XML_TYPE}, document.encode())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from s3front.configurations.base import Configuration, not_found, value_of
 from s3front.reply import xml_reply
 from s3front.request import Reply
-from s3front.xml import element
+from s3front.xml import readable_element
 from shared.records.bucket import BucketRecord
 
 _MEMBER = "tags"
@@ -14,7 +14,7 @@ _MEMBER = "tags"
 def show_tagging(record: BucketRecord) -> Reply:
     """The tags, in their order (Amazon S3 API reference, GetBucketTagging)."""
     tags = "".join(
-        f"<Tag>{element('Key', tag['Key'])}{element('Value', tag['Value'])}</Tag>"
+        f"<Tag>{readable_element('Key', tag['Key'])}{readable_element('Value', tag['Value'])}</Tag>"
         for tag in value_of(record, _MEMBER)
     )
     return xml_reply("Tagging", f"<TagSet>{tags}</TagSet>")

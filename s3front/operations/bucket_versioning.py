@@ -9,7 +9,7 @@ from s3front.operations.changes import change_bucket
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
-from s3front.xml import element, parse
+from s3front.xml import parse, readable_element
 from shared import limits
 from shared.errors import ServiceError
 from shared.records.bucket import BucketRecord, Versioning
@@ -22,7 +22,8 @@ _MFA_DELETE = ("Enabled", "Disabled")
 async def get_bucket_versioning(context: Context, _request: Request) -> Reply:
     """The state of versioning, nothing when it was never configured (Amazon S3 API reference)."""
     found = texts(context.bucket.record.document.get(_MEMBER))
-    content = element("Status", found.get("Status")) + element("MfaDelete", found.get("MfaDelete"))
+    members = ("Status", "MfaDelete")
+    content = "".join(readable_element(name, found.get(name)) for name in members)
     return xml_reply("VersioningConfiguration", content)
 
 

@@ -16,7 +16,7 @@ from s3front.reply import xml_reply
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
 from s3front.versioning import NULL_ID, Version
-from s3front.xml import element, escape, url_encode
+from s3front.xml import element, escape, readable_element, url_encode
 from shared import limits, version_id
 from shared.errors import ServiceError
 from shared.listing.versions import VersionsQuery
@@ -102,7 +102,7 @@ def _row(key: str, internal_id: str | None, is_latest: bool, listed: ListedObjec
     owner = owner_element(listed.owner_id, listed.owner_name)
     if listed.is_delete_marker:
         return f"<DeleteMarker>{head}{owner}</DeleteMarker>"
-    etag = element("ETag", f'"{listed.etag or ""}"')
+    etag = readable_element("ETag", f'"{listed.etag or ""}"')
     checksum = checksum_elements(listed.checksum_algorithm, listed.checksum_kind)
     storage = storage_class_element(listed.storage_class)
     size = whole_number(listed.content_length) or 0

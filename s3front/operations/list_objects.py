@@ -18,7 +18,14 @@ from s3front.operations.parameters import (
 from s3front.reply import xml_reply
 from s3front.request import Reply, Request
 from s3front.routes import Level, Operation
-from s3front.xml import element, escape_all, is_representable, url_encode, url_encode_all
+from s3front.xml import (
+    element,
+    escape_all,
+    is_representable,
+    readable,
+    url_encode,
+    url_encode_all,
+)
 from shared import limits
 from shared.errors import ServiceError
 from shared.listing.delimiter import Query
@@ -157,7 +164,7 @@ async def _page(context: Context, query: Query) -> ObjectsPage:
 def _content_rows(page: ObjectsPage, asked: _Asked, *, owner: bool) -> str:
     """The objects of a page. There may be a thousand, so what a row costs, counts."""
     keys = asked.printed([key for key, _ in page.contents])
-    etags = escape_all([listed.etag or "" for _, listed in page.contents])
+    etags = escape_all([readable(listed.etag or "") for _, listed in page.contents])
     rows: list[str] = []
     # Most objects of a bucket have these in common.
     common: _Common | None = None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from s3front.xml import element
+from s3front.xml import readable_element
 
 
 @lru_cache(maxsize=64)
 def owner_element(owner_id: str | None, name: str | None) -> str:
     """``Owner``, with nothing for what is not known."""
-    return f"<Owner>{element('ID', owner_id)}{element('DisplayName', name)}</Owner>"
+    return (
+        f"<Owner>{readable_element('ID', owner_id)}{readable_element('DisplayName', name)}</Owner>"
+    )
 
 
 @lru_cache(maxsize=64)
@@ -18,10 +20,10 @@ def checksum_elements(algorithm: str | None, kind: str | None) -> str:
     """``ChecksumAlgorithm`` and ``ChecksumType``; nothing when the object has no checksum."""
     if not algorithm:
         return ""
-    return element("ChecksumAlgorithm", algorithm) + element("ChecksumType", kind)
+    return readable_element("ChecksumAlgorithm", algorithm) + readable_element("ChecksumType", kind)
 
 
 @lru_cache(maxsize=64)
 def storage_class_element(name: str | None) -> str:
     """``StorageClass``: what an object was written without is STANDARD."""
-    return element("StorageClass", name or "STANDARD")
+    return readable_element("StorageClass", name or "STANDARD")

@@ -14,7 +14,7 @@ from s3front.preconditions import is_modified
 from s3front.reply import xml_reply
 from s3front.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
-from s3front.xml import element
+from s3front.xml import element, readable_element
 from shared import limits
 from shared.errors import ServiceError
 from shared.records.object import ObjectRecord
@@ -36,10 +36,10 @@ async def get_object_attributes(context: Context, request: Request) -> Reply:
     if not is_modified(request.headers, record.etag, record.modified, now):
         return Reply(304, validators)
     content = {
-        "ETag": element("ETag", record.etag),
+        "ETag": readable_element("ETag", record.etag),
         "Checksum": _checksum(record),
         "ObjectParts": _parts(record, marker, parts_max),
-        "StorageClass": element("StorageClass", record.storage_class),
+        "StorageClass": readable_element("StorageClass", record.storage_class),
         "ObjectSize": element("ObjectSize", record.size),
     }
     chosen = "".join(content[name] for name in _ATTRIBUTES if name in wanted)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl
 
 from s3front.request import Headers
-from s3front.xml import element, parse
+from s3front.xml import parse, readable_element
 from shared import limits
 from shared.errors import ServiceError
 
@@ -65,7 +65,9 @@ def parse_tagging(body: bytes, tags_max: int = limits.TAGS_MAX) -> dict[str, str
 def tag_set_xml(tags: Mapping[str, str]) -> str:
     """The ``TagSet`` element, by key."""
     ordered = sorted(tags.items())
-    rows = (f"<Tag>{element('Key', k)}{element('Value', v)}</Tag>" for k, v in ordered)
+    rows = (
+        f"<Tag>{readable_element('Key', k)}{readable_element('Value', v)}</Tag>" for k, v in ordered
+    )
     return f"<TagSet>{''.join(rows)}</TagSet>"
 
 

@@ -25,7 +25,7 @@ from s3front.operations.tag_sets import tags_of_header
 from s3front.reply import xml_reply
 from s3front.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
-from s3front.xml import element, escape, url_encode
+from s3front.xml import element, escape, readable_element, url_encode
 from shared import limits
 from shared.checksums import CHECKSUM_TYPES, Algorithm, find_algorithm, parse_algorithm
 from shared.errors import ServiceError
@@ -282,16 +282,17 @@ async def list_parts(context: Context, _request: Request) -> Reply:
         element("IsTruncated", "true" if len(found) > len(page) else "false"),
         _person("Initiator", *upload.record.initiator),
         _person("Owner", *upload.record.owner),
-        element("StorageClass", upload.record.storage_class),
-        element("ChecksumAlgorithm", document.get("checksumAlgorithm")),
-        element("ChecksumType", document.get("checksumType")),
+        readable_element("StorageClass", upload.record.storage_class),
+        readable_element("ChecksumAlgorithm", document.get("checksumAlgorithm")),
+        readable_element("ChecksumType", document.get("checksumType")),
         *(_part_row(part, algorithm) for part in page),
     ]
     return xml_reply("ListPartsResult", "".join(content))
 
 
 def _person(name: str, canonical_id: str | None, shown: str | None) -> str:
-    return f"<{name}>{element('ID', canonical_id)}{element('DisplayName', shown)}</{name}>"
+    identity = readable_element("ID", canonical_id) + readable_element("DisplayName", shown)
+    return f"<{name}>{identity}</{name}>"
 
 
 def _part_row(part: PartRecord, algorithm: Algorithm | None) -> str:
@@ -300,7 +301,7 @@ def _part_row(part: PartRecord, algorithm: Algorithm | None) -> str:
         f"<Part>{element('PartNumber', part.number)}"
         f"{element('LastModified', to_iso(part.modified))}"
         f"<ETag>&quot;{part.etag}&quot;</ETag>{element('Size', part.size)}"
-        f"{element(f'Checksum{algorithm}', checksum)}</Part>"
+        f"{readable_element(f'Checksum{algorithm}', checksum)}</Part>"
     )
 
 
@@ -356,10 +357,10 @@ def _upload_row(key: str, upload_id: str, upload: ListedUpload) -> str:
         f"<Upload><Key>{escape(key)}</Key>{element('UploadId', upload_id)}"
         f"{_person('Initiator', upload.initiator_id, upload.initiator_name)}"
         f"{_person('Owner', *owner)}"
-        f"{element('StorageClass', upload.storage_class or 'STANDARD')}"
+        f"{readable_element('StorageClass', upload.storage_class or 'STANDARD')}"
         f"{element('Initiated', shown_time(upload.initiated))}"
-        f"{element('ChecksumAlgorithm', upload.checksum_algorithm)}"
-        f"{element('ChecksumType', upload.checksum_kind)}</Upload>"
+        f"{readable_element('ChecksumAlgorithm', upload.checksum_algorithm)}"
+        f"{readable_element('ChecksumType', upload.checksum_kind)}</Upload>"
     )
 
 

@@ -71,6 +71,34 @@ def test_an_object_is_read_listed_copied_and_changed(s3: Any, bucket: str, store
     s3.delete_object(**key)
 
 
+@pytest.mark.usefixtures("undisturbed")
+def test_characters_that_no_xml_can_carry(s3: Any, bucket: str, store: Store) -> None:
+    """One object's must not keep a client from reading a page."""
+    key = {"Bucket": bucket, "Key": "key"}
+    s3.put_object(**key, Body=b"0123")
+    bad, shown = "a\r\n\0\ufffe", "a\r\n\ufffd\ufffd"
+    names = ("content-md5", "owner-id", "owner-display-name", "x-amz-storage-class")
+    store([bucket], "key", dict.fromkeys(names, bad) | {"tags": {bad: bad}})
+    for listing, rows in (
+        ("list_objects", "Contents"),
+        ("list_objects_v2", "Contents"),
+        ("list_object_versions", "Versions"),
+    ):
+        (row,) = getattr(s3, listing)(Bucket=bucket)[rows]
+        assert row["StorageClass"] == shown
+    assert s3.get_object_tagging(**key)["TagSet"] == [{"Key": shown, "Value": shown}]
+    assert s3.get_object_acl(**key)["Owner"]["ID"] == shown
+    assert s3.get_object_attributes(**key, ObjectAttributes=["ETag"])["ETag"] == shown
+    upload = {"Bucket": bucket, "Key": "upload"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    overview = f"overview..|..upload..|..{upload['UploadId']}"
+    person = {"ID": bad, "DisplayName": bad}
+    members = {"initiator": person, "checksumAlgorithm": bad, "checksumType": bad}
+    store([UPLOADS_PREFIX + bucket], overview, members)
+    (row,) = s3.list_multipart_uploads(Bucket=bucket)["Uploads"]
+    assert row["Initiator"]["ID"] == s3.list_parts(**upload)["Initiator"]["ID"] == shown
+
+
 @pytest.mark.parametrize("size", ["x", 1.5, -1, [1], 10**30])
 def test_an_object_of_no_known_size(s3: Any, bucket: str, store: Store, size: Any) -> None:
     """It neither is served nor keeps the others from being listed, and it can be replaced."""
