@@ -37,9 +37,12 @@ class UploadWorker:
         self._metadata = metadata
         self._uploads = uploads
         self._log = log
+        self._waiting: set[str] = set()
+        """Deleted buckets of which something was set back, until the next look everywhere."""
 
     async def look_everywhere(self) -> int:
         """Finish the uploads of all buckets; how many there were."""
+        self._waiting.clear()
         count = 0
         for bucket in await self._metadata.keys(METASTORE, {}, _REQUEST_ID):
             # The original keeps entries for its users bucket and for uploads here.
@@ -49,12 +52,16 @@ class UploadWorker:
 
     async def finish_deleted(self) -> int:
         """Finish the uploads of buckets that were deleted; how many buckets there were."""
-        options = {"limit": _PAGE_BUCKETS}
-        buckets = await self._metadata.keys(ENDED_UPLOADS, options, _REQUEST_ID)
+        noted = await self._metadata.keys(ENDED_UPLOADS, {}, _REQUEST_ID)
+        buckets = [bucket for bucket in noted if bucket not in self._waiting][:_PAGE_BUCKETS]
         addresses = [(ENDED_UPLOADS, bucket) for bucket in buckets]
         read = await self._metadata.get_each(addresses, _REQUEST_ID)
         for bucket, found in zip(buckets, read, strict=True):
             await self._finish(bucket)
+            if await self._uploads.closing(bucket):
+                # The note of a bucket is all that leads to what was set back.
+                self._waiting.add(bucket)
+                continue
             # Unless another bucket of the name was deleted meanwhile.
             requires = []
             if found is not None and found.revision is not None:

@@ -16,9 +16,15 @@ from s3front.locations.registry import LocationRegistry
 from s3front.metadata.gateway import MetadataGateway
 from s3front.workers.deletions import RETRY_SECONDS, DeletionWorker
 from shared.errors import ServiceError
-from shared.records.names import DEAD_LETTERS, DELETIONS, LEASES, UPLOADS_PREFIX
+from shared.records.names import (
+    DEAD_LETTERS,
+    DELETIONS,
+    ENDED_UPLOADS,
+    LEASES,
+    UPLOADS_PREFIX,
+)
 from shared.rpc.client import RpcClient
-from shared.rpc.envelope import METADATA_NAMESPACE
+from shared.rpc.envelope import METADATA_NAMESPACE, RemoteError
 from tests.clients_boto3 import s3_client
 from tests.faults.stores import call_metadata, stored_blobs, stored_records
 from tests.servers import Cluster, cluster, wait_for
@@ -107,16 +113,20 @@ def test_entries_that_cannot_be_done_hold_nothing_up(
     assert all(reasons.values())
 
 
-def test_a_damaged_record_holds_nothing_up(s3: Any, running: Cluster, bucket: str) -> None:
-    """Damage is what the store itself finds, when it reads."""
+def damage(running: Cluster, sub_level: str, name: str) -> None:
+    """Leave a record of which the store itself finds, when it reads, that it is damaged."""
     running.dmd_metadata.stop()
     engine = open_engine(running.folder / "metadata")
-    damaged = "00000000000002.damaged"
     with engine.transaction() as transaction:
-        key = keys.physical([DELETIONS], damaged, engine.key_bytes_max)
+        key = keys.physical([sub_level], name, engine.key_bytes_max)
         transaction.put(key, b"damaged")
     engine.close()
     running.start_daemons()
+
+
+def test_a_damaged_record_holds_nothing_up(s3: Any, running: Cluster, bucket: str) -> None:
+    damaged = "00000000000002.damaged"
+    damage(running, DELETIONS, damaged)
     wait_for(lambda: damaged in letters(running, DELETIONS), "the damaged entry to be set aside")
     assert letters(running, DELETIONS)[damaged]["entry"] is None
     wait_for_empty(running, DELETIONS)
@@ -257,3 +267,24 @@ def test_a_closing_record_that_says_nothing_holds_no_other_one_up(
         ),
         "the third upload to be removed",
     )
+
+
+def tries_of(running: Cluster, sub_level: str, key: str) -> int:
+    """How often a record was tried in vain; 0 while it is damaged."""
+    try:
+        tries: int = json.loads(call_metadata(running, "get", [key, {}], [sub_level]))["tries"]
+    except RemoteError:
+        return 0
+    return tries
+
+
+def test_what_is_set_back_of_a_deleted_bucket_is_tried_again(running: Cluster) -> None:
+    """Nothing but a note leads there, so it stays as long as there is something to do."""
+    level, closing = f"{UPLOADS_PREFIX}deleted", "closing..|..0123"
+    damage(running, level, closing)
+    put_records(running, ENDED_UPLOADS, {"deleted": "{}"})
+    wait_for(lambda: tries_of(running, level, closing) == 1, "the first try")
+    # Whoever gets the lease looks at once.
+    call_metadata(running, "del", ["background", {}], [LEASES])
+    wait_for(lambda: closing in letters(running, level), "the closing record to be set aside")
+    wait_for_empty(running, ENDED_UPLOADS)
