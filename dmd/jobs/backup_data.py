@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from dmd.belonging import ABOUT_NAME
+from dmd.data.packed.segment import next_data
 
 _BEFORE_THE_REST: Final = ("quarantine",)
 _PACKED: Final = "packed"
@@ -70,10 +71,10 @@ def _stretches(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
     """Where a file holds data, first and one behind the last byte of each stretch."""
     start = 0
     while start < size:
-        try:
-            start = os.lseek(descriptor, start, os.SEEK_DATA)
-        except OSError:
+        data_at = next_data(descriptor, start)
+        if data_at is None:
             return  # a hole up to the end
+        start = data_at
         end = min(os.lseek(descriptor, start, os.SEEK_HOLE), size)
         yield start, end
         start = end

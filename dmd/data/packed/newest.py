@@ -184,9 +184,8 @@ class NewestSegment:
         except BaseException:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
-            with contextlib.suppress(
-                OSError
-            ):  # an empty segment stays, until a restart or for ever
+            # If not, an empty segment stays, until a restart or for ever.
+            with contextlib.suppress(OSError):
                 self._disk.remove(path)
             raise
         self.number, self._descriptor, self._end, self._last = number, descriptor, 0, 0
