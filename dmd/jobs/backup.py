@@ -23,7 +23,7 @@ from dmd.belonging import ABOUT_NAME, read_uuid
 from dmd.directory import OwnedDirectory, is_owned
 from dmd.errors import StartupError
 from dmd.hold import deletions_held
-from dmd.jobs.backup_data import copy_data
+from dmd.jobs.backup_data import copy_data, holds_blobs
 from dmd.jobs.check_data import DataCheck
 from dmd.jobs.data import own_data
 from dmd.jobs.errors import JobError
@@ -125,6 +125,9 @@ def restore(source: Path, metadata: Path, data: Path | None, progress: Progress)
         target, size = folder / FILE_NAME, (source / FILE_NAME).stat().st_size
         _watched(lambda: _copy(source / FILE_NAME, target), target, size, progress)
 
+    if is_owned(metadata):
+        raise JobError(f"{metadata}: another daemon owns this directory")
+    _refuse_store(metadata)  # before what may take hours; ``install`` looks again
     # The bytes first: metadata without them is worse than they are without it.
     if data is not None and (source / DATA_NAME).is_dir():
         _restore_data(source / DATA_NAME, data, progress)
@@ -140,7 +143,7 @@ def _restore_data(source: Path, data: Path, progress: Progress) -> None:
     directory = OwnedDirectory(data)
     unfinished = data / "restore.unfinished"
     try:
-        if (data / ABOUT_NAME).exists():
+        if holds_blobs(data):
             raise JobError(
                 f"{data}: there is a data store already; move it away first, or restore the "
                 "metadata alone (--metadata-only)"
@@ -168,8 +171,7 @@ def install(metadata: Path, build: Callable[[Path], None], deployment: str | Non
     directory = OwnedDirectory(metadata)
     unfinished = metadata / "restore.unfinished"
     try:
-        if (metadata / FILE_NAME).exists():
-            raise JobError(f"{metadata}: there is a metadata store already; move it away first")
+        _refuse_store(metadata)
         _clear(unfinished)
         unfinished.mkdir(mode=0o700)
         build(unfinished)
@@ -186,6 +188,11 @@ def install(metadata: Path, build: Callable[[Path], None], deployment: str | Non
     finally:
         _clear(unfinished)
         directory.release()
+
+
+def _refuse_store(metadata: Path) -> None:
+    if (metadata / FILE_NAME).exists():
+        raise JobError(f"{metadata}: there is a metadata store already; move it away first")
 
 
 def _copy(source: Path, target: Path) -> None:

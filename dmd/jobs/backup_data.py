@@ -41,6 +41,13 @@ def copy_data(source: Path, target: Path, progress: Progress) -> None:
     _sync(target)
 
 
+def holds_blobs(directory: Path) -> bool:
+    """Whether a directory has been one of blobs, or may have some, whoever put them there."""
+    if (directory / ABOUT_NAME).exists():
+        return True
+    return any(os.listdir(directory / name) for name in _folders(directory))
+
+
 def _folders(source: Path) -> Iterator[str]:
     names = {entry.name for entry in os.scandir(source) if entry.is_dir(follow_symlinks=False)}
     yield from (name for name in _BEFORE_THE_REST if name in names)
