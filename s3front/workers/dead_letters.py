@@ -1,4 +1,4 @@
-"""Entries of queues that cannot be done, set aside with the reason. Pure.
+"""Entries of queues that cannot be done, set aside with the reason.
 
 They are records of ``..deadLetters``, for whoever runs the server to look at (docs/operation.md):
 nothing else reads them, so nothing waits for them. Bytes that one names stay, as garbage collection
