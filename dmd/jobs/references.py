@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -22,15 +21,13 @@ from dmd.metadata import stored
 from dmd.metadata.engines.base import Engine, EngineError, Reader
 from dmd.metadata.keys import RECORDS_LOWER, RECORDS_UPPER, split
 from dmd.metadata.projection import listed
-from shared.records.location import DataLocation, data_locations
+from shared.records.location import data_locations, known_md5s
 from shared.records.names import RECORD_LOGS, UPLOADS_PREFIX, holds_objects
 
 _BLOB_KEY: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])")
 _LOGS_LOWER: Final = f"!{RECORD_LOGS}#".encode()
 _LOGS_UPPER: Final = f"!{RECORD_LOGS}$".encode()
 _FILE_STORE: Final = "file"
-_PART_ETAG: Final = re.compile(r"[0-9]+:([0-9a-f]{32})\Z")
-_MD5: Final = re.compile(r"[0-9a-f]{32}\Z")
 _PROGRESS_RECORDS: Final = 1000
 
 
@@ -99,29 +96,12 @@ def stretches_of(record: bytes) -> list[Stretch]:
         located = data_locations(entries, int(document.get("content-length") or 0))
     except (ValueError, TypeError, KeyError, AttributeError):
         return []
-    pieces = Counter(location.store_etag for location in located)
-    etag = str(document.get("content-md5")) if len(located) == 1 else None
+    md5s = known_md5s(located, str(document.get("content-md5")))
     return [
-        Stretch(
-            bytes.fromhex(location.key),
-            location.size,
-            _md5(location, pieces[location.store_etag], etag),
-        )
-        for location in located
+        Stretch(bytes.fromhex(location.key), location.size, md5)
+        for location, md5 in zip(located, md5s, strict=True)
         if location.store_type in ("", _FILE_STORE) and _BLOB_KEY.fullmatch(location.key.encode())
     ]
-
-
-def _md5(location: DataLocation, pieces: int, etag: str | None) -> str | None:
-    """The MD5 of a stretch, of ``pieces`` with its ``dataStoreETag``: that of its part, when it is
-    all of it, else ``etag``, which is the object's if this is all of that. That of encrypted data
-    is of what it was before."""
-    if location.is_encrypted:
-        return None
-    match = _PART_ETAG.match(location.store_etag)
-    if match is not None:
-        return match[1] if pieces == 1 else None
-    return etag if etag is not None and _MD5.match(etag) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from s3front.operations.verified_data import VerifiedBlob
 from s3front.ranges import ByteRange
 from s3front.request import Passage
 from shared.errors import ServiceError
-from shared.records.location import DataLocation
+from shared.records.location import DataLocation, known_md5s
 from shared.records.object import ObjectRecord
 
 
@@ -85,8 +85,11 @@ class ObjectData:
 
     async def verified(self) -> AsyncGenerator[bytes, None]:
         """The bytes in order, for a copy: see ``verified_data``."""
+        locations = self._record.locations
+        md5s = known_md5s(locations, self._record.etag)
+        md5_of = {location.key: md5 for location, md5 in zip(locations, md5s, strict=True)}
         for index, (location, start, end) in enumerate(self._parts):
-            blob = self._blob(location)
+            blob = self._blob(location, md5_of[location.key])
             if end - start + 1 == location.size:
                 with contextlib.closing(await self._reader(index)) as reader:
                     async with contextlib.aclosing(blob.whole(reader)) as blocks:
@@ -119,10 +122,9 @@ class ObjectData:
         if self._first is not None:
             self._first.close()
 
-    def _blob(self, location: DataLocation) -> VerifiedBlob:
+    def _blob(self, location: DataLocation, md5: str | None) -> VerifiedBlob:
         store = self._context.services.locations.holder(location)
-        etag = self._record.etag if location.size == self._record.size else None
-        return VerifiedBlob(store, location, etag, self._context.log)
+        return VerifiedBlob(store, location, md5, self._context.log)
 
     async def _reader(self, index: int) -> DataReader:
         if index == 0:

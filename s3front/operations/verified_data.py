@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, closing
@@ -34,8 +33,6 @@ BLOCKS_KEPT_MAX: Final = 64 * 1024
 """Checksums of blocks that are kept, in all: those of 64 GiB."""
 
 _THREAD_BYTES_MIN: Final = 64 * 1024
-_PART_ETAG: Final = re.compile(r"[0-9]+:([0-9a-f]{32})\Z")
-_MD5: Final = re.compile(r"[0-9a-f]{32}\Z")
 
 
 class Check(Protocol):
@@ -78,18 +75,12 @@ class _Md5Check:
         return self._digest.hexdigest() == self._wanted
 
 
-def check_of(location: DataLocation, whole_etag: str | None) -> Check | None:
-    """What is known of a blob; None for nothing. ``whole_etag`` is that of the object when the blob
-    is all of it."""
-    checksum = checksum_in(location.key)
+def check_of(key: str, md5: str | None) -> Check | None:
+    """What is known of a blob, from its key or as its record has it; None for nothing."""
+    checksum = checksum_in(key)
     if checksum is not None:
         return _Crc32Check(checksum)
-    match = _PART_ETAG.match(location.store_etag)
-    if match is not None:
-        return _Md5Check(match[1])
-    if whole_etag is not None and _MD5.match(whole_etag):
-        return _Md5Check(whole_etag)
-    return None
+    return None if md5 is None else _Md5Check(md5)
 
 
 class BlockSums:
@@ -129,26 +120,27 @@ _SUMS: Final = BlockSums()
 
 
 class VerifiedBlob:
-    """One blob of a record, to be copied from. Every method raises ServiceError, InternalError for
-    damage, and DataNotFoundError."""
+    """One blob of a record, to be copied from; ``md5`` is what the record knows of its bytes
+    (``shared.records.location``). Every method raises ServiceError, InternalError for damage, and
+    DataNotFoundError."""
 
     def __init__(
         self,
         store: DataStore,
         location: DataLocation,
-        whole_etag: str | None,
+        md5: str | None,
         log: EventLog,
         sums: BlockSums = _SUMS,
     ) -> None:
         self._store = store
         self._location = location
-        self._whole_etag = whole_etag
+        self._md5 = md5
         self._log = log
         self._sums = sums
 
     async def whole(self, reader: DataReader) -> AsyncGenerator[bytes, None]:
         """All its bytes, of a reader of all of them."""
-        check = check_of(self._location, self._whole_etag)
+        check = check_of(self._location.key, self._md5)
         async for block in _bytes_of(reader):
             if check is not None:
                 await check.add(block)
@@ -181,7 +173,7 @@ class VerifiedBlob:
         key, size = self._location.key, self._location.size
         async with self._sums.turn(key):
             sums = self._sums.find(key)
-            if sums is None and check_of(self._location, self._whole_etag) is not None:
+            if sums is None and check_of(self._location.key, self._md5) is not None:
                 splitter = _Splitter()
                 with closing(await self._store.open(key, 0, size - 1, size)) as reader:
                     async with aclosing(self.whole(reader)) as blocks:

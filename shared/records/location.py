@@ -12,7 +12,9 @@ bytes are to be read (``cipheredDataKey``), or where they are (``dataStoreVersio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,6 +29,9 @@ _ENCRYPTION: Final = frozenset(
         "sseCipheredDataKey",
     )
 )
+
+_PART_ETAG: Final = re.compile(r"[0-9]+:([0-9a-f]{32})\Z")
+_MD5: Final = re.compile(r"[0-9a-f]{32}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,27 @@ def data_locations(entries: Any, size: int | None) -> list[DataLocation]:
         end = location.start + location.size
         locations.append(location)
     return locations
+
+
+def known_md5s(locations: Sequence[DataLocation], etag: str) -> list[str | None]:
+    """The MD5 of the bytes of each of a record's locations, in hex; None where nobody knows it.
+
+    ``dataStoreETag`` has that of a part. A part may lie in several pieces, of which each has it,
+    and then it is of none of them. Of a record's only location ``etag``, the record's own, is as
+    good. Where the data is encrypted, both are of what it was before.
+    """
+    pieces = Counter(location.store_etag for location in locations)
+    whole = etag if len(locations) == 1 and _MD5.match(etag) else None
+    return [_known_md5(location, pieces[location.store_etag], whole) for location in locations]
+
+
+def _known_md5(location: DataLocation, pieces: int, whole: str | None) -> str | None:
+    if location.is_encrypted:
+        return None
+    match = _PART_ETAG.match(location.store_etag)
+    if match is not None:
+        return match[1] if pieces == 1 else None
+    return whole
 
 
 def _document(entry: Any) -> Mapping[str, Any]:

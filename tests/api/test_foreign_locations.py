@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from hashlib import md5
 from typing import Any
 
 import pytest
@@ -109,6 +110,30 @@ def test_old_forms_are_read(
     assert s3.get_object(**address, Range="bytes=2-4")["Body"].read() == b"234"
     s3.copy_object(Bucket=bucket, Key="copy", CopySource=address)
     assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == b"0123456789"
+
+
+def test_a_part_that_lies_in_pieces_is_copied(
+    s3: Any, bucket: str, address: dict[str, str], shared_cluster: Cluster
+) -> None:
+    """As one that CloudServer copied from an object of several blobs: each of its pieces has the
+    MD5 of the whole part beside it."""
+    content = b"0123456789" + b"abcdef"
+    whole = md5(content, usedforsecurity=False).hexdigest()
+    s3.put_object(Bucket=bucket, Key="other", Body=content[10:])
+    records = stored_records(shared_cluster, [bucket])[bucket]
+    pieces = [*records["key"]["location"], *records["other"]["location"]]
+    for piece, start in zip(pieces, (0, 10), strict=True):
+        piece.update({"start": start, "dataStoreETag": f"1:{whole}"})
+    made = {"location": pieces, "content-length": len(content), "content-md5": f"{whole}-1"}
+    change(shared_cluster, bucket, "key", lambda record: record.update(made))
+    call_metadata(shared_cluster, "del", ["other", {}], [bucket])
+    s3.copy_object(Bucket=bucket, Key="copy", CopySource=address)
+    assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == content
+    upload = {"Bucket": bucket, "Key": "parts"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    copy = {**upload, "PartNumber": 1, "CopySource": address, "CopySourceRange": "bytes=2-12"}
+    copied = s3.upload_part_copy(**copy)["CopyPartResult"]["ETag"]
+    assert copied == f'"{md5(content[2:13], usedforsecurity=False).hexdigest()}"'
 
 
 # --- Buckets that demand encryption --------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.records.location import DataLocation, data_locations
+from shared.records.location import DataLocation, data_locations, known_md5s
 from shared.records.parts import ObjectPart, parse_parts
 
 ENTRY = {
@@ -17,6 +17,9 @@ ENTRY = {
     "dataStoreType": "file",
     "dataStoreETag": "1:etag",
 }
+
+MD5 = "0123456789abcdef" * 2
+OTHER = "fedcba9876543210" * 2
 
 
 def bare(size: int = 9) -> list[DataLocation]:
@@ -92,6 +95,28 @@ def test_no_member_is_lost() -> None:
 def test_encrypted_data_is_known(members: dict[str, Any], encrypted: bool) -> None:
     (located,) = data_locations([{**ENTRY, **members}], 9)
     assert located.is_encrypted is encrypted
+
+
+@pytest.mark.parametrize(
+    ("etags", "whole", "known"),
+    [
+        ([f"1:{MD5}", f"2:{OTHER}"], f"{MD5}-2", [MD5, OTHER]),
+        ([f"1:{MD5}", f"1:{MD5}", f"2:{OTHER}"], f"{MD5}-2", [None, None, OTHER]),
+        ([f"1:{MD5}"], OTHER, [MD5]),
+        ([""], MD5, [MD5]),
+        (["", ""], MD5, [None, None]),
+        ([""], f"{MD5}-1", [None]),
+        ([], MD5, []),
+    ],
+)
+def test_the_digest_of_a_location(etags: list[str], whole: str, known: list[str | None]) -> None:
+    located = data_locations([{**ENTRY, "dataStoreETag": etag} for etag in etags], 9)
+    assert known_md5s(located, whole) == known
+
+
+def test_the_digest_of_encrypted_data_is_of_something_else() -> None:
+    located = data_locations([{**ENTRY, "dataStoreETag": f"1:{MD5}", "cryptoScheme": 1}], 9)
+    assert known_md5s(located, MD5) == [None]
 
 
 def test_parts_of_locations_that_say_little() -> None:

@@ -23,9 +23,8 @@ WITH_CHECKSUM = key_with_checksum("0" * 12, crc32(CONTENT))
 WITHOUT = "ab" * 20
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
 KNOWN = {
-    "by its key": (WITH_CHECKSUM, "", None),
-    "by the MD5 of the part": (WITHOUT, f"7:{MD5}", None),
-    "by the ETag": (WITHOUT, "", MD5),
+    "by its key": (WITH_CHECKSUM, None),
+    "by its record": (WITHOUT, MD5),
 }
 
 
@@ -67,10 +66,10 @@ class Store:
         raise AssertionError
 
 
-def blob(store: Store, known: tuple[str, str, str | None], sums: BlockSums) -> VerifiedBlob:
-    key, store_etag, whole_etag = known
-    location = DataLocation(key, len(CONTENT), 0, "us-east-1", "file", store_etag)
-    return VerifiedBlob(store, location, whole_etag, RecordingLog(), sums)
+def blob(store: Store, known: tuple[str, str | None], sums: BlockSums) -> VerifiedBlob:
+    key, md5 = known
+    location = DataLocation(key, len(CONTENT), 0, "us-east-1", "file", "")
+    return VerifiedBlob(store, location, md5, RecordingLog(), sums)
 
 
 async def collected(blocks: AsyncGenerator[bytes, None]) -> bytes:
@@ -78,7 +77,7 @@ async def collected(blocks: AsyncGenerator[bytes, None]) -> bytes:
 
 
 @pytest.mark.parametrize("known", KNOWN.values(), ids=KNOWN)
-async def test_a_whole_blob(known: tuple[str, str, str | None]) -> None:
+async def test_a_whole_blob(known: tuple[str, str | None]) -> None:
     store = Store(bytearray(CONTENT))
     source = blob(store, known, BlockSums())
     assert await collected(source.whole(Reader(CONTENT))) == CONTENT
@@ -100,7 +99,7 @@ PARTS = [
 
 @pytest.mark.parametrize("known", KNOWN.values(), ids=KNOWN)
 async def test_parts_of_a_blob_that_is_read_whole_once(
-    known: tuple[str, str, str | None],
+    known: tuple[str, str | None],
 ) -> None:
     store = Store(bytearray(CONTENT))
     source = blob(store, known, BlockSums())
@@ -112,7 +111,7 @@ async def test_parts_of_a_blob_that_is_read_whole_once(
 
 @pytest.mark.parametrize("known", KNOWN.values(), ids=KNOWN)
 async def test_damage_anywhere_in_the_blob_before_its_first_part(
-    known: tuple[str, str, str | None],
+    known: tuple[str, str | None],
 ) -> None:
     store = Store(bytearray(CONTENT))
     store.content[-1] ^= 1
@@ -140,7 +139,7 @@ async def test_parts_at_the_same_time_read_the_blob_once() -> None:
 
 async def test_a_blob_of_which_nothing_is_known_is_copied_as_it_is() -> None:
     store = Store(bytearray(CONTENT))
-    source = blob(store, (WITHOUT, "", "0" * 32 + "-3"), BlockSums())
+    source = blob(store, (WITHOUT, None), BlockSums())
     assert await collected(source.whole(Reader(b"anything"))) == b"anything"
     assert await collected(source.part(3, 9)) == CONTENT[3:10]
     assert store.opened == [(3, 9)]
