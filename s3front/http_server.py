@@ -17,12 +17,12 @@ from typing import Final
 from s3front.reply import HOST_ID, common_headers, error_reply, new_request_id
 from s3front.request import BodyAbortedError, Reply, Request, StreamedBody
 from shared import limits
+from shared.budget import Budget
 from shared.errors import ServiceError
 from shared.http1.exchange import Answer, Exchange
 from shared.http1.head import MalformedRequestError
 from shared.http1.passage import Passage
 from shared.http1.server import HttpServer, HttpSettings
-from shared.memory import Budget
 from shared.observability import EventLog
 
 KEEP_ALIVE_SECONDS: Final = 75.0

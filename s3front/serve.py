@@ -16,7 +16,6 @@ from s3front.http_server import LARGE_BLOCKS_BYTES, create_http_server
 from s3front.listeners import inherited_sockets
 from s3front.locations.dmd_file import DmdFileStore
 from s3front.locations.registry import LocationRegistry
-from s3front.memory import keep_freed_memory
 from s3front.metadata.gateway import MetadataGateway
 from s3front.metadata.store import MetadataStore
 from s3front.metadata.uploads import UploadStore
@@ -37,6 +36,7 @@ from shared.config import (
 )
 from shared.credentials import data_credentials, metadata_credentials
 from shared.http1.client import Origin
+from shared.memory import keep_freed_memory
 from shared.observability import configure_logging, get_logger
 from shared.process import (
     STOP_SECONDS_MAX,

@@ -1,15 +1,10 @@
-"""How a process keeps its memory bounded: what may be held at once, and giving back what is free.
-
-Used by the front-end for bodies that it cannot pass on yet, and by the daemons for messages that
-are not whole. Pure but for the event loop, ``/proc/self/statm``, and the C library's allocator.
-"""
+"""How a process has the C library's allocator keep memory that was freed, and give it back."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import ctypes
-from collections import deque
 from pathlib import Path
 from typing import Final
 
@@ -19,61 +14,13 @@ TRIM_SECONDS: Final = 10.0
 TRIM_BYTES_MIN: Final = 32 * 1024 * 1024
 """What it keeps beyond the least that it was seen with: taking a page again costs time."""
 
-_M_ARENA_MAX: Final = -8  # from glibc's malloc.h
-_LARGE_SHARE: Final = 8
+# From glibc's malloc.h; the last is the largest that it takes.
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
+_MMAP_THRESHOLD_MAX: Final = 32 * 1024 * 1024
+
 _PAGE_BYTES: Final = 4096
-
-
-class Budget:
-    """Bytes that many holders may have all together.
-
-    A holder takes what it needs before it fills it, and gives it back once. One that wants more
-    than an eighth of the whole is large: large holders leave half to the others, so that few of
-    them, however slow, keep nobody else waiting. Nobody takes more than ``share_bytes_max``, half.
-    """
-
-    def __init__(self, size_bytes: int) -> None:
-        self._size = size_bytes
-        self.share_bytes_max = size_bytes // 2
-        """A holder of more takes this."""
-        self._left = size_bytes
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    @property
-    def taken(self) -> int:
-        return self._size - self._left
-
-    def take(self, size: int) -> bool:
-        """Take so many bytes, if they are there."""
-        kept = self.share_bytes_max if size > self._size // _LARGE_SHARE else 0
-        if self._left - size < kept:
-            return False
-        self._left -= size
-        return True
-
-    async def wait(self, size: int, seconds: float) -> None:
-        """Take them as soon as they are there; raises TimeoutError after so long."""
-        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (size, granted)
-        self._waiting.append(entry)
-        try:
-            async with asyncio.timeout(seconds):
-                await granted
-        except BaseException:
-            if entry in self._waiting:
-                self._waiting.remove(entry)
-            else:
-                self.give(size)  # it was let in at the last moment
-            raise
-
-    def give(self, size: int) -> None:
-        """Give back what was taken, to whoever waits for it, the first ones first."""
-        self._left += size
-        for entry in [entry for entry in self._waiting if self._left > 0]:
-            wanted, granted = entry
-            if not granted.done() and self.take(wanted):
-                self._waiting.remove(entry)
-                granted.set_result(None)
 
 
 def share_one_heap() -> None:
@@ -81,8 +28,16 @@ def share_one_heap() -> None:
 
     Each would get one of its own otherwise, the end of which nothing gives back.
     """
-    with contextlib.suppress(AttributeError):  # another C library than glibc does as it likes
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+    _set_option(_M_ARENA_MAX, 1)
+
+
+def keep_freed_memory(size_bytes: int) -> None:
+    """Let the C library keep so much freed memory for the next allocations, also of large blocks.
+
+    It gives it back to the system otherwise, and each page has to be asked for again.
+    """
+    _set_option(_M_MMAP_THRESHOLD, min(size_bytes, _MMAP_THRESHOLD_MAX))
+    _set_option(_M_TRIM_THRESHOLD, size_bytes)
 
 
 async def give_back_memory(
@@ -109,6 +64,11 @@ def own_bytes() -> int:
     """The memory that this process has of its own (RssAnon)."""
     _, resident, shared, *_ = Path("/proc/self/statm").read_text().split()
     return (int(resident) - int(shared)) * _PAGE_BYTES
+
+
+def _set_option(option: int, value: int) -> None:
+    with contextlib.suppress(AttributeError):  # another C library than glibc does as it likes
+        ctypes.CDLL(None).mallopt(option, value)
 
 
 def _trim() -> ctypes._NamedFuncPointer | None:

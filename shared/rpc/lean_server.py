@@ -33,8 +33,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, Protocol
 
 from shared import limits
+from shared.budget import Budget
 from shared.daemon_secret import REFUSAL, Gate
-from shared.memory import Budget
 from shared.observability import EventLog
 from shared.rpc import codec, eager, packets, websocket
 from shared.rpc.dispatch import Dispatcher, Peer, Reply

@@ -16,8 +16,8 @@ from engineio.async_drivers.aiohttp import WebSocket
 from engineio.payload import Payload
 
 from shared import limits
+from shared.budget import Budget
 from shared.daemon_secret import REFUSAL, Gate
-from shared.memory import Budget
 from shared.rpc import codec, packets
 from shared.rpc.dispatch import Dispatcher, Peer, Reply
 from shared.rpc.envelope import HANG_UP_EVENT
