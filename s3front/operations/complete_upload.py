@@ -17,6 +17,7 @@ from itertools import pairwise
 from urllib.parse import quote
 from xml.etree.ElementTree import Element
 
+from msgspec import structs
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.body import interpreted, read_document
@@ -261,7 +262,7 @@ def _object_record(
         # Of an object, parts are counted from 1 (``shared.records.parts``).
         etag = f"{number}:{part.record.etag}"
         for entry in part.record.locations:
-            locations.append(replace(entry, start=size, store_etag=etag))
+            locations.append(structs.replace(entry, start=size, store_etag=etag))
             size += entry.size
     return ObjectRecord.create(
         NewObject(

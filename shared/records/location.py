@@ -15,8 +15,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from shared.records.members import UnreadableRecordError, whole_number
 
@@ -34,8 +35,7 @@ _PART_ETAG: Final = re.compile(r"[0-9]+:([0-9a-f]{32})\Z")
 _MD5: Final = re.compile(r"[0-9a-f]{32}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class DataLocation:
+class DataLocation(msgspec.Struct, frozen=True, gc=False):
     """One stretch of an object's bytes: ``size`` bytes from offset ``start`` of the object.
 
     ``members`` is the document that it was read from, None for one that is made here.
