@@ -139,18 +139,25 @@ class PackedStore:
         ``upgraded`` when all have them, durably. Called at once, or never."""
         self._old_states = True
         self._upgrading = self._loop.create_task(self._upgrade(last, upgraded))
-        self._upgrading.add_done_callback(self._swept)
 
     async def _upgrade(self, last: int, upgraded: Callable[[], Awaitable[None]]) -> None:
+        try:
+            count = await self._rewrite_states(last)
+            await upgraded()
+        except StoreError as error:
+            self._log.warning("old segments keep their states until a restart", error=str(error))
+            return
+        self._old_states = False
+        self._log.info("old segments have the states of this release", changed=count)
+
+    async def _rewrite_states(self, last: int) -> int:
         count = 0
         for number in sorted(number for number in self._numbers if number <= last):
             with contextlib.suppress(BlobNotFoundError), self._descriptor(number) as descriptor:
                 rewrite = partial(rewrite_states, descriptor, number)
                 count += await to_the_end(self._changer.submit(rewrite))
             await asyncio.sleep(UPGRADE_PAUSE_SECONDS)
-        await upgraded()
-        self._old_states = False
-        self._log.info("old segments have the states of this release", changed=count)
+        return count
 
     def _meaning(self, state: State) -> State:
         """One of today's states."""

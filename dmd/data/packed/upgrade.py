@@ -31,6 +31,6 @@ def rewrite_states(descriptor: int, segment: int) -> int:
         if state is not None:
             write_state(descriptor, record, state)
             count += 1
-    if count:
-        os.fsync(descriptor)
+    # Whatever the count is: a pass that was killed may have left what no disk has yet.
+    os.fsync(descriptor)
     return count
