@@ -221,10 +221,11 @@ class ObjectRecord:
     @property
     def headers(self) -> dict[str, str]:
         """The standard headers that are set, by their header names."""
+        document = self.document
         return {
             header: value
             for name, header in STANDARD_HEADERS.items()
-            if (value := text(self.document, name))
+            if name in document and (value := text(document, name))
         }
 
     @property
