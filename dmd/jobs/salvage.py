@@ -29,6 +29,7 @@ from dmd.metadata.engines.lmdb_format import (
     META_PAGES,
     Meta,
     PageError,
+    check_long,
     nodes_anywhere,
     page_head,
     parse_long,
@@ -194,6 +195,7 @@ class _Search:
             if value.page + value.pages > file.pages():
                 continue
             try:
+                check_long(value, file.page_bytes)
                 yield key, parse_long(file.read(value.page, value.pages), value)
             except PageError:
                 continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from dmd.metadata import keys, stored
 from dmd.metadata.directory import open_engine
 from dmd.metadata.engines.base import EngineError
 from dmd.metadata.engines.lmdb import FILE_NAME, LmdbEngine
-from dmd.metadata.engines.lmdb_format import Leaf, Long, Meta, PageError, parse_page
+from dmd.metadata.engines.lmdb_format import HEADER_BYTES, Leaf, Long, Meta, PageError, parse_page
 from dmd.metadata.engines.lmdb_pages import Damage, PageFile, PageView, read_metas
 from dmd.metadata.engines.lmdb_reader import PageStore
 from dmd.metadata.engines.lmdb_survey import check_whole, survey
@@ -190,6 +191,23 @@ def test_salvage_brings_out_what_is_whole(filled: Filled, tmp_path: Path, kind: 
             output.seek(0)
             assert load(output, restored, lambda _count: None) == len(found)
         shutil.rmtree(folder)
+
+
+def test_salvage_goes_on_past_what_looks_like_a_long_value_of_no_pages(
+    filled: Filled, tmp_path: Path
+) -> None:
+    folder = filled.copy(tmp_path / "copy")
+    key = next(iter(filled.records))
+    (number,) = filled.pages[key]
+    node = struct.pack("<HHHH", 5, 0, 1, 4) + b"name"  # and zeros: page 0, of which there are 0
+    with (folder / FILE_NAME).open("r+b") as file:
+        file.seek(number * PAGE + HEADER_BYTES)
+        file.write(node.ljust(PAGE - HEADER_BYTES, b"\0"))
+    report, output = Salvage(), BytesIO()
+    dump(folder, output, lambda _count: None, report)
+    found = dumped(output)
+    assert key not in found
+    assert all(number in filled.pages[lost] for lost in filled.records.keys() - found.keys())
 
 
 def damage_or_none(path: Path, kind: str, chance: random.Random) -> str:
