@@ -28,7 +28,7 @@ from s3front.locations.base import DataStore
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata import gateway
 from s3front.metadata.gateway import MetadataGateway, Operation
-from s3front.workers.dead_letters import set_aside
+from s3front.workers.dead_letters import set_aside, tries_of
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
 from shared.observability import EventLog
@@ -66,8 +66,7 @@ class _Entry:
     @property
     def tries(self) -> int:
         """How often it has failed."""
-        tries = self.document.get("tries")
-        return tries if isinstance(tries, int) else 0
+        return tries_of(self.document)
 
 
 class _AwayError(Exception):

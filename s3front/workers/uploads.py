@@ -1,8 +1,8 @@
 """Finishing what a crashed front-end left of completed and aborted uploads, and what the deletion
 of a bucket leaves of its uploads.
 
-A closing record that cannot be followed is set aside as a dead letter, after some tries unless they
-cannot help: other uploads do not wait for it.
+A closing record that cannot be followed, and the note of a deleted bucket that cannot be, is set
+aside as a dead letter, after some tries unless they cannot help: other uploads do not wait for it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import orjson
 from s3front.metadata import gateway
 from s3front.metadata.gateway import ChangedError, MetadataGateway
 from s3front.metadata.uploads import UploadStore
-from s3front.workers.dead_letters import set_aside
+from s3front.workers.dead_letters import set_aside, tries_of
 from shared.errors import ServiceError
 from shared.observability import EventLog
 from shared.records.names import ENDED_UPLOADS, METASTORE, UPLOADS_PREFIX, USERS_BUCKET
@@ -46,8 +46,16 @@ class UploadWorker:
         count = 0
         for bucket in await self._metadata.keys(METASTORE, {}, _REQUEST_ID):
             # The original keeps entries for its users bucket and for uploads here.
-            if bucket != USERS_BUCKET and not bucket.startswith(UPLOADS_PREFIX):
+            if bucket == USERS_BUCKET or bucket.startswith(UPLOADS_PREFIX):
+                continue
+            try:
                 count += await self._finish(bucket)
+            except ServiceError as error:
+                if error.status == 503:
+                    raise
+                self._log.warning(
+                    "the uploads of a bucket cannot be looked at", bucket=bucket, reason=str(error)
+                )
         return count
 
     async def finish_deleted(self) -> int:
@@ -57,8 +65,15 @@ class UploadWorker:
         addresses = [(ENDED_UPLOADS, bucket) for bucket in buckets]
         read = await self._metadata.get_each(addresses, _REQUEST_ID)
         for bucket, found in zip(buckets, read, strict=True):
-            await self._finish(bucket)
-            if await self._uploads.closing(bucket):
+            try:
+                await self._finish(bucket)
+                is_done = not await self._uploads.closing(bucket)
+            except ServiceError as error:
+                if error.status == 503:
+                    raise
+                is_done = False
+                await self._set_back(ENDED_UPLOADS, bucket, str(error), _TRIES_MAX)
+            if not is_done:
                 # The note of a bucket is all that leads to what was set back.
                 self._waiting.add(bucket)
                 continue
@@ -79,26 +94,25 @@ class UploadWorker:
             except ChangedError:
                 continue  # its own front-end was faster
             except ValueError as error:
-                await self._set_back(bucket, upload_id, str(error), tries=1)
+                await self._set_back(*_place(bucket, upload_id), str(error), tries=1)
             except ServiceError as error:
                 if error.status == 503:
                     raise
-                await self._set_back(bucket, upload_id, str(error), tries=_TRIES_MAX)
+                await self._set_back(*_place(bucket, upload_id), str(error), _TRIES_MAX)
         return len(closing)
 
-    async def _set_back(self, bucket: str, upload_id: str, reason: str, tries: int) -> None:
-        """Count a failed try; at the last of so many, set the closing record aside."""
-        level, key = uploads_level(bucket), closing_key(upload_id)
+    async def _set_back(self, level: str, key: str, reason: str, tries: int) -> None:
+        """Count a failed try at what a record says; at the last of so many, set it aside."""
         (found,) = await self._metadata.get_each([(level, key)], _REQUEST_ID)
         if found is None:
             return
         document = _document(found.text)
-        failed = _tries(document) + 1
+        failed = tries_of(document) + 1
         if failed >= tries:
-            self._log.error("an ended upload cannot be removed", bucket=bucket, reason=reason)
+            self._log.error("an ended upload cannot be removed", level=level, reason=reason)
             operations = set_aside(level, key, found.text, reason, int(time.time() * 1000))
         else:
-            self._log.warning("an ended upload waits", bucket=bucket, reason=reason)
+            self._log.warning("an ended upload waits", level=level, reason=reason)
             text = orjson.dumps({**document, "tries": failed, "reason": reason}).decode()
             operations = [gateway.put(level, key, text)]
         with suppress(ChangedError):
@@ -106,9 +120,9 @@ class UploadWorker:
             await self._metadata.commit(operations, requires, _REQUEST_ID)
 
 
-def _tries(document: dict[str, Any]) -> int:
-    tries = document.get("tries")
-    return tries if isinstance(tries, int) else 0
+def _place(bucket: str, upload_id: str) -> tuple[str, str]:
+    """Where the closing record of an upload is."""
+    return uploads_level(bucket), closing_key(upload_id)
 
 
 def _document(text: str | None) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from shared.records.names import (
     DELETIONS,
     ENDED_UPLOADS,
     LEASES,
+    METASTORE,
     UPLOADS_PREFIX,
 )
 from shared.rpc.client import RpcClient
@@ -62,6 +63,11 @@ def letters(running: Cluster, queue: str) -> dict[str, Any]:
     """What was set aside of a queue, by key."""
     found = stored_records(running, [DEAD_LETTERS])[DEAD_LETTERS].values()
     return {letter["key"]: letter for letter in found if letter["queue"] == queue}
+
+
+def clear(running: Cluster, sub_level: str) -> None:
+    for key in stored_records(running, [sub_level])[sub_level]:
+        call_metadata(running, "del", [key, {}], [sub_level])
 
 
 def wait_for_empty(running: Cluster, sub_level: str) -> None:
@@ -162,7 +168,7 @@ class Deletions:
     def __init__(self, running: Cluster, gateway: MetadataGateway) -> None:
         self.now = 50_000_000_000.0
         self.place = Place()
-        self._running = running
+        self.running = running
         registry = LocationRegistry({}, self.place)
         log = RecordingLog()
         self.worker = DeletionWorker(gateway, registry, log, 0, clock=lambda: self.now)
@@ -172,15 +178,15 @@ class Deletions:
         for name in names:
             key = f"{int(self.now * 1000) - 1:014}.{name}"
             values[key] = json.dumps({"location": [{"key": name} for _ in range(count)]})
-        await asyncio.to_thread(put_records, self._running, DELETIONS, values)
+        await asyncio.to_thread(put_records, self.running, DELETIONS, values)
 
     async def queued(self) -> dict[str, Any]:
         """What waits, by name."""
-        records = await asyncio.to_thread(stored_records, self._running, [DELETIONS])
+        records = await asyncio.to_thread(stored_records, self.running, [DELETIONS])
         return {key.partition(".")[2]: entry for key, entry in records[DELETIONS].items()}
 
     async def letters(self) -> dict[str, Any]:
-        found = await asyncio.to_thread(letters, self._running, DELETIONS)
+        found = await asyncio.to_thread(letters, self.running, DELETIONS)
         return {key.partition(".")[2]: letter for key, letter in found.items()}
 
 
@@ -207,6 +213,19 @@ async def test_a_failure_is_tried_again_later_and_not_for_ever(deletions: Deleti
         assert await deletions.worker.run_once() == 1
     assert await deletions.queued() == {}
     assert "InternalError" in (await deletions.letters())["bad"]["reason"]
+
+
+async def test_a_number_of_tries_that_is_none_holds_nothing_up(deletions: Deletions) -> None:
+    place = deletions.place
+    place.failures = {"bad": "InternalError"}
+    await deletions.queue(["bad", "good"])
+    key = f"{int(deletions.now * 1000) - 1:014}.bad"
+    entry = json.dumps({"location": [{"key": "bad"}], "tries": -10})
+    await asyncio.to_thread(put_records, deletions.running, DELETIONS, {key: entry})
+    assert await deletions.worker.run_once() == 2
+    assert place.deleted == ["good"]
+    assert (await deletions.queued())["bad"]["tries"] == 1
+    await asyncio.to_thread(clear, deletions.running, DELETIONS)
 
 
 async def test_an_entry_that_works_again_is_done(deletions: Deletions) -> None:
@@ -288,3 +307,38 @@ def test_what_is_set_back_of_a_deleted_bucket_is_tried_again(running: Cluster) -
     call_metadata(running, "del", ["background", {}], [LEASES])
     wait_for(lambda: closing in letters(running, level), "the closing record to be set aside")
     wait_for_empty(running, ENDED_UPLOADS)
+
+
+NO_BUCKET = "0!x"
+"""The name of no sub-level, so that nothing below it can be read."""
+
+
+def test_a_name_of_no_bucket_holds_no_other_bucket_up(
+    s3: Any, running: Cluster, bucket: str
+) -> None:
+    put_records(running, ENDED_UPLOADS, {NO_BUCKET: "{}"})
+    put_records(running, METASTORE, {NO_BUCKET: "{}"})
+    upload_id = s3.create_multipart_upload(Bucket=bucket, Key="key")["UploadId"]
+    s3.upload_part(Bucket=bucket, Key="key", UploadId=upload_id, PartNumber=1, Body=b"part")
+    s3.delete_bucket(Bucket=bucket)
+    s3.create_bucket(Bucket=f"{bucket}-alive")
+    alive = f"{UPLOADS_PREFIX}{bucket}-alive"
+    put_records(running, alive, {f"closing..|..{'0' * 32}": '{"usedParts":[]}'})
+    call_metadata(running, "del", ["background", {}], [LEASES])
+    wait_for_empty(running, UPLOADS_PREFIX + bucket)
+    wait_for_empty(running, alive)
+    assert tries_of(running, ENDED_UPLOADS, NO_BUCKET) == 1
+    put_records(running, ENDED_UPLOADS, {NO_BUCKET: '{"tries":4}'})
+    call_metadata(running, "del", ["background", {}], [LEASES])
+    wait_for(lambda: NO_BUCKET in letters(running, ENDED_UPLOADS), "the name to be set aside")
+    wait_for_empty(running, ENDED_UPLOADS)
+    call_metadata(running, "del", [NO_BUCKET, {}], [METASTORE])
+
+
+def test_the_longest_key_can_be_set_aside(running: Cluster, bucket: str) -> None:
+    level = UPLOADS_PREFIX + bucket
+    key = f"closing..|..{'0' * 1900}"
+    put_records(running, level, {key: "poison"})
+    call_metadata(running, "del", ["background", {}], [LEASES])
+    wait_for(lambda: key in letters(running, level), "the closing record to be set aside")
+    wait_for_empty(running, level)
