@@ -3,8 +3,9 @@
 A backup is a folder with a consistent copy of the metadata, the deployment's UUID and, in the
 folder ``data``, the blobs. It is taken while the daemons serve. Deletions are held from before the
 first byte until after the last one (``dmd.hold``), so that all that the metadata names is there,
-however long it takes; then the copy is compared with itself, as ``dmd check`` does. A restore puts
-one into directories that hold nothing yet.
+however long it takes; then the copy is compared with itself, as ``dmd check`` does. What the
+installation itself has lost is told, and keeps nobody from a backup of the rest. A restore puts one
+into directories that hold nothing yet.
 
 Both build under a name that nothing reads, make it durable, and rename it: what exists is whole.
 """
@@ -14,8 +15,9 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +27,8 @@ from dmd.errors import StartupError
 from dmd.hold import deletions_held
 from dmd.jobs.backup_data import copy_data, holds_blobs
 from dmd.jobs.check_data import DataCheck
-from dmd.jobs.data import own_data
+from dmd.jobs.check_plan import Problem
+from dmd.jobs.data import Data, own_data
 from dmd.jobs.errors import JobError
 from dmd.jobs.gc import no_collection
 from dmd.metadata.directory import fsync_directory, open_engine, write_uuid
@@ -58,26 +61,38 @@ def held(metadata: Path) -> Iterator[None]:
         yield
 
 
-def back_up(metadata: Path, data: Path | None, target: Path, progress: Progress) -> None:
-    """Copy the store of a metadata directory, and a data directory unless it is None, into the new
-    folder ``target``. Raises JobError and StartupError.
+@dataclass(frozen=True, slots=True)
+class Blobs:
+    """Blobs to be copied: their directory, and how to read them as they are there."""
+
+    path: Path
+    open: Callable[[], AbstractContextManager[Data]]
+
+
+def back_up(
+    metadata: Path, blobs: Blobs | None, target: Path, progress: Progress
+) -> Sequence[Problem]:
+    """Copy the store of a metadata directory, and blobs unless they are None, into the new folder
+    ``target``; what the copy lacks because the installation lacks it. Raises JobError and
+    StartupError.
     """
+    lost: Sequence[Problem] = ()
     if target.exists():
         raise JobError(f"{target}: exists already; name a new folder")
     unfinished = target.with_name(target.name + ".unfinished")
     _clear(unfinished)
     engine = open_engine(metadata, read_only=True)
     try:
-        with held(metadata) if data is not None else nullcontext():
+        with held(metadata) if blobs is not None else nullcontext():
             unfinished.mkdir(parents=True, mode=0o700)
             size = (metadata / FILE_NAME).stat().st_size
             _watched(lambda: engine.backup(unfinished), unfinished / FILE_NAME, size, progress)
             deployment = read_uuid(metadata)
             if deployment is not None:
                 write_uuid(unfinished, deployment)
-            if data is not None:
-                copy_data(data, unfinished / DATA_NAME, _counted_on(progress))
-                _compare(unfinished)
+            if blobs is not None:
+                copy_data(blobs.path, unfinished / DATA_NAME, _counted_on(progress))
+                lost = _compare(unfinished, blobs)
         fsync_directory(unfinished)
         unfinished.rename(target)
         fsync_directory(target.parent)
@@ -89,17 +104,35 @@ def back_up(metadata: Path, data: Path | None, target: Path, progress: Progress)
         raise
     finally:
         engine.close()
+    return lost
 
 
-def _compare(copy: Path) -> None:
-    """Refuse a copy with holes. Raises JobError, StartupError, EngineError, OSError."""
+def _compare(copy: Path, blobs: Blobs) -> Sequence[Problem]:
+    """Refuse a copy with holes that are not in what was copied, too; those that are. Raises
+    JobError, StartupError, EngineError, OSError."""
     engine = open_engine(copy, read_only=True)
     try:
-        with own_data(copy / DATA_NAME, get_logger()) as data:
-            for problem in DataCheck(engine, data, copy, 0).run(lambda _count: None):
+        with own_data(copy / DATA_NAME, get_logger()) as copied:
+            found = list(DataCheck(engine, copied, copy, 0).run(_nobody))
+        if not found:
+            return ()
+        with blobs.open() as source:
+            known = {_what(each) for each in DataCheck(engine, source, copy, 0).run(_nobody)}
+        for problem in found:
+            if _what(problem) not in known:
                 raise JobError(f"the copy is not whole: {problem.text}")
+        return found
     finally:
         engine.close()
+
+
+def _what(problem: Problem) -> tuple[object, ...]:
+    """What a problem is about, without the reason: a daemon words it in its own way."""
+    return problem.kind, problem.sub_level, problem.key, problem.text.partition(":")[0]
+
+
+def _nobody(_count: int) -> None:
+    """Nobody is told of progress."""
 
 
 def _counted_on(progress: Progress) -> Callable[[int], None]:

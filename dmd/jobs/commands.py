@@ -11,12 +11,14 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from dmd.belonging import ABOUT_NAME
 from dmd.jobs import backup as backups
@@ -25,6 +27,7 @@ from dmd.jobs import stats as statistics
 from dmd.jobs.check import check as check_store
 from dmd.jobs.check_data import DataCheck, check_belonging
 from dmd.jobs.check_pages import check_pages
+from dmd.jobs.check_plan import Problem
 from dmd.jobs.console import (
     PROBLEMS_EXIT,
     JsonOption,
@@ -88,14 +91,18 @@ def check(
         print_json(document | ({} if garbage is None else {"garbage": asdict(garbage)}))
     else:
         for problem in found:
-            where = f"{shown(problem.sub_level, problem.key)}: " if problem.sub_level else ""
-            typer.echo(f"{problem.kind}: {where}{problem.text}")
+            typer.echo(f"{problem.kind}: {_told(problem)}")
         if garbage is not None and garbage.blobs:
             typer.echo(
                 f"{garbage.blobs} blobs of {garbage.bytes} bytes belong to nobody: see `dmd gc`"
             )
         typer.echo(f"{len(found)} problems" if found else "no problems")
     _problems_exit(found)
+
+
+def _told(problem: Problem) -> str:
+    where = f"{shown(problem.sub_level, problem.key)}: " if problem.sub_level else ""
+    return where + problem.text
 
 
 def stats(json: JsonOption = False) -> None:
@@ -118,7 +125,8 @@ def stats(json: JsonOption = False) -> None:
     table = Table("bucket", "objects", "versions", "delete markers", "bytes", "uploads", "parts")
     for name, bucket in [*sorted(found.buckets.items()), ("total", total)]:
         numbers = (str(number) for number in asdict(bucket).values())
-        table.add_row(name, *_ordered(numbers))
+        # A text: a name from elsewhere may have what would be markup.
+        table.add_row(Text(shown((), name)), *_ordered(numbers))
     Console().print(table)
     typer.echo(
         f"{found.records} records, {found.queued_deletions} deletions queued, "
@@ -153,8 +161,14 @@ def backup(
                 f"{data}: this is no data directory; where the blobs are elsewhere, copy them "
                 "while `dmd hold` runs, and the metadata with --metadata-only"
             )
-        backups.back_up(config.metadata_path, data, target, _absolute(advance))
-    _done(json, {"backup": str(target)}, f"{target}: backed up")
+        blobs = None
+        if data is not None:
+            blobs = backups.Blobs(data, partial(open_data, config, get_logger()))
+        lost = backups.back_up(config.metadata_path, blobs, target, _absolute(advance))
+    for problem in lost:
+        typer.echo(f"lost before this backup: {_told(problem)}", err=True)
+    _done(json, {"backup": str(target), "lost": len(lost)}, f"{target}: backed up")
+    _problems_exit(lost)
 
 
 def hold(

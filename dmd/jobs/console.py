@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
-import orjson
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -72,5 +72,7 @@ def silent(_count: int) -> None:
 
 
 def print_json(document: Any) -> None:
-    sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+    # Sums of what records say may have more than 64 bits, which is all that orjson writes.
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    sys.stdout.buffer.write(text.encode() + b"\n")
     sys.stdout.flush()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -25,6 +26,7 @@ class Partitions:
     """
 
     def __init__(self, folder: Path, layout: str) -> None:
+        self._folder = folder
         self._layout = struct.Struct(layout)
         self._files: list[IO[bytes]] = []
         self.entries = 0
@@ -38,21 +40,32 @@ class Partitions:
 
     def add(self, key: bytes, *members: Any) -> None:
         """Add an entry."""
-        # The last digits of a key are random, whoever made it.
-        self._files[key[-1] % PARTITIONS].write(self._layout.pack(key, *members))
+        try:
+            # The last digits of a key are random, whoever made it.
+            self._files[key[-1] % PARTITIONS].write(self._layout.pack(key, *members))
+        except OSError as error:
+            raise self._located(error) from error
         self.entries += 1
 
     def read(self, partition: int) -> Iterator[tuple[Any, ...]]:
         """The entries of a partition, in the order in which they were added."""
         file = self._files[partition]
-        file.seek(0)
+        try:
+            file.seek(0)  # what is in the buffer is written first
+        except OSError as error:
+            raise self._located(error) from error
         while chunk := file.read(self._layout.size * _READ_ENTRIES):
             yield from self._layout.iter_unpack(chunk)
 
     def close(self) -> None:
         """Forget everything."""
         for file in self._files:
-            file.close()
+            with suppress(OSError):  # the disk is full, and what is not written is not missed
+                file.close()
+
+    def _located(self, error: OSError) -> OSError:
+        """A file without a name fails without saying where."""
+        return OSError(error.errno, error.strerror, str(self._folder))
 
     def __enter__(self) -> Partitions:
         return self

@@ -13,6 +13,7 @@ from dmd.metadata.engines.base import Engine
 from dmd.metadata.keys import prefix, split
 from dmd.metadata.projection import listed
 from dmd.metadata.reserve import FILE_NAME as RESERVE_NAME
+from shared.records.members import whole_number
 from shared.records.names import (
     DEAD_LETTERS,
     DELETIONS,
@@ -110,7 +111,5 @@ def _count_object(bucket: BucketStats, name: str, key: bytes, value: bytes) -> N
 
 
 def _size(value: Any) -> int:
-    try:
-        return int(value or 0)
-    except ValueError:
-        return 0
+    """What a record says, nothing where that is no size (a number of 400 digits is none)."""
+    return whole_number(value) or 0

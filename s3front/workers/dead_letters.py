@@ -17,7 +17,6 @@ from s3front.metadata import gateway
 from s3front.metadata.gateway import Operation
 from shared.records.names import DEAD_LETTERS, SPLITTER
 
-
 _NAME_BYTES_MAX: Final = 1024
 """Queue and entry in the key of a dead letter; the longest keys of the store have no room for a
 queue besides."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from dmd.data.keys import directory_number
+from dmd.jobs.backup import Blobs, back_up
+from dmd.jobs.data import own_data
+from dmd.jobs.errors import JobError
+from shared.observability import get_logger
 from tests.api.jobs import EX_CONFIG, dmd
 from tests.clients_boto3 import s3_client
+from tests.faults.stores import blobs_of, stored_records
 from tests.load import Load
 from tests.raw_http import call
 from tests.servers import Cluster, cluster, wait_for
@@ -80,6 +87,35 @@ def test_a_backup_that_takes_longer_than_deletions_has_no_holes(
         assert dmd(restored, "check").code == 0
     finally:
         restored.stop()
+
+
+def test_what_was_lost_before_keeps_nobody_from_a_backup_of_the_rest(
+    running: Cluster, tmp_path: Path
+) -> None:
+    large = bytes(300_000)
+    assert call(running.fronts[0], "PUT", "/bucket/lost", large).status == 200
+    blobs = blobs_of({"lost": stored_records(running, ["bucket"])["bucket"]["lost"]})
+    data = running.folder / "data"
+    (blob,) = (data / str(directory_number(key)) / key for key in blobs)
+    blob.rename(tmp_path / "elsewhere")
+    target = tmp_path / "copy"
+    finished = dmd(running, "backup", str(target))
+    assert (finished.code, finished.output) == (1, f"{target}: backed up\n")
+    assert finished.errors.startswith("lost before this backup: bucket/lost: its blob ")
+    restored = Cluster(tmp_path / "restored", settings=SETTINGS)
+    checked = dmd(restored, "restore", str(target))
+    assert (checked.code, checked.output.count("\n")) == (1, 2), checked.output
+    assert "missing-data: bucket/lost" in checked.output
+    # A copy that alone lacks something is refused.
+    for daemon in (running.dmd_metadata, running.dmd_data):
+        daemon.stop()
+    whole = tmp_path / "whole"
+    shutil.copytree(data, whole)
+    shutil.copy(tmp_path / "elsewhere", whole / blob.relative_to(data))
+    source = Blobs(data, lambda: own_data(whole, get_logger()))
+    with pytest.raises(JobError, match="the copy is not whole"):
+        back_up(running.folder / "metadata", source, tmp_path / "again", lambda *_bytes: None)
+    assert not (tmp_path / "again").exists()
 
 
 def test_deletions_go_on_when_nobody_holds_them(running: Cluster, tmp_path: Path) -> None:

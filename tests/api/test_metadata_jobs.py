@@ -10,6 +10,7 @@ import pytest
 
 from tests.api.jobs import EX_CONFIG, dmd
 from tests.clients_boto3 import s3_client
+from tests.faults.stores import call_metadata
 from tests.load import Load
 from tests.raw_http import call
 from tests.servers import Cluster, cluster, wait_for
@@ -120,6 +121,17 @@ def test_statistics(running: Cluster) -> None:
     lines = dmd(running, "stats").output
     assert "bucket" in lines
     assert "deletions queued" in lines
+
+
+def test_statistics_of_what_others_wrote(own: Cluster) -> None:
+    sizes = ["9" * 30, "-5", "1e400", "[]", "true", '"x"', "1.5", str(2**63 - 1), str(2**63 - 1)]
+    for number, size in enumerate(sizes):
+        record = f'{{"content-length":{size}}}' if size != "1e400" else "no JSON"
+        call_metadata(own, "put", [str(number), record, {}], ["[/a name]"])
+    finished = dmd(own, "stats", "--json")
+    counted = finished.document["buckets"]["[/a name]"]
+    assert (counted["objects"], counted["bytes"]) == (len(sizes), 2**64 - 2)
+    assert "[/a name]" in dmd(own, "stats").output
 
 
 @pytest.mark.parametrize("kept", ["", "first line", "half"])

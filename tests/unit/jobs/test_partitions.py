@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,33 @@ def test_every_entry_is_in_the_partition_of_its_key(tmp_path: Path) -> None:
             assert [(key, number + 1) for key, number in entries] == list(second.read(partition))
             found += entries
     assert sorted(found) == sorted(ENTRIES)
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """A limit on the size of files fails as a full disk does; its signal is ignored."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    signal.signal(signal.SIGXFSZ, before)
+
+
+@pytest.mark.usefixtures("full_disk")
+@pytest.mark.parametrize("entries", [100, 10_000])
+def test_a_full_disk_is_named(tmp_path: Path, entries: int) -> None:
+    """Whether it shows at once, or when what was held back is written."""
+
+    def fill(partitions: Partitions) -> None:
+        for _ in range(entries):
+            partitions.add(bytes(20), 0)
+        list(partitions.read(0))
+
+    with Partitions(tmp_path, LAYOUT) as partitions:
+        with pytest.raises(OSError, match="too large") as told:
+            fill(partitions)
+        assert told.value.filename == str(tmp_path)
 
 
 def test_nothing_shows_in_the_folder(tmp_path: Path) -> None:
