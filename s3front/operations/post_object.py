@@ -11,8 +11,9 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from urllib.parse import quote, urlsplit
+
+from msgspec import structs
 
 from s3front.body import boot_seconds
 from s3front.context import Context
@@ -125,7 +126,7 @@ class _Upload:
             raise
         # All blobs are of one part, as records number them.
         etag = f"1:{self.digests.md5_hex()}"
-        return [replace(stored, store_etag=etag) for stored in self._stored]
+        return [structs.replace(stored, store_etag=etag) for stored in self._stored]
 
     async def _receive(self, request: Request) -> None:
         held: list[bytes] = []
