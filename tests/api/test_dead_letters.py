@@ -327,7 +327,8 @@ def test_a_name_of_no_bucket_holds_no_other_bucket_up(
     call_metadata(running, "del", ["background", {}], [LEASES])
     wait_for_empty(running, UPLOADS_PREFIX + bucket)
     wait_for_empty(running, alive)
-    assert tries_of(running, ENDED_UPLOADS, NO_BUCKET) == 1
+    # The look before the lease was given up may have been one.
+    assert tries_of(running, ENDED_UPLOADS, NO_BUCKET) in (1, 2)
     put_records(running, ENDED_UPLOADS, {NO_BUCKET: '{"tries":4}'})
     call_metadata(running, "del", ["background", {}], [LEASES])
     wait_for(lambda: NO_BUCKET in letters(running, ENDED_UPLOADS), "the name to be set aside")
