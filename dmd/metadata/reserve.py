@@ -11,9 +11,11 @@ Used by the writer's thread alone. Nothing here raises.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,7 @@ FILE_NAME: Final = "reserve"
 _SHARE_MAX: Final = 16
 """The reserve is no larger than this part of the disk."""
 
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 _LOOK_SECONDS: Final = 1.0
 _MARGIN: Final = 2
 """How many reserves have to be free before one is taken back."""
@@ -48,8 +51,9 @@ class Reserve:
         except OSError:
             return
         if self._size <= 0:
-            self._path.unlink(missing_ok=True)
-        elif not self._take(margin=1):
+            with suppress(OSError):
+                self._path.unlink()
+        elif not self._take(margin=1) and self._size:
             self._spend("there is no room for the reserve")
 
     def release(self) -> bool:
@@ -109,9 +113,17 @@ class Reserve:
                 os.ftruncate(descriptor, self._size)
             finally:
                 os.close(descriptor)
-        except OSError:
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                self._do_without(error)
             return False
         return True
+
+    def _do_without(self, error: OSError) -> None:
+        """The file cannot be used, which is no reason to refuse what there is room for."""
+        self._size = 0
+        reason = error.strerror or str(error)
+        self._log.warning("no reserve for deletions", file=str(self._path), reason=reason)
 
 
 class NoReserve:

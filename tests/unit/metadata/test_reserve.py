@@ -47,6 +47,14 @@ def test_no_reserve_takes_no_space(tmp_path: Path) -> None:
     assert not reserve.release()
 
 
+def test_a_reserve_that_cannot_be_made_refuses_nothing(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).symlink_to(FILE_NAME)
+    log = RecordingLog()
+    reserve = Reserve(tmp_path, SIZE, lambda: 0, log)
+    assert (reserve.is_spent, reserve.has_room()) == (False, True)
+    assert log.events == ["no reserve for deletions"]
+
+
 @pytest.mark.parametrize(
     ("mutation", "expected"),
     [
