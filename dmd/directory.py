@@ -11,12 +11,17 @@ Two ways, after what the file system is and what the operator has set:
   the operator's to stop: ``fenceCommand`` does it, and no stand-by begins without one.
 
 A process that only writes now and then, a job, owns a directory in the same way as long as it runs.
+
+A lock is on a file, and not on its name: when a directory is emptied, moved or replaced under its
+owner, the next daemon locks another file, and what the owner still writes may be gone. So an owner
+by lock looks whether the name still is that of its file, and ends when it is not.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +41,11 @@ from dmd.lease import (
 from shared import limits
 from shared.config.model import DirectoryLocks, DirectoryOwner
 from shared.observability import EventLog
+from shared.vital import stop_process
 
 _LOCK_NAME: Final = "lock"
 _POLL_SECONDS: Final = 0.1
+_LOOK_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +56,25 @@ class Ownership:
     stand-by may take over (``dmd.lease``); 0: the lock alone, or, where locks cannot be relied on,
     ``limits.LEASE_SECONDS``. ``standby``: wait for the owner to end instead of failing. ``locks``:
     whether to rely on those of the file system, or find out. ``fence_command``: what to run where
-    they cannot be relied on; empty for nothing.
+    they cannot be relied on; empty for nothing. ``watched``: end the process when the directory is
+    replaced while a lock on it is what says who owns it.
     """
 
     lease_seconds: float = 0
     standby: bool = False
     locks: DirectoryLocks = "detect"
     fence_command: tuple[str, ...] = ()
+    watched: bool = False
 
     @classmethod
     def of(cls, settings: DirectoryOwner, *, standby: bool = False) -> Ownership:
         """What the section of a daemon says of its directory."""
         return cls(
-            settings.lease_seconds, standby, settings.directory_locks, settings.fence_command
+            settings.lease_seconds,
+            standby,
+            settings.directory_locks,
+            settings.fence_command,
+            watched=True,
         )
 
 
@@ -79,6 +92,8 @@ class OwnedDirectory:
         self._ownership = ownership or Ownership()
         self._log = log
         self._lease: Lease | None = None
+        self._released = threading.Event()
+        self._looking: threading.Thread | None = None
         self._descriptor = _open_lock(path)
         try:
             doubt = self._doubt()
@@ -92,6 +107,9 @@ class OwnedDirectory:
 
     def release(self) -> None:
         """Give the directory up."""
+        self._released.set()
+        if self._looking is not None:
+            self._looking.join()
         try:
             if self._lease is not None:
                 self._lease.release()
@@ -130,6 +148,25 @@ class OwnedDirectory:
             self._lease.begin()
         else:
             forget_lease(self._path)
+        if self._ownership.watched:
+            self._looking = threading.Thread(target=self._look, name="directory-watch", daemon=True)
+            self._looking.start()
+
+    def _look(self) -> None:
+        """End the process when the directory is not the one that it owns any more."""
+        while not self._released.wait(_LOOK_SECONDS):
+            if not self._is_in_place():
+                stop_process(f"{self._path} was emptied, moved or replaced while it was in use")
+
+    def _is_in_place(self) -> bool:
+        try:
+            found = os.stat(self._path / _LOCK_NAME)
+            owned = os.fstat(self._descriptor)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True  # the disk fails, which others say better
+        return os.path.samestat(found, owned)
 
     # -- By the lease -----------------------------------------------------------------------------
 
