@@ -207,8 +207,12 @@ def wants_bypass(headers: Headers) -> bool:
 
 
 def wants_bypass_of(bucket: Mapping[str, Any], headers: Headers) -> bool:
-    """The same of a deletion. Raises InvalidArgument where the bucket's record has no object lock,
-    also for ``false``, as AWS does (LocalStack's and versitygw's recorded tests)."""
+    """The same of the deletion of one object. Raises InvalidArgument where the bucket's record has
+    no object lock, also for ``false``, as AWS does (LocalStack's and versitygw's recorded tests).
+
+    Programs that empty any bucket send it with DeleteObjects, without a look at the bucket first
+    (ceph/s3-tests, which runs on AWS, too): there it only means nothing.
+    """
     if BYPASS_HEADER in headers and not is_enabled(bucket):
         raise _invalid(
             f"{BYPASS_HEADER} is only applicable to Object Lock enabled buckets.", BYPASS_HEADER

@@ -26,7 +26,7 @@ from s3front.metadata.store import (
     object_requirement,
     planned,
 )
-from s3front.object_lock import Lock, check_removal, is_enabled, wants_bypass_of
+from s3front.object_lock import Lock, check_removal, is_enabled, wants_bypass, wants_bypass_of
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again, read_versions_again
 from s3front.preconditions import (
     IF_MATCH_SIZE,
@@ -124,7 +124,7 @@ async def delete_objects(context: Context, request: Request) -> Reply:
 
     What is there more than once is done once and answered once, as at AWS (noobaa-core#7328).
     """
-    bypass = wants_bypass_of(context.bucket.record.document, request.headers)
+    bypass = wants_bypass(request.headers)
     body = await read_document(context, request, limits.DELETE_BODY_BYTES_MAX, digest_required=True)
     wanted = await interpreted(body, _parse_delete)
     done = [_Deletion(entry, error=entry.error) for entry in wanted.entries if entry.error]
