@@ -29,6 +29,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
         return bool(json.loads((made.data / "about.json").read_text()).get("metadata") == uuid)
 
     wait_for(named, "the data directory to name its metadata")
+    front.process.stop()
     dmd.stop()
     shutil.move(made.metadata, tmp_path / "kept")
     made.metadata.mkdir()
