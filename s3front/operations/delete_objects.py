@@ -122,7 +122,8 @@ async def delete_object(context: Context, request: Request) -> Reply:
 async def delete_objects(context: Context, request: Request) -> Reply:
     """DeleteObjects (Amazon S3 API reference): up to 1,000 keys, an answer for each.
 
-    What is there more than once is done once and answered once, as at AWS (noobaa-core#7328).
+    The answers are in the order of the request. What is there more than once is done once and
+    answered once, as at AWS (noobaa-core#7328).
     """
     bypass = wants_bypass(request.headers)
     body = await read_document(context, request, limits.DELETE_BODY_BYTES_MAX, digest_required=True)
@@ -134,6 +135,8 @@ async def delete_objects(context: Context, request: Request) -> Reply:
         chosen = [entry for entry in entries if entry.conditions.any is watched]
         for slice_ in _slices(chosen):
             done += await _delete_slice(context, slice_)
+    places = {entry.named: place for place, entry in enumerate(wanted.entries)}
+    done.sort(key=lambda deletion: places[deletion.entry.named])
     rows = [_row(deletion) for deletion in done if deletion.error or not wanted.quiet]
     return xml_reply("DeleteResult", "".join(rows))
 

@@ -242,17 +242,16 @@ def frame(number: int, key: str, sub: list[str], **more: Any) -> str:
     return f'42{NAMESPACE},{number}["call","put",{json.dumps(params)}]'
 
 
-async def test_a_repeated_id_gets_the_first_answer_whatever_it_asks_for(
+async def test_a_repeated_id_gets_the_first_answer_and_another_call_none(
     raw: RawClient, sub: list[str]
 ) -> None:
     operation_id = uuid.uuid4().hex
-    await raw.send(frame(1, "one", sub, operationId=operation_id))
-    await raw.send(frame(2, "two", sub, operationId=operation_id))
-    assert [await raw.next() for _ in range(2)] == [
-        f"43{NAMESPACE},1[null,null]",
-        f"43{NAMESPACE},2[null,null]",
-    ]
-    assert (await raw.result(3, "getMany", [[{"subLevel": sub, "key": "two"}]], [])) == [None]
+    for number in (1, 2):
+        await raw.send(frame(number, "one", sub, operationId=operation_id))
+        assert await raw.next() == f"43{NAMESPACE},{number}[null,null]"
+    await raw.send(frame(3, "two", sub, operationId=operation_id))
+    assert "operationId is that of another call" in await raw.next()
+    assert (await raw.result(4, "getMany", [[{"subLevel": sub, "key": "two"}]], [])) == [None]
 
 
 async def test_a_call_whose_time_is_over_does_not_begin(raw: RawClient, sub: list[str]) -> None:

@@ -185,7 +185,7 @@ class VersionedApi(RuleBasedStateMachine):
 
     @rule(via=fronts)
     def delete_bucket(self, via: int) -> None:
-        if any(self.model.objects.values()) or self.uploads:
+        if any(self.model.objects.values()):
             answer = self._send(via, "DELETE", "")
             assert (answer.status, answer.error["Code"]) == (409, "BucketNotEmpty")
 
@@ -324,6 +324,7 @@ class VersionedApi(RuleBasedStateMachine):
         body = f"<Delete>{rows}</Delete>".encode()
         answer = self._send(via, "POST", "?delete", body, {"Content-MD5": md5_base64(body)})
         deleted = list(answer.xml)
+        wanted = list(dict.fromkeys(wanted))  # what is there twice is done, and answered, once
         assert [node.tag for node in deleted] == ["Deleted"] * len(wanted)
         for node, (key, version) in zip(deleted, wanted, strict=True):
             assert (node.findtext("Key"), node.findtext("VersionId")) == (key, version)
