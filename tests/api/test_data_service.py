@@ -341,8 +341,8 @@ def test_a_full_disk_is_a_filesystem_error(
         client.connection.sendall(content)
         response = client.response()
     assert (response.status, response.body) == (
-        500,
-        error_body("InternalError", "filesystem error: ENOSPC: No space left on device"),
+        507,
+        error_body("InsufficientStorage", "filesystem error: ENOSPC: No space left on device"),
     )
 
 
@@ -354,7 +354,7 @@ def test_a_full_disk_is_reported_after_continue_was_sent(
         client.send("PUT /DataFile/ HTTP/1.1", "Content-Length: 10", "Expect: 100-continue")
         client.head()
         client.connection.sendall(TEN)
-        assert client.response().status == 500
+        assert client.response().status == 507
 
 
 def test_a_full_disk_leaves_nothing(
