@@ -98,8 +98,10 @@ class UploadStore:
     async def read(
         self, bucket: str, key: str, upload_id: str, request_id: str
     ) -> StoredUpload | None:
-        """An upload that is under way; none has an ID that no front-end gives."""
-        if len(upload_id) > limits.UPLOAD_ID_CHARACTERS_MAX:
+        """An upload that is under way; none has an ID that no front-end gives, or a key that no
+        object can have."""
+        too_long = len(upload_id) > limits.UPLOAD_ID_CHARACTERS_MAX
+        if too_long or len(key.encode()) > limits.KEY_BYTES_MAX:
             return None
         wanted = [(uploads_level(bucket), overview_key(key, upload_id))]
         (found,) = await self._metadata.get_many(wanted, request_id)

@@ -65,3 +65,12 @@ def test_whoever_ends_the_uploads_of_each_page_comes_to_all(s3: Any, bucket: str
             s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload_id)
     assert not begun
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
+
+
+def test_a_marker_that_is_longer_than_any_key(s3: Any, bucket: str) -> None:
+    begin(s3, bucket, "k")
+    asked = {"Bucket": bucket, "KeyMarker": "k" * 3000}
+    assert "Uploads" not in s3.list_multipart_uploads(**asked)
+    with pytest.raises(ClientError) as caught:
+        s3.list_multipart_uploads(**asked, UploadIdMarker="nosuchupload")
+    assert caught.value.response["Error"]["Code"] == "InvalidArgument"
