@@ -9,23 +9,24 @@ aiohttp, asyncio, Socket.IO and Python's warnings, come out as the same lines.
 
 Nothing here raises: a value that JSON cannot hold is written as text, and a reader of standard
 output that has gone away stops the log, not the service.
+
+No logging library makes these lines: structlog imports rich, 50 ms and 3 MB of every process, and
+took nearly twice the instructions for the line of a request.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, MutableMapping
+import traceback
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, BinaryIO, Final, Protocol, cast
+from typing import Any, BinaryIO, Final, NamedTuple, Protocol
 
 import orjson
-import structlog
-from structlog.processors import format_exc_info
 
 from shared.daemon_secret import without_payload
 from shared.readable_log import is_for_people, readable_line
@@ -43,12 +44,6 @@ LEVELS: Final[Mapping[str, int]] = {
 }
 """The levels of LOG_LEVEL, least severe first."""
 
-_NAMES: Final = {"warning": "warn", "exception": "error", "critical": "fatal"}
-"""Level names of structlog's that differ from ours."""
-
-_PART: Final = "_part"
-"""Key under which structlog carries what ``get_logger`` was asked for."""
-
 _SOCKET_IO_LOGGERS: Final = (
     "engineio.client",
     "engineio.server",
@@ -56,7 +51,7 @@ _SOCKET_IO_LOGGERS: Final = (
     "socketio.server",
 )
 
-_Fields = MutableMapping[str, Any]
+_Fields = dict[str, Any]
 _MakeLine = Callable[[float, str, str, int, _Fields], bytes]
 """Makes a line, without its break, of a time, a level, a name, a process ID and the fields."""
 
@@ -92,16 +87,12 @@ def configure_logging(
     Libraries are held one level higher: their debug records are written only at ``trace``.
     ``layout`` is ``json``, ``text`` (``shared.readable_log``), or ``auto``: text on a terminal.
     """
+    global _sink  # noqa: PLW0603  # a process has one log
     output = _Output(sys.stdout.buffer if file is None else file)
     make_line = _readable if is_for_people(layout, output.is_terminal) else _line
-    structlog.configure(
-        processors=[format_exc_info, _Renderer(name, make_line)],
-        wrapper_class=_bound_logger(LEVELS[level]),
-        logger_factory=lambda *_: output,
-        cache_logger_on_first_use=True,
-    )
+    _sink = _Sink(name, LEVELS[level], make_line, output)
     root = logging.getLogger()
-    root.handlers = [_StandardLibraryHandler(name, output, make_line)]
+    root.handlers = [_StandardLibraryHandler(_sink)]
     root.setLevel(_library_level(LEVELS[level]))
     for logger_name in _SOCKET_IO_LOGGERS:
         # It writes each packet at INFO; and without a level it adds a handler for standard error.
@@ -115,8 +106,7 @@ def configure_logging(
 
 def get_logger(name: str = "") -> Logger:
     """The logger of one part of the program; its lines are named ``<process>.<name>``."""
-    part = {_PART: name} if name else {}
-    return cast(Logger, structlog.get_logger(**part))
+    return _Logger(name, {})
 
 
 def _without_payloads(record: logging.LogRecord) -> bool:
@@ -143,46 +133,87 @@ def _library_level(level: int) -> int:
     return logging.DEBUG if level == TRACE else max(level, logging.INFO)
 
 
-def _bound_logger(level: int) -> type:
-    """structlog's filtering logger with ``trace`` added, a level that structlog does not have.
+class _Output:
+    """Where lines go; None is standard error, whatever that is at the moment."""
 
-    Methods below the level return at once.
-    """
-    base: Any = structlog.make_filtering_bound_logger(max(level, logging.DEBUG))
-    return type("BoundLogger", (base,), {"trace": _trace if level == TRACE else _silent})
+    def __init__(self, file: BinaryIO | None) -> None:
+        self._file = file
+
+    @property
+    def is_terminal(self) -> bool:
+        return self._file is not None and self._file.isatty()
+
+    def write(self, line: bytes) -> None:
+        try:
+            file = sys.stderr.buffer if self._file is None else self._file
+            file.write(line + b"\n")
+            file.flush()
+        except (OSError, ValueError):
+            pass  # the reader has gone, or the file is closed: the process is ending
 
 
-def _trace(self: Any, event: str, **fields: Any) -> Any:
-    return self._proxy_to_logger("trace", event, **fields)
+class _Sink(NamedTuple):
+    """What becomes of an event: the name of the process, the least level, how, and where."""
+
+    process_name: str
+    level: int
+    make_line: _MakeLine
+    output: _Output
+
+    def write(self, seconds: float, level: str, part: str, fields: _Fields) -> None:
+        name = f"{self.process_name}.{part}" if part else self.process_name
+        self.output.write(self.make_line(seconds, level, name, os.getpid(), fields))
 
 
-def _silent(self: Any, event: str, **fields: Any) -> None:
-    """A level that is not written."""
+class _Logger:
+    """One part of the program, and what was bound. See the protocol ``Logger``."""
 
+    __slots__ = ("_bound", "_part")
 
-class _Renderer:
-    """structlog's last processor: the fields of an event as a line, without its line break."""
+    def __init__(self, part: str, bound: _Fields) -> None:
+        self._part = part
+        self._bound = bound
 
-    def __init__(self, process_name: str, make_line: _MakeLine) -> None:
-        self._process_name = process_name
-        self._make_line = make_line
-        self._pid = os.getpid()
+    def bind(self, **fields: Any) -> Logger:
+        return _Logger(self._part, {**self._bound, **fields})
 
-    def __call__(self, logger: Any, method: str, fields: _Fields) -> bytes:
-        part = fields.pop(_PART, None)
-        name = self._process_name if part is None else f"{self._process_name}.{part}"
-        return self._make_line(time.time(), _NAMES.get(method, method), name, self._pid, fields)
+    def trace(self, event: str, /, **fields: Any) -> None:
+        if _sink.level <= TRACE:
+            self._write("trace", event, fields)
+
+    def debug(self, event: str, /, **fields: Any) -> None:
+        if _sink.level <= logging.DEBUG:
+            self._write("debug", event, fields)
+
+    def info(self, event: str, /, **fields: Any) -> None:
+        if _sink.level <= logging.INFO:
+            self._write("info", event, fields)
+
+    def warning(self, event: str, /, **fields: Any) -> None:
+        if _sink.level <= logging.WARNING:
+            self._write("warn", event, fields)
+
+    def error(self, event: str, /, **fields: Any) -> None:
+        if _sink.level <= logging.ERROR:
+            self._write("error", event, fields)
+
+    def exception(self, event: str, /, **fields: Any) -> None:
+        self.error(event, exc_info=sys.exception(), **fields)
+
+    def _write(self, level: str, event: str, fields: _Fields) -> None:
+        line = {**self._bound, **fields, "event": event}
+        error = line.pop("exc_info", None)
+        if error is not None:
+            line["exception"] = "".join(traceback.format_exception(error)).rstrip("\n")
+        _sink.write(time.time(), level, self._part, line)
 
 
 class _StandardLibraryHandler(logging.Handler):
     """Records of ``logging`` as the same lines, named ``<process>.<logger>``."""
 
-    def __init__(self, process_name: str, output: _Output, make_line: _MakeLine) -> None:
+    def __init__(self, sink: _Sink) -> None:
         super().__init__()
-        self._make_line = make_line
-        self._process_name = process_name
-        self._output = output
-        self._pid = os.getpid()
+        self._sink = sink
         self._formatter = logging.Formatter()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -193,28 +224,7 @@ class _StandardLibraryHandler(logging.Handler):
         fields = {"event": event}
         if record.exc_info:
             fields["exception"] = self._formatter.formatException(record.exc_info)
-        name = f"{self._process_name}.{record.name}"
-        line = self._make_line(record.created, _level_name(record.levelno), name, self._pid, fields)
-        self._output.write(line)
-
-
-class _Output:
-    """Where lines go. Has a method for each level, because structlog calls it by that name."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    @property
-    def is_terminal(self) -> bool:
-        return self._file.isatty()
-
-    def write(self, line: bytes) -> None:
-        # The reader may have gone, or the file be closed at the end of the process.
-        with contextlib.suppress(OSError, ValueError):
-            self._file.write(line + b"\n")
-            self._file.flush()
-
-    trace = debug = info = warning = error = critical = write
+        self._sink.write(record.created, _level_name(record.levelno), record.name, fields)
 
 
 def _level_name(level: int) -> str:
@@ -226,8 +236,8 @@ def _level_name(level: int) -> str:
 def _line(seconds: float, level: str, name: str, pid: int, fields: _Fields) -> bytes:
     """The line, with its own fields first; a field of the event cannot take their place."""
     date = f"{_second(int(seconds))}.{int(seconds % 1 * 1000):03}Z"
-    own = {"time": date, "level": level, "name": name, "pid": pid}
-    line = {**own, "event": fields["event"], **fields, **own}
+    line = {"time": date, "level": level, "name": name, "pid": pid, "event": "", **fields}
+    line.update(time=date, level=level, name=name, pid=pid)
     try:
         return orjson.dumps(line, default=str)
     except TypeError:
@@ -259,3 +269,7 @@ def _line_of_anything(line: dict[str, Any]) -> bytes:
                 for key, value in line.items()
             }
         ).encode()
+
+
+_sink = _Sink("python", logging.INFO, _line, _Output(None))
+"""That of this process. Before ``configure_logging``: standard error."""

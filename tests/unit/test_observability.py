@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from aiohttp.http_exceptions import BadStatusLine
 from pydantic import SecretStr
 
@@ -49,7 +48,6 @@ def configure() -> Iterator[Callable[[str], Log]]:
     logging.captureWarnings(False)
     root.handlers = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 
 from shared.observability import configure_logging, get_logger
 from shared.readable_log import is_for_people, readable_line
@@ -113,11 +112,8 @@ class Terminal(io.BytesIO):
     ],
 )
 def test_the_log_of_a_process(file: io.BytesIO, layout: str, *, readable: bool) -> None:
-    try:
-        configure_logging("dmd-data", "info", file, layout=layout)
-        get_logger("part").info("serving", port=1, odd="\udcff")
-    finally:
-        structlog.reset_defaults()
+    configure_logging("dmd-data", "info", file, layout=layout)
+    get_logger("part").info("serving", port=1, odd="\udcff")
     line = file.getvalue().decode()
     pattern = r'[0-9:.]{12} dmd-data\.part serving port=1 odd="?\\udcff"?\n'
     assert bool(re.fullmatch(pattern, line)) is readable, line
