@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+import msgspec
 
 from shared.config.documents import display_name, find, read_document
 from shared.config.errors import ConfigError
 from shared.config.model import Config, EnvironmentCredentials
 from shared.config.validation import Section, parse
-from shared.config.values import AccessKey, Text
+from shared.config.values import AccessKey, Rule, Secret, Text, not_empty, text_rule
 
 _NAME: Final = "authdata.json"
 
@@ -105,30 +105,34 @@ def _email(value: str) -> str:
     return value
 
 
+def _secret(value: str) -> Secret:
+    return Secret(not_empty(value))
+
+
 def _no_users(_: object) -> None:
     raise ValueError("is no longer supported: give each user an account of its own")
 
 
-class KeyEntry(Section):
+class KeyEntry(Section, frozen=True, kw_only=True):
     """One key pair as the file has it."""
 
     access: AccessKey
-    secret: Annotated[SecretStr, Field(min_length=1)]
+    secret: Annotated[Secret, text_rule(_secret)]
 
 
-class AccountEntry(Section):
+class AccountEntry(Section, frozen=True, kw_only=True):
     """One account as the file has it."""
 
     name: Text
-    email: Annotated[str, AfterValidator(_email)]
-    arn: Annotated[str, AfterValidator(_account_arn)]
-    canonical_id: Text = Field(alias="canonicalID")
-    short_id: Annotated[str, AfterValidator(_short_id)] = Field(alias="shortid")
+    email: Annotated[str, text_rule(_email)]
+    arn: Annotated[str, text_rule(_account_arn)]
+    canonical_id: Text = msgspec.field(name="canonicalID")
+    short_id: Annotated[str, text_rule(_short_id)] = msgspec.field(name="shortid")
     keys: tuple[KeyEntry, ...]
-    users: Annotated[None, BeforeValidator(_no_users)] = None
+    users: Annotated[None, Rule(_no_users)] = None
 
 
-class AuthData(Section):
+class AuthData(Section, frozen=True, kw_only=True):
     """authdata.json."""
 
     accounts: tuple[AccountEntry, ...]
@@ -164,7 +168,7 @@ def load_accounts(config: Config) -> Accounts:
     _require_unique(entries, file)
     accounts = [_account(entry) for entry in entries]
     credentials = [
-        Credential(account, key.access, key.secret.get_secret_value())
+        Credential(account, key.access, key.secret.reveal())
         for account, entry in zip(accounts, entries, strict=True)
         for key in entry.keys
     ]
@@ -184,7 +188,7 @@ def _custom_account(credentials: EnvironmentCredentials) -> Accounts:
         canonical_id="12349df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47qwer",
         short_id="123456789012",
     )
-    secret = credentials.secret_key.get_secret_value()
+    secret = credentials.secret_key.reveal()
     return Accounts([account], [Credential(account, credentials.access_key, secret)])
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, TypeVar, cast, get_args
 
-from pydantic import SecretStr
+from msgspec.structs import replace
 
 from shared.config.errors import ENVIRONMENT, ConfigError
 from shared.config.model import (
@@ -26,6 +26,7 @@ from shared.config.model import (
     VersionIdEncoding,
 )
 from shared.config.values import (
+    Secret,
     parse_access_key,
     parse_endpoint,
     parse_flag,
@@ -99,7 +100,7 @@ def refuse(name: str, reason: str) -> NoReturn:
 def settings_updates(settings: Settings, environment: Environment) -> Updates:
     """What the environment changes in ``settings``; certificates are checked by the loader."""
     ports = _daemon_ports(settings, environment)
-    settings = settings.model_copy(update=ports)
+    settings = replace(settings, **ports)
     updates = (
         ports
         | _listening(settings, environment)
@@ -107,24 +108,22 @@ def settings_updates(settings: Settings, environment: Environment) -> Updates:
         | _endpoints(settings, environment)
         | _redis(settings, environment)
     )
-    updates |= _data_socket(settings.model_copy(update=updates), environment)
+    updates |= _data_socket(replace(settings, **updates), environment)
     log = {
         "log_level": environment.parsed("LOG_LEVEL", _one_of(get_args(LogLevel))),
         "format": environment.parsed("LOG_FORMAT", _one_of(get_args(LogFormat))),
     }
     given = {name: value for name, value in log.items() if value is not None}
-    updates["log"] = settings.log.model_copy(update=given)
+    updates["log"] = replace(settings.log, **given)
     networks = environment.parsed("HEALTHCHECKS_ALLOWFROM", lambda t: parse_networks(_entries(t)))
     if networks is not None:
-        updates["health_checks"] = settings.health_checks.model_copy(
-            update={"allow_from": networks}
-        )
+        updates["health_checks"] = replace(settings.health_checks, allow_from=networks)
     group = environment.parsed("REPLICATION_GROUP_ID", parse_replication_group)
     if group is not None:
         updates["replication_group_id"] = group
     record_log = environment.parsed("RECORDLOG_ENABLED", parse_flag)
     if record_log is not None:
-        updates["record_log"] = settings.record_log.model_copy(update={"enabled": record_log})
+        updates["record_log"] = replace(settings.record_log, enabled=record_log)
     return updates
 
 
@@ -132,7 +131,7 @@ def backends(environment: Environment) -> Backends:
     """S3DATA, S3METADATA and S3VAULT, on top of S3BACKEND, which sets all of them at once."""
     chosen = {name: environment.parsed(name, _backend_of(name)) for name in _BACKENDS}
     data = chosen["S3DATA"] or chosen["S3BACKEND"]
-    return Backends.model_validate({"data": data}) if data else Backends()
+    return Backends(data="file") if data == "file" else Backends()
 
 
 def version_id_encoding(environment: Environment) -> VersionIdEncoding | None:
@@ -154,12 +153,12 @@ def credentials(environment: Environment) -> EnvironmentCredentials | None:
         refuse(access, f"is not set, but {secret} is: set both or none")
     if secret_key is None:
         refuse(secret, f"is not set, but {access} is: set both or none")
-    return EnvironmentCredentials(access_key=access_key, secret_key=SecretStr(secret_key))
+    return EnvironmentCredentials(access_key=access_key, secret_key=Secret(secret_key))
 
 
 def daemon_secrets(
     settings: Settings, environment: Environment, directory: Path, file: str
-) -> tuple[SecretStr, ...]:
+) -> tuple[Secret, ...]:
     """The secrets of the daemons' ports: those of the environment, else those of config.json; none
     when there are none.
 
@@ -183,7 +182,7 @@ def daemon_secrets(
     return _secrets_in(directory / given, file, "daemonSecretFile")
 
 
-def _secrets_in(path: Path, file: str, key: str) -> tuple[SecretStr, ...]:
+def _secrets_in(path: Path, file: str, key: str) -> tuple[Secret, ...]:
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except OSError as error:
@@ -212,8 +211,8 @@ def _listening(settings: Settings, environment: Environment) -> Updates:
     updates: Updates = {}
     if everywhere is not None:
         bound = {"bind_address": everywhere}
-        updates["data_daemon"] = settings.data_daemon.model_copy(update=bound)
-        updates["metadata_daemon"] = settings.metadata_daemon.model_copy(update=bound)
+        updates["data_daemon"] = replace(settings.data_daemon, **bound)
+        updates["metadata_daemon"] = replace(settings.metadata_daemon, **bound)
     if port is not None:
         updates["port"] = port
     if host is not None:
@@ -234,7 +233,7 @@ def _daemon_ports(settings: Settings, environment: Environment) -> Updates:
         port = environment.parsed(variable, parse_port)
         if port is not None:
             for name in names:
-                updates[name] = getattr(settings, name).model_copy(update={"port": port})
+                updates[name] = replace(getattr(settings, name), port=port)
     return updates
 
 
@@ -242,12 +241,10 @@ def _daemon_hosts(settings: Settings, environment: Environment) -> Updates:
     updates: Updates = {}
     data_host = environment.parsed("DATA_HOST", parse_host)
     if data_host is not None:
-        updates["data_client"] = settings.data_client.model_copy(update={"host": data_host})
+        updates["data_client"] = replace(settings.data_client, host=data_host)
     metadata_host = environment.parsed("METADATA_HOST", parse_host)
     if metadata_host is not None:
-        updates["metadata_client"] = settings.metadata_client.model_copy(
-            update={"host": metadata_host}
-        )
+        updates["metadata_client"] = replace(settings.metadata_client, host=metadata_host)
     return updates
 
 
@@ -260,9 +257,9 @@ def _data_socket(settings: Settings, environment: Environment) -> Updates:
     daemon, client = settings.data_daemon, settings.data_client
     if path is None or daemon.socket_path is not None or client.socket_path is not None:
         return {}
-    updates: Updates = {"data_daemon": daemon.model_copy(update={"socket_path": Path(path)})}
+    updates: Updates = {"data_daemon": replace(daemon, socket_path=Path(path))}
     if client.host in _THIS_MACHINE and client.port == daemon.port:
-        updates["data_client"] = client.model_copy(update={"socket_path": Path(path)})
+        updates["data_client"] = replace(client, socket_path=Path(path))
     return updates
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import asdict, replace
+
 from shared.config.compatibility import SET_ASIDE, set_aside, variable_warnings
 from shared.config.documents import display_name, find, read_document
 from shared.config.environment import (
@@ -42,13 +44,12 @@ def load_config(environ: Mapping[str, str] | None = None, directory: Path | None
     path = environment.existing_file("S3_CONFIG_FILE") or find(directory, _NAME)
     file = _NAME if path is None else display_name(path, directory)
     settings, warnings = (Settings(), ()) if path is None else _settings(path, file)
-    settings = settings.model_copy(update=settings_updates(settings, environment))
+    settings = replace(settings, **settings_updates(settings, environment))
     secured = _secured(settings, environment, directory, file)
     data = environment.directory("S3_DATA_DIR")
     within = "" if data is None else f"{data}/"
-    # Every value is validated by now; validating again would parse what is parsed already.
-    return Config.model_construct(
-        **{name: getattr(settings, name) for name in Settings.model_fields} | secured,
+    return Config(
+        **asdict(settings) | secured,
         file=file,
         directory=directory,
         data_path=environment.path("S3DATAPATH", f"{within}localData"),
@@ -81,12 +82,12 @@ def _secured(
         if section is None:
             return None
         paths = {}
-        for name, given in section:
+        for name, given in asdict(section).items():
             if given is not None:
                 paths[name] = directory / given
                 if not paths[name].is_file():
                     raise ConfigError(file, f"{key}.{name}", f"there is no file {given}")
-        return section.model_copy(update=paths)
+        return replace(section, **paths)
 
     secured: dict[str, Any] = {
         "cert_file_paths": absolute(_certificates(settings, environment, file), "certFilePaths"),
@@ -95,10 +96,10 @@ def _secured(
     for name, key in (("data_daemon", "dataDaemon"), ("metadata_daemon", "metadataDaemon")):
         daemon = getattr(settings, name)
         paths = absolute(daemon.cert_file_paths, f"{key}.certFilePaths")
-        secured[name] = daemon.model_copy(update={"cert_file_paths": paths})
+        secured[name] = replace(daemon, cert_file_paths=paths)
     for name, key in (("data_client", "dataClient"), ("metadata_client", "metadataClient")):
         client = getattr(settings, name)
-        secured[name] = client.model_copy(update={"tls": absolute(client.tls, f"{key}.tls")})
+        secured[name] = replace(client, tls=absolute(client.tls, f"{key}.tls"))
     return secured
 
 

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, Field
+import msgspec
 
 from shared.config.documents import Document, display_name, find, read_document
 from shared.config.errors import ConfigError, nearest
 from shared.config.model import DEFAULT_LOCATION, Config
 from shared.config.validation import Section, parse
-from shared.config.values import Flag, Text
+from shared.config.values import Rule, Text, read_flag
 
 _NAME: Final = "locationConfig.json"
 
@@ -36,10 +36,15 @@ _KNOWN: Final = (
 )
 
 
-def _unsupported(value: object) -> object:
+def _no_flag(value: object) -> bool:
     if value:
         raise ValueError("is not supported by this version")
-    return value
+    return read_flag(value)
+
+
+def _nothing(value: object) -> None:
+    if value is not None:
+        raise ValueError("is not supported by this version")
 
 
 def _empty(value: object) -> object:
@@ -48,7 +53,7 @@ def _empty(value: object) -> object:
     return value
 
 
-class LocationEntry(Section):
+class LocationEntry(Section, frozen=True, kw_only=True):
     """One location as the file describes it, of type ``file``.
 
     What CloudServer promises for a transient, cold or limited location is not kept by this
@@ -57,16 +62,14 @@ class LocationEntry(Section):
 
     type: Literal["file"]
     object_id: Text | None = None
-    legacy_aws_behavior: Flag = False
-    details: Annotated[dict[str, object], BeforeValidator(_empty)] = Field(default_factory=dict)
-    is_transient: Annotated[Flag, BeforeValidator(_unsupported)] = False
-    is_cold: Annotated[Flag, BeforeValidator(_unsupported)] = False
-    size_limit_gb: Annotated[None, BeforeValidator(_unsupported)] = Field(
-        default=None, alias="sizeLimitGB"
-    )
+    legacy_aws_behavior: bool = False
+    details: Annotated[dict[str, object], Rule(_empty)] = msgspec.field(default_factory=dict)
+    is_transient: Annotated[bool, Rule(_no_flag)] = False
+    is_cold: Annotated[bool, Rule(_no_flag)] = False
+    size_limit_gb: Annotated[None, Rule(_nothing)] = msgspec.field(default=None, name="sizeLimitGB")
 
 
-class Location(Section):
+class Location(Section, frozen=True, kw_only=True):
     """A place where object data can be kept.
 
     ``legacy_aws_behavior``: creating a bucket again that the requester owns succeeds, as it does

@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Literal, Self
+from typing import Final, Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+import msgspec
 
 from shared import limits
 from shared.config.validation import Section
@@ -29,20 +29,22 @@ from shared.config.values import (
     Command,
     Count,
     Endpoints,
-    Flag,
     HeaderName,
     Host,
     LogName,
+    MemberError,
     MessageBytes,
     Milliseconds,
     Networks,
     PackedBytes,
+    Password,
     Port,
     ProxyNetworks,
     PublicEndpoint,
     ReplicationGroup,
     ReserveBytes,
     Seconds,
+    Secret,
     Secrets,
     Text,
     split_port,
@@ -68,7 +70,7 @@ _CALL_TIMEOUT_MS: Final = int(limits.RPC_CALL_TIMEOUT_SECONDS * 1000)
 _STREAM_ACK_TIMEOUT_MS: Final = int(limits.STREAM_ACK_TIMEOUT_SECONDS * 1000)
 
 
-class CertFilePaths(Section):
+class CertFilePaths(Section, frozen=True, kw_only=True):
     """TLS of a port, PEM files. Relative paths start at the configuration's directory."""
 
     key: Path
@@ -76,14 +78,14 @@ class CertFilePaths(Section):
     ca: Path | None = None
 
 
-class ClientTls(Section):
+class ClientTls(Section, frozen=True, kw_only=True):
     """TLS towards a daemon. ``ca``: PEM file of the authorities that it trusts, relative as above;
     those of the system when there is none."""
 
     ca: Path | None = None
 
 
-class DataClient(Section):
+class DataClient(Section, frozen=True, kw_only=True):
     """Where the front-end finds the data daemon. ``socket_path``: a Unix socket that is preferred
     while it connects; a relative path starts at the configuration's directory."""
 
@@ -93,7 +95,7 @@ class DataClient(Section):
     tls: ClientTls | None = None
 
 
-class MetadataClient(Section):
+class MetadataClient(Section, frozen=True, kw_only=True):
     """Where the front-end finds the metadata daemon, and how long it waits for an answer."""
 
     host: Host = "localhost"
@@ -102,7 +104,7 @@ class MetadataClient(Section):
     tls: ClientTls | None = None
 
 
-class DirectoryOwner(Section):
+class DirectoryOwner(Section, frozen=True, kw_only=True):
     """How a daemon owns its directory (``dmd.directory``): a lease, whether to rely on locks, and
     the command that makes sure that another machine's owner writes no more."""
 
@@ -110,14 +112,12 @@ class DirectoryOwner(Section):
     directory_locks: DirectoryLocks = "detect"
     fence_command: Command = ()
 
-    @model_validator(mode="after")
-    def _fence_has_a_lease(self) -> Self:
+    def check(self) -> None:
         if self.fence_command and not self.lease_seconds:
             raise ValueError("fenceCommand needs leaseSeconds, to know of a silent owner")
-        return self
 
 
-class DataDaemon(DirectoryOwner):
+class DataDaemon(DirectoryOwner, frozen=True, kw_only=True):
     """Where the data daemon listens, and which blobs it packs.
 
     ``socket_path``: a Unix socket besides the port; a relative path starts at the configuration's
@@ -131,7 +131,7 @@ class DataDaemon(DirectoryOwner):
     cert_file_paths: CertFilePaths | None = None
 
 
-class MetadataDaemon(DirectoryOwner):
+class MetadataDaemon(DirectoryOwner, frozen=True, kw_only=True):
     """Where the metadata daemon listens, its waits, and the sizes of messages and packets;
     ``rest_port`` is that of the debugging interface."""
 
@@ -145,18 +145,17 @@ class MetadataDaemon(DirectoryOwner):
     max_message_size_bytes: MessageBytes = limits.RPC_MESSAGE_BYTES_MAX
     reserve_size_bytes: ReserveBytes = limits.METADATA_RESERVE_BYTES
     """What is kept of the disk for deletions; 0 for nothing."""
-    rest_enabled: Flag = False
+    rest_enabled: bool = False
     rest_port: Port | None = None
     cert_file_paths: CertFilePaths | None = None
 
-    @model_validator(mode="after")
-    def _rest_has_a_port(self) -> MetadataDaemon:
+    def check(self) -> None:
+        DirectoryOwner.check(self)
         if self.rest_enabled and self.rest_port is None:
             raise ValueError("restEnabled needs restPort")
-        return self
 
 
-class Log(Section):
+class Log(Section, frozen=True, kw_only=True):
     """``logLevel`` is the least severe level that is written; ``format`` that of a line: ``auto``
     is ``text`` on a terminal, else ``json``."""
 
@@ -165,70 +164,66 @@ class Log(Section):
     format: LogFormat = "auto"
 
 
-class HealthChecks(Section):
+class HealthChecks(Section, frozen=True, kw_only=True):
     """Who may ask for the server's health; the machine itself always may."""
 
     allow_from: Networks = LOOPBACK_NETWORKS
 
 
-class Requests(Section):
+class Requests(Section, frozen=True, kw_only=True):
     """The proxies in front of the S3 port, and what they are believed (``s3front.forwarded``).
 
     ``body_memory_bytes`` is what a process may hold of bodies that it cannot pass on yet.
     """
 
-    via_proxy: Flag = False
-    trusted_proxy_cidrs: ProxyNetworks = Field(default=(), alias="trustedProxyCIDRs")
-    extract_client_ip_from_header: HeaderName = Field(
-        default="X-Forwarded-For", alias="extractClientIPFromHeader"
+    via_proxy: bool = False
+    trusted_proxy_cidrs: ProxyNetworks = msgspec.field(default=(), name="trustedProxyCIDRs")
+    extract_client_ip_from_header: HeaderName = msgspec.field(
+        default="X-Forwarded-For", name="extractClientIPFromHeader"
     )
     public_endpoints: tuple[PublicEndpoint, ...] = ()
     body_memory_bytes: Count = limits.BODY_MEMORY_BYTES
 
-    @model_validator(mode="after")
-    def _some_proxy_is_trusted(self) -> Requests:
+    def check(self) -> None:
         if self.via_proxy and not self.trusted_proxy_cidrs:
             raise ValueError("viaProxy needs trustedProxyCIDRs")
-        return self
 
 
-class RecordLog(Section):
+class RecordLog(Section, frozen=True, kw_only=True):
     """The log of metadata changes that replication tools read, and how much of it is kept."""
 
-    enabled: Flag = False
+    enabled: bool = False
     record_log_name: LogName = "s3-recordlog"
     max_age_seconds: Count = limits.RECORD_LOG_SECONDS
     max_size_bytes: Count = limits.RECORD_LOG_BYTES
 
 
-class Sentinel(Section):
+class Sentinel(Section, frozen=True, kw_only=True):
     host: Host
     port: Port = 26379
 
 
-class Redis(Section):
+class Redis(Section, frozen=True, kw_only=True):
     """One Redis server (``host``), or a group watched by sentinels (``name``, ``sentinels``)."""
 
     host: Host | None = None
     port: Port = 6379
-    password: SecretStr | None = None
+    password: Password | None = None
     name: Text | None = None
     sentinels: tuple[Sentinel, ...] = ()
-    sentinel_password: SecretStr | None = None
+    sentinel_password: Password | None = None
 
-    @model_validator(mode="after")
-    def _one_or_watched(self) -> Redis:
+    def check(self) -> None:
         if self.host is None and not (self.name and self.sentinels):
             raise ValueError("needs host, or name and sentinels")
-        return self
 
 
-class Settings(Section):
+class Settings(Section, frozen=True, kw_only=True):
     """What config.json says."""
 
     port: Port = 8000
     listen_on: tuple[AddressText, ...] = ()
-    rest_endpoints: Endpoints = Field(default_factory=lambda: DEFAULT_ENDPOINTS)
+    rest_endpoints: Endpoints = DEFAULT_ENDPOINTS
     replication_group_id: ReplicationGroup = "RG001"
     clusters: Clusters = 1
     delete_delay_seconds: Seconds = 3600
@@ -252,14 +247,12 @@ class Settings(Section):
     local_cache: Redis | None = None
     redis: Redis | None = None
 
-    @field_validator("gc_grace_seconds")
-    @classmethod
-    def _grace_outlasts_a_commit(cls, value: int, info: ValidationInfo) -> int:
+    def check(self) -> None:
         """A commit that is sent before half the grace has passed must end before all of it has."""
-        client = info.data.get("metadata_client")
-        if client is not None and value * 1000 <= 2 * client.call_timeout_ms:
-            raise ValueError("must be more than twice metadataClient.callTimeoutMs")
-        return value
+        if self.gc_grace_seconds * 1000 <= 2 * self.metadata_client.call_timeout_ms:
+            raise MemberError(
+                "gcGraceSeconds", "must be more than twice metadataClient.callTimeoutMs"
+            )
 
     @property
     def commit_seconds_max(self) -> float:
@@ -267,7 +260,7 @@ class Settings(Section):
         return self.gc_grace_seconds / 2
 
 
-class Backends(Section):
+class Backends(Section, frozen=True, kw_only=True):
     """Which implementations are in use: ``S3DATA``, ``S3METADATA`` and ``S3VAULT``.
 
     ``data`` is ``multiple`` when each bucket's location chooses where its bytes go, ``file`` when
@@ -279,14 +272,14 @@ class Backends(Section):
     vault: Literal["mem"] = "mem"
 
 
-class EnvironmentCredentials(Section):
+class EnvironmentCredentials(Section, frozen=True, kw_only=True):
     """SCALITY_ACCESS_KEY_ID and SCALITY_SECRET_ACCESS_KEY: the one account that then exists."""
 
     access_key: str
-    secret_key: SecretStr
+    secret_key: Secret
 
 
-class Config(Settings):
+class Config(Settings, frozen=True, kw_only=True):
     """Everything that a process is told from outside. Made by ``load_config`` only.
 
     Its ``repr`` holds no secret. Accounts and locations are files of their own, read by
@@ -331,7 +324,7 @@ class Config(Settings):
     @property
     def shared_secret(self) -> DaemonSecret:
         """What the clients of the daemons show, and their servers ask for."""
-        return DaemonSecret(tuple(secret.get_secret_value() for secret in self.daemon_secret))
+        return DaemonSecret(tuple(secret.reveal() for secret in self.daemon_secret))
 
     @property
     def listen_addresses(self) -> tuple[Address, ...]:

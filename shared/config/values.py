@@ -1,15 +1,13 @@
-"""The kinds of values that settings have, each with its rule, as pydantic types."""
+"""The kinds of values that settings have, each with its rule (``shared.config.validation``)."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Final
-
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr
+from typing import Annotated, Any, Final, NamedTuple
 
 from shared import limits
 
@@ -23,6 +21,56 @@ _ACCESS_KEY: Final = re.compile(r"[!-~]+")
 _ACCESS_KEY_SEPARATORS: Final = "/:,"
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2
 _SECRET: Final = re.compile(r"[!-~]{16,512}")
+
+
+class Rule(NamedTuple):
+    """What a JSON value must be. ``read`` gives the setting, or raises ValueError with the reason,
+    which holds no secret."""
+
+    read: Callable[[Any], Any]
+
+
+class MemberError(ValueError):
+    """It is the member ``key`` of the value that is wrong."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(reason)
+        self.key = key
+
+
+class Secret:
+    """A text that nothing shows by accident: not ``repr``, not a log, not JSON."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return "**********"
+
+
+def read_text(value: object) -> str:
+    """A string as it is. Raises ValueError."""
+    if not isinstance(value, str):
+        raise ValueError("must be a string")
+    return value
+
+
+def read_flag(value: object) -> bool:
+    """A boolean as it is. Raises ValueError."""
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
 
 
 def parse_port(text: str) -> int:
@@ -81,14 +129,14 @@ def parse_access_key(text: str) -> str:
     return text
 
 
-def parse_secret(text: str) -> SecretStr:
+def parse_secret(text: str) -> Secret:
     """A secret of the daemon's ports, which fits into a header. Raises ValueError without it."""
     if not _SECRET.fullmatch(text):
         raise ValueError("must be 16 to 512 characters of printable ASCII without spaces")
-    return SecretStr(text)
+    return Secret(text)
 
 
-def _secrets(value: object) -> tuple[SecretStr, ...]:
+def _secrets(value: object) -> tuple[Secret, ...]:
     """One secret, or a list of them."""
     texts: list[Any] = value if isinstance(value, list) else [value]
     if not texts or not all(isinstance(text, str) for text in texts):
@@ -184,9 +232,13 @@ def parse_endpoint(text: str) -> str:
     return parse_host(text.removeprefix("*.")).lower().removesuffix(".")
 
 
-def _endpoints(value: dict[str, str]) -> Mapping[str, str]:
+def _endpoints(value: object) -> Mapping[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError("must be an object")
     endpoints: dict[str, str] = {}
     for host, location in value.items():
+        if not isinstance(location, str):
+            raise MemberError(host, "must be a string")
         name = parse_endpoint(host)
         if endpoints.setdefault(name, location) != location:
             raise ValueError(f"{name!r} is there twice, with different locations")
@@ -205,29 +257,58 @@ def parse_command(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _clusters(value: object) -> object:
-    return 1 if value is False else value
+def _clusters(value: object) -> int:
+    return _COUNT.read(1 if value is False else value)  # type: ignore[no-any-return]
 
 
-Text = Annotated[str, Field(min_length=1)]
-Flag = Annotated[bool, Field(strict=True)]
-Host = Annotated[str, AfterValidator(parse_host)]
-Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
-Count = Annotated[int, Field(strict=True, ge=1)]
-PackedBytes = Annotated[int, Field(strict=True, ge=0, le=limits.PACKED_BLOB_BYTES_MAX)]
-ReserveBytes = Annotated[int, Field(strict=True, ge=0)]
-MessageBytes = Annotated[int, Field(strict=True, ge=1, le=limits.RPC_MESSAGE_BYTES_CEILING)]
-Seconds = Annotated[int, Field(strict=True, ge=0)]
-Milliseconds = Annotated[int, Field(strict=True, ge=1)]
-Command = Annotated[tuple[str, ...], BeforeValidator(parse_command)]
-AddressText = Annotated[Address, BeforeValidator(parse_address)]
-Clusters = Annotated[int, BeforeValidator(_clusters), Field(strict=True, ge=1)]
-ProxyNetworks = Annotated[tuple[Network, ...], BeforeValidator(_proxy_list)]
-PublicEndpoint = Annotated[str, AfterValidator(_public_endpoint)]
-HeaderName = Annotated[str, AfterValidator(_header_name)]
-Networks = Annotated[tuple[Network, ...], BeforeValidator(_network_list)]
-Endpoints = Annotated[Mapping[str, str], AfterValidator(_endpoints), PlainSerializer(dict)]
-LogName = Annotated[str, AfterValidator(parse_log_name)]
-ReplicationGroup = Annotated[str, AfterValidator(parse_replication_group)]
-Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_secrets)]
-AccessKey = Annotated[str, AfterValidator(parse_access_key)]
+def text_rule(parse: Callable[[str], Any]) -> Rule:
+    """A string, as ``parse`` understands it."""
+    return Rule(lambda value: parse(read_text(value)))
+
+
+def _whole(least: int, most: int | None = None) -> Rule:
+    """A whole number within bounds."""
+
+    def read(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError("must be a whole number")
+        if value < least:
+            raise ValueError(f"must be at least {least}")
+        if most is not None and value > most:
+            raise ValueError(f"must be at most {most}")
+        return value
+
+    return Rule(read)
+
+
+def not_empty(text: str) -> str:
+    """The text itself. Raises ValueError."""
+    if not text:
+        raise ValueError("must not be empty")
+    return text
+
+
+_COUNT: Final = _whole(1)
+
+Text = Annotated[str, text_rule(not_empty)]
+Password = Annotated[Secret, text_rule(Secret)]
+Host = Annotated[str, text_rule(parse_host)]
+Port = Annotated[int, _whole(1, 65535)]
+Count = Annotated[int, _COUNT]
+PackedBytes = Annotated[int, _whole(0, limits.PACKED_BLOB_BYTES_MAX)]
+ReserveBytes = Annotated[int, _whole(0)]
+MessageBytes = Annotated[int, _whole(1, limits.RPC_MESSAGE_BYTES_CEILING)]
+Seconds = Annotated[int, _whole(0)]
+Milliseconds = Annotated[int, _whole(1)]
+Command = Annotated[tuple[str, ...], Rule(parse_command)]
+AddressText = Annotated[Address, Rule(parse_address)]
+Clusters = Annotated[int, Rule(_clusters)]
+ProxyNetworks = Annotated[tuple[Network, ...], Rule(_proxy_list)]
+PublicEndpoint = Annotated[str, text_rule(_public_endpoint)]
+HeaderName = Annotated[str, text_rule(_header_name)]
+Networks = Annotated[tuple[Network, ...], Rule(_network_list)]
+Endpoints = Annotated[Mapping[str, str], Rule(_endpoints)]
+LogName = Annotated[str, text_rule(parse_log_name)]
+ReplicationGroup = Annotated[str, text_rule(parse_replication_group)]
+Secrets = Annotated[tuple[Secret, ...], Rule(_secrets)]
+AccessKey = Annotated[str, text_rule(parse_access_key)]

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
+from msgspec.structs import fields
 
 from s3front.operations import routes
 from shared.config import Settings
@@ -30,12 +30,10 @@ _VARIABLE = re.compile(
 def config_keys() -> list[str]:
     """Every key of config.json, and those of the sections that name a daemon."""
     keys = []
-    for name, field in Settings.model_fields.items():
-        keys.append(field.alias or name)
-        section = field.annotation
-        if name.endswith(("daemon", "client", "record_log")) and isinstance(section, type):
-            assert issubclass(section, BaseModel)
-            keys += [part.alias or part_name for part_name, part in section.model_fields.items()]
+    for field in fields(Settings):
+        keys.append(field.encode_name)
+        if field.name.endswith(("daemon", "client", "record_log")):
+            keys += [part.encode_name for part in fields(field.type)]
     return keys
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 from aiohttp.http_exceptions import BadStatusLine
-from pydantic import SecretStr
 
+from shared.config.values import Secret
 from shared.observability import LEVELS, configure_logging, get_logger
 
 ROOT = Path(__file__).parents[2]
@@ -115,7 +115,7 @@ class TestLine:
         [
             (Path("/srv"), "/srv"),
             (b"\xff", "b'\\xff'"),
-            (SecretStr("hunter2"), "**********"),
+            (Secret("hunter2"), "**********"),
             (2**100, 2**100),
             ("caf\udce9", "caf\udce9"),
             ({1: "one"}, {"1": "one"}),

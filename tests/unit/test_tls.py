@@ -15,6 +15,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import structs
 
 from shared.config import ConfigError
 from shared.config.model import CertFilePaths, ClientTls
@@ -158,7 +159,7 @@ def test_intermediate_certificates_may_be_in_ca(tmp_path: Path) -> None:
     paths = paths_of(files)
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(server_context(paths, FILE, KEY), client)
-    paths = paths.model_copy(update={"ca": tmp_path / "between.crt"})
+    paths = structs.replace(paths, ca=tmp_path / "between.crt")
     handshake(server_context(paths, FILE, KEY), client)
 
 
