@@ -9,9 +9,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from aiohttp import web
+from typing import TYPE_CHECKING, Any
 
 from dmd.belonging import check_new_store
 from dmd.directory import OwnedDirectory, Ownership
@@ -28,7 +26,6 @@ from dmd.metadata.pages import PacketSize
 from dmd.metadata.record_log_namespace import RecordLogDispatcher, with_sub_level
 from dmd.metadata.record_log_service import RecordLogService
 from dmd.metadata.reserve import Reserve
-from dmd.metadata.rest import RestInterface, RestService
 from dmd.metadata.service import MetadataService
 from dmd.metadata.soundness import FaultNote, check_before_opening
 from dmd.metadata.writer import Writer
@@ -39,14 +36,12 @@ from shared.rpc.dispatch import Dispatcher
 from shared.rpc.entrance import Entrance
 from shared.rpc.envelope import METADATA_NAMESPACE
 from shared.rpc.lean_server import LeanServer, Trace, message_budget
-from shared.rpc.server import (
-    RpcNamespace,
-    create_application,
-    create_server,
-    disconnect_clients,
-)
+from shared.rpc.polling import PollingShell
 from shared.rpc.streams import StreamSettings
 from shared.tls import listening_options
+
+if TYPE_CHECKING:
+    from dmd.metadata.rest import RestInterface
 
 RECORD_LOG_NAMESPACE = "/MDFile/recordLog"
 _DRAIN_SECONDS = 5.0
@@ -89,11 +84,12 @@ class _Network:
     def __init__(
         self,
         dispatchers: Mapping[str, Dispatcher],
-        rest: RestInterface,
+        rest: RestInterface | None,
         log: Any,
         settings: MetadataSettings,
     ) -> None:
         self.rest = rest
+        self._log = log
         self._tls = settings.tls
         self._dispatchers = dispatchers
         budget = message_budget(settings.message_bytes_max)
@@ -105,13 +101,8 @@ class _Network:
             gate=settings.gate,
             budget=budget,
         )
-        self._server = create_server(settings.message_bytes_max, settings.gate)
-        for namespace, dispatcher in dispatchers.items():
-            self._server.register_namespace(RpcNamespace(namespace, dispatcher))
-        self._runner = web.AppRunner(
-            create_application(self._server, settings.message_bytes_max, budget),
-            access_log=None,
-            shutdown_timeout=_HANG_SECONDS,
+        self._polling = PollingShell(
+            dispatchers, settings.message_bytes_max, settings.gate, budget, _HANG_SECONDS
         )
         self._listeners: list[asyncio.Server] = []
 
@@ -123,12 +114,11 @@ class _Network:
 
     async def listen(self, host: str, port: int) -> None:
         """Serve; raises OSError."""
-        await self._runner.setup()
-        other = self._runner.server
-        assert other is not None
         for listener in bind_all(host, port):
             server = await asyncio.get_running_loop().create_server(
-                lambda: Entrance(self._lean, other), sock=listener, **listening_options(self._tls)
+                lambda: Entrance(self._lean, self._polling, self._log),
+                sock=listener,
+                **listening_options(self._tls),
             )
             self._listeners.append(server)
 
@@ -136,15 +126,15 @@ class _Network:
         """Accept nothing more, and answer what was accepted."""
         for listener in self._listeners:
             listener.close()
-        await self.rest.close()
+        if self.rest is not None:
+            await self.rest.close()
         drained = (dispatcher.drain(_DRAIN_SECONDS) for dispatcher in self._dispatchers.values())
         await asyncio.gather(*drained)
 
     async def close(self) -> None:
         """End all connections."""
         await self._lean.close(_HANG_SECONDS)
-        await disconnect_clients(self._server)
-        await self._runner.cleanup()
+        await self._polling.close()
 
 
 class MetadataDaemon:
@@ -172,7 +162,7 @@ class MetadataDaemon:
     @property
     def rest_port(self) -> int | None:
         """The port of the debugging interface, None when it is off."""
-        return self._network.rest.port
+        return None if self._network.rest is None else self._network.rest.port
 
     @classmethod
     async def start(
@@ -208,22 +198,23 @@ class MetadataDaemon:
         alarm = Alarm(log, None if faults is None else faults.add)
         service = MetadataService(engine, writer, deployment, settings.path, packet_size, alarm)
         dispatchers = {METADATA_NAMESPACE: Dispatcher(service, settings.stream, log, bytes_max)}
-        rest_services = {METADATA_NAMESPACE: RestService(service)}
+        log_service = None
         if settings.commit.record_log is not None:
             log_service = RecordLogService(engine, settings.commit.record_log, packet_size, alarm)
             dispatchers[RECORD_LOG_NAMESPACE] = RecordLogDispatcher(
                 log_service, settings.stream, log, bytes_max
             )
-            rest_services[RECORD_LOG_NAMESPACE] = RestService(log_service, with_sub_level)
-        rest = RestInterface(rest_services, log, bytes_max, settings.gate)
+        rest = None
+        if settings.rest_port is not None:
+            rest = _debugging_interface(service, log_service, log, settings)
         network = _Network(dispatchers, rest, log, settings)
         daemon = cls(network, engine, writer, directory, faults)
         port = settings.port
         try:
             await network.listen(settings.host, port)
-            if settings.rest_port is not None:
+            if rest is not None and settings.rest_port is not None:
                 port = settings.rest_port
-                await network.rest.listen(bind_all(settings.host, port), settings.tls)
+                await rest.listen(bind_all(settings.host, port), settings.tls)
         except OSError as error:
             await daemon.close()
             setting = "--metadata-port or METADATA_PORT"
@@ -242,6 +233,21 @@ class MetadataDaemon:
             self._faults.close()
         if self._directory is not None:
             self._directory.release()
+
+
+def _debugging_interface(
+    service: MetadataService,
+    log_service: RecordLogService | None,
+    log: Any,
+    settings: MetadataSettings,
+) -> RestInterface:
+    """Is loaded where it is wanted only, because aiohttp serves it."""
+    from dmd.metadata.rest import RestInterface, RestService  # noqa: PLC0415  # on first use
+
+    services = {METADATA_NAMESPACE: RestService(service)}
+    if log_service is not None:
+        services[RECORD_LOG_NAMESPACE] = RestService(log_service, with_sub_level)
+    return RestInterface(services, log, settings.message_bytes_max, settings.gate)
 
 
 def _doubt(settings: MetadataSettings, log: Any) -> FaultNote | None:

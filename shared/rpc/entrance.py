@@ -3,19 +3,21 @@
 A request that opens a websocket of Engine.IO 4 at once goes to the lean shell. Everything else,
 whatever is wrong or unusual about it, goes to the shell of python-socketio, which says what there
 is to say: long-polling, other versions, requests from web pages (with an ``Origin``), nonsense.
+Nothing more is read from such a connection until that shell is there.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Final, cast
 from urllib.parse import parse_qsl
 
 from shared import limits
+from shared.observability import EventLog
 from shared.rpc import websocket
+from shared.rpc.handshake import PATH
 from shared.rpc.lean_server import LeanConnection, LeanServer
-from shared.rpc.server import PATH
+from shared.rpc.polling import PollingShell
 
 _START: Final = f"GET {PATH}?".encode()
 _HEAD_END: Final = b"\r\n\r\n"
@@ -25,12 +27,14 @@ _UNUSUAL: Final = frozenset({"origin", "content-length", "transfer-encoding"})
 class Entrance(asyncio.Protocol):
     """The protocol of a connection until its first request was read."""
 
-    def __init__(self, lean: LeanServer, other: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, lean: LeanServer, polling: PollingShell, log: EventLog) -> None:
         self._lean = lean
-        self._other = other
+        self._polling = polling
+        self._log = log
         self._received = b""
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._waiting: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports do not derive from asyncio's.
@@ -41,6 +45,8 @@ class Entrance(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
+        if self._waiting is not None:
+            return
         start = self._received[: len(_START)]
         if not _START.startswith(start) or len(self._received) > limits.HEADER_SECTION_BYTES_MAX:
             self._hand_over(None, 0)
@@ -51,6 +57,7 @@ class Entrance(asyncio.Protocol):
             self._hand_over(websocket_key(self._received[:size]), size)
 
     def connection_lost(self, _error: Exception | None) -> None:
+        self._transport = None
         if self._timer is not None:
             self._timer.cancel()
 
@@ -63,9 +70,23 @@ class Entrance(asyncio.Protocol):
             self._transport.set_protocol(connection)
             connection.begin(self._transport, key, self._received[size:])
             return
-        protocol = self._other()
-        self._transport.set_protocol(protocol)
-        protocol.connection_made(self._transport)
+        self._transport.pause_reading()
+        self._waiting = asyncio.get_running_loop().create_task(self._wait_for_polling())
+
+    async def _wait_for_polling(self) -> None:
+        try:
+            protocol = await self._polling.protocol()
+        except Exception as error:
+            self._log.error("long-polling cannot be served", exc_info=error)
+            if self._transport is not None:
+                self._transport.abort()
+            return
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        transport.resume_reading()
         protocol.data_received(self._received)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+PATH: Final = "/socket.io/"
 PROTOCOL: Final = "4"
 TRANSPORTS: Final = frozenset(("polling", "websocket"))
 

@@ -1,12 +1,13 @@
 """The shell that serves clients which begin with long-polling, over python-socketio.
 
 Those that are websockets from the start have a leaner one (``shared.rpc.lean_server``).
+``shared.rpc.polling`` imports this module when a client needs it, and nothing else does.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import socketio
@@ -21,10 +22,9 @@ from shared.daemon_secret import REFUSAL, Gate
 from shared.rpc import codec, packets
 from shared.rpc.dispatch import Dispatcher, Peer, Reply
 from shared.rpc.envelope import HANG_UP_EVENT
-from shared.rpc.handshake import Asked, Problem, problem_of
+from shared.rpc.handshake import PATH, Asked, Problem, problem_of
 from shared.rpc.streams import Producer
 
-PATH = "/socket.io/"
 _GOODBYE_SECONDS = 1.0
 _SEPARATOR = b"\x1e"
 _PACKET_TYPES = frozenset((b"1", b"3", b"4", b"5"))
@@ -35,6 +35,43 @@ _PACKET_TYPES_UPGRADING = _PACKET_TYPES | {b"2"}
 
 _NOTHING = b"4"
 """A message that says nothing: an empty payload would be an error."""
+
+
+class PollingServer:
+    """The library's server and the HTTP server before it, for connections that were accepted
+    elsewhere."""
+
+    def __init__(self, server: GuardedServer, runner: web.AppRunner) -> None:
+        self._server = server
+        self._runner = runner
+
+    @classmethod
+    async def start(
+        cls,
+        dispatchers: Mapping[str, Dispatcher],
+        message_bytes_max: int,
+        gate: Gate,
+        budget: Budget,
+        hang_seconds: float,
+    ) -> PollingServer:
+        """Serve the namespaces; ``hang_seconds`` is what ``close`` grants those that hang."""
+        server = create_server(message_bytes_max, gate)
+        for namespace, dispatcher in dispatchers.items():
+            server.register_namespace(RpcNamespace(namespace, dispatcher))
+        application = create_application(server, message_bytes_max, budget)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=hang_seconds)
+        await runner.setup()
+        return cls(server, runner)
+
+    def protocol(self) -> asyncio.Protocol:
+        """The protocol of a new connection."""
+        assert self._runner.server is not None
+        return self._runner.server()
+
+    async def close(self) -> None:
+        """End all connections."""
+        await _disconnect_clients(self._server)
+        await self._runner.cleanup()
 
 
 def create_server(
@@ -140,7 +177,7 @@ def create_application(
     return application
 
 
-async def disconnect_clients(server: socketio.AsyncServer) -> None:
+async def _disconnect_clients(server: socketio.AsyncServer) -> None:
     """Send every client what is queued for it, and then that the connection ends."""
     sockets = list(server.eio.sockets.values())
     if sockets:

@@ -1,0 +1,28 @@
+"""What the start of a process does not import: it costs CPU at each start, and memory for ever.
+
+Each of these is imported on first use by the function that needs it (CONTRIBUTING.md).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.servers import REPOSITORY
+
+LATER = {"aiohttp", "engineio", "rich", "socketio", "typer"}
+
+
+@pytest.mark.parametrize("module", ["dmd.metadata.__main__", "dmd.data.__main__", "s3front.serve"])
+def test_a_service_imports_nothing_that_it_may_never_need(module: str) -> None:
+    assert not LATER & imported_by(module)
+
+
+def imported_by(module: str) -> set[str]:
+    program = f"import sys, {module}; print(*sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, check=True, text=True
+    )
+    return set(run.stdout.split())
