@@ -45,7 +45,7 @@ choose_socket() {
     export S3DATA_SOCKET="$private/data"
 }
 
-# Makes descriptor 9 a pipe, on which each half says that it serves (shared/supervisor.py): who
+# Makes descriptor 9 a pipe, on which each half says that it serves (shared/process/supervisor.py): who
 # answers on a port may be somebody else.
 open_pipe() {
     [ -n "$private" ] && mkfifo "$private/ready" 2>/dev/null || return
@@ -57,7 +57,7 @@ open_pipe() {
 greet() {
     python="$(dirname "$(command -v s3front)")/python3"
     [ -x "$python" ] || python=python3
-    exec "$python" -m s3front.greeting "$$"
+    exec "$python" -m s3front.process.greeting "$$"
 }
 
 usage() {

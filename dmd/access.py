@@ -7,7 +7,7 @@ from collections.abc import Callable
 from shared.config import Config, ConfigError, load_config
 from shared.config.model import DataDaemon, MetadataDaemon
 from shared.daemon_secret import Gate
-from shared.observability import EventLog
+from shared.process.logs import EventLog
 from shared.tls import port_context, renew
 
 _LOOPBACK = ("localhost", "127.", "::1")

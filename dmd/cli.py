@@ -16,9 +16,10 @@ from typing import Annotated
 import typer
 
 from dmd.belonging import NEW_METADATA_OPTION
+from dmd.daemon_process import MEMORY_OPTION, STANDBY_OPTION
 from dmd.errors import StartupError
-from dmd.process import MEMORY_OPTION, STANDBY_OPTION
-from shared.command_line import (
+from shared.config import Config, ConfigError, load_config
+from shared.process.command_line import (
     Host,
     Port,
     Version,
@@ -26,9 +27,8 @@ from shared.command_line import (
     set_variables,
     use_data_directory,
 )
-from shared.config import Config, ConfigError, load_config
-from shared.process import exit_with_problem
-from shared.supervisor import Child, replace_with_supervisor
+from shared.process.program import exit_with_problem
+from shared.process.supervisor import Child, replace_with_supervisor
 
 _PROGRAM = "dmd"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from shared.limits import DISK_LOW_SHARE, is_low
-from shared.observability import EventLog
+from shared.process.logs import EventLog
 
 _LOOK_SECONDS: Final = 30.0
 _REMIND_LOOKS: Final = 120

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from shared.vital import watch
+from shared.process.vital import watch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -28,7 +28,7 @@ class Worker(Generic[Item, Result]):
     item's. When it returns None the thread ends, and nothing is answered any more. A group has at
     most ``items_max`` items, and several of them only when they are not larger than ``size_max``
     together, as ``size_of`` measures them. Whatever else ends the thread ends the process
-    (``shared.vital``), and so does a group that is worked on for too long.
+    (``shared.process.vital``), and so does a group that is worked on for too long.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Worker(Generic[Item, Result]):
     ) -> None:
         self.name = name
         self.work_under_way: int | None = None
-        """The number of the group that is worked on (``shared.vital.Watched``)."""
+        """The number of the group that is worked on (``shared.process.vital.Watched``)."""
         self._work = work
         self._items_max = items_max
         self._size_of = size_of

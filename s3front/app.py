@@ -16,25 +16,25 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from s3front.addressed import settle
 from s3front.auth.authenticate import authenticate
-from s3front.auth.form import read_upload
 from s3front.auth.hoisted import with_hoisted_headers
 from s3front.auth.identity import ANONYMOUS, Identity
+from s3front.auth.payload_form import read_upload
 from s3front.authz.authorize import authorize
 from s3front.context import Context, Services
-from s3front.forwarded import as_sent
-from s3front.health import HEALTH_PATH, health_reply
 from s3front.operations import routes
-from s3front.probes import PROBE_PATHS, probe_reply
-from s3front.reply import HOST_ID, REGION_HEADER, common_headers, error_reply, new_request_id
-from s3front.request import BodyAbortedError, Passage, Reply, Request, StreamedBody
+from s3front.port.addressed import settle
+from s3front.port.forwarded import as_sent
+from s3front.port.reply import HOST_ID, REGION_HEADER, common_headers, error_reply, new_request_id
+from s3front.port.request import BodyAbortedError, Passage, Reply, Request, StreamedBody
+from s3front.port.target import Target, Undecided, parse_target
+from s3front.port.welcome import asks_for_page, welcome
+from s3front.port.xml import DECLARATION
+from s3front.process.health import HEALTH_PATH, health_reply
+from s3front.process.probes import PROBE_PATHS, probe_reply
 from s3front.routes import Level, Operation
-from s3front.target import Target, Undecided, parse_target
-from s3front.welcome import asks_for_page, welcome
-from s3front.xml import DECLARATION
+from s3front.s3_errors import S3Error, incomplete_body, not_implemented
 from shared.config import Accounts
-from shared.errors import ServiceError, incomplete_body, not_implemented
 from shared.records.members import UnreadableRecordError
 
 _NO_THREAD = "can't start new thread"
@@ -74,7 +74,7 @@ class App:
         log = self.services.log.bind(request_id=trace.request_id)
         try:
             reply = await self._answer(request, trace, log)
-        except ServiceError as error:
+        except S3Error as error:
             _log_failure(error, log)
             if trace.tells_region and error.status == HTTPStatus.FORBIDDEN:
                 error.headers.update(await self._region(trace))
@@ -152,7 +152,7 @@ class App:
         """Where the bucket is, for a client that may know that and no more."""
         assert trace.target is not None
         assert trace.target.bucket is not None
-        with contextlib.suppress(ServiceError):
+        with contextlib.suppress(S3Error):
             bucket, _ = await self.services.metadata.read(
                 trace.target.bucket, None, trace.request_id
             )
@@ -160,7 +160,7 @@ class App:
                 return {REGION_HEADER: bucket.record.location}
         return {}
 
-    def _error(self, request: Request, trace: _Trace, error: ServiceError) -> Reply:
+    def _error(self, request: Request, trace: _Trace, error: S3Error) -> Reply:
         trace.error = error.code
         resource = request.raw_target.partition("?")[0]
         return error_reply(error, resource, trace.request_id, HOST_ID)
@@ -186,7 +186,7 @@ class App:
                     raise
                 yield self._late_error(request, trace, error, log)
             complete = True
-        except ServiceError as error:
+        except S3Error as error:
             trace.error = error.code
             log.warning("reply broken off", code=error.code, reason=repr(error.__cause__))
             raise
@@ -198,7 +198,7 @@ class App:
 
     def _late_error(self, request: Request, trace: _Trace, error: Exception, log: Any) -> bytes:
         """The document of an error whose status came too late for the head of its reply."""
-        if isinstance(error, ServiceError):
+        if isinstance(error, S3Error):
             _log_failure(error, log)
             failure = error
         else:
@@ -224,27 +224,27 @@ class App:
         )
 
 
-def _log_failure(error: ServiceError, log: Any) -> None:
+def _log_failure(error: S3Error, log: Any) -> None:
     if error.status >= 500 and error.status != HTTPStatus.NOT_IMPLEMENTED:
         log.warning("request failed", code=error.code, reason=repr(error.__cause__))
 
 
-def _incomplete(request: Request) -> ServiceError:
+def _incomplete(request: Request) -> S3Error:
     """Of a body whose connection ended."""
     announced = request.body.length
     if announced is None:
-        return ServiceError("IncompleteBody", "The request body terminated unexpectedly")
+        return S3Error("IncompleteBody", "The request body terminated unexpectedly")
     return incomplete_body(announced, request.body.received)
 
 
-def _unexpected(error: Exception, log: Any) -> ServiceError:
+def _unexpected(error: Exception, log: Any) -> S3Error:
     if isinstance(error, MemoryError) or str(error) == _NO_THREAD:
         # No fault of the request's, and none of the code: fewer of them at once will do.
         log.error("out of memory", reason=repr(error))
-        return ServiceError("SlowDown")
+        return S3Error("SlowDown")
     if isinstance(error, UnreadableRecordError):
         # Another writer's, or damaged: it stays as it is.
         log.error("a stored record cannot be read", reason=str(error))
         return not_implemented(f"the form of what is stored ({error})")
     log.error("unexpected error", exc_info=error)
-    return ServiceError("InternalError")
+    return S3Error("InternalError")

@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from s3front.listeners import LISTEN_FDS, bind_sockets
-from shared.command_line import Host, Port, Version, pass_on_log_format, set_variables
+from s3front.port.listeners import LISTEN_FDS, bind_sockets
 from shared.config import ConfigError, load_accounts, load_config, load_locations
 from shared.credentials import data_credentials, metadata_credentials
-from shared.process import exit_with_problem
-from shared.supervisor import Child, replace_with_supervisor
+from shared.process.command_line import Host, Port, Version, pass_on_log_format, set_variables
+from shared.process.program import exit_with_problem
+from shared.process.supervisor import Child, replace_with_supervisor
 from shared.tls import server_context
 
 _PROGRAM = "s3front"
@@ -69,7 +69,7 @@ def start(
     pass_on_log_format(config)
     descriptors = tuple(bound.detach() for bound in sockets)
     os.environ[LISTEN_FDS] = ",".join(str(descriptor) for descriptor in descriptors)
-    argv = [sys.executable, "-m", "s3front.serve"]
+    argv = [sys.executable, "-m", "s3front.process.serve"]
     count = workers or config.clusters
     children = [Child(f"{_PROGRAM}-{number + 1}", argv, descriptors) for number in range(count)]
     replace_with_supervisor(children, name=_PROGRAM)

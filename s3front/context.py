@@ -8,12 +8,12 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from s3front.auth.identity import Identity
-from s3front.forwarded import NO_PROXIES, Proxies
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.store import MetadataStore, StoredBucket, StoredObject
-from s3front.metadata.uploads import UploadStore
-from s3front.target import Target
-from s3front.versioning import LATEST, Version
+from s3front.metadata.upload_store import UploadStore
+from s3front.objects.versioning import LATEST, Version
+from s3front.port.forwarded import NO_PROXIES, Proxies
+from s3front.port.target import Target
 from shared import limits
 from shared.config import Accounts
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from s3front.context import Context
-from s3front.request import Headers, Reply, Request
-from s3front.target import Target
-from s3front.versioning import LATEST, Version
-from shared.errors import ServiceError, not_implemented
-from shared.sub_resources import SUB_RESOURCES
+from s3front.objects.versioning import LATEST, Version
+from s3front.port.request import Headers, Reply, Request
+from s3front.port.sub_resources import SUB_RESOURCES
+from s3front.port.target import Target
+from s3front.s3_errors import S3Error, not_implemented
 
 
 class Level(Enum):
@@ -54,7 +54,7 @@ class Operation:
         if text is None or self.level is not Level.OBJECT:
             return LATEST
         if not self.takes_version:
-            raise ServiceError(
+            raise S3Error(
                 "InvalidArgument",
                 "This operation does not accept a version-id.",
                 {"ArgumentName": "versionId", "ArgumentValue": text},
@@ -192,24 +192,24 @@ class Routes:
             _refuse_encryption(headers)
         return operation
 
-    def _no_operation(self, method: str, level: Level, sub_resource: str | None) -> ServiceError:
+    def _no_operation(self, method: str, level: Level, sub_resource: str | None) -> S3Error:
         if method == "GET" and level is Level.OBJECT and sub_resource in _ON_NO_KEY:
-            return ServiceError("InvalidRequest", _ON_NO_KEY[sub_resource])
+            return S3Error("InvalidRequest", _ON_NO_KEY[sub_resource])
         if sub_resource in (None, LIST_TYPE):
             fields = {"Method": method, "ResourceType": level.name}
             known = {each for each, at, name in self._table if at is level and name is None}
             headers = {"Allow": ", ".join(sorted(known))}  # RFC 9110, section 15.5.6
-            return ServiceError("MethodNotAllowed", fields=fields, headers=headers)
+            return S3Error("MethodNotAllowed", fields=fields, headers=headers)
         levels = {each for _, each, name in self._table if name == sub_resource}
         if level is not Level.OBJECT and levels == {Level.OBJECT}:
-            return ServiceError("InvalidRequest", "A key must be specified")
+            return S3Error("InvalidRequest", "A key must be specified")
         return not_implemented(f"{method} ?{sub_resource}")
 
 
 def _of_put(sub_resource: str | None, target: Target, headers: Headers) -> str | None:
     """What the table knows a PUT to an object by; raises InvalidArgument."""
     if sub_resource == PART_NUMBER:
-        raise ServiceError(
+        raise S3Error(
             "InvalidArgument",
             "This operation does not accept partNumber without uploadId",
             {"ArgumentName": PART_NUMBER, "ArgumentValue": target.query[PART_NUMBER]},
@@ -217,7 +217,7 @@ def _of_put(sub_resource: str | None, target: Target, headers: Headers) -> str |
     if COPY_SOURCE not in headers:
         return sub_resource
     if sub_resource not in (None, UPLOAD_ID):
-        raise ServiceError(
+        raise S3Error(
             "InvalidArgument",
             "You can only specify a copy source header for copy requests.",
             {"ArgumentName": COPY_SOURCE, "ArgumentValue": headers[COPY_SOURCE]},
@@ -229,11 +229,11 @@ def _refuse_encryption(headers: Headers) -> None:
     """Refuse a read that names a key of the server, which none may, or its own, which fits nothing
     that is stored here (Amazon S3 user guide, "Using server-side encryption")."""
     if _CUSTOMER_ALGORITHM in headers:
-        raise ServiceError(
+        raise S3Error(
             "InvalidRequest", "The encryption parameters are not applicable to this object."
         )
     if _ENCRYPTION in headers:
-        raise ServiceError(
+        raise S3Error(
             "InvalidArgument",
             f"{_ENCRYPTION} header is not supported for this operation.",
             {"ArgumentName": _ENCRYPTION, "ArgumentValue": headers[_ENCRYPTION]},
@@ -249,7 +249,7 @@ def refuse_unimplemented(headers: Headers, honoured: frozenset[str] = frozenset(
         known = _KNOWN_VALUES.get(lower)
         if known is not None and value not in known:
             fields = {"ArgumentName": lower, "ArgumentValue": value}
-            raise ServiceError("InvalidArgument", fields=fields)
+            raise S3Error("InvalidArgument", fields=fields)
         if lower in honoured:
             continue
         harmless = _UNIMPLEMENTED_HEADERS.get(lower)

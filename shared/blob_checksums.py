@@ -5,7 +5,7 @@ what else would need a place of its own beside every file: wherever a file goes,
 records name it, its checksum is there. The data daemon makes such keys for blobs that are files,
 and checks what it reads of them; a front-end checks what it copies.
 
-    digits  0-11   creation time, as in every key (``dmd.data.keys``)
+    digits  0-11   creation time, as in every key (``dmd.data.blob_keys``)
            12-19   CRC-32 of the bytes
            20-29   random
            30-39   BLAKE2b of the 30 digits before, which tells such a key from any other: one of

@@ -15,7 +15,7 @@ from typing import Any, Final
 from shared import limits
 from shared.config.errors import ConfigError
 from shared.config.model import CertFilePaths, ClientTls
-from shared.observability import EventLog
+from shared.process.logs import EventLog
 
 _FLIGHTS_MAX: Final = 8
 """Exchanges of a handshake in memory; TLS 1.3 needs two."""

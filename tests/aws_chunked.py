@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.sigv4 import AccessKey, PayloadForm, RequestHead, StreamKey, sign_request
+from s3front.auth.sigv4 import AccessKey, PayloadForm, RequestHead, StreamKey, sign_request
 
 STREAMING_FORMS = (
     PayloadForm.STREAMING_SIGNED,

@@ -24,7 +24,7 @@ import botocore.parsers
 import botocore.session
 from multidict import CIMultiDict
 
-from shared.sigv4 import AccessKey, PayloadForm, RequestHead, fold_headers, sign_request
+from s3front.auth.sigv4 import AccessKey, PayloadForm, RequestHead, fold_headers, sign_request
 from tests.aws_chunked import encode
 from tests.servers import (
     ACCESS_KEY,

@@ -7,21 +7,21 @@ import sys
 
 from dmd.access import PortAccess
 from dmd.belonging import NEW_METADATA_OPTION
+from dmd.daemon_process import STANDBY_OPTION, main
 from dmd.data.base import BlobStore
 from dmd.data.beside import note_metadata_beside
 from dmd.data.both import open_both_stores
-from dmd.data.directory import DataDirectory
+from dmd.data.data_directory import DataDirectory
+from dmd.data.data_server import serve
+from dmd.data.data_service import DataService, ServiceOptions
 from dmd.data.disk import DiskOptions
-from dmd.data.memory import MemoryStore
-from dmd.data.server import serve
-from dmd.data.service import DataService, ServiceOptions
-from dmd.directory import Ownership
+from dmd.data.memory_store import MemoryStore
 from dmd.disk_watch import watch_disk
 from dmd.errors import SettingNeededError
-from dmd.process import STANDBY_OPTION, main
+from dmd.ownership.owned_directory import Ownership
 from shared.config import Config, ConfigError
-from shared.observability import Logger
-from shared.process import STOP_SECONDS_MAX, serve_until_stopped
+from shared.process.logs import Logger
+from shared.process.program import STOP_SECONDS_MAX, serve_until_stopped
 
 
 async def _serve(config: Config, memory: bool, log: Logger) -> None:

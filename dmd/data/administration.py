@@ -1,7 +1,7 @@
 """The administrative calls of the data port, which the jobs use (docs/data-protocol.md).
 
 They are extensions of ``/DataFile``, told by their method and their query, so that every request of
-the original means what it always did. ``dmd.data.service`` asks ``parse_command`` about each
+the original means what it always did. ``dmd.data.data_service`` asks ``parse_command`` about each
 request, and ``administer`` for the answer to those that are commands; it turns exceptions into
 error answers. A job that owns the directory calls ``administer`` itself. No HTTP library is known
 here.
@@ -16,8 +16,8 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from dmd.data.base import BlobStore
+from dmd.data.blob_keys import SERVICE_PATH, is_blob_key, now_ms
 from dmd.data.errors import DataError
-from dmd.data.keys import SERVICE_PATH, is_blob_key, now_ms
 
 INVENTORY_BLOBS_MAX: Final = 10_000
 _INVENTORY_BLOBS: Final = 1000

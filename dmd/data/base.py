@@ -2,7 +2,7 @@
 
 Blobs are immutable: they appear complete or not at all, are read, and are deleted. A store makes
 the keys. All methods are called from one event loop and never block it; every store passes the
-same tests. Implementations: ``dmd.data.store`` (a file each) and ``dmd.data.memory``.
+same tests. Implementations: ``dmd.data.file_store`` (a file each) and ``dmd.data.memory_store``.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from dmd.belonging import read_uuid
-from dmd.data.directory import DataDirectory
+from dmd.data.data_directory import DataDirectory
 from dmd.errors import StartupError
-from shared.observability import EventLog
+from shared.process.logs import EventLog
 
 _FIRST_WAIT_SECONDS: Final = 0.5
 _WAIT_SECONDS_MAX: Final = 60.0

@@ -20,14 +20,14 @@ from dmd.data.base import (
     StoreError,
     Upload,
 )
-from dmd.data.directory import DataDirectory
+from dmd.data.blob_keys import is_blob_key
+from dmd.data.data_directory import DataDirectory
 from dmd.data.disk import Disk, DiskOptions
-from dmd.data.keys import is_blob_key
-from dmd.data.packed.store import PackedStore
-from dmd.data.store import PIECES_MAX, FileStore
+from dmd.data.file_store import PIECES_MAX, FileStore
+from dmd.data.packed.packed_store import PackedStore
 from dmd.errors import StartupError
 from shared.limits import PACKED_BLOB_BYTES
-from shared.observability import EventLog
+from shared.process.logs import EventLog
 
 _PACKED: Final = "p"
 _FILES: Final = "f"

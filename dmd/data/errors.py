@@ -2,7 +2,7 @@
 
 Their names are those of the original's REST server (reference/dmd-wire.md, section 11), which are
 not S3's: a front-end never shows them to its clients. They are raised by name anywhere in the data
-plane and rendered as JSON in one place, ``dmd.data.service``.
+plane and rendered as JSON in one place, ``dmd.data.data_service``.
 """
 
 from __future__ import annotations

@@ -22,19 +22,19 @@ from pathlib import Path
 from typing import Final
 
 from dmd.belonging import ABOUT_NAME, read_uuid
-from dmd.directory import OwnedDirectory, is_owned
 from dmd.errors import StartupError
 from dmd.hold import deletions_held
 from dmd.jobs.backup_data import copy_data, holds_blobs
+from dmd.jobs.blob_access import Data, own_data
 from dmd.jobs.check_data import DataCheck
 from dmd.jobs.check_plan import Problem
-from dmd.jobs.data import Data, own_data
 from dmd.jobs.errors import JobError
 from dmd.jobs.gc import no_collection
-from dmd.metadata.directory import fsync_directory, open_engine, write_uuid
 from dmd.metadata.engines.base import EngineError
 from dmd.metadata.engines.lmdb import FILE_NAME
-from shared.observability import get_logger
+from dmd.metadata.metadata_directory import fsync_directory, open_engine, write_uuid
+from dmd.ownership.owned_directory import OwnedDirectory, is_owned
+from shared.process.logs import get_logger
 
 DATA_NAME: Final = "data"
 """The folder of a backup that has the blobs."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import orjson
 
 from dmd.jobs.check_plan import NameCheck, Problem
-from dmd.jobs.records import (
+from dmd.jobs.record_walk import (
     Raw,
     end_of,
     raw_records,
@@ -22,7 +22,7 @@ from dmd.jobs.records import (
 )
 from dmd.metadata import stored
 from dmd.metadata.engines.base import Engine
-from dmd.metadata.keys import REVISION_KEY, VERSION_TICK_KEY, prefix, split
+from dmd.metadata.record_keys import REVISION_KEY, VERSION_TICK_KEY, prefix, split
 from shared.records.names import (
     METASTORE,
     UPLOADS_PREFIX,

@@ -13,8 +13,8 @@ from typing import Final
 
 from dmd.belonging import named_metadata, read_uuid
 from dmd.data.base import BlobNotFoundError
+from dmd.jobs.blob_access import DamagedError, Data
 from dmd.jobs.check_plan import Problem
-from dmd.jobs.data import DamagedError, Data
 from dmd.jobs.gc_plan import Blob, Tally, Verdict, Waits, judge
 from dmd.jobs.partitions import PARTITIONS, Partitions
 from dmd.jobs.references import (
@@ -27,7 +27,7 @@ from dmd.jobs.references import (
     still_names,
 )
 from dmd.metadata.engines.base import Engine
-from dmd.metadata.keys import split
+from dmd.metadata.record_keys import split
 from shared.config import Config
 
 _LISTED: Final = ">20sQQ?"

@@ -20,7 +20,7 @@ import orjson
 
 from dmd.metadata import stored
 from dmd.metadata.projection import listed, project
-from shared.records.projection import ListedObject
+from shared.records.projection_fields import ListedObject
 
 _OF_THE_MASTER = "nullVersionId"
 

@@ -24,6 +24,7 @@ from dmd.belonging import ABOUT_NAME
 from dmd.jobs import backup as backups
 from dmd.jobs import dump as dumps
 from dmd.jobs import stats as statistics
+from dmd.jobs.blob_access import open_data
 from dmd.jobs.check import check as check_store
 from dmd.jobs.check_data import DataCheck, check_belonging
 from dmd.jobs.check_pages import check_pages
@@ -37,17 +38,16 @@ from dmd.jobs.console import (
     progress_shown,
     silent,
 )
-from dmd.jobs.data import open_data
 from dmd.jobs.data_commands import add_data_commands
 from dmd.jobs.errors import JobError
 from dmd.jobs.gc_plan import Tally
-from dmd.jobs.records import shown
+from dmd.jobs.record_walk import shown
 from dmd.jobs.salvage import Salvage
 from dmd.jobs.scrub import deep_problems
-from dmd.metadata.directory import open_engine
 from dmd.metadata.engines.lmdb_pages import Damage
+from dmd.metadata.metadata_directory import open_engine
 from shared.config import load_config
-from shared.observability import get_logger
+from shared.process.logs import get_logger
 
 _SIGNAL_EXIT: Final = 128
 """Exit codes of commands that a signal ended are this and its number, as shells have it."""

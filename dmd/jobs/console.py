@@ -17,10 +17,10 @@ from dmd.jobs.errors import JobError
 from dmd.metadata.engines.base import EngineError
 from dmd.metadata.stored import CorruptRecordError
 from shared.config import Config, ConfigError, load_config
-from shared.observability import configure_logging, get_logger
-from shared.process import arm_failpoint, exit_with_problem
-from shared.supervisor import EX_CONFIG
-from shared.vital import stop_when_a_thread_dies
+from shared.process.logs import configure_logging, get_logger
+from shared.process.program import arm_failpoint, exit_with_problem
+from shared.process.supervisor import EX_CONFIG
+from shared.process.vital import stop_when_a_thread_dies
 
 _PROGRAM = "dmd"
 PROBLEMS_EXIT = 1

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from dmd.errors import StartupError
+from dmd.jobs.blob_access import Data, open_data
 from dmd.jobs.console import (
     PROBLEMS_EXIT,
     JsonOption,
@@ -19,15 +20,14 @@ from dmd.jobs.console import (
     problems_told,
     progress_shown,
 )
-from dmd.jobs.data import Data, open_data
 from dmd.jobs.gc import GcOptions, GcReport, collect, given_owner
 from dmd.jobs.gc_plan import Tally, Verdict
-from dmd.jobs.records import shown
+from dmd.jobs.record_walk import shown
 from dmd.jobs.scrub import Scrub, load_state, save_state
 from dmd.jobs.scrub_plan import ScrubState
-from dmd.metadata.directory import open_engine
+from dmd.metadata.metadata_directory import open_engine
 from shared.config import Config
-from shared.observability import get_logger
+from shared.process.logs import get_logger
 
 SCRUB_PROBLEM_EXIT = 2
 """A scrub that could not run; 1: it found damage."""

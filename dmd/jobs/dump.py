@@ -18,16 +18,16 @@ from typing import Any, BinaryIO
 import orjson
 
 from dmd.belonging import read_uuid
-from dmd.directory import is_owned
 from dmd.errors import StartupError
 from dmd.jobs.backup import install
 from dmd.jobs.errors import JobError
-from dmd.jobs.records import counters_of, raw_records, tick_of_version
+from dmd.jobs.record_walk import counters_of, raw_records, tick_of_version
 from dmd.jobs.salvage import Found, Salvage, salvage, saved_counters
-from dmd.metadata import keys, stored
-from dmd.metadata.directory import open_engine
+from dmd.metadata import record_keys, stored
 from dmd.metadata.engines.base import Engine, Transaction
+from dmd.metadata.metadata_directory import open_engine
 from dmd.metadata.projection import project
+from dmd.ownership.owned_directory import is_owned
 from shared.errors import ServiceError
 
 FORMAT = 1
@@ -70,7 +70,7 @@ def _write(
     output.write(orjson.dumps({_HEADER: FORMAT, "uuid": uuid, "counters": counters}) + b"\n")
     count = 0
     for key, entry in found:
-        sub_level, name = keys.split(key)
+        sub_level, name = record_keys.split(key)
         line = {"s": sub_level, "k": name, "v": entry.record.decode(), "r": entry.revision}
         output.write(orjson.dumps(line) + b"\n")
         count += 1
@@ -132,7 +132,7 @@ def _fill(
                     return count
                 key, entry = _stored(engine, line)
                 transaction.put(key, stored.pack(key, entry))
-                counted.see(*keys.split(key), entry)
+                counted.see(*record_keys.split(key), entry)
                 count += 1
                 progress(1)
 
@@ -140,8 +140,8 @@ def _fill(
 def _stored(engine: Engine, line: dict[str, Any]) -> tuple[bytes, stored.Stored]:
     try:
         sub_level, name, revision = line["s"], line["k"], line["r"]
-        record = keys.encode(line["v"])
-        key = keys.physical(sub_level, name, engine.key_bytes_max)
+        record = record_keys.encode(line["v"])
+        key = record_keys.physical(sub_level, name, engine.key_bytes_max)
         return key, stored.Stored(revision, *project(sub_level, record), record)
     except (KeyError, TypeError, AttributeError, ServiceError) as error:
         raise JobError(f"a line of the dump is no record: {error!r}") from error
@@ -168,12 +168,12 @@ class _Counted:
 def _put_counters(transaction: Transaction, counters: dict[str, Any], counted: _Counted) -> None:
     # The dump has them from its beginning, and commits went on while a live store was dumped.
     known = {b"\0" + name.encode(): entry for name, entry in counters.items()}
-    revision, _ = known.get(keys.REVISION_KEY, (0, ""))
-    _, tick = known.get(keys.VERSION_TICK_KEY, (0, "0"))
+    revision, _ = known.get(record_keys.REVISION_KEY, (0, ""))
+    _, tick = known.get(record_keys.VERSION_TICK_KEY, (0, "0"))
     revision, tick = max(revision, counted.revision), max(int(tick), counted.tick)
     for key, number, text in (
-        (keys.REVISION_KEY, revision, ""),
-        (keys.VERSION_TICK_KEY, 0, str(tick) if tick else ""),
+        (record_keys.REVISION_KEY, revision, ""),
+        (record_keys.VERSION_TICK_KEY, 0, str(tick) if tick else ""),
     ):
         if number or text:
             entry = stored.Stored(number, stored.NO_PROJECTION, b"", text.encode())

@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import Final
 
 from dmd.belonging import read_uuid
-from dmd.directory import is_owned
 from dmd.jobs import gc_journal
-from dmd.jobs.data import Data
+from dmd.jobs.blob_access import Data
 from dmd.jobs.errors import JobError
 from dmd.jobs.gc_journal import Journal
 from dmd.jobs.gc_plan import Blob, Tally, Verdict, Waits, judge, ownership_problem
 from dmd.jobs.partitions import PARTITIONS, Partitions
 from dmd.jobs.references import named_blobs
-from dmd.metadata.directory import open_engine
+from dmd.metadata.metadata_directory import open_engine
+from dmd.ownership.owned_directory import is_owned
 from shared.failpoints import FailPoint, failpoint
-from shared.observability import EventLog
+from shared.process.logs import EventLog
 
 _LISTED: Final = ">20sQQ?"
 _NAMED: Final = ">20s"

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final
 
 from dmd.jobs.errors import JobError
-from dmd.metadata.directory import fsync_directory
+from dmd.metadata.metadata_directory import fsync_directory
 
 FILE_NAME: Final = "gc.journal"
 LAYOUT: Final = ">20sQ"

@@ -16,12 +16,12 @@ from typing import Final
 
 import orjson
 
-from dmd.jobs.records import ATTEMPTS_MAX, raw_records, snapshot_of
+from dmd.jobs.record_walk import ATTEMPTS_MAX, raw_records, snapshot_of
 from dmd.metadata import stored
 from dmd.metadata.engines.base import Engine, EngineError, Reader
-from dmd.metadata.keys import RECORDS_LOWER, RECORDS_UPPER, split
 from dmd.metadata.projection import listed
-from shared.records.location import data_locations, known_md5s
+from dmd.metadata.record_keys import RECORDS_LOWER, RECORDS_UPPER, split
+from shared.records.data_location import data_locations, known_md5s
 from shared.records.names import RECORD_LOGS, UPLOADS_PREFIX, holds_objects
 
 _BLOB_KEY: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])")

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Final
 
 from dmd.errors import StartupError
-from dmd.jobs.records import counters_of, shown
-from dmd.metadata import keys, stored
+from dmd.jobs.record_walk import counters_of, shown
+from dmd.metadata import record_keys, stored
 from dmd.metadata.engines.lmdb import FILE_NAME
 from dmd.metadata.engines.lmdb_format import (
     META_PAGES,
@@ -117,7 +117,7 @@ class _Search:
         else:
             yield from self._tree(meta)
         for key, entry in sorted(self._found_beside.items()):
-            if key.startswith(keys.RECORDS_LOWER):
+            if key.startswith(record_keys.RECORDS_LOWER):
                 yield key, entry
                 self._report.records += 1
             self._report.beside += 1
@@ -131,7 +131,7 @@ class _Search:
         view = PageView(file, meta, self._gap)
         for key, value in view.walk(pages.use).items(b"", None):
             self._progress(1)
-            if key == keys.FORMAT_KEY:
+            if key == record_keys.FORMAT_KEY:
                 self._walked += 1
                 continue
             try:
@@ -140,7 +140,7 @@ class _Search:
                 self._gap(Damage(0, "a record does not match its checksum", key, key + b"\0"))
                 continue
             self._walked += 1
-            if key.startswith(keys.RECORDS_LOWER):
+            if key.startswith(record_keys.RECORDS_LOWER):
                 yield key, entry
                 self._report.records += 1
         self._look_for_a_lost_commit(file, meta)
@@ -237,6 +237,10 @@ def _shown_range(damage: Damage) -> str:
 
 def _shown_key(key: bytes) -> str:
     try:
-        return shown(*keys.split(key)) if key.startswith(keys.RECORDS_LOWER) else repr(key)[2:-1]
+        return (
+            shown(*record_keys.split(key))
+            if key.startswith(record_keys.RECORDS_LOWER)
+            else repr(key)[2:-1]
+        )
     except UnicodeDecodeError:
         return repr(key)[2:-1]

@@ -18,13 +18,13 @@ from typing import Final
 import orjson
 
 from dmd.data.base import BlobNotFoundError
+from dmd.jobs.blob_access import DamagedError, Data
 from dmd.jobs.check_plan import Problem
-from dmd.jobs.data import DamagedError, Data
 from dmd.jobs.errors import JobError
 from dmd.jobs.references import NamedData, Stretch, named_data, still_names
 from dmd.jobs.scrub_plan import Damage, Pace, Reading, ScrubState, damage_of, parse_state
 from dmd.metadata.engines.base import Engine
-from dmd.metadata.keys import RECORDS_LOWER, split
+from dmd.metadata.record_keys import RECORDS_LOWER, split
 
 _SAVE_SECONDS: Final = 5.0
 _MISSING: Final = "there is no such blob"

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dmd.jobs.records import end_of, raw_records, sub_levels
+from dmd.jobs.record_walk import end_of, raw_records, sub_levels
 from dmd.metadata import stored
 from dmd.metadata.engines.base import Engine
-from dmd.metadata.keys import prefix, split
 from dmd.metadata.projection import listed
+from dmd.metadata.record_keys import prefix, split
 from dmd.metadata.reserve import FILE_NAME as RESERVE_NAME
 from shared.records.members import whole_number
 from shared.records.names import (

@@ -8,7 +8,7 @@ import sys
 
 from dmd.access import PortAccess
 from dmd.belonging import NEW_METADATA_OPTION
-from dmd.directory import Ownership
+from dmd.daemon_process import STANDBY_OPTION, main
 from dmd.disk_watch import watch_disk
 from dmd.errors import SettingNeededError
 from dmd.metadata.commit import CommitSettings
@@ -17,10 +17,10 @@ from dmd.metadata.engines.base import EngineFatalError
 from dmd.metadata.frame_trace import trace_frames
 from dmd.metadata.pages import PacketSize
 from dmd.metadata.record_log import RecordLogSettings
-from dmd.process import STANDBY_OPTION, main
+from dmd.ownership.owned_directory import Ownership
 from shared.config import Config, ConfigError
-from shared.observability import Logger
-from shared.process import serve_until_stopped
+from shared.process.logs import Logger
+from shared.process.program import serve_until_stopped
 from shared.rpc.streams import StreamSettings
 
 _EX_IOERR = 74

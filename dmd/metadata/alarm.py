@@ -10,7 +10,7 @@ from dmd.metadata.engines.base import EngineError
 from dmd.metadata.pages import Page
 from dmd.metadata.stored import CorruptRecordError
 from shared.errors import ServiceError
-from shared.observability import EventLog
+from shared.process.logs import EventLog
 
 _QUIET_SECONDS: Final = 60.0
 

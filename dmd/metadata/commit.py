@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 
-from dmd.metadata import keys, stored
+from dmd.metadata import record_keys, stored
 from dmd.metadata.engines.base import Reader, Transaction
-from dmd.metadata.keys import REVISION_KEY, VERSION_TICK_KEY
 from dmd.metadata.projection import project
+from dmd.metadata.record_keys import REVISION_KEY, VERSION_TICK_KEY
 from dmd.metadata.record_log import LogWriter, RecordLogSettings
-from dmd.metadata.versioning import VersionIds
+from dmd.metadata.versioned_writes import VersionIds
 from shared import version_id
 
 
@@ -87,7 +87,7 @@ class Commit:
 
     def put_record(self, key: bytes, record: bytes, revision: int) -> None:
         """Store a record, with its projection."""
-        sub_level, _ = keys.split(key)
+        sub_level, _ = record_keys.split(key)
         self.put(key, stored.Stored(revision, *project(sub_level, record), record))
 
     def delete(self, key: bytes) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dmd.metadata import keys, stored
+from dmd.metadata import record_keys, stored
 from dmd.metadata.engines.base import Reader
 from dmd.metadata.projection import listed
 from shared.errors import ServiceError
@@ -80,15 +80,15 @@ def parse(wire: Any, key_bytes_max: int) -> Requirement:
         raise ServiceError("InvalidArgument", f"a requirement states one of {', '.join(_FORMS)}")
     match wire:
         case {"key": str() as key, "revision": int() as revision} if not isinstance(revision, bool):
-            return HasRevision(keys.physical(sub_level, key, key_bytes_max), revision)
+            return HasRevision(record_keys.physical(sub_level, key, key_bytes_max), revision)
         case {"key": str() as key, "absent": True}:
-            return IsPresent(keys.physical(sub_level, key, key_bytes_max), present=False)
+            return IsPresent(record_keys.physical(sub_level, key, key_bytes_max), present=False)
         case {"key": str() as key, "present": True}:
-            return IsPresent(keys.physical(sub_level, key, key_bytes_max), present=True)
+            return IsPresent(record_keys.physical(sub_level, key, key_bytes_max), present=True)
         case {"key": str() as key, "isNull": False}:
-            return IsNoNullVersion(keys.physical(sub_level, key, key_bytes_max))
+            return IsNoNullVersion(record_keys.physical(sub_level, key, key_bytes_max))
         case {"empty": Mapping() as options}:
-            return IsEmpty(*keys.range_of(sub_level, options))
+            return IsEmpty(*record_keys.range_of(sub_level, options))
     raise ServiceError("InvalidArgument", "a requirement is not of a known form")
 
 

@@ -12,31 +12,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmd.belonging import check_new_store
-from dmd.directory import OwnedDirectory, Ownership
 from dmd.errors import StartupError
 from dmd.listening import bind_all
 from dmd.metadata import record_log, stored
 from dmd.metadata.alarm import Alarm
 from dmd.metadata.commit import CommitSettings
-from dmd.metadata.directory import deployment_uuid, open_engine
 from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError
 from dmd.metadata.engines.lmdb import FILE_NAME, LmdbEngine
 from dmd.metadata.engines.memory import MemoryEngine
+from dmd.metadata.metadata_directory import deployment_uuid, open_engine
+from dmd.metadata.metadata_service import MetadataService
 from dmd.metadata.pages import PacketSize
 from dmd.metadata.record_log_namespace import RecordLogDispatcher, with_sub_level
 from dmd.metadata.record_log_service import RecordLogService
 from dmd.metadata.reserve import Reserve
-from dmd.metadata.service import MetadataService
 from dmd.metadata.soundness import FaultNote, check_before_opening
 from dmd.metadata.writer import Writer
+from dmd.ownership.owned_directory import OwnedDirectory, Ownership
+from dmd.rpc.dispatch import Dispatcher
+from dmd.rpc.entrance import Entrance
+from dmd.rpc.lean_server import LeanServer, Trace, message_budget
+from dmd.rpc.polling import PollingShell
 from shared import limits
 from shared.daemon_secret import Gate
-from shared.process import cannot_listen
-from shared.rpc.dispatch import Dispatcher
-from shared.rpc.entrance import Entrance
+from shared.process.program import cannot_listen
 from shared.rpc.envelope import METADATA_NAMESPACE
-from shared.rpc.lean_server import LeanServer, Trace, message_budget
-from shared.rpc.polling import PollingShell
 from shared.rpc.streams import StreamSettings
 from shared.tls import listening_options
 
@@ -79,7 +79,7 @@ class MetadataSettings:
 
 
 class _Network:
-    """The port, and the two shells that serve it (``shared.rpc.entrance``)."""
+    """The port, and the two shells that serve it (``dmd.rpc.entrance``)."""
 
     def __init__(
         self,

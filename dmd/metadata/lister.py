@@ -7,9 +7,10 @@
     ``Contents`` has ``[name, record]``.
 ``DelimiterMaster``
     The same parameters, and ``within``: the current objects of a bucket. ``Contents`` has
-    ``[key, object]``, an object being the array of ``shared.records.projection.ListedObject``.
-    A page that passes very many delete markers ends before it is full; ``within`` and ``Within``
-    are about where it may (``shared.listing.delimiter.Query``).
+    ``[key, object]``, an object being the array of
+    ``shared.records.projection_fields.ListedObject``. A page that passes very many delete markers
+    ends before it is full; ``within`` and ``Within`` are about where it may
+    (``shared.listing.delimiter.Query``).
 ``DelimiterVersions``
     ``prefix``, ``delimiter``, ``keyMarker``, ``versionIdMarker``, ``maxKeys``: all versions.
     ``Versions`` has ``[key, version ID or null, is latest, object]``.
@@ -24,11 +25,11 @@
     ``filterKey``, ``filterKeyStartsWith``: a range of any sub-level. The answer is an array of
     ``{key, value}``, or of one of both when ``values`` or ``keys`` is false.
 ``DelimiterCurrent``, ``DelimiterNonCurrent``, ``DelimiterOrphanDeleteMarker``
-    What lifecycle rules may act on (``shared.listing.lifecycle``): ``prefix``, ``maxKeys``,
-    ``beforeDate``, ``maxScannedLifecycleListingEntries``; the first two ``excludedDataStoreName``;
-    ``keyMarker`` and ``versionIdMarker`` the second, ``marker`` the others. ``Contents`` has
-    ``[key, object]``, or ``[key, version ID or null, stale date, object]``, an object being the
-    array of ``shared.records.lifecycle.LifecycleObject``.
+    What lifecycle rules may act on (``shared.listing.delimiter_lifecycle``): ``prefix``,
+    ``maxKeys``, ``beforeDate``, ``maxScannedLifecycleListingEntries``; the first two
+    ``excludedDataStoreName``; ``keyMarker`` and ``versionIdMarker`` the second, ``marker`` the
+    others. ``Contents`` has ``[key, object]``, or ``[key, version ID or null, stale date,
+    object]``, an object being the array of ``shared.records.lifecycle.LifecycleObject``.
 
 All but ``Basic`` answer ``IsTruncated``, those before it ``CommonPrefixes``, and, truncated, where
 the next page goes on: ``NextMarker``, or ``NextKeyMarker`` and perhaps ``NextVersionIdMarker`` or
@@ -47,23 +48,23 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from dmd.metadata import keys, stored
+from dmd.metadata import record_keys, stored
+from dmd.metadata.basic_listing import Basic, BasicQuery
 from dmd.metadata.engines.base import Engine
 from dmd.metadata.page_reader import Decode, Items, read_page
 from dmd.metadata.projection import listed_values
 from shared import limits
 from shared.errors import ServiceError
-from shared.listing.basic import Basic, BasicQuery
 from shared.listing.delimiter import Delimiter, DelimiterMaster, Query
-from shared.listing.lifecycle import (
+from shared.listing.delimiter_lifecycle import (
     Criteria,
     DelimiterCurrent,
     DelimiterNonCurrent,
     DelimiterOrphanDeleteMarker,
 )
+from shared.listing.delimiter_uploads import Uploads, UploadsQuery
+from shared.listing.delimiter_versions import DelimiterVersions, VersionsQuery
 from shared.listing.page import Page
-from shared.listing.uploads import Uploads, UploadsQuery
-from shared.listing.versions import DelimiterVersions, VersionsQuery
 from shared.records.lifecycle import LifecycleObject, lifecycle_object
 from shared.records.upload import ListedUpload, listed_upload
 
@@ -173,7 +174,7 @@ def _text(params: Params, name: str) -> str:
         return ""
     if not isinstance(value, str):
         raise ServiceError("InvalidArgument", f"list: {name} must be a string")
-    keys.encode(value)
+    record_keys.encode(value)
     return value
 
 

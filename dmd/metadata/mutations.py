@@ -7,13 +7,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from dmd.metadata import keys, release, stored, versioning
+from dmd.metadata import record_keys, release, stored, versioned_writes
 from dmd.metadata.commit import Commit
 from dmd.metadata.conditions import Requirement
-from dmd.metadata.versioning import PutVersion
+from dmd.metadata.versioned_writes import PutVersion
 from shared.records.names import LEASES
 
-_LEASES: Final = keys.prefix([LEASES])
+_LEASES: Final = record_keys.prefix([LEASES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Versioned:
-    """A put or deletion that ``dmd.metadata.versioning`` decides.
+    """A put or deletion that ``dmd.metadata.versioned_writes`` decides.
 
     ``release``: versions of which nothing remains give up their data. One that merely is no longer
     the master keeps it.
     """
 
-    request: versioning.Request
+    request: versioned_writes.Request
     release: bool = False
 
 
@@ -139,7 +139,7 @@ def _apply_plain(commit: Commit, operation: Put | Delete, return_previous: bool)
 
 def _apply_versioned(commit: Commit, operation: Versioned, return_previous: bool) -> _Effect:
     request, records = operation.request, commit.records
-    decision = versioning.decide(records, request, commit.version_ids)
+    decision = versioned_writes.decide(records, request, commit.version_ids)
     previous = None
     if return_previous:
         value = commit.transaction.get(decision.subject)
@@ -160,26 +160,28 @@ def _apply_versioned(commit: Commit, operation: Versioned, return_previous: bool
     if replaced:
         kept = _remaining(commit, request.key, decision, replaced)
         _queue(commit, release.queue_entry_of_lost(replaced, kept))
-    is_put = isinstance(request, versioning.PutVersion)
-    if isinstance(request, versioning.PutVersion) and request.version_id:
+    is_put = isinstance(request, versioned_writes.PutVersion)
+    if isinstance(request, versioned_writes.PutVersion) and request.version_id:
         commit.count_version_id(request.version_id)
     return revision if is_put else None, previous, decision.version_id
 
 
 def _remaining(
-    commit: Commit, key: bytes, decision: versioning.Decision, replaced: list[bytes]
+    commit: Commit, key: bytes, decision: versioned_writes.Decision, replaced: list[bytes]
 ) -> list[bytes]:
     """The records that may name the same data as replaced ones: where copies of them can be.
 
     A record that does not say which version it is can have a copy anywhere.
     """
-    places = {key, versioning.version_key(key, versioning.NULL), *decision.changes}
-    version_ids = [versioning.version_id_in(record) for record in replaced]
-    places.update(versioning.version_key(key, known) for known in version_ids if known is not None)
+    places = {key, versioned_writes.version_key(key, versioned_writes.NULL), *decision.changes}
+    version_ids = [versioned_writes.version_id_in(record) for record in replaced]
+    places.update(
+        versioned_writes.version_key(key, known) for known in version_ids if known is not None
+    )
     found = (commit.records.get(place) for place in places)
     remaining = [record for record in found if record is not None]
     if None in version_ids:
-        remaining += (record for _, record in versioning.versions(commit.records, key))
+        remaining += (record for _, record in versioned_writes.versions(commit.records, key))
     return remaining
 
 

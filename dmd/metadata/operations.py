@@ -25,9 +25,9 @@ from isal.isal_zlib import crc32
 
 from dmd.metadata import stored
 from dmd.metadata.engines.base import Engine, Transaction
-from dmd.metadata.keys import OPERATIONS_PREFIX
 from dmd.metadata.mutations import Committed, Delete, Mutation, Outcome, Put, Refused
-from dmd.metadata.versioning import PutVersion
+from dmd.metadata.record_keys import OPERATIONS_PREFIX
+from dmd.metadata.versioned_writes import PutVersion
 from shared import limits
 from shared.errors import ServiceError
 

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dmd.metadata import keys
+from dmd.metadata import record_keys
 from dmd.metadata.engines.base import Engine, Reader
 from shared.listing.page import BEHIND_VERSIONS, Page, Verdict
 
@@ -76,11 +76,11 @@ class _Stride:
 async def read_page(engine: Engine, sub_level: Sequence[str], page: Page, decode: Decode) -> None:
     """Feed a page its range. Raises what ``decode`` raises, and InvalidArgument for a sub-level
     that cannot be."""
-    base = keys.prefix(sub_level)
+    base = record_keys.prefix(sub_level)
     options = {"gte": page.first_key}
     if page.end_key is not None:
         options["lt"] = page.end_key
-    lower, upper = keys.range_of(sub_level, options)
+    lower, upper = record_keys.range_of(sub_level, options)
     stride = _Stride()
     while lower < upper:
         with engine.snapshot() as reader:
@@ -93,7 +93,12 @@ async def read_page(engine: Engine, sub_level: Sequence[str], page: Page, decode
 
 
 def _slice(
-    reader: Reader, base: bytes, bounds: keys.Range, page: Page, decode: Decode, stride: _Stride
+    reader: Reader,
+    base: bytes,
+    bounds: record_keys.Range,
+    page: Page,
+    decode: Decode,
+    stride: _Stride,
 ) -> bytes | None:
     """Feed a page some keys; where to go on, None when the page is complete."""
     lower, upper = bounds

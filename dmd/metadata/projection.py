@@ -14,7 +14,7 @@ import msgspec
 
 from dmd.metadata import stored
 from shared.records.names import holds_objects
-from shared.records.projection import SCHEMA, ListedObject, listed_object
+from shared.records.projection_fields import SCHEMA, ListedObject, listed_object
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(ListedObject).decode

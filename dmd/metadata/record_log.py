@@ -27,7 +27,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from dmd.metadata import keys, stored
+from dmd.metadata import record_keys, stored
 from dmd.metadata.engines.base import Reader, Transaction
 from shared import limits
 from shared.records.names import RECORD_LOGS
@@ -162,7 +162,7 @@ class LogWriter:
         self._last += 1
         place = sequence_key(self._settings.name, self._last)
         value = None if record is None else record.decode()
-        logged = log_record(Change(kind, *keys.split(key), value), self._now_ms)
+        logged = log_record(Change(kind, *record_keys.split(key), value), self._now_ms)
         entry = stored.Stored(self._last, stored.NO_PROJECTION, b"", logged)
         self._transaction.put(place, stored.pack(place, entry))
         self._added_bytes += len(place) + len(logged)
@@ -241,14 +241,16 @@ def _look_through(reader: Reader, name: str) -> LogState:
 
 def _names(reader: Reader) -> Iterator[str]:
     """The logs that there are, some of them twice."""
-    for key, _ in reader.range(keys.LOG_STATE_PREFIX, keys.LOG_STATE_PREFIX + b"\xff"):
-        yield key[len(keys.LOG_STATE_PREFIX) :].decode()
+    for key, _ in reader.range(
+        record_keys.LOG_STATE_PREFIX, record_keys.LOG_STATE_PREFIX + b"\xff"
+    ):
+        yield key[len(record_keys.LOG_STATE_PREFIX) :].decode()
     lower, upper = f"!{RECORD_LOGS}#".encode(), f"!{RECORD_LOGS}$".encode()
     while (found := next(iter(reader.range(lower, upper)), None)) is not None:
-        sub_level, _ = keys.split(found[0])
+        sub_level, _ = record_keys.split(found[0])
         if len(sub_level) == 2:
             yield sub_level[1]
-        lower = keys.prefix(sub_level)[:-1] + b'"'
+        lower = record_keys.prefix(sub_level)[:-1] + b'"'
 
 
 def _time_ms(record: bytes) -> int:
@@ -260,11 +262,11 @@ def _time_ms(record: bytes) -> int:
 
 
 def _prefix(name: str) -> bytes:
-    return keys.prefix([RECORD_LOGS, name])
+    return record_keys.prefix([RECORD_LOGS, name])
 
 
 def _state_key(name: str) -> bytes:
-    return keys.LOG_STATE_PREFIX + keys.encode(name)
+    return record_keys.LOG_STATE_PREFIX + record_keys.encode(name)
 
 
 def _write_state(transaction: Transaction, name: str, state: LogState) -> None:

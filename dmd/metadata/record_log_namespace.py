@@ -2,7 +2,7 @@
 
 On the wire a call of this service has ``logName`` where one of the metadata service has
 ``subLevel`` (reference/dmd-wire.md, section 2), and the stream of ``readRecords`` is a member of
-its result. Everything else is as in ``shared.rpc.dispatch``.
+its result. Everything else is as in ``dmd.rpc.dispatch``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dmd.metadata.record_log_service import LogPages
-from shared.rpc.dispatch import Dispatcher, Peer, Reply
+from dmd.rpc.dispatch import Dispatcher, Peer, Reply
 
 
 class RecordLogDispatcher(Dispatcher):

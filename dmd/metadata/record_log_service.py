@@ -25,14 +25,14 @@ from typing import Any
 
 import msgspec
 
-from dmd.metadata import arguments, conditions, keys, record_log, stored
+from dmd.metadata import arguments, conditions, record_keys, record_log, stored
 from dmd.metadata.alarm import DAMAGE, Alarm
 from dmd.metadata.engines.base import Engine, Reader
 from dmd.metadata.pages import PacketSize, Page
 from dmd.metadata.record_log import Change, LogState, RecordLogSettings
 from shared import limits
 from shared.errors import ServiceError
-from shared.observability import get_logger
+from shared.process.logs import get_logger
 from shared.records.names import RECORD_LOGS
 from shared.rpc.envelope import Call
 
@@ -87,7 +87,7 @@ class RecordLogService:
         if method is None:
             raise ServiceError("InvalidArgument", f"unknown method {call.name!r}")
         name = call.sub_level[0] if call.sub_level else self._settings.name
-        keys.prefix([name])
+        record_keys.prefix([name])
         try:
             return await method(call, name)
         except DAMAGE as error:
@@ -196,5 +196,5 @@ def _change(operation: Any) -> Change:
             "InvalidArgument", "an operation has a type, a prefix, a key and a value"
         )
     for text in (*sub_level, key, value or ""):
-        keys.encode(text)
+        record_keys.encode(text)
     return Change(kind, sub_level, key, value)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from dmd.metadata import keys
+from dmd.metadata import record_keys
 from shared.records.names import DELETIONS
 
 _TIME_DIGITS = 14
@@ -43,7 +43,7 @@ _decode_location = msgspec.json.Decoder(_Location | str).decode
 def queue_key(time_ms: int, revision: int) -> bytes:
     """The physical key of an entry."""
     name = f"{time_ms:0{_TIME_DIGITS}}.{revision:0{_REVISION_DIGITS}}"
-    return keys.prefix([DELETIONS]) + name.encode()
+    return record_keys.prefix([DELETIONS]) + name.encode()
 
 
 def queue_entry(record: bytes) -> bytes | None:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from shared.observability import EventLog
+from shared.process.logs import EventLog
 
 FILE_NAME: Final = "reserve"
 _SHARE_MAX: Final = 16

@@ -19,12 +19,12 @@ from aiohttp import web
 
 from dmd.metadata.pages import Page
 from dmd.metadata.record_log_service import LogPages
+from dmd.rpc.dispatch import Service
 from shared import limits
 from shared.daemon_secret import REFUSAL, Gate
 from shared.errors import ServiceError
-from shared.observability import EventLog
+from shared.process.logs import EventLog
 from shared.rpc import codec
-from shared.rpc.dispatch import Service
 from shared.rpc.envelope import parse_call
 
 _CLOSE_SECONDS = 0.5

@@ -16,7 +16,7 @@ from typing import Final
 from dmd.metadata.engines.lmdb import FILE_NAME
 from dmd.metadata.engines.lmdb_pages import choose_meta
 from dmd.metadata.engines.lmdb_survey import check_whole
-from shared.observability import EventLog
+from shared.process.logs import EventLog
 
 FAULT_NAME: Final = "fault"
 READ_BYTES_MAX: Final = 4 * 1024 * 1024

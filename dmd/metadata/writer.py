@@ -42,7 +42,7 @@ from dmd.metadata.stored import CorruptRecordError
 from shared import limits
 from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
-from shared.observability import EventLog
+from shared.process.logs import EventLog
 from shared.rpc.envelope import Call
 
 _NO_ROOM = ("InsufficientStorage", "the disk of the metadata is full: only deletions are done")

@@ -11,22 +11,22 @@ from datetime import datetime
 
 import msgspec
 
+from s3front.auth import sigv2, sigv4, sigv4_claim
 from s3front.auth.hoisted import carried_headers
 from s3front.auth.identity import ANONYMOUS, Identity
-from s3front.forwarded import signed_hosts
-from s3front.request import Request
-from s3front.target import Target, Undecided
-from shared import sigv2, sigv4, sigv4_claim
+from s3front.port.forwarded import signed_hosts
+from s3front.port.request import Request
+from s3front.port.target import Target, Undecided
+from s3front.s3_errors import S3Error
 from shared.config import Accounts
 from shared.config.accounts import Credential
-from shared.errors import ServiceError
 
 _IN_QUERY_V4 = ("X-Amz-Algorithm", "X-Amz-Signature")
 _IN_QUERY_V2 = ("AWSAccessKeyId", "Signature")
 
 
 def authenticate(request: Request, target: Target, accounts: Accounts, now: datetime) -> Identity:
-    """The verified sender; raises ServiceError with AWS's codes."""
+    """The verified sender; raises S3Error with AWS's codes."""
     authorization = request.headers.get("Authorization")
     presigned_v4 = any(name in target.query for name in _IN_QUERY_V4)
     presigned_v2 = any(name in target.query for name in _IN_QUERY_V2)
@@ -59,9 +59,9 @@ def is_signed(request: Request, target: Target | Undecided) -> bool:
     return named or "Authorization" in request.headers
 
 
-def only_one_signature(name: str, value: str) -> ServiceError:
+def only_one_signature(name: str, value: str) -> S3Error:
     """What a request is answered with that carries two signatures."""
-    return ServiceError(
+    return S3Error(
         "InvalidArgument",
         "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature "
         "query string parameter or the Authorization header should be specified",
@@ -82,7 +82,7 @@ def _version_4(
         if absent:
             carried = sigv4.fold_headers(carried_headers(target, absent).items())
             head = msgspec.structs.replace(head, headers={**sent, **carried})
-    mismatch: ServiceError | None = None
+    mismatch: S3Error | None = None
     for host in signed_hosts(request):
         headers = head.headers
         if headers.get("host") != host:
@@ -90,7 +90,7 @@ def _version_4(
         try:
             tried = msgspec.structs.replace(head, headers=headers)
             stream_key = sigv4.verify(tried, claim, credential.secret)
-        except ServiceError as error:
+        except S3Error as error:
             if error.code != "SignatureDoesNotMatch":
                 raise
             mismatch = mismatch or error
@@ -120,8 +120,8 @@ def find_credential(accounts: Accounts, access_key: str, security_token: str | N
     """The key that a request was signed with; raises InvalidToken and InvalidAccessKeyId."""
     if security_token is not None:
         # Temporary credentials are not issued here, so no token can be valid.
-        raise ServiceError("InvalidToken", fields={"Token-0": security_token})
+        raise S3Error("InvalidToken", fields={"Token-0": security_token})
     credential = accounts.credential(access_key)
     if credential is None:
-        raise ServiceError("InvalidAccessKeyId", fields={"AWSAccessKeyId": access_key})
+        raise S3Error("InvalidAccessKeyId", fields={"AWSAccessKeyId": access_key})
     return credential

@@ -33,9 +33,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from shared.errors import ServiceError, incomplete_body
+from s3front.auth.sigv4 import EMPTY_SHA256, PayloadForm, StreamKey, signatures_equal
+from s3front.s3_errors import S3Error, incomplete_body
 from shared.limits import CHUNK_BYTES_MAX, CHUNK_HEADER_BYTES_MAX, TRAILER_BYTES_MAX
-from shared.sigv4 import EMPTY_SHA256, PayloadForm, StreamKey, signatures_equal
 
 CHUNK_BYTES_MIN: Final = 8192
 """Chunks but the last, as at the service."""
@@ -51,9 +51,9 @@ class ChunkedBody:
     """What the head of the request says about the body.
 
     ``form`` is one of the streaming forms; ``decoded_bytes`` comes from ``parse_decoded_length``;
-    ``stream`` is what ``shared.sigv4.verify`` returned, needed when chunks are signed; ``trailers``
-    are the lower-case names that ``x-amz-trailer`` announced. ``chunk_bytes_min`` 0 accepts small
-    chunks anywhere.
+    ``stream`` is what ``s3front.auth.sigv4.verify`` returned, needed when chunks are signed;
+    ``trailers`` are the lower-case names that ``x-amz-trailer`` announced. ``chunk_bytes_min`` 0
+    accepts small chunks anywhere.
     """
 
     form: PayloadForm
@@ -70,7 +70,7 @@ class ChunkedBody:
 def parse_decoded_length(text: str | None) -> int:
     """The value of ``x-amz-decoded-content-length``, in bytes. Raises MissingContentLength."""
     if text is None or not re.fullmatch(rf"[0-9]{{1,{_DIGITS_MAX}}}", text, re.ASCII):
-        raise ServiceError("MissingContentLength")
+        raise S3Error("MissingContentLength")
     return int(text)
 
 
@@ -124,7 +124,7 @@ class ChunkedDecoder:
         try:
             while position < len(data):
                 position = self._take(data, position, pieces)
-        except ServiceError:
+        except S3Error:
             self._state = _State.FAILED
             raise
         return pieces
@@ -154,7 +154,7 @@ class ChunkedDecoder:
         if self._body.form is PayloadForm.STREAMING_SIGNED:
             # This form has no trailers; what stands here was not signed.
             if section != b"\r\n":
-                raise _unexpected_end() if not lines else ServiceError("MalformedTrailerError")
+                raise _unexpected_end() if not lines else S3Error("MalformedTrailerError")
             return {}
         if self._key is not None and (lines or self._body.trailers):
             self._verify_trailer(lines, self._key)
@@ -194,7 +194,7 @@ class ChunkedDecoder:
         if self._decoded_bytes > self._body.decoded_bytes:
             self._require_length(self._decoded_bytes)
         if size > CHUNK_BYTES_MAX and self._key is not None:
-            raise ServiceError("InvalidRequest", "A chunk of the body is too large.")
+            raise S3Error("InvalidRequest", "A chunk of the body is too large.")
         self._chunk_bytes = self._missing = size
         self._sha256 = hashlib.sha256()
         self._state = _State.DATA
@@ -232,7 +232,7 @@ class ChunkedDecoder:
 
     def _take_trailer(self, data: bytes, position: int) -> int:
         if len(self._held) + len(data) - position > TRAILER_BYTES_MAX:
-            raise ServiceError("MalformedTrailerError")
+            raise S3Error("MalformedTrailerError")
         self._held += data[position:]
         return len(data)
 
@@ -251,7 +251,7 @@ class ChunkedDecoder:
         """The last line signs those before it."""
         name, _, value = lines[-1].partition(b":") if lines else (b"", b"", b"")
         if name.strip().lower() != _TRAILER_SIGNATURE.encode():
-            raise ServiceError("MalformedTrailerError")
+            raise S3Error("MalformedTrailerError")
         sha256_hex = hashlib.sha256(b"".join([line + b"\n" for line in lines[:-1]])).hexdigest()
         claimed = value.strip().decode("utf-8", "surrogateescape")
         ours = key.trailer_signature(self._signature, sha256_hex)
@@ -264,10 +264,10 @@ class ChunkedDecoder:
             name, colon, value = line.decode("utf-8", "surrogateescape").partition(":")
             name = name.strip(" \t").lower()
             if not colon or name in trailers:
-                raise ServiceError("MalformedTrailerError")
+                raise S3Error("MalformedTrailerError")
             trailers[name] = value.strip(" \t")
         if trailers.keys() != self._body.trailers:
-            raise ServiceError("MalformedTrailerError")
+            raise S3Error("MalformedTrailerError")
         return trailers
 
     def _require_length(self, decoded_bytes: int) -> None:
@@ -275,19 +275,19 @@ class ChunkedDecoder:
             raise incomplete_body(self._body.decoded_bytes, decoded_bytes)
 
 
-def _unexpected_end() -> ServiceError:
+def _unexpected_end() -> S3Error:
     # The service's text for any body that is not of the form that its head names.
-    return ServiceError("IncompleteBody", "The request body terminated unexpectedly")
+    return S3Error("IncompleteBody", "The request body terminated unexpectedly")
 
 
-def _invalid_chunk_size(chunk: int, bad_bytes: int) -> ServiceError:
-    return ServiceError(
+def _invalid_chunk_size(chunk: int, bad_bytes: int) -> S3Error:
+    return S3Error(
         "InvalidChunkSizeError", fields={"Chunk": str(chunk), "BadChunkSize": str(bad_bytes)}
     )
 
 
-def _mismatch(string_to_sign: str, claimed: str) -> ServiceError:
-    return ServiceError(
+def _mismatch(string_to_sign: str, claimed: str) -> S3Error:
+    return S3Error(
         "SignatureDoesNotMatch",
         fields={
             "StringToSign": string_to_sign,

@@ -20,9 +20,9 @@ from dataclasses import replace
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from s3front.header_text import check_header, line_of
-from s3front.request import Request
-from s3front.target import Target
+from s3front.port.header_text import check_header, line_of
+from s3front.port.request import Request
+from s3front.port.target import Target
 
 _PREFIX = "x-amz-"
 _BY_VERSION_2 = ("content-md5", "content-type")

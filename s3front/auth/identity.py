@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from s3front.auth.sigv4 import StreamKey
 from shared.config import Account
-from shared.sigv4 import StreamKey
 
 
 @dataclass(frozen=True, slots=True)

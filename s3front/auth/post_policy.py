@@ -1,7 +1,7 @@
 """The policy of a form upload: what its signer lets the form say. Pure.
 
-Called by ``s3front.auth.form`` with the fields of a form, once the policy's signature has been
-verified.
+Called by ``s3front.auth.payload_form`` with the fields of a form, once the policy's signature has
+been verified.
 
 Rules:
 
@@ -31,7 +31,7 @@ from typing import Any, Final
 
 import orjson
 
-from shared.errors import ServiceError
+from s3front.s3_errors import S3Error
 
 _EXEMPT: Final = frozenset(("awsaccesskeyid", "file", "policy", "signature", "x-amz-signature"))
 _EXEMPT_PREFIXES: Final = ("x-ignore-", "x-amz-checksum-", "x-amz-sdk-checksum-algorithm")
@@ -176,9 +176,9 @@ def _size_range(entry: list[Any]) -> Condition | SizeRange:
     return SizeRange(int(sizes[0]), int(sizes[1]))
 
 
-def _invalid(reason: str) -> ServiceError:
-    return ServiceError("InvalidPolicyDocument", f"Invalid Policy: {reason}")
+def _invalid(reason: str) -> S3Error:
+    return S3Error("InvalidPolicyDocument", f"Invalid Policy: {reason}")
 
 
-def _refused(reason: str) -> ServiceError:
-    return ServiceError("AccessDenied", f"Invalid according to Policy: {reason}")
+def _refused(reason: str) -> S3Error:
+    return S3Error("AccessDenied", f"Invalid according to Policy: {reason}")

@@ -10,9 +10,9 @@ import re
 
 from s3front.auth.identity import Identity
 from s3front.metadata.store import StoredBucket
-from s3front.request import Headers
+from s3front.port.request import Headers
 from s3front.routes import Level, Operation
-from shared.errors import ServiceError
+from s3front.s3_errors import S3Error
 
 _ACCOUNT_ID = re.compile(r"[0-9]{12}\Z")
 
@@ -30,7 +30,7 @@ def authorize(
     account = identity.account
     if operation.level in (Level.SERVICE, Level.NEW_BUCKET):
         if account is None:
-            raise ServiceError("AccessDenied")
+            raise S3Error("AccessDenied")
         return
     expected_owner = headers.get("x-amz-expected-bucket-owner")
     authorize_bucket(identity, bucket_name, bucket, expected_owner)
@@ -49,14 +49,14 @@ def authorize_bucket(
     """
     account = identity.account
     if bucket is None:
-        raise ServiceError("NoSuchBucket", fields={"BucketName": bucket_name or ""})
+        raise S3Error("NoSuchBucket", fields={"BucketName": bucket_name or ""})
     if account is None or bucket.record.owner_id != account.canonical_id:
-        raise ServiceError("AccessDenied")
+        raise S3Error("AccessDenied")
     if expected_owner is not None and expected_owner != account.short_id:
         if _ACCOUNT_ID.match(expected_owner) is None:
-            raise ServiceError(
+            raise S3Error(
                 "InvalidBucketOwnerAWSAccountID",
                 "The value of the expected bucket owner parameter must be an AWS Account ID... "
                 f"[{expected_owner}]",
             )
-        raise ServiceError("AccessDenied")
+        raise S3Error("AccessDenied")

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from s3front.configurations.base import Configuration
-from s3front.reply import xml_reply
-from s3front.request import Reply
-from s3front.xml import escape, readable, readable_element
-from shared.errors import not_implemented
+from s3front.objects.object_record import ObjectRecord
+from s3front.port.reply import xml_reply
+from s3front.port.request import Reply
+from s3front.port.xml import escape, readable, readable_element
+from s3front.s3_errors import not_implemented
 from shared.records.bucket import BucketRecord
-from shared.records.object import ObjectRecord
 
 _INSTANCE: Final = "http://www.w3.org/2001/XMLSchema-instance"
 _GROUPS: Final = "http://acs.amazonaws.com/groups/"

@@ -6,27 +6,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from s3front.reply import xml_reply
-from s3front.request import Reply
-from shared.errors import ServiceError, not_implemented
+from s3front.port.reply import xml_reply
+from s3front.port.request import Reply
+from s3front.s3_errors import S3Error, not_implemented
 from shared.records.bucket import BucketRecord
 
 Answer = Callable[[BucketRecord], Reply]
-"""What a request is answered about a bucket; raises ServiceError."""
+"""What a request is answered about a bucket; raises S3Error."""
 
 
 def not_found(code: str) -> Answer:
     """An error that names the bucket."""
 
     def answer(record: BucketRecord) -> Reply:
-        raise ServiceError(code, fields={"BucketName": record.name})
+        raise S3Error(code, fields={"BucketName": record.name})
 
     return answer
 
 
 def not_configured(_record: BucketRecord) -> Reply:
     """The error of documents of which a bucket may have several, each with an ID."""
-    raise ServiceError("NoSuchConfiguration")
+    raise S3Error("NoSuchConfiguration")
 
 
 def empty(root: str, content: str = "") -> Answer:
@@ -82,7 +82,7 @@ class Configuration:
         """Whether the bucket has the document."""
         return self.member is not None and bool(record.document.get(self.member))
 
-    def _not_ours(self) -> ServiceError:
+    def _not_ours(self) -> S3Error:
         return not_implemented(f"?{self.sub_resource}, which this bucket has from another server")
 
 

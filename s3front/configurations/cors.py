@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from s3front.configurations.base import Configuration, not_found, value_of
-from s3front.reply import xml_reply
-from s3front.request import Reply
-from s3front.xml import readable_element
+from s3front.port.reply import xml_reply
+from s3front.port.request import Reply
+from s3front.port.xml import readable_element
 from shared.records.bucket import BucketRecord
 
 _MEMBER = "cors"

@@ -7,9 +7,9 @@ are no ACLs. A bucket that was made without it has none, as one of AWS's from be
 from __future__ import annotations
 
 from s3front.configurations.base import Configuration, not_found, value_of
-from s3front.reply import xml_reply
-from s3front.request import Reply
-from s3front.xml import readable_element
+from s3front.port.reply import xml_reply
+from s3front.port.request import Reply
+from s3front.port.xml import readable_element
 from shared.records.bucket import BucketRecord
 
 OWNERSHIP_MEMBER = "objectOwnership"

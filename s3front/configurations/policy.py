@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from s3front.configurations.base import Configuration, not_found, value_of
-from s3front.request import Reply
+from s3front.port.request import Reply
 from shared.records.bucket import BucketRecord
 
 _MEMBER = "bucketPolicy"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from s3front.configurations.base import Configuration, not_found, value_of
-from s3front.reply import XML_TYPE
-from s3front.request import Reply
-from s3front.xml import DECLARATION, element, readable_element
+from s3front.port.reply import XML_TYPE
+from s3front.port.request import Reply
+from s3front.port.xml import DECLARATION, element, readable_element
 from shared.records.bucket import BucketRecord
 
 _MEMBER = "quotaMax"

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 from s3front.configurations.acl import ACL
 from s3front.configurations.base import Answer, Configuration, empty, not_configured, not_found
+from s3front.configurations.bucket_encryption import ENCRYPTION
+from s3front.configurations.bucket_tagging import TAGGING
 from s3front.configurations.cors import CORS
-from s3front.configurations.encryption import ENCRYPTION
 from s3front.configurations.ownership import OWNERSHIP
 from s3front.configurations.policy import POLICY, POLICY_STATUS
 from s3front.configurations.quota import QUOTA
-from s3front.configurations.tagging import TAGGING
 
 _NO_METADATA_TABLE: Answer = not_found("MetadataConfigurationNotFound")
 

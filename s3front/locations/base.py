@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
-from s3front.request import Passage
+from s3front.port.request import Passage
 
 
 class DataNotFoundError(Exception):
@@ -21,10 +21,10 @@ class DataReader(Protocol):
     """An open blob, or a part of it: readable to its end even if the blob is deleted meanwhile."""
 
     def blocks(self) -> AsyncGenerator[bytes | Passage, None]:
-        """The bytes, in order; raises ServiceError when the place fails."""
+        """The bytes, in order; raises S3Error when the place fails."""
 
     async def read(self) -> bytes:
-        """All the bytes at once, in place of ``blocks``; for few of them. Raises ServiceError."""
+        """All the bytes at once, in place of ``blocks``; for few of them. Raises S3Error."""
 
     def close(self) -> None:
         """Release it, read to the end or not."""
@@ -41,18 +41,18 @@ class DataStore(Protocol):
         """Store ``size`` bytes durably and return their key.
 
         When the iterator raises, nothing is stored and its exception is raised. Raises
-        ServiceError.
+        S3Error.
         """
 
     async def open(self, key: str, start: int, end: int, size: int) -> DataReader:
         """Open bytes ``start`` to ``end`` (included) of a blob of ``size`` bytes.
 
-        Raises DataNotFoundError and ServiceError.
+        Raises DataNotFoundError and S3Error.
         """
 
     async def disk_usage(self) -> tuple[int, int]:
         """The bytes that are available where the blobs are, and all that there are. Raises
-        ServiceError."""
+        S3Error."""
 
     async def delete(self, key: str) -> None:
-        """Remove a blob; one that is gone is no error. Raises ServiceError."""
+        """Remove a blob; one that is gone is no error. Raises S3Error."""

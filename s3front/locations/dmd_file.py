@@ -12,9 +12,9 @@ from typing import Final
 import orjson
 
 from s3front.locations.base import DataNotFoundError
+from s3front.locations.http_client import HttpClient, Origin, Response, SourceError
+from s3front.s3_errors import S3Error
 from shared.credentials import NO_CREDENTIALS, Credentials
-from shared.errors import ServiceError
-from shared.http1.client import HttpClient, Origin, Response, SourceError
 from shared.http1.passage import Passage
 
 _CODES: Final = {503: "ServiceUnavailable", 507: "InsufficientStorage"}
@@ -74,7 +74,7 @@ class DmdFileStore:
         except SourceError as error:
             failure = error.error
         except OSError as error:
-            raise ServiceError("ServiceUnavailable") from error
+            raise S3Error("ServiceUnavailable") from error
         else:
             if response.status == 201:
                 response.close()
@@ -101,7 +101,7 @@ class DmdFileStore:
             raise await _refused(response)
         if response.length != length:
             response.close()
-            raise ServiceError("InternalError")
+            raise S3Error("InternalError")
         return _Reader(response, length)
 
     async def disk_usage(self) -> tuple[int, int]:
@@ -112,7 +112,7 @@ class DmdFileStore:
             found = orjson.loads(await _text(response))
             return int(found["available"]), int(found["total"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ServiceError("ServiceUnavailable") from error
+            raise S3Error("ServiceUnavailable") from error
 
     async def delete(self, key: str) -> None:
         if _KEY.fullmatch(key) is None:
@@ -128,7 +128,7 @@ class DmdFileStore:
         try:
             return await self._client.request(method, _BASE_PATH + key, headers, holds=holds)
         except OSError as error:
-            raise ServiceError("ServiceUnavailable") from error
+            raise S3Error("ServiceUnavailable") from error
 
 
 class _Reader:
@@ -148,22 +148,22 @@ class _Reader:
             while block := await response.read():
                 yield block
         except OSError as error:
-            raise ServiceError("ServiceUnavailable") from error
+            raise S3Error("ServiceUnavailable") from error
 
     async def read(self) -> bytes:
         try:
             return await self._response.read_all(self._length)
         except OSError as error:
-            raise ServiceError("ServiceUnavailable") from error
+            raise S3Error("ServiceUnavailable") from error
 
     def close(self) -> None:
         self._response.close()
 
 
-async def _refused(response: Response) -> ServiceError:
+async def _refused(response: Response) -> S3Error:
     """The daemon's own error: its text goes to the log as the cause, not to the client."""
     text = await _text(response)
-    failure = ServiceError(_CODES.get(response.status, "InternalError"))
+    failure = S3Error(_CODES.get(response.status, "InternalError"))
     failure.__cause__ = RuntimeError(f"data daemon: {response.status} {text.strip()}")
     return failure
 

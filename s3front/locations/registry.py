@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from s3front.locations.base import DataStore
+from s3front.s3_errors import S3Error
 from shared.config import Location
-from shared.errors import ServiceError
-from shared.records.location import DataLocation
+from shared.records.data_location import DataLocation
 
 
 class LocationRegistry:
@@ -19,7 +19,7 @@ class LocationRegistry:
 
     async def disk_usage(self) -> tuple[int, int]:
         """Bytes that are available on the data daemon's disk, and all its bytes. Raises
-        ServiceError."""
+        S3Error."""
         return await self._daemon.disk_usage()
 
     def find(self, name: str) -> Location | None:
@@ -50,8 +50,8 @@ class LocationRegistry:
         return self._daemon
 
 
-def _unsupported(name: str, kind: str) -> ServiceError:
-    return ServiceError(
+def _unsupported(name: str, kind: str) -> S3Error:
+    return S3Error(
         "NotImplemented",
         f"The data is in location '{name}', which is of a type that this server does not support: "
         f"{kind}.",

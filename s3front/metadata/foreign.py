@@ -27,23 +27,23 @@ from typing import Any
 import msgspec
 import orjson
 
+from s3front.objects.object_record import ObjectRecord
+from s3front.rpc.rpc_client import RpcClient
 from shared import limits
 from shared.listing.delimiter import DelimiterMaster, Query
-from shared.listing.lifecycle import (
+from shared.listing.delimiter_lifecycle import (
     Criteria,
     DelimiterCurrent,
     DelimiterNonCurrent,
     DelimiterOrphanDeleteMarker,
 )
+from shared.listing.delimiter_uploads import Uploads, UploadsQuery
+from shared.listing.delimiter_versions import DelimiterVersions, VersionsQuery
 from shared.listing.page import Page, Verdict
-from shared.listing.uploads import Uploads, UploadsQuery
-from shared.listing.versions import DelimiterVersions, VersionsQuery
 from shared.records.lifecycle import lifecycle_object
 from shared.records.names import DELETIONS
-from shared.records.object import ObjectRecord
-from shared.records.projection import ListedObject, listed_object
+from shared.records.projection_fields import ListedObject, listed_object
 from shared.records.upload import listed_upload
-from shared.rpc.client import RpcClient
 from shared.rpc.envelope import RemoteError
 
 _ABSENT = "ObjNotFound"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from s3front.metadata.foreign import ForeignMetadata, RequirementFailedError
-from shared.errors import ServiceError
-from shared.rpc.client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
+from s3front.rpc.rpc_client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
+from s3front.s3_errors import S3Error
 from shared.rpc.envelope import RemoteError
 
 Operation = Mapping[str, Any]
@@ -52,10 +52,10 @@ class Found:
     revision: int | None
 
 
-class OutcomeUnknownError(ServiceError):
+class OutcomeUnknownError(S3Error):
     """The daemon was asked to change something and did not answer: it may have done so, or not.
 
-    After any other ServiceError of a commit, nothing was changed.
+    After any other S3Error of a commit, nothing was changed.
     """
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class MetadataGateway:
         one snapshot if there is one."""
         try:
             return [entry and Found(*entry) for entry in await self.get_many(wanted, request_id)]
-        except ServiceError as error:
+        except S3Error as error:
             if error.code != "InternalError":
                 raise
         found: list[Found | None] = []
@@ -166,7 +166,7 @@ class MetadataGateway:
             try:
                 (entry,) = await self.get_many([address], request_id)
                 found.append(entry and Found(*entry))
-            except ServiceError as error:
+            except S3Error as error:
                 if error.code != "InternalError":
                     raise
                 found.append(Found(None, None))
@@ -188,9 +188,9 @@ class _InOurTerms:
 _IN_OUR_TERMS: Final = _InOurTerms()
 
 
-def _known(error: BaseException) -> ServiceError | ChangedError | None:
+def _known(error: BaseException) -> S3Error | ChangedError | None:
     if isinstance(error, RpcUnavailableError):
-        return ServiceError("ServiceUnavailable")
+        return S3Error("ServiceUnavailable")
     if isinstance(error, RpcOutcomeUnknownError):
         return OutcomeUnknownError()
     if isinstance(error, RequirementFailedError):
@@ -200,8 +200,8 @@ def _known(error: BaseException) -> ServiceError | ChangedError | None:
     if error.type == "PreconditionFailed":
         return ChangedError(int(error.members.get("requirement", 0)))
     if error.code == _FULL:
-        return ServiceError("InsufficientStorage")
-    return ServiceError("SlowDown" if error.code == 503 else "InternalError")
+        return S3Error("InsufficientStorage")
+    return S3Error("SlowDown" if error.code == 503 else "InternalError")
 
 
 def put(

@@ -6,7 +6,7 @@ DeleteBucket requires empty ranges. When a requirement does not hold, nothing wa
 ``ChangedError`` is raised: the caller reads again and decides again.
 
 What a commit replaces or deletes gives up its data in the same transaction: the daemon queues it
-for deletion, and the worker of ``s3front.workers.deletions`` removes it later.
+for deletion, and the worker of ``s3front.work.deletions`` removes it later.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ import msgspec
 import orjson
 from msgspec import convert
 
-from s3front.encryption import refuse_bucket
 from s3front.metadata import gateway
-from s3front.metadata.client_tokens import ClientToken
 from s3front.metadata.gateway import ChangedError, MetadataGateway, Operation, Requirement
-from s3front.object_lock import UNLOCKED, Lock, is_enabled, lock_of_new
-from s3front.versioning import (
+from s3front.metadata.token_store import ClientToken
+from s3front.objects.object_lock import UNLOCKED, Lock, is_enabled, lock_of_new
+from s3front.objects.object_record import ObjectRecord
+from s3front.objects.protection import refuse_bucket
+from s3front.objects.versioning import (
     LATEST,
     Lookup,
     Place,
@@ -38,13 +39,12 @@ from s3front.versioning import (
     stored_name,
     with_version_id,
 )
-from shared.errors import ServiceError
+from s3front.s3_errors import S3Error
 from shared.listing.delimiter import Query
-from shared.listing.versions import VersionsQuery
+from shared.listing.delimiter_versions import VersionsQuery
 from shared.records.bucket import BucketRecord
 from shared.records.names import METASTORE, USERS_BUCKET, owner_entry_key
-from shared.records.object import ObjectRecord
-from shared.records.projection import ListedObject
+from shared.records.projection_fields import ListedObject
 from shared.records.upload import uploads_level
 
 
@@ -253,7 +253,7 @@ class MetadataStore:
             )
         except ChangedError as error:
             if error.index == 1:
-                raise ServiceError("BucketNotEmpty", fields={"BucketName": bucket.name}) from error
+                raise S3Error("BucketNotEmpty", fields={"BucketName": bucket.name}) from error
             raise
 
     def decide_write(

@@ -8,19 +8,19 @@ from s3front.operations import (
     copy_object,
     delete_objects,
     get_object,
+    list_buckets,
     list_object_versions,
     list_objects,
     object_acl,
     object_annotations,
     object_attributes,
-    object_lock,
+    object_tagging,
     post_object,
     preflight,
     put_object,
     rename_object,
     restore_object,
-    service,
-    tagging,
+    retention,
     upload_part,
     uploads,
 )
@@ -30,15 +30,15 @@ from s3front.routes import COPIED, COPIED_PART, LIST_TYPE, Routes, one_of
 def routes() -> Routes:
     """Every operation that is implemented."""
     table = Routes()
-    table.add("GET", service.LIST_BUCKETS)
+    table.add("GET", list_buckets.LIST_BUCKETS)
     table.add("PUT", buckets.CREATE_BUCKET)
     table.add("HEAD", buckets.HEAD_BUCKET)
     table.add("DELETE", buckets.DELETE_BUCKET)
     table.add("GET", buckets.GET_BUCKET_LOCATION, "location")
     table.add("GET", bucket_versioning.GET_BUCKET_VERSIONING, "versioning")
     table.add("PUT", bucket_versioning.PUT_BUCKET_VERSIONING, "versioning")
-    table.add("GET", object_lock.GET_OBJECT_LOCK_CONFIGURATION, "object-lock")
-    table.add("PUT", object_lock.PUT_OBJECT_LOCK_CONFIGURATION, "object-lock")
+    table.add("GET", retention.GET_OBJECT_LOCK_CONFIGURATION, "object-lock")
+    table.add("PUT", retention.PUT_OBJECT_LOCK_CONFIGURATION, "object-lock")
     table.add("GET", list_objects.LIST_OBJECTS)
     table.add("GET", list_objects.LIST_OBJECTS_V2, LIST_TYPE)
     table.add("GET", list_object_versions.LIST_OBJECT_VERSIONS, "versions")
@@ -61,13 +61,13 @@ def routes() -> Routes:
     table.add("PUT", copy_object.UPLOAD_PART_COPY, COPIED_PART)
     table.add("PUT", rename_object.RENAME_OBJECT, "renameObject")
     table.add("POST", restore_object.RESTORE_OBJECT, "restore")
-    table.add("GET", tagging.GET_OBJECT_TAGGING, "tagging")
-    table.add("PUT", tagging.PUT_OBJECT_TAGGING, "tagging")
-    table.add("DELETE", tagging.DELETE_OBJECT_TAGGING, "tagging")
-    table.add("GET", object_lock.GET_OBJECT_RETENTION, "retention")
-    table.add("PUT", object_lock.PUT_OBJECT_RETENTION, "retention")
-    table.add("GET", object_lock.GET_OBJECT_LEGAL_HOLD, "legal-hold")
-    table.add("PUT", object_lock.PUT_OBJECT_LEGAL_HOLD, "legal-hold")
+    table.add("GET", object_tagging.GET_OBJECT_TAGGING, "tagging")
+    table.add("PUT", object_tagging.PUT_OBJECT_TAGGING, "tagging")
+    table.add("DELETE", object_tagging.DELETE_OBJECT_TAGGING, "tagging")
+    table.add("GET", retention.GET_OBJECT_RETENTION, "retention")
+    table.add("PUT", retention.PUT_OBJECT_RETENTION, "retention")
+    table.add("GET", retention.GET_OBJECT_LEGAL_HOLD, "legal-hold")
+    table.add("PUT", retention.PUT_OBJECT_LEGAL_HOLD, "legal-hold")
     table.add("GET", object_acl.GET_OBJECT_ACL, "acl")
     table.add("GET", object_annotations.LIST_OBJECT_ANNOTATIONS, "annotation")
     table.add("GET", object_annotations.GET_OBJECT_ANNOTATION, one_of("annotation"))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from s3front.body import interpreted, read_document
+from s3front.bodies.upload_body import interpreted, read_document
 from s3front.context import Context
-from s3front.object_lock import is_enabled
+from s3front.objects.object_lock import is_enabled
 from s3front.operations.changes import change_bucket
-from s3front.reply import xml_reply
-from s3front.request import Reply, Request
+from s3front.port.reply import xml_reply
+from s3front.port.request import Reply, Request
+from s3front.port.xml import parse, readable_element
 from s3front.routes import Level, Operation
-from s3front.xml import parse, readable_element
+from s3front.s3_errors import S3Error
 from shared import limits
-from shared.errors import ServiceError
 from shared.records.bucket import BucketRecord, Versioning
 from shared.records.members import texts
 
@@ -34,7 +34,7 @@ async def put_bucket_versioning(context: Context, request: Request) -> Reply:
 
     def change(record: BucketRecord) -> BucketRecord:
         if is_enabled(record.document) and wanted["Status"] != Versioning.ENABLED:
-            raise ServiceError(
+            raise S3Error(
                 "InvalidBucketState",
                 "An Object Lock configuration is present on this bucket, so the versioning state "
                 "cannot be changed.",
@@ -50,17 +50,17 @@ def _parse_configuration(body: bytes) -> dict[str, str]:
     IllegalVersioningConfigurationException."""
     tree = parse(body, "VersioningConfiguration")
     if any(child.tag not in ("Status", "MfaDelete") for child in tree):
-        raise ServiceError("MalformedXML")
+        raise S3Error("MalformedXML")
     status, mfa_delete = tree.findtext("Status"), tree.findtext("MfaDelete")
     if mfa_delete is not None and mfa_delete not in _MFA_DELETE:
-        raise ServiceError("MalformedXML")
+        raise S3Error("MalformedXML")
     if status is None:
-        raise ServiceError("IllegalVersioningConfigurationException")
+        raise S3Error("IllegalVersioningConfigurationException")
     if status not in tuple(Versioning):
-        raise ServiceError("MalformedXML")
+        raise S3Error("MalformedXML")
     if mfa_delete == "Enabled":
         # Nobody here has a device for it.
-        raise ServiceError("AccessDenied", "Mfa Authentication must be used for this request")
+        raise S3Error("AccessDenied", "Mfa Authentication must be used for this request")
     return {"Status": status} | ({} if mfa_delete is None else {"MfaDelete": mfa_delete})
 
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from functools import partial
 
-from s3front.body import interpreted, read_document
+from s3front.bodies.upload_body import interpreted, read_document
 from s3front.configurations.ownership import OWNERSHIP_MEMBER
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
-from s3front.object_lock import is_enabled
+from s3front.objects.object_lock import is_enabled
+from s3front.operations.chosen_location import unsupported_type
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
-from s3front.operations.location import unsupported_type
-from s3front.reply import REGION_HEADER, xml_reply
-from s3front.request import Reply, Request
+from s3front.port.reply import REGION_HEADER, xml_reply
+from s3front.port.request import Reply, Request
+from s3front.port.target import is_new_bucket_name
+from s3front.port.xml import escape, parse
 from s3front.routes import Level, Operation
-from s3front.target import is_new_bucket_name
-from s3front.xml import escape, parse
+from s3front.s3_errors import S3Error, not_implemented
 from shared import limits
-from shared.errors import ServiceError, not_implemented
 from shared.failpoints import FailPoint, failpoint
 from shared.records.bucket import DEFAULT_LOCATION, BucketRecord, Versioning
 from shared.records.times import now
@@ -39,7 +39,7 @@ async def create_bucket(context: Context, request: Request) -> Reply:
     name = context.target.bucket
     assert name is not None
     if not is_new_bucket_name(name):
-        raise ServiceError("InvalidBucketName", fields={"BucketName": name})
+        raise S3Error("InvalidBucketName", fields={"BucketName": name})
     locks = request.headers.get(_LOCK_HEADER) == "true"
     if context.stored_bucket is None:
         record = BucketRecord.create(name, account.canonical_id, account.name, now(), location)
@@ -54,7 +54,7 @@ async def create_bucket(context: Context, request: Request) -> Reply:
             # Somebody was faster; who it was decides the answer.
             found, _ = await context.services.metadata.read(name, None, context.request_id)
             if found is None:
-                raise ServiceError("OperationAborted") from error
+                raise S3Error("OperationAborted") from error
             return _answer_existing(context, found.record, location, locks=locks)
         return Reply(200, {"Location": f"/{name}"})
     return _answer_existing(context, context.stored_bucket.record, location, locks=locks)
@@ -64,18 +64,18 @@ def _answer_existing(context: Context, record: BucketRecord, wanted: str, *, loc
     account = context.identity.account
     fields = {"BucketName": record.name}
     if account is None or record.owner_id != account.canonical_id:
-        raise ServiceError("BucketAlreadyExists", fields=fields)
+        raise S3Error("BucketAlreadyExists", fields=fields)
     find = context.services.locations.find
     places = [find(record.location), find(wanted)]
     if all(place is not None and place.legacy_aws_behavior for place in places):
         if locks and not is_enabled(record.document):
-            raise ServiceError(
+            raise S3Error(
                 "InvalidBucketState",
                 "Object Lock configuration cannot be enabled on existing buckets",
                 fields,
             )
         return Reply(200, {"Location": f"/{record.name}"})
-    raise ServiceError("BucketAlreadyOwnedByYou", fields=fields)
+    raise S3Error("BucketAlreadyOwnedByYou", fields=fields)
 
 
 def _wanted_location(context: Context, body: bytes) -> str:
@@ -87,10 +87,10 @@ def _wanted_location(context: Context, body: bytes) -> str:
     fields = {"LocationConstraint": name}
     location = context.services.locations.find(name)
     if location is None:
-        raise ServiceError("InvalidLocationConstraint", fields=fields)
+        raise S3Error("InvalidLocationConstraint", fields=fields)
     if not location.is_supported:
         message = f"The specified location-constraint is not valid: {unsupported_type(location)}"
-        raise ServiceError("InvalidLocationConstraint", message, fields)
+        raise S3Error("InvalidLocationConstraint", message, fields)
     return name
 
 
@@ -142,7 +142,7 @@ async def delete_bucket(context: Context, _request: Request) -> Reply:
             failpoint(FailPoint.AFTER_RECORD_COMMIT)
             if ending.is_complete:
                 return Reply(204)
-    raise ServiceError("OperationAborted")
+    raise S3Error("OperationAborted")
 
 
 CREATE_BUCKET = Operation(

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
 from s3front.metadata.store import StoredBucket
+from s3front.objects.object_record import ObjectRecord
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.get_object import existing_record
-from shared.errors import ServiceError
+from s3front.s3_errors import S3Error
 from shared.records.bucket import BucketRecord
-from shared.records.object import ObjectRecord
 
 
 async def change_bucket(context: Context, change: Callable[[BucketRecord], BucketRecord]) -> None:
@@ -30,7 +30,7 @@ async def change_bucket(context: Context, change: Callable[[BucketRecord], Bucke
             bucket, _current = await read_again(context, bucket)
         else:
             return
-    raise ServiceError("OperationAborted")
+    raise S3Error("OperationAborted")
 
 
 async def change_version(
@@ -50,4 +50,4 @@ async def change_version(
             bucket, current = await read_again(context, bucket)
         else:
             return changed
-    raise ServiceError("OperationAborted")
+    raise S3Error("OperationAborted")

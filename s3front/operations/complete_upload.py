@@ -20,13 +20,24 @@ from xml.etree.ElementTree import Element
 from msgspec import structs
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from s3front.body import interpreted, read_document
+from s3front.bodies.checksums import (
+    COMPOSITE,
+    DEFAULT_ALGORITHM,
+    FULL_OBJECT,
+    Algorithm,
+    combined_checksum,
+    composite_checksum,
+)
+from s3front.bodies.upload_body import interpreted, read_document
 from s3front.context import Context
-from s3front.encryption import refuse_part, refuse_upload
 from s3front.metadata.gateway import ChangedError
 from s3front.metadata.store import StoredObject
-from s3front.metadata.uploads import StoredPart, StoredUpload
-from s3front.object_lock import Lock
+from s3front.metadata.upload_store import StoredPart, StoredUpload
+from s3front.objects.object_lock import Lock
+from s3front.objects.object_parts import ObjectPart
+from s3front.objects.object_record import PRIVATE_OBJECT_ACL, Checksum, NewObject, ObjectRecord
+from s3front.objects.protection import refuse_part, refuse_upload
+from s3front.objects.versioning import version_headers
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.half_completed import completed_object, is_made_by, used_parts
 from s3front.operations.object_headers import taken_over
@@ -40,26 +51,15 @@ from s3front.operations.uploads import (
     finish_closing,
     no_such_upload,
 )
-from s3front.reply import xml_reply
-from s3front.request import Headers, Reply, Request
+from s3front.port.reply import xml_reply
+from s3front.port.request import Headers, Reply, Request
+from s3front.port.slow_work import answered_in_time
+from s3front.port.xml import element, parse
 from s3front.routes import Level, Operation
-from s3front.slow_work import answered_in_time
-from s3front.versioning import version_headers
-from s3front.xml import element, parse
+from s3front.s3_errors import S3Error
 from shared import limits
-from shared.checksums import (
-    COMPOSITE,
-    DEFAULT_ALGORITHM,
-    FULL_OBJECT,
-    Algorithm,
-    combined_checksum,
-    composite_checksum,
-)
-from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
-from shared.records.location import DataLocation
-from shared.records.object import PRIVATE_OBJECT_ACL, Checksum, NewObject, ObjectRecord
-from shared.records.parts import ObjectPart
+from shared.records.data_location import DataLocation
 from shared.records.times import now
 from shared.records.upload import UploadRecord
 
@@ -116,7 +116,7 @@ async def _complete(
         _require_checksums(upload.record, wanted)
         try:
             parts = await _parts(context, upload_id, wanted)
-        except ServiceError:
+        except S3Error:
             # They go when somebody else completes the upload.
             again = await uploads.read(bucket.name, context.key, upload_id, context.request_id)
             if again is not None and again.revision == upload.revision:
@@ -133,7 +133,7 @@ async def _complete(
         failpoint(FailPoint.AFTER_RECORD_COMMIT)
         await finish_closing(context, upload_id)
         return record
-    raise ServiceError("ConditionalRequestConflict", fields={"Key": context.key})
+    raise S3Error("ConditionalRequestConflict", fields={"Key": context.key})
 
 
 def _made_already(current: StoredObject | None, upload_id: str) -> ObjectRecord:
@@ -167,13 +167,13 @@ def _parse(upload_id: str, body: bytes) -> list[_WantedPart]:
     if body.strip():
         nodes = list(parse(body, "CompleteMultipartUpload", limits.COMPLETE_ELEMENTS_MAX))
     if not nodes:
-        raise ServiceError("InvalidRequest", "You must specify at least one part")
+        raise S3Error("InvalidRequest", "You must specify at least one part")
     wanted = [_parse_part(node) for node in nodes if node.tag == "Part"]
     if not wanted or len(wanted) > limits.PARTS_MAX:
-        raise ServiceError("MalformedXML")
+        raise S3Error("MalformedXML")
     numbers = [part.number for part in wanted]
     if any(after <= before for before, after in pairwise(numbers)):
-        raise ServiceError("InvalidPartOrder", fields={"UploadId": upload_id})
+        raise S3Error("InvalidPartOrder", fields={"UploadId": upload_id})
     return wanted
 
 
@@ -181,10 +181,10 @@ def _parse_part(node: Element) -> _WantedPart:
     match = _NUMBER.match(node.findtext("PartNumber") or "")
     etag = node.findtext("ETag")
     if match is None or etag is None:
-        raise ServiceError("MalformedXML")
+        raise S3Error("MalformedXML")
     if int(match[1]) < 1:
         fields = {"ArgumentName": "PartNumber", "ArgumentValue": match[1]}
-        raise ServiceError("InvalidArgument", "PartNumber must be >= 1", fields)
+        raise S3Error("InvalidArgument", "PartNumber must be >= 1", fields)
     checksums = {
         child.tag.removeprefix("Checksum"): (child.text or "").strip()
         for child in node
@@ -200,7 +200,7 @@ def _require_checksums(upload: UploadRecord, wanted: Sequence[_WantedPart]) -> N
         return
     for part in wanted:
         if algorithm not in part.checksums:
-            raise ServiceError(
+            raise S3Error(
                 "InvalidRequest",
                 f"The upload was created using a {algorithm.lower()} checksum. The complete "
                 "request must include the checksum for each part. It was missing for part "
@@ -218,7 +218,7 @@ async def _parts(
     parts: list[StoredPart] = []
     for asked, part in zip(wanted, found, strict=True):
         if part is None or part.record.etag != asked.etag or not _checksums_agree(asked, part):
-            raise ServiceError(
+            raise S3Error(
                 "InvalidPart",
                 fields={
                     "UploadId": upload_id,
@@ -230,7 +230,7 @@ async def _parts(
     smallest = context.services.part_bytes_min
     for part in parts[:-1]:
         if part.record.size < smallest:
-            raise ServiceError(
+            raise S3Error(
                 "EntityTooSmall",
                 fields={
                     "ProposedSize": str(part.record.size),
@@ -259,7 +259,7 @@ def _object_record(
     for number, part in enumerate(parts, start=1):
         refuse_part(part.record)
         digests.update(bytes.fromhex(part.record.etag))
-        # Of an object, parts are counted from 1 (``shared.records.parts``).
+        # Of an object, parts are counted from 1 (``s3front.objects.object_parts``).
         etag = f"{number}:{part.record.etag}"
         for entry in part.record.locations:
             locations.append(structs.replace(entry, start=size, store_etag=etag))
@@ -313,9 +313,9 @@ def _verify(headers: Headers, upload: UploadRecord, record: ObjectRecord) -> Non
     """Compare the object with what the request says of it; raises InvalidRequest, BadDigest."""
     size = headers.get("x-amz-mp-object-size")
     if size is not None and _SIZE.match(size) is None:
-        raise ServiceError("InvalidRequest", "Value for x-amz-mp-object-size header is invalid.")
+        raise S3Error("InvalidRequest", "Value for x-amz-mp-object-size header is invalid.")
     if size is not None and int(size) != record.size:
-        raise ServiceError(
+        raise S3Error(
             "InvalidRequest",
             f"The provided 'x-amz-mp-object-size' header value {size} does not match what was "
             f"computed: {record.size}",
@@ -323,7 +323,7 @@ def _verify(headers: Headers, upload: UploadRecord, record: ObjectRecord) -> Non
     checksum = record.checksum
     kind, chosen = headers.get("x-amz-checksum-type"), upload.document.get("checksumType", "null")
     if kind is not None and kind != chosen:
-        raise ServiceError(
+        raise S3Error(
             "InvalidRequest",
             f"The upload was created using the {chosen} checksum mode. The complete request must "
             "use the same checksum mode.",
@@ -334,14 +334,14 @@ def _verify(headers: Headers, upload: UploadRecord, record: ObjectRecord) -> Non
             continue
         if checksum is None or checksum.algorithm != algorithm:
             expected = "null" if checksum is None else checksum.algorithm.lower()
-            raise ServiceError(
+            raise S3Error(
                 "InvalidRequest",
                 f"Checksum Type mismatch occurred, expected checksum Type: {expected}, actual "
                 f"checksum Type: {algorithm.lower()}",
             )
         # Of a composite one the number of parts may be left out.
         if declared not in (checksum.value, checksum.value.partition("-")[0]):
-            raise ServiceError(
+            raise S3Error(
                 "BadDigest",
                 f"The {algorithm} you specified did not match the calculated checksum.",
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from s3front.configurations.base import Answer
 from s3front.configurations.table import CONFIGURATIONS
 from s3front.context import Context
-from s3front.request import Reply, Request
+from s3front.port.request import Reply, Request
 from s3front.routes import Handler, Level, Operation, Routes, one_of
 
 

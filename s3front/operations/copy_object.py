@@ -10,34 +10,34 @@ from collections.abc import Mapping
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from s3front.body import store_copy
-from s3front.context import Context
-from s3front.object_lock import LOCK_HEADERS, wanted_lock
-from s3front.operations.copy_source import CopySource, read_source
-from s3front.operations.location import chosen_location
-from s3front.operations.object_headers import DescribedObject, new_object_headers, taken_over
-from s3front.operations.parameters import part_number
-from s3front.operations.put_object import check_write_conditions, commit_object, data_locations
-from s3front.operations.tag_sets import tags_of_header
-from s3front.operations.upload_part import commit_part
-from s3front.operations.uploads import chosen_algorithm, writable_upload
-from s3front.ranges import ByteRange
-from s3front.reply import xml_reply
-from s3front.request import Headers, Reply, Request
-from s3front.routes import Level, Operation
-from s3front.slow_work import answered_in_time
-from s3front.versioning import LATEST, version_headers
-from s3front.xml import element
-from shared import limits
-from shared.checksums import (
+from s3front.bodies.checksums import (
     DEFAULT_ALGORITHM,
     FULL_OBJECT,
     Algorithm,
     find_algorithm,
     parse_algorithm,
 )
-from shared.errors import ServiceError
-from shared.records.object import STANDARD_HEADERS, Checksum, NewObject, ObjectRecord
+from s3front.bodies.upload_body import store_copy
+from s3front.context import Context
+from s3front.objects.object_lock import LOCK_HEADERS, wanted_lock
+from s3front.objects.object_record import STANDARD_HEADERS, Checksum, NewObject, ObjectRecord
+from s3front.objects.ranges import ByteRange
+from s3front.objects.versioning import LATEST, version_headers
+from s3front.operations.chosen_location import chosen_location
+from s3front.operations.copy_source import CopySource, read_source
+from s3front.operations.object_headers import DescribedObject, new_object_headers, taken_over
+from s3front.operations.parameters import part_number
+from s3front.operations.put_object import check_write_conditions, commit_object, data_locations
+from s3front.operations.tag_sets import tags_of_header
+from s3front.operations.upload_part import commit_part
+from s3front.operations.uploads import chosen_algorithm, writable_upload
+from s3front.port.reply import xml_reply
+from s3front.port.request import Headers, Reply, Request
+from s3front.port.slow_work import answered_in_time
+from s3front.port.xml import element
+from s3front.routes import Level, Operation
+from s3front.s3_errors import S3Error
+from shared import limits
 from shared.records.times import now, to_iso
 
 _RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})\Z")
@@ -114,7 +114,7 @@ def _described(
     )
     reclasses = given.storage_class != record.storage_class
     if itself and not (replaces or reclasses or given.website_redirect):
-        raise ServiceError(
+        raise S3Error(
             "InvalidRequest",
             "This copy request is illegal because it is trying to copy an object to itself without "
             "changing the object's metadata, storage class, website redirect location or "
@@ -145,7 +145,7 @@ def _of_any_copy(headers: Headers) -> Headers:
 def _directive(headers: Headers, name: str) -> str:
     value = headers.get(name, "COPY")
     if value not in _DIRECTIVES:
-        raise ServiceError(
+        raise S3Error(
             "InvalidArgument",
             f"Unknown {'metadata' if 'metadata' in name else 'tagging'} directive.",
             {"ArgumentName": name, "ArgumentValue": value},
@@ -156,7 +156,7 @@ def _directive(headers: Headers, name: str) -> str:
 def check_copy_size(size: int) -> None:
     """Refuse to copy so many bytes at once (Amazon S3 API reference, CopyObject)."""
     if size > limits.OBJECT_BYTES_MAX:
-        raise ServiceError(
+        raise S3Error(
             "InvalidRequest",
             "The specified copy source is larger than the maximum allowable size for a copy "
             f"source: {limits.OBJECT_BYTES_MAX}",
@@ -208,14 +208,14 @@ def _source_range(header: str | None, size: int) -> ByteRange:
     match = _RANGE.match(header)
     part = None if match is None else ByteRange(int(match[1]), int(match[2]))
     if part is None or part.length < 1:
-        raise ServiceError(
+        raise S3Error(
             "InvalidArgument",
             "The x-amz-copy-source-range value must be of the form bytes=first-last where first "
             "and last are the zero-based offsets of the first and last bytes to copy",
             fields,
         )
     if part.end >= size:
-        raise ServiceError(
+        raise S3Error(
             "InvalidArgument",
             f"Range specified is not valid for source object of size: {size}",
             fields,

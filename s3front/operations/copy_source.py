@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.authz.authorize import authorize_bucket
+from s3front.bodies.object_data import ObjectData
 from s3front.context import Context
 from s3front.locations.base import DataNotFoundError
-from s3front.operations.data import ObjectData
+from s3front.objects.object_record import ObjectRecord
+from s3front.objects.preconditions import is_modified
+from s3front.objects.ranges import ByteRange
+from s3front.objects.versioning import Version, version_headers
 from s3front.operations.get_object import existing_record
-from s3front.preconditions import is_modified
-from s3front.ranges import ByteRange
-from s3front.request import Headers
-from s3front.target import check_key, decode, is_bucket_name
-from s3front.versioning import Version, version_headers
-from shared.errors import ServiceError
-from shared.records.object import ObjectRecord
+from s3front.port.request import Headers
+from s3front.port.target import check_key, decode, is_bucket_name
+from s3front.s3_errors import S3Error
 from shared.records.times import now
 
 RENAME_SOURCE = "x-amz-rename-source"
@@ -50,7 +50,7 @@ class CopySource:
         try:
             return await ObjectData.open(self.context, self.record, part)
         except DataNotFoundError as error:
-            raise ServiceError("NoSuchKey", fields={"Key": self.key}) from error
+            raise S3Error("NoSuchKey", fields={"Key": self.key}) from error
 
 
 async def read_source(context: Context, headers: Headers) -> CopySource:
@@ -71,7 +71,7 @@ async def read_source(context: Context, headers: Headers) -> CopySource:
     target = replace(context.target, bucket=bucket_name, key=key, query={})
     source = replace(context, target=target, stored_bucket=bucket, current=current, version=version)
     if version.is_specific and current is not None and current.record.is_delete_marker:
-        raise ServiceError(
+        raise S3Error(
             "InvalidRequest",
             "The source of a copy request may not specifically refer to a delete marker by "
             "version id.",
@@ -92,7 +92,7 @@ def parse_source(header: str, text: str) -> tuple[str, str, str | None]:
     path, separator, version = text.partition(_VERSION)
     try:
         decoded, version = decode(path.replace("+", " ")), decode(version)
-    except ServiceError as error:
+    except S3Error as error:
         raise _no_source(header, text, f"Invalid {title.lower()} encoding") from error
     bucket, slash, key = decoded.removeprefix("/").partition("/")
     if not slash or not key:
@@ -104,9 +104,9 @@ def parse_source(header: str, text: str) -> tuple[str, str, str | None]:
     return bucket, key, version if separator else None
 
 
-def _no_source(header: str, text: str, message: str) -> ServiceError:
+def _no_source(header: str, text: str, message: str) -> S3Error:
     fields = {"ArgumentName": header, "ArgumentValue": text}
-    return ServiceError("InvalidArgument", message, fields)
+    return S3Error("InvalidArgument", message, fields)
 
 
 def check_conditions(headers: Headers, prefix: str, record: ObjectRecord) -> None:
@@ -120,6 +120,6 @@ def check_conditions(headers: Headers, prefix: str, record: ObjectRecord) -> Non
         if is_modified(plain, record.etag, record.modified, now):
             return
         failed = "If-None-Match" if "If-None-Match" in found else "If-Modified-Since"
-    except ServiceError as error:
+    except S3Error as error:
         failed = error.fields["Condition"]
-    raise ServiceError("PreconditionFailed", fields={"Condition": prefix + failed})
+    raise S3Error("PreconditionFailed", fields={"Condition": prefix + failed})

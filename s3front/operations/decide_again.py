@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from s3front.context import Context
 from s3front.metadata.store import StoredBucket, StoredObject
-from s3front.versioning import Version
-from shared.errors import ServiceError
+from s3front.objects.versioning import Version
+from s3front.s3_errors import S3Error
 
 ATTEMPTS_MAX = 10
 """Decisions of one request. Each loss means that somebody else's write went through."""
@@ -39,7 +39,7 @@ async def read_versions_again(
 def same_bucket(bucket: StoredBucket, found: StoredBucket | None) -> StoredBucket:
     """The bucket as it is now; raises NoSuchBucket and AccessDenied as above."""
     if found is None:
-        raise ServiceError("NoSuchBucket", fields={"BucketName": bucket.name})
+        raise S3Error("NoSuchBucket", fields={"BucketName": bucket.name})
     if found.record.owner_id != bucket.record.owner_id:
-        raise ServiceError("AccessDenied")
+        raise S3Error("AccessDenied")
     return found

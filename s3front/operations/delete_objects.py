@@ -1,7 +1,7 @@
 """DeleteObject and DeleteObjects.
 
 A deletion that names a version removes it for good. One that names none removes the object, where
-there are no versions; else it stores a delete marker (``s3front.versioning``).
+there are no versions; else it stores a delete marker (``s3front.objects.versioning``).
 
 What is decided on the object as it was read is committed with the requirement that this still holds
 (DESIGN, section 5); a deletion without conditions, where there are no versions, depends on nothing.
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
-from s3front.body import interpreted, read_document
+from s3front.bodies.upload_body import interpreted, read_document
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
 from s3front.metadata.store import (
@@ -26,9 +26,15 @@ from s3front.metadata.store import (
     object_requirement,
     planned,
 )
-from s3front.object_lock import Lock, check_removal, is_enabled, wants_bypass, wants_bypass_of
-from s3front.operations.decide_again import ATTEMPTS_MAX, read_again, read_versions_again
-from s3front.preconditions import (
+from s3front.objects.object_lock import (
+    Lock,
+    check_removal,
+    is_enabled,
+    wants_bypass,
+    wants_bypass_of,
+)
+from s3front.objects.object_record import ObjectRecord
+from s3front.objects.preconditions import (
     IF_MATCH_SIZE,
     IF_MATCH_TIME,
     UNCONDITIONAL,
@@ -36,16 +42,16 @@ from s3front.preconditions import (
     entry_conditions,
     header_conditions,
 )
-from s3front.reply import xml_reply
-from s3front.request import Reply, Request
+from s3front.objects.versioning import LATEST, NULL, Place, Version, plan_removal, shown_id
+from s3front.operations.decide_again import ATTEMPTS_MAX, read_again, read_versions_again
+from s3front.port.reply import xml_reply
+from s3front.port.request import Reply, Request
+from s3front.port.target import check_key
+from s3front.port.xml import element, parse
 from s3front.routes import Level, Operation
-from s3front.target import check_key
-from s3front.versioning import LATEST, NULL, Place, Version, plan_removal, shown_id
-from s3front.xml import element, parse
+from s3front.s3_errors import S3Error
 from shared import limits
-from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
-from shared.records.object import ObjectRecord
 from shared.records.times import now
 
 _COMMIT_KEYS_MAX = 100
@@ -64,7 +70,7 @@ class _Entry:
     version_text: str | None = None
     conditions: DeleteConditions = UNCONDITIONAL
     bypass: bool = False
-    error: ServiceError | None = None
+    error: S3Error | None = None
 
     @property
     def named(self) -> tuple[str, str | None, DeleteConditions]:
@@ -82,7 +88,7 @@ class _Deletion:
     removes_marker: bool = False
     made: ObjectRecord | None = None
     """The delete marker that it made."""
-    error: ServiceError | None = None
+    error: S3Error | None = None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -116,7 +122,7 @@ async def delete_object(context: Context, request: Request) -> Reply:
             bucket, current = await read_again(context, bucket)
         else:
             return Reply(204, done.headers)
-    raise ServiceError("ConditionalRequestConflict", fields={"Key": context.key})
+    raise S3Error("ConditionalRequestConflict", fields={"Key": context.key})
 
 
 async def delete_objects(context: Context, request: Request) -> Reply:
@@ -175,29 +181,29 @@ def _parse_delete(body: bytes) -> _Delete:
     tree = parse(body, "Delete", limits.DELETE_ELEMENTS_MAX)
     nodes = tree.findall("Object")
     if not nodes or len(nodes) > limits.DELETE_KEYS_MAX:
-        raise ServiceError("MalformedXML")
+        raise S3Error("MalformedXML")
     entries = list({entry.named: entry for entry in map(_parse_entry, nodes)}.values())
     quiet = (tree.findtext("Quiet") or "false").strip().lower()
     if _BOOLEAN.fullmatch(quiet) is None:
-        raise ServiceError("MalformedXML")
+        raise S3Error("MalformedXML")
     return _Delete(entries, quiet == "true")
 
 
 def _parse_entry(node: Element) -> _Entry:
     key = node.findtext("Key")
     if not key:
-        raise ServiceError("MalformedXML")
+        raise S3Error("MalformedXML")
     entry = _Entry(key, version_text=node.findtext("VersionId"))
     try:
         check_key(key)
         entry = replace(entry, conditions=entry_conditions(node.findtext))
-    except ServiceError as error:
+    except S3Error as error:
         return replace(entry, error=error)
     try:
         return replace(entry, version=Version.parse(entry.version_text))
-    except ServiceError:
+    except S3Error:
         # Unlike DeleteObject, S3 says so of an ID that cannot be one.
-        return replace(entry, error=ServiceError("NoSuchVersion"))
+        return replace(entry, error=S3Error("NoSuchVersion"))
 
 
 async def _delete_slice(context: Context, entries: Sequence[_Entry]) -> list[_Deletion]:
@@ -218,10 +224,10 @@ async def _delete_slice(context: Context, entries: Sequence[_Entry]) -> list[_De
                 return await _commit(context, bucket, deletions)
             except ChangedError:
                 continue
-    except ServiceError as error:
+    except S3Error as error:
         return [_Deletion(entry, error=error) for entry in entries]
     watched = any(entry.conditions.any for entry in entries)
-    conflict = ServiceError("ConditionalRequestConflict" if watched else "OperationAborted")
+    conflict = S3Error("ConditionalRequestConflict" if watched else "OperationAborted")
     return [replace(deletion, error=deletion.error or conflict) for deletion in deletions]
 
 
@@ -243,7 +249,7 @@ def _decide(
         entry.conditions.check(record)
         if locks and record is not None:
             check_removal(Lock.of(record.document), now(), bypass=entry.bypass)
-    except ServiceError as error:
+    except S3Error as error:
         return _Deletion(entry, error=error)
     requirement = None
     if entry.conditions.any:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from s3front.bodies.object_data import ObjectData
 from s3front.context import Context
 from s3front.locations.base import DataNotFoundError
 from s3front.metadata.store import StoredObject
-from s3front.operations.data import ObjectData
+from s3front.objects.object_record import ObjectRecord
+from s3front.objects.preconditions import is_modified, range_applies
+from s3front.objects.ranges import ByteRange, parse_range
+from s3front.objects.versioning import version_headers
 from s3front.operations.object_headers import (
     checksum_headers,
     object_headers,
@@ -13,13 +17,9 @@ from s3front.operations.object_headers import (
     part_headers,
 )
 from s3front.operations.parameters import part_number
-from s3front.preconditions import is_modified, range_applies
-from s3front.ranges import ByteRange, parse_range
-from s3front.request import Reply, Request, StreamedBody
+from s3front.port.request import Reply, Request, StreamedBody
 from s3front.routes import Level, Operation
-from s3front.versioning import version_headers
-from shared.errors import ServiceError
-from shared.records.object import ObjectRecord
+from s3front.s3_errors import S3Error
 from shared.records.times import now, to_http
 
 _ATTEMPTS_MAX = 5
@@ -52,11 +52,11 @@ async def get_object(context: Context, request: Request) -> Reply:
             )
             if found is not None and current is not None and found.revision == current.revision:
                 context.log.error("the data of an object is missing", data_key=str(error))
-                raise ServiceError("InternalError") from error
+                raise S3Error("InternalError") from error
             current = found
         else:
             return Reply(status, headers, StreamedBody(part.length, data.sendable()))
-    raise ServiceError("ServiceUnavailable")
+    raise S3Error("ServiceUnavailable")
 
 
 async def head_object(context: Context, request: Request) -> Reply:
@@ -75,19 +75,19 @@ def existing_record(
     specific = context.version.is_specific
     if current is None:
         if not specific:
-            raise ServiceError("NoSuchKey", fields={"Key": context.key})
+            raise S3Error("NoSuchKey", fields={"Key": context.key})
         fields = {"Key": context.key, "VersionId": context.version.shown}
-        raise ServiceError("NoSuchVersion", fields=fields)
+        raise S3Error("NoSuchVersion", fields=fields)
     record = current.record
     if not record.is_delete_marker:
         return record
     headers = {"x-amz-delete-marker": "true", **described_version(context, record)}
     if not specific and not changes:
-        raise ServiceError("NoSuchKey", fields={"Key": context.key}, headers=headers)
+        raise S3Error("NoSuchKey", fields={"Key": context.key}, headers=headers)
     # Amazon S3 user guide, "Working with delete markers".
     headers |= {"Allow": "DELETE", "Last-Modified": to_http(record.modified)}
     fields = {"ResourceType": "DeleteMarker"}
-    raise ServiceError("MethodNotAllowed", fields=fields, headers=headers)
+    raise S3Error("MethodNotAllowed", fields=fields, headers=headers)
 
 
 def described_version(context: Context, record: ObjectRecord) -> dict[str, str]:
@@ -106,7 +106,7 @@ def _decide(
     wanted = part_number(query) if "partNumber" in query else None
     range_header = request.headers.get("Range")
     if wanted is not None and range_header is not None:
-        raise ServiceError(
+        raise S3Error(
             "InvalidRequest", "Cannot specify both Range header and partNumber query parameter"
         )
     if not is_modified(request.headers, record.etag, record.modified, now):
@@ -137,7 +137,7 @@ def _part(record: ObjectRecord, number: int) -> tuple[ByteRange, dict[str, str],
     parts = record.parts
     count = 1 if parts is None else len(parts)
     if number > count:
-        raise ServiceError(
+        raise S3Error(
             "InvalidPartNumber",
             fields={"PartNumberRequested": str(number), "ActualPartCount": str(count)},
         )

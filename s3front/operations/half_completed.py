@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from s3front.context import Context
 from s3front.metadata.store import StoredBucket, StoredObject
-from s3front.metadata.uploads import StoredUpload
-from s3front.versioning import NULL, Version
+from s3front.metadata.upload_store import StoredUpload
+from s3front.objects.object_record import ObjectRecord
+from s3front.objects.versioning import NULL, Version
 from shared import limits
-from shared.listing.versions import VersionsQuery
-from shared.records.object import ObjectRecord
+from shared.listing.delimiter_versions import VersionsQuery
 
 _VERSIONS_MAX = 200
 """How many versions of a key are looked at, the newest ones: more than there can be of one upload

@@ -6,22 +6,22 @@ from collections.abc import Callable
 
 from s3front.context import Context
 from s3front.metadata.store import VersionsPage
+from s3front.objects.versioning import NULL_ID, Version
 from s3front.operations.listed import checksum_elements, owner_element, storage_class_element
 from s3front.operations.parameters import (
     check_optional_attributes,
     encoding_parameter,
     integer_parameter,
 )
-from s3front.reply import xml_reply
-from s3front.request import Reply, Request
+from s3front.port.reply import xml_reply
+from s3front.port.request import Reply, Request
+from s3front.port.xml import element, escape, readable_element, url_encode
 from s3front.routes import Level, Operation
-from s3front.versioning import NULL_ID, Version
-from s3front.xml import element, escape, readable_element, url_encode
+from s3front.s3_errors import S3Error
 from shared import limits, version_id
-from shared.errors import ServiceError
-from shared.listing.versions import VersionsQuery
+from shared.listing.delimiter_versions import VersionsQuery
 from shared.records.members import shown_time, whole_number
-from shared.records.projection import ListedObject
+from shared.records.projection_fields import ListedObject
 
 
 async def list_object_versions(context: Context, request: Request) -> Reply:
@@ -69,9 +69,9 @@ def _version_id_marker(context: Context) -> str | None:
         return None
     fields = {"ArgumentName": name, "ArgumentValue": text}
     if not text:
-        raise ServiceError("InvalidArgument", "A version-id marker cannot be empty.", fields)
+        raise S3Error("InvalidArgument", "A version-id marker cannot be empty.", fields)
     if not query.get("key-marker"):
-        raise ServiceError(
+        raise S3Error(
             "InvalidArgument",
             "A version-id marker cannot be specified without a key marker.",
             fields,

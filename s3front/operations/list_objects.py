@@ -15,10 +15,9 @@ from s3front.operations.parameters import (
     encoding_parameter,
     integer_parameter,
 )
-from s3front.reply import xml_reply
-from s3front.request import Reply, Request
-from s3front.routes import Level, Operation
-from s3front.xml import (
+from s3front.port.reply import xml_reply
+from s3front.port.request import Reply, Request
+from s3front.port.xml import (
     element,
     escape_all,
     is_representable,
@@ -26,8 +25,9 @@ from s3front.xml import (
     url_encode,
     url_encode_all,
 )
+from s3front.routes import Level, Operation
+from s3front.s3_errors import S3Error
 from shared import limits
-from shared.errors import ServiceError
 from shared.listing.delimiter import Query
 from shared.records.members import shown_time, whole_number
 
@@ -65,7 +65,7 @@ async def list_objects_v2(context: Context, request: Request) -> Reply:
     """ListObjectsV2 (Amazon S3 API reference). The token holds the last entry of the page."""
     query = context.target.query
     if query["list-type"] != "2":
-        raise ServiceError(
+        raise S3Error(
             "InvalidArgument",
             "Invalid List Type specified in Request",
             {"ArgumentName": "list-type", "ArgumentValue": query["list-type"]},

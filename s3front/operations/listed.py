@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from s3front.xml import readable_element
+from s3front.port.xml import readable_element
 
 
 @lru_cache(maxsize=64)

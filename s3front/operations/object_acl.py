@@ -5,7 +5,7 @@ from __future__ import annotations
 from s3front.configurations.acl import show_object_acl
 from s3front.context import Context
 from s3front.operations.get_object import described_version, existing_record
-from s3front.request import Reply, Request
+from s3front.port.request import Reply, Request
 from s3front.routes import Level, Operation
 
 

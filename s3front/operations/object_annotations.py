@@ -8,11 +8,11 @@ from __future__ import annotations
 from s3front.context import Context
 from s3front.operations.get_object import existing_record
 from s3front.operations.parameters import bounded_integer
-from s3front.reply import xml_reply
-from s3front.request import Reply, Request
+from s3front.port.reply import xml_reply
+from s3front.port.request import Reply, Request
+from s3front.port.xml import element
 from s3front.routes import Level, Operation
-from s3front.xml import element
-from shared.errors import ServiceError
+from s3front.s3_errors import S3Error
 
 _PAGE_MAX = 1000
 
@@ -35,7 +35,7 @@ async def list_object_annotations(context: Context, _request: Request) -> Reply:
 async def get_object_annotation(context: Context, _request: Request) -> Reply:
     """One annotation, by its name."""
     existing_record(context, context.current)
-    raise ServiceError("NoSuchAnnotation")
+    raise S3Error("NoSuchAnnotation")
 
 
 async def delete_object_annotation(context: Context, _request: Request) -> Reply:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from s3front.context import Context
+from s3front.objects.object_parts import ObjectPart
+from s3front.objects.object_record import ObjectRecord
+from s3front.objects.preconditions import is_modified
 from s3front.operations.get_object import described_version, existing_record
 from s3front.operations.object_headers import object_headers
 from s3front.operations.parameters import (
@@ -10,15 +13,12 @@ from s3front.operations.parameters import (
     bounded_integer,
     integer_parameter,
 )
-from s3front.preconditions import is_modified
-from s3front.reply import xml_reply
-from s3front.request import Headers, Reply, Request
+from s3front.port.reply import xml_reply
+from s3front.port.request import Headers, Reply, Request
+from s3front.port.xml import element, readable_element
 from s3front.routes import Level, Operation
-from s3front.xml import element, readable_element
+from s3front.s3_errors import S3Error
 from shared import limits
-from shared.errors import ServiceError
-from shared.records.object import ObjectRecord
-from shared.records.parts import ObjectPart
 from shared.records.times import now
 
 _HEADER = "x-amz-object-attributes"
@@ -52,7 +52,7 @@ def _wanted(headers: Headers) -> frozenset[str]:
     """The attributes that the header lists, or several headers do."""
     names = attributes_parameter(headers, _HEADER, _ATTRIBUTES)
     if not names:
-        raise ServiceError(
+        raise S3Error(
             "InvalidRequest",
             f"The {_HEADER} header specifying the attributes to be retrieved is either missing or "
             "empty",

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from s3front.header_text import (
+from s3front.bodies.checksums import FULL_OBJECT
+from s3front.objects.object_lock import Lock
+from s3front.objects.object_parts import ObjectPart
+from s3front.objects.object_record import (
+    STANDARD_HEADERS,
+    USER_METADATA_PREFIX,
+    Checksum,
+    ObjectRecord,
+)
+from s3front.port.header_text import (
     has_control,
     is_latin_1,
     is_name,
@@ -17,19 +26,10 @@ from s3front.header_text import (
     stored_metadata,
     unrepresentable,
 )
-from s3front.object_lock import Lock
-from s3front.request import Headers
+from s3front.port.request import Headers
+from s3front.s3_errors import S3Error
 from shared import limits
-from shared.checksums import FULL_OBJECT
-from shared.errors import ServiceError
 from shared.records.members import UnreadableRecordError
-from shared.records.object import (
-    STANDARD_HEADERS,
-    USER_METADATA_PREFIX,
-    Checksum,
-    ObjectRecord,
-)
-from shared.records.parts import ObjectPart
 from shared.records.times import to_http
 
 _CHUNKED_CODING = "aws-chunked"
@@ -74,7 +74,7 @@ def new_object_headers(headers: Headers, *, encoded_words: bool = True) -> Descr
     InvalidRedirectLocation. ``encoded_words``: as for ``stored_metadata``."""
     storage_class = headers.get("x-amz-storage-class", "STANDARD")
     if storage_class not in _STORAGE_CLASSES:
-        raise ServiceError("InvalidStorageClass", fields={"StorageClassRequested": storage_class})
+        raise S3Error("InvalidStorageClass", fields={"StorageClassRequested": storage_class})
     standard = {}
     for name, header in STANDARD_HEADERS.items():
         value = headers.get(header)
@@ -100,9 +100,9 @@ def _website_redirect(headers: Headers) -> str:
         return ""
     location = stored_line(value)
     if not location.startswith(("/", "http://", "https://")):
-        raise ServiceError("InvalidRedirectLocation")
+        raise S3Error("InvalidRedirectLocation")
     if len(location) > limits.WEBSITE_REDIRECT_BYTES_MAX:
-        raise ServiceError(
+        raise S3Error(
             "InvalidRedirectLocation",
             "The length of website redirect location cannot exceed 2,048 characters.",
         )
@@ -121,7 +121,7 @@ def _user_metadata(headers: Headers, *, encoded_words: bool) -> dict[str, str]:
     for short, text in metadata.items():
         size += len(short) + len(text)  # what is stored has a character for each byte
     if size > limits.USER_METADATA_BYTES_MAX:
-        raise ServiceError(
+        raise S3Error(
             "MetadataTooLarge",
             fields={"Size": str(size), "MaxSizeAllowed": str(limits.USER_METADATA_BYTES_MAX)},
         )
@@ -198,7 +198,7 @@ def overridden(
         if not value:
             continue
         if not signed:
-            raise ServiceError(
+            raise S3Error(
                 "InvalidRequest",
                 "Request specific response headers cannot be used for anonymous GET requests.",
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from s3front.context import Context
-from s3front.request import Request
+from s3front.port.request import Request
 
 
 def object_url(context: Context, request: Request, *, encoded_key: str) -> str:

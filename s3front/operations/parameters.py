@@ -7,9 +7,9 @@ import re
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Collection, Mapping
 
-from s3front.request import Headers
+from s3front.port.request import Headers
+from s3front.s3_errors import S3Error
 from shared import limits
-from shared.errors import ServiceError
 
 _OTHER_NAMES = {"max-keys": "maxKeys"}
 """Parameters that AWS calls otherwise when their value is out of range."""
@@ -38,12 +38,12 @@ def bounded_integer(
     fields = {"ArgumentName": name, "ArgumentValue": text}
     value = int(text) if _INTEGER.match(text) is not None else None
     if value is None or value > _LARGEST:
-        raise ServiceError(
+        raise S3Error(
             "InvalidArgument", f"Provided {name} not an integer or within integer range", fields
         )
     if not minimum <= value <= maximum:
         argument = _OTHER_NAMES.get(name, name)
-        raise ServiceError(
+        raise S3Error(
             "InvalidArgument",
             f"Argument {argument} must be an integer between {minimum} and {maximum}",
             {"ArgumentName": argument, "ArgumentValue": text},
@@ -55,7 +55,7 @@ def part_number(query: Mapping[str, str]) -> int:
     """The number of the part that a request names."""
     text = query.get("partNumber", "")
     if _PART_NUMBER.match(text) is None or not 1 <= int(text) <= limits.PARTS_MAX:
-        raise ServiceError(
+        raise S3Error(
             "InvalidArgument",
             f"Part number must be an integer between 1 and {limits.PARTS_MAX}, inclusive",
             {"ArgumentName": "partNumber", "ArgumentValue": text},
@@ -69,7 +69,7 @@ def encoding_parameter(query: Mapping[str, str]) -> bool:
     if value is None or value == "":
         return False
     if value != "url":
-        raise ServiceError(
+        raise S3Error(
             "InvalidArgument",
             "Invalid Encoding Method specified in Request",
             {"ArgumentName": "encoding-type", "ArgumentValue": value},
@@ -84,7 +84,7 @@ def attributes_parameter(headers: Headers, name: str, known: Collection[str]) ->
     names = frozenset(attribute for value in values if (attribute := value.strip()))
     for attribute in sorted(names):
         if attribute not in known:
-            raise ServiceError(
+            raise S3Error(
                 "InvalidArgument",
                 "Invalid attribute name specified.",
                 {"ArgumentName": name, "ArgumentValue": attribute},
@@ -110,7 +110,7 @@ def decode_token(token: str) -> str:
     try:
         return b64decode(token, altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError) as error:
-        raise ServiceError(
+        raise S3Error(
             "InvalidArgument",
             "The continuation token provided is incorrect",
             {"ArgumentName": "continuation-token"},

@@ -1,6 +1,6 @@
 """PostObject: an upload by a form, as browsers send it.
 
-Who may, and what the form may say, was decided before (``s3front.auth.form``). The order of
+Who may, and what the form may say, was decided before (``s3front.auth.payload_form``). The order of
 durability is that of PutObject; but how long the file is shows only when it ends, so that one which
 is large is stored in several blobs, and the last of them is held back until all has been verified.
 """
@@ -15,22 +15,7 @@ from urllib.parse import quote, urlsplit
 
 from msgspec import structs
 
-from s3front.body import boot_seconds
-from s3front.context import Context
-from s3front.object_lock import LOCK_HEADERS, wanted_lock
-from s3front.operations.data import delete_data
-from s3front.operations.location import chosen_location
-from s3front.operations.object_headers import checksum_headers, new_object_headers
-from s3front.operations.object_url import object_url
-from s3front.operations.put_object import check_write_conditions, commit_object, require_digest
-from s3front.operations.tag_sets import parse_tagging
-from s3front.reply import XML_TYPE
-from s3front.request import Headers, Reply, Request
-from s3front.routes import Level, Operation, refuse_unimplemented
-from s3front.versioning import version_headers
-from s3front.xml import DECLARATION, element
-from shared import limits
-from shared.checksums import (
+from s3front.bodies.checksums import (
     DEFAULT_ALGORITHM,
     BodyDigests,
     ExpectedDigests,
@@ -39,9 +24,24 @@ from shared.checksums import (
     expected_checksum,
     verify_digests,
 )
-from shared.errors import ServiceError
-from shared.records.location import DataLocation
-from shared.records.object import Checksum, NewObject, ObjectRecord
+from s3front.bodies.object_data import delete_data
+from s3front.bodies.upload_body import boot_seconds
+from s3front.context import Context
+from s3front.objects.object_lock import LOCK_HEADERS, wanted_lock
+from s3front.objects.object_record import Checksum, NewObject, ObjectRecord
+from s3front.objects.versioning import version_headers
+from s3front.operations.chosen_location import chosen_location
+from s3front.operations.object_headers import checksum_headers, new_object_headers
+from s3front.operations.object_url import object_url
+from s3front.operations.put_object import check_write_conditions, commit_object, require_digest
+from s3front.operations.tag_sets import parse_tagging
+from s3front.port.reply import XML_TYPE
+from s3front.port.request import Headers, Reply, Request
+from s3front.port.xml import DECLARATION, element
+from s3front.routes import Level, Operation, refuse_unimplemented
+from s3front.s3_errors import S3Error
+from shared import limits
+from shared.records.data_location import DataLocation
 from shared.records.times import now
 
 _THREAD_BYTES_MIN = 128 * 1024
@@ -96,7 +96,7 @@ class _Upload:
         lower = {name.lower(): value for name, value in fields.items()}
         checksum = expected_checksum(lower)
         if checksum is not None and checksum.in_trailer:
-            raise ServiceError(
+            raise S3Error(
                 "InvalidRequest", "The value specified in the x-amz-trailer header is not supported"
             )
         md5 = decode_content_md5(lower.get("content-md5"))

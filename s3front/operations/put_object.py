@@ -7,7 +7,9 @@ fails, in its length, a signature or a digest, leaves nothing.
 
 from __future__ import annotations
 
-from s3front.body import StoredBody, UploadBody, store_body
+from s3front.bodies.checksums import DEFAULT_ALGORITHM, ExpectedDigests
+from s3front.bodies.object_data import check_age, delete_data
+from s3front.bodies.upload_body import StoredBody, UploadBody, store_body
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError, OutcomeUnknownError, Requirement
 from s3front.metadata.store import (
@@ -15,22 +17,20 @@ from s3front.metadata.store import (
     StoredObject,
     object_requirement,
 )
-from s3front.object_lock import LOCK_HEADERS, has_lock_headers, wanted_lock
-from s3front.operations.data import check_age, delete_data
+from s3front.objects.object_lock import LOCK_HEADERS, has_lock_headers, wanted_lock
+from s3front.objects.object_record import NewObject, ObjectRecord
+from s3front.objects.preconditions import check_write, is_conditional_write
+from s3front.objects.versioning import version_headers
+from s3front.operations.chosen_location import chosen_location
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
-from s3front.operations.location import chosen_location
 from s3front.operations.object_headers import checksum_headers, new_object_headers
 from s3front.operations.put_version import PUT_VERSION, refuse_put_version
 from s3front.operations.tag_sets import tags_of_header
-from s3front.preconditions import check_write, is_conditional_write
-from s3front.request import Headers, Reply, Request
+from s3front.port.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
-from s3front.versioning import version_headers
-from shared.checksums import DEFAULT_ALGORITHM, ExpectedDigests
-from shared.errors import ServiceError
+from s3front.s3_errors import S3Error
 from shared.failpoints import FailPoint, failpoint
-from shared.records.location import DataLocation
-from shared.records.object import NewObject, ObjectRecord
+from shared.records.data_location import DataLocation
 from shared.records.times import now
 
 
@@ -91,7 +91,7 @@ async def commit_object(
         stored = await _commit(context, headers, record, complete_at)
     except OutcomeUnknownError:
         raise  # the bytes may belong to the object, so they stay
-    except ServiceError:
+    except S3Error:
         await delete_data(context, new.locations)
         raise
     failpoint(FailPoint.AFTER_RECORD_COMMIT)
@@ -102,7 +102,7 @@ def require_digest(headers: Headers, declared: ExpectedDigests) -> None:
     """Refuse an upload that asks for a lock and says nothing of its bytes: damaged ones would be
     kept for as long (Amazon S3 user guide, "Considerations for using Object Lock")."""
     if has_lock_headers(headers) and declared.content_md5 is None and declared.checksum is None:
-        raise ServiceError(
+        raise S3Error(
             "InvalidRequest",
             "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with "
             "Object Lock parameters",
@@ -131,7 +131,7 @@ async def _commit(
         except ChangedError:
             bucket, current = await read_again(context, bucket)
             check_write_conditions(headers, current)
-    raise ServiceError("ConditionalRequestConflict", fields={"Key": context.key})
+    raise S3Error("ConditionalRequestConflict", fields={"Key": context.key})
 
 
 def write_requirement(

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from s3front.context import Context
+from s3front.objects.versioning import LATEST, Version
 from s3front.operations.get_object import existing_record
-from s3front.request import Headers
-from s3front.versioning import LATEST, Version
-from shared.errors import ServiceError
+from s3front.port.request import Headers
+from s3front.s3_errors import S3Error
 
 PUT_VERSION = "x-scal-s3-version-id"
 
@@ -29,4 +29,4 @@ async def refuse_put_version(context: Context, headers: Headers) -> None:
         context.bucket.name, context.key, context.request_id, version
     )
     record = existing_record(replace(context, version=version), current, changes=True)
-    raise ServiceError("InvalidObjectState", fields={"StorageClass": record.storage_class})
+    raise S3Error("InvalidObjectState", fields={"StorageClass": record.storage_class})

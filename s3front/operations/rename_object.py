@@ -14,17 +14,17 @@ import re
 import time
 
 from s3front.context import Context
-from s3front.metadata.client_tokens import ClientToken
 from s3front.metadata.gateway import ChangedError, Requirement
 from s3front.metadata.store import Renaming, StoredBucket, StoredObject, object_requirement
+from s3front.metadata.token_store import ClientToken
+from s3front.objects.object_record import ObjectRecord
 from s3front.operations.copy_source import RENAME_SOURCE, check_conditions, parse_source
 from s3front.operations.decide_again import ATTEMPTS_MAX, same_bucket
 from s3front.operations.put_object import check_write_conditions
-from s3front.request import Headers, Reply, Request
+from s3front.port.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
-from shared.errors import ServiceError, not_implemented
+from s3front.s3_errors import S3Error, not_implemented
 from shared.failpoints import FailPoint, failpoint
-from shared.records.object import ObjectRecord
 
 _TOKEN = "x-amz-client-token"  # noqa: S105 - the name of a header
 _TOKEN_FORM = re.compile(r"[!-~]{1,64}\Z")
@@ -48,7 +48,7 @@ async def rename_object(context: Context, request: Request) -> Reply:
         _check_bucket(bucket)
         if token is not None and done is not None:
             if not token.is_same_request(done):
-                raise ServiceError("IdempotencyParameterMismatch")
+                raise S3Error("IdempotencyParameterMismatch")
             return Reply(200)
         renaming = Renaming(source_key, *_renamed(headers, source_key, source, context.key))
         requirement = _destination(headers, bucket, context.key, replaced)
@@ -58,23 +58,23 @@ async def rename_object(context: Context, request: Request) -> Reply:
             continue
         failpoint(FailPoint.AFTER_RECORD_COMMIT)
         return Reply(200)
-    raise ServiceError("ConditionalRequestConflict", fields={"Key": context.key})
+    raise S3Error("ConditionalRequestConflict", fields={"Key": context.key})
 
 
 def _check_bucket(bucket: StoredBucket) -> None:
     if bucket.record.has_versions:
-        raise ServiceError("InvalidRequest", "Objects of a bucket with versions cannot be renamed.")
+        raise S3Error("InvalidRequest", "Objects of a bucket with versions cannot be renamed.")
 
 
 def _source_key(context: Context, headers: Headers) -> str:
     text = headers.get(RENAME_SOURCE, "")
     bucket, key, version = parse_source(RENAME_SOURCE, text)
     if bucket != context.bucket.name or version is not None:
-        raise ServiceError(
+        raise S3Error(
             "InvalidRequest", "The source of a renaming must be an object of the same bucket."
         )
     if key == context.key:
-        raise ServiceError("InvalidRequest", "An object cannot be renamed to itself.")
+        raise S3Error("InvalidRequest", "An object cannot be renamed to itself.")
     return key
 
 
@@ -83,7 +83,7 @@ def _client_token(context: Context, headers: Headers, source_key: str) -> Client
     if text is None:
         return None
     if _TOKEN_FORM.match(text) is None:
-        raise ServiceError(
+        raise S3Error(
             "InvalidArgument",
             "A client token has 1 to 64 visible ASCII characters.",
             {"ArgumentName": _TOKEN, "ArgumentValue": text},
@@ -105,7 +105,7 @@ def _renamed(
 ) -> tuple[StoredObject, ObjectRecord]:
     """The source, and its record under the new key."""
     if source is None or source.record.is_delete_marker:
-        raise ServiceError("NoSuchKey", fields={"Key": key})
+        raise S3Error("NoSuchKey", fields={"Key": key})
     check_conditions(headers, f"{RENAME_SOURCE}-", source.record)
     changed = {**source.record.document, "key": new_key, "originOp": "s3:ObjectCreated:Rename"}
     return source, ObjectRecord(changed)
@@ -123,7 +123,7 @@ def _destination(
         check_conditions(headers, "", replaced.record)
     elif "If-Modified-Since" in times:
         # There must be an object that was changed since.
-        raise ServiceError("PreconditionFailed", fields={"Condition": "If-Modified-Since"})
+        raise S3Error("PreconditionFailed", fields={"Condition": "If-Modified-Since"})
     return object_requirement(bucket, key, replaced)
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from s3front.body import interpreted, read_document
+from s3front.bodies.upload_body import interpreted, read_document
 from s3front.context import Context
 from s3front.operations.get_object import existing_record
-from s3front.request import Reply, Request
+from s3front.port.request import Reply, Request
+from s3front.port.xml import parse
 from s3front.routes import Level, Operation
-from s3front.xml import parse
+from s3front.s3_errors import S3Error
 from shared import limits
-from shared.errors import ServiceError
 
 _DAYS = re.compile(r"[0-9]{1,9}\Z")
 _TIERS = frozenset(("Standard", "Bulk", "Expedited"))
@@ -35,7 +35,7 @@ async def restore_object(context: Context, request: Request) -> Reply:
     if body.strip():
         # AWS's SDKs send none when they are told nothing, and that is as far as it gets then, too.
         await interpreted(body, _check_document)
-    raise ServiceError(
+    raise S3Error(
         "InvalidObjectState",
         "Restore is not allowed for the object's current storage class",
         {"StorageClass": record.storage_class},
@@ -46,22 +46,22 @@ def _check_document(body: bytes) -> None:
     """Refuse a document that is none of S3's."""
     tree = parse(body, "RestoreRequest")
     if any(child.tag not in _MEMBERS for child in tree):
-        raise ServiceError("MalformedXML")
+        raise S3Error("MalformedXML")
     kind = tree.findtext("Type")
     days = tree.findtext("Days")
     tiers = [tree.findtext("Tier"), tree.findtext("GlacierJobParameters/Tier")]
     if kind not in (None, "SELECT") or any(tier not in (None, *_TIERS) for tier in tiers):
-        raise ServiceError("MalformedXML")
+        raise S3Error("MalformedXML")
     if tree.find("GlacierJobParameters") is not None and tiers[1] is None:
-        raise ServiceError("MalformedXML")
+        raise S3Error("MalformedXML")
     if days is None:
         if kind is None:
-            raise ServiceError("MalformedXML")
+            raise S3Error("MalformedXML")
         return
     if _DAYS.match(days.strip()) is None:
-        raise ServiceError("MalformedXML")
+        raise S3Error("MalformedXML")
     if int(days) < 1:
-        raise ServiceError(
+        raise S3Error(
             "InvalidArgument",
             "Days must be a positive integer.",
             {"ArgumentName": "Days", "ArgumentValue": days},

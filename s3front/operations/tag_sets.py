@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl
 
-from s3front.request import Headers
-from s3front.xml import parse, readable_element
+from s3front.port.request import Headers
+from s3front.port.xml import parse, readable_element
+from s3front.s3_errors import S3Error
 from shared import limits
-from shared.errors import ServiceError
 
 # Unicode's separators (\p{Z}): unlike \s without control characters.
 _SEPARATORS = " \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -39,7 +39,7 @@ def tags_of_header(headers: Headers) -> dict[str, str]:
         if len(dict(pairs)) < len(pairs):
             raise ValueError("a key is there twice")
     except ValueError as error:
-        raise ServiceError(
+        raise S3Error(
             "InvalidArgument",
             "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query "
             "parameters without tag name duplicates.",
@@ -53,11 +53,11 @@ def parse_tagging(body: bytes, tags_max: int = limits.TAGS_MAX) -> dict[str, str
     BadRequest."""
     sets = list(parse(body, "Tagging"))
     if [child.tag for child in sets] != ["TagSet"]:
-        raise ServiceError("MalformedXML")
+        raise S3Error("MalformedXML")
     pairs = []
     for tag in sets[0]:
         if tag.tag != "Tag" or sorted(child.tag for child in tag) != ["Key", "Value"]:
-            raise ServiceError("MalformedXML")
+            raise S3Error("MalformedXML")
         pairs.append((tag.findtext("Key", ""), tag.findtext("Value", "")))
     return _checked(pairs, tags_max)
 
@@ -75,24 +75,22 @@ def _checked(pairs: Sequence[tuple[str, str]], tags_max: int = limits.TAGS_MAX) 
     tags: dict[str, str] = {}
     for key, value in pairs:
         if key in tags:
-            raise ServiceError(
+            raise S3Error(
                 "InvalidTag", "Cannot provide multiple Tags with the same key", {"TagKey": key}
             )
         if not key or not _is_text(key, limits.TAG_KEY_UNITS_MAX):
-            raise ServiceError("InvalidTag", fields={"TagKey": key})
+            raise S3Error("InvalidTag", fields={"TagKey": key})
         if key.lower().startswith(_RESERVED_PREFIX):
-            raise ServiceError(
-                "InvalidTag", "Your TagKey cannot be prefixed with aws:", {"TagKey": key}
-            )
+            raise S3Error("InvalidTag", "Your TagKey cannot be prefixed with aws:", {"TagKey": key})
         if not _is_text(value, limits.TAG_VALUE_UNITS_MAX):
-            raise ServiceError(
+            raise S3Error(
                 "InvalidTag",
                 "The TagValue you have provided is invalid",
                 {"TagKey": key, "TagValue": value},
             )
         tags[key] = value
     if len(tags) > tags_max:
-        raise ServiceError("BadRequest", f"Object tags cannot be greater than {tags_max}")
+        raise S3Error("BadRequest", f"Object tags cannot be greater than {tags_max}")
     return tags
 
 

@@ -6,20 +6,20 @@ that is late for a Complete or an Abort is refused and leaves nothing.
 
 from __future__ import annotations
 
-from s3front.body import StoredBody, UploadBody, store_body
+from s3front.bodies.checksums import DEFAULT_ALGORITHM, FULL_OBJECT, Algorithm
+from s3front.bodies.object_data import check_age, delete_data
+from s3front.bodies.upload_body import StoredBody, UploadBody, store_body
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError, OutcomeUnknownError
-from s3front.metadata.uploads import StoredUpload
-from s3front.operations.data import check_age, delete_data
+from s3front.metadata.upload_store import StoredUpload
 from s3front.operations.object_headers import checksum_headers
 from s3front.operations.parameters import part_number
 from s3front.operations.uploads import chosen_algorithm, no_such_upload, writable_upload
-from s3front.request import Reply, Request
+from s3front.port.request import Reply, Request
 from s3front.routes import Level, Operation
-from shared.checksums import DEFAULT_ALGORITHM, FULL_OBJECT, Algorithm
-from shared.errors import ServiceError
+from s3front.s3_errors import S3Error
 from shared.failpoints import FailPoint, failpoint
-from shared.records.location import DataLocation
+from shared.records.data_location import DataLocation
 from shared.records.times import now
 from shared.records.upload import PartRecord
 
@@ -64,7 +64,7 @@ async def commit_part(
         raise no_such_upload(upload.upload_id) from error
     except OutcomeUnknownError:
         raise  # the bytes may be the part's, so they stay
-    except ServiceError:
+    except S3Error:
         await delete_data(context, locations)
         raise
     failpoint(FailPoint.AFTER_RECORD_COMMIT)
@@ -76,7 +76,7 @@ def _check_checksum(chosen: Algorithm, kind: str | None, given: Algorithm | None
     if given is chosen or (given is None and kind == FULL_OBJECT):
         return
     actual = "null" if given is None else given.lower()
-    raise ServiceError(
+    raise S3Error(
         "InvalidRequest",
         f"Checksum Type mismatch occurred, expected checksum Type: {chosen.lower()}, actual "
         f"checksum Type: {actual}",

@@ -6,15 +6,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from s3front.bodies.checksums import CHECKSUM_TYPES, Algorithm, find_algorithm, parse_algorithm
 from s3front.context import Context
-from s3front.encryption import refuse_bucket, refuse_upload
 from s3front.metadata.gateway import ChangedError
 from s3front.metadata.store import StoredObject
-from s3front.metadata.uploads import StoredUpload
-from s3front.object_lock import LOCK_HEADERS, wanted_lock
+from s3front.metadata.upload_store import StoredUpload
+from s3front.objects.object_lock import LOCK_HEADERS, wanted_lock
+from s3front.objects.object_record import PRIVATE_OBJECT_ACL, STANDARD_HEADERS, USER_METADATA_PREFIX
+from s3front.objects.protection import refuse_bucket, refuse_upload
+from s3front.operations.chosen_location import chosen_location
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.half_completed import completed_object, used_parts
-from s3front.operations.location import chosen_location
 from s3front.operations.object_headers import (
     DEFAULT_CONTENT_TYPE,
     DescribedObject,
@@ -22,17 +24,15 @@ from s3front.operations.object_headers import (
 )
 from s3front.operations.parameters import bounded_integer, encoding_parameter, integer_parameter
 from s3front.operations.tag_sets import tags_of_header
-from s3front.reply import xml_reply
-from s3front.request import Headers, Reply, Request
+from s3front.port.reply import xml_reply
+from s3front.port.request import Headers, Reply, Request
+from s3front.port.xml import element, escape, readable_element, url_encode
 from s3front.routes import Level, Operation
-from s3front.xml import element, escape, readable_element, url_encode
+from s3front.s3_errors import S3Error
 from shared import limits
-from shared.checksums import CHECKSUM_TYPES, Algorithm, find_algorithm, parse_algorithm
-from shared.errors import ServiceError
 from shared.failpoints import FailPoint, failpoint
-from shared.listing.uploads import UploadsQuery
+from shared.listing.delimiter_uploads import UploadsQuery
 from shared.records.members import shown_time
-from shared.records.object import PRIVATE_OBJECT_ACL, STANDARD_HEADERS, USER_METADATA_PREFIX
 from shared.records.times import now, to_iso
 from shared.records.upload import (
     ListedUpload,
@@ -100,7 +100,7 @@ async def _create(context: Context, upload_id: str, record: UploadRecord) -> Non
             bucket, _current = await read_again(context, bucket)
         else:
             return
-    raise ServiceError("OperationAborted")
+    raise S3Error("OperationAborted")
 
 
 def _described(described: DescribedObject) -> dict[str, str]:
@@ -138,10 +138,10 @@ def _checksum_choice(request: Request) -> tuple[str | None, str | None]:
     name = request.headers.get("x-amz-checksum-algorithm")
     kind = request.headers.get("x-amz-checksum-type", "").upper() or None
     if kind is not None and kind not in CHECKSUM_TYPES:
-        raise ServiceError("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
+        raise S3Error("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
     if name is None:
         if kind is not None:
-            raise ServiceError(
+            raise S3Error(
                 "InvalidRequest",
                 "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm "
                 "header.",
@@ -150,7 +150,7 @@ def _checksum_choice(request: Request) -> tuple[str | None, str | None]:
     algorithm = parse_algorithm(name)
     kind = kind or algorithm.kinds[0]
     if kind not in algorithm.kinds:
-        raise ServiceError(
+        raise S3Error(
             "InvalidRequest",
             f"The {kind} checksum type cannot be used with the {algorithm.lower()} checksum "
             "algorithm.",
@@ -179,7 +179,7 @@ def check_unchanged(
         return  # uploads that others began do not say
     if upload.document[_REPLACES] != _replaced(current):
         fields = {"Condition": condition, "Key": key}
-        raise ServiceError("ConditionalRequestConflict", fields=fields)
+        raise S3Error("ConditionalRequestConflict", fields=fields)
 
 
 def chosen_algorithm(record: UploadRecord) -> Algorithm | None:
@@ -204,7 +204,7 @@ async def abort_multipart_upload(context: Context, _request: Request) -> Reply:
         except ChangedError as error:
             # Somebody else aborted or completed it.
             raise no_such_upload(upload.upload_id) from error
-    except ServiceError as error:
+    except S3Error as error:
         location = context.services.locations.find(context.bucket.record.location)
         if error.code == "NoSuchUpload" and location and not location.legacy_aws_behavior:
             return Reply(204)
@@ -241,8 +241,8 @@ async def writable_upload(context: Context) -> StoredUpload:
     return upload
 
 
-def no_such_upload(upload_id: str) -> ServiceError:
-    return ServiceError("NoSuchUpload", fields={"UploadId": upload_id})
+def no_such_upload(upload_id: str) -> S3Error:
+    return S3Error("NoSuchUpload", fields={"UploadId": upload_id})
 
 
 async def finish_closing(context: Context, upload_id: str) -> None:
@@ -250,7 +250,7 @@ async def finish_closing(context: Context, upload_id: str) -> None:
     is not the request's: the background worker goes on from the closing record."""
     try:
         await context.services.uploads.close(context.bucket.name, upload_id, context.request_id)
-    except (ServiceError, ChangedError) as error:
+    except (S3Error, ChangedError) as error:
         context.log.warning("parts are left to the background worker", reason=str(error))
 
 
@@ -348,7 +348,7 @@ async def _check_marker(context: Context, key: str, upload_id: str) -> None:
     uploads, bucket = context.services.uploads, context.bucket.name
     if await uploads.read(bucket, key, upload_id, context.request_id) is None:
         fields = {"ArgumentName": "upload-id-marker", "ArgumentValue": upload_id}
-        raise ServiceError("InvalidArgument", "Invalid uploadId marker", fields)
+        raise S3Error("InvalidArgument", "Invalid uploadId marker", fields)
 
 
 def _upload_row(key: str, upload_id: str, upload: ListedUpload) -> str:

@@ -105,8 +105,8 @@ class MetadataClient(Section, frozen=True, kw_only=True):
 
 
 class DirectoryOwner(Section, frozen=True, kw_only=True):
-    """How a daemon owns its directory (``dmd.directory``): a lease, whether to rely on locks, and
-    the command that makes sure that another machine's owner writes no more."""
+    """How a daemon owns its directory (``dmd.ownership.owned_directory``): a lease, whether to rely
+    on locks, and the command that makes sure that another machine's owner writes no more."""
 
     lease_seconds: Seconds = 0
     directory_locks: DirectoryLocks = "detect"
@@ -171,7 +171,7 @@ class HealthChecks(Section, frozen=True, kw_only=True):
 
 
 class Requests(Section, frozen=True, kw_only=True):
-    """The proxies in front of the S3 port, and what they are believed (``s3front.forwarded``).
+    """The proxies in front of the S3 port, and what they are believed (``s3front.port.forwarded``).
 
     ``body_memory_bytes`` is what a process may hold of bodies that it cannot pass on yet.
     """

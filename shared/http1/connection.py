@@ -32,7 +32,7 @@ from shared.http1.encoding import encode_response
 from shared.http1.exchange import WRITE_STALL_SECONDS_MAX, Exchange
 from shared.http1.head import HeadReader, MalformedRequestError, RequestHead, parse_request
 from shared.http1.pace import Pace
-from shared.rpc import eager
+from shared.loop import eager
 
 if TYPE_CHECKING:
     from shared.http1.server import HttpServer

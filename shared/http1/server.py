@@ -1,7 +1,7 @@
 """Listening for HTTP, and stopping without breaking requests. Both halves use it.
 
 A handler is called with one ``Exchange`` at a time of each connection. Until it first waits it is
-in no task of its own (``shared.rpc.eager``). Errors that are not the handler's, and those that it
+in no task of its own (``shared.loop.eager``). Errors that are not the handler's, and those that it
 raises, are rendered by the half's own ``ErrorRenderer``.
 """
 
@@ -19,7 +19,7 @@ from shared import limits
 from shared.http1.channel import Watch
 from shared.http1.connection import ServerConnection
 from shared.http1.exchange import Answer, Exchange
-from shared.observability import EventLog
+from shared.process.logs import EventLog
 from shared.tls import listening_options
 
 BACKLOG: Final = 1024

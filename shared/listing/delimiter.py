@@ -30,7 +30,7 @@ from shared.listing.page import (
     Verdict,
     successor,
 )
-from shared.records.projection import ListedObject
+from shared.records.projection_fields import ListedObject
 
 _is_placeholder = attrgetter("is_placeholder")
 

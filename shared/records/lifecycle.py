@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from shared.records.projection import ListedDocument, ListedObject, decoded, listed_members
+from shared.records.projection_fields import ListedDocument, ListedObject, decoded, listed_members
 
 
 class LifecycleObject(ListedObject, frozen=True, gc=False, array_like=True):

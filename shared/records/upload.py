@@ -32,7 +32,7 @@ import msgspec
 import orjson
 
 from shared.records.bucket import DEFAULT_LOCATION
-from shared.records.location import DataLocation, data_locations
+from shared.records.data_location import DataLocation, data_locations
 from shared.records.members import (
     UnreadableRecordError,
     moment,

@@ -16,11 +16,11 @@ import requests
 import uvloop
 
 from dmd.data.base import BlobStore
-from dmd.data.directory import DataDirectory
+from dmd.data.data_directory import DataDirectory
+from dmd.data.data_server import DataServer, serve
+from dmd.data.data_service import DataService, ServiceOptions
 from dmd.data.disk import Disk
-from dmd.data.server import DataServer, serve
-from dmd.data.service import DataService, ServiceOptions
-from dmd.data.store import FileStore
+from dmd.data.file_store import FileStore
 from tests.unit.data.harness import files_in
 
 DEADLINE_SECONDS = 20.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shared.sigv4 import PayloadForm
+from s3front.auth.sigv4 import PayloadForm
 from tests.api.support import md5_base64
 from tests.raw_http import Connection, Response, sign
 from tests.servers import Front

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from shared.checksums import Algorithm, encode_digest, new_checksum
-from shared.sigv4 import uri_encode
+from s3front.auth.sigv4 import uri_encode
+from s3front.bodies.checksums import Algorithm, encode_digest, new_checksum
 from tests.endpoint import BUCKET_PREFIX
 from tests.raw_http import Response, call
 from tests.servers import Front

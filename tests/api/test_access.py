@@ -13,9 +13,9 @@ from xml.etree.ElementTree import Element
 import botocore.session
 import pytest
 
+from s3front.auth.sigv4 import AccessKey
 from s3front.configurations.table import CONFIGURATIONS
 from s3front.operations import routes
-from shared.sigv4 import AccessKey
 from tests.api.support import md5_base64, new_name
 from tests.api.understood import assert_understood, knows_header, unknown_elements
 from tests.forms import form_body, form_request, signed_v4

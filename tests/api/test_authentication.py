@@ -13,8 +13,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 import requests
 
-from shared.checksums import Algorithm
-from shared.sigv4 import (
+from s3front.auth.sigv4 import (
     EMPTY_SHA256,
     AccessKey,
     RequestHead,
@@ -24,6 +23,7 @@ from shared.sigv4 import (
     signing_key,
     string_to_sign,
 )
+from s3front.bodies.checksums import Algorithm
 from tests.api.support import checksum_of, keys_in, md5_hex, put_all
 from tests.clients_boto3 import s3_client
 from tests.raw_http import (

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from dmd.data.keys import directory_number
+from dmd.data.blob_keys import directory_number
 from dmd.jobs.backup import Blobs, back_up
-from dmd.jobs.data import own_data
+from dmd.jobs.blob_access import own_data
 from dmd.jobs.errors import JobError
-from shared.observability import get_logger
+from shared.process.logs import get_logger
 from tests.api.jobs import EX_CONFIG, dmd
 from tests.clients_boto3 import s3_client
 from tests.faults.stores import blobs_of, stored_records

@@ -10,8 +10,8 @@ import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 
+from s3front.auth.sigv4 import PayloadForm
 from s3front.operations import routes
-from shared.sigv4 import PayloadForm
 from tests.api.support import keys_in, md5_base64, new_name
 from tests.clients_boto3 import s3_client
 from tests.raw_http import (

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from shared.sigv4 import PayloadForm
+from s3front.auth.sigv4 import PayloadForm
 from tests.fuzz.watch import memory_bytes
 from tests.raw_http import call, sign
 from tests.servers import Cluster, Front, cluster, process_tree, wait_for

@@ -24,9 +24,9 @@ from itertools import product
 
 import pytest
 
-from shared import sigv2
-from shared.checksums import Algorithm
-from shared.sigv4 import PayloadForm, RequestHead, fold_headers, presign
+from s3front.auth import sigv2
+from s3front.auth.sigv4 import PayloadForm, RequestHead, fold_headers, presign
+from s3front.bodies.checksums import Algorithm
 from tests.api.support import (
     checksum_headers,
     checksum_members,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from shared.checksums import Algorithm
+from s3front.bodies.checksums import Algorithm
 from tests.api.support import (
     ODD_KEYS,
     checksum_members,

@@ -9,10 +9,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from dmd.metadata import keys, stored
-from dmd.metadata.directory import open_engine
+from dmd.metadata import record_keys, stored
 from dmd.metadata.engines.lmdb import FILE_NAME
 from dmd.metadata.engines.lmdb_format import Leaf, PageError, parse_page
+from dmd.metadata.metadata_directory import open_engine
 from dmd.metadata.soundness import READ_BYTES_MAX
 from tests.api.installation import Installation
 from tests.raw_http import call
@@ -104,7 +104,7 @@ def test_damage_that_a_running_daemon_comes_upon_ends_in_one_line(
     engine = open_engine(installation.metadata)
     with engine.transaction() as transaction:  # too much to be read at every start
         for number in range(READ_BYTES_MAX // 1000):
-            key = keys.prefix(["other"]) + b"%05d" % number
+            key = record_keys.prefix(["other"]) + b"%05d" % number
             record = orjson.dumps({"text": "x" * 900})
             transaction.put(key, stored.pack(key, stored.Stored(1, 0, b"", record)))
     engine.close()

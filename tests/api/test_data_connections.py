@@ -12,9 +12,9 @@ import pytest
 import requests
 import trustme
 
-from dmd.data.memory import MemoryStore
-from dmd.data.service import ServiceOptions
-from dmd.data.store import READER_THREADS
+from dmd.data.data_service import ServiceOptions
+from dmd.data.file_store import READER_THREADS
+from dmd.data.memory_store import MemoryStore
 from shared.daemon_secret import DaemonSecret, Gate
 from tests.api.data_server import DEADLINE_SECONDS, LOOPS, RunningServer, servers_on, wait_until
 from tests.faults.disk import FailingDisk, failing_disk

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from dmd.metadata import keys
-from dmd.metadata.directory import open_engine
+from dmd.metadata import record_keys
+from dmd.metadata.metadata_directory import open_engine
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.gateway import MetadataGateway
-from s3front.workers.deletions import RETRY_SECONDS, DeletionWorker
-from shared.errors import ServiceError
+from s3front.rpc.rpc_client import RpcClient
+from s3front.s3_errors import S3Error
+from s3front.work.deletions import RETRY_SECONDS, DeletionWorker
 from shared.records.names import (
     DEAD_LETTERS,
     DELETIONS,
@@ -24,7 +25,6 @@ from shared.records.names import (
     METASTORE,
     UPLOADS_PREFIX,
 )
-from shared.rpc.client import RpcClient
 from shared.rpc.envelope import METADATA_NAMESPACE, RemoteError
 from tests.clients_boto3 import s3_client
 from tests.faults.stores import call_metadata, stored_blobs, stored_records
@@ -124,7 +124,7 @@ def damage(running: Cluster, sub_level: str, name: str) -> None:
     running.dmd_metadata.stop()
     engine = open_engine(running.folder / "metadata")
     with engine.transaction() as transaction:
-        key = keys.physical([sub_level], name, engine.key_bytes_max)
+        key = record_keys.physical([sub_level], name, engine.key_bytes_max)
         transaction.put(key, b"damaged")
     engine.close()
     running.start_daemons()
@@ -158,7 +158,7 @@ class Place:
 
     async def delete(self, key: str) -> None:
         if key in self.failures:
-            raise ServiceError(self.failures[key])
+            raise S3Error(self.failures[key])
         self.deleted.append(key)
 
 

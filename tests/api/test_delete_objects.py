@@ -10,8 +10,8 @@ from xml.sax.saxutils import escape
 import pytest
 from botocore.exceptions import ClientError
 
-from s3front.xml import is_representable
-from shared.checksums import Algorithm
+from s3front.bodies.checksums import Algorithm
+from s3front.port.xml import is_representable
 from tests.api.support import (
     ODD_KEYS,
     OTHER_ACCOUNT_ID,

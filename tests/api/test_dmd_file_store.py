@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from dmd.data.memory import MemoryStore
-from dmd.data.server import serve
-from dmd.data.service import DataService
+from dmd.data.data_server import serve
+from dmd.data.data_service import DataService
+from dmd.data.memory_store import MemoryStore
 from s3front.locations.base import DataNotFoundError
 from s3front.locations.dmd_file import DmdFileStore
-from shared.errors import ServiceError
-from shared.http1.client import Origin
-from shared.observability import get_logger
+from s3front.locations.http_client import Origin
+from s3front.s3_errors import S3Error
+from shared.process.logs import get_logger
 
 STALL_SECONDS = 3.0
 """More than any answer takes on a busy machine."""
@@ -93,7 +93,7 @@ async def test_a_daemon_that_says_nothing() -> None:
         store.open("0" * 40, 0, 3, 4),
         store.delete("0" * 40),
     ):
-        with pytest.raises(ServiceError, match="ServiceUnavailable"):
+        with pytest.raises(S3Error, match="ServiceUnavailable"):
             await call
     await store.close()
     for writer in held:
@@ -104,9 +104,9 @@ async def test_a_daemon_that_says_nothing() -> None:
 async def test_a_body_that_fails_stores_nothing(store: DmdFileStore) -> None:
     async def body() -> AsyncGenerator[bytes, None]:
         yield b"x"
-        raise ServiceError("BadDigest")
+        raise S3Error("BadDigest")
 
-    with pytest.raises(ServiceError, match="BadDigest"):
+    with pytest.raises(S3Error, match="BadDigest"):
         await store.put(2, body())
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.checksums import Algorithm
+from s3front.bodies.checksums import Algorithm
 from tests.api.support import checksum_members, checksum_of
 from tests.faults.stores import call_metadata, stored_records
 from tests.servers import Cluster

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.checksums import Algorithm
+from s3front.bodies.checksums import Algorithm
 from tests.api.support import (
     NO_VERSION,
     OTHER_ACCOUNT_ID,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.checksums import Algorithm
+from s3front.bodies.checksums import Algorithm
 from tests.api.support import NO_VERSION, checksum_of, md5_hex, new_name, put_all
 from tests.etags import etag_of
 from tests.multipart import upload_parts

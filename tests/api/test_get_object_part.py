@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.checksums import Algorithm
+from s3front.bodies.checksums import Algorithm
 from tests.api.support import checksum_of, put_all
 from tests.etags import etag_of
 from tests.multipart import upload_parts

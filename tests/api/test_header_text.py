@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from shared.sigv4 import RequestHead, presign
+from s3front.auth.sigv4 import RequestHead, presign
 from tests.api.support import keys_in
 from tests.faults.stores import call_metadata, stored_records
 from tests.forms import form_body, form_request, signed_v4

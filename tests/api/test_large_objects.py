@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from s3front.auth.sigv4 import PayloadForm
 from shared import limits
-from shared.sigv4 import PayloadForm
 from tests.clients_boto3 import s3_client
 from tests.etags import etag_of
 from tests.load_requests import ObjectClient

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from s3front.xml import is_representable
+from s3front.port.xml import is_representable
 from tests.api.support import (
     CANONICAL_ID,
     ODD_KEYS,

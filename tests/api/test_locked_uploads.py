@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from shared.checksums import Algorithm
+from s3front.auth.sigv4 import PayloadForm
+from s3front.bodies.checksums import Algorithm
 from shared.records.times import from_iso, to_iso
-from shared.sigv4 import PayloadForm
 from tests.api.locks import SOON, configure, lock_of, rule
 from tests.api.support import checksum_of, code_of, md5_base64, put_version
 from tests.faults.stores import stored_records

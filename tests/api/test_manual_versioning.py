@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from s3front.auth.sigv4 import uri_encode
 from shared import version_id
-from shared.sigv4 import uri_encode
 from tests.api.support import keys_in, put_version, set_versioning
 from tests.faults.stores import stored_records
 from tests.raw_http import call

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dmd.metadata import keys, stored
-from dmd.metadata.directory import open_engine
+from dmd.metadata import record_keys, stored
+from dmd.metadata.metadata_directory import open_engine
 from dmd.metadata.projection import project
 from shared import limits
 from tests.clients_boto3 import s3_client
@@ -40,7 +40,7 @@ def _fill(running: Cluster) -> None:
     engine = open_engine(running.folder / "metadata")
     with engine.transaction() as transaction:
         for number in range(MARKERS):
-            key = keys.physical([BUCKET], f"a/{number:06}", engine.key_bytes_max)
+            key = record_keys.physical([BUCKET], f"a/{number:06}", engine.key_bytes_max)
             transaction.put(key, stored.pack(key, entry))
     engine.close()
     running.start_daemons()

@@ -14,8 +14,8 @@ from email.utils import format_datetime
 import pytest
 import requests
 
-from shared import sigv2
-from shared.sigv4 import PayloadForm, RequestHead, presign
+from s3front.auth import sigv2
+from s3front.auth.sigv4 import PayloadForm, RequestHead, presign
 from tests.api.support import new_name
 from tests.clients_boto3 import s3_client
 from tests.raw_http import (

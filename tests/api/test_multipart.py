@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from shared.checksums import Algorithm
+from s3front.bodies.checksums import Algorithm
 from tests.clients_boto3 import s3_client
 from tests.multipart import completion
 from tests.raw_http import call, connected, sign

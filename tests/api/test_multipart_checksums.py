@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 
-from shared.checksums import Algorithm
+from s3front.bodies.checksums import Algorithm
 from shared.records.upload import part_key, uploads_level
 from tests.api.support import checksum_headers, checksum_members, checksum_of
 from tests.faults.stores import call_metadata, stored_records

@@ -11,8 +11,8 @@ import pytest
 
 from s3front.metadata.gateway import ChangedError, MetadataGateway
 from s3front.metadata.store import MetadataStore, planned
-from s3front.versioning import NULL, plan_removal
-from shared.rpc.client import RpcClient
+from s3front.objects.versioning import NULL, plan_removal
+from s3front.rpc.rpc_client import RpcClient
 from shared.rpc.envelope import METADATA_NAMESPACE
 from tests.api.racing import Racer, race
 from tests.api.support import md5_base64

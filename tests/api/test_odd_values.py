@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from shared.sigv4 import RequestHead, presign
+from s3front.auth.sigv4 import RequestHead, presign
 from tests.api.support import md5_base64
 from tests.raw_http import OWNER, Connection, Response, Wire, call, host_of, sign, wire
 from tests.servers import Front

@@ -10,8 +10,8 @@ from functools import lru_cache
 
 import pytest
 
-from shared.checksums import Algorithm
-from shared.sigv4 import PayloadForm
+from s3front.auth.sigv4 import PayloadForm
+from s3front.bodies.checksums import Algorithm
 from tests import aws_chunked
 from tests.api.support import checksum_of, new_name
 from tests.raw_http import (

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import requests
 
-from shared.checksums import Algorithm
-from shared.sigv4 import AccessKey
+from s3front.auth.sigv4 import AccessKey
+from s3front.bodies.checksums import Algorithm
 from tests.api.support import (
     ODD_KEYS,
     OTHER_ACCOUNT_ID,

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from shared.sigv4 import AccessKey
+from s3front.auth.sigv4 import AccessKey
 from tests.api.installation import Installation
 from tests.load import Load
 from tests.raw_http import OWNER, Connection, call, sign

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.sigv4 import EMPTY_SHA256, RequestHead, presign, sign_request
+from s3front.auth.sigv4 import EMPTY_SHA256, RequestHead, presign, sign_request
 from tests.forms import form_body, form_request, signed_v4
 from tests.raw_http import OWNER, Response, call, exchange, host_of, wire
 from tests.servers import Cluster, Front, cluster

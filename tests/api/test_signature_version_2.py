@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from shared import sigv2
-from shared.sigv4 import AccessKey
+from s3front.auth import sigv2
+from s3front.auth.sigv4 import AccessKey
 from tests.api.support import error_of, md5_hex, put_all
 from tests.clients_boto3 import s3_client
 from tests.raw_http import FOREIGNER, OWNER, Response, anonymous, exchange, host_of, wire

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 import pytest
 from botocore.exceptions import ClientError
 
-from s3front.slow_work import QUIET_SECONDS_MAX
+from s3front.port.slow_work import QUIET_SECONDS_MAX
 from tests.clients_boto3 import s3_client
 from tests.raw_http import Connection, call, sign
 from tests.servers import Cluster, Process, cluster, process_tree

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.supervisor import EX_CONFIG, READY_FD
+from shared.process.supervisor import EX_CONFIG, READY_FD
 from tests.api.installation import Installation, occupied_port
 from tests.raw_http import call
 from tests.servers import (
@@ -78,7 +78,8 @@ class Both(Process):
         (pid,) = (
             pid
             for pid in process_tree(self.pid)
-            if f'"{half}"' in _command_line(pid) and "shared.supervisor" in _command_line(pid)
+            if f'"{half}"' in _command_line(pid)
+            and "shared.process.supervisor" in _command_line(pid)
         )
         return pid
 
@@ -176,7 +177,7 @@ def greeted_when(both: Both, halves: int) -> str:
     another server answers on all ports."""
     reading, writing = os.pipe()
     os.write(writing, b"\n" * halves)
-    command = [sys.executable, "-m", "s3front.greeting", "1"]
+    command = [sys.executable, "-m", "s3front.process.greeting", "1"]
     environ = {**both.environ, READY_FD: str(reading)}
     done = subprocess.run(
         command, env=environ, pass_fds=[reading], stderr=subprocess.PIPE, timeout=30, check=True

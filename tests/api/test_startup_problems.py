@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from shared.supervisor import EX_CONFIG
+from shared.process.supervisor import EX_CONFIG
 from tests.api.installation import Installation, occupied_port
 from tests.servers import Tls
 

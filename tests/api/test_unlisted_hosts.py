@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from shared import sigv2
+from s3front.auth import sigv2
 from tests.api.support import new_name
 from tests.clients_boto3 import s3_client
 from tests.forms import form_body, form_request, signed_v4

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.sigv4 import AccessKey
+from s3front.auth.sigv4 import AccessKey
 from tests.api.support import (
     CANONICAL_ID,
     NO_VERSION,

@@ -16,10 +16,10 @@ from statistics import median
 
 import uvloop
 
-from dmd.data.directory import DataDirectory
+from dmd.data.data_directory import DataDirectory
 from dmd.data.disk import Disk, DiskOptions
-from dmd.data.packed.store import PackedStore
-from shared.observability import get_logger
+from dmd.data.packed.packed_store import PackedStore
+from shared.process.logs import get_logger
 from tests.bench.cost import cpu_seconds, figures, memory_mib
 from tests.bench.load import Answer, Client, header, run
 from tests.servers import Cluster, accepts_connections, wait_for

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dmd.metadata import keys, stored
+from dmd.metadata import record_keys, stored
 from dmd.metadata.engines.lmdb import LmdbEngine
 from dmd.metadata.projection import project
 from shared import version_id
@@ -149,7 +149,7 @@ def _write(engine: LmdbEngine, bucket: str, records: Records) -> None:
             left = False
             for _, (name, document) in zip(range(_BATCH), records, strict=False):
                 left = True
-                key = keys.physical([bucket], name, engine.key_bytes_max)
+                key = record_keys.physical([bucket], name, engine.key_bytes_max)
                 entry = plain_entry
                 if document is not _DOCUMENT:
                     record = json.dumps(document).encode()
@@ -162,7 +162,9 @@ def _delete(engine: LmdbEngine, bucket: str, count: int) -> None:
     for start in range(0, count, _BATCH):
         with engine.transaction() as transaction:
             for number in range(start, min(start + _BATCH, count)):
-                transaction.delete(keys.physical([bucket], f"k{number:07}", engine.key_bytes_max))
+                transaction.delete(
+                    record_keys.physical([bucket], f"k{number:07}", engine.key_bytes_max)
+                )
 
 
 def requests(running: Cluster) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared import sigv4
+from s3front.auth import sigv4
 from tests.servers import ACCESS_KEY, SECRET_KEY
 
 _KEPT_BYTES_MAX = 64 * 1024

@@ -22,9 +22,9 @@ from pathlib import Path
 import socketio
 import uvloop
 
-from shared.observability import get_logger
+from s3front.rpc.rpc_client import RpcClient
+from shared.process.logs import get_logger
 from shared.rpc import codec
-from shared.rpc.client import RpcClient
 from shared.rpc.envelope import METADATA_NAMESPACE
 from tests.bench.cost import cpu_seconds
 from tests.servers import Cluster

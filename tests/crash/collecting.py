@@ -10,7 +10,7 @@ import threading
 from types import TracebackType
 from typing import Any
 
-from dmd.jobs.data import Access, Data, DataPort
+from dmd.jobs.blob_access import Access, Data, DataPort
 from dmd.jobs.errors import JobError
 from dmd.jobs.gc import GcOptions, collect
 from dmd.jobs.gc_plan import Verdict

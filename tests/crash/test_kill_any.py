@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from dmd.jobs.gc import given_owner
-from shared.rpc.client import RpcUnavailableError
+from s3front.rpc.rpc_client import RpcUnavailableError
 from tests.crash.collecting import SETTINGS, Collector, data_of
 from tests.faults.processes import start_again
 from tests.faults.stores import assert_settled, expire_lease

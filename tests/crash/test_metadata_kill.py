@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from shared.rpc.client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
+from s3front.rpc.rpc_client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
 from shared.rpc.envelope import METADATA_NAMESPACE, RemoteError
 from tests.interop.daemons import MetadataProcess
 from tests.unit.metadata.support import RecordingLog, until

@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from dmd.jobs.records import end_of, raw_records
+from dmd.daemon_process import STANDBY_OPTION
+from dmd.jobs.record_walk import end_of, raw_records
 from dmd.metadata import stored
-from dmd.metadata.directory import open_engine
-from dmd.metadata.keys import prefix, split
-from dmd.process import STANDBY_OPTION
+from dmd.metadata.metadata_directory import open_engine
+from dmd.metadata.record_keys import prefix, split
+from s3front.rpc.rpc_client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
 from shared.records.names import METASTORE, RECORD_LOGS, USERS_BUCKET, owner_entry_key
-from shared.rpc.client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
 from tests.crash.test_metadata_kill import connected
 from tests.faults.stores import assert_metadata_is_well
 from tests.interop.daemons import MetadataProcess

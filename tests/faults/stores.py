@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from dmd.jobs.check import check
-from dmd.metadata.directory import open_engine
+from dmd.metadata.metadata_directory import open_engine
+from s3front.rpc.rpc_client import RpcClient
 from shared.records.names import (
     DELETIONS,
     ENDED_UPLOADS,
@@ -32,7 +33,6 @@ from shared.records.names import (
     USERS_BUCKET,
 )
 from shared.records.upload import CLOSING_PREFIX, OVERVIEW_PREFIX, parse_overview_key
-from shared.rpc.client import RpcClient
 from shared.rpc.envelope import METADATA_NAMESPACE
 from tests.servers import Cluster, wait_for
 from tests.unit.data.harness import keys_in

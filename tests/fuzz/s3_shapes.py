@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
-from shared.checksums import Algorithm
-from shared.sub_resources import SUB_RESOURCES
+from s3front.bodies.checksums import Algorithm
+from s3front.port.sub_resources import SUB_RESOURCES
 from tests.api.support import NO_VERSION, checksum_of, md5_base64
 from tests.fuzz import odd
 from tests.fuzz.documents import DOCUMENTS

@@ -12,8 +12,8 @@ from random import Random
 from typing import Final
 from urllib.parse import quote
 
-from shared import sigv2, sigv4
-from shared.sigv4 import AccessKey, PayloadForm, RequestHead, StreamKey, fold_headers
+from s3front.auth import sigv2, sigv4
+from s3front.auth.sigv4 import AccessKey, PayloadForm, RequestHead, StreamKey, fold_headers
 from tests.aws_chunked import STREAMING_FORMS, Style, encode
 from tests.forms import form_body, form_request, signed_v2, signed_v4
 from tests.fuzz import odd

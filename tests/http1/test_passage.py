@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.http1.client import HttpClient, Origin, Response
+from s3front.locations.http_client import HttpClient, Origin, Response
 from shared.http1.exchange import Exchange
 from tests.http1.serving import DEADLINE_SECONDS, KINDS, LOOPS, Peer, Serving, run, serving, until
 

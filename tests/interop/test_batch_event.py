@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import socketio
 
+from s3front.rpc.rpc_client import RpcClient, RpcUnavailableError
 from shared import limits
-from shared.rpc.client import RpcClient, RpcUnavailableError
 from shared.rpc.envelope import RemoteError, clock_ms
 from tests.interop.daemons import MetadataProcess
 from tests.interop.proxy import Proxy, proxy_of

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from shared.rpc.client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
+from s3front.rpc.rpc_client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
 from tests.interop.cutting_proxy import cutting_proxy
 from tests.interop.daemons import MetadataProcess, metadata_process
 from tests.interop.proxy import proxy_of

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from shared.http1.client import HttpClient, Origin
+from s3front.locations.http_client import HttpClient, Origin
 from tests.servers import Cluster, accepts_connections, wait_for
 from tests.unit.data.harness import keys_in
 

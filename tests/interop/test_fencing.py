@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from dmd.lease import LeaseState, read_state
-from dmd.process import STANDBY_OPTION
-from shared.supervisor import EX_CONFIG
+from dmd.daemon_process import STANDBY_OPTION
+from dmd.ownership.lease import LeaseState, read_state
+from shared.process.supervisor import EX_CONFIG
 from tests.interop.daemons import MetadataProcess
 from tests.servers import accepts_connections, wait_for
 from tests.unit.metadata.test_lease import write

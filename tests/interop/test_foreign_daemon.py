@@ -8,8 +8,8 @@ from contextlib import aclosing
 
 import pytest
 
-from shared.rpc.client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
-from shared.rpc.connection import RpcConnectError, connect
+from s3front.rpc.rpc_client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
+from s3front.rpc.rpc_connection import RpcConnectError, connect
 from shared.rpc.envelope import RemoteError
 from tests.interop.foreign_daemon import ForeignDaemon, foreign_daemon
 from tests.interop.test_rpc_client import client_of, read_all

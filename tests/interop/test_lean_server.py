@@ -18,9 +18,9 @@ import aiohttp
 import pytest
 
 from dmd.metadata.daemon import MetadataDaemon, MetadataSettings
+from dmd.rpc.lean_server import LeanServer
 from shared import limits
 from shared.rpc import websocket
-from shared.rpc.lean_server import LeanServer
 from shared.rpc.streams import StreamSettings
 from tests.interop.daemons import MetadataProcess, metadata_process
 from tests.interop.raw_client import NAMESPACE, RawClient, raw_client

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from s3front.metadata.foreign import ForeignMetadata
-from shared.rpc.client import RpcClient
+from s3front.rpc.rpc_client import RpcClient
 from tests.interop.daemons import MetadataProcess
 from tests.interop.raw_client import NAMESPACE
 from tests.unit.metadata.support import RecordingLog

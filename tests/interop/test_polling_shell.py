@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.rpc import polling
+from dmd.rpc import polling
 from tests.interop.daemons import metadata_process
 from tests.interop.raw_client import raw_client
 from tests.interop.test_lean_server import local_daemon

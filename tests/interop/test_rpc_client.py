@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from shared.rpc.client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
+from s3front.rpc.rpc_client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
 from shared.rpc.envelope import RemoteError
 from tests.faults.processes import stopped
 from tests.interop.daemons import MetadataProcess, metadata_process

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3front.auth.chunked import ChunkedBody, ChunkedDecoder
-from shared.errors import ServiceError
-from shared.sigv4 import AccessKey, PayloadForm, RequestHead, sign_request
+from s3front.auth.sigv4 import AccessKey, PayloadForm, RequestHead, sign_request
+from s3front.s3_errors import S3Error
 from tests.aws_chunked import STREAMING_FORMS, Style, encode
 
 HEAD = RequestHead("PUT", "/b/k", "", {"host": "localhost"})
@@ -45,7 +45,7 @@ def outcome(body: ChunkedBody, pieces: list[bytes]) -> Outcome:
         for piece in pieces:
             payload += b"".join(decoder.feed(piece))
         return payload, decoder.finish()
-    except ServiceError as error:
+    except S3Error as error:
         return error.code, error.message, error.fields
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shared.listing.delimiter import Delimiter, DelimiterMaster, Query
 from shared.listing.page import Verdict, successor
-from shared.records.projection import ListedObject
+from shared.records.projection_fields import ListedObject
 
 LAST = "\U0010ffff"
 # Characters at the edges of what successor and the separators of versions must get right.

@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.listing.delimiter import Query
-from shared.listing.lifecycle import (
+from shared.listing.delimiter_lifecycle import (
     Criteria,
     DelimiterCurrent,
     DelimiterNonCurrent,
     DelimiterOrphanDeleteMarker,
 )
+from shared.listing.delimiter_versions import VersionsQuery
 from shared.listing.page import Page
-from shared.listing.versions import VersionsQuery
 from shared.records.lifecycle import LifecycleObject
 from tests.property import test_listing_versions as versions
 from tests.property.feeding import feed

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shared.listing.basic import Basic, BasicQuery
+from dmd.metadata.basic_listing import Basic, BasicQuery
+from shared.listing.delimiter_uploads import Uploads, UploadsQuery
 from shared.listing.page import Verdict
-from shared.listing.uploads import Uploads, UploadsQuery
 from shared.records.upload import ListedUpload, closing_key, overview_key, part_key
 from tests.property.feeding import feed
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.listing.versions import NULL, DelimiterVersions, ListedVersion, VersionsQuery
-from shared.records.projection import ListedObject
+from shared.listing.delimiter_versions import NULL, DelimiterVersions, ListedVersion, VersionsQuery
+from shared.records.projection_fields import ListedObject
 from tests.property.feeding import feed
 
 EXAMPLES = 3_000 if os.environ.get("TWOFOLD_SOAK") == "1" else 150

@@ -16,8 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from dmd.metadata.engines.base import EngineFatalError
 from dmd.metadata.engines.lmdb import LmdbEngine
+from dmd.metadata.metadata_service import MetadataService
 from dmd.metadata.pages import Stream
-from dmd.metadata.service import MetadataService
 from dmd.metadata.writer import Writer
 from shared.errors import ServiceError
 from shared.rpc.envelope import Call

@@ -17,14 +17,14 @@ import pytest
 from dmd.data.base import BlobInfo, BlobNotFoundError
 from dmd.data.disk import Disk, DiskOptions
 from dmd.data.packed.newest import numbers_in, segment_path
-from dmd.data.packed.records import (
+from dmd.data.packed.packed_store import PackedStore
+from dmd.data.packed.segment_records import (
     HEADER_BYTES,
     Place,
     key_of,
     pack_header,
     record_bytes,
 )
-from dmd.data.packed.store import PackedStore
 from tests.unit.metadata.support import RecordingLog
 
 SOAK = os.environ.get("TWOFOLD_SOAK") == "1"

@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from s3front.auth.post_policy import check_policy, parse_policy
-from shared.errors import ServiceError
+from s3front.s3_errors import S3Error
 
 NOW = datetime(2024, 2, 29, 12, tzinfo=UTC)
 BUCKET = "bucket"
@@ -58,7 +58,7 @@ def test_without_one_of_its_conditions_a_policy_is_not_enough(
 ) -> None:
     conditions = data.draw(conditions_for(form))
     conditions.pop(data.draw(st.integers(0, len(conditions) - 1)))
-    with pytest.raises(ServiceError, match="Extra input fields"):
+    with pytest.raises(S3Error, match="Extra input fields"):
         check(conditions, form)
 
 
@@ -68,12 +68,12 @@ def test_a_field_more_or_another_value_is_refused(
 ) -> None:
     conditions = [{key: text} for key, text in {**form, "bucket": BUCKET}.items()]
     assume(form.get(name) != value)
-    with pytest.raises(ServiceError, match="Invalid according to Policy"):
+    with pytest.raises(S3Error, match="Invalid according to Policy"):
         check(data.draw(st.permutations(conditions)), {**form, name: value})
 
 
 @given(st.data(), forms, values)
 def test_a_policy_is_for_one_bucket(data: st.DataObject, form: Any, other: str) -> None:
     conditions = [{key: text} for key, text in {**form, "bucket": BUCKET}.items()]
-    with pytest.raises(ServiceError, match=r"Policy Condition failed: .*bucket"):
+    with pytest.raises(S3Error, match=r"Policy Condition failed: .*bucket"):
         check(data.draw(st.permutations(conditions)), form, other)

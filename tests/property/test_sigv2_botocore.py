@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from shared.errors import ServiceError
-from shared.sigv2 import (
+from s3front.auth.sigv2 import (
     SIGNED_PARAMETERS,
     RequestHead,
     header_claim,
@@ -23,6 +22,7 @@ from shared.sigv2 import (
     verify,
     verify_policy,
 )
+from s3front.s3_errors import S3Error
 
 SECRET = "s+cret/é"
 # Those of today that botocore does not know, and so does not sign.
@@ -75,10 +75,10 @@ def test_what_botocore_signs_verifies(
 ) -> None:
     head = signed_by_botocore(method, key, query, sent, signer)
     check(head)
-    with pytest.raises(ServiceError, match="SignatureDoesNotMatch"):
+    with pytest.raises(S3Error, match="SignatureDoesNotMatch"):
         check(replace(head, resource=head.resource + "x"))
     added = "encryption" if not head.raw_query else f"{head.raw_query}&encryption"
-    with pytest.raises(ServiceError, match="SignatureDoesNotMatch"):
+    with pytest.raises(S3Error, match="SignatureDoesNotMatch"):
         check(replace(head, raw_query=added))
 
 
@@ -100,5 +100,5 @@ def test_a_form_that_botocore_signs_verifies(fields: dict[str, str]) -> None:
         (policy, "AK/é", "", SECRET),
         (policy, "AK/é", signature, SECRET + "x"),
     ):
-        with pytest.raises(ServiceError, match="SignatureDoesNotMatch"):
+        with pytest.raises(S3Error, match="SignatureDoesNotMatch"):
             verify_policy(*wrong)

@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from s3front.auth.post_policy import check_policy, parse_policy
-from shared.errors import ServiceError
-from shared.sigv4 import (
+from s3front.auth.sigv4 import (
     AccessKey,
     RequestHead,
     fold_headers,
@@ -29,7 +28,8 @@ from shared.sigv4 import (
     verify,
     verify_policy,
 )
-from shared.sigv4_claim import header_claim, policy_claim, presigned_claim
+from s3front.auth.sigv4_claim import header_claim, policy_claim, presigned_claim
+from s3front.s3_errors import S3Error
 
 NOW = datetime(2024, 2, 29, 23, 59, 58, tzinfo=UTC)
 HOST = "localhost:8000"
@@ -106,9 +106,9 @@ def test_what_botocore_signs_verifies(
     request = AWSRequest(method, url_of(key, parameters), headers=sent, data=data)
     head = signed_by_botocore(request, token, signer)
     check(head)
-    with pytest.raises(ServiceError, match="SignatureDoesNotMatch"):
+    with pytest.raises(S3Error, match="SignatureDoesNotMatch"):
         check(head, SECRET + "x")
-    with pytest.raises(ServiceError, match="SignatureDoesNotMatch"):
+    with pytest.raises(S3Error, match="SignatureDoesNotMatch"):
         check(replace(head, raw_path=head.raw_path + "x"))
 
 
@@ -128,7 +128,7 @@ def test_blanks_and_repeated_headers_are_signed_as_botocore_has_them(
     check(head)
     sent = [(name.upper(), f"{blanks}{value}{blanks}") for name, value in request.headers.items()]
     check(replace(head, headers=fold_headers([*sent, ("host", HOST)])))
-    with pytest.raises(ServiceError, match="SignatureDoesNotMatch"):
+    with pytest.raises(S3Error, match="SignatureDoesNotMatch"):
         check(replace(head, headers=fold_headers([*sent, ("host", HOST), ("x-amz-meta-A", "b")])))
 
 
@@ -158,9 +158,9 @@ def test_a_form_that_botocore_signs_verifies(fields: dict[str, str], token: str 
         replace(claim, credential=replace(claim.credential, region="eu-west-4")),
         replace(claim, credential=replace(claim.credential, date="20240301")),
     ):
-        with pytest.raises(ServiceError, match="SignatureDoesNotMatch"):
+        with pytest.raises(S3Error, match="SignatureDoesNotMatch"):
             verify_policy(wrong, SECRET)
-    with pytest.raises(ServiceError, match="SignatureDoesNotMatch"):
+    with pytest.raises(S3Error, match="SignatureDoesNotMatch"):
         verify_policy(claim, SECRET + "x")
 
 
@@ -203,5 +203,5 @@ def test_what_we_presign_verifies_until_it_expires(
     query = presign(head, AccessKey("AK", SECRET), NOW, lifetime)
     head = replace(head, raw_query=query)
     verify(head, presigned_claim(head, NOW + timedelta(seconds=lifetime)), SECRET)
-    with pytest.raises(ServiceError, match="Request has expired"):
+    with pytest.raises(S3Error, match="Request has expired"):
         presigned_claim(head, NOW + timedelta(seconds=lifetime + 1))

@@ -21,10 +21,10 @@ from dmd.metadata import record_log
 from dmd.metadata.commit import CommitSettings
 from dmd.metadata.engines.base import EngineFatalError
 from dmd.metadata.engines.lmdb import LmdbEngine
+from dmd.metadata.metadata_service import MetadataService
 from dmd.metadata.pages import Stream
 from dmd.metadata.record_log import RecordLogSettings
 from dmd.metadata.record_log_service import LogStream, RecordLogService
-from dmd.metadata.service import MetadataService
 from dmd.metadata.writer import Writer
 from shared.errors import ServiceError
 from shared.rpc.envelope import Call

@@ -6,7 +6,7 @@ import secrets
 
 import pytest
 
-from dmd.data.keys import created_at_ms, is_blob_key, new_key
+from dmd.data.blob_keys import created_at_ms, is_blob_key, new_key
 from shared.blob_checksums import checksum_in
 
 

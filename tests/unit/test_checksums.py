@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.checksums import (
+from s3front.bodies.checksums import (
     Algorithm,
     BodyDigests,
     ExpectedChecksum,
@@ -26,7 +26,7 @@ from shared.checksums import (
     verify_digests,
     with_trailer,
 )
-from shared.errors import ServiceError
+from s3front.s3_errors import S3Error
 
 CHECK = b"123456789"
 CRC32_TEXT = "y/Q5Jg=="
@@ -69,7 +69,7 @@ algorithms = pytest.mark.parametrize("algorithm", list(Algorithm))
 
 
 def refusal(headers: dict[str, str]) -> str:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         expected_checksum(headers)
     assert caught.value.code == "InvalidRequest"
     return caught.value.message
@@ -311,7 +311,7 @@ def test_content_md5() -> None:
     "text", ["", "invalid_md5", "aGVsbG8=", "25f9e794323b453885f5181f1b624d0b"]
 )
 def test_invalid_content_md5(text: str) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         decode_content_md5(text)
     assert caught.value.code == "InvalidDigest"
     assert caught.value.fields == {"Content-MD5": text}
@@ -344,7 +344,7 @@ def test_without_a_trailer_nothing_changes() -> None:
 
 
 def test_a_trailer_must_hold_a_digest() -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         with_trailer(IN_TRAILER, {"x-amz-checksum-crc32": "invalid"})
     assert caught.value.code == "InvalidRequest"
     assert caught.value.message == "Value for x-amz-checksum-crc32 trailing header is invalid."
@@ -369,7 +369,7 @@ def test_a_body_as_declared_passes() -> None:
 
 
 def test_content_md5_mismatch() -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         verify_digests(ExpectedDigests(content_md5=b"\x00" * 16), body())
     assert caught.value.code == "BadDigest"
     assert caught.value.message == "The Content-MD5 you specified did not match what we received."
@@ -381,7 +381,7 @@ def test_content_md5_mismatch() -> None:
 
 def test_checksum_mismatch() -> None:
     expected = ExpectedChecksum(Algorithm.CRC32, b"\x00" * 4, in_trailer=True)
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         verify_digests(ExpectedDigests(checksum=expected), body())
     assert caught.value.code == "BadDigest"
     assert caught.value.message == "The CRC32 you specified did not match the calculated checksum."
@@ -389,7 +389,7 @@ def test_checksum_mismatch() -> None:
 
 
 def test_payload_hash_mismatch() -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         verify_digests(ExpectedDigests(sha256_hex="ab" * 32), body())
     assert caught.value.code == "XAmzContentSHA256Mismatch"
     assert caught.value.fields == {

@@ -12,10 +12,10 @@ from s3front.auth.chunked import (
     parse_decoded_length,
     parse_trailer_names,
 )
-from shared.errors import ServiceError
+from s3front.auth.sigv4 import AccessKey, PayloadForm, RequestHead, StreamKey, sign_request, verify
+from s3front.auth.sigv4_claim import header_claim
+from s3front.s3_errors import S3Error
 from shared.limits import CHUNK_BYTES_MAX, CHUNK_HEADER_BYTES_MAX, TRAILER_BYTES_MAX
-from shared.sigv4 import AccessKey, PayloadForm, RequestHead, StreamKey, sign_request, verify
-from shared.sigv4_claim import header_claim
 from tests.aws_chunked import STREAMING_FORMS, Style, encode, sign
 
 KEY = AccessKey("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
@@ -45,17 +45,17 @@ def decode(body: ChunkedBody, wire: bytes) -> tuple[bytes, dict[str, str]]:
     return b"".join(decoder.feed(wire)), decoder.finish()
 
 
-def refusal(body: ChunkedBody, wire: bytes) -> ServiceError:
-    with pytest.raises(ServiceError) as caught:
+def refusal(body: ChunkedBody, wire: bytes) -> S3Error:
+    with pytest.raises(S3Error) as caught:
         decode(body, wire)
     return caught.value
 
 
-def unsigned_refusal(wire: bytes, decoded_bytes: int = 10) -> ServiceError:
+def unsigned_refusal(wire: bytes, decoded_bytes: int = 10) -> S3Error:
     return refusal(ChunkedBody(UNSIGNED, decoded_bytes, None, frozenset({CRC})), wire)
 
 
-def assert_unexpected_end(error: ServiceError) -> None:
+def assert_unexpected_end(error: S3Error) -> None:
     assert error.code == "IncompleteBody"
     assert error.message == "The request body terminated unexpectedly"
     assert error.fields == {}
@@ -195,7 +195,7 @@ def test_a_changed_chunk_is_not_returned(feed_bytes: int) -> None:
     wire[12000] ^= 1  # in the second chunk
     decoder = ChunkedDecoder(body_of(SIGNED, 20000))
     returned: list[bytes] = []
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         feed_slices(decoder, bytes(wire), feed_bytes, returned)
     assert caught.value.code == "SignatureDoesNotMatch"
     assert list(caught.value.fields) == ["StringToSign", "SignatureProvided", "StringToSignBytes"]
@@ -318,7 +318,7 @@ def test_the_declared_length_counts(form: PayloadForm, declared: int, provided: 
 
 def test_nothing_beyond_the_declared_length_is_returned() -> None:
     decoder = ChunkedDecoder(ChunkedBody(UNSIGNED, 5))
-    with pytest.raises(ServiceError, match="IncompleteBody"):
+    with pytest.raises(S3Error, match="IncompleteBody"):
         decoder.feed(b"FFFFFFFFFFFFFFFF\r\nhello")
 
 
@@ -405,7 +405,7 @@ def test_decoded_length() -> None:
 
 @pytest.mark.parametrize("text", [None, "", "abc", "12x", "-1", "1.0", "1_0", " 1", "٣", "9" * 19])
 def test_a_decoded_length_is_required(text: str | None) -> None:
-    with pytest.raises(ServiceError, match="MissingContentLength"):
+    with pytest.raises(S3Error, match="MissingContentLength"):
         parse_decoded_length(text)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared.records.location import DataLocation, data_locations, known_md5s
-from shared.records.parts import ObjectPart, parse_parts
+from s3front.objects.object_parts import ObjectPart, parse_parts
+from shared.records.data_location import DataLocation, data_locations, known_md5s
 
 ENTRY = {
     "key": "k",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from shared.memory import give_back_memory, own_bytes
+from shared.process.heap import give_back_memory, own_bytes
 from tests.unit.metadata.support import until
 
 

@@ -19,7 +19,7 @@ import pytest
 from aiohttp.http_exceptions import BadStatusLine
 
 from shared.config.values import Secret
-from shared.observability import LEVELS, configure_logging, get_logger
+from shared.process.logs import LEVELS, configure_logging, get_logger
 
 ROOT = Path(__file__).parents[2]
 
@@ -238,7 +238,7 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
 
 def test_log_goes_to_standard_output_by_default() -> None:
     done = run(
-        "from shared.observability import configure_logging, get_logger\n"
+        "from shared.process.logs import configure_logging, get_logger\n"
         "logger = get_logger('early')\n"
         "configure_logging('p', 'info')\n"
         "logger.info('hello')\n"
@@ -250,7 +250,7 @@ def test_log_goes_to_standard_output_by_default() -> None:
 def test_arguments_that_do_not_fit_their_format_are_no_error() -> None:
     done = run(
         "import logging\n"
-        "from shared.observability import configure_logging\n"
+        "from shared.process.logs import configure_logging\n"
         "configure_logging('p', 'info')\n"
         "logging.getLogger('x').warning('%d items', 'many')\n"
     )
@@ -261,7 +261,7 @@ def test_arguments_that_do_not_fit_their_format_are_no_error() -> None:
 def test_socket_io_prints_nothing_of_its_own() -> None:
     done = run(
         "import logging, socketio\n"
-        "from shared.observability import configure_logging\n"
+        "from shared.process.logs import configure_logging\n"
         "configure_logging('p', 'info')\n"
         "server = socketio.AsyncServer(async_mode='asgi')\n"
         "for name in ('socketio.server', 'engineio.server'):\n"
@@ -275,7 +275,7 @@ def test_socket_io_prints_nothing_of_its_own() -> None:
 def test_reader_that_went_away_stops_the_log_and_not_the_service() -> None:
     done = run(
         "import os\n"
-        "from shared.observability import configure_logging, get_logger\n"
+        "from shared.process.logs import configure_logging, get_logger\n"
         "read_fd, write_fd = os.pipe()\n"
         "os.close(read_fd)\n"
         "configure_logging('p', 'info', open(write_fd, 'wb', buffering=0))\n"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.records.object import NewObject, ObjectRecord
-from shared.records.parts import ObjectPart
+from s3front.objects.object_parts import ObjectPart
+from s3front.objects.object_record import NewObject, ObjectRecord
 
 
 def record(parts: list[ObjectPart]) -> ObjectRecord:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from shared.observability import configure_logging, get_logger
-from shared.readable_log import is_for_people, readable_line
+from shared.process.logs import configure_logging, get_logger
+from shared.process.readable_log import is_for_people, readable_line
 
 NOON = 1_800_000_000.25
 

@@ -10,8 +10,7 @@ from email.utils import format_datetime
 import pytest
 from msgspec.structs import replace
 
-from shared.errors import ServiceError
-from shared.sigv2 import (
+from s3front.auth.sigv2 import (
     SIGNED_PARAMETERS,
     RequestHead,
     authorization,
@@ -22,7 +21,8 @@ from shared.sigv2 import (
     trimmed_headers,
     verify,
 )
-from shared.sub_resources import SUB_RESOURCES
+from s3front.port.sub_resources import SUB_RESOURCES
+from s3front.s3_errors import S3Error
 
 ACCESS_KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 NOW = datetime(2007, 3, 27, 19, 36, 42, tzinfo=UTC)
@@ -98,8 +98,8 @@ def check(head: RequestHead) -> None:
     verify(head, claim, SECRET)
 
 
-def refusal(head: RequestHead) -> ServiceError:
-    with pytest.raises(ServiceError) as caught:
+def refusal(head: RequestHead) -> S3Error:
+    with pytest.raises(S3Error) as caught:
         check(head)
     return caught.value
 
@@ -143,7 +143,7 @@ def test_the_canonical_resource(query: str, resource: str) -> None:
 )
 def test_a_value_that_holds_another_parameter(query: str) -> None:
     """Signed, it reads like two parameters, so that one could be turned into the other."""
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         canonical_resource(RequestHead("GET", "/b/k", query, {}))
     assert (caught.value.code, caught.value.status) == ("InvalidArgument", 400)
 

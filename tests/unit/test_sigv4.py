@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.structs import replace
 
-from shared.errors import ServiceError
-from shared.sigv4 import (
+from s3front.auth.sigv4 import (
     EMPTY_SHA256,
     AccessKey,
     PayloadForm,
@@ -27,7 +26,8 @@ from shared.sigv4 import (
     uri_encode,
     verify,
 )
-from shared.sigv4_claim import header_claim, parse_authorization, presigned_claim
+from s3front.auth.sigv4_claim import header_claim, parse_authorization, presigned_claim
+from s3front.s3_errors import S3Error
 
 KEY = AccessKey("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 NOW = datetime(2013, 5, 24, tzinfo=UTC)
@@ -250,13 +250,13 @@ def test_query_parameters_are_decoded_and_the_first_counts() -> None:
 def test_any_change_to_what_is_signed_is_refused(change: dict[str, object]) -> None:
     head = signed(GET)
     headers = change.pop("headers", {})
-    with pytest.raises(ServiceError, match="SignatureDoesNotMatch"):
+    with pytest.raises(S3Error, match="SignatureDoesNotMatch"):
         check(with_headers(replace(head, **change), headers))
 
 
 def test_mismatch_tells_what_was_calculated() -> None:
     head = signed(GET)
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         check(head, secret="wrong")
     fields = caught.value.fields
     assert list(fields) == [
@@ -285,7 +285,7 @@ def test_a_client_may_escape_more_on_the_wire_than_it_signed(wire: str) -> None:
 def test_a_signature_that_is_not_ascii_is_refused() -> None:
     head = signed(GET)
     authorization = head.headers["authorization"][:-1] + "é"
-    with pytest.raises(ServiceError, match="SignatureDoesNotMatch"):
+    with pytest.raises(S3Error, match="SignatureDoesNotMatch"):
         check(with_headers(head, {"authorization": authorization}))
 
 
@@ -299,7 +299,7 @@ def test_any_region_is_accepted() -> None:
 def test_headers_of_amazon_must_be_signed(presigned: bool) -> None:
     head = replace(GET, raw_query=presign(GET, KEY, NOW, 60)) if presigned else signed(GET)
     head = with_headers(head, {"x-amz-tagging": "a=b", "x-amz-acl": "private", "x-other": "1"})
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         (check_presigned if presigned else check)(head)
     assert caught.value.code == "AccessDenied"
     assert caught.value.message == "There were headers present in the request which were not signed"
@@ -308,7 +308,7 @@ def test_headers_of_amazon_must_be_signed(presigned: bool) -> None:
 
 def test_host_must_be_signed() -> None:
     head = signed(RequestHead("GET", "/", "", {"x-amz-acl": "private"}))
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         check(with_headers(head, HOST))
     assert caught.value.fields == {"HeadersNotSigned": "host"}
 
@@ -371,7 +371,7 @@ def test_payload_forms() -> None:
     ],
 )
 def test_payload_form_refusals(value: str | None, code: str, message: str) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         payload_form(value)
     assert caught.value.code == code
     assert caught.value.message.startswith(message)
@@ -442,7 +442,7 @@ EXPECTING = (
     ],
 )
 def test_malformed_authorization(rest: str, message: str) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         parse_authorization(f"AWS4-HMAC-SHA256 {rest}")
     assert caught.value.code == "AuthorizationHeaderMalformed"
     assert caught.value.message == MALFORMED + message
@@ -460,7 +460,7 @@ def test_malformed_authorization(rest: str, message: str) -> None:
     ],
 )
 def test_other_authorization_types(value: str, message: str) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         parse_authorization(value)
     assert caught.value.code == "InvalidArgument"
     assert caught.value.message == message

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from msgspec.structs import replace
 
-from shared.errors import ServiceError
-from shared.sigv4 import EMPTY_SHA256, AccessKey, RequestHead, presign, sign_request, verify
-from shared.sigv4_claim import header_claim, parse_time, presigned_claim
+from s3front.auth.sigv4 import EMPTY_SHA256, AccessKey, RequestHead, presign, sign_request, verify
+from s3front.auth.sigv4_claim import header_claim, parse_time, presigned_claim
+from s3front.s3_errors import S3Error
 
 KEY = AccessKey("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 NOW = datetime(2013, 5, 24, tzinfo=UTC)
@@ -26,9 +26,9 @@ def dated(headers: dict[str, str]) -> RequestHead:
     return replace(GET, headers={**SIGNED, **headers})
 
 
-def refusal(head: RequestHead, now: datetime = NOW) -> ServiceError:
+def refusal(head: RequestHead, now: datetime = NOW) -> S3Error:
     claim = presigned_claim if head.raw_query else header_claim
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         claim(head, now)
     return caught.value
 

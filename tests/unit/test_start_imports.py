@@ -15,7 +15,9 @@ from tests.servers import REPOSITORY
 LATER = {"aiohttp", "engineio", "rich", "socketio", "typer"}
 
 
-@pytest.mark.parametrize("module", ["dmd.metadata.__main__", "dmd.data.__main__", "s3front.serve"])
+@pytest.mark.parametrize(
+    "module", ["dmd.metadata.__main__", "dmd.data.__main__", "s3front.process.serve"]
+)
 def test_a_service_imports_nothing_that_it_may_never_need(module: str) -> None:
     assert not LATER & imported_by(module)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from shared.supervisor import (
+from shared.process.supervisor import (
     EX_CONFIG,
     EX_DATAERR,
     EX_SOFTWARE,
@@ -32,7 +32,7 @@ DEADLINE_SECONDS = 30
 
 PRELUDE = """
 import json, os, signal, sys, threading
-from shared.supervisor import die_with_parent, report_ready
+from shared.process.supervisor import die_with_parent, report_ready
 
 die_with_parent()
 
@@ -62,7 +62,7 @@ def serve():
 
 RUNNER = """
 import json, sys
-from shared.supervisor import Child, supervise
+from shared.process.supervisor import Child, supervise
 children, timeout = json.loads(sys.argv[1])
 sys.exit(supervise([Child(*child) for child in children], stop_timeout_seconds=timeout))
 """
@@ -321,7 +321,10 @@ class TestDyingWithTheParent:
         supervised.wait_until_all_have_ended()
 
     def test_child_whose_supervisor_is_already_gone_ends_at_once(self) -> None:
-        program = "from shared.supervisor import die_with_parent; die_with_parent(); print('alive')"
+        program = (
+            "from shared.process.supervisor import die_with_parent; "
+            "die_with_parent(); print('alive')"
+        )
         orphan = subprocess.run(
             [sys.executable, "-c", program],
             env={**os.environ, SUPERVISOR_PID: "1"},
@@ -334,7 +337,7 @@ class TestDyingWithTheParent:
 
     def test_process_without_a_supervisor_is_left_alone(self) -> None:
         program = (
-            "from shared.supervisor import die_with_parent, report_ready\n"
+            "from shared.process.supervisor import die_with_parent, report_ready\n"
             "die_with_parent(); report_ready(); print('alive')"
         )
         alone = subprocess.run(
@@ -464,7 +467,7 @@ def test_log_lines_have_the_fields_of_all_others(start: Start) -> None:
 
 
 def test_supervisor_imports_nothing_heavy() -> None:
-    program = "import sys, shared.supervisor; print(*sys.modules)"
+    program = "import sys, shared.process.supervisor; print(*sys.modules)"
     run = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True, text=True
     )

@@ -13,8 +13,8 @@ import typer.main
 import dmd.cli
 import s3front.cli
 from shared.config import load_config
-from shared.process import STOP_SECONDS_MAX
-from shared.supervisor import EX_CONFIG, EX_DATAERR, STOP_TIMEOUT_SECONDS
+from shared.process.program import STOP_SECONDS_MAX
+from shared.process.supervisor import EX_CONFIG, EX_DATAERR, STOP_TIMEOUT_SECONDS
 from tests.servers import REPOSITORY
 
 UNITS = sorted((REPOSITORY / "deploy" / "systemd").glob("*.service"))

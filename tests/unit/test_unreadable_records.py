@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from s3front.object_lock import DefaultRetention, Lock, default_of
+from s3front.objects.object_lock import DefaultRetention, Lock, default_of
+from s3front.objects.object_parts import ObjectPart
+from s3front.objects.object_record import Checksum, NewObject, ObjectRecord
 from s3front.operations.object_headers import checksum_headers, object_headers
 from shared.http1.encoding import encode_response
 from shared.records.bucket import BucketRecord
+from shared.records.data_location import DataLocation
 from shared.records.lifecycle import lifecycle_object
-from shared.records.location import DataLocation
 from shared.records.members import EPOCH, UnreadableRecordError, shown_time
-from shared.records.object import Checksum, NewObject, ObjectRecord
-from shared.records.parts import ObjectPart
-from shared.records.projection import listed_object
+from shared.records.projection_fields import listed_object
 from shared.records.times import to_http, to_iso
 from shared.records.upload import PartRecord, UploadRecord
 

@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-from shared.vital import EX_SOFTWARE
+from shared.process.vital import EX_SOFTWARE
 from tests.servers import REPOSITORY
 
 START = """
 import asyncio, threading, time
 from concurrent.futures import Future, ThreadPoolExecutor
-from shared.observability import configure_logging
-from shared.vital import Watchdog, stop_when_a_thread_dies, vital
+from shared.process.logs import configure_logging
+from shared.process.vital import Watchdog, stop_when_a_thread_dies, vital
 from dmd.group_worker import Worker
 configure_logging("test", "info")
 stop_when_a_thread_dies()

@@ -1,1 +1,1 @@
-"""Small blobs, many to a file: see ``dmd.data.packed.store``."""
+"""Small blobs, many to a file: see ``dmd.data.packed.packed_store``."""

@@ -30,10 +30,10 @@ from typing import Final
 from isal.isal_zlib import crc32
 
 from dmd.checked_json import decode, encode
+from dmd.data.blob_keys import now_ms
 from dmd.data.disk import Disk
-from dmd.data.keys import now_ms
 from dmd.data.packed import segment as segments
-from dmd.data.packed.records import HEADER_BYTES, Place, key_of, pack_header, record_bytes
+from dmd.data.packed.segment_records import HEADER_BYTES, Place, key_of, pack_header, record_bytes
 from shared.failpoints import FailPoint, failpoint
 
 SEGMENT_BYTES_MAX: Final = 64 * 1024 * 1024

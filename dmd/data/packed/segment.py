@@ -19,7 +19,7 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
-from dmd.data.packed.records import (
+from dmd.data.packed.segment_records import (
     ALIGNMENT,
     HEADER_BYTES,
     MAGIC,

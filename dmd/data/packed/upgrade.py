@@ -1,9 +1,9 @@
 """Segments of releases whose state codes were one bit apart: their deletions, in today's code.
 
-Called by ``dmd.data.packed.store`` at its start, a segment at a time, in the thread that changes
-states, beside everything else. Doing it again does no harm. The directory remembers which segments
-are left (``dmd.data.directory``), and forgets it when a pass has come to its end; from then on an
-old "deleted" is damage to an old "live", and read as that.
+Called by ``dmd.data.packed.packed_store`` at its start, a segment at a time, in the thread that
+changes states, beside everything else. Doing it again does no harm. The directory remembers which
+segments are left (``dmd.data.data_directory``), and forgets it when a pass has come to its end;
+from then on an old "deleted" is damage to an old "live", and read as that.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from dmd.data.packed.records import State
 from dmd.data.packed.segment import scan, write_state
+from dmd.data.packed.segment_records import State
 
 _TODAYS: Final = {
     State.OLD_DELETED: State.DELETED,

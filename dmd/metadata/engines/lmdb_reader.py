@@ -22,7 +22,6 @@ from typing import Final
 
 import lmdb
 
-from dmd.directory import is_owned
 from dmd.errors import DamagedMetadataError, StartupError
 from dmd.metadata.engines.base import EngineError, Transaction
 from dmd.metadata.engines.lmdb import FILE_NAME, open_environment
@@ -35,6 +34,7 @@ from dmd.metadata.engines.lmdb_pages import (
     choose_meta,
     read_metas,
 )
+from dmd.ownership.owned_directory import is_owned
 
 _ATTEMPTS_MAX: Final = 100
 

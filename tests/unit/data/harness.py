@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from dmd.data.base import Blob, BlobStore
-from dmd.data.packed.records import State
 from dmd.data.packed.segment import scan
+from dmd.data.packed.segment_records import State
 
 
 def files_in(directory: Path) -> set[Path]:

@@ -9,7 +9,7 @@ import pytest
 from dmd.data.administration import Command, administer, parse_command
 from dmd.data.base import BlobNotFoundError
 from dmd.data.errors import DataError
-from dmd.data.memory import MemoryStore
+from dmd.data.memory_store import MemoryStore
 from tests.unit.data.harness import put
 
 KEY = "0123456789abcdef0123456789abcdef01234567"

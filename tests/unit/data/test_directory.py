@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from dmd import directory as ownership
-from dmd import lease
 from dmd.checked_json import decode
-from dmd.data.directory import ABOUT_RESCUE, FORMAT_VERSION, DataDirectory
-from dmd.directory import Ownership
+from dmd.data.data_directory import ABOUT_RESCUE, FORMAT_VERSION, DataDirectory
 from dmd.errors import StartupError
-from dmd.file_locks import Mount
-from dmd.lease import read_state
+from dmd.ownership import lease
+from dmd.ownership import owned_directory as ownership
+from dmd.ownership.file_locks import Mount
+from dmd.ownership.lease import read_state
+from dmd.ownership.owned_directory import Ownership
 from shared import limits
 from tests.servers import REPOSITORY
 from tests.unit.data.harness import files_in
@@ -96,13 +96,13 @@ def test_a_second_owner_is_refused(tmp_path: Path) -> None:
 SECOND = """
 import fcntl, sys
 from pathlib import Path
-from dmd import directory, lease
-from dmd.data.directory import DataDirectory
-from dmd.directory import Ownership
-from dmd.file_locks import Mount
+from dmd.ownership import lease, owned_directory
+from dmd.data.data_directory import DataDirectory
+from dmd.ownership.owned_directory import Ownership
+from dmd.ownership.file_locks import Mount
 if sys.argv[2] == "blind":
     fcntl.flock = lambda _descriptor, _operation: None
-    directory.mount_of = lambda _path: Mount("9p")
+    owned_directory.mount_of = lambda _path: Mount("9p")
 DataDirectory(Path(sys.argv[1]), Ownership(1))
 print("owned")
 """

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from dmd.data.base import BlobNotFoundError, StoreError
-from dmd.data.directory import DataDirectory
+from dmd.data.blob_keys import directory_number, new_key
+from dmd.data.data_directory import DataDirectory
 from dmd.data.disk import Disk, DiskOptions
-from dmd.data.incoming_file import UNSYNCED_BYTES_MAX
-from dmd.data.keys import directory_number, new_key
-from dmd.data.store import (
+from dmd.data.file_store import (
     READER_THREADS,
     SLICE_BYTES_MAX,
     SLICE_BYTES_MIN,
     FileStore,
 )
+from dmd.data.incoming_file import UNSYNCED_BYTES_MAX
 from tests.faults.disk import FailingDisk, failing_disk
 from tests.unit.data.harness import files_in, get, put
 from tests.unit.metadata.support import RecordingLog

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmd.data.errors import DataError
-from dmd.data.keys import (
+from dmd.data.blob_keys import (
     Target,
     created_at_ms,
     directory_number,
@@ -14,6 +13,7 @@ from dmd.data.keys import (
     parse_target,
     string_hash,
 )
+from dmd.data.errors import DataError
 
 ORIGINAL_KEY = "f82dfd34f0ae3075ed1ccbca7bb213027dd6c315"
 

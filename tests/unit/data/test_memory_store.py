@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dmd.data.base import StoreError
-from dmd.data.memory import MemoryStore
+from dmd.data.memory_store import MemoryStore
 from tests.unit.data.harness import put
 
 

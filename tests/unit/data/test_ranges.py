@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dmd.data.blob_ranges import ByteRange, resolve_range
 from dmd.data.errors import DataError
-from dmd.data.ranges import ByteRange, resolve_range
 
 
 @pytest.mark.parametrize(

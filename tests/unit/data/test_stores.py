@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from dmd.data.base import BlobInfo, BlobNotFoundError, BlobStore, LengthMismatchError
+from dmd.data.blob_keys import created_at_ms, is_blob_key, now_ms
 from dmd.data.both import BothStores, open_both_stores
-from dmd.data.directory import DataDirectory
+from dmd.data.data_directory import DataDirectory
 from dmd.data.disk import DiskOptions
-from dmd.data.keys import created_at_ms, is_blob_key, now_ms
-from dmd.data.memory import MemoryStore
-from dmd.data.store import SMALL_BYTES_MAX
+from dmd.data.file_store import SMALL_BYTES_MAX
+from dmd.data.memory_store import MemoryStore
 from shared.limits import PACKED_BLOB_BYTES, PACKED_BLOB_BYTES_MAX
 from tests.unit.data.harness import content_of, get, put
 from tests.unit.metadata.support import RecordingLog, until

@@ -21,13 +21,13 @@ from s3front.configurations.acl import show_object_acl
 from s3front.configurations.base import Configuration
 from s3front.configurations.table import CONFIGURATIONS
 from s3front.context import Context
+from s3front.objects.object_record import ObjectRecord
 from s3front.operations import routes
-from s3front.request import Reply, Request
+from s3front.port.request import Reply, Request
+from s3front.port.target import Target, parse_target
 from s3front.routes import Operation
-from s3front.target import Target, parse_target
-from shared.errors import ServiceError
+from s3front.s3_errors import S3Error
 from shared.records.bucket import BucketRecord
-from shared.records.object import ObjectRecord
 
 MODEL = botocore.session.get_session().get_service_model("s3")
 ROUTES = routes()
@@ -85,7 +85,7 @@ def routed(method: str, uri: str) -> Operation:
 @pytest.mark.parametrize("operation", sub_resources("GET"), ids=name_of)
 def test_every_read_of_botocores_model_is_answered(operation: OperationModel) -> None:
     if operation.name in NO_DOCUMENT:
-        with pytest.raises(ServiceError, match="NotImplemented"):
+        with pytest.raises(S3Error, match="NotImplemented"):
             found(operation)
     else:
         assert found(operation) == OTHER_NAMES.get(operation.name, operation.name)
@@ -102,7 +102,7 @@ def test_what_cannot_be_set_is_refused_by_name(operation: OperationModel) -> Non
     if operation.name in ROUTES.names():
         assert found(operation) == operation.name
         return
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         found(operation)
     assert (caught.value.code, caught.value.status) == ("NotImplemented", 501)
     assert f"{operation.http['method']} ?{sub_resource}" in caught.value.message
@@ -203,7 +203,7 @@ def test_a_fresh_bucket_says_that_nothing_is_configured(name: str) -> None:
 
 @pytest.mark.parametrize("name", NOT_FOUND_FOR_A_FRESH_BUCKET)
 def test_a_fresh_bucket_has_no_such_document(name: str) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         configuration(name).read(FRESH)
     error = caught.value
     assert (error.status, (error.code, error.message)) == (404, NOT_FOUND_FOR_A_FRESH_BUCKET[name])
@@ -214,7 +214,7 @@ def test_a_fresh_bucket_has_no_such_document(name: str) -> None:
 @pytest.mark.parametrize("each", [each for each in CONFIGURATIONS if each.delete], ids=get_of)
 def test_removing_what_is_not_there(each: Configuration) -> None:
     if each.identified or each.sub_resource.startswith("metadata"):
-        with pytest.raises(ServiceError) as caught:
+        with pytest.raises(S3Error) as caught:
             each.removed(FRESH)
         assert caught.value.status == 404
     else:
@@ -304,7 +304,7 @@ def test_a_stored_quota_is_shown() -> None:
 
 def test_a_key_of_the_account_is_no_encryption() -> None:
     stored = {"serverSideEncryption": {**ENCRYPTION, "mandatory": False}}
-    with pytest.raises(ServiceError, match="ServerSideEncryptionConfigurationNotFoundError"):
+    with pytest.raises(S3Error, match="ServerSideEncryptionConfigurationNotFoundError"):
         configuration("GetBucketEncryption").read(FRESH.changed(stored))
 
 
@@ -321,7 +321,7 @@ def test_a_key_of_the_account_is_no_encryption() -> None:
 )
 def test_a_stored_document_that_cannot_be_shown_is_never_denied(name: str, member: str) -> None:
     each = configuration(name)
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         each.read(FRESH.changed({member: {"rules": [{}]}}))
     assert caught.value.code == "NotImplemented"
     assert f"?{each.sub_resource}" in caught.value.message
@@ -340,7 +340,7 @@ def test_a_stored_document_that_cannot_be_shown_is_never_denied(name: str, membe
 def test_a_document_of_another_form_is_no_fault_of_this_server(
     name: str, member: str, value: Any
 ) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         configuration(name).read(FRESH.changed({member: value}))
     assert caught.value.status == 501
 
@@ -351,7 +351,7 @@ def test_a_document_of_another_form_is_no_fault_of_this_server(
 def test_a_stored_document_is_not_removed_yet(each: Configuration) -> None:
     assert each.member is not None
     stored = {each.member: {"mandatory": True}}
-    with pytest.raises(ServiceError, match="NotImplemented"):
+    with pytest.raises(S3Error, match="NotImplemented"):
         each.removed(FRESH.changed(stored))
 
 
@@ -362,7 +362,7 @@ def test_a_preflight_of_a_bucket_that_has_rules_is_not_denied_as_if_it_had_none(
     context = cast(Context, SimpleNamespace(stored_bucket=bucket))
     headers = {"Origin": "https://www.example.com"}
     request = cast(Request, SimpleNamespace(headers=headers, method="OPTIONS"))
-    with pytest.raises(ServiceError, match="NotImplemented"):
+    with pytest.raises(S3Error, match="NotImplemented"):
         asyncio.run(cast(Any, preflight.handler(context, request)))
 
 
@@ -410,7 +410,7 @@ def test_a_list_of_grants() -> None:
 
 @pytest.mark.parametrize("acl", [{"Canned": "what-is-this"}, {"READ": [1]}, {"READ": 1}], ids=str)
 def test_a_list_of_another_form(acl: dict[str, Any]) -> None:
-    with pytest.raises(ServiceError, match=r"NotImplemented: .*acl"):
+    with pytest.raises(S3Error, match=r"NotImplemented: .*acl"):
         granted(**acl)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s3front.operations.copy_object import check_copy_size
-from shared.errors import ServiceError
+from s3front.s3_errors import S3Error
 
 FIVE_GIB = 5 * 1024**3
 
@@ -17,7 +17,7 @@ def test_what_may_be_copied(size: int) -> None:
 
 @pytest.mark.parametrize("size", [FIVE_GIB + 1, 5 * 1024**4])
 def test_what_is_too_much(size: int) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         check_copy_size(size)
     assert (caught.value.code, caught.value.status) == ("InvalidRequest", 400)
     assert caught.value.message == (

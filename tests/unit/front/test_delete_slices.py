@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
+from s3front.objects.versioning import LATEST, NULL, Version
 from s3front.operations.delete_objects import _COMMIT_KEYS_MAX, _Entry, _slices
-from s3front.versioning import LATEST, NULL, Version
 
 V1, V2 = Version("1"), Version("2")
 

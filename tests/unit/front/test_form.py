@@ -9,10 +9,10 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.auth.post_policy import SizeRange
-from s3front.form import FormFile, read_form
-from s3front.request import Request
+from s3front.bodies.html_form import FormFile, read_form
+from s3front.port.request import Request
+from s3front.s3_errors import S3Error
 from shared import limits
-from shared.errors import ServiceError
 from tests.forms import BOUNDARY, form_body
 from tests.unit.front.pieces import Pieces
 
@@ -37,10 +37,8 @@ async def read(
     return dict(form.fields), b"".join([block async for block in file.blocks()])
 
 
-async def refusal(
-    body: bytes, sizes: SizeRange | None = None, content_type: str = TYPE
-) -> ServiceError:
-    with pytest.raises(ServiceError) as caught:
+async def refusal(body: bytes, sizes: SizeRange | None = None, content_type: str = TYPE) -> S3Error:
+    with pytest.raises(S3Error) as caught:
         await read([body], sizes, content_type)
     return caught.value
 

@@ -8,8 +8,8 @@ from ipaddress import ip_network
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from s3front.forwarded import Proxies, as_sent, signed_hosts
-from s3front.request import Request
+from s3front.port.forwarded import Proxies, as_sent, signed_hosts
+from s3front.port.request import Request
 from tests.unit.front.pieces import Pieces
 
 PROXIES = Proxies([ip_network("10.0.0.0/8"), ip_network("fd00::/8")])

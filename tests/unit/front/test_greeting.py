@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from s3front.greeting import greeting
+from s3front.process.greeting import greeting
 from shared.config import load_accounts, load_config
 from tests.servers import REPOSITORY
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from s3front.header_text import (
+from s3front.port.header_text import (
     check_header,
     has_control,
     is_name,
@@ -20,7 +20,7 @@ from s3front.header_text import (
     stored_line,
     stored_metadata,
 )
-from shared.errors import ServiceError
+from s3front.s3_errors import S3Error
 
 SAFE = "! \"#$%&'()*+,-./0123456789:;<>'?@ABCXYZ[\\]^_`abcxyz{|}~\t"
 
@@ -155,14 +155,14 @@ def test_text_of_a_form_in_a_system_header_is_latin_1() -> None:
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "a\r\nb", "ü", "a\x00", "(a)", "a/b"])
 def test_names_that_no_header_has(name: str) -> None:
     assert not is_name(name)
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         check_header(name, "")
     assert (caught.value.code, caught.value.status) == ("InvalidArgument", 400)
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\r", "\x00", "a\x1fb", "\x7f"])
 def test_values_that_no_header_has(text: str) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         check_header("x-amz-meta-a", text)
     assert caught.value.message == "Header value cannot be represented using ISO-8859-1."
     check_header("x-amz-meta-a", "a\tb ü")

@@ -9,12 +9,12 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.context import Services
-from s3front.health import health_reply
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.store import MetadataStore
-from s3front.request import Request
+from s3front.port.request import Request
+from s3front.process.health import health_reply
+from s3front.s3_errors import S3Error
 from shared.config.values import parse_networks
-from shared.errors import ServiceError
 
 
 class _Connected:
@@ -60,7 +60,7 @@ async def status_for(peer: str, *networks: str) -> int:
     plenty = (50, 100)
     try:
         return (await health_reply(*asked(peer, plenty, plenty, *networks))).status
-    except ServiceError as error:
+    except S3Error as error:
         return error.status
 
 

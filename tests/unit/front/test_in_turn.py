@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from s3front.in_turn import InTurn
+from s3front.bodies.in_turn import InTurn
 
 POOL = ThreadPoolExecutor(max_workers=3)
 

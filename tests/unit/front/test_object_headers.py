@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from s3front.objects.object_record import Checksum, NewObject, ObjectRecord
 from s3front.operations.object_headers import (
     DescribedObject,
     checksum_headers,
@@ -16,9 +17,8 @@ from s3front.operations.object_headers import (
     overridden,
     taken_over,
 )
-from shared.errors import ServiceError
+from s3front.s3_errors import S3Error
 from shared.http1.encoding import encode_response
-from shared.records.object import Checksum, NewObject, ObjectRecord
 
 
 def described(*pairs: tuple[str, str]) -> DescribedObject:
@@ -161,7 +161,7 @@ def test_what_is_taken_over_can_be_stored() -> None:
 @pytest.mark.parametrize("value", ["x" * 2046, "ü" * 1023])
 def test_the_limit_of_metadata(value: str) -> None:
     assert set(described(("x-amz-meta-ab", value)).user_metadata) == {"ab"}
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         described(("x-amz-meta-abc", value))
     assert caught.value.code == "MetadataTooLarge"
     assert caught.value.fields == {"Size": "2049", "MaxSizeAllowed": "2048"}
@@ -169,7 +169,7 @@ def test_the_limit_of_metadata(value: str) -> None:
 
 @pytest.mark.parametrize("storage_class", ["GLACIER", "standard", ""])
 def test_a_storage_class_that_there_is_not(storage_class: str) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         described(("x-amz-storage-class", storage_class))
     assert caught.value.code == "InvalidStorageClass"
 
@@ -197,7 +197,7 @@ def test_a_read_may_replace_headers() -> None:
 
 @pytest.mark.parametrize("value", ["a\r\nx: y", "a\nb", "\x00", "\x7f", "\u2014"])
 def test_a_replaced_header_cannot_begin_another(value: str) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         overridden({}, {"response-content-type": value}, signed=True)
     assert caught.value.code == "InvalidArgument"
 
@@ -210,7 +210,7 @@ def test_a_replaced_header_is_latin_1() -> None:
 def test_an_anonymous_read_may_not_replace_headers() -> None:
     headers = {"Content-Type": "text/plain"}
     assert overridden(headers, {"versionId": "null"}, signed=False) == headers
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         overridden(headers, {"response-content-type": "text/html"}, signed=False)
     assert caught.value.code == "InvalidRequest"
     assert "anonymous" in caught.value.message

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from s3front.object_lock import (
+from s3front.objects.object_lock import (
     COMPLIANCE,
     GOVERNANCE,
     DefaultRetention,
@@ -28,7 +28,7 @@ from s3front.object_lock import (
     wanted_lock,
     wants_bypass,
 )
-from shared.errors import ServiceError
+from s3front.s3_errors import S3Error
 from shared.records.members import UnreadableRecordError
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
@@ -47,7 +47,7 @@ def headers(**values: str) -> CIMultiDictProxy[str]:
 
 
 def refused(code: str) -> Any:
-    return pytest.raises(ServiceError, check=lambda error: error.code == code)
+    return pytest.raises(S3Error, check=lambda error: error.code == code)
 
 
 # --- Removal -------------------------------------------------------------------------------------

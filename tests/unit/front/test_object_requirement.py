@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from s3front.metadata.store import StoredBucket, StoredObject, object_requirement
+from s3front.objects.object_record import ObjectRecord
 from shared.records.bucket import BucketRecord
-from shared.records.object import ObjectRecord
 
 RECORD = BucketRecord.create("bucket", "id", "name", datetime(2024, 5, 1, tzinfo=UTC), "us-east-1")
 PLAIN = StoredBucket(RECORD, 1)

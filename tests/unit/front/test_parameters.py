@@ -13,7 +13,7 @@ from s3front.operations.parameters import (
     encoding_parameter,
     integer_parameter,
 )
-from shared.errors import ServiceError
+from s3front.s3_errors import S3Error
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ NOT_AN_INTEGER = "Provided max-keys not an integer or within integer range"
     "text", ["abc", "1.5", "1e3", "0x10", " 1", "+1", "\u0661", "--1", "2147483648", "9" * 30]
 )
 def test_no_integer(text: str) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         bounded_integer({"max-keys": text}, "max-keys", 1000)
     assert (caught.value.code, caught.value.message) == ("InvalidArgument", NOT_AN_INTEGER)
     assert caught.value.fields == {"ArgumentName": "max-keys", "ArgumentValue": text}
@@ -52,7 +52,7 @@ def test_no_integer(text: str) -> None:
     [("-1", 0, 2**31 - 1), ("-2147483648", 0, 2**31 - 1), ("0", 1, 5), ("6", 1, 5)],
 )
 def test_out_of_bounds(text: str, minimum: int, maximum: int) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         bounded_integer({"max-keys": text}, "max-keys", 2, minimum, maximum)
     assert caught.value.code == "InvalidArgument"
     assert caught.value.message == (
@@ -75,7 +75,7 @@ def test_the_encoding(query: dict[str, str], encoded: bool) -> None:
 
 @pytest.mark.parametrize("value", ["URL", "base64", " url"])
 def test_an_encoding_that_there_is_not(value: str) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         encoding_parameter({"encoding-type": value})
     assert caught.value.code == "InvalidArgument"
     assert caught.value.fields == {"ArgumentName": "encoding-type", "ArgumentValue": value}
@@ -90,7 +90,7 @@ def test_a_token_is_read_back(entry: str) -> None:
 
 @pytest.mark.parametrize("token", ["!", "a", "grün", "gIA=", "YQ==\n", " YQ==", "YQ"])
 def test_what_is_no_token(token: str) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         decode_token(token)
     assert caught.value.code == "InvalidArgument"
     assert caught.value.fields == {"ArgumentName": "continuation-token"}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from s3front.auth.post_policy import SizeRange, check_policy, parse_policy
-from shared.errors import ServiceError
+from s3front.s3_errors import S3Error
 
 NOW = datetime(2024, 2, 29, 12, tzinfo=UTC)
 LATER = "2024-02-29T12:00:01Z"
@@ -46,7 +46,7 @@ def check(conditions: list[Any], fields: dict[str, str], bucket: str = "bucket")
 
 
 def refusal(conditions: list[Any], fields: dict[str, str], bucket: str = "bucket") -> str:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         check(conditions, fields, bucket)
     assert caught.value.code == "AccessDenied"
     return caught.value.message.removeprefix("Invalid according to Policy: ")
@@ -134,7 +134,7 @@ def test_a_policy_expires(expiration: str, passes: bool) -> None:
     if passes:
         check_policy(parsed, FIELDS, "bucket", NOW)
         return
-    with pytest.raises(ServiceError, match="Invalid according to Policy: Policy expired"):
+    with pytest.raises(S3Error, match="Invalid according to Policy: Policy expired"):
         check_policy(parsed, FIELDS, "bucket", NOW)
 
 
@@ -206,7 +206,7 @@ def test_the_sizes_of_the_file(ranges: list[Any], expected: SizeRange) -> None:
     ],
 )
 def test_a_document_that_is_no_policy(text: str) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         parse_policy(text)
     assert caught.value.code == "InvalidPolicyDocument"
     assert caught.value.message.startswith("Invalid Policy: ")

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from s3front.preconditions import (
+from s3front.objects.object_record import ObjectRecord
+from s3front.objects.preconditions import (
     IF_MATCH_SIZE,
     IF_MATCH_TIME,
     DeleteConditions,
@@ -17,9 +18,8 @@ from s3front.preconditions import (
     is_conditional_write,
     is_modified,
 )
-from s3front.request import Headers
-from shared.errors import ServiceError
-from shared.records.object import ObjectRecord
+from s3front.port.request import Headers
+from s3front.s3_errors import S3Error
 
 ETAG = "5d41402abc4b2a76b9719d911017c592"
 MODIFIED = datetime(2024, 5, 1, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -53,14 +53,14 @@ def read_status(**headers: str) -> int:
     """200, 304 or, for PreconditionFailed, 412."""
     try:
         return 200 if is_modified(headers_of(**headers), ETAG, MODIFIED, lambda: NOW) else 304
-    except ServiceError as error:
+    except S3Error as error:
         return error.status
 
 
 def write_error(current_etag: str | None, **headers: str) -> str | None:
     try:
         check_write(headers_of(**headers), current_etag)
-    except ServiceError as error:
+    except S3Error as error:
         return error.code
     return None
 
@@ -184,7 +184,7 @@ def test_writes(current_etag: str | None, headers: dict[str, str], code: str | N
 def test_a_condition_that_writes_do_not_have_is_named(
     headers: dict[str, str], fields: dict[str, str]
 ) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         check_write(headers_of(**headers), ETAG)
     assert (caught.value.status, caught.value.fields) == (501, fields)
 
@@ -232,7 +232,7 @@ def test_deletions(
     if code is None:
         conditions.check(current)
         return
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         conditions.check(current)
     assert (caught.value.code, caught.value.fields.get("Condition")) == (code, condition)
 
@@ -250,7 +250,7 @@ def test_deletions(
     ],
 )
 def test_a_condition_of_a_deletion_that_is_none(member: str, value: str) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         entry_conditions({member: value}.get)
     assert caught.value.code == "InvalidArgument"
     assert caught.value.fields == {"ArgumentName": member, "ArgumentValue": value}
@@ -278,6 +278,6 @@ def test_an_object_to_delete_has_its_conditions_as_members() -> None:
 
 
 def test_the_failed_condition_is_named() -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         is_modified(headers_of(If_Match="other"), ETAG, MODIFIED, lambda: NOW)
     assert caught.value.fields == {"Condition": "If-Match"}

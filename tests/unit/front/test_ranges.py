@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from s3front.ranges import ByteRange, parse_range
-from shared.errors import ServiceError
+from s3front.objects.ranges import ByteRange, parse_range
+from s3front.s3_errors import S3Error
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_any_other_header_is_ignored(header: str | None) -> None:
     ],
 )
 def test_no_byte_at_all(header: str, size: int) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         parse_range(header, size)
     assert caught.value.code == "InvalidRange"
     assert caught.value.fields == {"RangeRequested": header, "ActualObjectSize": str(size)}

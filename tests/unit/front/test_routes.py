@@ -8,9 +8,9 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.operations import routes
+from s3front.port.target import Target, parse_target
 from s3front.routes import Operation
-from s3front.target import Target, parse_target
-from shared.errors import ServiceError
+from s3front.s3_errors import S3Error
 
 ROUTES = routes()
 
@@ -21,8 +21,8 @@ def find(method: str, raw_target: str, headers: Mapping[str, str] | None = None)
     return ROUTES.find(method, target, CIMultiDictProxy(CIMultiDict(headers or {})))
 
 
-def refusal(method: str, raw_target: str, headers: Mapping[str, str] | None = None) -> ServiceError:
-    with pytest.raises(ServiceError) as caught:
+def refusal(method: str, raw_target: str, headers: Mapping[str, str] | None = None) -> S3Error:
+    with pytest.raises(S3Error) as caught:
         find(method, raw_target, headers)
     return caught.value
 

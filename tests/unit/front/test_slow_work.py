@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from s3front.reply import xml_reply
-from s3front.request import Reply, StreamedBody
-from s3front.slow_work import answered_in_time
-from s3front.xml import DECLARATION
-from shared.errors import ServiceError
+from s3front.port.reply import xml_reply
+from s3front.port.request import Reply, StreamedBody
+from s3front.port.slow_work import answered_in_time
+from s3front.port.xml import DECLARATION
+from s3front.s3_errors import S3Error
 
 QUIET_SECONDS = 0.01
 RESULT = xml_reply("Result", "<A>1</A>")
@@ -48,8 +48,8 @@ async def test_quick_work_is_answered_as_it_is() -> None:
 
 async def test_a_quick_error_is_raised() -> None:
     work = Work()
-    work.end.set_exception(ServiceError("NoSuchUpload"))
-    with pytest.raises(ServiceError, match="NoSuchUpload"):
+    work.end.set_exception(S3Error("NoSuchUpload"))
+    with pytest.raises(S3Error, match="NoSuchUpload"):
         await answered_in_time(work.run(), 60)
 
 
@@ -69,8 +69,8 @@ async def test_a_late_error_is_raised_by_the_body() -> None:
     work = Work()
     body = await begun(work)
     assert await anext(body.blocks) == DECLARATION.encode()
-    work.end.set_exception(ServiceError("InvalidPart"))
-    with pytest.raises(ServiceError, match="InvalidPart"):
+    work.end.set_exception(S3Error("InvalidPart"))
+    with pytest.raises(S3Error, match="InvalidPart"):
         await anext(body.blocks)
 
 

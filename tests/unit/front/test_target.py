@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from s3front.target import Target, parse_target
-from shared.errors import ServiceError
-from shared.sigv4 import uri_encode
+from s3front.auth.sigv4 import uri_encode
+from s3front.port.target import Target, parse_target
+from s3front.s3_errors import S3Error
 from tests.api.support import ODD_KEYS, key_id
 
 ENDPOINTS = ("localhost", "s3.example.com", "example.com", "127.0.0.1", "::1")
@@ -18,8 +18,8 @@ def target_of(raw_target: str, host: str = "localhost:8000") -> Target:
     return target
 
 
-def refusal(raw_target: str, host: str = "localhost") -> ServiceError:
-    with pytest.raises(ServiceError) as caught:
+def refusal(raw_target: str, host: str = "localhost") -> S3Error:
+    with pytest.raises(S3Error) as caught:
         target_of(raw_target, host)
     return caught.value
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3front.target import Target, Undecided, parse_target
-from s3front.unlisted import decide, names_to_look_up
-from shared.errors import ServiceError
+from s3front.port.target import Target, Undecided, parse_target
+from s3front.port.unlisted import decide, names_to_look_up
+from s3front.s3_errors import S3Error
 
 ENDPOINTS = ("localhost", "s3.example.com")
 OWN = {"photos", "videos", "my.bucket", "own-x"}
@@ -36,7 +36,7 @@ def decided(host: str, method: str, raw_target: str, *, anonymous: bool = False)
 def meaning(host: str, method: str, raw_target: str, *, anonymous: bool = False) -> str:
     try:
         target = decided(host, method, raw_target, anonymous=anonymous)
-    except ServiceError as error:
+    except S3Error as error:
         return REFUSED if error.code == "InvalidURI" else error.code
     return HOST if target.virtual_host else PATH
 
@@ -144,7 +144,7 @@ def test_the_bucket_of_the_host_may_have_full_stops() -> None:
 
 def test_two_buckets_in_the_host_are_refused() -> None:
     undecided = undecided_of("photos.videos.nas.lan", "/a")
-    with pytest.raises(ServiceError):
+    with pytest.raises(S3Error):
         decide(undecided, "GET", {"photos": True, "photos.videos": True}, anonymous=False)
     target = decide(undecided, "GET", {"photos": False, "photos.videos": True}, anonymous=False)
     assert target.bucket == "photos.videos"
@@ -195,7 +195,7 @@ def test_the_path_is_no_new_bucket_and_no_deleted_one_by_chance(
 )
 def test_the_refusal_says_what_to_configure(host: str, named: tuple[str, str, str]) -> None:
     undecided = undecided_of(host, "/new")
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         decide(undecided, "PUT", {}, anonymous=False)
     bucket, rest, whole = named
     message = caught.value.message
@@ -250,7 +250,7 @@ def test_any_host_is_decided_or_refused(
     buckets = existing.draw(st.dictionaries(st.sampled_from(names), st.booleans()))
     try:
         target = decide(undecided, method, buckets, anonymous=anonymous)
-    except ServiceError as error:
+    except S3Error as error:
         assert error.status in (400, 409)  # noqa: PT017  # it may also pass
         return
     own = {name for name, own in buckets.items() if own or anonymous}

@@ -12,11 +12,11 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.auth.identity import Identity
-from s3front.body import UploadBody
-from s3front.request import Request
-from shared.checksums import Algorithm
-from shared.errors import ServiceError
-from shared.sigv4 import AccessKey, PayloadForm, RequestHead, sign_request
+from s3front.auth.sigv4 import AccessKey, PayloadForm, RequestHead, sign_request
+from s3front.bodies.checksums import Algorithm
+from s3front.bodies.upload_body import UploadBody
+from s3front.port.request import Request
+from s3front.s3_errors import S3Error
 from tests import aws_chunked
 from tests.api.support import checksum_of
 from tests.unit.front.pieces import Pieces
@@ -38,14 +38,14 @@ def let_go(identity: Identity, headers: dict[str, str], blocks: Sequence[bytes])
             async for block in upload(identity, headers, blocks).blocks():
                 assert block
                 size += len(block)
-        except ServiceError as error:
+        except S3Error as error:
             return size, error.code
         return size, ""
 
     async def read() -> tuple[int, str]:
         try:
             return len(await upload(identity, headers, blocks).read()), ""
-        except ServiceError as error:
+        except S3Error as error:
             return 0, error.code
 
     passed, code = asyncio.run(handed_on())
@@ -117,6 +117,6 @@ def test_many_bytes_for_few_are_not_read_at_once() -> None:
     headers = {"x-amz-decoded-content-length": "1"}
     identity = Identity(None, None, PayloadForm.STREAMING_UNSIGNED_TRAILER.value)
     body = Pieces(blocks, sum(map(len, blocks)))
-    with pytest.raises(ServiceError, match="InvalidChunkSizeError"):
+    with pytest.raises(S3Error, match="InvalidChunkSizeError"):
         asyncio.run(upload_of(body, identity, headers).read())
     assert body.received < 100

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import pytest
 from isal.isal_zlib import crc32
 
-from s3front.operations.verified_data import BLOCK_BYTES, BlockSums, VerifiedBlob
-from s3front.request import Passage
+from s3front.bodies.verified_data import BLOCK_BYTES, BlockSums, VerifiedBlob
+from s3front.port.request import Passage
+from s3front.s3_errors import S3Error
 from shared.blob_checksums import key_with_checksum
-from shared.errors import ServiceError
-from shared.records.location import DataLocation
+from shared.records.data_location import DataLocation
 from tests.unit.metadata.support import RecordingLog
 
 CONTENT = random.Random(1).randbytes(3 * BLOCK_BYTES + 12345)
@@ -83,7 +83,7 @@ async def test_a_whole_blob(known: tuple[str, str | None]) -> None:
     assert await collected(source.whole(Reader(CONTENT))) == CONTENT
     damaged = CONTENT[:-1] + bytes((CONTENT[-1] ^ 1,))
     for wrong in (damaged, CONTENT[:-1]):
-        with pytest.raises(ServiceError, match="InternalError"):
+        with pytest.raises(S3Error, match="InternalError"):
             await collected(source.whole(Reader(wrong)))
 
 
@@ -115,7 +115,7 @@ async def test_damage_anywhere_in_the_blob_before_its_first_part(
 ) -> None:
     store = Store(bytearray(CONTENT))
     store.content[-1] ^= 1
-    with pytest.raises(ServiceError, match="InternalError"):
+    with pytest.raises(S3Error, match="InternalError"):
         await collected(blob(store, known, BlockSums()).part(0, 10))
 
 
@@ -125,7 +125,7 @@ async def test_damage_between_two_parts() -> None:
     await collected(source.part(0, 10))
     store.content[BLOCK_BYTES + 5] ^= 1
     assert await collected(source.part(0, 10)) == CONTENT[:11]
-    with pytest.raises(ServiceError, match="InternalError"):
+    with pytest.raises(S3Error, match="InternalError"):
         await collected(source.part(BLOCK_BYTES + 6, BLOCK_BYTES + 7))
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from s3front.versioning import (
+from s3front.objects.object_record import ObjectRecord
+from s3front.objects.versioning import (
     LATEST,
     NULL,
     Lookup,
@@ -20,10 +21,9 @@ from s3front.versioning import (
     stored_name,
     version_headers,
 )
+from s3front.s3_errors import S3Error
 from shared import version_id
-from shared.errors import ServiceError
 from shared.records.bucket import Versioning
-from shared.records.object import ObjectRecord
 
 OLDEST = version_id.infinite("RG001")
 OLD, NEW = "98204666944465999999RG001  1", "98204666944465999998RG001  2"
@@ -77,7 +77,7 @@ def test_what_requests_name() -> None:
     ],
 )
 def test_what_no_version_can_be_called(text: str, message: str) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         Version.parse(text, "version-id-marker")
     assert (caught.value.code, caught.value.message) == ("InvalidArgument", message)
     assert caught.value.fields == {"ArgumentName": "version-id-marker", "ArgumentValue": text}

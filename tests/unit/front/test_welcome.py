@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from s3front.request import Request
-from s3front.welcome import asks_for_page, welcome
+from s3front.port.request import Request
+from s3front.port.welcome import asks_for_page, welcome
 from tests.unit.front.pieces import Pieces
 
 

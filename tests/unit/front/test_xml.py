@@ -7,9 +7,9 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
-from s3front.body import interpreted
-from s3front.reply import error_reply
-from s3front.xml import (
+from s3front.bodies.upload_body import interpreted
+from s3front.port.reply import error_reply
+from s3front.port.xml import (
     document,
     element,
     escape,
@@ -20,7 +20,7 @@ from s3front.xml import (
     url_encode,
     url_encode_all,
 )
-from shared.errors import ServiceError
+from s3front.s3_errors import S3Error
 from shared.limits import COMPLETE_ELEMENTS_MAX, XML_DEPTH_MAX
 from tests.api.support import ODD_KEYS, key_id
 
@@ -133,13 +133,13 @@ BOMB = b'<!DOCTYPE Root [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><Root>&b;</Root
     ],
 )
 def test_what_is_refused(body: bytes) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(S3Error) as caught:
         parse(body, "Root")
     assert caught.value.code == "MalformedXML"
 
 
 def test_an_error_about_bytes_that_are_no_text_can_be_read() -> None:
-    error = ServiceError("InvalidDigest", fields={"Content-MD5": "\udcff\x01"})
+    error = S3Error("InvalidDigest", fields={"Content-MD5": "\udcff\x01"})
     reply = error_reply(error, "/bucket/\udcff", "id", "host")
     assert isinstance(reply.body, bytes)
     tree = fromstring(reply.body)  # noqa: S314  # our own
@@ -149,7 +149,7 @@ def test_an_error_about_bytes_that_are_no_text_can_be_read() -> None:
 
 def test_a_document_of_too_many_elements_is_refused() -> None:
     assert len(parse(b"<A>" + b"<b/>" * 99 + b"</A>", "A", 100)) == 99
-    with pytest.raises(ServiceError, match="XML"):
+    with pytest.raises(S3Error, match="XML"):
         parse(b"<A>" + b"<b></b>" * 100 + b"</A>", "A", 100)
 
 
@@ -159,7 +159,7 @@ def test_a_document_of_too_deep_elements_is_refused(depth: int, fits: bool) -> N
     if fits:
         assert parse(body, "A").tag == "A"
         return
-    with pytest.raises(ServiceError, match="XML"):
+    with pytest.raises(S3Error, match="XML"):
         parse(body, "A")
 
 

@@ -15,7 +15,7 @@ from dmd.jobs.references import (
     still_names,
     stretches_of,
 )
-from dmd.metadata import keys, stored
+from dmd.metadata import record_keys, stored
 from dmd.metadata.engines.memory import MemoryEngine
 
 KEYS = [f"{number:040x}" for number in range(1, 9)]
@@ -24,7 +24,7 @@ MD5 = "0123456789abcdef0123456789abcdef"
 
 def put(engine: MemoryEngine, sub_level: list[str], key: str, document: Any) -> None:
     record = json.dumps(document).encode()
-    physical = keys.physical(sub_level, key, engine.key_bytes_max)
+    physical = record_keys.physical(sub_level, key, engine.key_bytes_max)
     entry = stored.Stored(1, stored.NO_PROJECTION, b"", record)
     with engine.transaction() as transaction:
         transaction.put(physical, stored.pack(physical, entry))

@@ -8,7 +8,7 @@ import pytest
 
 from dmd.jobs.backup import restore
 from dmd.jobs.errors import JobError
-from dmd.metadata.directory import open_engine
+from dmd.metadata.metadata_directory import open_engine
 
 
 @pytest.fixture

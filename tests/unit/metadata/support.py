@@ -120,7 +120,8 @@ def deleting(*keys: bytes) -> Mutation:
 
 
 class HarmlessTimer:
-    """In the place of ``dmd.kill_timer.KillTimer`` where the owner is the process of the tests."""
+    """In the place of ``dmd.ownership.kill_timer.KillTimer`` where the owner is the process of the
+    tests."""
 
     def kill_at(self, moment: float) -> None:
         """Let it live: a machine that is busy for a second would end all tests."""

@@ -12,11 +12,11 @@ import pytest
 
 from dmd.jobs.check import check
 from dmd.jobs.dump import load
-from dmd.jobs.records import raw_records, shown, sub_levels
+from dmd.jobs.record_walk import raw_records, shown, sub_levels
 from dmd.jobs.stats import BucketStats, collect
-from dmd.metadata import keys, stored
-from dmd.metadata.directory import open_engine
+from dmd.metadata import record_keys, stored
 from dmd.metadata.engines.memory import MemoryEngine
+from dmd.metadata.metadata_directory import open_engine
 from dmd.metadata.projection import project
 from shared import version_id
 
@@ -37,16 +37,16 @@ def engine() -> Iterator[MemoryEngine]:
 def put(engine: MemoryEngine, sub_level: list[str], records: Records) -> None:
     """Store records, each with the next revision."""
     with engine.transaction() as transaction:
-        counter = transaction.get(keys.REVISION_KEY)
-        revision = stored.unpack(keys.REVISION_KEY, counter).revision if counter else 0
+        counter = transaction.get(record_keys.REVISION_KEY)
+        revision = stored.unpack(record_keys.REVISION_KEY, counter).revision if counter else 0
         for name, document in records.items():
             revision += 1
-            key = keys.physical(sub_level, name, engine.key_bytes_max)
+            key = record_keys.physical(sub_level, name, engine.key_bytes_max)
             record = json.dumps(document).encode()
             entry = stored.Stored(revision, *project(sub_level, record), record)
             transaction.put(key, stored.pack(key, entry))
         last = stored.Stored(revision, stored.NO_PROJECTION, b"", b"")
-        transaction.put(keys.REVISION_KEY, stored.pack(keys.REVISION_KEY, last))
+        transaction.put(record_keys.REVISION_KEY, stored.pack(record_keys.REVISION_KEY, last))
 
 
 def objects(engine: MemoryEngine, records: Records) -> None:
@@ -113,7 +113,7 @@ def test_a_name_that_is_not_as_it_should_be(
 
 
 def test_a_projection_that_is_not_of_its_record(engine: MemoryEngine) -> None:
-    key = keys.physical(["bucket"], "a", engine.key_bytes_max)
+    key = record_keys.physical(["bucket"], "a", engine.key_bytes_max)
     entry = stored.Stored(1, *project(["bucket"], b'{"content-length":1}'), b'{"content-length":2}')
     with engine.transaction() as transaction:
         transaction.put(key, stored.pack(key, entry))
@@ -122,7 +122,7 @@ def test_a_projection_that_is_not_of_its_record(engine: MemoryEngine) -> None:
 
 def test_damage_is_reported_and_the_rest_is_read(engine: MemoryEngine) -> None:
     objects(engine, {"a": {}, "b\x001": version("1")})
-    key = keys.physical(["bucket"], "a", engine.key_bytes_max)
+    key = record_keys.physical(["bucket"], "a", engine.key_bytes_max)
     with engine.transaction() as transaction:
         transaction.put(key, b"x" * 40)
     assert problems(engine) == [("damaged", "bucket/a"), ("orphan-version", "bucket/b")]
@@ -131,7 +131,7 @@ def test_damage_is_reported_and_the_rest_is_read(engine: MemoryEngine) -> None:
 def test_a_counter_that_lags(engine: MemoryEngine) -> None:
     with engine.transaction() as transaction:
         entry = stored.Stored(1, stored.NO_PROJECTION, b"", b"")
-        transaction.put(keys.REVISION_KEY, stored.pack(keys.REVISION_KEY, entry))
+        transaction.put(record_keys.REVISION_KEY, stored.pack(record_keys.REVISION_KEY, entry))
     assert problems(engine) == [("revision-counter", "")]
 
 
@@ -165,8 +165,8 @@ def test_the_counter_of_versions(
     if counter is not None:
         entry = stored.Stored(0, stored.NO_PROJECTION, b"", str(counter).encode())
         with engine.transaction() as transaction:
-            value = stored.pack(keys.VERSION_TICK_KEY, entry)
-            transaction.put(keys.VERSION_TICK_KEY, value)
+            value = stored.pack(record_keys.VERSION_TICK_KEY, entry)
+            transaction.put(record_keys.VERSION_TICK_KEY, value)
     reported = list(check(engine, lambda _count: None))
     if found is None:
         assert reported == []

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dmd.metadata import conditions, keys, stored
+from dmd.metadata import conditions, record_keys, stored
 from dmd.metadata.engines.memory import MemoryEngine
 from dmd.metadata.projection import project
 from shared.errors import ServiceError
@@ -19,7 +19,7 @@ KEY_BYTES_MAX = 1978
 def engine() -> MemoryEngine:
     """A store with one record, key "k" of sub-level "b1", at revision 7."""
     made = MemoryEngine()
-    key = keys.physical(["b1"], "k", KEY_BYTES_MAX)
+    key = record_keys.physical(["b1"], "k", KEY_BYTES_MAX)
     with made.transaction() as transaction:
         transaction.put(key, stored.pack(key, stored.Stored(7, 0, b"", b"{}")))
     return made
@@ -107,7 +107,7 @@ def test_a_null_version_is_told_from_others(
     record: dict[str, Any] | None, expected: bool, projected: bool
 ) -> None:
     engine = MemoryEngine()
-    key = keys.physical(["bucket"], "k", KEY_BYTES_MAX)
+    key = record_keys.physical(["bucket"], "k", KEY_BYTES_MAX)
     if record is not None:
         text = json.dumps(record).encode()
         shown = project(["bucket"], text) if projected else (stored.NO_PROJECTION, b"")
@@ -122,7 +122,7 @@ def test_a_key_that_cannot_be_stored_is_refused() -> None:
 
 
 def test_a_damaged_record_has_no_revision_to_compare(engine: MemoryEngine) -> None:
-    key = keys.physical(["b1"], "k", KEY_BYTES_MAX)
+    key = record_keys.physical(["b1"], "k", KEY_BYTES_MAX)
     with engine.transaction() as transaction:
         transaction.put(key, b"\0" * 20)
     with pytest.raises(stored.CorruptRecordError):

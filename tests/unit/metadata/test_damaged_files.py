@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from dmd.directory import Ownership
 from dmd.errors import StartupError
 from dmd.jobs.errors import JobError
 from dmd.jobs.gc_journal import read_journal
 from dmd.metadata.daemon import MetadataDaemon, MetadataSettings
 from dmd.metadata.engines.base import EngineFatalError
+from dmd.ownership.owned_directory import Ownership
 from shared.rpc.streams import StreamSettings
 from tests.faults.damage import KINDS, NothingToDamageError, damage
 from tests.unit.metadata.support import RecordingLog

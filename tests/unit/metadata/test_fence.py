@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dmd.fence import fence
-from dmd.lease import LeaseState
+from dmd.ownership.fence import fence
+from dmd.ownership.lease import LeaseState
 from shared import limits
 from tests.servers import wait_for
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dmd.file_locks import Mount, doubt_about, find_mount, mount_of
+from dmd.ownership.file_locks import Mount, doubt_about, find_mount, mount_of
 
 MOUNTS = """\
 22 27 0:21 / /proc rw,relatime - proc proc rw

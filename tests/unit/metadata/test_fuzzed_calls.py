@@ -11,13 +11,13 @@ import pytest
 from dmd.metadata.commit import CommitSettings
 from dmd.metadata.engines.base import EngineFatalError
 from dmd.metadata.engines.memory import MemoryEngine
+from dmd.metadata.metadata_service import MetadataService
 from dmd.metadata.record_log import RecordLogSettings
 from dmd.metadata.record_log_namespace import RecordLogDispatcher
 from dmd.metadata.record_log_service import RecordLogService
-from dmd.metadata.service import MetadataService
 from dmd.metadata.writer import Writer
+from dmd.rpc.dispatch import Dispatcher, Peer
 from shared.rpc import codec
-from shared.rpc.dispatch import Dispatcher, Peer
 from shared.rpc.streams import StreamSettings
 from tests.unit.metadata.support import RecordingLog
 

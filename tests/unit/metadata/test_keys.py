@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dmd.metadata import keys
+from dmd.metadata import record_keys
 from shared.errors import ServiceError
 
 KEY_BYTES_MAX = 1978
@@ -15,13 +15,13 @@ EMOJI = "\U0001f600"
 
 
 def physical(sub_level: list[str], key: str) -> bytes:
-    return keys.physical(sub_level, key, KEY_BYTES_MAX)
+    return record_keys.physical(sub_level, key, KEY_BYTES_MAX)
 
 
 def includes(options: dict[str, Any], key: str, sub_level: list[str] | None = None) -> bool:
     """Whether the range of the options has the key."""
     path = ["b1"] if sub_level is None else sub_level
-    lower, upper = keys.range_of(path, options)
+    lower, upper = record_keys.range_of(path, options)
     return lower <= physical(path, key) < upper
 
 
@@ -51,7 +51,7 @@ def test_a_key_lies_behind_its_sub_level(sub_level: list[str], key: str, expecte
 @pytest.mark.parametrize("sub_level", [["a!b"], ["a#b"], ["!"], ["ok", "#"], [""], ["a", ""]])
 def test_a_sub_level_that_could_share_keys_with_another_is_refused(sub_level: list[str]) -> None:
     with pytest.raises(ServiceError, match="InvalidArgument"):
-        keys.prefix(sub_level)
+        record_keys.prefix(sub_level)
 
 
 def test_a_key_may_contain_the_marks_that_separate_sub_levels() -> None:
@@ -75,20 +75,20 @@ def test_a_lone_surrogate_is_refused_in_a_key() -> None:
 
 def test_a_lone_surrogate_is_refused_in_a_sub_level() -> None:
     with pytest.raises(ServiceError, match="InvalidArgument"):
-        keys.prefix([LONE_SURROGATE])
+        record_keys.prefix([LONE_SURROGATE])
 
 
 @pytest.mark.parametrize("bound", ["gt", "gte", "lt", "lte", "start", "end"])
 def test_a_lone_surrogate_is_refused_in_a_bound(bound: str) -> None:
     with pytest.raises(ServiceError, match="InvalidArgument"):
-        keys.range_of(["b1"], {bound: LONE_SURROGATE})
+        record_keys.range_of(["b1"], {bound: LONE_SURROGATE})
 
 
 @pytest.mark.parametrize("value", [1, True, ["a"], {}])
 @pytest.mark.parametrize("bound", ["gt", "gte", "lt", "lte", "start", "end"])
 def test_a_bound_that_is_no_string_is_refused(bound: str, value: object) -> None:
     with pytest.raises(ServiceError, match="InvalidArgument"):
-        keys.range_of(["b1"], {bound: value})
+        record_keys.range_of(["b1"], {bound: value})
 
 
 @pytest.mark.parametrize(
@@ -100,13 +100,13 @@ def test_an_unbounded_range_has_every_key(key: str) -> None:
 
 @pytest.mark.parametrize("sub_level", [[], ["b"], ["b1x"], ["b1", "c"], ["b10"], ["b1 "], ["a"]])
 def test_an_unbounded_range_has_no_key_of_another_sub_level(sub_level: list[str]) -> None:
-    lower, upper = keys.range_of(["b1"], {})
+    lower, upper = record_keys.range_of(["b1"], {})
     for key in ("", "\0", "k", "b1!k", EMOJI):
         assert not lower <= physical(sub_level, key) < upper
 
 
 def test_the_root_range_has_no_key_of_a_sub_level() -> None:
-    lower, upper = keys.range_of([], {})
+    lower, upper = record_keys.range_of([], {})
     assert not lower <= physical(["b1"], "k") < upper
 
 
@@ -161,19 +161,19 @@ def test_an_astral_bound_sorts_behind_the_last_of_the_basic_plane() -> None:
 
 
 def test_a_raw_range_has_the_keys_of_all_sub_levels() -> None:
-    lower, upper = keys.raw_range_of({})
+    lower, upper = record_keys.raw_range_of({})
     for sub_level in ([], ["b1"], ["x", "y"], ["~"], [EMOJI]):
         assert lower <= physical(sub_level, EMOJI) < upper
 
 
 @pytest.mark.parametrize("options", [{}, {"gte": ""}, {"gt": "\0"}, {"start": "\0", "lt": "~"}])
 def test_a_raw_range_never_has_the_bookkeeping(options: dict[str, Any]) -> None:
-    lower, upper = keys.raw_range_of(options)
-    for key in (keys.REVISION_KEY, keys.FORMAT_KEY):
+    lower, upper = record_keys.raw_range_of(options)
+    for key in (record_keys.REVISION_KEY, record_keys.FORMAT_KEY):
         assert not lower <= key < upper
 
 
 def test_the_bounds_of_a_raw_range_are_physical_keys() -> None:
-    lower, upper = keys.raw_range_of({"gte": "!b1!", "lt": "!b2!"})
+    lower, upper = record_keys.raw_range_of({"gte": "!b1!", "lt": "!b2!"})
     assert lower <= physical(["b1"], "k") < upper
     assert not lower <= physical(["b2"], "k") < upper

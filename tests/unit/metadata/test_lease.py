@@ -14,17 +14,17 @@ from pathlib import Path
 import orjson
 import pytest
 
-from dmd import lease
-from dmd.directory import OwnedDirectory, Ownership
 from dmd.errors import StartupError
-from dmd.kill_timer import boot_seconds
-from dmd.lease import (
+from dmd.ownership import lease
+from dmd.ownership.kill_timer import boot_seconds
+from dmd.ownership.lease import (
     FILE_NAME,
     DamagedLeaseError,
     LeaseState,
     read_state,
     wait_for_expiry,
 )
+from dmd.ownership.owned_directory import OwnedDirectory, Ownership
 from tests.servers import REPOSITORY, wait_for
 from tests.unit.metadata.support import HarmlessTimer
 
@@ -36,7 +36,7 @@ ELSEWHERE = LeaseState("somebody", "another-boot", 0.4, 7)
 OWNER = """
 import sys
 from pathlib import Path
-from dmd.directory import OwnedDirectory, Ownership
+from dmd.ownership.owned_directory import OwnedDirectory, Ownership
 directory = OwnedDirectory(Path(sys.argv[1]), Ownership(float(sys.argv[2])))
 print("owned", flush=True)
 sys.stdin.read()

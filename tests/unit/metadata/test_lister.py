@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
-from dmd.metadata import keys, stored
+from dmd.metadata import record_keys, stored
 from dmd.metadata.engines.base import Engine, Reader
 from dmd.metadata.engines.lmdb import LmdbEngine
 from dmd.metadata.engines.memory import MemoryEngine
@@ -36,7 +36,7 @@ def store(engine: Engine, records: dict[str, Any], sub_level: list[str] | None =
     """Put records as the daemon does."""
     with engine.transaction() as transaction:
         for name, document in records.items():
-            key = keys.physical(sub_level or BUCKET, name, engine.key_bytes_max)
+            key = record_keys.physical(sub_level or BUCKET, name, engine.key_bytes_max)
             record = json.dumps(document).encode()
             schema, projection = project(sub_level or BUCKET, record)
             transaction.put(key, stored.pack(key, stored.Stored(1, schema, projection, record)))
@@ -68,7 +68,7 @@ async def test_objects_come_with_what_listings_print(engine: Engine) -> None:
 
 
 async def test_a_record_without_a_projection_is_read_itself(engine: Engine) -> None:
-    key = keys.physical(BUCKET, "a", engine.key_bytes_max)
+    key = record_keys.physical(BUCKET, "a", engine.key_bytes_max)
     record = b'{"content-length": 3}'
     with engine.transaction() as transaction:
         transaction.put(key, stored.pack(key, stored.Stored(1, 0, b"", record)))
@@ -449,7 +449,7 @@ async def test_others_have_a_turn_while_many_keys_are_passed(engine: Engine) -> 
 
 @pytest.mark.parametrize("kept", [3, 20, -1])
 async def test_damage_is_found(engine: Engine, kept: int) -> None:
-    key = keys.physical(BUCKET, "a", engine.key_bytes_max)
+    key = record_keys.physical(BUCKET, "a", engine.key_bytes_max)
     store(engine, {"a": {}})
     with engine.transaction() as transaction:
         value = transaction.get(key)

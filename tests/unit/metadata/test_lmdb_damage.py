@@ -24,14 +24,14 @@ import pytest
 from dmd.errors import DamagedMetadataError, StartupError
 from dmd.jobs.dump import dump, load
 from dmd.jobs.salvage import Salvage
-from dmd.metadata import keys, stored
-from dmd.metadata.directory import open_engine
+from dmd.metadata import record_keys, stored
 from dmd.metadata.engines.base import EngineError
 from dmd.metadata.engines.lmdb import FILE_NAME, LmdbEngine
 from dmd.metadata.engines.lmdb_format import HEADER_BYTES, Leaf, Long, Meta, PageError, parse_page
 from dmd.metadata.engines.lmdb_pages import Damage, PageFile, PageView, read_metas
 from dmd.metadata.engines.lmdb_reader import PageStore
 from dmd.metadata.engines.lmdb_survey import check_whole, survey
+from dmd.metadata.metadata_directory import open_engine
 from tests.faults.damage import KINDS, NothingToDamageError, damage
 from tests.servers import REPOSITORY
 
@@ -65,7 +65,7 @@ def _fill(folder: Path) -> dict[bytes, stored.Stored]:
                 revision += 1
                 tail = "k" * chance.choice((1, 40, 900))
                 name = f"{chance.choice('abc')}/{chance.randrange(1500):05}{tail}"
-                key = keys.prefix(["bucket"]) + name.encode()
+                key = record_keys.prefix(["bucket"]) + name.encode()
                 if key in records and chance.random() < 0.5:
                     transaction.delete(key)
                     del records[key]
@@ -75,7 +75,9 @@ def _fill(folder: Path) -> dict[bytes, stored.Stored]:
                 records[key] = stored.Stored(revision, stored.NO_PROJECTION, b"", value)
                 transaction.put(key, stored.pack(key, records[key]))
             counter = stored.Stored(revision, stored.NO_PROJECTION, b"", b"")
-            transaction.put(keys.REVISION_KEY, stored.pack(keys.REVISION_KEY, counter))
+            transaction.put(
+                record_keys.REVISION_KEY, stored.pack(record_keys.REVISION_KEY, counter)
+            )
     engine.close()
     return records
 
@@ -132,7 +134,7 @@ def read_tolerantly(folder: Path) -> tuple[dict[bytes, stored.Stored], list[str]
     store = PageStore(folder, lambda entry: told.append(str(entry)))
     with store.snapshot() as view:
         survey(view, told.append, lambda _count: None)
-        for key, value in view.range(keys.RECORDS_LOWER, keys.RECORDS_UPPER):
+        for key, value in view.range(record_keys.RECORDS_LOWER, record_keys.RECORDS_UPPER):
             try:
                 found[key] = stored.unpack(key, value)
             except stored.CorruptRecordError as error:
@@ -224,7 +226,7 @@ def check_strictly(folder: Path) -> None:
     store = PageStore(folder)
     try:
         with store.snapshot() as view:
-            for key, value in view.range(keys.RECORDS_LOWER, keys.RECORDS_UPPER):
+            for key, value in view.range(record_keys.RECORDS_LOWER, record_keys.RECORDS_UPPER):
                 stored.unpack(key, value)
     except (EngineError, stored.CorruptRecordError) as error:
         raise DamagedMetadataError(folder, error) from error
@@ -235,7 +237,7 @@ def check_strictly(folder: Path) -> None:
 def dumped(output: BytesIO) -> dict[bytes, tuple[int, bytes]]:
     lines = [orjson.loads(line) for line in output.getvalue().splitlines()[1:-1]]
     return {
-        keys.prefix(line["s"]) + line["k"].encode(): (line["r"], line["v"].encode())
+        record_keys.prefix(line["s"]) + line["k"].encode(): (line["r"], line["v"].encode())
         for line in lines
     }
 
@@ -269,7 +271,7 @@ READER = """
 import sys
 from pathlib import Path
 from dmd.errors import StartupError
-from dmd.metadata import keys, stored
+from dmd.metadata import record_keys, stored
 from dmd.metadata.engines.base import EngineError
 from dmd.metadata.engines.lmdb import LmdbEngine
 try:
@@ -287,7 +289,7 @@ for line in sys.stdin:
         pass
 try:
     with engine.snapshot() as reader:
-        for key, value in reader.range(keys.RECORDS_LOWER, keys.RECORDS_UPPER):
+        for key, value in reader.range(record_keys.RECORDS_LOWER, record_keys.RECORDS_UPPER):
             try:
                 print(key.hex(), stored.unpack(key, value).revision, flush=True)
             except stored.CorruptRecordError:

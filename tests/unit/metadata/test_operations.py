@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from dmd.metadata.engines.memory import MemoryEngine
-from dmd.metadata.keys import OPERATIONS_PREFIX
 from dmd.metadata.mutations import Committed, Delete, Mutation, Outcome, Put, Refused, Versioned
 from dmd.metadata.operations import Operations
+from dmd.metadata.record_keys import OPERATIONS_PREFIX
 from dmd.metadata.stored import CorruptRecordError, Stored
-from dmd.metadata.versioning import DeleteVersion, PutVersion
+from dmd.metadata.versioned_writes import DeleteVersion, PutVersion
 from shared import limits
 from shared.errors import ServiceError
 

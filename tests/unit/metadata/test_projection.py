@@ -10,7 +10,7 @@ import pytest
 
 from dmd.metadata.projection import project
 from dmd.metadata.stored import NO_PROJECTION
-from shared.records.projection import SCHEMA
+from shared.records.projection_fields import SCHEMA
 
 NONE = (NO_PROJECTION, b"")
 RECORD = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dmd.metadata import keys, record_log
+from dmd.metadata import record_keys, record_log
 from dmd.metadata.commit import CommitSettings, Committer
 from dmd.metadata.engines.base import Engine, EngineError
 from dmd.metadata.engines.lmdb import LmdbEngine
@@ -18,7 +18,7 @@ from dmd.metadata.pages import PacketSize
 from dmd.metadata.record_log import LogState, RecordLogSettings, read_state
 from dmd.metadata.record_log_namespace import with_sub_level
 from dmd.metadata.record_log_service import LogStream, RecordLogService
-from dmd.metadata.versioning import DeleteVersion, PutVersion
+from dmd.metadata.versioned_writes import DeleteVersion, PutVersion
 from shared.errors import ServiceError
 from shared.records.names import DELETIONS, LEASES, RECORD_LOGS
 from shared.rpc.envelope import Call
@@ -51,14 +51,14 @@ class Log:
     def put(self, *names: str, record: bytes = b"{}") -> None:
         """Put records in the sub-level b1, each in a commit of its own."""
         for name in names:
-            self.apply(Mutation((put(keys.prefix(["b1"]) + name.encode(), record),)))
+            self.apply(Mutation((put(record_keys.prefix(["b1"]) + name.encode(), record),)))
 
     def unlogged(self, name: str) -> None:
         """A change by a daemon whose log is switched off."""
         with self.engine.transaction() as transaction:
             record_log.settle(transaction, None)
             commit = Committer(CommitSettings()).begin(transaction, self.now_ms)
-            apply(commit, Mutation((put(keys.prefix(["b1"]) + name.encode()),)))
+            apply(commit, Mutation((put(record_keys.prefix(["b1"]) + name.encode()),)))
             commit.save()
 
     def start(self) -> None:
@@ -162,14 +162,17 @@ async def test_a_version_is_logged_as_the_records_that_it_changes(log: Log) -> N
 async def test_the_database_is_the_first_name_of_the_sub_level(
     log: Log, sub_level: list[str], db: str | None
 ) -> None:
-    log.apply(Mutation((put(keys.prefix(sub_level) + b"k"),)))
+    log.apply(Mutation((put(record_keys.prefix(sub_level) + b"k"),)))
     _, (entry,) = await log.read()
     assert entry.get("db") == db
 
 
 @pytest.mark.parametrize("name", [DELETIONS, LEASES, RECORD_LOGS])
 async def test_the_sub_levels_of_the_daemon_are_not_logged(log: Log, name: str) -> None:
-    log.apply(Mutation((put(keys.prefix([name]) + b"k"),)), deleting(keys.prefix([name]) + b"k"))
+    log.apply(
+        Mutation((put(record_keys.prefix([name]) + b"k"),)),
+        deleting(record_keys.prefix([name]) + b"k"),
+    )
     assert await log.read() == ({"start": None, "end": None}, [])
 
 
@@ -386,7 +389,7 @@ def test_a_log_of_another_name_ends(filled: Log) -> None:
 async def test_a_log_that_came_from_elsewhere_is_continued(filled: Log) -> None:
     before = filled.state
     with filled.engine.transaction() as transaction:
-        transaction.delete(keys.LOG_STATE_PREFIX + NAME.encode())
+        transaction.delete(record_keys.LOG_STATE_PREFIX + NAME.encode())
         transaction.delete(record_log.sequence_key(NAME, 1))
         transaction.delete(record_log.sequence_key(NAME, 3))
     filled.start()

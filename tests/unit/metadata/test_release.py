@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dmd.metadata import keys, stored
+from dmd.metadata import record_keys, stored
 from dmd.metadata.commit import CommitSettings, Committer
 from dmd.metadata.conditions import IsPresent
 from dmd.metadata.engines.memory import MemoryEngine
@@ -22,10 +22,10 @@ from dmd.metadata.mutations import (
     apply,
 )
 from dmd.metadata.release import queue_entry, queue_key
-from dmd.metadata.versioning import DeleteVersion, PutVersion
+from dmd.metadata.versioned_writes import DeleteVersion, PutVersion
 from shared.records.names import DELETIONS
 
-KEY = keys.prefix(["bucket"]) + b"key"
+KEY = record_keys.prefix(["bucket"]) + b"key"
 DATA = [{"key": "00ff", "size": 4, "start": 0, "dataStoreName": "us-east-1"}]
 NOW_MS = 1_700_000_000_123
 
@@ -54,7 +54,7 @@ class Store:
         return [stretch["key"] for _, entry in self.queue() for stretch in entry["location"]]
 
     def queue(self) -> list[tuple[bytes, Any]]:
-        prefix = keys.prefix([DELETIONS])
+        prefix = record_keys.prefix([DELETIONS])
         with self.engine.snapshot() as reader:
             items = list(reader.range(prefix, prefix + b"\xff"))
         return [
@@ -101,7 +101,7 @@ def test_nothing_was_there(store: Store) -> None:
 
 
 def test_entries_of_one_commit_are_all_kept(store: Store) -> None:
-    other = keys.prefix(["bucket"]) + b"other"
+    other = record_keys.prefix(["bucket"]) + b"other"
     record = json.dumps({"location": DATA}).encode()
     store.apply(put({"location": DATA}), Put(other, record, stored.NO_PROJECTION, b""))
     store.apply(Delete(KEY, release=True), Delete(other, release=True))

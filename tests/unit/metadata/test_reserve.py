@@ -8,7 +8,7 @@ import pytest
 
 from dmd.metadata.mutations import Delete, Mutation, Put, Versioned, frees
 from dmd.metadata.reserve import FILE_NAME, Reserve
-from dmd.metadata.versioning import DeleteVersion, PutVersion, RepairMaster
+from dmd.metadata.versioned_writes import DeleteVersion, PutVersion, RepairMaster
 from tests.unit.metadata.support import RecordingLog, put, until
 
 SIZE = 1 << 20

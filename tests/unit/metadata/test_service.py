@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from dmd.hold import deletions_held
-from dmd.metadata import keys
+from dmd.metadata import record_keys
 from dmd.metadata.commit import CommitSettings
 from dmd.metadata.engines.base import EngineFatalError
 from dmd.metadata.engines.memory import MemoryEngine
+from dmd.metadata.metadata_service import MetadataService
 from dmd.metadata.pages import Stream
-from dmd.metadata.service import MetadataService
 from dmd.metadata.writer import Writer
 from shared import limits, version_id
 from shared.errors import ServiceError
@@ -703,7 +703,7 @@ async def test_raw_keys_may_be_bounded_and_limited(daemon: Daemon) -> None:
 async def damaged(daemon: Daemon) -> Daemon:
     """A store whose record "k" does not match its checksum."""
     await daemon.fill("a", "k")
-    key = keys.physical(["b1"], "k", daemon.engine.key_bytes_max)
+    key = record_keys.physical(["b1"], "k", daemon.engine.key_bytes_max)
     with daemon.engine.transaction() as transaction:
         value = transaction.get(key)
         assert value is not None

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from dmd import directory, lease
-from dmd.directory import OwnedDirectory, Ownership
 from dmd.errors import SettingNeededError, StartupError
-from dmd.file_locks import Mount
 from dmd.metadata.daemon import MetadataDaemon, MetadataSettings
-from dmd.metadata.directory import FORMAT_VERSION
 from dmd.metadata.engines.base import EngineFatalError
 from dmd.metadata.engines.lmdb import FILE_NAME, LmdbEngine
-from dmd.metadata.keys import FORMAT_KEY
+from dmd.metadata.metadata_directory import FORMAT_VERSION
+from dmd.metadata.record_keys import FORMAT_KEY
+from dmd.ownership import lease, owned_directory
+from dmd.ownership.file_locks import Mount
+from dmd.ownership.owned_directory import OwnedDirectory, Ownership
 from shared.rpc.streams import StreamSettings
 from tests.unit.metadata.support import HarmlessTimer, RecordingLog
 
@@ -97,11 +97,11 @@ def test_a_directory_where_nothing_can_be_locked_is_owned_by_a_lease(
     assert caught.value.key == "fenceCommand"
     assert str(tmp_path) in str(caught.value)
     owner = OwnedDirectory(tmp_path, Ownership(1))
-    assert directory.is_owned(tmp_path)
+    assert owned_directory.is_owned(tmp_path)
     with pytest.raises(StartupError, match="another daemon owns"):
         OwnedDirectory(tmp_path, Ownership(1))
     owner.release()
-    assert not directory.is_owned(tmp_path)
+    assert not owned_directory.is_owned(tmp_path)
 
 
 def test_a_stand_by_of_another_machine_needs_a_lease(
@@ -109,7 +109,7 @@ def test_a_stand_by_of_another_machine_needs_a_lease(
 ) -> None:
     monkeypatch.setattr(lease, "KillTimer", HarmlessTimer)
     shared = Mount("nfs4", frozenset({"vers=4.2"}))
-    monkeypatch.setattr(directory, "mount_of", lambda _path: shared)
+    monkeypatch.setattr(owned_directory, "mount_of", lambda _path: shared)
     with pytest.raises(SettingNeededError, match="machines share it") as caught:
         OwnedDirectory(tmp_path, Ownership(standby=True))
     assert caught.value.key == "leaseSeconds"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dmd.metadata.versioning import (
+from dmd.metadata.versioned_writes import (
     Decision,
     DeleteVersion,
     PutVersion,

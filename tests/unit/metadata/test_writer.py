@@ -13,8 +13,8 @@ from dmd.metadata import stored
 from dmd.metadata.conditions import IsPresent
 from dmd.metadata.engines.base import Engine, EngineFatalError
 from dmd.metadata.engines.lmdb import LmdbEngine
-from dmd.metadata.keys import REVISION_KEY
 from dmd.metadata.mutations import Committed, Mutation, Outcome, Refused
+from dmd.metadata.record_keys import REVISION_KEY
 from dmd.metadata.writer import Writer
 from shared import limits
 from shared.errors import ServiceError

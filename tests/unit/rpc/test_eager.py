@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from shared.rpc import eager
+from shared.loop import eager
 
 
 async def test_a_coroutine_that_waits_for_nothing_needs_no_task() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.rpc.handshake import (
+from dmd.rpc.handshake import (
     BAD_METHOD,
     BAD_REQUEST,
     BAD_VERSION,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from s3front.rpc.outgoing import OutgoingCall, envelopes
 from shared import limits
-from shared.rpc.outgoing import OutgoingCall, envelopes
 
 
 def call(name: str = "get", key: str = "k", *, alone: bool = False) -> OutgoingCall:

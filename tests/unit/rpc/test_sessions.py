@@ -6,7 +6,7 @@ import json
 
 from aiohttp.test_utils import TestClient, TestServer
 
-from shared.rpc.server import create_application, create_server
+from dmd.rpc.stock_server import create_application, create_server
 
 OPEN = "/socket.io/?EIO=4&transport=polling"
 

@@ -6,8 +6,8 @@ import zlib
 
 import pytest
 
-from dmd.data.keys import created_at_ms, is_blob_key
-from dmd.data.packed.records import (
+from dmd.data.blob_keys import created_at_ms, is_blob_key
+from dmd.data.packed.segment_records import (
     HEADER_BYTES,
     STATE_OFFSET,
     Place,

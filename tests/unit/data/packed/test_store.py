@@ -14,9 +14,9 @@ import pytest
 
 from dmd.data.base import BlobNotFoundError, StoreError
 from dmd.data.disk import Disk, DiskOptions
-from dmd.data.packed.records import HEADER_BYTES, place_of
+from dmd.data.packed.packed_store import PackedStore
 from dmd.data.packed.segment import BLOCK_BYTES
-from dmd.data.packed.store import PackedStore
+from dmd.data.packed.segment_records import HEADER_BYTES, place_of
 from tests.faults.disk import FailingDisk, failing_disk
 from tests.unit.metadata.support import RecordingLog
 
@@ -415,7 +415,7 @@ async def test_nothing_is_appended_behind_a_sync_that_failed(
 async def test_many_segments_need_few_descriptors(
     store: PackedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dmd.data.packed.store.OPEN_SEGMENTS_MAX", 4)
+    monkeypatch.setattr("dmd.data.packed.packed_store.OPEN_SEGMENTS_MAX", 4)
     keys = [await put(store, bytes(SEGMENT_BYTES)) for _ in range(12)]
     before = len(os.listdir("/proc/self/fd"))
     for key in keys:

@@ -1,0 +1,139 @@
+"""Records of packed blobs, and the keys that say where they lie. Pure.
+
+A segment is a sequence of records, each at a multiple of 64 bytes, so that no header lies in two
+blocks of the file system:
+
+    offset 0   "2FBL"
+           4   state: "LIVE", "quar" (in quarantine) or "gone" (deleted)
+           8   length of the blob, in bytes
+          12   bytes from the start of the record before to the start of this one, 0 for the first
+          16   CRC-32 of the blob
+          20   key, 20 bytes
+          40   CRC-32 of the 40 bytes before, taken with the state as zeros
+          44   the blob, then zeros up to the next multiple of 64
+
+Numbers are little-endian. The state is all that changes after a record was written; it is no part
+of a checksum, so that a change of it never tears anything. Instead its codes differ in ten bits at
+least, in each of their bytes, and whatever is none of them means live: damage deletes nothing.
+
+Before format 3 of the directory the codes were "L", "Q" and "D", followed by zeros. "L" and "D"
+differ in one bit, so an old "D" is believed only until the segments of that time have been gone
+through (``dmd.data.packed.upgrade``). Afterwards it means live, as the old "L" always does.
+
+A key is 12 digits of creation time, as every key (``dmd.data.blob_keys``), then 8 digits of the
+number of the segment, 8 of the record's offset, and 12 that are random. So a blob is found without
+an index, and a guessed place alone opens nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+import struct
+from enum import Enum
+from typing import Final, NamedTuple
+
+from isal.isal_zlib import crc32
+
+from dmd.data.blob_keys import KEY_DIGITS, TIME_DIGITS
+
+ALIGNMENT: Final = 64
+HEADER_BYTES: Final = 44
+MAGIC: Final = b"2FBL"
+STATE_OFFSET: Final = 4
+SEGMENT_NUMBER_MAX: Final = 2**32 - 1
+
+_HEADER: Final = struct.Struct("<4s4sIII20s")
+_CHECKSUM: Final = struct.Struct("<I")
+_RANDOM_BYTES: Final = 6
+_NUMBER_DIGITS: Final = 8
+
+
+class State(Enum):
+    """What has become of a blob; the value is the code in its record."""
+
+    LIVE = b"LIVE"
+    QUARANTINED = b"quar"
+    DELETED = b"gone"
+    OLD_QUARANTINED = b"Q\0\0\0"
+    OLD_DELETED = b"D\0\0\0"
+
+
+_STATES: Final = {state.value: state for state in State}
+_NO_STATE: Final = bytes(4)
+
+
+class Place(NamedTuple):
+    """A segment's number, and the offset of a record in it."""
+
+    segment: int
+    offset: int
+
+
+class Record(NamedTuple):
+    """A record's header: ``offset`` is its own, ``length`` and ``checksum`` are the blob's."""
+
+    offset: int
+    state: State
+    length: int
+    distance: int
+    checksum: int
+    key: str
+
+    @property
+    def end(self) -> int:
+        """Where the next record begins."""
+        return self.offset + record_bytes(self.length)
+
+    @property
+    def previous(self) -> int | None:
+        """Where the record before begins; None for the first."""
+        return self.offset - self.distance if self.distance else None
+
+
+def record_bytes(length: int) -> int:
+    """What a blob of ``length`` bytes takes, with its header and padding."""
+    return -(-(HEADER_BYTES + length) // ALIGNMENT) * ALIGNMENT
+
+
+def key_of(created_ms: int, place: Place) -> str:
+    """Make the key of the record at a place."""
+    return (
+        f"{created_ms:0{TIME_DIGITS}x}"
+        f"{place.segment:0{_NUMBER_DIGITS}x}{place.offset:0{_NUMBER_DIGITS}x}"
+        f"{secrets.token_hex(_RANDOM_BYTES)}"
+    )
+
+
+def place_of(key: str) -> Place:
+    """Where the blob of a key lies, if it is packed; ``key`` is 40 hexadecimal digits."""
+    middle = TIME_DIGITS + _NUMBER_DIGITS
+    return Place(int(key[TIME_DIGITS:middle], 16), int(key[middle : middle + _NUMBER_DIGITS], 16))
+
+
+def pack_header(key: str, length: int, checksum: int, distance: int) -> bytes:
+    """The header of a live record."""
+    fields = (length, distance, checksum, bytes.fromhex(key))
+    judged = crc32(_HEADER.pack(MAGIC, _NO_STATE, *fields))
+    return _HEADER.pack(MAGIC, State.LIVE.value, *fields) + _CHECKSUM.pack(judged)
+
+
+def parse_header(data: bytes | bytearray, position: int, place: Place) -> Record | None:
+    """The header at ``position`` of ``data``, which was read from ``place``.
+
+    None for anything else than an undamaged header that was written for this place.
+    """
+    if len(data) - position < HEADER_BYTES:
+        return None
+    magic, state, length, distance, checksum, key = _HEADER.unpack_from(data, position)
+    if magic != MAGIC:
+        return None
+    (judged,) = _CHECKSUM.unpack_from(data, position + _HEADER.size)
+    if crc32(_HEADER.pack(magic, _NO_STATE, length, distance, checksum, key)) != judged:
+        return None
+    name = key.hex()
+    assert len(name) == KEY_DIGITS
+    if place_of(name) != place:
+        return None
+    # No part of the checksum: a damaged one loses no blob.
+    known = _STATES.get(state, State.LIVE)
+    return Record(place.offset, known, length, distance, checksum, name)

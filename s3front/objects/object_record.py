@@ -1,0 +1,270 @@
+"""The object record: the ``ObjectMD`` document (reference/dmd-wire.md, section 5).
+
+A record keeps the whole document, so that members which this release does not know survive when
+it is written again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from s3front.objects.object_parts import ObjectPart, is_checksum, parse_parts, parts_member
+from shared.records.data_location import DataLocation, data_locations
+from shared.records.members import moment, parse_document, size, text, texts
+from shared.records.times import to_iso
+
+MODEL_VERSION = 6
+USER_METADATA_PREFIX = "x-amz-meta-"
+_CHECKSUM_TYPES = ("FULL_OBJECT", "COMPOSITE")
+
+STANDARD_HEADERS: Mapping[str, str] = {
+    "cache-control": "Cache-Control",
+    "content-disposition": "Content-Disposition",
+    "content-encoding": "Content-Encoding",
+    "content-language": "Content-Language",
+    "expires": "Expires",
+}
+"""Record member and header of what a client may set and gets back as it is."""
+
+PRIVATE_OBJECT_ACL: Mapping[str, Any] = {
+    "Canned": "private",
+    "FULL_CONTROL": [],
+    "WRITE_ACP": [],
+    "READ": [],
+    "READ_ACP": [],
+}
+
+_NO_REPLICATION: Mapping[str, Any] = {
+    "status": "",
+    "backends": [],
+    "content": [],
+    "destination": "",
+    "storageClass": "",
+    "role": "",
+    "storageType": "",
+    "dataStoreVersionId": "",
+    "isNFS": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """An object's additional checksum: S3's algorithm name, base64 value, and type."""
+
+    algorithm: str
+    value: str
+    kind: str = "FULL_OBJECT"
+
+
+@dataclass(frozen=True, slots=True)
+class NewObject:
+    """What a record is made of. ``headers`` are members of STANDARD_HEADERS; ``user_metadata``
+    has names without prefix; ``etag`` is without quotes; ``parts`` are those of a multipart upload;
+    ``origin`` is the event that it causes; ``lock`` has members that protect it."""
+
+    key: str
+    owner_id: str
+    owner_name: str
+    size: int
+    etag: str
+    content_type: str
+    modified: datetime
+    locations: Sequence[DataLocation]
+    store_name: str
+    headers: Mapping[str, str]
+    user_metadata: Mapping[str, str]
+    checksum: Checksum | None
+    website_redirect: str = ""
+    storage_class: str = "STANDARD"
+    tags: Mapping[str, str] = field(default_factory=dict)
+    upload_id: str | None = None
+    parts: Sequence[ObjectPart] = ()
+    origin: str = "s3:ObjectCreated:Put"
+    lock: Mapping[str, Any] = field(default_factory=dict)
+    acl: Mapping[str, Any] = field(default_factory=lambda: PRIVATE_OBJECT_ACL)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRecord:
+    """An object's metadata. The document is shared: never change it."""
+
+    document: Mapping[str, Any]
+
+    @classmethod
+    def create(cls, new: NewObject) -> ObjectRecord:
+        modified = to_iso(new.modified)
+        document: dict[str, Any] = {
+            "owner-display-name": new.owner_name,
+            "owner-id": new.owner_id,
+            **{name: new.headers.get(name, "") for name in STANDARD_HEADERS},
+            "creation-time": modified,
+            "last-modified": modified,
+            "content-length": new.size,
+            "content-type": new.content_type,
+            "content-md5": new.etag,
+            "x-amz-version-id": "null",
+            "x-amz-server-version-id": "",
+            "x-amz-storage-class": new.storage_class,
+            "x-amz-server-side-encryption": "",
+            "x-amz-server-side-encryption-aws-kms-key-id": "",
+            "x-amz-server-side-encryption-customer-algorithm": "",
+            "x-amz-website-redirect-location": new.website_redirect,
+            "x-amz-scal-transition-in-progress": False,
+            "acl": new.acl,
+            "key": new.key,
+            "location": [entry.document() for entry in new.locations] or None,
+            "isDeleteMarker": False,
+            "tags": dict(new.tags),
+            "replicationInfo": _NO_REPLICATION,
+            "dataStoreName": new.store_name,
+            "originOp": new.origin,
+            "md-model-version": MODEL_VERSION,
+            **new.lock,
+        }
+        for name, value in new.user_metadata.items():
+            document[USER_METADATA_PREFIX + name] = value
+        if new.upload_id is not None:
+            document["uploadId"] = new.upload_id
+        if new.parts:
+            document["parts"] = parts_member(new.parts)
+        if new.checksum is not None:
+            document["checksum"] = {
+                "checksumAlgorithm": new.checksum.algorithm,
+                "checksumValue": new.checksum.value,
+                "checksumType": new.checksum.kind,
+            }
+        return cls(document)
+
+    @classmethod
+    def parse(cls, stored: str) -> ObjectRecord:
+        """The record of a stored document; raises UnreadableRecordError."""
+        return cls(parse_document(stored))
+
+    @classmethod
+    def delete_marker(
+        cls, key: str, owner_id: str, owner_name: str, modified: datetime
+    ) -> ObjectRecord:
+        """A version that says that the object was deleted."""
+        new = NewObject(
+            key=key,
+            owner_id=owner_id,
+            owner_name=owner_name,
+            size=0,
+            etag="",
+            content_type="",
+            modified=modified,
+            locations=[],
+            store_name="",
+            headers={},
+            user_metadata={},
+            checksum=None,
+            origin="s3:ObjectRemoved:DeleteMarkerCreated",
+        )
+        return cls.create(new).changed({"isDeleteMarker": True})
+
+    def serialise(self) -> str:
+        return orjson.dumps(self.document).decode()
+
+    def changed(self, members: Mapping[str, Any]) -> ObjectRecord:
+        """The record with some members replaced."""
+        return ObjectRecord({**self.document, **members})
+
+    @property
+    def etag(self) -> str:
+        """Without quotes."""
+        return text(self.document, "content-md5")
+
+    @property
+    def size(self) -> int:
+        """In bytes. Raises UnreadableRecordError."""
+        return size(self.document, "content-length")
+
+    @property
+    def modified(self) -> datetime:
+        return moment(self.document, "last-modified", "creation-time")
+
+    @property
+    def content_type(self) -> str:
+        return text(self.document, "content-type") or "binary/octet-stream"
+
+    @property
+    def storage_class(self) -> str:
+        return text(self.document, "x-amz-storage-class") or "STANDARD"
+
+    @property
+    def website_redirect(self) -> str:
+        return text(self.document, "x-amz-website-redirect-location")
+
+    @property
+    def is_delete_marker(self) -> bool:
+        return bool(self.document.get("isDeleteMarker"))
+
+    @property
+    def version_id(self) -> str | None:
+        """The internal form; None for what was stored before there were versions."""
+        return text(self.document, "versionId") or None
+
+    @property
+    def is_null_version(self) -> bool:
+        return bool(self.document.get("isNull")) or self.version_id is None
+
+    @property
+    def null_version_id(self) -> str | None:
+        """The internal ID of the null version that there was beside this one."""
+        return text(self.document, "nullVersionId") or None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The standard headers that are set, by their header names."""
+        document = self.document
+        return {
+            header: value
+            for name, header in STANDARD_HEADERS.items()
+            if name in document and (value := text(document, name))
+        }
+
+    @property
+    def user_metadata(self) -> dict[str, str]:
+        """Names without prefix."""
+        return {
+            name.removeprefix(USER_METADATA_PREFIX): value
+            for name, value in self.document.items()
+            if name.startswith(USER_METADATA_PREFIX)
+        }
+
+    @property
+    def checksum(self) -> Checksum | None:
+        found = self.document.get("checksum")
+        if not isinstance(found, dict):
+            return None
+        algorithm, value = text(found, "checksumAlgorithm"), text(found, "checksumValue")
+        if not (algorithm.isascii() and algorithm.isalnum() and is_checksum(value)):
+            return None
+        kind = text(found, "checksumType")
+        return Checksum(
+            algorithm.upper(), value, kind if kind in _CHECKSUM_TYPES else _CHECKSUM_TYPES[0]
+        )
+
+    @property
+    def upload_id(self) -> str | None:
+        """The multipart upload that made the object, None for any other."""
+        return self.document.get("uploadId")
+
+    @property
+    def parts(self) -> list[ObjectPart] | None:
+        """The parts of its multipart upload, None for any other object."""
+        return parse_parts(self.document)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return texts(self.document.get("tags"))
+
+    @property
+    def locations(self) -> list[DataLocation]:
+        """The object's data, in order; none for an empty object."""
+        return data_locations(self.document.get("location"), self.size)

@@ -1,0 +1,37 @@
+"""Which location the bytes of a request go to."""
+
+from __future__ import annotations
+
+from s3front.context import Context
+from s3front.objects.protection import refuse_bucket
+from s3front.port.request import Headers
+from s3front.s3_errors import S3Error
+from shared.config import Location
+
+LOCATION_HEADER = "x-amz-meta-scal-location-constraint"
+
+
+def chosen_location(context: Context, headers: Headers) -> str:
+    """The name of the location: the request's choice, else the bucket's.
+
+    Raises InvalidArgument, and NotImplemented where nothing can be stored as it has to be.
+    """
+    refuse_bucket(context.bucket.record)
+    wanted = headers.get(LOCATION_HEADER)
+    if wanted is None:
+        return context.bucket.record.location
+    location = context.services.locations.find(wanted)
+    if location is None or not location.is_supported:
+        raise S3Error(
+            "InvalidArgument",
+            "Object Location Constraint Info is invalid"
+            if location is None
+            else f"Object Location Constraint Info is invalid: {unsupported_type(location)}",
+            {"ArgumentName": LOCATION_HEADER, "ArgumentValue": wanted},
+        )
+    return wanted
+
+
+def unsupported_type(location: Location) -> str:
+    """Why nothing can be kept in a location."""
+    return f"this server does not support locations of type {location.type}"

@@ -1,0 +1,60 @@
+"""GetObjectTagging, PutObjectTagging and DeleteObjectTagging."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from s3front.bodies.upload_body import interpreted, read_document
+from s3front.context import Context
+from s3front.objects.object_record import ObjectRecord
+from s3front.operations.changes import change_version
+from s3front.operations.get_object import described_version, existing_record
+from s3front.operations.tag_sets import parse_tagging, tag_set_xml
+from s3front.port.reply import xml_reply
+from s3front.port.request import Reply, Request
+from s3front.routes import Level, Operation
+from shared import limits
+
+
+async def get_object_tagging(context: Context, _request: Request) -> Reply:
+    """The tags of an object, none included (Amazon S3 API reference)."""
+    record = existing_record(context, context.current)
+    reply = xml_reply("Tagging", tag_set_xml(record.tags))
+    return Reply(reply.status, {**reply.headers, **described_version(context, record)}, reply.body)
+
+
+async def put_object_tagging(context: Context, request: Request) -> Reply:
+    """Replace all tags of an object (Amazon S3 API reference).
+
+    One that came from CloudServer with more than S3 allows may keep as many: clients change one by
+    writing all of them back.
+    """
+    found = existing_record(context, context.current, changes=True)
+    body = await read_document(context, request, limits.XML_BODY_BYTES_MAX)
+    tags_max = max(limits.TAGS_MAX, len(found.tags))
+    tags = await interpreted(body, partial(parse_tagging, tags_max=tags_max))
+    record = await _set(context, tags, "s3:ObjectTagging:Put")
+    return Reply(200, described_version(context, record))
+
+
+async def delete_object_tagging(context: Context, _request: Request) -> Reply:
+    """Remove all tags of an object (Amazon S3 API reference)."""
+    record = await _set(context, {}, "s3:ObjectTagging:Delete")
+    return Reply(204, described_version(context, record))
+
+
+async def _set(context: Context, tags: Mapping[str, str], origin: str) -> ObjectRecord:
+    members = {"tags": dict(tags), "originOp": origin}
+    return await change_version(context, lambda _bucket, record: record.changed(members))
+
+
+GET_OBJECT_TAGGING = Operation(
+    "GetObjectTagging", Level.OBJECT, get_object_tagging, takes_version=True
+)
+PUT_OBJECT_TAGGING = Operation(
+    "PutObjectTagging", Level.OBJECT, put_object_tagging, takes_version=True
+)
+DELETE_OBJECT_TAGGING = Operation(
+    "DeleteObjectTagging", Level.OBJECT, delete_object_tagging, takes_version=True
+)

@@ -1,0 +1,160 @@
+"""Object lock: the configuration of a bucket, and retention and legal hold of a version.
+
+What is allowed is in ``s3front.objects.object_lock``, how a record is changed in ``changes``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from s3front.bodies.upload_body import interpreted, read_document
+from s3front.context import Context
+from s3front.metadata.store import StoredBucket
+from s3front.objects.object_lock import (
+    Lock,
+    check_change,
+    configuration_member,
+    configuration_xml,
+    default_of,
+    is_enabled,
+    legal_hold_xml,
+    missing_configuration,
+    parse_configuration,
+    parse_legal_hold,
+    parse_retention,
+    retention_xml,
+    wants_bypass,
+)
+from s3front.objects.object_record import ObjectRecord
+from s3front.operations.changes import change_bucket, change_version
+from s3front.operations.get_object import existing_record
+from s3front.port.reply import xml_reply
+from s3front.port.request import Reply, Request
+from s3front.routes import Level, Operation
+from s3front.s3_errors import S3Error
+from shared import limits
+from shared.records.bucket import BucketRecord, Versioning
+from shared.records.times import now
+
+# --- Buckets -------------------------------------------------------------------------------------
+
+
+async def get_object_lock_configuration(context: Context, _request: Request) -> Reply:
+    """Whether versions can be locked, and the default retention (Amazon S3 API reference)."""
+    document = context.bucket.record.document
+    if not is_enabled(document):
+        fields = {"BucketName": context.bucket.name}
+        raise S3Error("ObjectLockConfigurationNotFoundError", fields=fields)
+    return xml_reply("ObjectLockConfiguration", configuration_xml(default_of(document)))
+
+
+async def put_object_lock_configuration(context: Context, request: Request) -> Reply:
+    """Enable object lock, for good, and set the default retention (Amazon S3 API reference)."""
+    body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, digest_required=True)
+    wanted = configuration_member(await interpreted(body, parse_configuration))
+
+    def change(record: BucketRecord) -> BucketRecord:
+        if record.versioning is not Versioning.ENABLED:
+            raise S3Error(
+                "InvalidBucketState",
+                "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
+            )
+        return record.changed({"objectLockEnabled": True, "objectLockConfiguration": wanted})
+
+    await change_bucket(context, change)
+    return Reply(200)
+
+
+# --- Versions ------------------------------------------------------------------------------------
+
+
+async def get_object_retention(context: Context, _request: Request) -> Reply:
+    """Until when a version is retained (Amazon S3 API reference)."""
+    retention = _lock(context).retention
+    if retention is None:
+        raise S3Error("NoSuchObjectLockConfiguration")
+    return xml_reply("Retention", retention_xml(retention))
+
+
+async def put_object_retention(context: Context, request: Request) -> Reply:
+    """Set, prolong, or lift the retention of a version (Amazon S3 API reference)."""
+    _check_lockable(context)
+    body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, digest_required=True)
+    wanted = await interpreted(body, partial(parse_retention, now=now()))
+    bypass = wants_bypass(request.headers)
+
+    def change(lock: Lock) -> Lock:
+        check_change(lock.retention, wanted, now(), bypass=bypass)
+        return Lock(wanted, lock.legal_hold)
+
+    return await _change(context, change, "s3:ObjectRetention:Put")
+
+
+async def get_object_legal_hold(context: Context, _request: Request) -> Reply:
+    """Whether a version has a legal hold (Amazon S3 API reference)."""
+    legal_hold = _lock(context).legal_hold
+    if legal_hold is None:
+        raise S3Error("NoSuchObjectLockConfiguration")
+    return xml_reply("LegalHold", legal_hold_xml(legal_hold))
+
+
+async def put_object_legal_hold(context: Context, request: Request) -> Reply:
+    """Set or lift the legal hold of a version (Amazon S3 API reference)."""
+    _check_lockable(context)
+    body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, digest_required=True)
+    wanted = await interpreted(body, parse_legal_hold)
+
+    def change(lock: Lock) -> Lock:
+        return Lock(lock.retention, wanted)
+
+    return await _change(context, change, "s3:ObjectLegalHold:Put")
+
+
+def _lock(context: Context) -> Lock:
+    """The lock of the version that a request reads."""
+    _check_enabled(context.bucket)
+    return Lock.of(existing_record(context, context.current).document)
+
+
+def _check_lockable(context: Context) -> None:
+    """Refuse a change before its document is asked for."""
+    _check_enabled(context.bucket)
+    existing_record(context, context.current, changes=True)
+
+
+def _check_enabled(bucket: StoredBucket) -> None:
+    if not is_enabled(bucket.record.document):
+        raise missing_configuration()
+
+
+async def _change(context: Context, change: Callable[[Lock], Lock], origin: str) -> Reply:
+    """Change the lock of a version as ``change`` decides."""
+
+    def changed(bucket: StoredBucket, record: ObjectRecord) -> ObjectRecord:
+        _check_enabled(bucket)
+        lock = change(Lock.of(record.document))
+        return ObjectRecord(lock.put_into(record.document)).changed({"originOp": origin})
+
+    await change_version(context, changed)
+    return Reply(200)
+
+
+GET_OBJECT_LOCK_CONFIGURATION = Operation(
+    "GetObjectLockConfiguration", Level.BUCKET, get_object_lock_configuration
+)
+PUT_OBJECT_LOCK_CONFIGURATION = Operation(
+    "PutObjectLockConfiguration", Level.BUCKET, put_object_lock_configuration
+)
+GET_OBJECT_RETENTION = Operation(
+    "GetObjectRetention", Level.OBJECT, get_object_retention, takes_version=True
+)
+PUT_OBJECT_RETENTION = Operation(
+    "PutObjectRetention", Level.OBJECT, put_object_retention, takes_version=True
+)
+GET_OBJECT_LEGAL_HOLD = Operation(
+    "GetObjectLegalHold", Level.OBJECT, get_object_legal_hold, takes_version=True
+)
+PUT_OBJECT_LEGAL_HOLD = Operation(
+    "PutObjectLegalHold", Level.OBJECT, put_object_legal_hold, takes_version=True
+)

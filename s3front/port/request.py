@@ -1,0 +1,108 @@
+"""A request and its reply as values: what the HTTP server hands in and gets back.
+
+Only ``http_server`` knows which HTTP library serves the S3 port. Nobody changes a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from multidict import CIMultiDictProxy
+
+Headers = CIMultiDictProxy[str]
+
+
+class BodyAbortedError(Exception):
+    """The client went away, or its connection failed, before the body was complete."""
+
+
+class RequestBody(Protocol):
+    """The body of a request, unread."""
+
+    @property
+    def length(self) -> int | None:
+        """Content-Length in bytes; None when the client did not declare one."""
+
+    @property
+    def received(self) -> int:
+        """Bytes that have been read so far."""
+
+    async def accept(self) -> None:
+        """Tell a client that waits for ``100 Continue`` to send the body."""
+
+    def blocks(self, *, gradually: bool = False) -> AsyncGenerator[bytes, None]:
+        """The bytes as they arrive, in blocks of some MiB at most.
+
+        ``gradually``: the first are small, for a reader that sees in them how much to ``hold``.
+
+        Raises BodyAbortedError, and S3Error RequestTimeout when nothing comes for long.
+        """
+
+    async def hold(self, size: int) -> None:
+        """Have room for so many bytes of the body at once, until the request has been answered.
+
+        Whoever gathers a body, or part of it, asks first. Raises S3Error SlowDown when others
+        hold too much for too long.
+        """
+
+    async def read(self) -> bytes:
+        """All the bytes at once, in place of ``blocks`` and with its errors; for few of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request. ``raw_target`` is the request target exactly as it was received.
+
+    ``hosts`` are what the client may have sent as ``Host`` when proxies stand before this server,
+    the most likely first; without any it is the header. ``hoisted`` are those of the headers, in
+    lower case, that stood in a presigned query and were not named among the signed headers.
+    """
+
+    method: str
+    raw_target: str
+    headers: Headers
+    body: RequestBody
+    peer: str
+    secure: bool
+    hosts: tuple[str, ...] = ()
+    hoisted: frozenset[str] = frozenset()
+
+    @property
+    def host(self) -> str:
+        """The host, and port if any, that the client addressed."""
+        return self.hosts[0] if self.hosts else self.headers.get("Host", "")
+
+
+class Passage(Protocol):
+    """Bytes of a body that the server may move to the client from where they are.
+
+    If it does not, the bytes follow.
+    """
+
+    @property
+    def moved(self) -> int:
+        """How many it has moved."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedBody:
+    """A body of ``length`` bytes, produced while it is sent.
+
+    None is for a document whose length is not known when its reply begins: HTTP marks its end, and
+    the document of an error takes the place of what was to come.
+    """
+
+    length: int | None
+    blocks: AsyncGenerator[bytes | Passage, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What to answer. Header values are text without line breaks; the server adds the framing."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | StreamedBody = b""
+    close: bool = False
