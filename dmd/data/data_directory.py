@@ -4,7 +4,8 @@
     about.json      {"formatVersion": 3, "owners": [UUID, …], "metadata": UUID}, with a checksum; a
                     newer format is refused
     incoming/       uploads under way; whatever is there at start-up was never acknowledged
-    0/ … 3510/      large blobs: the file of a key lies in the directory of its number
+    0/ … 3510/      large blobs: the file of a key lies in the directory of its number, which is
+                    made with its first blob (all of them take a quarter of a second)
     packed/         segments of small blobs (dmd.data.packed)
     quarantine/     files that garbage collection has taken out of use
 
@@ -24,12 +25,13 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from dmd.belonging import ABOUT_NAME
 from dmd.checked_json import decode, encode
-from dmd.data.blob_keys import DIRECTORIES, directory_number, is_blob_key
+from dmd.data.blob_keys import directory_number, is_blob_key
 from dmd.data.packed.newest import numbers_in
 from dmd.errors import StartupError
 from dmd.ownership.owned_directory import OwnedDirectory, Ownership
@@ -44,10 +46,10 @@ _PRIVATE: Final = 0o700
 class DataDirectory:
     """A directory of blobs that this process owns until ``release``.
 
-    The constructor blocks: milliseconds when the numbered directories exist and locks can be relied
-    on, longer as ``dmd.ownership.owned_directory`` says. It raises StartupError when the directory
-    is missing, not writable, owned by another process, of a newer format, or on a file system
-    without hard links.
+    The constructor blocks: milliseconds when locks can be relied on, longer as
+    ``dmd.ownership.owned_directory`` says. It raises StartupError when the directory is missing,
+    not writable, owned by another process, of a newer format, or on a file system without hard
+    links.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class DataDirectory:
         """The number of the last segment that may have the states of format 2; 0 for none."""
         self._metadata: str | None = None
         self._describing = threading.Lock()
+        self._present: set[str] = set()
         try:
             if not path.is_dir():
                 raise StartupError(f"data directory {path}: no such directory")
@@ -83,6 +86,18 @@ class DataDirectory:
         """Return where the file of a key lies, whether or not it exists."""
         assert is_blob_key(key)
         return self.path / str(directory_number(key)) / key
+
+    def make_directory_of(self, blob: Path, sync: Callable[[Path], None]) -> None:
+        """Have the directory that a blob's file is to lie in, durably. Blocks; raises OSError.
+
+        ``sync`` makes the names in a directory durable; called by the store, from any thread.
+        """
+        folder = blob.parent
+        if folder.name not in self._present:
+            folder.mkdir(mode=_PRIVATE, exist_ok=True)
+            # Whoever made it, its name need not be durable yet.
+            sync(self.path)
+            self._present.add(folder.name)
 
     @property
     def owners(self) -> tuple[str, ...]:
@@ -174,18 +189,15 @@ class DataDirectory:
 
     def _make_directories(self) -> None:
         with os.scandir(self.path) as entries:
-            present = {entry.name for entry in entries if entry.is_dir()}
-        wanted = [*map(str, range(DIRECTORIES)), self.packed.name, self.quarantine.name]
-        missing = [name for name in wanted if name not in present]
-        for name in missing:
-            (self.path / name).mkdir(mode=_PRIVATE)
-        if missing:
-            self._sync()
+            self._present = {entry.name for entry in entries if entry.is_dir()}
+        for folder in (self.packed, self.quarantine):
+            folder.mkdir(mode=_PRIVATE, exist_ok=True)
+        self._sync()
 
     def _check_links(self) -> None:
         """Do once what every upload does, so that its failure is a start-up error."""
         probe = self.incoming / "probe"
-        linked = self.path / "0" / "probe"
+        linked = self.quarantine / "probe"
         linked.unlink(missing_ok=True)
         probe.touch(mode=0o600, exist_ok=False)
         try:

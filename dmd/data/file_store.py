@@ -217,6 +217,7 @@ class FileStore:
         Returns that name. OSError: FileExistsError when the key is taken.
         """
         final = self._directory.blob_path(self._make_key(checksum))
+        self._directory.make_directory_of(final, self._sync_directory)
         self._disk.link(temporary, final)
         failpoint(FailPoint.AFTER_DATA_LINK)
         try:
@@ -285,19 +286,24 @@ class FileStore:
             raise BlobNotFoundError(key) from None
 
     def _restore(self, key: str) -> None:
-        path = self._directory.blob_path(key)
+        path, aside = self._directory.blob_path(key), self._directory.quarantine / key
         try:
-            self._disk.rename(self._directory.quarantine / key, path)
+            self._disk.rename(aside, path)
         except FileNotFoundError:
-            if not path.exists():
+            if path.exists():
+                return
+            if not aside.exists():
                 raise BlobNotFoundError(key) from None
+            self._directory.make_directory_of(path, self._sync_directory)
+            self._disk.rename(aside, path)
 
     def _inventory(self, number: int, count: int) -> InventoryPage:
         """Directories from a number on, until ``count`` is reached; the one behind the numbered
         ones is the quarantine."""
         found: list[BlobInfo] = []
         while number < DIRECTORIES:
-            found += _blobs_in(self._directory.path / str(number), quarantined=False)
+            with contextlib.suppress(FileNotFoundError):  # it never had a blob
+                found += _blobs_in(self._directory.path / str(number), quarantined=False)
             number += 1
             if len(found) >= count:
                 return InventoryPage(found, str(number))

@@ -28,10 +28,29 @@ from tests.unit.metadata.support import HarmlessTimer
 NEWER = json.dumps({"formatVersion": FORMAT_VERSION + 1})
 
 
-def test_all_numbered_directories_are_made(tmp_path: Path) -> None:
-    DataDirectory(tmp_path).release()
+def test_a_numbered_directory_is_made_durably_with_its_first_blob(tmp_path: Path) -> None:
+    directory = DataDirectory(tmp_path)
     names = {path.name for path in tmp_path.iterdir() if path.is_dir()}
-    assert names == {*map(str, range(3511)), "incoming", "packed", "quarantine"}
+    assert names == {"incoming", "packed", "quarantine"}
+    blob, synced = directory.blob_path("a" * 40), list[Path]()
+    for _ in range(2):
+        directory.make_directory_of(blob, synced.append)
+    assert synced == [tmp_path]
+    assert blob.parent.stat().st_mode & 0o777 == 0o700
+    directory.release()
+    again = DataDirectory(tmp_path)
+    again.make_directory_of(blob, synced.append)
+    assert synced == [tmp_path]
+    again.release()
+
+
+def test_a_directory_that_another_made_is_synced_all_the_same(tmp_path: Path) -> None:
+    directory = DataDirectory(tmp_path)
+    blob, synced = directory.blob_path("a" * 40), list[Path]()
+    blob.parent.mkdir()
+    directory.make_directory_of(blob, synced.append)
+    assert synced == [tmp_path]
+    directory.release()
 
 
 def test_the_format_version_is_written(tmp_path: Path) -> None:
@@ -62,6 +81,7 @@ def test_interrupted_uploads_are_removed(tmp_path: Path) -> None:
 def test_blobs_survive_a_restart(tmp_path: Path) -> None:
     DataDirectory(tmp_path).release()
     blob = tmp_path / "0" / ("a" * 40)
+    blob.parent.mkdir()
     blob.write_bytes(b"x")
     DataDirectory(tmp_path).release()
     assert files_in(tmp_path) == {blob}

@@ -233,10 +233,22 @@ async def test_a_directory_in_the_place_of_a_blob_is_no_blob(
 ) -> None:
     key = "b" * 40
     impostor = directory / str(directory_number(key)) / key
-    impostor.mkdir()
+    impostor.mkdir(parents=True)
     with pytest.raises(BlobNotFoundError):
         await store.open(key)
     impostor.rmdir()
+
+
+async def test_a_blob_leaves_the_quarantine_for_a_directory_that_is_gone(
+    store: FileStore, directory: Path
+) -> None:
+    key = await put(store, SMALL)
+    await store.quarantine(key)
+    await store.close()
+    (directory / str(directory_number(key))).rmdir()
+    store = store_on(directory, Disk(DiskOptions()))
+    assert await get(store, key) == SMALL
+    await store.close()
 
 
 async def test_open_blobs_hold_no_thread(store: FileStore) -> None:
