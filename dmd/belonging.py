@@ -15,10 +15,10 @@ from typing import Final
 
 from dmd.checked_json import decode
 from dmd.errors import StartupError
+from dmd.process_options import NEW_METADATA_OPTION
 
 UUID_NAME: Final = "uuid"
 ABOUT_NAME: Final = "about.json"
-NEW_METADATA_OPTION: Final = "--new-metadata"
 
 
 def read_uuid(path: Path) -> str | None:

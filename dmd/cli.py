@@ -8,37 +8,28 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Final
 
-import typer
-
-from dmd.belonging import NEW_METADATA_OPTION
-from dmd.daemon_process import MEMORY_OPTION, STANDBY_OPTION
 from dmd.errors import StartupError
+from dmd.process_options import MEMORY_OPTION, NEW_METADATA_OPTION, STANDBY_OPTION
 from shared.config import Config, ConfigError, load_config
 from shared.process.command_line import (
-    Host,
-    Port,
-    Version,
+    DIRECTORY,
+    HOST,
+    PORT,
+    Reader,
     pass_on_log_format,
+    plain_options,
     set_variables,
     use_data_directory,
 )
-from shared.process.program import exit_with_problem
+from shared.process.problems import exit_with_problem
 from shared.process.supervisor import Child, replace_with_supervisor
 
-_PROGRAM = "dmd"
-
-app = typer.Typer(
-    name=_PROGRAM,
-    help="The stateful half of Twofold: metadata on port 9990, object bytes on port 9991.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+PROGRAM: Final = "dmd"
 
 
 class Part(StrEnum):
@@ -51,54 +42,32 @@ class Part(StrEnum):
 _PORTS = {Part.METADATA: "METADATA_PORT", Part.DATA: "DATA_PORT"}
 """The variables of their ports."""
 
+START_OPTIONS: Final[Mapping[str, Reader | None]] = {
+    MEMORY_OPTION: None,
+    STANDBY_OPTION: None,
+    NEW_METADATA_OPTION: None,
+    "--host": HOST,
+    "--port": PORT,
+    "--metadata-port": PORT,
+    "--data-port": PORT,
+    "--data": DIRECTORY,
+}
+"""Those of ``start``, which ``dmd.daemon_usage`` declares."""
 
-@app.callback()
-def _callback(*, version: Version = False) -> None:
-    """Makes ``start`` a sub-command although it is the only one."""
 
-
-@app.command()
-def start(  # noqa: PLR0913, PLR0917  # an argument for each option
-    part: Annotated[
-        Part | None, typer.Argument(help="Only this service; both when left out.")
-    ] = None,
-    memory: Annotated[
-        bool, typer.Option(MEMORY_OPTION, help="Keep everything in memory and nothing on disk.")
-    ] = False,
-    standby: Annotated[
-        bool,
-        typer.Option(STANDBY_OPTION, help="Wait until the directories' owners end, then serve."),
-    ] = False,
-    new_metadata: Annotated[
-        bool,
-        typer.Option(
-            NEW_METADATA_OPTION,
-            help="Begin with empty metadata although the data directory holds objects of other "
-            "metadata, which are nobody's then.",
-        ),
-    ] = False,
-    host: Host = None,
-    port: Port = None,
-    metadata_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="The port of the metadata.")
-    ] = None,
-    data_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="The port of the object bytes.")
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Keep everything in DIR/localMetadata and DIR/localData, which are made.",
-        ),
-    ] = None,
-    version: Version = False,
+def start(  # noqa: PLR0913  # an argument for each option
+    part: Part | None = None,
+    *,
+    memory: bool = False,
+    standby: bool = False,
+    new_metadata: bool = False,
+    host: str | None = None,
+    port: int | None = None,
+    metadata_port: int | None = None,
+    data_port: int | None = None,
+    data: Path | None = None,
 ) -> None:
-    """Serve until SIGTERM. SIGHUP reloads secrets and certificates."""
-    if port is not None and part is None:
-        raise typer.BadParameter(
-            "there are two ports: use --metadata-port and --data-port", param_hint="--port"
-        )
+    """Become the service, or the supervisor of both. ``port`` is that of a ``part``."""
     set_variables(
         {"LISTEN_ADDR": host, "METADATA_PORT": metadata_port, "DATA_PORT": data_port}
         | ({} if part is None else {_PORTS[part]: port})
@@ -111,13 +80,13 @@ def start(  # noqa: PLR0913, PLR0917  # an argument for each option
         if not memory:
             _make_directories(config, Part if part is None else (part,))
     except (ConfigError, StartupError, OSError) as error:
-        exit_with_problem(_PROGRAM, error)
+        exit_with_problem(PROGRAM, error)
     pass_on_log_format(config)
     if part is not None:
         argv = _argv(part, options)
         os.execv(argv[0], argv)  # noqa: S606  # this interpreter and our own module
-    children = [Child(f"{_PROGRAM}-{part}", _argv(part, options)) for part in Part]
-    replace_with_supervisor(children, name=_PROGRAM)
+    children = [Child(f"{PROGRAM}-{part}", _argv(part, options)) for part in Part]
+    replace_with_supervisor(children, name=PROGRAM)
 
 
 def _make_directories(config: Config, parts: Sequence[Part] | type[Part]) -> None:
@@ -139,13 +108,24 @@ def _make_directories(config: Config, parts: Sequence[Part] | type[Part]) -> Non
 
 
 def _argv(part: Part, options: list[str]) -> list[str]:
-    return [sys.executable, "-m", f"{_PROGRAM}.{part}", *options]
+    return [sys.executable, "-m", f"{PROGRAM}.{part}", *options]
+
+
+def _plain_start(arguments: Sequence[str]) -> bool:
+    """Start, if the command line says that and nothing that has to be explained."""
+    if arguments[:1] != ["start"]:
+        return False
+    part = Part(arguments[1]) if arguments[1:2] and arguments[1] in set(Part) else None
+    options = plain_options(arguments[1 if part is None else 2 :], START_OPTIONS)
+    if options is None or (part is None and "port" in options):
+        return False
+    start(part, **options)
+    return True
 
 
 def main() -> None:
     """The entry point of the installed command."""
-    if sys.argv[1:2] != ["start"]:
-        from dmd.jobs.commands import add_commands  # noqa: PLC0415  # a start needs none of it
+    if not _plain_start(sys.argv[1:]):
+        from dmd.daemon_usage import run  # noqa: PLC0415  # on first use
 
-        add_commands(app)
-    app()
+        run()

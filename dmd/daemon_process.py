@@ -6,13 +6,13 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from dmd.errors import DamagedMetadataError, StartupError
+from dmd.process_options import MEMORY_OPTION
 from shared.config import Config, ConfigError, load_config
 from shared.process.logs import Logger, configure_logging, get_logger
-from shared.process.program import arm_failpoint, exit_with_problem, run_process
+from shared.process.problems import exit_with_problem
+from shared.process.program import arm_failpoint, run_process
 from shared.process.supervisor import EX_DATAERR
 
-MEMORY_OPTION = "--memory"
-STANDBY_OPTION = "--standby"
 _PROGRAM = "dmd"
 
 Serve = Callable[[Config, bool, Logger], Awaitable[None]]

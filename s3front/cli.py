@@ -4,77 +4,79 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
-from typing import Annotated
-
-import typer
+from collections.abc import Mapping
+from typing import Final
 
 from s3front.port.listeners import LISTEN_FDS, bind_sockets
-from shared.config import ConfigError, load_accounts, load_config, load_locations
-from shared.credentials import data_credentials, metadata_credentials
-from shared.process.command_line import Host, Port, Version, pass_on_log_format, set_variables
-from shared.process.program import exit_with_problem
-from shared.process.supervisor import Child, replace_with_supervisor
-from shared.tls import server_context
-
-_PROGRAM = "s3front"
-
-app = typer.Typer(
-    name=_PROGRAM,
-    help="The stateless half of Twofold: speaks the S3 API and keeps nothing.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+from shared.config import Config, ConfigError, load_accounts, load_config, load_locations
+from shared.process.command_line import (
+    HOST,
+    PORT,
+    Reader,
+    pass_on_log_format,
+    plain_options,
+    read_count,
+    set_variables,
 )
+from shared.process.problems import exit_with_problem
+from shared.process.supervisor import Child, replace_with_supervisor
+
+PROGRAM: Final = "s3front"
+WORKERS_MAX: Final = 256
+
+START_OPTIONS: Final[Mapping[str, Reader | None]] = {
+    "--workers": read_count(WORKERS_MAX),
+    "--host": HOST,
+    "--port": PORT,
+}
+"""Those of ``start``, which ``s3front.front_usage`` declares."""
 
 
-@app.callback()
-def _callback(*, version: Version = False) -> None:
-    """Makes ``start`` a sub-command although it is the only one."""
-
-
-@app.command()
-def start(
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=256,
-            help="Processes that share the listening sockets; default: 'clusters' of config.json.",
-        ),
-    ] = None,
-    host: Host = None,
-    port: Port = None,
-    data: Annotated[Path | None, typer.Option(hidden=True)] = None,
-    version: Version = False,
-) -> None:
-    """Serve the S3 API until SIGTERM. SIGHUP reloads credentials, certificates and locations."""
-    if data is not None:
-        raise typer.BadParameter(
-            "a front-end keeps nothing on disk: give it to `dmd start`", param_hint="--data"
-        )
+def start(*, workers: int | None = None, host: str | None = None, port: int | None = None) -> None:
+    """Become the supervisor of the workers."""
     set_variables({"S3_HOST": host, "S3_PORT": port})
     try:
         config = load_config()
         # Everything that can be wrong is said once, here, and not by every worker.
-        if config.cert_file_paths is not None:
-            server_context(config.cert_file_paths, config.file, "certFilePaths")
-        metadata_credentials(config)
-        data_credentials(config)
+        _check_tls(config)
         load_accounts(config)
         load_locations(config)
         sockets = bind_sockets(config)
     except (ConfigError, OSError) as error:
-        exit_with_problem(_PROGRAM, error)
+        exit_with_problem(PROGRAM, error)
     pass_on_log_format(config)
     descriptors = tuple(bound.detach() for bound in sockets)
     os.environ[LISTEN_FDS] = ",".join(str(descriptor) for descriptor in descriptors)
     argv = [sys.executable, "-m", "s3front.process.serve"]
     count = workers or config.clusters
-    children = [Child(f"{_PROGRAM}-{number + 1}", argv, descriptors) for number in range(count)]
-    replace_with_supervisor(children, name=_PROGRAM)
+    children = [Child(f"{PROGRAM}-{number + 1}", argv, descriptors) for number in range(count)]
+    replace_with_supervisor(children, name=PROGRAM)
+
+
+def _check_tls(config: Config) -> None:
+    """Raises ConfigError."""
+    clients = (config.metadata_client, config.data_client)
+    if config.cert_file_paths is None and all(client.tls is None for client in clients):
+        return
+    from shared.credentials import (  # noqa: PLC0415  # on first use, because of ssl
+        data_credentials,
+        metadata_credentials,
+    )
+    from shared.tls import server_context  # noqa: PLC0415  # likewise
+
+    if config.cert_file_paths is not None:
+        server_context(config.cert_file_paths, config.file, "certFilePaths")
+    metadata_credentials(config)
+    data_credentials(config)
 
 
 def main() -> None:
     """The entry point of the installed command."""
-    app()
+    arguments = sys.argv[1:]
+    options = plain_options(arguments[1:], START_OPTIONS) if arguments[:1] == ["start"] else None
+    if options is not None:
+        start(**options)
+    else:
+        from s3front.front_usage import app  # noqa: PLC0415  # on first use
+
+        app()

@@ -6,8 +6,7 @@ import asyncio
 import sys
 
 from dmd.access import PortAccess
-from dmd.belonging import NEW_METADATA_OPTION
-from dmd.daemon_process import STANDBY_OPTION, main
+from dmd.daemon_process import main
 from dmd.data.base import BlobStore
 from dmd.data.beside import note_metadata_beside
 from dmd.data.both import open_both_stores
@@ -19,6 +18,7 @@ from dmd.data.memory_store import MemoryStore
 from dmd.disk_watch import watch_disk
 from dmd.errors import SettingNeededError
 from dmd.ownership.owned_directory import Ownership
+from dmd.process_options import NEW_METADATA_OPTION, STANDBY_OPTION
 from shared.config import Config, ConfigError
 from shared.process.logs import Logger
 from shared.process.program import STOP_SECONDS_MAX, serve_until_stopped

@@ -17,7 +17,7 @@ from dmd.listening import PrivateSocket, bind_all
 from shared.http1.exchange import Answer
 from shared.http1.head import MalformedRequestError
 from shared.http1.server import HttpServer, HttpSettings
-from shared.process.program import cannot_listen
+from shared.process.problems import cannot_listen
 
 KEEP_ALIVE_SECONDS: Final = 60.0
 RECEIVE_BUFFER_BYTES: Final = 256 * 1024

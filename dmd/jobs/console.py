@@ -18,7 +18,8 @@ from dmd.metadata.engines.base import EngineError
 from dmd.metadata.stored import CorruptRecordError
 from shared.config import Config, ConfigError, load_config
 from shared.process.logs import configure_logging, get_logger
-from shared.process.program import arm_failpoint, exit_with_problem
+from shared.process.problems import exit_with_problem
+from shared.process.program import arm_failpoint
 from shared.process.supervisor import EX_CONFIG
 from shared.process.vital import stop_when_a_thread_dies
 

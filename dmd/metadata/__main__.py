@@ -7,8 +7,7 @@ import os
 import sys
 
 from dmd.access import PortAccess
-from dmd.belonging import NEW_METADATA_OPTION
-from dmd.daemon_process import STANDBY_OPTION, main
+from dmd.daemon_process import main
 from dmd.disk_watch import watch_disk
 from dmd.errors import SettingNeededError
 from dmd.metadata.commit import CommitSettings
@@ -18,6 +17,7 @@ from dmd.metadata.frame_trace import trace_frames
 from dmd.metadata.pages import PacketSize
 from dmd.metadata.record_log import RecordLogSettings
 from dmd.ownership.owned_directory import Ownership
+from dmd.process_options import NEW_METADATA_OPTION, STANDBY_OPTION
 from shared.config import Config, ConfigError
 from shared.process.logs import Logger
 from shared.process.program import serve_until_stopped

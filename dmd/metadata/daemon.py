@@ -35,7 +35,7 @@ from dmd.rpc.lean_server import LeanServer, Trace, message_budget
 from dmd.rpc.polling import PollingShell
 from shared import limits
 from shared.daemon_secret import Gate
-from shared.process.program import cannot_listen
+from shared.process.problems import cannot_listen
 from shared.rpc.envelope import METADATA_NAMESPACE
 from shared.rpc.streams import StreamSettings
 from shared.tls import listening_options

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Sequence
 
 from shared.config import Config
-from shared.process.program import cannot_listen
+from shared.process.problems import cannot_listen
 
 LISTEN_FDS = "TWOFOLD_LISTEN_FDS"
 """Environment variable: the listening sockets that a front-end inherits, comma-separated."""

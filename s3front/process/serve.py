@@ -40,10 +40,10 @@ from shared.config import (
 from shared.credentials import data_credentials, metadata_credentials
 from shared.process.heap import keep_freed_memory
 from shared.process.logs import configure_logging, get_logger
+from shared.process.problems import exit_with_problem
 from shared.process.program import (
     STOP_SECONDS_MAX,
     arm_failpoint,
-    exit_with_problem,
     run_process,
     serve_until_stopped,
 )

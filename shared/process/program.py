@@ -1,15 +1,11 @@
-"""What the processes of both halves do alike: start, wait for signals, stop, say what is wrong."""
+"""What the processes of both halves do alike: start, wait for signals, stop."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
-import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable
-from typing import NoReturn
 
 import uvloop
 
@@ -17,7 +13,6 @@ from shared.failpoints import ArmedFailPoint, arm
 from shared.process.heap import give_back_memory, share_one_heap
 from shared.process.logs import EventLog
 from shared.process.supervisor import (
-    EX_CONFIG,
     STOP_SIGNALS,
     die_with_parent,
     ignore_stop_signals,
@@ -81,23 +76,3 @@ def arm_failpoint(armed: ArmedFailPoint | None, log: EventLog) -> None:
         return
     log.warning("THIS PROCESS IS GOING TO KILL ITSELF: unset DMD_FAILPOINT", failpoint=str(armed))
     arm(armed)
-
-
-def cannot_listen(host: str, port: int, error: OSError, setting: str) -> str:
-    """What to say when a port cannot be had; ``setting`` is what chooses another one."""
-    advice = f" ({setting} chooses another port)" if error.errno == errno.EADDRINUSE else ""
-    return f"cannot listen on {host}:{port}: {error.strerror or error}{advice}"
-
-
-def exit_with_problem(program: str, problem: object, code: int = EX_CONFIG) -> NoReturn:
-    """End a process that cannot start: one line on standard error, exit code 78 (EX_CONFIG)."""
-    line = f"{program}: {_told(problem)}".replace("\n", " ")
-    os.write(sys.stderr.fileno(), line.encode() + b"\n")
-    sys.exit(code)
-
-
-def _told(problem: object) -> object:
-    """What the system refuses, in words for people: the file, and the reason without its number."""
-    if isinstance(problem, OSError) and problem.strerror is not None:
-        return ": ".join(str(part) for part in (problem.filename, problem.strerror) if part)
-    return problem

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 import typer.main
 
-import dmd.cli
-import s3front.cli
+import dmd.daemon_usage
+import s3front.front_usage
 from shared.config import load_config
 from tests.clients.awscli import require_awscli
 from tests.servers import REPOSITORY, Front, free_port
 
 DEPLOY = REPOSITORY / "deploy"
-PROGRAMS = {"dmd": dmd.cli.app, "s3front": s3front.cli.app}
+PROGRAMS = {"dmd": dmd.daemon_usage.app, "s3front": s3front.front_usage.app}
 
 
 # --- Dockerfile ----------------------------------------------------------------------------------

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from dmd.daemon_process import STANDBY_OPTION
 from dmd.jobs.record_walk import end_of, raw_records
 from dmd.metadata import stored
 from dmd.metadata.metadata_directory import open_engine
 from dmd.metadata.record_keys import prefix, split
+from dmd.process_options import STANDBY_OPTION
 from s3front.rpc.rpc_client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
 from shared.records.names import METASTORE, RECORD_LOGS, USERS_BUCKET, owner_entry_key
 from tests.crash.test_metadata_kill import connected

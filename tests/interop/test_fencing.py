@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from dmd.daemon_process import STANDBY_OPTION
 from dmd.ownership.lease import LeaseState, read_state
+from dmd.process_options import STANDBY_OPTION
 from shared.process.supervisor import EX_CONFIG
 from tests.interop.daemons import MetadataProcess
 from tests.servers import accepts_connections, wait_for

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
+import typer.main
 from typer.testing import CliRunner, Result
 
 import dmd.cli
+import dmd.daemon_usage
 import s3front.cli
+import s3front.front_usage
 from shared.config import load_config
+from shared.process.command_line import plain_options
+
+APPS: dict[Any, typer.Typer] = {dmd.cli: dmd.daemon_usage.app, s3front.cli: s3front.front_usage.app}
 
 
 @pytest.fixture
@@ -29,16 +35,20 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..
         typer.echo(" ".join(child.name for child in children))
         raise typer.Exit
 
+    def replace(_program: str, argv: list[str]) -> None:
+        typer.echo(" ".join(argv[2:]))
+        raise typer.Exit
+
     for module in (dmd.cli, s3front.cli):
         monkeypatch.setattr(module, "replace_with_supervisor", become)
     monkeypatch.setattr(s3front.cli, "bind_sockets", lambda _: [])
-    monkeypatch.setattr(os, "execv", lambda _, argv: typer.echo(" ".join(argv[2:])))
+    monkeypatch.setattr(os, "execv", replace)
 
     def run(program: Any, *arguments: str, environ: dict[str, str] | None = None) -> Result:
         with monkeypatch.context() as patched:
             for name, value in (environ or {}).items():
                 patched.setenv(name, value)
-            return CliRunner().invoke(program.app, list(arguments), env={"TERM": "dumb"})
+            return CliRunner().invoke(APPS[program], list(arguments), env={"TERM": "dumb"})
 
     yield run
     # A command sets variables for what it becomes.
@@ -122,3 +132,88 @@ def test_options_of_the_front_end(run: Callable[..., Result]) -> None:
     result = run(s3front.cli, "start", *options, environ=keys)
     assert result.output.split() == ["s3front-1", "s3front-2"]
     assert load_config().listen_addresses == (("127.0.0.1", 8001),)
+
+
+@pytest.mark.parametrize("program", [dmd.cli, s3front.cli])
+def test_what_is_read_without_typer_is_what_typer_declares(program: Any) -> None:
+    command: Any = typer.main.get_command(APPS[program])
+    declared = {
+        option.opts[0]: option.is_flag
+        for option in command.commands["start"].params
+        if option.param_type_name == "option" and not option.hidden and not option.is_eager
+    }
+    known = {name: reader is None for name, reader in program.START_OPTIONS.items()}
+    assert {name: flag for name, flag in declared.items() if name != "--help"} == known
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, run: Callable[..., Result]) -> Callable[..., bool]:
+    """Runs a command as a shell does; whether typer was needed."""
+
+    def typed(program: Any, *arguments: str) -> bool:
+        called: list[bool] = []
+        monkeypatch.setattr(dmd.daemon_usage, "run", lambda: called.append(True))
+        monkeypatch.setattr(s3front.front_usage, "app", lambda: called.append(True))
+        monkeypatch.setattr("sys.argv", ["x", *arguments])
+        with contextlib.suppress(typer.Exit):
+            program.main()
+        return bool(called)
+
+    return typed
+
+
+def test_a_plain_start_is_the_same_without_typer(
+    typed: Callable[..., bool], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    os.environ |= {"SCALITY_ACCESS_KEY_ID": "key", "SCALITY_SECRET_ACCESS_KEY": "secret"}
+    options = ("--host", "127.0.0.1", "--port=8001", "--workers", "2")
+    assert not typed(s3front.cli, "start", *options)
+    assert load_config().listen_addresses == (("127.0.0.1", 8001),)
+    assert not typed(dmd.cli, "start", "--metadata-port=1990", "--data", "d", "--standby")
+    assert load_config().metadata_daemon.port == 1990
+    assert (tmp_path / "d" / "localData").is_dir()
+    assert not typed(dmd.cli, "start", "data", "--port", "1991", "--memory")
+    assert load_config().data_daemon.port == 1991
+    printed = capsys.readouterr().out.split()
+    assert printed[:2] == ["s3front-1", "s3front-2"]
+    assert printed[2:4] == ["dmd-metadata", "dmd-data"]
+    assert printed[4:] == ["dmd.data", "--memory"]
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    [
+        (dmd.cli, []),
+        (dmd.cli, ["--version"]),
+        (dmd.cli, ["gc"]),
+        (dmd.cli, ["start", "--help"]),
+        (dmd.cli, ["start", "--port", "1990"]),
+        (dmd.cli, ["start", "--memory", "data"]),
+        (dmd.cli, ["start", "neither"]),
+        (dmd.cli, ["start", "data", "--host", "a b"]),
+        (s3front.cli, []),
+        (s3front.cli, ["start", "--workers", "257"]),
+        (s3front.cli, ["start", "--data", "d"]),
+    ],
+)
+def test_typer_explains_everything_else(
+    typed: Callable[..., bool], program: Any, arguments: list[str]
+) -> None:
+    assert typed(program, *arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--port"],
+        ["--port", "--flag"],
+        ["--port="],
+        ["--port", "1", "--port", "2"],
+        ["--flag=1"],
+        ["--por", "1"],
+        ["value"],
+        ["--flag", "--", "--flag"],
+    ],
+)
+def test_what_has_to_be_explained_is_left_to_typer(arguments: list[str]) -> None:
+    assert plain_options(arguments, {"--port": int, "--flag": None}) is None

@@ -22,6 +22,11 @@ def test_a_service_imports_nothing_that_it_may_never_need(module: str) -> None:
     assert not LATER & imported_by(module)
 
 
+@pytest.mark.parametrize("module", ["dmd.cli", "s3front.cli"])
+def test_a_command_that_becomes_another_program_imports_little(module: str) -> None:
+    assert not (LATER | {"asyncio", "logging", "ssl", "uvloop"}) & imported_by(module)
+
+
 def imported_by(module: str) -> set[str]:
     program = f"import sys, {module}; print(*sys.modules)"
     run = subprocess.run(

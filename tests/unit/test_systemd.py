@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import typer.main
 
-import dmd.cli
-import s3front.cli
+import dmd.daemon_usage
+import s3front.front_usage
 from shared.config import load_config
 from shared.process.program import STOP_SECONDS_MAX
 from shared.process.supervisor import EX_CONFIG, EX_DATAERR, STOP_TIMEOUT_SECONDS
 from tests.servers import REPOSITORY
 
 UNITS = sorted((REPOSITORY / "deploy" / "systemd").glob("*.service"))
-PROGRAMS: dict[str, Any] = {"dmd": dmd.cli.app, "s3front": s3front.cli.app}
+PROGRAMS: dict[str, Any] = {"dmd": dmd.daemon_usage.app, "s3front": s3front.front_usage.app}
 
 
 def unit_of(path: Path) -> ConfigParser:

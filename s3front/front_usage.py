@@ -1,0 +1,47 @@
+"""The command ``s3front`` as typer declares it: its commands, its options, and their help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from s3front import cli
+from shared.process.usage import Host, Port, Version
+
+app = typer.Typer(
+    name=cli.PROGRAM,
+    help="The stateless half of Twofold: speaks the S3 API and keeps nothing.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _callback(*, version: Version = False) -> None:
+    """Makes ``start`` a sub-command although it is the only one."""
+
+
+@app.command()
+def start(
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=cli.WORKERS_MAX,
+            help="Processes that share the listening sockets; default: 'clusters' of config.json.",
+        ),
+    ] = None,
+    host: Host = None,
+    port: Port = None,
+    data: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    version: Version = False,
+) -> None:
+    """Serve the S3 API until SIGTERM. SIGHUP reloads credentials, certificates and locations."""
+    if data is not None:
+        raise typer.BadParameter(
+            "a front-end keeps nothing on disk: give it to `dmd start`", param_hint="--data"
+        )
+    cli.start(workers=workers, host=host, port=port)
