@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import hmac
 import re
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 REFUSAL: Final = "the shared secret (daemonSecret) is missing or wrong"
 """What a client reads that is not let in."""
@@ -22,11 +23,13 @@ _SCHEME: Final = "Bearer "
 _CONNECT_PAYLOAD: Final = re.compile(r"\A(4?0(?:/[^,]*,)?)[\[{\"].*", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class DaemonSecret:
+class DaemonSecret(msgspec.Struct, frozen=True):
     """``values``: the secret to send, then others to accept; none of them when empty."""
 
-    values: tuple[str, ...] = field(default=(), repr=False)
+    values: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return "DaemonSecret()"
 
     @property
     def required(self) -> bool:
@@ -63,11 +66,14 @@ class DaemonSecret:
         return any(found)
 
 
+_NO_SECRET: Final = DaemonSecret()
+
+
 class Gate:
     """What the ports of a daemon ask. ``secret`` may be replaced while they serve (a reload);
     connections that were let in before stay."""
 
-    def __init__(self, secret: DaemonSecret = DaemonSecret()) -> None:
+    def __init__(self, secret: DaemonSecret = _NO_SECRET) -> None:
         self.secret = secret
 
 

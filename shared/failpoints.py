@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class FailPoint(StrEnum):
@@ -49,8 +50,7 @@ class FailPoint(StrEnum):
     AFTER_GC_PURGE = "after-gc-purge"
 
 
-@dataclass(frozen=True, slots=True)
-class ArmedFailPoint:
+class ArmedFailPoint(msgspec.Struct, frozen=True):
     """Where to die, and at which of the times that the process comes there (1 for the first)."""
 
     point: FailPoint

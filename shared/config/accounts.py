@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -28,8 +27,7 @@ _SHORT_ID: Final = re.compile(r"[0-9]{12}")
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(msgspec.Struct, frozen=True):
     """An account as ACLs, policies and listings name it.
 
     ``canonical_id`` is usually 64 hex digits, but not for service accounts, whose IDs are URLs.
@@ -42,13 +40,15 @@ class Account:
     short_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(msgspec.Struct, frozen=True):
     """An access key, its secret, and the account that signs with it. ``repr`` hides the secret."""
 
     account: Account
     access_key: str
-    secret: str = field(repr=False)
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"Credential({self.account!r}, {self.access_key!r})"
 
 
 class Accounts:
