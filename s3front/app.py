@@ -141,7 +141,7 @@ class App:
         version = operation.version(target)
         if operation.level is not Level.SERVICE:
             assert target.bucket is not None
-            bucket, current = await self.services.metadata.read(
+            bucket, current = await self.services.objects.read(
                 target.bucket, target.key, trace.request_id, version
             )
         return Context(
@@ -153,9 +153,7 @@ class App:
         assert trace.target is not None
         assert trace.target.bucket is not None
         with contextlib.suppress(S3Error):
-            bucket, _ = await self.services.metadata.read(
-                trace.target.bucket, None, trace.request_id
-            )
+            bucket = await self.services.buckets.read(trace.target.bucket, trace.request_id)
             if bucket is not None:
                 return {REGION_HEADER: bucket.record.location}
         return {}

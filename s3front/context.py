@@ -9,7 +9,10 @@ from typing import Any
 
 from s3front.auth.identity import Identity
 from s3front.locations.registry import LocationRegistry
-from s3front.metadata.store import MetadataStore, StoredBucket, StoredObject
+from s3front.metadata.bucket_store import BucketStore, StoredBucket
+from s3front.metadata.gateway import MetadataGateway
+from s3front.metadata.listing_store import ListingStore
+from s3front.metadata.object_store import ObjectStore, StoredObject
 from s3front.metadata.upload_store import UploadStore
 from s3front.objects.versioning import LATEST, Version
 from s3front.port.forwarded import NO_PROXIES, Proxies
@@ -22,12 +25,16 @@ from shared.config import Accounts
 class Services:
     """The parts of a front-end process that requests share.
 
+    ``metadata`` is the connection that the stores below it speak through.
     ``endpoints`` maps each configured host to its default location; ``health_networks`` may ask
     for the process's health; ``part_bytes_min`` is what every part but the last must have;
     ``commit_seconds_max`` is how old stored bytes may be when their record is committed.
     """
 
-    metadata: MetadataStore
+    metadata: MetadataGateway
+    buckets: BucketStore
+    objects: ObjectStore
+    listings: ListingStore
     uploads: UploadStore
     locations: LocationRegistry
     accounts: Accounts

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from s3front.auth.identity import Identity
-from s3front.metadata.store import StoredBucket
+from s3front.metadata.bucket_store import StoredBucket
 from s3front.port.request import Headers
 from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error

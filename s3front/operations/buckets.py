@@ -49,10 +49,10 @@ async def create_bucket(context: Context, request: Request) -> Reply:
         if _OWNERSHIP_HEADER in request.headers:
             record = record.changed({OWNERSHIP_MEMBER: request.headers[_OWNERSHIP_HEADER]})
         try:
-            await context.services.metadata.create_bucket(record, context.request_id)
+            await context.services.buckets.create(record, context.request_id)
         except ChangedError as error:
             # Somebody was faster; who it was decides the answer.
-            found, _ = await context.services.metadata.read(name, None, context.request_id)
+            found = await context.services.buckets.read(name, context.request_id)
             if found is None:
                 raise S3Error("OperationAborted") from error
             return _answer_existing(context, found.record, location, locks=locks)
@@ -134,7 +134,7 @@ async def delete_bucket(context: Context, _request: Request) -> Reply:
     while changes < ATTEMPTS_MAX:
         ending = await services.uploads.ending_all(bucket.name, context.request_id)
         try:
-            await services.metadata.delete_bucket(bucket, ending, context.request_id)
+            await services.buckets.delete(bucket, ending, context.request_id)
         except ChangedError:
             changes += 1
             bucket, _ = await read_again(context, bucket)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from s3front.context import Context
+from s3front.metadata.bucket_store import StoredBucket
 from s3front.metadata.gateway import ChangedError
-from s3front.metadata.store import StoredBucket
 from s3front.objects.object_record import ObjectRecord
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.get_object import existing_record
@@ -25,7 +25,7 @@ async def change_bucket(context: Context, change: Callable[[BucketRecord], Bucke
     for _ in range(ATTEMPTS_MAX):
         record = change(bucket.record)
         try:
-            await context.services.metadata.replace_bucket(bucket, record, context.request_id)
+            await context.services.buckets.replace(bucket, record, context.request_id)
         except ChangedError:
             bucket, _current = await read_again(context, bucket)
         else:
@@ -43,7 +43,7 @@ async def change_version(
         changed = change(bucket, existing_record(context, current, changes=True))
         assert current is not None
         try:
-            await context.services.metadata.replace_record(
+            await context.services.objects.replace_record(
                 bucket, context.key, current, changed, context.request_id
             )
         except ChangedError:

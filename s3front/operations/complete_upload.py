@@ -31,7 +31,7 @@ from s3front.bodies.checksums import (
 from s3front.bodies.upload_body import interpreted, read_document
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
-from s3front.metadata.store import StoredObject
+from s3front.metadata.object_store import StoredObject
 from s3front.metadata.upload_store import StoredPart, StoredUpload
 from s3front.objects.object_lock import Lock
 from s3front.objects.object_parts import ObjectPart
@@ -125,7 +125,7 @@ async def _complete(
         record = _object_record(context, upload, parts)
         _verify(headers, upload.record, record)
         requirement = write_requirement(headers, bucket, context.key, current)
-        write = context.services.metadata.decide_write(bucket, current, record, requirement)
+        write = context.services.objects.decide_write(bucket, current, record, requirement)
         try:
             record = await uploads.complete(bucket, upload, parts, write, context.request_id)
         except ChangedError:

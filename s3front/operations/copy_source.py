@@ -63,7 +63,7 @@ async def read_source(context: Context, headers: Headers) -> CopySource:
     if version_id is None:
         version_id = headers.get(VERSION_HEADER)
     version = Version.parse(version_id)
-    bucket, current = await context.services.metadata.read(
+    bucket, current = await context.services.objects.read(
         bucket_name, key, context.request_id, version
     )
     expected_owner = headers.get("x-amz-source-expected-bucket-owner")

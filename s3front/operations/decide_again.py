@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from s3front.context import Context
-from s3front.metadata.store import StoredBucket, StoredObject
+from s3front.metadata.bucket_store import StoredBucket
+from s3front.metadata.object_store import StoredObject
 from s3front.objects.versioning import Version
 from s3front.s3_errors import S3Error
 
@@ -20,7 +21,7 @@ async def read_again(
 
     Raises NoSuchBucket, and AccessDenied when somebody else owns the bucket by now.
     """
-    found, current = await context.services.metadata.read(
+    found, current = await context.services.objects.read(
         bucket.name, context.target.key, context.request_id, context.version
     )
     return same_bucket(bucket, found), current
@@ -30,7 +31,7 @@ async def read_versions_again(
     context: Context, bucket: StoredBucket, wanted: Sequence[tuple[str, Version]]
 ) -> tuple[StoredBucket, list[StoredObject | None]]:
     """The same for versions of some objects of the bucket."""
-    found, objects = await context.services.metadata.read_versions(
+    found, objects = await context.services.objects.read_versions(
         bucket.name, wanted, context.request_id
     )
     return same_bucket(bucket, found), objects

@@ -18,10 +18,10 @@ from xml.etree.ElementTree import Element
 
 from s3front.bodies.upload_body import interpreted, read_document
 from s3front.context import Context
+from s3front.metadata.bucket_store import StoredBucket
 from s3front.metadata.gateway import ChangedError
-from s3front.metadata.store import (
+from s3front.metadata.object_store import (
     ObjectCommit,
-    StoredBucket,
     StoredObject,
     object_requirement,
     planned,
@@ -257,8 +257,8 @@ def _decide(
         requirement = object_requirement(bucket, entry.key, current, any_state=any_state)
     if versioning is not None and not entry.version.is_specific:
         marker = _delete_marker(context, entry.key)
-        metadata = context.services.metadata
-        return _Deletion(entry, metadata.decide_write(bucket, current, marker, requirement))
+        objects = context.services.objects
+        return _Deletion(entry, objects.decide_write(bucket, current, marker, requirement))
     if current is None and _must_be_read(entry):
         return _Deletion(entry)
     place = Place.MASTER if current is None else current.place
@@ -283,7 +283,7 @@ async def _commit(
     commits = [deletion.commit for deletion in deletions if deletion.commit is not None]
     if not commits:
         return list(deletions)
-    answers = await context.services.metadata.commit_objects(bucket, commits, context.request_id)
+    answers = await context.services.objects.commit(bucket, commits, context.request_id)
     failpoint(FailPoint.AFTER_RECORD_COMMIT)
     done: list[_Deletion] = []
     for deletion in deletions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from s3front.bodies.object_data import ObjectData
 from s3front.context import Context
 from s3front.locations.base import DataNotFoundError
-from s3front.metadata.store import StoredObject
+from s3front.metadata.object_store import StoredObject
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.preconditions import is_modified, range_applies
 from s3front.objects.ranges import ByteRange, parse_range
@@ -47,7 +47,7 @@ async def get_object(context: Context, request: Request) -> Reply:
             if part.length <= _WHOLE_BYTES_MAX:
                 return Reply(status, headers, await data.read())
         except DataNotFoundError as error:
-            _, found = await context.services.metadata.read(
+            _, found = await context.services.objects.read(
                 context.bucket.name, context.key, context.request_id, context.version
             )
             if found is not None and current is not None and found.revision == current.revision:

@@ -8,7 +8,8 @@ parts, or making a second object of it, would lose it.
 from __future__ import annotations
 
 from s3front.context import Context
-from s3front.metadata.store import StoredBucket, StoredObject
+from s3front.metadata.bucket_store import StoredBucket
+from s3front.metadata.object_store import StoredObject
 from s3front.metadata.upload_store import StoredUpload
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.versioning import NULL, Version
@@ -42,15 +43,15 @@ async def completed_object(
 async def _versions(context: Context, bucket: StoredBucket, key: str) -> list[StoredObject | None]:
     """The newest versions of a key."""
     query = VersionsQuery(prefix=key, keys_max=_VERSIONS_MAX)
-    metadata = context.services.metadata
-    page = await metadata.list_versions(bucket.name, query, context.request_id)
+    services = context.services
+    page = await services.listings.versions(bucket.name, query, context.request_id)
     wanted = [
         (key, Version(version_id))
         for name, version_id, _, listed in page.versions
         if name == key and version_id is not None and not listed.is_null
     ]
     wanted.append((key, NULL))
-    _, found = await metadata.read_versions(bucket.name, wanted, context.request_id)
+    _, found = await services.objects.read_versions(bucket.name, wanted, context.request_id)
     return found
 
 

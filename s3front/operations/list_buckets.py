@@ -27,7 +27,7 @@ async def list_buckets(context: Context, _request: Request) -> Reply:
     page_size = bounded_integer(query, "max-buckets", most, minimum=1, maximum=most)
     prefix = query.get("prefix", "")
     after = decode_token(query.get("continuation-token", ""))
-    buckets = await context.services.metadata.list_buckets(account.canonical_id, context.request_id)
+    buckets = await context.services.listings.buckets(account.canonical_id, context.request_id)
     wanted = [entry for entry in buckets if entry[0].startswith(prefix) and entry[0] > after]
     paginated = "max-buckets" in query
     page = wanted[:page_size] if paginated else wanted

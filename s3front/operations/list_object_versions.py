@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from s3front.context import Context
-from s3front.metadata.store import VersionsPage
+from s3front.metadata.listing_store import VersionsPage
 from s3front.objects.versioning import NULL_ID, Version
 from s3front.operations.listed import checksum_elements, owner_element, storage_class_element
 from s3front.operations.parameters import (
@@ -36,9 +36,7 @@ async def list_object_versions(context: Context, request: Request) -> Reply:
         _version_id_marker(context),
         integer_parameter(query, "max-keys", limits.LIST_KEYS_MAX),
     )
-    page = await context.services.metadata.list_versions(
-        context.bucket.name, asked, context.request_id
-    )
+    page = await context.services.listings.versions(context.bucket.name, asked, context.request_id)
     content = [
         element("Name", context.bucket.name),
         element("Prefix", encode(asked.prefix)),

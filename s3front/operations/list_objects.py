@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from s3front.context import Context
-from s3front.metadata.store import ObjectsPage
+from s3front.metadata.listing_store import ObjectsPage
 from s3front.operations.listed import checksum_elements, owner_element, storage_class_element
 from s3front.operations.parameters import (
     check_optional_attributes,
@@ -156,9 +156,7 @@ def _position(token: str) -> tuple[str, bool]:
 
 
 async def _page(context: Context, query: Query) -> ObjectsPage:
-    return await context.services.metadata.list_objects(
-        context.bucket.name, query, context.request_id
-    )
+    return await context.services.listings.objects(context.bucket.name, query, context.request_id)
 
 
 def _content_rows(page: ObjectsPage, asked: _Asked, *, owner: bool) -> str:

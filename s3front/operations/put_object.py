@@ -11,12 +11,9 @@ from s3front.bodies.checksums import DEFAULT_ALGORITHM, ExpectedDigests
 from s3front.bodies.object_data import check_age, delete_data
 from s3front.bodies.upload_body import StoredBody, UploadBody, store_body
 from s3front.context import Context
+from s3front.metadata.bucket_store import StoredBucket
 from s3front.metadata.gateway import ChangedError, OutcomeUnknownError, Requirement
-from s3front.metadata.store import (
-    StoredBucket,
-    StoredObject,
-    object_requirement,
-)
+from s3front.metadata.object_store import StoredObject, object_requirement
 from s3front.objects.object_lock import LOCK_HEADERS, has_lock_headers, wanted_lock
 from s3front.objects.object_record import NewObject, ObjectRecord
 from s3front.objects.preconditions import check_write, is_conditional_write
@@ -120,14 +117,12 @@ async def _commit(
 ) -> ObjectRecord:
     """Make the record the object, deciding again when the bucket or the object has changed."""
     bucket, current = context.bucket, context.current
-    metadata = context.services.metadata
+    objects = context.services.objects
     for _ in range(ATTEMPTS_MAX):
         check_age(context, complete_at)
         requirement = write_requirement(headers, bucket, context.key, current)
         try:
-            return await metadata.put_object(
-                bucket, current, record, requirement, context.request_id
-            )
+            return await objects.put(bucket, current, record, requirement, context.request_id)
         except ChangedError:
             bucket, current = await read_again(context, bucket)
             check_write_conditions(headers, current)

@@ -25,7 +25,7 @@ async def refuse_put_version(context: Context, headers: Headers) -> None:
     """
     text = headers[PUT_VERSION]
     version = Version.parse(text, PUT_VERSION) if text else LATEST
-    _, current = await context.services.metadata.read(
+    _, current = await context.services.objects.read(
         context.bucket.name, context.key, context.request_id, version
     )
     record = existing_record(replace(context, version=version), current, changes=True)

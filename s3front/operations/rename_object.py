@@ -14,8 +14,9 @@ import re
 import time
 
 from s3front.context import Context
+from s3front.metadata.bucket_store import StoredBucket
 from s3front.metadata.gateway import ChangedError, Requirement
-from s3front.metadata.store import Renaming, StoredBucket, StoredObject, object_requirement
+from s3front.metadata.object_store import Renaming, StoredObject, object_requirement
 from s3front.metadata.token_store import ClientToken
 from s3front.objects.object_record import ObjectRecord
 from s3front.operations.copy_source import RENAME_SOURCE, check_conditions, parse_source
@@ -33,15 +34,15 @@ _CONDITIONS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-
 
 async def rename_object(context: Context, request: Request) -> Reply:
     """RenameObject (Amazon S3 API reference)."""
-    headers, metadata = request.headers, context.services.metadata
+    headers, objects = request.headers, context.services.objects
     source_key = _source_key(context, headers)
     token = _client_token(context, headers, source_key)
     bucket = context.bucket
     _check_bucket(bucket)
-    if not await metadata.can_rename():
+    if not await objects.can_rename():
         raise not_implemented("?renameObject, which the metadata daemon cannot do")
     for _ in range(ATTEMPTS_MAX):
-        found, (source, replaced), done = await metadata.read_with_token(
+        found, (source, replaced), done = await objects.read_with_token(
             bucket.name, [source_key, context.key], token, context.request_id
         )
         bucket = same_bucket(bucket, found)
@@ -53,7 +54,7 @@ async def rename_object(context: Context, request: Request) -> Reply:
         renaming = Renaming(source_key, *_renamed(headers, source_key, source, context.key))
         requirement = _destination(headers, bucket, context.key, replaced)
         try:
-            await metadata.rename_object(bucket, renaming, requirement, token, context.request_id)
+            await objects.rename(bucket, renaming, requirement, token, context.request_id)
         except ChangedError:
             continue
         failpoint(FailPoint.AFTER_RECORD_COMMIT)

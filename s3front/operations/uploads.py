@@ -9,7 +9,7 @@ from typing import Any
 from s3front.bodies.checksums import CHECKSUM_TYPES, Algorithm, find_algorithm, parse_algorithm
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
-from s3front.metadata.store import StoredObject
+from s3front.metadata.object_store import StoredObject
 from s3front.metadata.upload_store import StoredUpload
 from s3front.objects.object_lock import LOCK_HEADERS, wanted_lock
 from s3front.objects.object_record import PRIVATE_OBJECT_ACL, STANDARD_HEADERS, USER_METADATA_PREFIX

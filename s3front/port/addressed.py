@@ -44,7 +44,7 @@ async def _buckets(
     account = identity.account
     return {
         bucket.name: account is not None and bucket.record.owner_id == account.canonical_id
-        for bucket in await services.metadata.read_buckets(names, request_id)
+        for bucket in await services.buckets.read_each(names, request_id)
     }
 
 

@@ -81,7 +81,7 @@ async def probe_reply(
         return None
     else:
         names = [target.bucket]
-    if available and await services.metadata.read_buckets(names, request_id):
+    if available and await services.buckets.read_each(names, request_id):
         return None
     match _PROBES[target.raw_path]:
         case _Kind.ALIVE:

@@ -14,8 +14,10 @@ from s3front.context import Services
 from s3front.locations.dmd_file import DmdFileStore
 from s3front.locations.http_client import Origin
 from s3front.locations.registry import LocationRegistry
+from s3front.metadata.bucket_store import BucketStore
 from s3front.metadata.gateway import MetadataGateway
-from s3front.metadata.store import MetadataStore
+from s3front.metadata.listing_store import ListingStore
+from s3front.metadata.object_store import ObjectStore
 from s3front.metadata.upload_store import UploadStore
 from s3front.port.forwarded import Proxies
 from s3front.port.http_server import LARGE_BLOCKS_BYTES, create_http_server
@@ -78,7 +80,10 @@ async def serve(config: Config) -> None:
     )
     metadata = MetadataGateway(client)
     services = Services(
-        metadata=MetadataStore(metadata, version_id.infinite(config.replication_group_id)),
+        metadata=metadata,
+        buckets=BucketStore(metadata),
+        objects=ObjectStore(metadata, version_id.infinite(config.replication_group_id)),
+        listings=ListingStore(metadata),
         uploads=UploadStore(metadata),
         locations=LocationRegistry(locations, store),
         accounts=accounts,

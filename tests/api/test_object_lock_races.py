@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from s3front.metadata.gateway import ChangedError, MetadataGateway
-from s3front.metadata.store import MetadataStore, planned
+from s3front.metadata.object_store import ObjectStore, planned
 from s3front.objects.versioning import NULL, plan_removal
 from s3front.rpc.rpc_client import RpcClient
 from shared.rpc.envelope import METADATA_NAMESPACE
@@ -122,7 +122,7 @@ def test_a_null_version_that_became_the_latest_again_meanwhile(running: Cluster)
             f"http://127.0.0.1:{running.metadata_port}", METADATA_NAMESPACE, RecordingLog()
         )
         rpc.start()
-        store = MetadataStore(MetadataGateway(rpc), "oldest")
+        store = ObjectStore(MetadataGateway(rpc), "oldest")
         bucket, current = await store.read("again", "key", "test", NULL)
         assert bucket is not None
         assert current is not None
@@ -131,7 +131,7 @@ def test_a_null_version_that_became_the_latest_again_meanwhile(running: Cluster)
         plan = plan_removal(bucket.record.versioning, current.record, current.place, judged=True)
         removal = planned(bucket, "key", current, plan)
         with pytest.raises(ChangedError):
-            await store.commit_objects(bucket, [removal], "test")
+            await store.commit(bucket, [removal], "test")
         with pytest.raises(ChangedError):
             await store.replace_record(bucket, "key", current, current.record, "test")
         await rpc.close()

@@ -10,7 +10,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.context import Services
 from s3front.locations.registry import LocationRegistry
-from s3front.metadata.store import MetadataStore
+from s3front.metadata.gateway import MetadataGateway
 from s3front.port.request import Request
 from s3front.process.health import health_reply
 from s3front.s3_errors import S3Error
@@ -43,7 +43,10 @@ def asked(
 ) -> tuple[Request, Services]:
     nothing: Any = None
     services = Services(
-        metadata=cast(MetadataStore, _Connected(metadata)),
+        metadata=cast(MetadataGateway, _Connected(metadata)),
+        buckets=nothing,
+        objects=nothing,
+        listings=nothing,
         uploads=nothing,
         locations=cast(LocationRegistry, _Connected(data)),
         accounts=nothing,

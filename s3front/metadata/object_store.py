@@ -1,9 +1,9 @@
-"""Buckets and objects, in terms of the metadata RPC.
+"""Objects, in terms of the metadata RPC.
 
 Every function is one round trip. Commits state what they were decided on (DESIGN, sections 3 and
-5): an object commit names its bucket's revision, so that an object never outlives its bucket, and
-DeleteBucket requires empty ranges. When a requirement does not hold, nothing was written and
-``ChangedError`` is raised: the caller reads again and decides again.
+5): an object commit names its bucket's revision, so that an object never outlives its bucket. When
+a requirement does not hold, nothing was written and ``ChangedError`` is raised: the caller reads
+again and decides again.
 
 What a commit replaces or deletes gives up its data in the same transaction: the daemon queues it
 for deletion, and the worker of ``s3front.work.deletions`` removes it later.
@@ -11,18 +11,12 @@ for deletion, and the worker of ``s3front.work.deletions`` removes it later.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any
-
-import msgspec
-import orjson
-from msgspec import convert
 
 from s3front.metadata import gateway
-from s3front.metadata.gateway import ChangedError, MetadataGateway, Operation, Requirement
+from s3front.metadata.bucket_store import StoredBucket, bucket_of, bucket_requirement
+from s3front.metadata.gateway import MetadataGateway, Operation, Requirement
 from s3front.metadata.token_store import ClientToken
 from s3front.objects.object_lock import UNLOCKED, Lock, is_enabled, lock_of_new
 from s3front.objects.object_record import ObjectRecord
@@ -39,25 +33,8 @@ from s3front.objects.versioning import (
     stored_name,
     with_version_id,
 )
-from s3front.s3_errors import S3Error
-from shared.listing.delimiter import Query
-from shared.listing.delimiter_versions import VersionsQuery
 from shared.records.bucket import BucketRecord
-from shared.records.names import METASTORE, USERS_BUCKET, owner_entry_key
-from shared.records.projection_fields import ListedObject
-from shared.records.upload import uploads_level
-
-
-@dataclass(frozen=True, slots=True)
-class StoredBucket:
-    """A bucket as it was read."""
-
-    record: BucketRecord
-    revision: int
-
-    @property
-    def name(self) -> str:
-        return self.record.name
+from shared.records.names import METASTORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,29 +62,6 @@ class ObjectCommit:
 
 
 @dataclass(frozen=True, slots=True)
-class BucketEnding:
-    """What ends the uploads of a bucket, as a part of the commit that deletes it.
-
-    ``is_complete``: all of them, so that the bucket can go.
-    """
-
-    operations: Sequence[Operation]
-    requirements: Sequence[Requirement]
-    is_complete: bool
-
-
-class VersionsPage(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
-    """A page of versions: key, internal version ID or None, whether it is the latest, and the
-    rest. Without ``next_version_id_marker`` the next page begins behind all versions of the key."""
-
-    versions: list[tuple[str, str | None, bool, ListedObject]]
-    common_prefixes: list[str]
-    is_truncated: bool
-    next_key_marker: str = ""
-    next_version_id_marker: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Renaming:
     """An object as it was read at ``source_key``, and the ``record`` that it becomes."""
 
@@ -116,19 +70,8 @@ class Renaming:
     record: ObjectRecord
 
 
-class ObjectsPage(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
-    """A page of a listing; ``next_marker`` is empty when it is the last one. ``within``: it lies in
-    a common prefix that was not listed yet."""
-
-    contents: list[tuple[str, ListedObject]]
-    common_prefixes: list[str]
-    is_truncated: bool
-    next_marker: str = ""
-    within: bool = False
-
-
-class MetadataStore:
-    """The metadata of all buckets.
+class ObjectStore:
+    """The objects of all buckets.
 
     ``oldest_version_id`` is that of objects from before there were versions.
     """
@@ -136,20 +79,6 @@ class MetadataStore:
     def __init__(self, metadata: MetadataGateway, oldest_version_id: str) -> None:
         self._metadata = metadata
         self._oldest_version_id = oldest_version_id
-
-    @property
-    def available(self) -> bool:
-        """Whether the daemon is connected."""
-        return self._metadata.available
-
-    @property
-    def problem(self) -> str | None:
-        """Why it is not, if that is known; for those who run the server."""
-        return self._metadata.problem
-
-    async def disk_usage(self) -> tuple[int, int]:
-        """The bytes that are available on the disk of the metadata, and all its bytes."""
-        return await self._metadata.disk_usage()
 
     async def read(
         self, bucket: str, key: str | None, request_id: str, version: Version = LATEST
@@ -170,14 +99,7 @@ class MetadataStore:
         """A bucket and some of its objects, in one snapshot."""
         wanted = [(METASTORE, bucket), *((bucket, key) for key in keys)]
         found, *objects = await self._metadata.get_many(wanted, request_id)
-        return _bucket_of(bucket, found), [_object_of(entry) for entry in objects]
-
-    async def read_buckets(self, names: Sequence[str], request_id: str) -> list[StoredBucket]:
-        """Those of some buckets that exist."""
-        wanted = [(METASTORE, name) for name in names]
-        found = await self._metadata.get_many(wanted, request_id)
-        buckets = map(_bucket_of, names, found)
-        return [bucket for bucket in buckets if bucket is not None]
+        return bucket_of(bucket, found), [_object_of(entry) for entry in objects]
 
     async def read_with_token(
         self, bucket: str, keys: Sequence[str], token: ClientToken | None, request_id: str
@@ -188,7 +110,7 @@ class MetadataStore:
         found, *entries = await self._metadata.get_many([*wanted, *places], request_id)
         objects, tokens = entries[: len(keys)], entries[len(keys) :]
         return (
-            _bucket_of(bucket, found),
+            bucket_of(bucket, found),
             [_object_of(entry) for entry in objects],
             next((entry[0] for entry in tokens if entry is not None), None),
         )
@@ -213,48 +135,6 @@ class MetadataStore:
                 found.append(chosen and replace(chosen, place=lookup.place))
             if complete:
                 return stored_bucket, found
-
-    async def create_bucket(self, record: BucketRecord, request_id: str) -> None:
-        """Store a bucket that does not exist yet; raises ChangedError when it does."""
-        entry = orjson.dumps({"creationDate": record.document["creationDate"]}).decode()
-        owner_key = owner_entry_key(record.owner_id, record.name)
-        await self._metadata.commit(
-            [
-                gateway.put(METASTORE, record.name, record.serialise()),
-                gateway.put(USERS_BUCKET, owner_key, entry),
-            ],
-            [gateway.is_absent(METASTORE, record.name)],
-            request_id,
-        )
-
-    async def delete_bucket(
-        self, bucket: StoredBucket, ending: BucketEnding, request_id: str
-    ) -> None:
-        """Remove a bucket without objects, or as much of its uploads as ``ending`` says; raises
-        BucketNotEmpty or ChangedError."""
-        operations: list[Operation] = []
-        if ending.is_complete:
-            owner_key = owner_entry_key(bucket.record.owner_id, bucket.name)
-            operations = [
-                gateway.delete(METASTORE, bucket.name),
-                # The original has an entry for the bucket of uploads.
-                gateway.delete(METASTORE, uploads_level(bucket.name)),
-                gateway.delete(USERS_BUCKET, owner_key),
-            ]
-        try:
-            await self._metadata.commit(
-                [*ending.operations, *operations],
-                [
-                    bucket_requirement(bucket),
-                    gateway.is_empty(bucket.name),
-                    *ending.requirements,
-                ],
-                request_id,
-            )
-        except ChangedError as error:
-            if error.index == 1:
-                raise S3Error("BucketNotEmpty", fields={"BucketName": bucket.name}) from error
-            raise
 
     def decide_write(
         self,
@@ -282,7 +162,7 @@ class MetadataStore:
         stop in between, and leave bytes to two objects."""
         return await self._metadata.is_atomic()
 
-    async def rename_object(
+    async def rename(
         self,
         bucket: StoredBucket,
         renaming: Renaming,
@@ -311,7 +191,7 @@ class MetadataStore:
             requires += token.requirements
         await self._metadata.commit(operations, requires, request_id)
 
-    async def put_object(
+    async def put(
         self,
         bucket: StoredBucket,
         current: StoredObject | None,
@@ -321,7 +201,7 @@ class MetadataStore:
     ) -> ObjectRecord:
         """Do what ``decide_write`` decides; the record as it is stored. Raises ChangedError."""
         write = self.decide_write(bucket, current, record, requirement)
-        return write.stored(await self.commit_objects(bucket, [write], request_id))
+        return write.stored(await self.commit(bucket, [write], request_id))
 
     async def replace_record(
         self,
@@ -336,9 +216,9 @@ class MetadataStore:
         versioning = bucket.record.versioning
         plan = plan_change(versioning, current.record, current.place, record)
         change = planned(bucket, key, current, plan)
-        await self.commit_objects(bucket, [change], request_id)
+        await self.commit(bucket, [change], request_id)
 
-    async def commit_objects(
+    async def commit(
         self, bucket: StoredBucket, commits: Sequence[ObjectCommit], request_id: str
     ) -> Sequence[str | None]:
         """Do what was decided for some objects, in one commit. What each operation answered: its
@@ -349,64 +229,6 @@ class MetadataStore:
             operations, [bucket_requirement(bucket), *requires], request_id
         )
         return committed.version_ids
-
-    async def replace_bucket(
-        self, bucket: StoredBucket, record: BucketRecord, request_id: str
-    ) -> None:
-        """Change a bucket's attributes; raises ChangedError when it is not what was read."""
-        await self._metadata.commit(
-            [gateway.put(METASTORE, bucket.name, record.serialise())],
-            [bucket_requirement(bucket)],
-            request_id,
-        )
-
-    async def list_objects(self, bucket: str, query: Query, request_id: str) -> ObjectsPage:
-        """A page of a bucket's current objects, listed by the daemon."""
-        params = {
-            "type": "DelimiterMaster",
-            "prefix": query.prefix,
-            "delimiter": query.delimiter,
-            "marker": query.after,
-            "maxKeys": query.keys_max,
-            "within": query.within,
-        }
-        return convert(await self._metadata.list_page(bucket, params, request_id), ObjectsPage)
-
-    async def list_versions(
-        self, bucket: str, query: VersionsQuery, request_id: str
-    ) -> VersionsPage:
-        """A page of all versions of a bucket's objects, listed by the daemon."""
-        params = {
-            "type": "DelimiterVersions",
-            "prefix": query.prefix,
-            "delimiter": query.delimiter,
-            "keyMarker": query.key_marker,
-            "versionIdMarker": query.version_id_marker,
-            "maxKeys": query.keys_max,
-        }
-        return convert(await self._metadata.list_page(bucket, params, request_id), VersionsPage)
-
-    async def list_buckets(
-        self, canonical_id: str, request_id: str
-    ) -> list[tuple[str, Mapping[str, Any]]]:
-        """Name and entry of every bucket of an account, by name."""
-        start = owner_entry_key(canonical_id, "")
-        # The splitter ends with a full stop; the next character bounds all entries of the owner.
-        options = {"gte": start, "lt": start[:-1] + "/"}
-        buckets: list[tuple[str, Mapping[str, Any]]] = []
-        async with aclosing(self._metadata.pages(USERS_BUCKET, options, request_id)) as pages:
-            async for page in pages:
-                buckets += [(key.removeprefix(start), _entry(value)) for key, value in page]
-        return buckets
-
-
-def _entry(value: str) -> Mapping[str, Any]:
-    """A bucket's entry in the list of an account. One that is none has nothing to tell."""
-    try:
-        found = orjson.loads(value)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _locked(record: ObjectRecord, bucket: BucketRecord) -> ObjectRecord:
@@ -419,22 +241,6 @@ def _locked(record: ObjectRecord, bucket: BucketRecord) -> ObjectRecord:
 
 def _record(entry: StoredObject | None) -> ObjectRecord | None:
     return None if entry is None else entry.record
-
-
-@lru_cache(maxsize=256)
-def _parse_bucket(text: str) -> BucketRecord:
-    """Every request reads its bucket's record, and that seldom changes."""
-    return BucketRecord.parse(text)
-
-
-def _bucket_of(name: str, entry: tuple[str, int] | None) -> StoredBucket | None:
-    if entry is None:
-        return None
-    record = _parse_bucket(entry[0])
-    if record.name != name:
-        # Where it is stored is what counts, as for all that is in the bucket.
-        record = record.changed({"name": name})
-    return None if record.deleted else StoredBucket(record, entry[1])
 
 
 def _object_of(entry: tuple[str, int] | None) -> StoredObject | None:
@@ -482,8 +288,3 @@ def object_requirement(
         return gateway.is_present(bucket.name, key)
     name = stored_name(key, current.place, current.record)
     return gateway.has_revision(bucket.name, name, current.revision)
-
-
-def bucket_requirement(bucket: StoredBucket) -> Requirement:
-    """The requirement that the bucket is still what was read."""
-    return gateway.has_revision(METASTORE, bucket.name, bucket.revision)

@@ -1,0 +1,135 @@
+"""Buckets, in terms of the metadata RPC.
+
+Every function is one round trip. A bucket is created only where there is none, changed only as it
+was read, and deleted only without objects (DESIGN, section 5): the commits say so. When that does
+not hold, nothing was written and ``ChangedError`` is raised: the caller reads again and decides
+again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import orjson
+
+from s3front.metadata import gateway
+from s3front.metadata.gateway import ChangedError, MetadataGateway, Operation, Requirement
+from s3front.s3_errors import S3Error
+from shared.records.bucket import BucketRecord
+from shared.records.names import METASTORE, USERS_BUCKET, owner_entry_key
+from shared.records.upload import uploads_level
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBucket:
+    """A bucket as it was read."""
+
+    record: BucketRecord
+    revision: int
+
+    @property
+    def name(self) -> str:
+        return self.record.name
+
+
+@dataclass(frozen=True, slots=True)
+class BucketEnding:
+    """What ends the uploads of a bucket, as a part of the commit that deletes it.
+
+    ``is_complete``: all of them, so that the bucket can go.
+    """
+
+    operations: Sequence[Operation]
+    requirements: Sequence[Requirement]
+    is_complete: bool
+
+
+class BucketStore:
+    """All buckets."""
+
+    def __init__(self, metadata: MetadataGateway) -> None:
+        self._metadata = metadata
+
+    async def read(self, name: str, request_id: str) -> StoredBucket | None:
+        """A bucket, None when there is none of this name."""
+        (found,) = await self._metadata.get_many([(METASTORE, name)], request_id)
+        return bucket_of(name, found)
+
+    async def read_each(self, names: Sequence[str], request_id: str) -> list[StoredBucket]:
+        """Those of some buckets that exist."""
+        wanted = [(METASTORE, name) for name in names]
+        found = await self._metadata.get_many(wanted, request_id)
+        buckets = map(bucket_of, names, found)
+        return [bucket for bucket in buckets if bucket is not None]
+
+    async def create(self, record: BucketRecord, request_id: str) -> None:
+        """Store a bucket that does not exist yet; raises ChangedError when it does."""
+        entry = orjson.dumps({"creationDate": record.document["creationDate"]}).decode()
+        owner_key = owner_entry_key(record.owner_id, record.name)
+        await self._metadata.commit(
+            [
+                gateway.put(METASTORE, record.name, record.serialise()),
+                gateway.put(USERS_BUCKET, owner_key, entry),
+            ],
+            [gateway.is_absent(METASTORE, record.name)],
+            request_id,
+        )
+
+    async def delete(self, bucket: StoredBucket, ending: BucketEnding, request_id: str) -> None:
+        """Remove a bucket without objects, or as much of its uploads as ``ending`` says; raises
+        BucketNotEmpty or ChangedError."""
+        operations: list[Operation] = []
+        if ending.is_complete:
+            owner_key = owner_entry_key(bucket.record.owner_id, bucket.name)
+            operations = [
+                gateway.delete(METASTORE, bucket.name),
+                # The original has an entry for the bucket of uploads.
+                gateway.delete(METASTORE, uploads_level(bucket.name)),
+                gateway.delete(USERS_BUCKET, owner_key),
+            ]
+        try:
+            await self._metadata.commit(
+                [*ending.operations, *operations],
+                [
+                    bucket_requirement(bucket),
+                    gateway.is_empty(bucket.name),
+                    *ending.requirements,
+                ],
+                request_id,
+            )
+        except ChangedError as error:
+            if error.index == 1:
+                raise S3Error("BucketNotEmpty", fields={"BucketName": bucket.name}) from error
+            raise
+
+    async def replace(self, bucket: StoredBucket, record: BucketRecord, request_id: str) -> None:
+        """Change a bucket's attributes; raises ChangedError when it is not what was read."""
+        await self._metadata.commit(
+            [gateway.put(METASTORE, bucket.name, record.serialise())],
+            [bucket_requirement(bucket)],
+            request_id,
+        )
+
+
+@lru_cache(maxsize=256)
+def _parse_bucket(text: str) -> BucketRecord:
+    """Every request reads its bucket's record, and that seldom changes."""
+    return BucketRecord.parse(text)
+
+
+def bucket_of(name: str, entry: tuple[str, int] | None) -> StoredBucket | None:
+    """A bucket by its entry in ``METASTORE``; None when there is none, or a deleted one."""
+    if entry is None:
+        return None
+    record = _parse_bucket(entry[0])
+    if record.name != name:
+        # Where it is stored is what counts, as for all that is in the bucket.
+        record = record.changed({"name": name})
+    return None if record.deleted else StoredBucket(record, entry[1])
+
+
+def bucket_requirement(bucket: StoredBucket) -> Requirement:
+    """The requirement that the bucket is still what was read."""
+    return gateway.has_revision(METASTORE, bucket.name, bucket.revision)
