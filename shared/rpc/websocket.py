@@ -8,6 +8,10 @@ Rules:
 3. No extension is negotiated, so reserved bits are errors (section 5.2).
 4. Text is not checked to be UTF-8 here (section 8.1): what reads it has to look at every byte
    anyway, and drops a bad message instead of the connection.
+
+Of the ``websockets`` library, only the masking is used (``shared.rpc.masking``): its ``Protocol``
+takes more than twice the instructions for the same frames, cannot be stopped between two messages,
+and does not tell how large one is that is under way (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+
+from shared.rpc.masking import apply_mask
 
 CONTINUATION: Final = 0
 TEXT: Final = 1
@@ -33,8 +39,8 @@ TRY_AGAIN_LATER: Final = 1013
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _OPCODES: Final = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
+_WHOLE_TEXT: Final = 0x80 | TEXT
 _CONTROL_BYTES_MAX: Final = 125
-_MASK_SLICE_BYTES: Final = 64 * 1024
 _KEY_BYTES: Final = 16
 
 
@@ -139,23 +145,12 @@ def frame(opcode: int, payload: bytes, mask: bytes | None = None) -> bytes:
         header = bytes((0x80 | opcode, bit | 127)) + length.to_bytes(8, "big")
     if mask is None:
         return header + payload
-    return header + mask + masked(payload, mask)
+    return b"".join((header, mask, apply_mask(payload, mask)))
 
 
 def close_frame(code: int, mask: bytes | None = None) -> bytes:
     """A close frame with a status."""
     return frame(CLOSE, code.to_bytes(2, "big"), mask)
-
-
-def masked(data: bytes, mask: bytes) -> bytes:
-    """Data with a mask applied, or taken away (section 5.3)."""
-    if len(data) > _MASK_SLICE_BYTES:  # a multiple of the mask's length
-        starts = range(0, len(data), _MASK_SLICE_BYTES)
-        return b"".join(masked(data[start : start + _MASK_SLICE_BYTES], mask) for start in starts)
-    # As whole numbers, because that is the fastest way that Python has to do this to many bytes.
-    length = len(data)
-    key = int.from_bytes((mask * (length // 4 + 1))[:length], "little")
-    return (int.from_bytes(data, "little") ^ key).to_bytes(length, "little")
 
 
 class FrameReader:
@@ -189,14 +184,18 @@ class FrameReader:
 
     def feed(self, data: bytes) -> None:
         """Take what has arrived."""
-        self._arrived.append(data)
+        if self._available:
+            self._arrived.append(data)
+        else:
+            self._buffer, self._position = data, 0
         self._available += len(data)
 
     def next(self) -> tuple[int, bytes] | None:
         """The opcode and payload of the next whole message or control frame, or None until more
         has arrived; raises WebSocketError, after which nothing more can be read."""
         while self._available >= self._needed:
-            self._gather()
+            if self._arrived:
+                self._gather()
             found = self._frame()
             if found is None:
                 continue
@@ -212,11 +211,10 @@ class FrameReader:
 
     def _gather(self) -> None:
         """Put what has arrived behind what is left."""
-        if self._arrived:
-            rest = self._buffer[self._position :]
-            self._buffer = b"".join((rest, *self._arrived)) if rest else b"".join(self._arrived)
-            self._position = 0
-            self._arrived.clear()
+        rest = self._buffer[self._position :]
+        self._buffer = b"".join((rest, *self._arrived))
+        self._position = 0
+        self._arrived.clear()
 
     def _frame(self) -> tuple[bool, int, bytes] | None:
         """The next frame: whether it ends its message, its opcode, its payload."""
@@ -231,14 +229,16 @@ class FrameReader:
                 self._needed = size
                 return None
             length = int.from_bytes(buffer[start + 2 : start + 2 + width], "big")
-        self._check(first, second, length)
+        usual = first == _WHOLE_TEXT and second & 0x80 == self._mask_bit and self._message is None
+        if not usual or length > self.message_bytes_max:
+            self._check(first, second, length)
         end = size + length
         if self._available < end:
             self._needed = end
             return None
         payload = buffer[start + size : start + end]
         if self._mask_bytes:
-            payload = masked(payload, buffer[start + size - 4 : start + size])
+            payload = apply_mask(payload, buffer[start + size - 4 : start + size])
         self._position = start + end
         self._available -= end
         self._needed = 2

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+from types import BuiltinFunctionType
 
 import pytest
 
-from shared.rpc import websocket
+from shared.rpc import masking, websocket
 from shared.rpc.websocket import (
     BINARY,
     CLOSE,
@@ -77,12 +78,17 @@ def test_a_frame_of_any_size_is_read_back(size: int, from_client: bool) -> None:
     assert read_all(made) == [(TEXT, payload)]
 
 
-def test_a_mask_is_undone_by_itself() -> None:
-    for size in SIZES:
+@pytest.mark.parametrize("apply_mask", [masking.apply_mask, masking._portable()])
+def test_a_mask_is_undone_by_itself(apply_mask: masking.Masking) -> None:
+    for size in (*range(70), *SIZES):
         data = os.urandom(size)
-        hidden = websocket.masked(data, MASK)
+        hidden = apply_mask(data, MASK)
         assert hidden == bytes(byte ^ MASK[n % 4] for n, byte in enumerate(data))
-        assert websocket.masked(hidden, MASK) == data
+        assert apply_mask(hidden, MASK) == data
+
+
+def test_masks_are_applied_by_compiled_code() -> None:
+    assert isinstance(masking.apply_mask, BuiltinFunctionType)
 
 
 def test_the_same_bytes_split_anywhere_are_the_same_messages() -> None:
