@@ -78,7 +78,7 @@ def test_a_frame_of_any_size_is_read_back(size: int, from_client: bool) -> None:
     assert read_all(made) == [(TEXT, payload)]
 
 
-@pytest.mark.parametrize("apply_mask", [masking.apply_mask, masking._portable()])
+@pytest.mark.parametrize("apply_mask", [masking.apply_mask, masking._portable])
 def test_a_mask_is_undone_by_itself(apply_mask: masking.Masking) -> None:
     for size in (*range(70), *SIZES):
         data = os.urandom(size)
