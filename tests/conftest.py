@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +22,16 @@ from tests.servers import (
     cluster,
     make_tls,
 )
+from tests.temporary import folder_in_memory
+
+
+def pytest_configure() -> None:
+    """Have the folders of tests in memory, unless it is said where they are to be, and compile
+    modules once: every process that is started imports most of ours."""
+    if "PYTEST_DEBUG_TEMPROOT" not in os.environ and (folder := folder_in_memory()):
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(folder)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

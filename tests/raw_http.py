@@ -15,7 +15,7 @@ import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import TracebackType
 from typing import Any
 from xml.etree.ElementTree import Element, fromstring
@@ -68,7 +68,7 @@ class Response:
 
     def parsed(self, operation: str) -> dict[str, Any]:
         """What botocore makes of it, as the response of an operation."""
-        model = _service_model().operation_model(operation)
+        model = operation_model(operation)
         response = {"status_code": self.status, "headers": self.headers, "body": self.body}
         parser = botocore.parsers.create_parser("rest-xml")
         parsed: dict[str, Any] = parser.parse(response, model.output_shape)
@@ -76,8 +76,15 @@ class Response:
 
 
 @lru_cache
-def _service_model() -> Any:
+def service_model() -> Any:
+    """botocore's model of S3; a session reads it again each time."""
     return botocore.session.get_session().get_service_model("s3")
+
+
+@cache
+def operation_model(name: str) -> Any:
+    """botocore's model of an operation."""
+    return service_model().operation_model(name)
 
 
 @dataclass(frozen=True)

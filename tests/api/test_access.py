@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
 
-import botocore.session
 import pytest
 
 from s3front.auth.sigv4 import AccessKey
@@ -20,7 +19,16 @@ from tests.api.support import md5_base64, new_name
 from tests.api.understood import assert_understood, knows_header, unknown_elements
 from tests.forms import form_body, form_request, signed_v4
 from tests.multipart import begin_upload, completion, send_part
-from tests.raw_http import FOREIGNER, OWNER, Response, anonymous, call, exchange, host_of
+from tests.raw_http import (
+    FOREIGNER,
+    OWNER,
+    Response,
+    anonymous,
+    call,
+    exchange,
+    host_of,
+    service_model,
+)
 from tests.servers import ACCESS_KEY, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, Front
 
 pytestmark = pytest.mark.usefixtures("undisturbed")
@@ -329,7 +337,7 @@ def test_its_owner(front: Front, place: Place, name: str) -> None:
 
 def test_the_check_sees_what_botocore_drops() -> None:
     """Else it would be worth nothing."""
-    model = botocore.session.get_session().get_service_model("s3")
+    model = service_model()
     shape = model.operation_model("ListObjectsV2").output_shape
     tree = Element("ListBucketResult")
     for name in ("Name", "Surplus"):

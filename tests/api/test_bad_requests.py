@@ -6,7 +6,6 @@ import re
 import ssl
 from typing import Any
 
-import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 
@@ -24,6 +23,7 @@ from tests.raw_http import (
     connected,
     exchange,
     random_cuts,
+    service_model,
     sign,
     sign_chunked,
     wire,
@@ -512,7 +512,7 @@ def example(shape: Any) -> Any:
 
 def operation_names() -> list[str]:
     """Everything in botocore's model of S3 that is answered here, but not yet done."""
-    model = botocore.session.get_session().get_service_model("s3")
+    model = service_model()
     known = {*routes().names(), *ELSEWHERE, *REPLACED}
     return [name for name in model.operation_names if name not in known]
 

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from xml.etree.ElementTree import Element
 
-import botocore.session
-
-from tests.raw_http import Response
+from tests.raw_http import Response, operation_model
 
 KNOWN_HEADERS = frozenset(("x-amz-request-id", "x-amz-id-2"))
 """Of every reply; botocore puts them into ResponseMetadata."""
@@ -16,7 +14,7 @@ KNOWN_HEADERS = frozenset(("x-amz-request-id", "x-amz-id-2"))
 
 def assert_understood(name: str, response: Response) -> None:
     """Every element and ``x-amz-`` header of a reply of an operation is in botocore's model."""
-    model = botocore.session.get_session().get_service_model("s3").operation_model(name)
+    model = operation_model(name)
     if response.status >= 300:
         if response.body:
             parsed = response.parsed(name)
