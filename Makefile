@@ -1,4 +1,4 @@
-# Targets: start, test, test-endpoint, interop, lint, bench, soak, clean. Every one installs what it needs into .venv first.
+# Targets: start, test, test-endpoint, interop, mutants, lint, bench, soak, clean. Every one installs what it needs into .venv first.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -12,7 +12,7 @@ endif
 # An option for a variable of make's command line: some shells have a HOST in the environment.
 given = $(if $(filter command,$(origin $(1))),$(2) '$($(1))')
 
-.PHONY: start test test-endpoint interop unit lint bench soak clean install install-dev clients curl
+.PHONY: start test test-endpoint interop unit mutants lint bench soak clean install install-dev clients curl
 
 # make start [PORT=8000] [HOST=127.0.0.1] [DATA=/srv/s3] [METADATA_PORT=9990] [DATA_PORT=9991]
 start: install
@@ -44,6 +44,9 @@ interop: install-dev
 
 unit: install-dev
 	$(BIN)/pytest tests/unit tests/property
+
+mutants: install-dev
+	$(BIN)/python -m tests.mutants $(MUTANTS)
 
 lint: install-dev
 	$(BIN)/ruff check .

@@ -316,16 +316,19 @@ def test_the_declared_length_counts(form: PayloadForm, declared: int, provided: 
     }
 
 
-def test_nothing_beyond_the_declared_length_is_returned() -> None:
+@pytest.mark.parametrize("size", [b"6", b"FFFFFFFFFFFFFFFF"])
+def test_nothing_beyond_the_declared_length_is_returned(size: bytes) -> None:
     decoder = ChunkedDecoder(ChunkedBody(UNSIGNED, 5))
     with pytest.raises(S3Error, match="IncompleteBody"):
-        decoder.feed(b"FFFFFFFFFFFFFFFF\r\nhello")
+        decoder.feed(size + b"\r\nhello")
 
 
 def test_a_signed_chunk_has_a_largest_size() -> None:
     line = b"%x;chunk-signature=%b\r\n" % (CHUNK_BYTES_MAX + 1, b"0" * 64)
     error = refusal(body_of(SIGNED, CHUNK_BYTES_MAX * 2), line)
     assert error.code == "InvalidRequest"
+    largest = ChunkedDecoder(body_of(SIGNED, CHUNK_BYTES_MAX))
+    assert largest.feed(b"%x;chunk-signature=%b\r\n" % (CHUNK_BYTES_MAX, b"0" * 64)) == []
 
 
 @pytest.mark.parametrize(

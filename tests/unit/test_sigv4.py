@@ -19,6 +19,7 @@ from s3front.auth.sigv4 import (
     canonical_request,
     fold_headers,
     payload_form,
+    payload_hash_of,
     presign,
     query_parameters,
     sign_request,
@@ -351,6 +352,11 @@ def test_presigned_payload_hash(place: str) -> None:
     check_presigned(replace(head, raw_query=presign(head, KEY, NOW, 60)))
 
 
+@pytest.mark.parametrize("headers", [{}, {"x-amz-content-sha256": "0" * 64}], ids=["", "header"])
+def test_the_payload_hash_of_a_presigned_request_is_its_parameter(headers: dict[str, str]) -> None:
+    assert payload_hash_of(headers, {"X-Amz-Content-Sha256": EMPTY_SHA256}) == EMPTY_SHA256
+
+
 # --- Forms of the payload ------------------------------------------------------------------------
 
 
@@ -414,6 +420,11 @@ EXPECTING = (
     [
         (
             f"{CREDENTIAL},Signature=0",
+            "the authorization header requires three components: Credential, SignedHeaders, and "
+            "Signature.",
+        ),
+        (
+            f"{CREDENTIAL},SignedHeaders=host,Signature=0,Signed=0",
             "the authorization header requires three components: Credential, SignedHeaders, and "
             "Signature.",
         ),

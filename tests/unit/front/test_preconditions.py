@@ -145,6 +145,8 @@ def test_precedence(headers: dict[str, str], status: int) -> None:
         (ETAG, {"If_None_Match": "*"}, "PreconditionFailed"),
         (None, {"If_None_Match": ETAG}, "NotImplemented"),
         (ETAG, {"If_None_Match": ""}, "NotImplemented"),
+        (None, {"If_None_Match": '"*"'}, "NotImplemented"),
+        (None, {"If_None_Match": f"{ETAG}, *"}, "NotImplemented"),
         (ETAG, {"If_Match": f'"{ETAG}"'}, None),
         (ETAG, {"If_Match": "*"}, "NotImplemented"),
         (ETAG, {"If_Match": "other"}, "PreconditionFailed"),

@@ -277,6 +277,13 @@ def test_a_version_is_removed_from_where_it_is(
     assert plan.requires is requires
 
 
+@pytest.mark.parametrize("place", [Place.MASTER, Place.OWN])
+def test_a_removal_that_was_judged_wants_the_record_as_it_was(place: Place) -> None:
+    plan = plan_removal(ENABLED, REGULAR, place, judged=True)
+    assert steps_of(plan) == [("-", {"versionId": NEW}, True)]
+    assert plan.requires is Requires.UNCHANGED
+
+
 @pytest.mark.parametrize(
     ("versioning", "old", "place", "options"),
     [

@@ -269,6 +269,12 @@ def test_a_null_master_that_is_marked_already_is_moved_as_it_is() -> None:
     assert store.records["k\0"] == of(OLDER, NULL2_MARKS)
 
 
+def test_a_null_master_that_is_marked_already_has_no_copy_that_could_be_removed() -> None:
+    store = Store({"k": of(OLDER, NULL2_MARKS), f"k\0{OLDER}": of(OLDER)})
+    store.put(of(NEWER), NEWER, is_null=False)
+    assert store.records[f"k\0{OLDER}"] == of(OLDER)
+
+
 def test_a_mark_that_says_otherwise_is_changed() -> None:
     store = Store({"k": '{"isNull": false, "n": 1e2, "é": "\\ud83d\\ude00"}'})
     store.put(of(NEWER), NEWER, is_null=False)

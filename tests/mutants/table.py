@@ -1,0 +1,208 @@
+"""The mutants: one wrong line each, in modules where a wrong line would cost data or let somebody
+in. ``original`` occurs once in its file; the tests of its kind must fail with ``mutated`` there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of a source file."""
+
+    kind: str
+    file: str
+    original: str
+    mutated: str
+
+    def applied(self, text: str) -> str:
+        """The text of the file with the error in it."""
+        count = text.count(self.original)
+        assert count == 1, f"{self.file} has {count} times, and not once: {self.original}"
+        return text.replace(self.original, self.mutated)
+
+
+TESTS = {
+    "versioning": (
+        "tests/unit/metadata/test_versioning.py",
+        "tests/unit/front/test_versioning.py",
+        "tests/property/test_version_history.py",
+        "tests/property/test_versioned_api.py",
+        "tests/api/test_versioned_writes.py",
+        "tests/api/test_versioned_reads.py",
+        "tests/api/test_versioned_deletes.py",
+    ),
+    "conditions": (
+        "tests/unit/metadata/test_conditions.py",
+        "tests/unit/metadata/test_service.py",
+        "tests/property/test_metadata_history.py",
+    ),
+    "sigv4": (
+        "tests/unit/test_sigv4.py",
+        "tests/unit/test_sigv4_claim.py",
+        "tests/property/test_sigv4_botocore.py",
+        "tests/api/test_authentication.py",
+    ),
+    "chunked": (
+        "tests/unit/test_chunked.py",
+        "tests/property/test_chunked_splits.py",
+        "tests/api/test_payload_forms.py",
+        "tests/api/test_checksum_table.py",
+    ),
+    "preconditions": (
+        "tests/unit/front/test_preconditions.py",
+        "tests/api/test_conditional_put.py",
+        "tests/api/test_get_object.py",
+        "tests/api/test_delete_objects.py",
+    ),
+}
+"""What must notice the mutants of a kind, the fastest first."""
+
+_DAEMON = "dmd/metadata/versioned_writes.py"
+_FRONT = "s3front/objects/versioning.py"
+_CONDITIONS = "dmd/metadata/conditions.py"
+_SIGV4 = "s3front/auth/sigv4.py"
+_CLAIM = "s3front/auth/sigv4_claim.py"
+_CHUNKED = "s3front/auth/chunked.py"
+_PRECONDITIONS = "s3front/objects/preconditions.py"
+
+_CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
+    ("versioning", _DAEMON): (
+        (
+            "is None or header.version_id >= version_id:",
+            "is None or header.version_id > version_id:",
+        ),
+        ("if request.delete_null_key:", "if not request.delete_null_key:"),
+        ("if request.is_null is True and not header.is_null:", "if request.is_null is True:"),
+        ("if request.is_null is not True:", "if request.is_null is not False:"),
+        ("header.is_null and not header.is_null2 and master_id", "header.is_null and master_id"),
+        ("null_id = infinite", "null_id = request.version_id"),
+        ('{"isNull2": True, "isNull": True}', '{"isNull": True}'),
+        ('return _with(request.record, {"nullVersionId": null_id})', "return request.record"),
+        ("version_key(key, null_id) < place:", "version_key(key, null_id) > place:"),
+        ("== version_id or is_placeholder(master):", "== version_id:"),
+        (
+            "if place == version_key(key, NULL):\n        changes[place] = None",
+            "if place == version_key(key, NULL):\n        pass",
+        ),
+        ("        if place in without:\n            continue\n", ""),
+    ),
+    ("versioning", _FRONT): (
+        ("if master is None or not master.is_null_version:", "if master is None:"),
+        ("null_id = master.version_id or oldest_id", "null_id = oldest_id"),
+        ("return Plan((step,), Requires.NO_NULL_MASTER)", "return Plan((step,), Requires.NOTHING)"),
+        ('{"versionId": "", "deleteNullKey": True}', '{"versionId": "", "deleteNullKey": False}'),
+        ("Requires.UNCHANGED if judged else Requires.NOTHING", "Requires.NOTHING"),
+        (" or versioning is Versioning.ENABLED\n", "\n"),
+        ("if record is None or record.is_null_version:", "if record is None:"),
+        ('Step(record.changed({"isNull": True}), options', "Step(record, options"),
+        (
+            "if record.version_id is None or record.is_null_version:",
+            "if record.version_id is None:",
+        ),
+        (
+            "master.version_id if master.is_null_version else master.null_version_id",
+            "master.null_version_id",
+        ),
+        ("if record.is_null_version and not versioned:", "if record.is_null_version:"),
+    ),
+    ("conditions", _CONDITIONS): (
+        (".revision == self.revision", ".revision >= self.revision"),
+        ("is not None) is self.present", "is not None) or not self.present"),
+        (
+            "if value is None:\n            return True",
+            "if value is None:\n            return False",
+        ),
+        ("found.version_id is not None and not found.is_null", "not found.is_null"),
+        ("found.version_id is not None and not found.is_null", "found.version_id is not None"),
+        ("reader.range(self.lower, self.upper)", "reader.range(self.lower, self.lower)"),
+        ("for form in _FORMS) != 1:", "for form in _FORMS) < 1:"),
+        (" if not isinstance(revision, bool):", ":"),
+        ("present=False)", "present=True)"),
+        (" and all(isinstance(name, str) for name in value)", ""),
+    ),
+    ("sigv4", _SIGV4): (
+        ('text = text.strip(" ")', "text = text"),
+        ("    pairs.sort()\n", ""),
+        ('value = value.replace("=", "%3D")', "value = value"),
+        ('if presigned and name == "X-Amz-Signature":', 'if name == "X-Amz-Signature":'),
+        ('if "%2F" in paths[0]:', 'if "%2f" in paths[0]:'),
+        ('missing.append("host")', "missing.extend(())"),
+        ('name.startswith("x-amz-") and', 'name.startswith("x-amz-meta-") and'),
+        ('query.get("X-Amz-Content-Sha256", value)', "value"),
+        ("parameters.setdefault(name, value)", "parameters[name] = value"),
+        ('text.replace("+", " ") if form else text', 'text.replace("+", " ")'),
+    ),
+    ("sigv4", _CLAIM): (
+        ("abs(now - time) > _SKEW_MAX", "now - time > _SKEW_MAX"),
+        (
+            "credential.date != timestamp[:8]:\n        raise _malformed(",
+            "credential.date > timestamp[:8]:\n        raise _malformed(",
+        ),
+        ("if now > expires:", "if now >= expires:"),
+        ("if time - now > _SKEW_MAX:", "if time - now > 2 * _SKEW_MAX:"),
+        ("int(text) > PRESIGN_SECONDS_MAX", "int(text) >= PRESIGN_SECONDS_MAX"),
+        ('if service != "s3":', "if not service:"),
+        ("len(components) != 3:", "len(components) < 3:"),
+    ),
+    ("chunked", _CHUNKED): (
+        ("self._signature = ours", "pass"),
+        (
+            "self._chunk_bytes < self._body.chunk_bytes_min",
+            "self._chunk_bytes <= self._body.chunk_bytes_min",
+        ),
+        ("if self._chunks > 1 and", "if self._chunks > 2 and"),
+        ("if size > CHUNK_BYTES_MAX and", "if size >= CHUNK_BYTES_MAX and"),
+        ("            self._verify_chunk(EMPTY_SHA256)\n", ""),
+        (
+            "            self._require_length(self._decoded_bytes)\n            self._state",
+            "            self._state",
+        ),
+        (
+            "if self._decoded_bytes > self._body.decoded_bytes:",
+            "if self._decoded_bytes > 2 * self._body.decoded_bytes:",
+        ),
+        ('not section.endswith(b"\\r\\n\\r\\n")', 'not section.endswith(b"\\r\\n")'),
+        ("name.strip().lower() != _TRAILER_SIGNATURE.encode():", "not name:"),
+        ("if not colon or name in trailers:", "if not colon:"),
+        ("trailers.keys() != self._body.trailers", "trailers.keys() - self._body.trailers"),
+        ('if not b"\\r\\n".startswith(self._held):', "if len(self._held) > 2:"),
+        ('if not line.endswith(b"\\r\\n"):', 'if not line.endswith(b"\\n"):'),
+        ('if section != b"\\r\\n":', 'if section.startswith(b"\\n"):'),
+    ),
+    ("preconditions", _PRECONDITIONS): (
+        ("and modified > unmodified_since:", "and modified >= unmodified_since:"),
+        (
+            "        return not _matches(if_none_match, etag)\n",
+            "        if not _matches(if_none_match, etag):\n            return True\n",
+        ),
+        (" or modified_since > clock()", ""),
+        (
+            "    modified = last_modified.replace(microsecond=0)\n    if_match",
+            "    modified = last_modified\n    if_match",
+        ),
+        ("return if_range == f'\"{etag}\"'", "return _matches(if_range, etag)"),
+        ("return if_range == etag or _date", "return _date"),
+        ('if if_none_match.strip() != "*":', 'if "*" not in if_none_match:'),
+        (
+            'if current_etag is None:\n            raise S3Error("NoSuchKey")',
+            'if current_etag is None:\n            raise _failed("If-Match")',
+        ),
+        ("if current is None or current.is_delete_marker:", "if current is None:"),
+        (
+            "self.modified != current.modified.replace(microsecond=0)",
+            "self.modified != current.modified",
+        ),
+        ("self.size != current.size", "self.size < current.size"),
+        ("\n            and self.size is None", ""),
+        ('.removeprefix("W/")', ""),
+        ('header.split(",")', "[header]"),
+    ),
+}
+
+MUTANTS = [
+    Mutant(kind, file, original, mutated)
+    for (kind, file), changes in _CHANGES.items()
+    for original, mutated in changes
+]
