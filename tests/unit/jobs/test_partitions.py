@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,18 +32,19 @@ def test_every_entry_is_in_the_partition_of_its_key(tmp_path: Path) -> None:
     assert sorted(found) == sorted(ENTRIES)
 
 
-@pytest.fixture
+@contextmanager
 def full_disk() -> Iterator[None]:
     """A limit on the size of files fails as a full disk does; its signal is ignored."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
 
 
-@pytest.mark.usefixtures("full_disk")
 @pytest.mark.parametrize("entries", [100, 10_000])
 def test_a_full_disk_is_named(tmp_path: Path, entries: int) -> None:
     """Whether it shows at once, or when what was held back is written."""
@@ -53,7 +55,7 @@ def test_a_full_disk_is_named(tmp_path: Path, entries: int) -> None:
         list(partitions.read(0))
 
     with Partitions(tmp_path, LAYOUT) as partitions:
-        with pytest.raises(OSError, match="too large") as told:
+        with full_disk(), pytest.raises(OSError, match="too large") as told:
             fill(partitions)
         assert told.value.filename == str(tmp_path)
 
