@@ -22,6 +22,9 @@ from typing import Any
 
 import trustme
 
+from s3front.port.listeners import LISTEN_FDS
+from tests import fork_server
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 # The accounts of conf/authdata.json, or those of the server that ``tests.endpoint`` is about.
 ACCESS_KEY = os.environ.get("TWOFOLD_ACCESS_KEY") or "accessKey1"
@@ -58,21 +61,42 @@ def accepts_connections(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def listening_socket(port: int) -> socket.socket:
+    """A socket that listens on a loopback port, with nobody behind it yet."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setblocking(False)
+    bound.bind(("127.0.0.1", port))
+    bound.listen(1024)
+    return bound
+
+
 @dataclass
 class Process:
-    """A program that was started, and its output in a file."""
+    """A program that was started, and its output in a file.
+
+    One that is ``forked`` is a Python module, which ``tests.fork_server`` starts. ``listens_on`` is
+    a loopback port that it inherits, listening, as a front-end does from its supervisor.
+    """
 
     name: str
     argv: list[str]
     environ: dict[str, str]
     log_path: Path
-    handle: subprocess.Popen[bytes] | None = None
+    forked: bool = False
+    listens_on: int = 0
+    handle: subprocess.Popen[bytes] | fork_server.Forked | None = None
     _logged_before: int = 0
 
     @property
     def pid(self) -> int:
         assert self.handle is not None
         return self.handle.pid
+
+    def poll(self) -> int | None:
+        """Its exit code, None while it runs."""
+        assert self.handle is not None
+        return self.handle.poll()
 
     @property
     def output(self) -> str:
@@ -87,12 +111,27 @@ class Process:
 
     def start(self, failpoint: str = "") -> None:
         """Start the program; ``failpoint`` is where it is to die (``shared.failpoints``)."""
-        with self.log_path.open("ab") as log:
+        environ = {**self.environ, "DMD_FAILPOINT": failpoint}
+        with self.log_path.open("ab") as log, contextlib.ExitStack() as bound:
             self._logged_before = log.tell()
-            environ = {**self.environ, "DMD_FAILPOINT": failpoint}
+            inherited: list[int] = []
+            if self.listens_on:
+                inherited = [bound.enter_context(listening_socket(self.listens_on)).fileno()]
+            if self.forked:
+                assert self.argv[:2] == [sys.executable, "-m"], self.argv
+                output = (log.fileno(), log.fileno())
+                self.handle = fork_server.start(
+                    self.argv[2], self.argv[3:], environ, output, inherited=(LISTEN_FDS, inherited)
+                )
+                return
             # A session of its own, so that the whole process tree can be killed at once.
             self.handle = subprocess.Popen(
-                self.argv, env=environ, stdout=log, stderr=log, start_new_session=True
+                self.argv,
+                env={**environ, LISTEN_FDS: ",".join(map(str, inherited))},
+                stdout=log,
+                stderr=log,
+                pass_fds=inherited,
+                start_new_session=True,
             )
 
     def kill(self) -> None:
@@ -134,7 +173,9 @@ class Cluster:
     """One dmd and any number of front-ends that share its folder of configuration.
 
     ``settings`` go into config.json on top of the ports, ``environ`` into the environment of every
-    process. A port of 0 stands for one that is free.
+    process. A port of 0 stands for one that is free. With ``supervised``, front-ends are started by
+    their command, which makes a supervisor and a worker of it; else there is the worker alone.
+    ``forked`` False has real starts of Python, for what processes take in memory.
     """
 
     folder: Path
@@ -143,6 +184,8 @@ class Cluster:
     memory: bool = False
     metadata_port: int = 0
     data_port: int = 0
+    supervised: bool = False
+    forked: bool = True
 
     def __post_init__(self) -> None:
         self.metadata_port = self.metadata_port or free_port()
@@ -162,6 +205,7 @@ class Cluster:
             [sys.executable, "-m", *argv],
             {**os.environ, **self._paths(), **self.environ, **(environ or {})},
             self.folder / f"{name}.log",
+            self.forked,
         )
 
     def _paths(self) -> dict[str, str]:
@@ -230,14 +274,11 @@ class Cluster:
             extra["certFilePaths"] = {"key": str(tls.key), "cert": str(tls.certificate)}
         number = len(self.fronts) + 1
         config = self._write_config(f"front-{number}.json", extra)
-        process = self._process(
-            f"s3front-{number}",
-            "s3front",
-            "start",
-            "--workers",
-            str(workers),
-            environ={"S3_CONFIG_FILE": str(config)},
-        )
+        supervised = ("s3front", "start", "--workers", str(workers))
+        argv = supervised if self.supervised or workers > 1 else ("s3front.process.serve",)
+        process = self._process(f"s3front-{number}", *argv, environ={"S3_CONFIG_FILE": str(config)})
+        if argv is not supervised:
+            process.listens_on = port
         front = Front(process, port, tls)
         self.fronts.append(front)
         front.start()

@@ -29,6 +29,7 @@ def undisturbed(request: pytest.FixtureRequest) -> Iterator[None]:
         unexpected = [line for line in lines if "Traceback" in line or '"level":"error"' in line]
         assert not unexpected, "\n".join(unexpected)
     assert [process_tree(process.pid) for process in fronts] == processes
+    assert [process.poll() for process in fronts] == [None] * len(fronts)
 
 
 @pytest.fixture

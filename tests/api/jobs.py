@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests import fork_server
 from tests.servers import Cluster
 
 EX_CONFIG = 78
@@ -36,13 +34,6 @@ def dmd(
     environ = {**running.dmd_metadata.environ, "DMD_FAILPOINT": failpoint}
     if metadata is not None:
         environ["S3METADATAPATH"] = str(metadata)
-    finished = subprocess.run(
-        [sys.executable, "-m", "dmd", *arguments],
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    finished = fork_server.run("dmd", arguments, environ, 100)
     assert "Traceback" not in finished.stderr, finished.stderr
     return Finished(finished.returncode, finished.stdout, finished.stderr)

@@ -36,7 +36,7 @@ BLOCK = os.urandom(MIB)
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     settings = {"multipartMinPartSizeBytes": 1}
-    with cluster(tmp_path_factory.mktemp("large"), settings=settings) as servers:
+    with cluster(tmp_path_factory.mktemp("large"), settings=settings, forked=False) as servers:
         s3_client(servers.fronts[0]).create_bucket(Bucket="bucket")
         yield servers
 

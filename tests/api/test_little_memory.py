@@ -29,7 +29,7 @@ def outcome(front: Front, target: str, size: int) -> int:
 
 
 def test_uploads_are_told_to_slow_down(tmp_path: Path) -> None:
-    with cluster(tmp_path) as running, ThreadPoolExecutor(AT_ONCE) as clients:
+    with cluster(tmp_path, supervised=True) as running, ThreadPoolExecutor(AT_ONCE) as clients:
         front = running.fronts[0]
         assert call(front, "PUT", "/bucket").status == 200
         for pid in process_tree(front.process.pid):

@@ -72,7 +72,7 @@ class Run:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     folder = tmp_path_factory.mktemp("logs")
-    with cluster(folder, environ={"LOG_LEVEL": "debug"}) as started:
+    with cluster(folder, environ={"LOG_LEVEL": "debug"}, supervised=True) as started:
         run = Run(started)
         send_requests(run)
         send_requests_without_daemons(run)

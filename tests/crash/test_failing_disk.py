@@ -36,6 +36,7 @@ def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MetadataP
     failing = [sys.executable, "-m", "tests.faults.failing_calls", request.param, "dmd.metadata"]
     children = [["dmd-metadata", failing, []]]
     arguments = json.dumps([children, "dmd", 10])
+    daemon.process.forked = False
     daemon.process.argv = [sys.executable, "-m", "shared.process.supervisor", arguments]
     daemon.start()
     yield daemon

@@ -32,7 +32,7 @@ SEVERAL = 0.2
 
 def supervised(folder: Path) -> Cluster:
     """A cluster whose daemons are children of ``dmd start``, as an operator has them."""
-    running = Cluster(folder, settings=SETTINGS)
+    running = Cluster(folder, settings=SETTINGS, supervised=True)
     both = Process(
         "dmd",
         [sys.executable, "-m", "dmd", "start"],

@@ -66,6 +66,7 @@ def small_disk(process: Process, variable: str, size_mib: int) -> Iterator[Small
     path = Path(process.environ[variable])
     if namespace is not None:
         mount = f'mount -t tmpfs -o size={size_mib}m tmpfs "$0" && exec "$@"'
+        process.forked = False
         process.argv = [*namespace, "sh", "-c", mount, str(path), *process.argv]
         yield SmallDisk(process, path, own_namespace=True)
         return

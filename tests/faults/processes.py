@@ -89,8 +89,7 @@ def go_on(process: Process) -> None:
 class Victim:
     """The process of a cluster that is to die at a fail-point.
 
-    For a front-end's point that is the given front-end: its supervisor starts the process that
-    died again, so that it has to be killed to get rid of the fail-point.
+    For a front-end's point that is the given front-end.
     """
 
     def __init__(self, running: Cluster, front: Front, point: FailPoint) -> None:
@@ -123,8 +122,6 @@ class Victim:
 
     def died(self) -> bool:
         """Whether the process has died since ``arm``."""
-        if self._front is not None:
-            return '"child restarts"' in self.process.output_of_this_run
         assert self.process.handle is not None
         return self.process.handle.poll() == -signal.SIGKILL
 

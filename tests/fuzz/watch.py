@@ -40,6 +40,7 @@ class Watched:
             surprises = [line for line in lines if any(mark in line for mark in _SURPRISES)]
             assert not surprises, f"{process.name}:\n" + "\n".join(surprises[:5])
         assert self._alive() == self._pids, "a process died, or another was started"
+        assert all(process.poll() is None for process in self._processes), "a process died"
         wait_for(lambda: not self.grown(), f"memory to be given back: {self.grown()}")
 
     def grown(self) -> dict[str, str]:
