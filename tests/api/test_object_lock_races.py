@@ -22,7 +22,7 @@ from tests.raw_http import Response
 from tests.servers import Cluster, cluster
 from tests.unit.metadata.support import RecordingLog
 
-ROUNDS = 300 if os.environ.get("TWOFOLD_SOAK") else 60
+ROUNDS = 300 if os.environ.get("TWOFOLD_SOAK") else 15
 ON, OFF = (f"<LegalHold><Status>{status}</Status></LegalHold>" for status in ("ON", "OFF"))
 LOCKED = {"x-amz-bucket-object-lock-enabled": "true"}
 

@@ -152,7 +152,7 @@ def test_no_object_outlives_its_bucket(running: Cluster) -> None:
     assert not all(records.values())
 
 
-CONDITIONAL_ROUNDS = 1000 if os.environ.get("TWOFOLD_SOAK") else 20
+CONDITIONAL_ROUNDS = 1000 if os.environ.get("TWOFOLD_SOAK") else 5
 
 
 def test_one_of_many_conditional_writes_wins(running: Cluster) -> None:
@@ -317,7 +317,7 @@ def test_the_data_directory_is_where_the_test_looks(
 
 # --- Multipart uploads ---------------------------------------------------------------------------
 
-UPLOAD_ROUNDS = 1000 if os.environ.get("TWOFOLD_SOAK") else 25
+UPLOAD_ROUNDS = 1000 if os.environ.get("TWOFOLD_SOAK") else 6
 
 
 def test_parts_completion_and_abortion_of_one_upload(running: Cluster) -> None:

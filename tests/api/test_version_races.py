@@ -18,7 +18,7 @@ from tests.faults.stores import assert_metadata_is_well, blobs_of, stored_blobs,
 from tests.load_requests import ObjectClient
 from tests.servers import Cluster, cluster, wait_for
 
-ROUNDS = 120 if os.environ.get("TWOFOLD_SOAK") else 40
+ROUNDS = 120 if os.environ.get("TWOFOLD_SOAK") else 10
 KEYS = ("a", "b")
 
 

@@ -17,7 +17,7 @@ from tests.multipart import begin_upload, completion, send_part
 from tests.raw_http import Connection, call, sign
 from tests.servers import cluster, wait_for
 
-ROUNDS = 500 if os.environ.get("TWOFOLD_SOAK") else 30
+ROUNDS = 500 if os.environ.get("TWOFOLD_SOAK") else 12
 WRITES_BETWEEN_CUTS_MAX = 30
 
 Fault = Callable[[TcpProxy, Load, random.Random], None]

@@ -37,7 +37,7 @@ from tests.unit.data.harness import put
 from tests.unit.metadata.support import RecordingLog
 
 SOAK = os.environ.get("TWOFOLD_SOAK") == "1"
-ROUNDS = 5000 if SOAK else 40
+ROUNDS = 5000 if SOAK else 10
 SEED = random.randrange(2**32) if SOAK else 20_261_128
 
 SEGMENT_BYTES = 64 * 1024

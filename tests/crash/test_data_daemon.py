@@ -23,7 +23,7 @@ from tests.faults.processes import kill_at_once
 from tests.servers import Cluster, accepts_connections, wait_for
 from tests.unit.data.harness import keys_in
 
-KILLS = 500 if os.environ.get("TWOFOLD_SOAK") else 50
+KILLS = 500 if os.environ.get("TWOFOLD_SOAK") else 12
 WRITERS = 6
 WRITES_BETWEEN_KILLS_MAX = 60
 SIZES = (0, 1, 100, 1000, 4000, 30_000, 65_536, 65_537, 300_000, 2_000_000)

@@ -26,7 +26,7 @@ from tests.servers import Cluster, cluster, wait_for
 from tests.unit.metadata.support import RecordingLog
 
 SOAK = bool(os.environ.get("TWOFOLD_SOAK"))
-SECONDS = 3600 if SOAK else 20
+SECONDS = 3600 if SOAK else 10
 GARBAGE = (b"small garbage", b"large garbage" * 20_000)
 PARTS = {1: b"1" * 5_300_000, 2: b"2" * 5_300_000, 3: b"the last one"}
 

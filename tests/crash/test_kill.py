@@ -13,7 +13,7 @@ from tests.faults.stores import assert_settled, expire_lease
 from tests.load import Load
 from tests.servers import Cluster, Process, cluster
 
-KILLS = 500 if os.environ.get("TWOFOLD_SOAK") else 30
+KILLS = 500 if os.environ.get("TWOFOLD_SOAK") else 8
 _OFTEN = ("metadata", "data", "front-end", "both daemons")
 VICTIMS = (*_OFTEN, *_OFTEN, "everything")
 WRITES_BETWEEN_KILLS_MAX = 40

@@ -24,7 +24,7 @@ from tests.raw_http import Connection, Wire, wire
 from tests.servers import Cluster, Front, wait_for
 
 SOAK = os.environ.get("TWOFOLD_SOAK") == "1"
-REQUESTS = 50_000 if SOAK else 3_000
+REQUESTS = 50_000 if SOAK else 800
 SEED = os.environ.get("TWOFOLD_FUZZ_SEED", "rest")
 THREADS = 3
 VIOLATIONS_MAX = 20

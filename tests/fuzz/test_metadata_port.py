@@ -26,7 +26,7 @@ from tests.interop.daemons import metadata_process
 from tests.interop.raw_client import raw_client
 
 SOAK = os.environ.get("TWOFOLD_SOAK") == "1"
-CALLS = 100_000 if SOAK else 6_000
+CALLS = 100_000 if SOAK else 1_500
 KINDS = (Websocket, StockWebsocket, Polling)
 COUNTS = (CALLS * 7 // 10, CALLS // 10, CALLS // 5)
 SEED = os.environ.get("TWOFOLD_FUZZ_SEED", "rpc")

@@ -25,7 +25,7 @@ from tests.raw_http import Connection
 from tests.servers import OTHER_ACCESS_KEY, OTHER_SECRET_KEY, Cluster, Front, cluster
 
 SOAK = os.environ.get("TWOFOLD_SOAK") == "1"
-REQUESTS = 300_000 if SOAK else 6_000
+REQUESTS = 300_000 if SOAK else 1_500
 SEED = os.environ.get("TWOFOLD_FUZZ_SEED", "s3")
 THREADS = 4
 REFRESH_REQUESTS = 400

@@ -29,7 +29,7 @@ from tests.servers import process_tree
 from tests.unit.metadata.support import RecordingLog, until
 
 SOAK = os.environ.get("TWOFOLD_SOAK") == "1"
-PACKETS = 5_000_000 if SOAK else 100_000
+PACKETS = 5_000_000 if SOAK else 25_000
 IDLE_CLIENTS = 1000
 MIB = 1024 * 1024
 TARGET = "/socket.io/?EIO=4&transport=websocket"

@@ -287,7 +287,7 @@ def _unexpected(error: EngineFatalError) -> None:
 
 TestMetadataHistory = MetadataHistory.TestCase
 TestMetadataHistory.settings = settings(
-    max_examples=1_000 if SOAK else 200,
+    max_examples=1_000 if SOAK else 50,
     stateful_step_count=60 if SOAK else 15,
     deadline=None,
 )

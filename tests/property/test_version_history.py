@@ -33,7 +33,7 @@ from tests.unit.metadata.support import RecordingLog
 
 SOAK = os.environ.get("TWOFOLD_SOAK") == "1"
 STEPS = 100 if SOAK else 25
-EXAMPLES = (50_000 if SOAK else 2_000) // STEPS
+EXAMPLES = (50_000 if SOAK else 1_000) // STEPS
 T = TypeVar("T")
 
 BUCKET = "bucket"

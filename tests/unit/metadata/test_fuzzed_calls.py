@@ -21,7 +21,7 @@ from shared.rpc import codec
 from shared.rpc.streams import StreamSettings
 from tests.unit.metadata.support import RecordingLog
 
-CALLS = 100_000 if os.environ.get("TWOFOLD_SOAK") else 4000
+CALLS = 100_000 if os.environ.get("TWOFOLD_SOAK") else 1000
 SEED = 20261128
 
 _TEXTS = (
