@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from dmd.access import PortAccess
 from dmd.daemon_process import main
 from dmd.data.base import BlobStore
 from dmd.data.beside import note_metadata_beside
@@ -18,6 +17,7 @@ from dmd.data.memory_store import MemoryStore
 from dmd.disk_watch import watch_disk
 from dmd.errors import SettingNeededError
 from dmd.ownership.owned_directory import Ownership
+from dmd.port_access import PortAccess
 from dmd.process_options import NEW_METADATA_OPTION, STANDBY_OPTION
 from shared.config import Config, ConfigError
 from shared.process.logs import Logger

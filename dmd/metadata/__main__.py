@@ -6,7 +6,6 @@ import asyncio
 import os
 import sys
 
-from dmd.access import PortAccess
 from dmd.daemon_process import main
 from dmd.disk_watch import watch_disk
 from dmd.errors import SettingNeededError
@@ -17,6 +16,7 @@ from dmd.metadata.frame_trace import trace_frames
 from dmd.metadata.pages import PacketSize
 from dmd.metadata.record_log import RecordLogSettings
 from dmd.ownership.owned_directory import Ownership
+from dmd.port_access import PortAccess
 from dmd.process_options import NEW_METADATA_OPTION, STANDBY_OPTION
 from shared.config import Config, ConfigError
 from shared.process.logs import Logger
