@@ -1,7 +1,7 @@
 """One S3 request from its value to its reply: the whole pipeline in one place.
 
 ``target`` (what; ``addressed`` where the host leaves it open) → ``routes`` (which operation) →
-``authenticate`` (who) → metadata (bucket and object, one read) → ``authorize`` (may they) → the
+``authenticate`` (who) → metadata (bucket and object, one read) → ``authz`` (may they) → the
 operation. Request IDs, errors and the access log belong here and nowhere else.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -18,9 +18,11 @@ from typing import Any
 
 from s3front.auth.authenticate import authenticate
 from s3front.auth.hoisted import with_hoisted_headers
-from s3front.auth.identity import ANONYMOUS, Identity
+from s3front.auth.identity import UNSIGNED, Identity
 from s3front.auth.payload_form import read_upload
-from s3front.authz.authorize import authorize
+from s3front.authz.access import Access, arn
+from s3front.authz.condition_keys import ConditionKeys
+from s3front.authz.decide import authorize
 from s3front.context import Context, Services
 from s3front.operations import routes
 from s3front.port.addressed import settle
@@ -37,6 +39,8 @@ from s3front.s3_errors import S3Error, incomplete_body, not_implemented
 from shared.config import Accounts
 from shared.records.members import UnreadableRecordError
 
+_EXPECTED_OWNER = "x-amz-expected-bucket-owner"
+
 _NO_THREAD = "can't start new thread"
 """What RuntimeError says where there is no memory for one."""
 
@@ -48,7 +52,7 @@ class _Trace:
     request_id: str
     started: float
     operation: str | None = None
-    identity: Identity = ANONYMOUS
+    identity: Identity = UNSIGNED
     target: Target | None = None
     error: str | None = None
     bytes_sent: int = 0
@@ -124,16 +128,19 @@ class App:
             request, trace.target, trace.identity = form.request, form.target, form.identity
         elif not operation.open:
             trace.identity = authenticate(signed, target, services.accounts, self._clock())
-        context = await self._context(operation, trace, log)
-        authorize(context.identity, operation, target.bucket, context.stored_bucket, meant.headers)
-        if request is not meant:
-            # What a form says counts as well.
-            authorize(
-                context.identity, operation, target.bucket, context.stored_bucket, request.headers
-            )
+        owners = _expected_owners(meant, request)
+        context = await self._context(operation, request, owners, trace, log)
+        authorize(context.access)
         return await operation.handler(context, request)
 
-    async def _context(self, operation: Operation, trace: _Trace, log: Any) -> Context:
+    async def _context(
+        self,
+        operation: Operation,
+        request: Request,
+        owners: Sequence[str],
+        trace: _Trace,
+        log: Any,
+    ) -> Context:
         """Read what the operation works on: bucket and object in one round trip."""
         target = trace.target
         assert target is not None
@@ -144,8 +151,26 @@ class App:
             bucket, current = await self.services.objects.read(
                 target.bucket, target.key, trace.request_id, version
             )
+        principal = trace.identity.principal
+        access = Access(
+            principal,
+            operation.actions_for(version, request.headers),
+            arn(target.bucket, target.key),
+            ConditionKeys(request, target.query, principal),
+            None if bucket is None else bucket.record,
+            None if current is None else current.record,
+            owners,
+        )
         return Context(
-            self.services, trace.request_id, target, trace.identity, bucket, current, log, version
+            self.services,
+            trace.request_id,
+            target,
+            trace.identity,
+            access,
+            bucket,
+            current,
+            log,
+            version,
         )
 
     async def _region(self, trace: _Trace) -> dict[str, str]:
@@ -206,7 +231,7 @@ class App:
         return body.removeprefix(DECLARATION.encode())
 
     def _log_access(self, request: Request, trace: _Trace, status: int, log: Any) -> None:
-        target, account = trace.target, trace.identity.account
+        target = trace.target
         log.info(
             "access",
             method=request.method,
@@ -214,12 +239,18 @@ class App:
             bucket=target.bucket if target else None,
             status=status,
             error=trace.error,
-            account=account.short_id if account else None,
+            account=trace.identity.principal.account_id,
             peer=request.peer,
             bytes_received=request.body.received,
             bytes_sent=trace.bytes_sent,
             duration_ms=round((time.perf_counter() - trace.started) * 1000, 2),
         )
+
+
+def _expected_owners(meant: Request, request: Request) -> list[str]:
+    """Whom the bucket is to belong to: what a form says counts as well as its headers."""
+    sources = (meant,) if request is meant else (meant, request)
+    return [each.headers[_EXPECTED_OWNER] for each in sources if _EXPECTED_OWNER in each.headers]
 
 
 def _log_failure(error: S3Error, log: Any) -> None:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
-from s3front.auth.identity import Identity
+import msgspec
+
+from s3front.auth.identity import Identity, Principal
+from s3front.authz.access import Access
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.bucket_store import BucketStore, StoredBucket
 from s3front.metadata.gateway import MetadataGateway
@@ -46,20 +49,25 @@ class Services:
     commit_seconds_max: float = limits.GC_GRACE_SECONDS / 2
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """One request's surroundings. ``stored_bucket`` and ``current`` are as read before the
-    operation was authorised; ``current`` is ``version`` of the object at the target's key, for
-    most requests the latest."""
+class Context(msgspec.Struct, frozen=True):
+    """One request's surroundings. ``access`` is what it was allowed. ``stored_bucket`` and
+    ``current`` are as read before that was decided; ``current`` is ``version`` of the object at the
+    target's key, for most requests the latest."""
 
     services: Services
     request_id: str
     target: Target
     identity: Identity
+    access: Access
     stored_bucket: StoredBucket | None
     current: StoredObject | None
     log: Any
     version: Version = LATEST
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks. What that means for what they may is decided elsewhere."""
+        return self.identity.principal
 
     @property
     def bucket(self) -> StoredBucket:

@@ -6,8 +6,8 @@ names. What S3 has and this table does not is answered with NotImplemented.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from s3front.context import Context
@@ -28,32 +28,61 @@ class Level(Enum):
     OBJECT = auto()
 
 
+WRITE_ACTIONS: Mapping[str, str] = {
+    "x-amz-acl": "s3:PutObjectAcl",
+    "x-amz-tagging": "s3:PutObjectTagging",
+    "x-amz-object-lock-mode": "s3:PutObjectRetention",
+    "x-amz-object-lock-retain-until-date": "s3:PutObjectRetention",
+    "x-amz-object-lock-legal-hold": "s3:PutObjectLegalHold",
+}
+"""What headers of a new object ask for besides."""
+
 Handler = Callable[[Context, Request], Awaitable[Reply]]
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """``name`` is the S3 API's; it is also what logs and metrics say. ``honours`` are headers, in
-    lower case, that this operation knows and others must refuse. ``form``: the sender, the key and
-    all else are in a form that is the body. ``takes_version``: it can be about a version of an
-    object that is not the latest; what makes objects cannot. ``open``: anybody may ask, and nobody
-    is asked to sign. ``tells_region``: a reply that refuses it says where the bucket is."""
+    """``name`` is the S3 API's; it is also what logs and metrics say. ``actions`` are those of IAM
+    that its target asks for; none: anybody may ask, and nobody is asked to sign.
+    ``version_actions`` take their place when a version is named; none: it cannot be about a version
+    that is not the latest, as what makes objects. ``header_actions`` are asked for besides, each by
+    a request with that header. ``honours`` are headers, in lower case, that this operation knows
+    and others must refuse. ``form``: the sender, the key and all else are in a form that is the
+    body. ``tells_region``: a reply that refuses it says where the bucket is.
+
+    Actions are those of the Amazon S3 user guide, "Required permissions for Amazon S3 API
+    operations"."""
 
     name: str
     level: Level
     handler: Handler
+    actions: tuple[str, ...]
+    version_actions: tuple[str, ...] = ()
+    header_actions: Mapping[str, str] = field(default_factory=dict)
     honours: frozenset[str] = frozenset()
     form: bool = False
-    takes_version: bool = False
-    open: bool = False
     tells_region: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether anybody may ask."""
+        return not self.actions
+
+    def actions_for(self, version: Version, headers: Mapping[str, str]) -> tuple[str, ...]:
+        """What a request asks for that names this version and has these headers."""
+        actions = self.version_actions if version.is_specific else self.actions
+        if self.header_actions:
+            actions += tuple(
+                action for name, action in self.header_actions.items() if name in headers
+            )
+        return actions
 
     def version(self, target: Target) -> Version:
         """The version that a request names; raises InvalidArgument."""
         text = target.query.get("versionId")
         if text is None or self.level is not Level.OBJECT:
             return LATEST
-        if not self.takes_version:
+        if not self.version_actions:
             raise S3Error(
                 "InvalidArgument",
                 "This operation does not accept a version-id.",
@@ -159,6 +188,10 @@ class Routes:
     def names(self) -> list[str]:
         """The names of all operations in the table."""
         return sorted({operation.name for operation in self._table.values()})
+
+    def __iter__(self) -> Iterator[Operation]:
+        """All operations in the table, each as often as it is routed."""
+        return iter(self._table.values())
 
     def find(self, method: str, target: Target, headers: Headers) -> Operation:
         """The operation of a request; raises NotImplemented, MethodNotAllowed, or what AWS says of

@@ -13,12 +13,12 @@ import msgspec
 
 from s3front.auth import sigv2, sigv4, sigv4_claim
 from s3front.auth.hoisted import carried_headers
-from s3front.auth.identity import ANONYMOUS, Identity
+from s3front.auth.identity import UNSIGNED, Identity, Principal
 from s3front.port.forwarded import signed_hosts
 from s3front.port.request import Request
 from s3front.port.target import Target, Undecided
 from s3front.s3_errors import S3Error
-from shared.config import Accounts
+from shared.config import Account, Accounts
 from shared.config.accounts import Credential
 
 _IN_QUERY_V4 = ("X-Amz-Algorithm", "X-Amz-Signature")
@@ -40,7 +40,7 @@ def authenticate(request: Request, target: Target, accounts: Accounts, now: date
         return _version_4(request, target, accounts, now, presigned=True)
     if presigned_v2:
         return _version_2(request, target, accounts, now, presigned=True)
-    return ANONYMOUS
+    return UNSIGNED
 
 
 def is_version_2(request: Request, query: Mapping[str, str]) -> bool:
@@ -95,7 +95,7 @@ def _version_4(
                 raise
             mismatch = mismatch or error
         else:
-            return Identity(credential.account, stream_key, claim.payload_hash, host)
+            return Identity(principal_of(credential.account), stream_key, claim.payload_hash, host)
     assert mismatch is not None
     raise mismatch
 
@@ -113,7 +113,12 @@ def _version_2(
     claim = read(head, now)
     credential = find_credential(accounts, claim.access_key, claim.security_token)
     sigv2.verify(head, claim, credential.secret)
-    return Identity(credential.account, None, claim.payload_hash)
+    return Identity(principal_of(credential.account), None, claim.payload_hash)
+
+
+def principal_of(account: Account) -> Principal:
+    """An account itself, as it asks for something."""
+    return Principal(account.canonical_id, account.name, account.short_id, account.arn)
 
 
 def find_credential(accounts: Accounts, access_key: str, security_token: str | None) -> Credential:

@@ -17,8 +17,8 @@ from typing import Final
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.auth import sigv2, sigv4
-from s3front.auth.authenticate import find_credential, is_signed, only_one_signature
-from s3front.auth.identity import ANONYMOUS, Identity
+from s3front.auth.authenticate import find_credential, is_signed, only_one_signature, principal_of
+from s3front.auth.identity import UNSIGNED, Identity
 from s3front.auth.post_policy import SizeRange, check_policy, parse_policy
 from s3front.auth.sigv4_claim import missing_field, policy_claim
 from s3front.bodies.html_form import FormFile, read_form
@@ -76,7 +76,7 @@ async def read_upload(
     fields = form.fields
     if "key" not in fields:
         raise missing_field("key")
-    identity, sizes = ANONYMOUS, SizeRange()
+    identity, sizes = UNSIGNED, SizeRange()
     if "policy" in fields or any(name.lower() in fields for name in (*_V4, *_V2)):
         identity = _identity(fields, accounts)
         policy = parse_policy(fields["policy"])
@@ -107,14 +107,14 @@ def _identity(fields: Mapping[str, str], accounts: Accounts) -> Identity:
         access_key = claim.credential.access_key
         credential = find_credential(accounts, access_key, claim.security_token)
         sigv4.verify_policy(claim, credential.secret)
-        return Identity(credential.account)
+        return Identity(principal_of(credential.account))
     for name in ("policy", *_V2):
         if not fields.get(name.lower()):
             raise missing_field(name)
     access_key, token = fields["awsaccesskeyid"], fields.get("x-amz-security-token")
     credential = find_credential(accounts, access_key, token)
     sigv2.verify_policy(fields["policy"], access_key, fields["signature"], credential.secret)
-    return Identity(credential.account)
+    return Identity(principal_of(credential.account))
 
 
 def _headers(fields: Mapping[str, str]) -> CIMultiDictProxy[str]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from s3front.auth.identity import ALL_USERS
 from s3front.configurations.base import Configuration
 from s3front.objects.object_record import ObjectRecord
 from s3front.port.reply import xml_reply
@@ -21,7 +22,6 @@ from shared.records.bucket import BucketRecord
 
 _INSTANCE: Final = "http://www.w3.org/2001/XMLSchema-instance"
 _GROUPS: Final = "http://acs.amazonaws.com/groups/"
-_EVERYBODY: Final = f"{_GROUPS}global/AllUsers"
 _ACCOUNTS: Final = f"{_GROUPS}global/AuthenticatedUsers"
 _LOG_DELIVERY: Final = f"{_GROUPS}s3/LogDelivery"
 
@@ -30,8 +30,8 @@ _PERMISSIONS: Final = (_FULL, "WRITE", "WRITE_ACP", "READ", "READ_ACP")
 _OF_BUCKET_OWNER: Final = {"bucket-owner-read": "READ", "bucket-owner-full-control": _FULL}
 _OF_GROUPS: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
     "private": (),
-    "public-read": ((_EVERYBODY, "READ"),),
-    "public-read-write": ((_EVERYBODY, "READ"), (_EVERYBODY, "WRITE")),
+    "public-read": ((ALL_USERS, "READ"),),
+    "public-read-write": ((ALL_USERS, "READ"), (ALL_USERS, "WRITE")),
     "authenticated-read": ((_ACCOUNTS, "READ"),),
     "log-delivery-write": ((_LOG_DELIVERY, "WRITE"), (_LOG_DELIVERY, "READ_ACP")),
 }
@@ -114,4 +114,4 @@ def _grant(grantee: Owner | str, permission: str) -> str:
     return f"<Grant>{grantee_xml}<Permission>{escape(readable(permission))}</Permission></Grant>"
 
 
-ACL = Configuration("acl", "GetBucketAcl", show_bucket_acl)
+ACL = Configuration("acl", "GetBucketAcl", "s3:GetBucketAcl", show_bucket_acl)

@@ -44,17 +44,20 @@ def no_content(_record: BucketRecord) -> Reply:
 class Configuration:
     """A document of a bucket, by the sub-resource that addresses it.
 
-    ``get`` and ``delete`` are the S3 operations that read and remove it (None: there is none);
-    ``unset`` and ``unset_removed`` what they answer for a bucket without it. ``member`` is where
-    the record of a bucket has it, ``show`` how that is answered; without ``show`` it is refused.
-    ``identified``: there may be several, and the parameter ``id`` names one. ``show`` may raise
-    AttributeError, KeyError or TypeError of a document that has not the form it expects.
+    ``get`` and ``delete`` are the S3 operations that read and remove it (None: there is none), and
+    ``get_action`` and ``delete_action`` the actions of IAM that they ask for; ``unset`` and
+    ``unset_removed`` what they answer for a bucket without it. ``member`` is where the record of a
+    bucket has it, ``show`` how that is answered; without ``show`` it is refused. ``identified``:
+    there may be several, and the parameter ``id`` names one. ``show`` may raise AttributeError,
+    KeyError or TypeError of a document that has not the form it expects.
     """
 
     sub_resource: str
     get: str
+    get_action: str
     unset: Answer
     delete: str | None = None
+    delete_action: str = ""
     unset_removed: Answer = no_content
     member: str | None = None
     show: Answer | None = None

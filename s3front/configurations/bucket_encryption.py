@@ -40,8 +40,10 @@ def show_encryption(record: BucketRecord) -> Reply:
 ENCRYPTION = _Encryption(
     "encryption",
     "GetBucketEncryption",
+    "s3:GetEncryptionConfiguration",
     not_found("ServerSideEncryptionConfigurationNotFoundError"),
     delete="DeleteBucketEncryption",
+    delete_action="s3:PutEncryptionConfiguration",
     member=_MEMBER,
     show=show_encryption,
 )

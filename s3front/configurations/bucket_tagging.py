@@ -23,8 +23,10 @@ def show_tagging(record: BucketRecord) -> Reply:
 TAGGING = Configuration(
     "tagging",
     "GetBucketTagging",
+    "s3:GetBucketTagging",
     not_found("NoSuchTagSet"),
     delete="DeleteBucketTagging",
+    delete_action="s3:PutBucketTagging",
     member=_MEMBER,
     show=show_tagging,
 )

@@ -39,8 +39,10 @@ def _rule(rule: Mapping[str, Any]) -> str:
 CORS = Configuration(
     _MEMBER,
     "GetBucketCors",
+    "s3:GetBucketCORS",
     not_found("NoSuchCORSConfiguration"),
     delete="DeleteBucketCors",
+    delete_action="s3:PutBucketCORS",
     member=_MEMBER,
     show=show_cors,
 )

@@ -25,8 +25,10 @@ def show_ownership(record: BucketRecord) -> Reply:
 OWNERSHIP = Configuration(
     "ownershipControls",
     "GetBucketOwnershipControls",
+    "s3:GetBucketOwnershipControls",
     not_found("OwnershipControlsNotFoundError"),
     delete="DeleteBucketOwnershipControls",
+    delete_action="s3:PutBucketOwnershipControls",
     member=OWNERSHIP_MEMBER,
     show=show_ownership,
 )

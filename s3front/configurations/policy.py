@@ -21,10 +21,14 @@ def show_policy(record: BucketRecord) -> Reply:
 POLICY = Configuration(
     "policy",
     "GetBucketPolicy",
+    "s3:GetBucketPolicy",
     _UNSET,
     delete="DeleteBucketPolicy",
+    delete_action="s3:DeleteBucketPolicy",
     member=_MEMBER,
     show=show_policy,
 )
-POLICY_STATUS = Configuration("policyStatus", "GetBucketPolicyStatus", _UNSET, member=_MEMBER)
+POLICY_STATUS = Configuration(
+    "policyStatus", "GetBucketPolicyStatus", "s3:GetBucketPolicyStatus", _UNSET, member=_MEMBER
+)
 """Whether the policy makes the bucket public, which takes an evaluation of it."""

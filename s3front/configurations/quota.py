@@ -23,8 +23,10 @@ def show_quota(record: BucketRecord) -> Reply:
 QUOTA = Configuration(
     "quota",
     "GetBucketQuota",
+    "scality:GetBucketQuota",
     not_found("NoSuchQuota"),
     delete="DeleteBucketQuota",
+    delete_action="scality:DeleteBucketQuota",
     member=_MEMBER,
     show=show_quota,
 )

@@ -25,12 +25,15 @@ def _several(sub_resource: str, name: str, listed: str) -> Iterator[Configuratio
     """Both rows of a kind of which a bucket may have several: all of them, and one by its ID.
     ``listed`` is the root element of all of them."""
     none = empty(listed, "<IsTruncated>false</IsTruncated>")
-    yield Configuration(sub_resource, f"ListBucket{name}Configurations", none)
+    action = f"s3:Get{name}Configuration"
+    yield Configuration(sub_resource, f"ListBucket{name}Configurations", action, none)
     yield Configuration(
         sub_resource,
         f"GetBucket{name}Configuration",
+        action,
         not_configured,
         delete=f"DeleteBucket{name}Configuration",
+        delete_action=f"s3:Put{name}Configuration",
         unset_removed=not_configured,
         identified=True,
     )
@@ -45,63 +48,89 @@ CONFIGURATIONS: tuple[Configuration, ...] = (
     POLICY_STATUS,
     QUOTA,
     TAGGING,
-    Configuration("abac", "GetBucketAbac", empty("AbacStatus", "<Status>Disabled</Status>")),
     Configuration(
-        "accelerate", "GetBucketAccelerateConfiguration", empty("AccelerateConfiguration")
+        "abac",
+        "GetBucketAbac",
+        "s3:GetBucketAbac",
+        empty("AbacStatus", "<Status>Disabled</Status>"),
+    ),
+    Configuration(
+        "accelerate",
+        "GetBucketAccelerateConfiguration",
+        "s3:GetAccelerateConfiguration",
+        empty("AccelerateConfiguration"),
     ),
     Configuration(
         "lifecycle",
         "GetBucketLifecycleConfiguration",
+        "s3:GetLifecycleConfiguration",
         not_found("NoSuchLifecycleConfiguration"),
         delete="DeleteBucketLifecycle",
+        delete_action="s3:PutLifecycleConfiguration",
         member="lifecycleConfiguration",
     ),
     Configuration(
-        "logging", "GetBucketLogging", empty("BucketLoggingStatus"), member="bucketLoggingStatus"
+        "logging",
+        "GetBucketLogging",
+        "s3:GetBucketLogging",
+        empty("BucketLoggingStatus"),
+        member="bucketLoggingStatus",
     ),
     Configuration(
         "metadataConfiguration",
         "GetBucketMetadataConfiguration",
+        "s3:GetBucketMetadataTableConfiguration",
         _NO_METADATA_TABLE,
         delete="DeleteBucketMetadataConfiguration",
+        delete_action="s3:DeleteBucketMetadataTableConfiguration",
         unset_removed=_NO_METADATA_TABLE,
     ),
     Configuration(
         "metadataTable",
         "GetBucketMetadataTableConfiguration",
+        "s3:GetBucketMetadataTableConfiguration",
         _NO_METADATA_TABLE,
         delete="DeleteBucketMetadataTableConfiguration",
+        delete_action="s3:DeleteBucketMetadataTableConfiguration",
         unset_removed=_NO_METADATA_TABLE,
     ),
     Configuration(
         "notification",
         "GetBucketNotificationConfiguration",
+        "s3:GetBucketNotification",
         empty("NotificationConfiguration"),
         member="notificationConfiguration",
     ),
     Configuration(
         "publicAccessBlock",
         "GetPublicAccessBlock",
+        "s3:GetBucketPublicAccessBlock",
         not_found("NoSuchPublicAccessBlockConfiguration"),
         delete="DeletePublicAccessBlock",
+        delete_action="s3:PutBucketPublicAccessBlock",
     ),
     Configuration(
         "replication",
         "GetBucketReplication",
+        "s3:GetReplicationConfiguration",
         not_found("ReplicationConfigurationNotFoundError"),
         delete="DeleteBucketReplication",
+        delete_action="s3:PutReplicationConfiguration",
         member="replicationConfiguration",
     ),
     Configuration(
         "requestPayment",
         "GetBucketRequestPayment",
+        "s3:GetBucketRequestPayment",
         empty("RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>"),
     ),
     Configuration(
         "website",
         "GetBucketWebsite",
+        "s3:GetBucketWebsite",
         not_found("NoSuchWebsiteConfiguration"),
         delete="DeleteBucketWebsite",
+        delete_action="s3:DeleteBucketWebsite",
         member="websiteConfiguration",
     ),
     *_several("analytics", "Analytics", "ListBucketAnalyticsConfigurationResult"),

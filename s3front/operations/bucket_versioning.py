@@ -64,5 +64,15 @@ def _parse_configuration(body: bytes) -> dict[str, str]:
     return {"Status": status} | ({} if mfa_delete is None else {"MfaDelete": mfa_delete})
 
 
-GET_BUCKET_VERSIONING = Operation("GetBucketVersioning", Level.BUCKET, get_bucket_versioning)
-PUT_BUCKET_VERSIONING = Operation("PutBucketVersioning", Level.BUCKET, put_bucket_versioning)
+GET_BUCKET_VERSIONING = Operation(
+    "GetBucketVersioning",
+    Level.BUCKET,
+    get_bucket_versioning,
+    ("s3:GetBucketVersioning",),
+)
+PUT_BUCKET_VERSIONING = Operation(
+    "PutBucketVersioning",
+    Level.BUCKET,
+    put_bucket_versioning,
+    ("s3:PutBucketVersioning",),
+)

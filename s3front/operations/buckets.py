@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from s3front.authz.decide import authorize
 from s3front.bodies.upload_body import interpreted, read_document
 from s3front.configurations.ownership import OWNERSHIP_MEMBER
 from s3front.context import Context
@@ -34,15 +35,14 @@ async def create_bucket(context: Context, request: Request) -> Reply:
     """
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, may_be_empty=True)
     location = await interpreted(body, partial(_wanted_location, context))
-    account = context.identity.account
-    assert account is not None
     name = context.target.bucket
     assert name is not None
     if not is_new_bucket_name(name):
         raise S3Error("InvalidBucketName", fields={"BucketName": name})
     locks = request.headers.get(_LOCK_HEADER) == "true"
     if context.stored_bucket is None:
-        record = BucketRecord.create(name, account.canonical_id, account.name, now(), location)
+        principal = context.principal
+        record = BucketRecord.create(name, principal.canonical_id, principal.name, now(), location)
         if locks:
             enabled = {"Status": Versioning.ENABLED}
             record = record.changed({"objectLockEnabled": True, "versioningConfiguration": enabled})
@@ -53,6 +53,7 @@ async def create_bucket(context: Context, request: Request) -> Reply:
         except ChangedError as error:
             # Somebody was faster; who it was decides the answer.
             found = await context.services.buckets.read(name, context.request_id)
+            authorize(context.access.on(None if found is None else found.record, None))
             if found is None:
                 raise S3Error("OperationAborted") from error
             return _answer_existing(context, found.record, location, locks=locks)
@@ -61,9 +62,8 @@ async def create_bucket(context: Context, request: Request) -> Reply:
 
 
 def _answer_existing(context: Context, record: BucketRecord, wanted: str, *, locks: bool) -> Reply:
-    account = context.identity.account
     fields = {"BucketName": record.name}
-    if account is None or record.owner_id != account.canonical_id:
+    if record.owner_id != context.principal.canonical_id:
         raise S3Error("BucketAlreadyExists", fields=fields)
     find = context.services.locations.find
     places = [find(record.location), find(wanted)]
@@ -146,8 +146,24 @@ async def delete_bucket(context: Context, _request: Request) -> Reply:
 
 
 CREATE_BUCKET = Operation(
-    "CreateBucket", Level.NEW_BUCKET, create_bucket, honours=frozenset((_LOCK_HEADER,))
+    "CreateBucket",
+    Level.NEW_BUCKET,
+    create_bucket,
+    ("s3:CreateBucket",),
+    honours=frozenset((_LOCK_HEADER,)),
 )
-HEAD_BUCKET = Operation("HeadBucket", Level.BUCKET, head_bucket, tells_region=True)
-GET_BUCKET_LOCATION = Operation("GetBucketLocation", Level.BUCKET, get_bucket_location)
-DELETE_BUCKET = Operation("DeleteBucket", Level.BUCKET, delete_bucket)
+HEAD_BUCKET = Operation(
+    "HeadBucket", Level.BUCKET, head_bucket, ("s3:ListBucket",), tells_region=True
+)
+GET_BUCKET_LOCATION = Operation(
+    "GetBucketLocation",
+    Level.BUCKET,
+    get_bucket_location,
+    ("s3:GetBucketLocation",),
+)
+DELETE_BUCKET = Operation(
+    "DeleteBucket",
+    Level.BUCKET,
+    delete_bucket,
+    ("s3:DeleteBucket",),
+)

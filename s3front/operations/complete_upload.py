@@ -368,5 +368,6 @@ COMPLETE_MULTIPART_UPLOAD = Operation(
     "CompleteMultipartUpload",
     Level.OBJECT,
     complete_multipart_upload,
+    ("s3:PutObject",),
     honours=frozenset((PUT_VERSION,)),
 )

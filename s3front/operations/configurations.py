@@ -16,10 +16,11 @@ def add_to(table: Routes) -> None:
     """Route them."""
     for each in CONFIGURATIONS:
         place = one_of(each.sub_resource) if each.identified else each.sub_resource
-        table.add("GET", Operation(each.get, Level.BUCKET, _handler(each.read)), place)
+        reading = Operation(each.get, Level.BUCKET, _handler(each.read), (each.get_action,))
+        table.add("GET", reading, place)
         if each.delete is not None:
-            removal = Operation(each.delete, Level.BUCKET, _handler(each.removed))
-            table.add("DELETE", removal, place)
+            handler, actions = _handler(each.removed), (each.delete_action,)
+            table.add("DELETE", Operation(each.delete, Level.BUCKET, handler, actions), place)
 
 
 def _handler(answer: Answer) -> Handler:

@@ -35,7 +35,7 @@ from s3front.port.reply import xml_reply
 from s3front.port.request import Headers, Reply, Request
 from s3front.port.slow_work import answered_in_time
 from s3front.port.xml import element
-from s3front.routes import Level, Operation
+from s3front.routes import WRITE_ACTIONS, Level, Operation
 from s3front.s3_errors import S3Error
 from shared import limits
 from shared.records.times import now, to_iso
@@ -65,15 +65,14 @@ async def _copy_object(context: Context, headers: Headers) -> Reply:
         context.services.locations.store(location),
         algorithm,
     )
-    account = context.identity.account
-    assert account is not None
+    principal = context.principal
     record = await commit_object(
         context,
         headers,
         NewObject(
             key=context.key,
-            owner_id=account.canonical_id,
-            owner_name=account.name,
+            owner_id=principal.canonical_id,
+            owner_name=principal.name,
             size=whole.length,
             etag=stored.md5,
             content_type=described.content_type,
@@ -230,5 +229,17 @@ def _result(etag: str, modified: str, checksum: Checksum | None) -> str:
     return "".join(parts)
 
 
-COPY_OBJECT = Operation("CopyObject", Level.OBJECT, copy_object, honours=LOCK_HEADERS)
-UPLOAD_PART_COPY = Operation("UploadPartCopy", Level.OBJECT, upload_part_copy)
+COPY_OBJECT = Operation(
+    "CopyObject",
+    Level.OBJECT,
+    copy_object,
+    ("s3:PutObject",),
+    header_actions=WRITE_ACTIONS,
+    honours=LOCK_HEADERS,
+)
+UPLOAD_PART_COPY = Operation(
+    "UploadPartCopy",
+    Level.OBJECT,
+    upload_part_copy,
+    ("s3:PutObject",),
+)

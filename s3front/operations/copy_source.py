@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from msgspec import structs
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from s3front.authz.authorize import authorize_bucket
+from s3front.authz.access import arn
+from s3front.authz.decide import authorize
 from s3front.bodies.object_data import ObjectData
 from s3front.context import Context
 from s3front.locations.base import DataNotFoundError
@@ -14,7 +16,7 @@ from s3front.objects.object_record import ObjectRecord
 from s3front.objects.preconditions import is_modified
 from s3front.objects.ranges import ByteRange
 from s3front.objects.versioning import Version, version_headers
-from s3front.operations.get_object import existing_record
+from s3front.operations.get_object import GET_OBJECT, existing_record
 from s3front.port.request import Headers
 from s3front.port.target import check_key, decode, is_bucket_name
 from s3front.s3_errors import S3Error
@@ -23,6 +25,7 @@ from shared.records.times import now
 RENAME_SOURCE = "x-amz-rename-source"
 _HEADER = "x-amz-copy-source"
 _CONDITIONS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
+_EXPECTED_OWNER = "x-amz-source-expected-bucket-owner"
 _VERSION = "?versionId="
 _TITLES = {_HEADER: "Copy Source", RENAME_SOURCE: "Rename Source"}
 VERSION_HEADER = "x-amz-copy-source-version-id"
@@ -66,10 +69,23 @@ async def read_source(context: Context, headers: Headers) -> CopySource:
     bucket, current = await context.services.objects.read(
         bucket_name, key, context.request_id, version
     )
-    expected_owner = headers.get("x-amz-source-expected-bucket-owner")
-    authorize_bucket(context.identity, bucket_name, bucket, expected_owner)
-    target = replace(context.target, bucket=bucket_name, key=key, query={})
-    source = replace(context, target=target, stored_bucket=bucket, current=current, version=version)
+    access = structs.replace(
+        context.access,
+        actions=GET_OBJECT.actions_for(version, {}),
+        resource=arn(bucket_name, key),
+        bucket=None if bucket is None else bucket.record,
+        object=None if current is None else current.record,
+        expected_owners=[headers[name] for name in (_EXPECTED_OWNER,) if name in headers],
+    )
+    authorize(access)
+    source = structs.replace(
+        context,
+        target=replace(context.target, bucket=bucket_name, key=key, query={}),
+        access=access,
+        stored_bucket=bucket,
+        current=current,
+        version=version,
+    )
     if version.is_specific and current is not None and current.record.is_delete_marker:
         raise S3Error(
             "InvalidRequest",

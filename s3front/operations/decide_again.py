@@ -1,14 +1,19 @@
-"""After a commit whose requirements did not hold: read again, so that the caller decides again."""
+"""After a commit whose requirements did not hold: read again, so that the caller decides again.
+
+Whether the request is allowed is decided again as well, whole, on what was read: a bucket may have
+another owner by now, or other rules.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from s3front.authz.access import Access
+from s3front.authz.decide import authorize
 from s3front.context import Context
 from s3front.metadata.bucket_store import StoredBucket
 from s3front.metadata.object_store import StoredObject
 from s3front.objects.versioning import Version
-from s3front.s3_errors import S3Error
 
 ATTEMPTS_MAX = 10
 """Decisions of one request. Each loss means that somebody else's write went through."""
@@ -19,28 +24,31 @@ async def read_again(
 ) -> tuple[StoredBucket, StoredObject | None]:
     """The bucket and the version that the request names as they are now.
 
-    Raises NoSuchBucket, and AccessDenied when somebody else owns the bucket by now.
+    Raises what ``authorize`` does.
     """
     found, current = await context.services.objects.read(
         bucket.name, context.target.key, context.request_id, context.version
     )
-    return same_bucket(bucket, found), current
+    return allowed_again(context.access, found, current), current
 
 
 async def read_versions_again(
     context: Context, bucket: StoredBucket, wanted: Sequence[tuple[str, Version]]
 ) -> tuple[StoredBucket, list[StoredObject | None]]:
-    """The same for versions of some objects of the bucket."""
+    """The same for versions of some objects of the bucket; each of them is the caller's to decide
+    on."""
     found, objects = await context.services.objects.read_versions(
         bucket.name, wanted, context.request_id
     )
-    return same_bucket(bucket, found), objects
+    return allowed_again(context.access, found, None), objects
 
 
-def same_bucket(bucket: StoredBucket, found: StoredBucket | None) -> StoredBucket:
-    """The bucket as it is now; raises NoSuchBucket and AccessDenied as above."""
-    if found is None:
-        raise S3Error("NoSuchBucket", fields={"BucketName": bucket.name})
-    if found.record.owner_id != bucket.record.owner_id:
-        raise S3Error("AccessDenied")
+def allowed_again(
+    access: Access, found: StoredBucket | None, current: StoredObject | None
+) -> StoredBucket:
+    """The bucket as it is now, where the access is still allowed; raises what ``authorize``
+    does."""
+    bucket = None if found is None else found.record
+    authorize(access.on(bucket, None if current is None else current.record))
+    assert found is not None
     return found

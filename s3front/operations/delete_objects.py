@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
+from s3front.authz.access import arn
+from s3front.authz.decide import authorize
 from s3front.bodies.upload_body import interpreted, read_document
 from s3front.context import Context
 from s3front.metadata.bucket_store import StoredBucket
@@ -44,6 +46,7 @@ from s3front.objects.preconditions import (
 )
 from s3front.objects.versioning import LATEST, NULL, Place, Version, plan_removal, shown_id
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again, read_versions_again
+from s3front.operations.governance_bypass import may_bypass
 from s3front.port.reply import xml_reply
 from s3front.port.request import Reply, Request
 from s3front.port.target import check_key
@@ -62,8 +65,8 @@ _BOOLEAN = re.compile("true|false")
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One version to delete; ``error`` is what already refuses it. ``bypass``: of governance mode,
-    which the owner of the bucket may do, and nobody else gets here."""
+    """One version to delete; ``error`` is what already refuses it. ``bypass``: it asks to
+    bypass governance mode."""
 
     key: str
     version: Version = LATEST
@@ -217,7 +220,7 @@ async def _delete_slice(context: Context, entries: Sequence[_Entry]) -> list[_De
                 wanted = [(entry.key, entry.version) for entry in entries]
                 bucket, found = await read_versions_again(context, bucket, wanted)
             deletions = [
-                _decide(context, bucket, entry, current)
+                _allow(context, bucket, entry, current) or _decide(context, bucket, entry, current)
                 for entry, current in zip(entries, found, strict=True)
             ]
             try:
@@ -236,6 +239,19 @@ def _must_be_read(entry: _Entry) -> bool:
     return entry.conditions.any or entry.version not in (LATEST, NULL)
 
 
+def _allow(
+    context: Context, bucket: StoredBucket, entry: _Entry, current: StoredObject | None
+) -> _Deletion | None:
+    """Each deletion is an access of its own. What becomes of one that is not allowed, else None."""
+    actions = DELETE_OBJECT.actions_for(entry.version, {})
+    resource, record = arn(bucket.name, entry.key), None if current is None else current.record
+    try:
+        authorize(context.access.to(actions, resource, bucket.record, record))
+    except S3Error as error:
+        return _Deletion(entry, error=error)
+    return None
+
+
 def _decide(
     context: Context, bucket: StoredBucket, entry: _Entry, current: StoredObject | None
 ) -> _Deletion:
@@ -248,7 +264,8 @@ def _decide(
     try:
         entry.conditions.check(record)
         if locks and record is not None:
-            check_removal(Lock.of(record.document), now(), bypass=entry.bypass)
+            bypass = entry.bypass and may_bypass(context, bucket, entry.key, record)
+            check_removal(Lock.of(record.document), now(), bypass=bypass)
     except S3Error as error:
         return _Deletion(entry, error=error)
     requirement = None
@@ -271,9 +288,8 @@ def _decide(
 
 
 def _delete_marker(context: Context, key: str) -> ObjectRecord:
-    account = context.identity.account
-    assert account is not None
-    return ObjectRecord.delete_marker(key, account.canonical_id, account.name, now())
+    principal = context.principal
+    return ObjectRecord.delete_marker(key, principal.canonical_id, principal.name, now())
 
 
 async def _commit(
@@ -313,7 +329,13 @@ DELETE_OBJECT = Operation(
     "DeleteObject",
     Level.OBJECT,
     delete_object,
+    ("s3:DeleteObject",),
+    version_actions=("s3:DeleteObjectVersion",),
     honours=frozenset((IF_MATCH_TIME, IF_MATCH_SIZE)),
-    takes_version=True,
 )
-DELETE_OBJECTS = Operation("DeleteObjects", Level.BUCKET, delete_objects)
+DELETE_OBJECTS = Operation(
+    "DeleteObjects",
+    Level.BUCKET,
+    delete_objects,
+    ("s3:DeleteObject",),
+)

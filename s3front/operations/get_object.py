@@ -10,6 +10,7 @@ from s3front.objects.object_record import ObjectRecord
 from s3front.objects.preconditions import is_modified, range_applies
 from s3front.objects.ranges import ByteRange, parse_range
 from s3front.objects.versioning import version_headers
+from s3front.operations.decide_again import read_again
 from s3front.operations.object_headers import (
     checksum_headers,
     object_headers,
@@ -47,9 +48,7 @@ async def get_object(context: Context, request: Request) -> Reply:
             if part.length <= _WHOLE_BYTES_MAX:
                 return Reply(status, headers, await data.read())
         except DataNotFoundError as error:
-            _, found = await context.services.objects.read(
-                context.bucket.name, context.key, context.request_id, context.version
-            )
+            _, found = await read_again(context, context.bucket)
             if found is not None and current is not None and found.revision == current.revision:
                 context.log.error("the data of an object is missing", data_key=str(error))
                 raise S3Error("InternalError") from error
@@ -100,7 +99,7 @@ def _decide(
 ) -> tuple[int, dict[str, str], ByteRange | None]:
     """Status, headers and bytes of the reply; no bytes at all when the reader has them."""
     query = context.target.query
-    signed = context.identity.account is not None
+    signed = not context.principal.is_anonymous
     described = {**object_headers(record), **described_version(context, record)}
     headers = overridden(described, query, signed=signed)
     wanted = part_number(query) if "partNumber" in query else None
@@ -152,5 +151,17 @@ def _part(record: ObjectRecord, number: int) -> tuple[ByteRange, dict[str, str],
     )
 
 
-GET_OBJECT = Operation("GetObject", Level.OBJECT, get_object, takes_version=True)
-HEAD_OBJECT = Operation("HeadObject", Level.OBJECT, head_object, takes_version=True)
+GET_OBJECT = Operation(
+    "GetObject",
+    Level.OBJECT,
+    get_object,
+    ("s3:GetObject",),
+    version_actions=("s3:GetObjectVersion",),
+)
+HEAD_OBJECT = Operation(
+    "HeadObject",
+    Level.OBJECT,
+    head_object,
+    ("s3:GetObject",),
+    version_actions=("s3:GetObjectVersion",),
+)

@@ -18,8 +18,7 @@ _REGION = "bucket-region"
 async def list_buckets(context: Context, _request: Request) -> Reply:
     """ListBuckets (Amazon S3 API reference): the buckets of the account, by name. Those of one
     region only are not told apart, as the list of an account's buckets does not say it."""
-    account = context.identity.account
-    assert account is not None
+    principal = context.principal
     query = context.target.query
     if _REGION in query:
         raise not_implemented(_REGION, _REGION)
@@ -27,7 +26,7 @@ async def list_buckets(context: Context, _request: Request) -> Reply:
     page_size = bounded_integer(query, "max-buckets", most, minimum=1, maximum=most)
     prefix = query.get("prefix", "")
     after = decode_token(query.get("continuation-token", ""))
-    buckets = await context.services.listings.buckets(account.canonical_id, context.request_id)
+    buckets = await context.services.listings.buckets(principal.canonical_id, context.request_id)
     wanted = [entry for entry in buckets if entry[0].startswith(prefix) and entry[0] > after]
     paginated = "max-buckets" in query
     page = wanted[:page_size] if paginated else wanted
@@ -36,7 +35,7 @@ async def list_buckets(context: Context, _request: Request) -> Reply:
         f"{element('CreationDate', shown_time(entry.get('creationDate')))}</Bucket>"
         for name, entry in page
     )
-    owner = element("ID", account.canonical_id) + element("DisplayName", account.name)
+    owner = element("ID", principal.canonical_id) + element("DisplayName", principal.name)
     content = f"<Owner>{owner}</Owner><Buckets>{rows}</Buckets>"
     if len(page) < len(wanted):
         content += element("ContinuationToken", encode_token(page[-1][0]))
@@ -45,4 +44,9 @@ async def list_buckets(context: Context, _request: Request) -> Reply:
     return xml_reply("ListAllMyBucketsResult", content)
 
 
-LIST_BUCKETS = Operation("ListBuckets", Level.SERVICE, list_buckets)
+LIST_BUCKETS = Operation(
+    "ListBuckets",
+    Level.SERVICE,
+    list_buckets,
+    ("s3:ListAllMyBuckets",),
+)

@@ -107,4 +107,9 @@ def _row(key: str, internal_id: str | None, is_latest: bool, listed: ListedObjec
     return f"<Version>{head}{etag}{checksum}<Size>{size}</Size>{owner}{storage}</Version>"
 
 
-LIST_OBJECT_VERSIONS = Operation("ListObjectVersions", Level.BUCKET, list_object_versions)
+LIST_OBJECT_VERSIONS = Operation(
+    "ListObjectVersions",
+    Level.BUCKET,
+    list_object_versions,
+    ("s3:ListBucketVersions",),
+)

@@ -198,5 +198,15 @@ def _prefix_rows(page: ObjectsPage, asked: _Asked) -> str:
     )
 
 
-LIST_OBJECTS = Operation("ListObjects", Level.BUCKET, list_objects)
-LIST_OBJECTS_V2 = Operation("ListObjectsV2", Level.BUCKET, list_objects_v2)
+LIST_OBJECTS = Operation(
+    "ListObjects",
+    Level.BUCKET,
+    list_objects,
+    ("s3:ListBucket",),
+)
+LIST_OBJECTS_V2 = Operation(
+    "ListObjectsV2",
+    Level.BUCKET,
+    list_objects_v2,
+    ("s3:ListBucket",),
+)

@@ -16,4 +16,10 @@ async def get_object_acl(context: Context, _request: Request) -> Reply:
     return Reply(reply.status, {**reply.headers, **described_version(context, record)}, reply.body)
 
 
-GET_OBJECT_ACL = Operation("GetObjectAcl", Level.OBJECT, get_object_acl, takes_version=True)
+GET_OBJECT_ACL = Operation(
+    "GetObjectAcl",
+    Level.OBJECT,
+    get_object_acl,
+    ("s3:GetObjectAcl",),
+    version_actions=("s3:GetObjectVersionAcl",),
+)

@@ -45,11 +45,23 @@ async def delete_object_annotation(context: Context, _request: Request) -> Reply
 
 
 LIST_OBJECT_ANNOTATIONS = Operation(
-    "ListObjectAnnotations", Level.OBJECT, list_object_annotations, takes_version=True
+    "ListObjectAnnotations",
+    Level.OBJECT,
+    list_object_annotations,
+    ("s3:ListObjectAnnotations",),
+    version_actions=("s3:ListObjectVersionAnnotations",),
 )
 GET_OBJECT_ANNOTATION = Operation(
-    "GetObjectAnnotation", Level.OBJECT, get_object_annotation, takes_version=True
+    "GetObjectAnnotation",
+    Level.OBJECT,
+    get_object_annotation,
+    ("s3:GetObjectAnnotation",),
+    version_actions=("s3:GetObjectVersionAnnotation",),
 )
 DELETE_OBJECT_ANNOTATION = Operation(
-    "DeleteObjectAnnotation", Level.OBJECT, delete_object_annotation, takes_version=True
+    "DeleteObjectAnnotation",
+    Level.OBJECT,
+    delete_object_annotation,
+    ("s3:DeleteObjectAnnotation",),
+    version_actions=("s3:DeleteObjectVersionAnnotation",),
 )

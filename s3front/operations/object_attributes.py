@@ -100,5 +100,9 @@ def _part_row(number: int, part: ObjectPart, algorithm: str) -> str:
 
 
 GET_OBJECT_ATTRIBUTES = Operation(
-    "GetObjectAttributes", Level.OBJECT, get_object_attributes, takes_version=True
+    "GetObjectAttributes",
+    Level.OBJECT,
+    get_object_attributes,
+    ("s3:GetObject", "s3:GetObjectAttributes"),
+    version_actions=("s3:GetObjectVersion", "s3:GetObjectVersionAttributes"),
 )

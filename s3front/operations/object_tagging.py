@@ -50,11 +50,23 @@ async def _set(context: Context, tags: Mapping[str, str], origin: str) -> Object
 
 
 GET_OBJECT_TAGGING = Operation(
-    "GetObjectTagging", Level.OBJECT, get_object_tagging, takes_version=True
+    "GetObjectTagging",
+    Level.OBJECT,
+    get_object_tagging,
+    ("s3:GetObjectTagging",),
+    version_actions=("s3:GetObjectVersionTagging",),
 )
 PUT_OBJECT_TAGGING = Operation(
-    "PutObjectTagging", Level.OBJECT, put_object_tagging, takes_version=True
+    "PutObjectTagging",
+    Level.OBJECT,
+    put_object_tagging,
+    ("s3:PutObjectTagging",),
+    version_actions=("s3:PutObjectVersionTagging",),
 )
 DELETE_OBJECT_TAGGING = Operation(
-    "DeleteObjectTagging", Level.OBJECT, delete_object_tagging, takes_version=True
+    "DeleteObjectTagging",
+    Level.OBJECT,
+    delete_object_tagging,
+    ("s3:DeleteObjectTagging",),
+    version_actions=("s3:DeleteObjectVersionTagging",),
 )

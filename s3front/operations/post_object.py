@@ -38,7 +38,7 @@ from s3front.operations.tag_sets import parse_tagging
 from s3front.port.reply import XML_TYPE
 from s3front.port.request import Headers, Reply, Request
 from s3front.port.xml import DECLARATION, element
-from s3front.routes import Level, Operation, refuse_unimplemented
+from s3front.routes import WRITE_ACTIONS, Level, Operation, refuse_unimplemented
 from s3front.s3_errors import S3Error
 from shared import limits
 from shared.records.data_location import DataLocation
@@ -60,15 +60,14 @@ async def post_object(context: Context, request: Request) -> Reply:
     location = chosen_location(context, fields)
     upload = _Upload(context, fields, location)
     locations = await upload.store(request)
-    account = context.identity.account
-    assert account is not None
+    principal = context.principal
     record = await commit_object(
         context,
         fields,
         NewObject(
             key=context.key,
-            owner_id=account.canonical_id,
-            owner_name=account.name,
+            owner_id=principal.canonical_id,
+            owner_name=principal.name,
             size=upload.digests.length,
             etag=upload.digests.md5_hex(),
             content_type=described.content_type,
@@ -202,4 +201,11 @@ def _is_page(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.netloc) and url.isascii()
 
 
-POST_OBJECT = Operation("PostObject", Level.BUCKET, post_object, form=True)
+POST_OBJECT = Operation(
+    "PostObject",
+    Level.BUCKET,
+    post_object,
+    ("s3:PutObject",),
+    header_actions={**WRITE_ACTIONS, "tagging": "s3:PutObjectTagging"},
+    form=True,
+)

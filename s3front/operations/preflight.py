@@ -28,5 +28,5 @@ async def preflight(context: Context, request: Request) -> Reply:
     )
 
 
-PREFLIGHT = Operation("CorsPreflight", Level.BUCKET, preflight, open=True)
-SERVICE_PREFLIGHT = Operation("CorsPreflight", Level.SERVICE, preflight, open=True)
+PREFLIGHT = Operation("CorsPreflight", Level.BUCKET, preflight, ())
+SERVICE_PREFLIGHT = Operation("CorsPreflight", Level.SERVICE, preflight, ())

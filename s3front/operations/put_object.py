@@ -24,7 +24,7 @@ from s3front.operations.object_headers import checksum_headers, new_object_heade
 from s3front.operations.put_version import PUT_VERSION, refuse_put_version
 from s3front.operations.tag_sets import tags_of_header
 from s3front.port.request import Headers, Reply, Request
-from s3front.routes import Level, Operation
+from s3front.routes import WRITE_ACTIONS, Level, Operation
 from s3front.s3_errors import S3Error
 from shared.failpoints import FailPoint, failpoint
 from shared.records.data_location import DataLocation
@@ -45,15 +45,14 @@ async def put_object(context: Context, request: Request) -> Reply:
     algorithm = body.algorithm or DEFAULT_ALGORITHM
     stored = await store_body(body, context.services.locations.store(location), algorithm)
     checksum = stored.checksum(algorithm)
-    account = context.identity.account
-    assert account is not None
+    principal = context.principal
     record = await commit_object(
         context,
         headers,
         NewObject(
             key=context.key,
-            owner_id=account.canonical_id,
-            owner_name=account.name,
+            owner_id=principal.canonical_id,
+            owner_name=principal.name,
             size=body.size,
             etag=stored.md5,
             content_type=described.content_type,
@@ -152,4 +151,11 @@ def data_locations(
     return [DataLocation(stored.key, size, 0, location, store_type, f"1:{stored.md5}")]
 
 
-PUT_OBJECT = Operation("PutObject", Level.OBJECT, put_object, honours=LOCK_HEADERS | {PUT_VERSION})
+PUT_OBJECT = Operation(
+    "PutObject",
+    Level.OBJECT,
+    put_object,
+    ("s3:PutObject",),
+    header_actions=WRITE_ACTIONS,
+    honours=LOCK_HEADERS | {PUT_VERSION},
+)

@@ -6,7 +6,7 @@ write is refused as CloudServer does: ignoring the header would make a version t
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from s3front.context import Context
 from s3front.objects.versioning import LATEST, Version

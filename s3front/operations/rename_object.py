@@ -13,6 +13,9 @@ from __future__ import annotations
 import re
 import time
 
+from msgspec import structs
+
+from s3front.authz.access import Access, arn
 from s3front.context import Context
 from s3front.metadata.bucket_store import StoredBucket
 from s3front.metadata.gateway import ChangedError, Requirement
@@ -20,7 +23,9 @@ from s3front.metadata.object_store import Renaming, StoredObject, object_require
 from s3front.metadata.token_store import ClientToken
 from s3front.objects.object_record import ObjectRecord
 from s3front.operations.copy_source import RENAME_SOURCE, check_conditions, parse_source
-from s3front.operations.decide_again import ATTEMPTS_MAX, same_bucket
+from s3front.operations.decide_again import ATTEMPTS_MAX, allowed_again
+from s3front.operations.delete_objects import DELETE_OBJECT
+from s3front.operations.get_object import GET_OBJECT
 from s3front.operations.put_object import check_write_conditions
 from s3front.port.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
@@ -45,7 +50,8 @@ async def rename_object(context: Context, request: Request) -> Reply:
         found, (source, replaced), done = await objects.read_with_token(
             bucket.name, [source_key, context.key], token, context.request_id
         )
-        bucket = same_bucket(bucket, found)
+        bucket = allowed_again(context.access, found, replaced)
+        allowed_again(_access_to_source(context, source_key), found, source)
         _check_bucket(bucket)
         if token is not None and done is not None:
             if not token.is_same_request(done):
@@ -60,6 +66,12 @@ async def rename_object(context: Context, request: Request) -> Reply:
         failpoint(FailPoint.AFTER_RECORD_COMMIT)
         return Reply(200)
     raise S3Error("ConditionalRequestConflict", fields={"Key": context.key})
+
+
+def _access_to_source(context: Context, key: str) -> Access:
+    """A renaming reads an object, and takes it away from where it is."""
+    actions = (*GET_OBJECT.actions, *DELETE_OBJECT.actions)
+    return structs.replace(context.access, actions=actions, resource=arn(context.bucket.name, key))
 
 
 def _check_bucket(bucket: StoredBucket) -> None:
@@ -89,8 +101,6 @@ def _client_token(context: Context, headers: Headers, source_key: str) -> Client
             "A client token has 1 to 64 visible ASCII characters.",
             {"ArgumentName": _TOKEN, "ArgumentValue": text},
         )
-    account = context.identity.account
-    assert account is not None
     conditions = [
         f"{name}: {headers[name]}"
         for prefix in ("", f"{RENAME_SOURCE}-")
@@ -98,7 +108,7 @@ def _client_token(context: Context, headers: Headers, source_key: str) -> Client
         if name in headers
     ]
     sent = [context.bucket.name, context.key, source_key, *conditions]
-    return ClientToken.create(account.canonical_id, text, sent, time.time())
+    return ClientToken.create(context.principal.canonical_id, text, sent, time.time())
 
 
 def _renamed(
@@ -128,4 +138,9 @@ def _destination(
     return object_requirement(bucket, key, replaced)
 
 
-RENAME_OBJECT = Operation("RenameObject", Level.OBJECT, rename_object)
+RENAME_OBJECT = Operation(
+    "RenameObject",
+    Level.OBJECT,
+    rename_object,
+    ("s3:PutObject",),
+)

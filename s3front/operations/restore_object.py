@@ -68,4 +68,10 @@ def _check_document(body: bytes) -> None:
         )
 
 
-RESTORE_OBJECT = Operation("RestoreObject", Level.OBJECT, restore_object, takes_version=True)
+RESTORE_OBJECT = Operation(
+    "RestoreObject",
+    Level.OBJECT,
+    restore_object,
+    ("s3:RestoreObject",),
+    version_actions=("s3:RestoreObject",),
+)

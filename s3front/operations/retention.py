@@ -29,6 +29,7 @@ from s3front.objects.object_lock import (
 from s3front.objects.object_record import ObjectRecord
 from s3front.operations.changes import change_bucket, change_version
 from s3front.operations.get_object import existing_record
+from s3front.operations.governance_bypass import may_bypass
 from s3front.port.reply import xml_reply
 from s3front.port.request import Reply, Request
 from s3front.routes import Level, Operation
@@ -82,9 +83,11 @@ async def put_object_retention(context: Context, request: Request) -> Reply:
     _check_lockable(context)
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, digest_required=True)
     wanted = await interpreted(body, partial(parse_retention, now=now()))
-    bypass = wants_bypass(request.headers)
+    bypasses = wants_bypass(request.headers)
 
-    def change(lock: Lock) -> Lock:
+    def change(bucket: StoredBucket, record: ObjectRecord) -> Lock:
+        lock = Lock.of(record.document)
+        bypass = bypasses and may_bypass(context, bucket, context.key, record)
         check_change(lock.retention, wanted, now(), bypass=bypass)
         return Lock(wanted, lock.legal_hold)
 
@@ -105,8 +108,8 @@ async def put_object_legal_hold(context: Context, request: Request) -> Reply:
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, digest_required=True)
     wanted = await interpreted(body, parse_legal_hold)
 
-    def change(lock: Lock) -> Lock:
-        return Lock(lock.retention, wanted)
+    def change(_bucket: StoredBucket, record: ObjectRecord) -> Lock:
+        return Lock(Lock.of(record.document).retention, wanted)
 
     return await _change(context, change, "s3:ObjectLegalHold:Put")
 
@@ -128,12 +131,14 @@ def _check_enabled(bucket: StoredBucket) -> None:
         raise missing_configuration()
 
 
-async def _change(context: Context, change: Callable[[Lock], Lock], origin: str) -> Reply:
+async def _change(
+    context: Context, change: Callable[[StoredBucket, ObjectRecord], Lock], origin: str
+) -> Reply:
     """Change the lock of a version as ``change`` decides."""
 
     def changed(bucket: StoredBucket, record: ObjectRecord) -> ObjectRecord:
         _check_enabled(bucket)
-        lock = change(Lock.of(record.document))
+        lock = change(bucket, record)
         return ObjectRecord(lock.put_into(record.document)).changed({"originOp": origin})
 
     await change_version(context, changed)
@@ -141,20 +146,42 @@ async def _change(context: Context, change: Callable[[Lock], Lock], origin: str)
 
 
 GET_OBJECT_LOCK_CONFIGURATION = Operation(
-    "GetObjectLockConfiguration", Level.BUCKET, get_object_lock_configuration
+    "GetObjectLockConfiguration",
+    Level.BUCKET,
+    get_object_lock_configuration,
+    ("s3:GetBucketObjectLockConfiguration",),
 )
 PUT_OBJECT_LOCK_CONFIGURATION = Operation(
-    "PutObjectLockConfiguration", Level.BUCKET, put_object_lock_configuration
+    "PutObjectLockConfiguration",
+    Level.BUCKET,
+    put_object_lock_configuration,
+    ("s3:PutBucketObjectLockConfiguration",),
 )
 GET_OBJECT_RETENTION = Operation(
-    "GetObjectRetention", Level.OBJECT, get_object_retention, takes_version=True
+    "GetObjectRetention",
+    Level.OBJECT,
+    get_object_retention,
+    ("s3:GetObjectRetention",),
+    version_actions=("s3:GetObjectRetention",),
 )
 PUT_OBJECT_RETENTION = Operation(
-    "PutObjectRetention", Level.OBJECT, put_object_retention, takes_version=True
+    "PutObjectRetention",
+    Level.OBJECT,
+    put_object_retention,
+    ("s3:PutObjectRetention",),
+    version_actions=("s3:PutObjectRetention",),
 )
 GET_OBJECT_LEGAL_HOLD = Operation(
-    "GetObjectLegalHold", Level.OBJECT, get_object_legal_hold, takes_version=True
+    "GetObjectLegalHold",
+    Level.OBJECT,
+    get_object_legal_hold,
+    ("s3:GetObjectLegalHold",),
+    version_actions=("s3:GetObjectLegalHold",),
 )
 PUT_OBJECT_LEGAL_HOLD = Operation(
-    "PutObjectLegalHold", Level.OBJECT, put_object_legal_hold, takes_version=True
+    "PutObjectLegalHold",
+    Level.OBJECT,
+    put_object_legal_hold,
+    ("s3:PutObjectLegalHold",),
+    version_actions=("s3:PutObjectLegalHold",),
 )

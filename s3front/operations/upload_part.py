@@ -83,4 +83,9 @@ def _check_checksum(chosen: Algorithm, kind: str | None, given: Algorithm | None
     )
 
 
-UPLOAD_PART = Operation("UploadPart", Level.OBJECT, upload_part)
+UPLOAD_PART = Operation(
+    "UploadPart",
+    Level.OBJECT,
+    upload_part,
+    ("s3:PutObject",),
+)

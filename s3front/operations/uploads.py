@@ -27,7 +27,7 @@ from s3front.operations.tag_sets import tags_of_header
 from s3front.port.reply import xml_reply
 from s3front.port.request import Headers, Reply, Request
 from s3front.port.xml import element, escape, readable_element, url_encode
-from s3front.routes import Level, Operation
+from s3front.routes import WRITE_ACTIONS, Level, Operation
 from s3front.s3_errors import S3Error
 from shared import limits
 from shared.failpoints import FailPoint, failpoint
@@ -50,8 +50,7 @@ async def create_multipart_upload(context: Context, request: Request) -> Reply:
     described = new_object_headers(headers)
     lock = wanted_lock(headers, context.bucket.record.document, now())
     algorithm, kind = _checksum_choice(request)
-    account = context.identity.account
-    assert account is not None
+    principal = context.principal
     began, location = now(), chosen_location(context, headers)
     tags = tags_of_header(headers)
     upload_id = new_upload_id(context.key, began)
@@ -60,9 +59,9 @@ async def create_multipart_upload(context: Context, request: Request) -> Reply:
         "uploadId": upload_id,
         "key": context.key,
         "initiated": to_iso(began),
-        "initiator": {"ID": account.canonical_id, "DisplayName": account.name},
-        "owner-id": account.canonical_id,
-        "owner-display-name": account.name,
+        "initiator": {"ID": principal.canonical_id, "DisplayName": principal.name},
+        "owner-id": principal.canonical_id,
+        "owner-display-name": principal.name,
         "eventualStorageBucket": context.bucket.name,
         "controllingLocationConstraint": location,
         "dataStoreName": location,
@@ -365,8 +364,28 @@ def _upload_row(key: str, upload_id: str, upload: ListedUpload) -> str:
 
 
 CREATE_MULTIPART_UPLOAD = Operation(
-    "CreateMultipartUpload", Level.OBJECT, create_multipart_upload, honours=LOCK_HEADERS
+    "CreateMultipartUpload",
+    Level.OBJECT,
+    create_multipart_upload,
+    ("s3:PutObject",),
+    header_actions=WRITE_ACTIONS,
+    honours=LOCK_HEADERS,
 )
-ABORT_MULTIPART_UPLOAD = Operation("AbortMultipartUpload", Level.OBJECT, abort_multipart_upload)
-LIST_PARTS = Operation("ListParts", Level.OBJECT, list_parts)
-LIST_MULTIPART_UPLOADS = Operation("ListMultipartUploads", Level.BUCKET, list_multipart_uploads)
+ABORT_MULTIPART_UPLOAD = Operation(
+    "AbortMultipartUpload",
+    Level.OBJECT,
+    abort_multipart_upload,
+    ("s3:AbortMultipartUpload",),
+)
+LIST_PARTS = Operation(
+    "ListParts",
+    Level.OBJECT,
+    list_parts,
+    ("s3:ListMultipartUploadParts",),
+)
+LIST_MULTIPART_UPLOADS = Operation(
+    "ListMultipartUploads",
+    Level.BUCKET,
+    list_multipart_uploads,
+    ("s3:ListBucketMultipartUploads",),
+)

@@ -34,16 +34,15 @@ async def settle(
             return parsed
         undecided = parsed
     buckets = await _buckets(undecided, identity, services, request_id)
-    return decide(undecided, request.method, buckets, anonymous=identity.account is None)
+    return decide(undecided, request.method, buckets, anonymous=identity.principal.is_anonymous)
 
 
 async def _buckets(
     undecided: Undecided, identity: Identity, services: Services, request_id: str
 ) -> dict[str, bool]:
     names = names_to_look_up(undecided)
-    account = identity.account
     return {
-        bucket.name: account is not None and bucket.record.owner_id == account.canonical_id
+        bucket.name: bucket.record.owner_id == identity.principal.canonical_id
         for bucket in await services.buckets.read_each(names, request_id)
     }
 

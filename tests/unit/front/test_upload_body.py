@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from s3front.auth.identity import Identity
+from s3front.auth.identity import ANONYMOUS, Identity
 from s3front.auth.sigv4 import AccessKey, PayloadForm, RequestHead, sign_request
 from s3front.bodies.checksums import Algorithm
 from s3front.bodies.upload_body import UploadBody
@@ -92,7 +92,7 @@ def test_chunks(form: PayloadForm, wrong: bool, size: int) -> None:
         body = body[:-6] + b"zz" + body[-4:]
     if not trailers:
         del headers["x-amz-trailer"]
-    identity = Identity(None, signed.stream, form.value)
+    identity = Identity(ANONYMOUS, signed.stream, form.value)
     for blocks in cuts_of(body, end):
         passed, code = let_go(identity, headers, blocks)
         assert passed < size if wrong else passed == size
@@ -107,7 +107,7 @@ def test_an_end_that_comes_by_itself(wrong: bool, size: int) -> None:
     digest = hashlib.md5(b"" if wrong else payload, usedforsecurity=False).digest()
     headers = {"Content-MD5": base64.b64encode(digest).decode()}
     blocks = [payload[: size // 2], payload[size // 2 :], b""]
-    passed, code = let_go(Identity(None), headers, blocks)
+    passed, code = let_go(Identity(ANONYMOUS), headers, blocks)
     assert (passed, code) == ((size // 2, "BadDigest") if wrong else (size, ""))
 
 
@@ -115,7 +115,7 @@ def test_many_bytes_for_few_are_not_read_at_once() -> None:
     """The coding of a body may be longer than what it holds, without end."""
     blocks = [b"1\r\n", b"a\r\n"] * 2_000_000
     headers = {"x-amz-decoded-content-length": "1"}
-    identity = Identity(None, None, PayloadForm.STREAMING_UNSIGNED_TRAILER.value)
+    identity = Identity(ANONYMOUS, None, PayloadForm.STREAMING_UNSIGNED_TRAILER.value)
     body = Pieces(blocks, sum(map(len, blocks)))
     with pytest.raises(S3Error, match="InvalidChunkSizeError"):
         asyncio.run(upload_of(body, identity, headers).read())

@@ -1,0 +1,17 @@
+"""Whether a sender may bypass governance mode: an access of its own, beside the request's."""
+
+from __future__ import annotations
+
+from s3front.authz.access import BYPASS_GOVERNANCE, arn
+from s3front.authz.decide import decide
+from s3front.context import Context
+from s3front.metadata.bucket_store import StoredBucket
+from s3front.objects.object_record import ObjectRecord
+
+
+def may_bypass(context: Context, bucket: StoredBucket, key: str, record: ObjectRecord) -> bool:
+    """Whether the retention of a version may be bypassed, as it was read (Amazon S3 user guide,
+    "Governance mode"). Who may not is told what anybody is of a version that is locked."""
+    resource = arn(bucket.name, key)
+    access = context.access.to((BYPASS_GOVERNANCE,), resource, bucket.record, record)
+    return decide(access).allowed
