@@ -12,8 +12,9 @@ import msgspec
 from s3front.auth.identity import Identity, Principal
 from s3front.authz.access import Access
 from s3front.locations.registry import LocationRegistry
-from s3front.metadata.bucket_store import BucketStore, StoredBucket
+from s3front.metadata.bucket_store import BucketStore
 from s3front.metadata.gateway import MetadataGateway
+from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.listing_store import ListingStore
 from s3front.metadata.object_store import ObjectStore, StoredObject
 from s3front.metadata.upload_store import UploadStore

@@ -7,7 +7,7 @@ from typing import Any
 
 from dmd.metadata import conditions
 from shared.errors import ServiceError
-from shared.rpc.envelope import Call
+from shared.rpc.envelope import IF_REVISION_NOT, Call
 
 
 def strings(call: Call, *names: str) -> tuple[str, ...]:
@@ -42,6 +42,14 @@ def array(call: Call, index: int, name: str, length_max: int) -> list[Any]:
         raise ServiceError(
             "InvalidArgument", f"{call.name}: {name} must be an array of at most {length_max}"
         )
+    return value
+
+
+def known_revision(entry: Mapping[str, Any]) -> int | None:
+    """The revision of a record that the caller of a read has, if it names one."""
+    value = entry.get(IF_REVISION_NOT)
+    if value is not None and type(value) is not int:
+        raise ServiceError("InvalidArgument", f"{IF_REVISION_NOT} must be a number")
     return value
 
 

@@ -8,7 +8,8 @@ ours:
 
 ``getMany([{subLevel, key}, ...])``
     The records at several keys of any sub-levels, read in one snapshot: an array of
-    ``{value, revision}``, or null where there is none.
+    ``{value, revision}``, or null where there is none. One with ``ifRevisionNot``, and ``get`` with
+    that option, is answered ``{same: true}`` when the record has that revision.
 ``batch([operation, ...], options)``
     Operations ``{type: "put", subLevel, key, value}`` and ``{type: "del", subLevel, key}`` that
     take effect together and in order, in one durable commit. ``options.requires`` is an array of
@@ -57,7 +58,7 @@ from shared.errors import ServiceError
 from shared.process.logs import get_logger
 from shared.records.names import DELETIONS
 from shared.rpc import codec
-from shared.rpc.envelope import EXTENSIONS, Call, clock_ms
+from shared.rpc.envelope import EXTENSIONS, SAME, Call, clock_ms
 
 _VERSION_ID_BYTES = 64
 """Room that the version ID takes behind a key, its separator included; ours have up to 48."""
@@ -116,13 +117,17 @@ class MetadataService:
         except DAMAGE as error:
             raise self._alarm.error(error) from error
 
-    async def _get(self, call: Call) -> str:
+    async def _get(self, call: Call) -> str | Mapping[str, Any]:
         (key,) = arguments.strings(call, "key")
-        version_id = versioned_writes.version_id_of(arguments.options(call, 1))
+        options = arguments.options(call, 1)
+        version_id = versioned_writes.version_id_of(options)
+        known = arguments.known_revision(options)
         if version_id:
             key = _version_name(key, version_id)
         physical = self._physical(call.sub_level, key)
         with self._engine.snapshot() as reader:
+            if known is not None and _is_same(reader.get(physical), known):
+                return SAME
             records = StoredRecords(reader)
             record = records.get(physical)
             placeholder = (
@@ -175,22 +180,22 @@ class MetadataService:
             "total": usage.f_blocks * usage.f_frsize,
         }
 
-    async def _get_many(self, call: Call) -> list[dict[str, Any] | None]:
+    async def _get_many(self, call: Call) -> list[Mapping[str, Any] | None]:
         wanted = [
-            self._physical(*arguments.addressed(entry, "a read"))
+            (self._physical(*arguments.addressed(entry, "a read")), arguments.known_revision(entry))
             for entry in arguments.array(call, 0, "reads", limits.BATCH_OPERATIONS_MAX)
         ]
         found = self._read(wanted)
         placeholders = [
             key
-            for key, entry in zip(wanted, found, strict=True)
-            if entry is not None and versioned_writes.is_placeholder(entry.record)
+            for (key, _), entry in zip(wanted, found, strict=True)
+            if isinstance(entry, stored.Stored) and versioned_writes.is_placeholder(entry.record)
         ]
         if placeholders:
             # What is read is what a condition can name afterwards, so the repair comes first.
             await self._repair(*placeholders)
             found = self._read(wanted)
-        return [None if entry is None else _described(entry) for entry in found]
+        return [_described(entry) if isinstance(entry, stored.Stored) else entry for entry in found]
 
     async def _list(self, call: Call) -> Any:
         return await list_page(self._engine, call.sub_level, arguments.options(call, 0))
@@ -290,11 +295,21 @@ class MetadataService:
     def _physical(self, sub_level: Sequence[str], key: str) -> bytes:
         return record_keys.physical(sub_level, key, self._engine.key_bytes_max)
 
-    def _read(self, wanted: Sequence[bytes]) -> list[stored.Stored | None]:
-        """What is stored at some keys, in one snapshot."""
+    def _read(
+        self, wanted: Sequence[tuple[bytes, int | None]]
+    ) -> list[stored.Stored | Mapping[str, Any] | None]:
+        """What is stored at some keys, in one snapshot; SAME where it has the revision that is
+        known."""
         with self._engine.snapshot() as reader:
-            found = [(key, reader.get(key)) for key in wanted]
-        return [None if value is None else stored.unpack(key, value) for key, value in found]
+            found = [(key, reader.get(key), known) for key, known in wanted]
+        return [
+            None
+            if value is None
+            else SAME
+            if known is not None and _is_same(value, known)
+            else stored.unpack(key, value)
+            for key, value, known in found
+        ]
 
     def _pages(self, sub_level: Sequence[str], options: Mapping[str, Any]) -> Iterator[Page]:
         wanted = _range(*record_keys.range_of(sub_level, options), options)
@@ -332,6 +347,11 @@ def _version_answer(committed: Committed) -> str | None:
     """What a put or del answers: a JSON text, or null when no version was named."""
     (version_id,) = committed.version_ids
     return None if version_id is None else codec.dumps({"versionId": version_id})
+
+
+def _is_same(value: bytes | None, revision: int) -> bool:
+    """Whether this is what a caller has already. It was verified then, so it need not be again."""
+    return value is not None and stored.revision_of(value) == revision
 
 
 def _described(entry: stored.Stored) -> dict[str, Any]:

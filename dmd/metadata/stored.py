@@ -17,6 +17,7 @@ from isal.isal_zlib import crc32
 
 _HEADER = struct.Struct(">IQBI")
 _CHECKSUM_BYTES = 4
+_REVISION = slice(4, 12)
 
 NO_PROJECTION = 0
 
@@ -62,6 +63,14 @@ def projections(items: Iterable[tuple[bytes, bytes]], schema: int) -> list[bytes
     except struct.error:
         raise CorruptRecordError(f"the value of {key!r} has only {len(value)} bytes") from None
     return found
+
+
+def revision_of(value: bytes) -> int | None:
+    """The revision in a stored value, which is not verified; None when there is none.
+
+    It is for a comparison with one that was told before: damage makes none of those.
+    """
+    return None if len(value) < _HEADER.size else int.from_bytes(value[_REVISION], "big")
 
 
 def unpack(key: bytes, value: bytes) -> Stored:

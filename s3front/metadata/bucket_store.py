@@ -10,28 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import orjson
 
 from s3front.metadata import gateway
-from s3front.metadata.gateway import ChangedError, MetadataGateway, Operation, Requirement
+from s3front.metadata.gateway import (
+    ChangedError,
+    Entry,
+    Known,
+    MetadataGateway,
+    Operation,
+    Requirement,
+    Same,
+)
+from s3front.metadata.kept_buckets import KeptBucket, KeptBuckets, StoredBucket
 from s3front.s3_errors import S3Error
 from shared.records.bucket import BucketRecord
 from shared.records.names import METASTORE, USERS_BUCKET, owner_entry_key
 from shared.records.upload import uploads_level
-
-
-@dataclass(frozen=True, slots=True)
-class StoredBucket:
-    """A bucket as it was read."""
-
-    record: BucketRecord
-    revision: int
-
-    @property
-    def name(self) -> str:
-        return self.record.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +47,44 @@ class BucketStore:
 
     def __init__(self, metadata: MetadataGateway) -> None:
         self._metadata = metadata
+        self._kept = KeptBuckets()
 
     async def read(self, name: str, request_id: str) -> StoredBucket | None:
         """A bucket, None when there is none of this name."""
-        (found,) = await self._metadata.get_many([(METASTORE, name)], request_id)
-        return bucket_of(name, found)
+        bucket, _ = await self.read_with(name, (), request_id)
+        return bucket
+
+    async def read_with(
+        self, name: str, others: Sequence[tuple[str, str]], request_id: str
+    ) -> tuple[StoredBucket | None, list[Entry | None]]:
+        """A bucket, and the records at other (sub-level, key), in one snapshot."""
+        kept, connection = self._kept.get(name), self._metadata.connection
+        first, entries = await self._metadata.get_with_known(
+            (METASTORE, name), None if kept is None else kept.known, others, request_id
+        )
+        if first is Same.SAME:
+            assert kept is not None
+            return kept.bucket, entries
+        if first is None:
+            self._kept.forget(name)
+            return None, entries
+        text, revision = first
+        if kept is not None and kept.known == (revision, connection):
+            # A daemon that tells it every time.
+            return kept.bucket, entries
+        bucket = _bucket_of(name, text, revision)
+        if bucket is not None and connection == self._metadata.connection:
+            size = len(text.encode("utf-8", "surrogatepass"))
+            self._kept.keep(name, KeptBucket(bucket, Known(revision, connection), size))
+        return bucket, entries
 
     async def read_each(self, names: Sequence[str], request_id: str) -> list[StoredBucket]:
         """Those of some buckets that exist."""
         wanted = [(METASTORE, name) for name in names]
         found = await self._metadata.get_many(wanted, request_id)
-        buckets = map(bucket_of, names, found)
+        buckets = [
+            entry and _bucket_of(name, *entry) for name, entry in zip(names, found, strict=True)
+        ]
         return [bucket for bucket in buckets if bucket is not None]
 
     async def create(self, record: BucketRecord, request_id: str) -> None:
@@ -113,21 +136,13 @@ class BucketStore:
         )
 
 
-@lru_cache(maxsize=256)
-def _parse_bucket(text: str) -> BucketRecord:
-    """Every request reads its bucket's record, and that seldom changes."""
-    return BucketRecord.parse(text)
-
-
-def bucket_of(name: str, entry: tuple[str, int] | None) -> StoredBucket | None:
-    """A bucket by its entry in ``METASTORE``; None when there is none, or a deleted one."""
-    if entry is None:
-        return None
-    record = _parse_bucket(entry[0])
+def _bucket_of(name: str, text: str, revision: int) -> StoredBucket | None:
+    """A bucket by its record; None of one that was deleted."""
+    record = BucketRecord.parse(text)
     if record.name != name:
         # Where it is stored is what counts, as for all that is in the bucket.
         record = record.changed({"name": name})
-    return None if record.deleted else StoredBucket(record, entry[1])
+    return None if record.deleted else StoredBucket(record, revision)
 
 
 def bucket_requirement(bucket: StoredBucket) -> Requirement:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Final
+from enum import Enum, auto
+from typing import Any, Final, NamedTuple
 
 from s3front.metadata.foreign import ForeignMetadata, RequirementFailedError
 from s3front.rpc.rpc_client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
 from s3front.s3_errors import S3Error
-from shared.rpc.envelope import RemoteError
+from shared.rpc.envelope import IF_REVISION_NOT, IF_REVISION_NOT_EXTENSION, SAME, RemoteError
 
 Operation = Mapping[str, Any]
 Requirement = Mapping[str, Any]
@@ -50,6 +51,23 @@ class Found:
 
     text: str | None
     revision: int | None
+
+
+class Known(NamedTuple):
+    """What was told of a record: its revision, and over which connection."""
+
+    revision: int
+    connection: int
+
+
+class Same(Enum):
+    """In place of a record: it is the one that is known."""
+
+    SAME = auto()
+
+
+Entry = tuple[str, int]
+"""A record as it was read, and its revision."""
 
 
 class OutcomeUnknownError(S3Error):
@@ -88,17 +106,54 @@ class MetadataGateway:
         with _IN_OUR_TERMS:
             return await self._client.supports("batch")
 
+    @property
+    def connection(self) -> int:
+        """The number of the connection: unless it changes, it is one store that answers."""
+        return self._client.connections
+
     async def get_many(
         self, wanted: Sequence[tuple[str, str]], request_id: str
-    ) -> list[tuple[str, int] | None]:
-        """Value and revision at each (sub-level, key), read in one snapshot."""
-        addresses = [{"subLevel": [sub_level], "key": key} for sub_level, key in wanted]
+    ) -> list[Entry | None]:
+        """The records at each (sub-level, key), read in one snapshot."""
+        if not wanted:
+            return []
+        first, others = await self.get_with_known(wanted[0], None, wanted[1:], request_id)
+        assert first is not Same.SAME
+        return [first, *others]
+
+    async def get_with_known(
+        self,
+        first: tuple[str, str],
+        known: Known | None,
+        others: Sequence[tuple[str, str]],
+        request_id: str,
+    ) -> tuple[Entry | Same | None, list[Entry | None]]:
+        """The record at ``first`` and those at ``others``, as above; SAME when the first one is
+        what is ``known`` of it, and that is not told again."""
+        client = self._client
+        addresses: list[dict[str, Any]] = [
+            {"subLevel": [sub_level], "key": key} for sub_level, key in (first, *others)
+        ]
         with _IN_OUR_TERMS:
-            if await self._client.supports("getMany"):
-                found = await self._client.call("getMany", [addresses], (), request_id)
+            if await client.supports("getMany"):
+                # From here on nothing waits, so that this is the connection that is asked.
+                if (
+                    known is not None
+                    and known.connection == client.connections
+                    and client.extends(IF_REVISION_NOT_EXTENSION)
+                ):
+                    addresses[0][IF_REVISION_NOT] = known.revision
+                found = await client.call("getMany", [addresses], (), request_id)
             else:
                 found = await self._foreign.get_many(addresses, request_id)
-        return [None if entry is None else (entry["value"], entry["revision"]) for entry in found]
+        entries = [
+            None if entry is None else (entry["value"], entry["revision"]) for entry in found[1:]
+        ]
+        if found[0] is None:
+            return None, entries
+        if found[0] == SAME:
+            return Same.SAME, entries
+        return (found[0]["value"], found[0]["revision"]), entries
 
     async def commit(
         self, operations: Sequence[Operation], requires: Sequence[Requirement], request_id: str

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from s3front.metadata import gateway
-from s3front.metadata.bucket_store import StoredBucket, bucket_of, bucket_requirement
-from s3front.metadata.gateway import MetadataGateway, Operation, Requirement
+from s3front.metadata.bucket_store import BucketStore, bucket_requirement
+from s3front.metadata.gateway import Entry, MetadataGateway, Operation, Requirement
+from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.token_store import ClientToken
 from s3front.objects.object_lock import UNLOCKED, Lock, is_enabled, lock_of_new
 from s3front.objects.object_record import ObjectRecord
@@ -34,7 +35,6 @@ from s3front.objects.versioning import (
     with_version_id,
 )
 from shared.records.bucket import BucketRecord
-from shared.records.names import METASTORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,46 +71,42 @@ class Renaming:
 
 
 class ObjectStore:
-    """The objects of all buckets.
+    """The objects of all ``buckets``.
 
     ``oldest_version_id`` is that of objects from before there were versions.
     """
 
-    def __init__(self, metadata: MetadataGateway, oldest_version_id: str) -> None:
+    def __init__(
+        self, metadata: MetadataGateway, buckets: BucketStore, oldest_version_id: str
+    ) -> None:
         self._metadata = metadata
+        self._buckets = buckets
         self._oldest_version_id = oldest_version_id
 
     async def read(
         self, bucket: str, key: str | None, request_id: str, version: Version = LATEST
     ) -> tuple[StoredBucket | None, StoredObject | None]:
         """A bucket and a version of one of its objects (none for key None), in one snapshot."""
-        if version.is_specific and key is not None:
+        if key is None:
+            return await self._buckets.read(bucket, request_id), None
+        if version.is_specific:
             stored_bucket, (found,) = await self.read_versions(bucket, [(key, version)], request_id)
             return stored_bucket, found
-        if key is None:
-            stored_bucket, _ = await self.read_objects(bucket, [], request_id)
-            return stored_bucket, None
-        stored_bucket, (stored_object,) = await self.read_objects(bucket, [key], request_id)
-        return stored_bucket, stored_object
-
-    async def read_objects(
-        self, bucket: str, keys: Sequence[str], request_id: str
-    ) -> tuple[StoredBucket | None, list[StoredObject | None]]:
-        """A bucket and some of its objects, in one snapshot."""
-        wanted = [(METASTORE, bucket), *((bucket, key) for key in keys)]
-        found, *objects = await self._metadata.get_many(wanted, request_id)
-        return bucket_of(bucket, found), [_object_of(entry) for entry in objects]
+        stored_bucket, (entry,) = await self._buckets.read_with(
+            bucket, ((bucket, key),), request_id
+        )
+        return stored_bucket, _object_of(entry)
 
     async def read_with_token(
         self, bucket: str, keys: Sequence[str], token: ClientToken | None, request_id: str
     ) -> tuple[StoredBucket | None, list[StoredObject | None], str | None]:
-        """The same, and the record of a client token, in one snapshot."""
-        wanted = [(METASTORE, bucket), *((bucket, key) for key in keys)]
-        places = [] if token is None else token.addresses
-        found, *entries = await self._metadata.get_many([*wanted, *places], request_id)
+        """A bucket, the latest versions of some of its objects, and the record of a client token,
+        in one snapshot."""
+        wanted = [*((bucket, key) for key in keys), *([] if token is None else token.addresses)]
+        stored_bucket, entries = await self._buckets.read_with(bucket, wanted, request_id)
         objects, tokens = entries[: len(keys)], entries[len(keys) :]
         return (
-            bucket_of(bucket, found),
+            stored_bucket,
             [_object_of(entry) for entry in objects],
             next((entry[0] for entry in tokens if entry is not None), None),
         )
@@ -118,12 +114,14 @@ class ObjectStore:
     async def read_versions(
         self, bucket: str, wanted: Sequence[tuple[str, Version]], request_id: str
     ) -> tuple[StoredBucket | None, list[StoredObject | None]]:
-        """The same for certain versions. A null version may take a second round trip to find."""
+        """A bucket and certain versions of some of its objects, in one snapshot. A null version may
+        take a second one to find."""
         lookups = [Lookup(key, version) for key, version in wanted]
         while True:
             names = [lookup.names for lookup in lookups]
-            every = [name for each in names for name in each]
-            stored_bucket, read = await self.read_objects(bucket, every, request_id)
+            every = [(bucket, name) for each in names for name in each]
+            stored_bucket, records = await self._buckets.read_with(bucket, every, request_id)
+            read = [_object_of(entry) for entry in records]
             found: list[StoredObject | None] = []
             complete, start = True, 0
             for lookup, each in zip(lookups, names, strict=True):
@@ -243,7 +241,7 @@ def _record(entry: StoredObject | None) -> ObjectRecord | None:
     return None if entry is None else entry.record
 
 
-def _object_of(entry: tuple[str, int] | None) -> StoredObject | None:
+def _object_of(entry: Entry | None) -> StoredObject | None:
     return None if entry is None else StoredObject(ObjectRecord.parse(entry[0]), entry[1])
 
 

@@ -24,8 +24,9 @@ import orjson
 from msgspec import convert
 
 from s3front.metadata import gateway
-from s3front.metadata.bucket_store import BucketEnding, StoredBucket, bucket_requirement
+from s3front.metadata.bucket_store import BucketEnding, bucket_requirement
 from s3front.metadata.gateway import MetadataGateway, Operation
+from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import ObjectCommit
 from s3front.objects.object_record import ObjectRecord
 from shared import limits

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from s3front.context import Context
-from s3front.metadata.bucket_store import StoredBucket
 from s3front.metadata.gateway import ChangedError
+from s3front.metadata.kept_buckets import StoredBucket
 from s3front.objects.object_record import ObjectRecord
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.get_object import existing_record

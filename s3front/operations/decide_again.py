@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from s3front.authz.access import Access
 from s3front.authz.decide import authorize
 from s3front.context import Context
-from s3front.metadata.bucket_store import StoredBucket
+from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import StoredObject
 from s3front.objects.versioning import Version
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from s3front.authz.access import BYPASS_GOVERNANCE, arn
 from s3front.authz.decide import decide
 from s3front.context import Context
-from s3front.metadata.bucket_store import StoredBucket
+from s3front.metadata.kept_buckets import StoredBucket
 from s3front.objects.object_record import ObjectRecord
 
 

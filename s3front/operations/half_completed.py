@@ -8,7 +8,7 @@ parts, or making a second object of it, would lose it.
 from __future__ import annotations
 
 from s3front.context import Context
-from s3front.metadata.bucket_store import StoredBucket
+from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import StoredObject
 from s3front.metadata.upload_store import StoredUpload
 from s3front.objects.object_record import ObjectRecord

@@ -11,8 +11,8 @@ from s3front.bodies.checksums import DEFAULT_ALGORITHM, ExpectedDigests
 from s3front.bodies.object_data import check_age, delete_data
 from s3front.bodies.upload_body import StoredBody, UploadBody, store_body
 from s3front.context import Context
-from s3front.metadata.bucket_store import StoredBucket
 from s3front.metadata.gateway import ChangedError, OutcomeUnknownError, Requirement
+from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import StoredObject, object_requirement
 from s3front.objects.object_lock import LOCK_HEADERS, has_lock_headers, wanted_lock
 from s3front.objects.object_record import NewObject, ObjectRecord

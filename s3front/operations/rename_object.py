@@ -17,8 +17,8 @@ from msgspec import structs
 
 from s3front.authz.access import Access, arn
 from s3front.context import Context
-from s3front.metadata.bucket_store import StoredBucket
 from s3front.metadata.gateway import ChangedError, Requirement
+from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import Renaming, StoredObject, object_requirement
 from s3front.metadata.token_store import ClientToken
 from s3front.objects.object_record import ObjectRecord

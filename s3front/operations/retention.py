@@ -10,7 +10,7 @@ from functools import partial
 
 from s3front.bodies.upload_body import interpreted, read_document
 from s3front.context import Context
-from s3front.metadata.bucket_store import StoredBucket
+from s3front.metadata.kept_buckets import StoredBucket
 from s3front.objects.object_lock import (
     Lock,
     check_change,

@@ -79,10 +79,12 @@ async def serve(config: Config) -> None:
         Origin(data.host, data.port, socket_path), credentials=data_credentials(config)
     )
     metadata = MetadataGateway(client)
+    buckets = BucketStore(metadata)
+    oldest_version_id = version_id.infinite(config.replication_group_id)
     services = Services(
         metadata=metadata,
-        buckets=BucketStore(metadata),
-        objects=ObjectStore(metadata, version_id.infinite(config.replication_group_id)),
+        buckets=buckets,
+        objects=ObjectStore(metadata, buckets, oldest_version_id),
         listings=ListingStore(metadata),
         uploads=UploadStore(metadata),
         locations=LocationRegistry(locations, store),

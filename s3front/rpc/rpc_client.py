@@ -107,6 +107,9 @@ class RpcClient:
         self._extensions: frozenset[str] = frozenset()
         self._listings: frozenset[str] = frozenset()
         self._server_ahead: float | None = None
+        self.connections = 0
+        """How many there were, the present one included: what was told over an earlier one may
+        have been another store's."""
         self._event_bytes_max = 0
         # Operation IDs of one client lie side by side in the daemon's store.
         self._operation_prefix = uuid.uuid4().hex
@@ -125,6 +128,10 @@ class RpcClient:
         if not self._connected.is_set():
             await self._wait_for_connection()
         return method in self._methods
+
+    def extends(self, extension: str) -> bool:
+        """Whether the daemon that is connected has an extension."""
+        return extension in self._extensions
 
     async def lists(self, algorithm: str) -> bool:
         """Whether it has a listing algorithm, likewise."""
@@ -389,6 +396,7 @@ class RpcClient:
             connection.abort()
             self.on_lost(connection)
             return
+        self.connections += 1
         self._connected.set()
         self._log.info("connected to the metadata daemon", url=self._url)
         self._repeat(connection)

@@ -4,7 +4,8 @@ All calls are one Socket.IO event, ``call``, with two arguments, the remote name
 object, acknowledged with ``[error]`` or ``[null, result]`` (reference/dmd-wire.md, section 2).
 
 Twofold's extensions, each of which a server announces in its manifest (docs/metadata-protocol.md):
-``batch`` events, which carry several calls, and the parameters ``operationId`` and ``notAfterMs``.
+``batch`` events, which carry several calls, the parameters ``operationId`` and ``notAfterMs``, and
+reads that name the revision which their caller has (``ifRevisionNot``).
 """
 
 from __future__ import annotations
@@ -23,7 +24,17 @@ HANG_UP_EVENT: Final = "stream-hangup"
 BATCH_EVENT_EXTENSION: Final = "batchEvent"
 OPERATION_ID_EXTENSION: Final = "operationId"
 NOT_AFTER_EXTENSION: Final = "notAfterMs"
-EXTENSIONS: Final = (BATCH_EVENT_EXTENSION, OPERATION_ID_EXTENSION, NOT_AFTER_EXTENSION)
+IF_REVISION_NOT_EXTENSION: Final = "ifRevisionNot"
+EXTENSIONS: Final = (
+    BATCH_EVENT_EXTENSION,
+    OPERATION_ID_EXTENSION,
+    NOT_AFTER_EXTENSION,
+    IF_REVISION_NOT_EXTENSION,
+)
+IF_REVISION_NOT: Final = "ifRevisionNot"
+"""The member of a read that names the revision of the record which its caller has."""
+SAME: Final[Mapping[str, Any]] = {"same": True}
+"""The answer to a read whose caller has the record. It is none, which is a text or has one."""
 MUTATIONS: Final = frozenset({"put", "del", "batch"})
 """The methods that change something."""
 

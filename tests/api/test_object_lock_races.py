@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from s3front.metadata.bucket_store import BucketStore
 from s3front.metadata.gateway import ChangedError, MetadataGateway
 from s3front.metadata.object_store import ObjectStore, planned
 from s3front.objects.versioning import NULL, plan_removal
@@ -122,7 +123,8 @@ def test_a_null_version_that_became_the_latest_again_meanwhile(running: Cluster)
             f"http://127.0.0.1:{running.metadata_port}", METADATA_NAMESPACE, RecordingLog()
         )
         rpc.start()
-        store = ObjectStore(MetadataGateway(rpc), "oldest")
+        metadata = MetadataGateway(rpc)
+        store = ObjectStore(metadata, BucketStore(metadata), "oldest")
         bucket, current = await store.read("again", "key", "test", NULL)
         assert bucket is not None
         assert current is not None

@@ -431,6 +431,24 @@ def test_the_deletion_of_a_bucket_and_all_that_uploads_do(running: Cluster) -> N
     assert_consistent(running, [])
 
 
+def test_a_bucket_that_is_changed_elsewhere(clients: list[ObjectClient]) -> None:
+    """A front-end keeps bucket records; what becomes of a bucket it sees with the next request."""
+    one, other = (client.request for client in clients)
+    assert one("PUT", "/changed").status == 200
+    for send in (one, other):
+        assert send("PUT", "/changed/key", b"1").headers.get("x-amz-version-id") is None
+    enabled = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    assert one("PUT", "/changed?versioning", enabled).status == 200
+    version = other("PUT", "/changed/key", b"2").headers["x-amz-version-id"]
+    for target in ("/changed/key?versionId=null", f"/changed/key?versionId={version}"):
+        assert other("DELETE", target).status == 204
+    assert other("DELETE", "/changed").status == 204
+    assert one("PUT", "/changed/key", b"3").status == 404
+    assert other("PUT", "/changed").status == 200
+    assert one("PUT", "/changed/key", b"4").headers.get("x-amz-version-id") is None
+    assert other("GET", "/changed/key").body == b"4"
+
+
 def test_the_deletion_of_a_bucket_with_very_many_uploads(running: Cluster) -> None:
     """More than one commit ends."""
     bucket, level = "many-uploads", f"{UPLOADS_PREFIX}many-uploads"

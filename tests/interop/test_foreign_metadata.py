@@ -218,6 +218,23 @@ def test_versions(s3: Any, front: Front, bucket: str, daemon: ForeignDaemon) -> 
     }
 
 
+def test_a_bucket_that_is_changed_by_somebody_else(
+    s3: Any, bucket: str, daemon: ForeignDaemon
+) -> None:
+    records = daemon.records[("__metastore",)]
+    assert "VersionId" not in s3.put_object(Bucket=bucket, Key="k")
+    document = orjson.loads(records[bucket])
+    versioned = {**document, "versioningConfiguration": {"Status": "Enabled"}}
+    records[bucket] = orjson.dumps(versioned).decode()
+    assert s3.put_object(Bucket=bucket, Key="k")["VersionId"]
+    records[bucket] = orjson.dumps({**document, "owner": "somebody else"}).decode()
+    with pytest.raises(ClientError) as caught:
+        s3.get_object(Bucket=bucket, Key="k")
+    assert code_of(caught) == "AccessDenied"
+    records[bucket] = orjson.dumps(document).decode()
+    assert s3.get_object(Bucket=bucket, Key="k")["ResponseMetadata"]["HTTPStatusCode"] == 200
+
+
 @pytest.mark.parametrize("page", [1, 2, 1000])
 def test_versions_are_listed_over_streams(s3: Any, bucket: str, page: int) -> None:
     set_versioning(s3, bucket, "Enabled")

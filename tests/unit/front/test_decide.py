@@ -14,7 +14,7 @@ from s3front.auth.identity import ANONYMOUS, Principal
 from s3front.authz.access import BYPASS_GOVERNANCE, Access, arn
 from s3front.authz.condition_keys import ConditionKeys
 from s3front.authz.decide import Reason, authorize, decide
-from s3front.metadata.bucket_store import StoredBucket
+from s3front.metadata.kept_buckets import StoredBucket
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.versioning import LATEST, NULL
 from s3front.operations import routes

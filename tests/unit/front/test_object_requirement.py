@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from s3front.metadata.bucket_store import StoredBucket
+from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import StoredObject, object_requirement
 from s3front.objects.object_record import ObjectRecord
 from shared.records.bucket import BucketRecord

@@ -505,6 +505,45 @@ async def test_get_many_reads_several_sub_levels_in_the_order_asked(daemon: Daem
     ]
 
 
+@pytest.mark.parametrize(
+    ("known", "answer"),
+    [(known, {"value": "new", "revision": 2}) for known in (0, 1, 3)] + [(2, {"same": True})],
+)
+async def test_a_record_that_is_known_is_not_told_again(
+    daemon: Daemon, known: int, answer: dict[str, Any]
+) -> None:
+    for value in ("old", "new"):
+        await daemon.call("put", "k", value, {})
+    asked = {**read("k"), "ifRevisionNot": known}
+    assert await daemon.call("getMany", [asked, read("k")]) == [
+        answer,
+        {"value": "new", "revision": 2},
+    ]
+    assert await daemon.call("get", "k", {"ifRevisionNot": known}) == answer.get("value", answer)
+
+
+async def test_a_known_record_that_is_gone_is_not_there(daemon: Daemon) -> None:
+    await daemon.fill("k")
+    await daemon.call("del", "k", {})
+    assert await daemon.call("getMany", [{**read("k"), "ifRevisionNot": 1}]) == [None]
+    assert await daemon.refusal("get", "k", {"ifRevisionNot": 1}) == "ObjNotFound"
+
+
+@pytest.mark.parametrize("revision", ["1", True, 1.0, [1]])
+async def test_a_known_revision_is_a_number(daemon: Daemon, revision: Any) -> None:
+    await daemon.fill("k")
+    asked = {**read("k"), "ifRevisionNot": revision}
+    assert await daemon.refusal("getMany", [asked]) == "InvalidArgument"
+    assert await daemon.refusal("get", "k", {"ifRevisionNot": revision}) == "InvalidArgument"
+
+
+async def test_a_version_that_is_known(daemon: Daemon) -> None:
+    answer = await daemon.call("put", "k", "{}", {"versioning": True})
+    options = {"versionId": json.loads(answer)["versionId"]}
+    assert await daemon.call("get", "k", {**options, "ifRevisionNot": 1}) == {"same": True}
+    assert await daemon.call("get", "k", {**options, "ifRevisionNot": 2}) != {"same": True}
+
+
 async def test_get_many_of_nothing_is_nothing(daemon: Daemon) -> None:
     assert await daemon.call("getMany", []) == []
 
@@ -716,6 +755,7 @@ async def damaged(daemon: Daemon) -> Daemon:
     [
         ("get", ["k"]),
         ("getMany", [[read("a"), read("k")]]),
+        ("getMany", [[{**read("k"), "ifRevisionNot": 1}]]),
         ("batch", [[delete("k")], {"returnPrevious": True}]),
         ("batch", [[], {"requires": [{**read("k"), "revision": 2}]}]),
     ],

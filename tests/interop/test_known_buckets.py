@@ -1,0 +1,144 @@
+"""A front-end is told a bucket's record once, and sees every change of it at once.
+
+Two of them, as far as they know buckets, over real connections to one daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from s3front.metadata.bucket_store import BucketEnding, BucketStore
+from s3front.metadata.gateway import MetadataGateway
+from s3front.metadata.kept_buckets import StoredBucket
+from s3front.rpc.rpc_client import RpcClient
+from shared.records.bucket import BucketRecord
+from shared.rpc.envelope import METADATA_NAMESPACE
+from tests.interop.daemons import MetadataProcess, metadata_process
+from tests.servers import wait_for
+from tests.unit.metadata.support import RecordingLog
+
+RECORD = BucketRecord.create("bucket", "owner", "name", datetime(2024, 5, 1, tzinfo=UTC), "here")
+EVERYTHING = BucketEnding([], [], is_complete=True)
+
+
+class _Watched(RpcClient):
+    """A client that remembers what it was answered."""
+
+    answers: list[Any]
+
+    async def call(
+        self,
+        name: str,
+        arguments: Sequence[Any],
+        sub_level: Sequence[str] = (),
+        request_uids: str | None = None,
+    ) -> Any:
+        answer = await super().call(name, arguments, sub_level, request_uids)
+        self.answers.append(answer)
+        return answer
+
+
+class FrontEnd:
+    """A front-end's buckets."""
+
+    def __init__(self, url: str) -> None:
+        self.client = _Watched(url, METADATA_NAMESPACE, RecordingLog(), connect_wait_seconds=20)
+        self.client.answers = []
+        self.buckets = BucketStore(MetadataGateway(self.client))
+        self.client.start()
+
+    async def wait_for_connection(self, number: int) -> None:
+        """Wait until this is its connection of this number."""
+        client = self.client
+
+        def connected() -> bool:
+            return client.connected and client.connections == number
+
+        await asyncio.to_thread(wait_for, connected, "the connection")
+
+    async def read(self) -> tuple[StoredBucket | None, Any]:
+        """The bucket, and how the daemon told it."""
+        found = await self.buckets.read("bucket", "test")
+        return found, self.client.answers[-1][0]
+
+    async def change(self, **members: Any) -> None:
+        found, _ = await self.read()
+        assert found is not None
+        await self.buckets.replace(found, found.record.changed(members), "test")
+
+    async def members(self, name: str) -> Any:
+        found, _ = await self.read()
+        return found and found.record.document.get(name)
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[MetadataProcess]:
+    with metadata_process(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def fronts(daemon: MetadataProcess) -> AsyncIterator[tuple[FrontEnd, FrontEnd]]:
+    first, second = FrontEnd(daemon.url), FrontEnd(daemon.url)
+    yield first, second
+    for front in (first, second):
+        await front.client.close()
+
+
+async def test_changes_are_seen_at_once_and_told_once(fronts: tuple[FrontEnd, FrontEnd]) -> None:
+    one, other = fronts
+    await one.buckets.create(RECORD, "test")
+    for front in fronts:
+        found, told = await front.read()
+        assert found is not None
+        assert told["value"] == RECORD.serialise()
+        again, told = await front.read()
+        assert told == {"same": True}
+        assert again == found
+
+    await one.change(tags=["changed"])
+    assert await other.members("tags") == ["changed"]
+    assert (await other.read())[1] == {"same": True}
+
+    found, _ = await other.read()
+    assert found is not None
+    await other.buckets.delete(found, EVERYTHING, "test")
+    assert await one.read() == (None, None)
+    await other.buckets.create(RECORD.changed({"owner": "another"}), "test")
+    assert await one.members("owner") == "another"
+    assert await one.members("tags") == []
+
+
+async def test_a_record_of_the_same_revision_in_a_restored_store(
+    daemon: MetadataProcess, fronts: tuple[FrontEnd, FrontEnd], tmp_path: Path
+) -> None:
+    """Revisions count on from what was restored, so that one comes a second time."""
+    one, _ = fronts
+    await one.buckets.create(RECORD, "test")
+    assert daemon.process.stop() == 0
+    shutil.copytree(daemon.directory, tmp_path / "backup")
+    daemon.start()
+    await one.wait_for_connection(2)
+    await one.change(tags=["lost"])
+    lost, _ = await one.read()
+    assert daemon.process.stop() == 0
+    shutil.rmtree(daemon.directory)
+    shutil.move(tmp_path / "backup", daemon.directory)
+    daemon.start()
+    other = FrontEnd(daemon.url)
+    await other.change(tags=["restored"])
+    await other.client.close()
+    await one.wait_for_connection(3)
+
+    assert await one.members("tags") == ["restored"]
+    found, _ = await one.read()
+    assert found is not None
+    assert lost is not None
+    assert found.revision == lost.revision
