@@ -36,7 +36,6 @@ from s3front.process.health import HEALTH_PATH, health_reply
 from s3front.process.probes import PROBE_PATHS, probe_reply
 from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error, incomplete_body, not_implemented
-from shared.config import Accounts
 from shared.records.members import UnreadableRecordError
 
 _EXPECTED_OWNER = "x-amz-expected-bucket-owner"
@@ -66,10 +65,6 @@ class App:
         self.services = services
         self._clock = clock or (lambda: datetime.now(UTC))
         self._routes = routes()
-
-    def use_accounts(self, accounts: Accounts) -> None:
-        """Take these from the next request on."""
-        self.services = replace(self.services, accounts=accounts)
 
     async def handle(self, request: Request) -> Reply:
         """The reply to a request. It does not raise, whatever the request is."""
@@ -124,10 +119,11 @@ class App:
         operation = self._routes.find(request.method, target, request.headers)
         trace.operation, trace.tells_region = operation.name, operation.tells_region
         if operation.form:
-            form = await read_upload(request, target, services.accounts, self._clock())
+            form = await read_upload(request, target, services.credentials, self._clock())
             request, trace.target, trace.identity = form.request, form.target, form.identity
         elif not operation.open:
-            trace.identity = authenticate(signed, target, services.accounts, self._clock())
+            now = self._clock()
+            trace.identity = await authenticate(signed, target, services.credentials, now)
         owners = _expected_owners(meant, request)
         context = await self._context(operation, request, owners, trace, log)
         authorize(context.access)

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from s3front.auth.credential_sources import Credentials
 from s3front.auth.identity import Identity, Principal
 from s3front.authz.access import Access
 from s3front.locations.registry import LocationRegistry
@@ -22,7 +23,6 @@ from s3front.objects.versioning import LATEST, Version
 from s3front.port.forwarded import NO_PROXIES, Proxies
 from s3front.port.target import Target
 from shared import limits
-from shared.config import Accounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Services:
     listings: ListingStore
     uploads: UploadStore
     locations: LocationRegistry
-    accounts: Accounts
+    credentials: Credentials
     endpoints: Mapping[str, str]
     health_networks: Sequence[IPv4Network | IPv6Network]
     log: Any

@@ -12,35 +12,46 @@ from datetime import datetime
 import msgspec
 
 from s3front.auth import sigv2, sigv4, sigv4_claim
+from s3front.auth.credential_sources import Credentials, Signer, check_token, known
 from s3front.auth.hoisted import carried_headers
-from s3front.auth.identity import UNSIGNED, Identity, Principal
+from s3front.auth.identity import ANONYMOUS, UNSIGNED, Identity
 from s3front.port.forwarded import signed_hosts
 from s3front.port.request import Request
 from s3front.port.target import Target, Undecided
 from s3front.s3_errors import S3Error
-from shared.config import Account, Accounts
-from shared.config.accounts import Credential
 
 _IN_QUERY_V4 = ("X-Amz-Algorithm", "X-Amz-Signature")
 _IN_QUERY_V2 = ("AWSAccessKeyId", "Signature")
 
 
-def authenticate(request: Request, target: Target, accounts: Accounts, now: datetime) -> Identity:
-    """The verified sender; raises S3Error with AWS's codes."""
+async def authenticate(
+    request: Request, target: Target, credentials: Credentials, now: datetime
+) -> Identity:
+    """The verified sender; raises S3Error with AWS's codes, and what ``credentials`` do."""
     authorization = request.headers.get("Authorization")
     presigned_v4 = any(name in target.query for name in _IN_QUERY_V4)
     presigned_v2 = any(name in target.query for name in _IN_QUERY_V2)
+    presigned = presigned_v4 or presigned_v2
     if authorization is not None:
-        if presigned_v4 or presigned_v2:
+        if presigned:
             raise only_one_signature("Authorization", authorization)
-        if authorization.startswith(f"{sigv2.ALGORITHM} "):
-            return _version_2(request, target, accounts, now, presigned=False)
-        return _version_4(request, target, accounts, now, presigned=False)
-    if presigned_v4:
-        return _version_4(request, target, accounts, now, presigned=True)
-    if presigned_v2:
-        return _version_2(request, target, accounts, now, presigned=True)
-    return UNSIGNED
+        version_2 = authorization.startswith(f"{sigv2.ALGORITHM} ")
+    elif not presigned:
+        return _unsigned(request)
+    else:
+        version_2 = not presigned_v4
+    if version_2:
+        head_2, claim_2 = _claim_2(request, target, now, presigned=presigned)
+        check_token(claim_2.security_token)
+        found = await credentials.find(claim_2.access_key)
+        signer = known(found, claim_2.access_key)
+        sigv2.verify(head_2, claim_2, signer.secret)
+        return Identity(signer.principal, None, claim_2.payload_hash)
+    head, claim = _claim_4(request, target, now, presigned=presigned)
+    check_token(claim.security_token)
+    access_key = claim.credential.access_key
+    signer = known(await credentials.find(access_key), access_key)
+    return _verified_4(request, target, head, claim, signer)
 
 
 def is_version_2(request: Request, query: Mapping[str, str]) -> bool:
@@ -69,19 +80,32 @@ def only_one_signature(name: str, value: str) -> S3Error:
     )
 
 
-def _version_4(
-    request: Request, target: Target, accounts: Accounts, now: datetime, *, presigned: bool
-) -> Identity:
+def _unsigned(request: Request) -> Identity:
+    """Anybody. What the form of the body is, is no question of who sent it; it is looked at when
+    the body is read."""
+    payload = request.headers.get("x-amz-content-sha256")
+    return UNSIGNED if payload is None else Identity(ANONYMOUS, None, payload)
+
+
+def _claim_4(
+    request: Request, target: Target, now: datetime, *, presigned: bool
+) -> tuple[sigv4.RequestHead, sigv4.Claim]:
+    """What is signed in Version 4, and by whom, as the request says."""
     sent = sigv4.fold_headers(request.headers.items())
     head = sigv4.RequestHead(request.method, target.raw_path, target.raw_query, sent)
     read = sigv4_claim.presigned_claim if presigned else sigv4_claim.header_claim
-    claim = read(head, now)
-    credential = find_credential(accounts, claim.credential.access_key, claim.security_token)
-    if presigned:
-        absent = [name for name in claim.signed_headers if name not in sent]
+    return head, read(head, now)
+
+
+def _verified_4(
+    request: Request, target: Target, head: sigv4.RequestHead, claim: sigv4.Claim, signer: Signer
+) -> Identity:
+    """The sender, if the signature is right for one of the hosts that may have been signed."""
+    if claim.presigned:
+        absent = [name for name in claim.signed_headers if name not in head.headers]
         if absent:
             carried = sigv4.fold_headers(carried_headers(target, absent).items())
-            head = msgspec.structs.replace(head, headers={**sent, **carried})
+            head = msgspec.structs.replace(head, headers={**head.headers, **carried})
     mismatch: S3Error | None = None
     for host in signed_hosts(request):
         headers = head.headers
@@ -89,20 +113,21 @@ def _version_4(
             headers = {**headers, "host": host}
         try:
             tried = msgspec.structs.replace(head, headers=headers)
-            stream_key = sigv4.verify(tried, claim, credential.secret)
+            stream_key = sigv4.verify(tried, claim, signer.secret)
         except S3Error as error:
             if error.code != "SignatureDoesNotMatch":
                 raise
             mismatch = mismatch or error
         else:
-            return Identity(principal_of(credential.account), stream_key, claim.payload_hash, host)
+            return Identity(signer.principal, stream_key, claim.payload_hash, host)
     assert mismatch is not None
     raise mismatch
 
 
-def _version_2(
-    request: Request, target: Target, accounts: Accounts, now: datetime, *, presigned: bool
-) -> Identity:
+def _claim_2(
+    request: Request, target: Target, now: datetime, *, presigned: bool
+) -> tuple[sigv2.RequestHead, sigv2.Claim]:
+    """What is signed in Version 2, and by whom, as the request says."""
     head = sigv2.RequestHead(
         request.method,
         f"/{target.bucket}{target.raw_path}" if target.virtual_host else target.raw_path,
@@ -110,23 +135,4 @@ def _version_2(
         sigv2.trimmed_headers(request.headers.items()),
     )
     read = sigv2.presigned_claim if presigned else sigv2.header_claim
-    claim = read(head, now)
-    credential = find_credential(accounts, claim.access_key, claim.security_token)
-    sigv2.verify(head, claim, credential.secret)
-    return Identity(principal_of(credential.account), None, claim.payload_hash)
-
-
-def principal_of(account: Account) -> Principal:
-    """An account itself, as it asks for something."""
-    return Principal(account.canonical_id, account.name, account.short_id, account.arn)
-
-
-def find_credential(accounts: Accounts, access_key: str, security_token: str | None) -> Credential:
-    """The key that a request was signed with; raises InvalidToken and InvalidAccessKeyId."""
-    if security_token is not None:
-        # Temporary credentials are not issued here, so no token can be valid.
-        raise S3Error("InvalidToken", fields={"Token-0": security_token})
-    credential = accounts.credential(access_key)
-    if credential is None:
-        raise S3Error("InvalidAccessKeyId", fields={"AWSAccessKeyId": access_key})
-    return credential
+    return head, read(head, now)

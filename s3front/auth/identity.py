@@ -36,8 +36,8 @@ ANONYMOUS: Final = Principal(ALL_USERS, "", None, "*")
 
 class Identity(msgspec.Struct, frozen=True):
     """A principal, and what its signature says. ``stream_key`` is what the chunks of a streamed
-    body must be signed with; ``payload`` the verified ``x-amz-content-sha256``; ``host`` the one
-    that was signed, where the signature covers it."""
+    body must be signed with; ``payload`` the request's ``x-amz-content-sha256``, verified where a
+    signature covers it; ``host`` the one that was signed, where the signature covers it."""
 
     principal: Principal
     stream_key: StreamKey | None = None

@@ -17,7 +17,8 @@ from typing import Final
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.auth import sigv2, sigv4
-from s3front.auth.authenticate import find_credential, is_signed, only_one_signature, principal_of
+from s3front.auth.authenticate import is_signed, only_one_signature
+from s3front.auth.credential_sources import Credentials, check_token, known
 from s3front.auth.identity import UNSIGNED, Identity
 from s3front.auth.post_policy import SizeRange, check_policy, parse_policy
 from s3front.auth.sigv4_claim import missing_field, policy_claim
@@ -27,7 +28,6 @@ from s3front.port.header_text import has_control, is_name, line_of, unrepresenta
 from s3front.port.request import Request
 from s3front.port.target import Target, check_key
 from s3front.s3_errors import S3Error
-from shared.config import Accounts
 
 _V4: Final = ("x-amz-signature", "x-amz-algorithm", "x-amz-credential")
 _V2: Final = ("AWSAccessKeyId", "Signature")
@@ -62,7 +62,7 @@ class FormUpload:
 
 
 async def read_upload(
-    request: Request, target: Target, accounts: Accounts, now: datetime
+    request: Request, target: Target, credentials: Credentials, now: datetime
 ) -> FormUpload:
     """Read a form up to its file, verify who signed it, and that its policy lets it pass.
 
@@ -78,7 +78,7 @@ async def read_upload(
         raise missing_field("key")
     identity, sizes = UNSIGNED, SizeRange()
     if "policy" in fields or any(name.lower() in fields for name in (*_V4, *_V2)):
-        identity = _identity(fields, accounts)
+        identity = await _identity(fields, credentials)
         policy = parse_policy(fields["policy"])
         check_policy(policy, fields, target.bucket, now)
         sizes = policy.sizes
@@ -99,22 +99,24 @@ async def read_upload(
     return FormUpload(described, replace(target, key=key), identity)
 
 
-def _identity(fields: Mapping[str, str], accounts: Accounts) -> Identity:
+async def _identity(fields: Mapping[str, str], credentials: Credentials) -> Identity:
     if any(name in fields for name in _V4):
         if any(name.lower() in fields for name in _V2):
             raise only_one_signature("Signature", fields.get("signature", ""))
         claim = policy_claim(fields)
         access_key = claim.credential.access_key
-        credential = find_credential(accounts, access_key, claim.security_token)
-        sigv4.verify_policy(claim, credential.secret)
-        return Identity(principal_of(credential.account))
+        check_token(claim.security_token)
+        signer = known(await credentials.find(access_key), access_key)
+        sigv4.verify_policy(claim, signer.secret)
+        return Identity(signer.principal)
     for name in ("policy", *_V2):
         if not fields.get(name.lower()):
             raise missing_field(name)
-    access_key, token = fields["awsaccesskeyid"], fields.get("x-amz-security-token")
-    credential = find_credential(accounts, access_key, token)
-    sigv2.verify_policy(fields["policy"], access_key, fields["signature"], credential.secret)
-    return Identity(principal_of(credential.account))
+    check_token(fields.get("x-amz-security-token"))
+    access_key = fields["awsaccesskeyid"]
+    signer = known(await credentials.find(access_key), access_key)
+    sigv2.verify_policy(fields["policy"], access_key, fields["signature"], signer.secret)
+    return Identity(signer.principal)
 
 
 def _headers(fields: Mapping[str, str]) -> CIMultiDictProxy[str]:

@@ -33,6 +33,7 @@ import msgspec
 
 from s3front.auth.sigv4 import (
     PayloadForm,
+    chunks_without_key,
     payload_form,
     policy_mismatch,
     query_parameters,
@@ -159,10 +160,7 @@ def _payload_hash(headers: Mapping[str, str]) -> str | None:
         PayloadForm.STREAMING_SIGNED,
         PayloadForm.STREAMING_SIGNED_TRAILER,
     ):
-        raise S3Error(
-            "InvalidRequest",
-            "The chunks of a body can only be signed with AWS4-HMAC-SHA256.",
-        )
+        raise chunks_without_key()
     return value
 
 

@@ -316,6 +316,13 @@ def payload_form(value: str | None) -> PayloadForm:
     )
 
 
+def chunks_without_key() -> S3Error:
+    """What signed chunks are answered with where no signature of Version 4 says by which key."""
+    return S3Error(
+        "InvalidRequest", "The chunks of a body can only be signed with AWS4-HMAC-SHA256."
+    )
+
+
 def payload_hash_of(headers: Mapping[str, str], query: Mapping[str, str] | None = None) -> str:
     """The last line of the canonical form, checked by ``payload_form``.
 

@@ -28,7 +28,7 @@ from s3front.auth.chunked import (
     parse_trailer_names,
 )
 from s3front.auth.identity import Identity
-from s3front.auth.sigv4 import PayloadForm, payload_form
+from s3front.auth.sigv4 import PayloadForm, chunks_without_key, payload_form
 from s3front.bodies.checksums import (
     Algorithm,
     BodyDigests,
@@ -349,6 +349,8 @@ def _decoder(identity: Identity, headers: dict[str, str]) -> ChunkedDecoder | No
     form = payload_form(identity.payload)
     if form in (PayloadForm.HASHED, PayloadForm.UNSIGNED):
         return None
+    if identity.stream_key is None and form is not PayloadForm.STREAMING_UNSIGNED_TRAILER:
+        raise chunks_without_key()
     return ChunkedDecoder(
         ChunkedBody(
             form,

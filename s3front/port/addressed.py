@@ -25,8 +25,8 @@ async def settle(
     Raises what ``authenticate``, ``decide`` and reads of metadata do.
     """
     if is_version_2(request, undecided.query):
-        return _signed_target(undecided, request, services, now)
-    identity = authenticate(request, undecided.unread(), services.accounts, now)
+        return await _signed_target(undecided, request, services, now)
+    identity = await authenticate(request, undecided.unread(), services.credentials, now)
     if identity.host is not None and identity.host != request.host:
         # Proxies changed the host; what the client signed is what it addressed.
         parsed = parse_target(request.raw_target, identity.host, services.endpoints)
@@ -47,7 +47,7 @@ async def _buckets(
     }
 
 
-def _signed_target(
+async def _signed_target(
     undecided: Undecided, request: Request, services: Services, now: datetime
 ) -> Target:
     """The target that a signature of Version 2 is good for, as it covers the bucket.
@@ -58,7 +58,7 @@ def _signed_target(
     for candidate in (None, *undecided.candidates):
         try:
             target = undecided.by_path() if candidate is None else undecided.by_host(candidate)
-            authenticate(request, target, services.accounts, now)
+            await authenticate(request, target, services.credentials, now)
         except S3Error as error:
             if error.code not in ("SignatureDoesNotMatch", "InvalidBucketName"):
                 raise

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from s3front.app import App
+from s3front.auth.credential_sources import FileCredentials
 from s3front.context import Services
 from s3front.locations.dmd_file import DmdFileStore
 from s3front.locations.http_client import Origin
@@ -64,7 +65,7 @@ async def serve(config: Config) -> None:
     keep_freed_memory(LARGE_BLOCKS_BYTES)
     tls = port_context(config.cert_file_paths, config.file, "certFilePaths", log)
     watch = AccountsWatch(config, log)
-    accounts, locations = load_accounts(config), _locations(config, log)
+    from_file, locations = FileCredentials(load_accounts(config)), _locations(config, log)
     credentials = metadata_credentials(config)
     client = RpcClient(
         _url(credentials.scheme, config.metadata_client.host, config.metadata_client.port),
@@ -88,7 +89,7 @@ async def serve(config: Config) -> None:
         listings=ListingStore(metadata),
         uploads=UploadStore(metadata),
         locations=LocationRegistry(locations, store),
-        accounts=accounts,
+        credentials=from_file,
         endpoints=config.endpoints,
         health_networks=config.health_checks.allow_from,
         log=log,
@@ -100,7 +101,7 @@ async def serve(config: Config) -> None:
     loop = asyncio.get_running_loop()
     tasks = (
         vital(loop.create_task(_work(config, metadata, services), name="background work")),
-        vital(loop.create_task(watch.run(app.use_accounts), name="accounts watch")),
+        vital(loop.create_task(watch.run(from_file.use), name="accounts watch")),
     )
     server = create_http_server(app.handle, log, config.requests.body_memory_bytes)
     client.start()
@@ -108,7 +109,7 @@ async def serve(config: Config) -> None:
         for listener in inherited_sockets():
             await server.listen(listener, tls)
         log.info("serving", port=server.port, tls=tls is not None, hosts=list(services.endpoints))
-        await serve_until_stopped(lambda: _reload(app, client, store, tls))
+        await serve_until_stopped(lambda: _reload(app, from_file, client, store, tls))
         await server.close(STOP_SECONDS_MAX)
     finally:
         for task in tasks:
@@ -130,7 +131,13 @@ async def _work(config: Config, metadata: MetadataGateway, services: Services) -
     await work(Lease(metadata, "background", holder_name()), jobs, log)
 
 
-def _reload(app: App, client: RpcClient, store: DmdFileStore, tls: ssl.SSLContext | None) -> None:
+def _reload(
+    app: App,
+    from_file: FileCredentials,
+    client: RpcClient,
+    store: DmdFileStore,
+    tls: ssl.SSLContext | None,
+) -> None:
     """Read credentials, certificates, locations and endpoints again; keep the old ones when they
     are bad."""
     log = app.services.log
@@ -142,11 +149,11 @@ def _reload(app: App, client: RpcClient, store: DmdFileStore, tls: ssl.SSLContex
     except ConfigError as error:
         log.error("reload refused, the old configuration stays", reason=str(error))
         return
+    from_file.use(accounts)
     client.credentials = client.credentials.renewed(metadata)
     store.credentials = store.credentials.renewed(data)
     app.services = replace(
         app.services,
-        accounts=accounts,
         locations=LocationRegistry(locations, store),
         endpoints=config.endpoints,
         health_networks=config.health_checks.allow_from,

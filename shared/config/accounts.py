@@ -7,7 +7,7 @@ live in a separate service with CloudServer too.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -67,6 +67,11 @@ class Accounts:
 
     def credential(self, access_key: str) -> Credential | None:
         return self._credentials.get(access_key)
+
+    @property
+    def credentials(self) -> Collection[Credential]:
+        """All access keys."""
+        return self._credentials.values()
 
     def by_canonical_id(self, canonical_id: str) -> Account | None:
         return self._by_canonical_id.get(canonical_id)

@@ -49,7 +49,7 @@ def asked(
         listings=nothing,
         uploads=nothing,
         locations=cast(LocationRegistry, _Connected(data)),
-        accounts=nothing,
+        credentials=nothing,
         endpoints={},
         health_networks=parse_networks(networks),
         log=nothing,

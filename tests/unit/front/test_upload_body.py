@@ -120,3 +120,30 @@ def test_many_bytes_for_few_are_not_read_at_once() -> None:
     with pytest.raises(S3Error, match="InvalidChunkSizeError"):
         asyncio.run(upload_of(body, identity, headers).read())
     assert body.received < 100
+
+
+@pytest.mark.parametrize("form", aws_chunked.STREAMING_FORMS)
+def test_the_form_of_a_body_is_no_question_of_who_sent_it(form: PayloadForm) -> None:
+    """Nobody signed it: chunks are decoded all the same, unless they had to be signed."""
+    payload = bytes(10)
+    unsigned = form is PayloadForm.STREAMING_UNSIGNED_TRAILER
+    trailers = {CRC32: checksum_of(Algorithm.CRC32, payload)} if unsigned else {}
+    headers = {"x-amz-decoded-content-length": "10", "x-amz-trailer": ",".join(trailers)}
+    if not trailers:
+        del headers["x-amz-trailer"]
+    signed = sign_request(RequestHead("PUT", "/b/k", "", {"host": "a"}), KEY, NOW, form.value)
+    body = aws_chunked.encode(payload, form, signed.stream, trailers)
+    identity = Identity(ANONYMOUS, None, form.value)
+    if unsigned:
+        assert let_go(identity, headers, [body]) == (10, "")
+    else:
+        with pytest.raises(S3Error, match="InvalidRequest"):
+            upload(identity, headers, [body])
+
+
+@pytest.mark.parametrize(
+    ("digest", "code"), [(bytes(10), ""), (bytes(9), "XAmzContentSHA256Mismatch")]
+)
+def test_a_hash_that_nobody_signed_is_verified(digest: bytes, code: str) -> None:
+    identity = Identity(ANONYMOUS, None, hashlib.sha256(digest).hexdigest())
+    assert let_go(identity, {}, [bytes(10)]) == (0 if code else 10, code)

@@ -1,0 +1,121 @@
+"""Where the secrets of access keys come from.
+
+A source is asked for each signed request, so one that has the answer at hand gives it without
+waiting for anything. One that has to ask elsewhere stands behind a cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+
+from s3front.auth.identity import Principal
+from s3front.s3_errors import S3Error
+from shared.config import Account, Accounts
+
+CACHED_MAX: Final = 10_000
+"""Access keys that are remembered; unknown ones count, so that guessing them costs no memory."""
+
+CACHED_SECONDS: Final = 10.0
+"""How long a key that was withdrawn may still be good, and a new one unknown."""
+
+
+class Signer(msgspec.Struct, frozen=True):
+    """Who signs with an access key, and its secret, which ``repr`` hides."""
+
+    principal: Principal
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"Signer({self.principal!r})"
+
+
+class Credentials(Protocol):
+    """A source of credentials."""
+
+    async def find(self, access_key: str) -> Signer | None:
+        """Who signs with a key; None for one that is not known here. Raises S3Error when that
+        cannot be said now."""
+
+
+class FileCredentials:
+    """The accounts of ``conf/authdata.json``. It never waits."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self.use(accounts)
+
+    def use(self, accounts: Accounts) -> None:
+        """Take these from the next request on."""
+        self._signers = {
+            credential.access_key: Signer(principal_of(credential.account), credential.secret)
+            for credential in accounts.credentials
+        }
+
+    async def find(self, access_key: str) -> Signer | None:
+        return self._signers.get(access_key)
+
+
+class CachedCredentials:
+    """What a slower source answers, remembered for some seconds, a bounded number of keys.
+
+    Of many requests that ask for one key at once, the first asks for all. A failure is not
+    remembered.
+    """
+
+    def __init__(
+        self,
+        source: Credentials,
+        keys_max: int = CACHED_MAX,
+        seconds_max: float = CACHED_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = source
+        self._keys_max = keys_max
+        self._seconds_max = seconds_max
+        self._clock = clock
+        self._known: dict[str, tuple[float, Signer | None]] = {}
+        self._asked: dict[str, asyncio.Task[Signer | None]] = {}
+
+    async def find(self, access_key: str) -> Signer | None:
+        found = self._known.get(access_key)
+        if found is not None and self._clock() - found[0] < self._seconds_max:
+            return found[1]
+        asked = self._asked.get(access_key)
+        if asked is None:
+            asked = asyncio.get_running_loop().create_task(self._ask(access_key))
+            self._asked[access_key] = asked
+        # Whoever goes away must not take the answer from the others.
+        return await asyncio.shield(asked)
+
+    async def _ask(self, access_key: str) -> Signer | None:
+        try:
+            signer = await self._source.find(access_key)
+            self._known.pop(access_key, None)
+            if len(self._known) >= self._keys_max:
+                del self._known[next(iter(self._known))]
+            self._known[access_key] = self._clock(), signer
+            return signer
+        finally:
+            del self._asked[access_key]
+
+
+def principal_of(account: Account) -> Principal:
+    """An account itself, as it asks for something."""
+    return Principal(account.canonical_id, account.name, account.short_id, account.arn)
+
+
+def check_token(security_token: str | None) -> None:
+    """Refuse temporary credentials: none are issued here, so no token can be valid."""
+    if security_token is not None:
+        raise S3Error("InvalidToken", fields={"Token-0": security_token})
+
+
+def known(signer: Signer | None, access_key: str) -> Signer:
+    """What a source has found; raises InvalidAccessKeyId when that is nobody."""
+    if signer is None:
+        raise S3Error("InvalidAccessKeyId", fields={"AWSAccessKeyId": access_key})
+    return signer
