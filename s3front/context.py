@@ -12,6 +12,7 @@ import msgspec
 from s3front.auth.credential_sources import Credentials
 from s3front.auth.identity import Identity, Principal
 from s3front.authz.access import Access
+from s3front.bodies.transform import NO_TRANSFORMS, Transforms
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.bucket_store import BucketStore
 from s3front.metadata.gateway import MetadataGateway
@@ -32,7 +33,8 @@ class Services:
     ``metadata`` is the connection that the stores below it speak through.
     ``endpoints`` maps each configured host to its default location; ``health_networks`` may ask
     for the process's health; ``part_bytes_min`` is what every part but the last must have;
-    ``commit_seconds_max`` is how old stored bytes may be when their record is committed.
+    ``commit_seconds_max`` is how old stored bytes may be when their record is committed;
+    ``transforms`` is where what is stored encrypted is understood.
     """
 
     metadata: MetadataGateway
@@ -48,6 +50,7 @@ class Services:
     proxies: Proxies = NO_PROXIES
     part_bytes_min: int = limits.PART_BYTES_MIN
     commit_seconds_max: float = limits.GC_GRACE_SECONDS / 2
+    transforms: Transforms = NO_TRANSFORMS
 
 
 class Context(msgspec.Struct, frozen=True):

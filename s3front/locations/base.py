@@ -3,18 +3,87 @@
 A location stores immutable blobs under keys that it makes itself. It streams in bounded memory in
 both directions, and speaks of failures in S3's terms: ServiceUnavailable when the place is away,
 InternalError when it answered with an error.
+
+A new type is one file of this folder with a class that follows ``DataStore``, and one row of
+``registry.TYPES``. What wraps a store passes on the ``capabilities`` of what it wraps, as far as it
+keeps them.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from typing import Protocol
+from collections.abc import AsyncGenerator, Mapping
+from types import MappingProxyType
+from typing import Any, Final, Protocol
+
+import msgspec
 
 from s3front.port.request import Passage
+from shared.records.data_location import DataLocation
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+_VERSION: Final = "dataStoreVersionId"
+"""The member of a data location that says which version of its key a place has to be asked for."""
 
 
 class DataNotFoundError(Exception):
     """No blob has this key: it was deleted, or never existed."""
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a place does itself, so that its bytes need not come through this process."""
+
+    ranges: bool = False
+    """It reads part of a blob without the rest. Of one that does not, blobs are read whole."""
+
+    versions: bool = False
+    """Its keys have versions, and ``Stored.version`` is needed to read a blob again."""
+
+    multipart: bool = False
+    """It takes the parts of an upload as parts of an upload of its own, and puts them together."""
+
+    copy: bool = False
+    """It copies from one of its blobs to another."""
+
+    tags: bool = False
+    """It keeps an object's tags beside its bytes."""
+
+
+class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
+    """What the bytes are of: for places that name their blobs by it, or keep it beside them."""
+
+    bucket: str
+    key: str
+    content_type: str
+    user_metadata: Mapping[str, str]
+    """Without the prefix of its headers, as records have it."""
+
+
+class Stored(msgspec.Struct, frozen=True, gc=False):
+    """A blob as its place knows it: what storing it gave, and what reading it takes.
+
+    ``etag`` is the place's own, None where it says none; ``size`` is in bytes, of what is stored.
+    ``extra`` are further members of the data location that its place needs to find it again.
+    """
+
+    key: str
+    size: int
+    version: str | None = None
+    etag: str | None = None
+    extra: Mapping[str, Any] = _NOTHING
+
+    def members(self) -> Mapping[str, Any]:
+        """What a data location keeps of it, besides the key."""
+        return self.extra if self.version is None else {**self.extra, _VERSION: self.version}
+
+
+def stored_blob(location: DataLocation, size: int) -> Stored:
+    """The blob of ``size`` bytes that a data location names."""
+    members = location.members
+    if members is None:
+        return Stored(location.key, size)
+    version = members.get(_VERSION)
+    return Stored(location.key, size, version if isinstance(version, str) else None, None, members)
 
 
 class DataReader(Protocol):
@@ -37,15 +106,22 @@ class DataStore(Protocol):
     def type(self) -> str:
         """The location type as records name it (``dataStoreType``)."""
 
-    async def put(self, size: int, body: bytes | AsyncGenerator[bytes, None]) -> str:
-        """Store ``size`` bytes durably and return their key.
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it does itself."""
+
+    async def put(
+        self, size: int, body: bytes | AsyncGenerator[bytes, None], info: ObjectInfo
+    ) -> Stored:
+        """Store ``size`` bytes durably.
 
         When the iterator raises, nothing is stored and its exception is raised. Raises
         S3Error.
         """
 
-    async def open(self, key: str, start: int, end: int, size: int) -> DataReader:
-        """Open bytes ``start`` to ``end`` (included) of a blob of ``size`` bytes.
+    async def open(self, blob: Stored, start: int, end: int) -> DataReader:
+        """Open bytes ``start`` to ``end`` (included) of a blob; of a place without ``ranges``
+        these are all of them.
 
         Raises DataNotFoundError and S3Error.
         """
@@ -54,5 +130,5 @@ class DataStore(Protocol):
         """The bytes that are available where the blobs are, and all that there are. Raises
         S3Error."""
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, blob: Stored) -> None:
         """Remove a blob; one that is gone is no error. Raises S3Error."""

@@ -11,7 +11,7 @@ from typing import Final
 
 import orjson
 
-from s3front.locations.base import DataNotFoundError
+from s3front.locations.base import Capabilities, DataNotFoundError, ObjectInfo, Stored
 from s3front.locations.http_client import HttpClient, Origin, Response, SourceError
 from s3front.s3_errors import S3Error
 from shared.credentials import NO_CREDENTIALS, Credentials
@@ -42,6 +42,7 @@ class DmdFileStore:
     """
 
     type = "file"
+    capabilities = Capabilities(ranges=True)
 
     def __init__(
         self,
@@ -67,7 +68,9 @@ class DmdFileStore:
         """Close the connections."""
         await self._client.close()
 
-    async def put(self, size: int, body: bytes | AsyncGenerator[bytes, None]) -> str:
+    async def put(
+        self, size: int, body: bytes | AsyncGenerator[bytes, None], info: ObjectInfo
+    ) -> Stored:
         headers = {"Content-Length": str(size), "Content-Type": _CONTENT_TYPE}
         try:
             response = await self._client.request("PUT", _BASE_PATH, headers, body)
@@ -78,7 +81,7 @@ class DmdFileStore:
         else:
             if response.status == 201:
                 response.close()
-                return response.headers["Location"].rpartition("/")[2]
+                return Stored(response.headers["Location"].rpartition("/")[2], size)
             raise await _refused(response)
         try:
             # Not where the other error is handled: each would name the other, and what was held
@@ -87,10 +90,11 @@ class DmdFileStore:
         finally:
             del failure
 
-    async def open(self, key: str, start: int, end: int, size: int) -> _Reader:
+    async def open(self, blob: Stored, start: int, end: int) -> _Reader:
+        key = blob.key
         if _KEY.fullmatch(key) is None:
             raise DataNotFoundError(key)
-        whole = start == 0 and end == size - 1
+        whole = start == 0 and end == blob.size - 1
         headers = {} if whole else {"Range": f"bytes={start}-{end}"}
         length = end - start + 1
         response = await self._request("GET", key, headers, holds=length >= PASSAGE_BYTES_MIN)
@@ -114,7 +118,8 @@ class DmdFileStore:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise S3Error("ServiceUnavailable") from error
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, blob: Stored) -> None:
+        key = blob.key
         if _KEY.fullmatch(key) is None:
             return
         response = await self._request("DELETE", key, {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s3front.bodies.upload_body import interpreted, read_document
+from s3front.bodies.request_document import interpreted, read_document
 from s3front.context import Context
 from s3front.objects.object_lock import is_enabled
 from s3front.operations.changes import change_bucket

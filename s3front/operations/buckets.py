@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from s3front.authz.decide import authorize
-from s3front.bodies.upload_body import interpreted, read_document
+from s3front.bodies.request_document import interpreted, read_document
 from s3front.configurations.ownership import OWNERSHIP_MEMBER
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError

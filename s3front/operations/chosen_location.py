@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from s3front.bodies.object_writer import Destination
 from s3front.context import Context
+from s3front.locations.base import ObjectInfo
 from s3front.objects.protection import refuse_bucket
+from s3front.operations.object_headers import DescribedObject
 from s3front.port.request import Headers
 from s3front.s3_errors import S3Error
 from shared.config import Location
@@ -30,6 +33,18 @@ def chosen_location(context: Context, headers: Headers) -> str:
             {"ArgumentName": LOCATION_HEADER, "ArgumentValue": wanted},
         )
     return wanted
+
+
+def destination(
+    context: Context, location: str, described: DescribedObject, part: int = 1
+) -> Destination:
+    """Where the bytes of the target go, or of a ``part`` of it: to the ``location``. Raises
+    NotImplemented for one that nothing can be kept in."""
+    target = context.target
+    assert target.bucket is not None
+    assert target.key is not None
+    info = ObjectInfo(target.bucket, target.key, described.content_type, described.user_metadata)
+    return Destination(context.services.locations.store(location), location, info, part)
 
 
 def unsupported_type(location: Location) -> str:

@@ -28,7 +28,7 @@ from s3front.bodies.checksums import (
     combined_checksum,
     composite_checksum,
 )
-from s3front.bodies.upload_body import interpreted, read_document
+from s3front.bodies.request_document import interpreted, read_document
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
 from s3front.metadata.object_store import StoredObject

@@ -17,19 +17,20 @@ from s3front.bodies.checksums import (
     find_algorithm,
     parse_algorithm,
 )
-from s3front.bodies.upload_body import store_copy
+from s3front.bodies.object_reader import CopiedBody
+from s3front.bodies.object_writer import store_body
 from s3front.context import Context
 from s3front.objects.object_lock import LOCK_HEADERS, wanted_lock
 from s3front.objects.object_record import STANDARD_HEADERS, Checksum, NewObject, ObjectRecord
 from s3front.objects.ranges import ByteRange
 from s3front.objects.versioning import LATEST, version_headers
-from s3front.operations.chosen_location import chosen_location
+from s3front.operations.chosen_location import chosen_location, destination
 from s3front.operations.copy_source import CopySource, read_source
 from s3front.operations.object_headers import DescribedObject, new_object_headers, taken_over
 from s3front.operations.parameters import part_number
-from s3front.operations.put_object import check_write_conditions, commit_object, data_locations
+from s3front.operations.put_object import check_write_conditions, commit_object
 from s3front.operations.tag_sets import tags_of_header
-from s3front.operations.upload_part import commit_part
+from s3front.operations.upload_part import commit_part, part_destination
 from s3front.operations.uploads import chosen_algorithm, writable_upload
 from s3front.port.reply import xml_reply
 from s3front.port.request import Headers, Reply, Request
@@ -59,12 +60,8 @@ async def _copy_object(context: Context, headers: Headers) -> Reply:
     location, algorithm = chosen_location(context, headers), _algorithm(headers, source.record)
     whole = ByteRange(0, source.record.size - 1)
     data = await source.open(whole)
-    stored = await store_copy(
-        data.verified(),
-        whole.length,
-        context.services.locations.store(location),
-        algorithm,
-    )
+    place = destination(context, location, described)
+    stored = await store_body(context, CopiedBody(data, whole.length), place, algorithm)
     principal = context.principal
     record = await commit_object(
         context,
@@ -73,11 +70,11 @@ async def _copy_object(context: Context, headers: Headers) -> Reply:
             key=context.key,
             owner_id=principal.canonical_id,
             owner_name=principal.name,
-            size=whole.length,
+            size=stored.size,
             etag=stored.md5,
             content_type=described.content_type,
             modified=now(),
-            locations=data_locations(context, location, stored, whole.length),
+            locations=stored.locations,
             store_name=location,
             headers=described.standard,
             user_metadata=described.user_metadata,
@@ -187,13 +184,10 @@ async def _upload_part_copy(context: Context, headers: Headers) -> Reply:
     check_copy_size(part.length)
     chosen = chosen_algorithm(upload.record)
     data = await source.open(part)
-    stored = await store_copy(
-        data.verified(),
-        part.length,
-        context.services.locations.store(upload.record.location),
-        chosen or DEFAULT_ALGORITHM,
-    )
-    record = await commit_part(context, upload, number, part.length, stored)
+    place = part_destination(context, upload.record, number)
+    body = CopiedBody(data, part.length)
+    stored = await store_body(context, body, place, chosen or DEFAULT_ALGORITHM)
+    record = await commit_part(context, upload, number, stored)
     checksum = stored.checksum(chosen) if chosen is not None else None
     result = _result(stored.md5, to_iso(record.modified), checksum)
     reply = xml_reply("CopyPartResult", result)

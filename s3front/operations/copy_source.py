@@ -9,7 +9,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.authz.access import arn
 from s3front.authz.decide import authorize
-from s3front.bodies.object_data import ObjectData
+from s3front.bodies.object_reader import ObjectData
 from s3front.context import Context
 from s3front.locations.base import DataNotFoundError
 from s3front.objects.object_record import ObjectRecord

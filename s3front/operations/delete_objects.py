@@ -18,7 +18,7 @@ from xml.etree.ElementTree import Element
 
 from s3front.authz.access import arn
 from s3front.authz.decide import authorize
-from s3front.bodies.upload_body import interpreted, read_document
+from s3front.bodies.request_document import interpreted, read_document
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
 from s3front.metadata.kept_buckets import StoredBucket

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s3front.bodies.object_data import ObjectData
+from s3front.bodies.object_reader import ObjectData
 from s3front.context import Context
 from s3front.locations.base import DataNotFoundError
 from s3front.metadata.object_store import StoredObject

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from s3front.bodies.upload_body import interpreted, read_document
+from s3front.bodies.request_document import interpreted, read_document
 from s3front.context import Context
 from s3front.objects.object_record import ObjectRecord
 from s3front.operations.changes import change_version

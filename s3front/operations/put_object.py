@@ -8,8 +8,8 @@ fails, in its length, a signature or a digest, leaves nothing.
 from __future__ import annotations
 
 from s3front.bodies.checksums import DEFAULT_ALGORITHM, ExpectedDigests
-from s3front.bodies.object_data import check_age, delete_data
-from s3front.bodies.upload_body import StoredBody, UploadBody, store_body
+from s3front.bodies.object_writer import check_age, delete_data, store_body
+from s3front.bodies.upload_body import UploadBody
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError, OutcomeUnknownError, Requirement
 from s3front.metadata.kept_buckets import StoredBucket
@@ -18,7 +18,7 @@ from s3front.objects.object_lock import LOCK_HEADERS, has_lock_headers, wanted_l
 from s3front.objects.object_record import NewObject, ObjectRecord
 from s3front.objects.preconditions import check_write, is_conditional_write
 from s3front.objects.versioning import version_headers
-from s3front.operations.chosen_location import chosen_location
+from s3front.operations.chosen_location import chosen_location, destination
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.object_headers import checksum_headers, new_object_headers
 from s3front.operations.put_version import PUT_VERSION, refuse_put_version
@@ -27,7 +27,6 @@ from s3front.port.request import Headers, Reply, Request
 from s3front.routes import WRITE_ACTIONS, Level, Operation
 from s3front.s3_errors import S3Error
 from shared.failpoints import FailPoint, failpoint
-from shared.records.data_location import DataLocation
 from shared.records.times import now
 
 
@@ -43,7 +42,8 @@ async def put_object(context: Context, request: Request) -> Reply:
     body = UploadBody(context.identity, request)
     require_digest(headers, body.expected)
     algorithm = body.algorithm or DEFAULT_ALGORITHM
-    stored = await store_body(body, context.services.locations.store(location), algorithm)
+    place = destination(context, location, described)
+    stored = await store_body(context, body, place, algorithm)
     checksum = stored.checksum(algorithm)
     principal = context.principal
     record = await commit_object(
@@ -53,11 +53,11 @@ async def put_object(context: Context, request: Request) -> Reply:
             key=context.key,
             owner_id=principal.canonical_id,
             owner_name=principal.name,
-            size=body.size,
+            size=stored.size,
             etag=stored.md5,
             content_type=described.content_type,
             modified=now(),
-            locations=data_locations(context, location, stored, body.size),
+            locations=stored.locations,
             store_name=location,
             headers=described.standard,
             user_metadata=described.user_metadata,
@@ -139,16 +139,6 @@ def write_requirement(
     if not is_conditional_write(headers):
         return None
     return object_requirement(bucket, key, current)
-
-
-def data_locations(
-    context: Context, location: str, stored: StoredBody, size: int
-) -> list[DataLocation]:
-    """Where the bytes of an object are that are one blob, or none."""
-    if stored.key is None:
-        return []
-    store_type = context.services.locations.store(location).type
-    return [DataLocation(stored.key, size, 0, location, store_type, f"1:{stored.md5}")]
 
 
 PUT_OBJECT = Operation(

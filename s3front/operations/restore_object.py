@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from s3front.bodies.upload_body import interpreted, read_document
+from s3front.bodies.request_document import interpreted, read_document
 from s3front.context import Context
 from s3front.operations.get_object import existing_record
 from s3front.port.request import Reply, Request

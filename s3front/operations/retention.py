@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from s3front.bodies.upload_body import interpreted, read_document
+from s3front.bodies.request_document import interpreted, read_document
 from s3front.context import Context
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.objects.object_lock import (

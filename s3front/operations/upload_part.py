@@ -7,21 +7,32 @@ that is late for a Complete or an Abort is refused and leaves nothing.
 from __future__ import annotations
 
 from s3front.bodies.checksums import DEFAULT_ALGORITHM, FULL_OBJECT, Algorithm
-from s3front.bodies.object_data import check_age, delete_data
-from s3front.bodies.upload_body import StoredBody, UploadBody, store_body
+from s3front.bodies.object_writer import (
+    Destination,
+    StoredBody,
+    check_age,
+    delete_data,
+    store_body,
+)
+from s3front.bodies.upload_body import UploadBody
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError, OutcomeUnknownError
 from s3front.metadata.upload_store import StoredUpload
+from s3front.operations.chosen_location import destination
 from s3front.operations.object_headers import checksum_headers
 from s3front.operations.parameters import part_number
-from s3front.operations.uploads import chosen_algorithm, no_such_upload, writable_upload
+from s3front.operations.uploads import (
+    chosen_algorithm,
+    described_by,
+    no_such_upload,
+    writable_upload,
+)
 from s3front.port.request import Reply, Request
 from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error
 from shared.failpoints import FailPoint, failpoint
-from shared.records.data_location import DataLocation
 from shared.records.times import now
-from shared.records.upload import PartRecord
+from shared.records.upload import PartRecord, UploadRecord
 
 
 async def upload_part(context: Context, request: Request) -> Reply:
@@ -32,26 +43,26 @@ async def upload_part(context: Context, request: Request) -> Reply:
     chosen = chosen_algorithm(upload.record)
     if chosen is not None:
         _check_checksum(chosen, upload.record.document.get("checksumType"), body.algorithm)
-    store = context.services.locations.store(upload.record.location)
-    stored = await store_body(body, store, chosen or DEFAULT_ALGORITHM)
-    await commit_part(context, upload, number, body.size, stored)
+    place = part_destination(context, upload.record, number)
+    stored = await store_body(context, body, place, chosen or DEFAULT_ALGORITHM)
+    await commit_part(context, upload, number, stored)
     shown = chosen or body.algorithm
     checksum = stored.checksum(shown) if shown is not None else None
     return Reply(200, {"ETag": f'"{stored.md5}"', **checksum_headers(checksum, part=True)})
 
 
+def part_destination(context: Context, upload: UploadRecord, number: int) -> Destination:
+    """Where the bytes of a part go."""
+    return destination(context, upload.location, described_by(upload), number)
+
+
 async def commit_part(
-    context: Context, upload: StoredUpload, number: int, size: int, stored: StoredBody
+    context: Context, upload: StoredUpload, number: int, stored: StoredBody
 ) -> PartRecord:
     """Make stored bytes a part of the upload; they are removed again when it has ended."""
-    location = upload.record.location
-    locations = []
-    if stored.key is not None:
-        store_type = context.services.locations.store(location).type
-        etag = f"{number}:{stored.md5}"
-        locations = [DataLocation(stored.key, size, 0, location, store_type, etag)]
+    locations = stored.locations
     checksums = {algorithm.value: value for algorithm, value in stored.checksums.items()}
-    part = PartRecord(number, size, stored.md5, now(), locations, checksums)
+    part = PartRecord(number, stored.size, stored.md5, now(), locations, checksums)
     value = part.serialise(upload.upload_id)
     failpoint(FailPoint.AFTER_DATA_STORED)
     try:

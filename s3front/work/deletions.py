@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import orjson
 
-from s3front.locations.base import DataStore
+from s3front.locations.base import DataStore, stored_blob
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata import gateway
 from s3front.metadata.gateway import MetadataGateway, Operation
@@ -161,7 +161,7 @@ class DeletionWorker:
         if store in away:
             raise _AwayError
         try:
-            await store.delete(location.key)
+            await store.delete(stored_blob(location, location.size))
         except S3Error as error:
             if error.status != 503:
                 return error

@@ -12,6 +12,7 @@ import pytest
 
 from dmd.metadata import record_keys
 from dmd.metadata.metadata_directory import open_engine
+from s3front.locations.base import Capabilities, ObjectInfo, Stored
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.gateway import MetadataGateway
 from s3front.rpc.rpc_client import RpcClient
@@ -142,24 +143,27 @@ class Place:
     """A place for data that fails as it is told."""
 
     type = "file"
+    capabilities = Capabilities(ranges=True)
 
     def __init__(self) -> None:
         self.failures: dict[str, str] = {}
         self.deleted: list[str] = []
 
-    async def put(self, size: int, body: bytes | AsyncGenerator[bytes, None]) -> str:
+    async def put(
+        self, size: int, body: bytes | AsyncGenerator[bytes, None], info: ObjectInfo
+    ) -> Stored:
         raise NotImplementedError
 
-    async def open(self, key: str, start: int, end: int, size: int) -> Any:
+    async def open(self, blob: Stored, start: int, end: int) -> Any:
         raise NotImplementedError
 
     async def disk_usage(self) -> tuple[int, int]:
         raise NotImplementedError
 
-    async def delete(self, key: str) -> None:
-        if key in self.failures:
-            raise S3Error(self.failures[key])
-        self.deleted.append(key)
+    async def delete(self, blob: Stored) -> None:
+        if blob.key in self.failures:
+            raise S3Error(self.failures[blob.key])
+        self.deleted.append(blob.key)
 
 
 class Deletions:

@@ -13,7 +13,7 @@ import pytest
 from dmd.data.data_server import serve
 from dmd.data.data_service import DataService
 from dmd.data.memory_store import MemoryStore
-from s3front.locations.base import DataNotFoundError
+from s3front.locations.base import DataNotFoundError, ObjectInfo, Stored
 from s3front.locations.dmd_file import DmdFileStore
 from s3front.locations.http_client import Origin
 from s3front.s3_errors import S3Error
@@ -23,6 +23,9 @@ STALL_SECONDS = 3.0
 """More than any answer takes on a busy machine."""
 
 IMPATIENT_SECONDS = 0.2
+
+INFO = ObjectInfo("bucket", "key", "text/plain", {})
+NOWHERE = Stored("0" * 40, 4)
 
 
 @pytest.fixture
@@ -41,26 +44,26 @@ async def test_over_a_unix_socket(tmp_path: Path) -> None:
     local = await serve(service, "127.0.0.1", 0, socket_path=path)
     remote = await serve(service, "127.0.0.1", 0)
     client = DmdFileStore(Origin("127.0.0.1", remote.port, path))
-    key = await client.put(4, b"body")
+    blob = await client.put(4, b"body", INFO)
     before = remote.connections
     await local.close(1)
     assert not path.exists()
-    assert await read(client, key, 4) == b"body"
+    assert await read(client, blob) == b"body"
     assert (before, remote.connections) == (0, 1)
     await client.close()
     await remote.close(1)
 
 
-async def read(store: DmdFileStore, key: str, size: int) -> bytes:
-    reader = await store.open(key, 0, size - 1, size)
+async def read(store: DmdFileStore, blob: Stored) -> bytes:
+    reader = await store.open(blob, 0, blob.size - 1)
     return b"".join([block async for block in reader.blocks() if isinstance(block, bytes)])
 
 
 async def test_connections_are_good_after_a_rest(store: DmdFileStore) -> None:
     """However long a connection has been idle, the time is not held against its next request."""
     for _ in range(2):
-        keys = await asyncio.gather(*(store.put(4, b"body") for _ in range(64)))
-        assert await asyncio.gather(*(read(store, key, 4) for key in keys)) == [b"body"] * 64
+        blobs = await asyncio.gather(*(store.put(4, b"body", INFO) for _ in range(64)))
+        assert await asyncio.gather(*(read(store, blob) for blob in blobs)) == [b"body"] * 64
         await asyncio.sleep(STALL_SECONDS * 1.2)  # the rest
 
 
@@ -70,7 +73,7 @@ async def test_a_slow_sender_is_not_the_daemons_fault(store: DmdFileStore) -> No
         await asyncio.sleep(STALL_SECONDS * 1.2)  # the sender's pause
         yield b"y"
 
-    assert await read(store, await store.put(2, body()), 2) == b"xy"
+    assert await read(store, await store.put(2, body(), INFO)) == b"xy"
 
 
 async def test_a_daemon_that_says_nothing() -> None:
@@ -88,10 +91,10 @@ async def test_a_daemon_that_says_nothing() -> None:
             yield bytes(1 << 20)
 
     for call in (
-        store.put(4, b"body"),
-        store.put(1 << 40, endless()),
-        store.open("0" * 40, 0, 3, 4),
-        store.delete("0" * 40),
+        store.put(4, b"body", INFO),
+        store.put(1 << 40, endless(), INFO),
+        store.open(NOWHERE, 0, 3),
+        store.delete(NOWHERE),
     ):
         with pytest.raises(S3Error, match="ServiceUnavailable"):
             await call
@@ -107,15 +110,15 @@ async def test_a_body_that_fails_stores_nothing(store: DmdFileStore) -> None:
         raise S3Error("BadDigest")
 
     with pytest.raises(S3Error, match="BadDigest"):
-        await store.put(2, body())
+        await store.put(2, body(), INFO)
 
 
 async def test_a_blob_that_is_gone(store: DmdFileStore) -> None:
-    key = await store.put(4, b"body")
-    await store.delete(key)
-    await store.delete(key)
+    blob = await store.put(4, b"body", INFO)
+    await store.delete(blob)
+    await store.delete(blob)
     with pytest.raises(DataNotFoundError):
-        await store.open(key, 0, 3, 4)
+        await store.open(blob, 0, 3)
 
 
 async def test_a_source_that_fails_leaves_nothing_to_the_garbage_collector(
@@ -133,7 +136,7 @@ async def test_a_source_that_fails_leaves_nothing_to_the_garbage_collector(
     async def upload() -> weakref.ref[Held]:
         held = Held()
         with pytest.raises(ValueError, match="Held"):
-            await store.put(100, failing(held))
+            await store.put(100, failing(held), INFO)
         return weakref.ref(held)
 
     gc.disable()

@@ -14,6 +14,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from s3front.auth.identity import ANONYMOUS, Identity
 from s3front.auth.sigv4 import AccessKey, PayloadForm, RequestHead, sign_request
 from s3front.bodies.checksums import Algorithm
+from s3front.bodies.digested_body import DigestedBody
 from s3front.bodies.upload_body import UploadBody
 from s3front.port.request import Request
 from s3front.s3_errors import S3Error
@@ -55,13 +56,14 @@ def let_go(identity: Identity, headers: dict[str, str], blocks: Sequence[bytes])
     return passed, code
 
 
-def upload(identity: Identity, headers: dict[str, str], blocks: Sequence[bytes]) -> UploadBody:
+def upload(identity: Identity, headers: dict[str, str], blocks: Sequence[bytes]) -> DigestedBody:
     return upload_of(Pieces(blocks, sum(map(len, blocks))), identity, headers)
 
 
-def upload_of(body: Pieces, identity: Identity, headers: dict[str, str]) -> UploadBody:
+def upload_of(body: Pieces, identity: Identity, headers: dict[str, str]) -> DigestedBody:
     fields = CIMultiDictProxy(CIMultiDict(headers))
-    return UploadBody(identity, Request("PUT", "/b/k", fields, body, "", True))
+    request = Request("PUT", "/b/k", fields, body, "", True)
+    return DigestedBody(UploadBody(identity, request))
 
 
 def cuts_of(body: bytes, end: int) -> list[list[bytes]]:

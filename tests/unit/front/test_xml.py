@@ -7,7 +7,7 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
-from s3front.bodies.upload_body import interpreted
+from s3front.bodies.request_document import interpreted
 from s3front.port.reply import error_reply
 from s3front.port.xml import (
     document,

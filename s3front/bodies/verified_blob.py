@@ -22,11 +22,11 @@ from weakref import WeakValueDictionary
 
 from isal.isal_zlib import crc32
 
-from s3front.locations.base import DataReader, DataStore
+from s3front.bodies.blob_reading import bytes_of, opened
+from s3front.locations.base import DataReader, DataStore, Stored
 from s3front.s3_errors import S3Error
 from shared.blob_checksums import checksum_in
 from shared.process.logs import EventLog
-from shared.records.data_location import DataLocation
 
 BLOCK_BYTES: Final = 1024 * 1024
 BLOCKS_KEPT_MAX: Final = 64 * 1024
@@ -120,28 +120,28 @@ _SUMS: Final = BlockSums()
 
 
 class VerifiedBlob:
-    """One blob of a record, to be copied from; ``md5`` is what the record knows of its bytes
-    (``shared.records.data_location``). Every method raises S3Error, InternalError for damage, and
-    DataNotFoundError."""
+    """One blob of a record, to be copied from, as it is stored; ``md5`` is what the record knows of
+    its bytes (``shared.records.data_location``). Every method raises S3Error, InternalError for
+    damage, and DataNotFoundError."""
 
     def __init__(
         self,
         store: DataStore,
-        location: DataLocation,
+        blob: Stored,
         md5: str | None,
         log: EventLog,
         sums: BlockSums = _SUMS,
     ) -> None:
         self._store = store
-        self._location = location
+        self._blob = blob
         self._md5 = md5
         self._log = log
         self._sums = sums
 
     async def whole(self, reader: DataReader) -> AsyncGenerator[bytes, None]:
         """All its bytes, of a reader of all of them."""
-        check = check_of(self._location.key, self._md5)
-        async for block in _bytes_of(reader):
+        check = check_of(self._blob.key, self._md5)
+        async for block in bytes_of(reader):
             if check is not None:
                 await check.add(block)
             yield block
@@ -151,17 +151,17 @@ class VerifiedBlob:
     async def part(self, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """The bytes from ``start`` to ``end`` (included)."""
         sums = await self._block_sums()
-        size = self._location.size
+        size = self._blob.size
         if sums is None:
-            with closing(await self._store.open(self._location.key, start, end, size)) as reader:
-                async for block in _bytes_of(reader):
+            with closing(await opened(self._store, self._blob, start, end)) as reader:
+                async for block in bytes_of(reader):
                     yield block
             return
         offset = start // BLOCK_BYTES * BLOCK_BYTES
         last = min(end // BLOCK_BYTES * BLOCK_BYTES + BLOCK_BYTES, size) - 1
-        with closing(await self._store.open(self._location.key, offset, last, size)) as reader:
+        with closing(await opened(self._store, self._blob, offset, last)) as reader:
             splitter = _Splitter()
-            async for block in _bytes_of(reader):
+            async for block in bytes_of(reader):
                 splitter.add(block)
                 yield block[max(start - offset, 0) : max(end + 1 - offset, 0)]
                 offset += len(block)
@@ -170,12 +170,12 @@ class VerifiedBlob:
                 raise self._damaged()
 
     async def _block_sums(self) -> Sequence[int] | None:
-        key, size = self._location.key, self._location.size
+        key, size = self._blob.key, self._blob.size
         async with self._sums.turn(key):
             sums = self._sums.find(key)
-            if sums is None and check_of(self._location.key, self._md5) is not None:
+            if sums is None and check_of(self._blob.key, self._md5) is not None:
                 splitter = _Splitter()
-                with closing(await self._store.open(key, 0, size - 1, size)) as reader:
+                with closing(await opened(self._store, self._blob, 0, size - 1)) as reader:
                     async with aclosing(self.whole(reader)) as blocks:
                         async for block in blocks:
                             splitter.add(block)
@@ -184,7 +184,7 @@ class VerifiedBlob:
             return sums
 
     def _damaged(self) -> S3Error:
-        self._log.error("a blob is damaged: it is not copied", data_key=self._location.key)
+        self._log.error("a blob is damaged: it is not copied", data_key=self._blob.key)
         return S3Error("InternalError")
 
 
@@ -209,10 +209,3 @@ class _Splitter:
     @property
     def sums(self) -> Sequence[int]:
         return self._sums
-
-
-async def _bytes_of(reader: DataReader) -> AsyncGenerator[bytes, None]:
-    async with aclosing(reader.blocks()) as blocks:
-        async for block in blocks:
-            if isinstance(block, bytes):
-                yield block

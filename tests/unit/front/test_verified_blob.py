@@ -7,15 +7,16 @@ import hashlib
 import random
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import pytest
 from isal.isal_zlib import crc32
 
-from s3front.bodies.verified_data import BLOCK_BYTES, BlockSums, VerifiedBlob
+from s3front.bodies.verified_blob import BLOCK_BYTES, BlockSums, VerifiedBlob
+from s3front.locations.base import Capabilities, ObjectInfo, Stored
 from s3front.port.request import Passage
 from s3front.s3_errors import S3Error
 from shared.blob_checksums import key_with_checksum
-from shared.records.data_location import DataLocation
 from tests.unit.metadata.support import RecordingLog
 
 CONTENT = random.Random(1).randbytes(3 * BLOCK_BYTES + 12345)
@@ -50,26 +51,28 @@ class Store:
     content: bytearray
     opened: list[tuple[int, int]] = field(default_factory=list)
     type: str = "file"
+    capabilities: ClassVar = Capabilities(ranges=True)
 
-    async def open(self, key: str, start: int, end: int, size: int) -> Reader:
+    async def open(self, blob: Stored, start: int, end: int) -> Reader:
         self.opened.append((start, end))
         await asyncio.sleep(0)
         return Reader(bytes(self.content[start : end + 1]))
 
-    async def put(self, size: int, body: bytes | AsyncGenerator[bytes, None]) -> str:
+    async def put(
+        self, size: int, body: bytes | AsyncGenerator[bytes, None], info: ObjectInfo
+    ) -> Stored:
         raise AssertionError
 
     async def disk_usage(self) -> tuple[int, int]:
         raise NotImplementedError
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, blob: Stored) -> None:
         raise AssertionError
 
 
 def blob(store: Store, known: tuple[str, str | None], sums: BlockSums) -> VerifiedBlob:
     key, md5 = known
-    location = DataLocation(key, len(CONTENT), 0, "us-east-1", "file", "")
-    return VerifiedBlob(store, location, md5, RecordingLog(), sums)
+    return VerifiedBlob(store, Stored(key, len(CONTENT)), md5, RecordingLog(), sums)
 
 
 async def collected(blocks: AsyncGenerator[bytes, None]) -> bytes:

@@ -1,0 +1,89 @@
+"""Opening and reading single blobs, as far as that is not their location's affair: a place that
+gives whole blobs only, and bytes that pass a coder (``transform``) on their way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing
+from typing import Final
+
+from s3front.bodies.transform import Coder
+from s3front.locations.base import DataReader, DataStore, Stored
+from s3front.port.request import Passage
+
+_THREAD_BYTES_MIN: Final = 128 * 1024
+"""Blocks from this size on are worth a thread hop."""
+
+
+def opened(store: DataStore, blob: Stored, start: int, end: int) -> Awaitable[DataReader]:
+    """Open bytes ``start`` to ``end`` (included) of a blob, whatever its place can do; else as
+    ``DataStore.open``."""
+    if store.capabilities.ranges or (start == 0 and end == blob.size - 1):
+        return store.open(blob, start, end)
+    return _opened_cut(store, blob, start, end)
+
+
+async def _opened_cut(store: DataStore, blob: Stored, start: int, end: int) -> DataReader:
+    return DecodedReader(await store.open(blob, 0, blob.size - 1), Cut(start, end))
+
+
+class Cut:
+    """The coder of a place that reads whole blobs only: it leaves out what nobody asked for."""
+
+    def __init__(self, start: int, end: int) -> None:
+        self._before = start
+        self._wanted = end - start + 1
+
+    def update(self, data: bytes) -> bytes:
+        kept = data[self._before : self._before + self._wanted]
+        self._before -= min(self._before, len(data))
+        self._wanted -= len(kept)
+        return kept
+
+    def finish(self) -> bytes:
+        return b""
+
+
+class DecodedReader:
+    """A reader whose bytes pass a coder."""
+
+    def __init__(self, stored: DataReader, coder: Coder) -> None:
+        self._stored = stored
+        self._coder = coder
+
+    async def blocks(self) -> AsyncGenerator[bytes | Passage, None]:
+        async with aclosing(coded(bytes_of(self._stored), self._coder)) as blocks:
+            async for block in blocks:
+                yield block
+
+    async def read(self) -> bytes:
+        stored = await self._stored.read()
+        return await _in_thread(self._coder, stored) + self._coder.finish()
+
+    def close(self) -> None:
+        self._stored.close()
+
+
+async def coded(blocks: AsyncGenerator[bytes, None], coder: Coder) -> AsyncGenerator[bytes, None]:
+    """The blocks as a coder makes them; empty ones are left out."""
+    async with aclosing(blocks):
+        async for block in blocks:
+            if made := await _in_thread(coder, block):
+                yield made
+    if made := coder.finish():
+        yield made
+
+
+async def bytes_of(reader: DataReader) -> AsyncGenerator[bytes, None]:
+    """The bytes of a reader, for whoever has to see them: none is moved from where it is."""
+    async with aclosing(reader.blocks()) as blocks:
+        async for block in blocks:
+            if isinstance(block, bytes):
+                yield block
+
+
+async def _in_thread(coder: Coder, data: bytes) -> bytes:
+    if len(data) < _THREAD_BYTES_MIN:
+        return coder.update(data)
+    return await asyncio.to_thread(coder.update, data)

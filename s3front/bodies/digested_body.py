@@ -1,0 +1,164 @@
+"""The first stages of every write: the bytes of an object are decoded, digested and verified as
+they arrive, wherever they come from.
+
+Rules:
+
+1. Nothing is believed: the source says what its bytes must be, and is asked when all are there.
+2. The block with the last byte is held back until then, so that a location, which stores a blob
+   only when it is complete, never completes one that was refused. Of a source that does not know
+   its size, what comes last is the reader's to hold back: ``blocks`` ends without an error only
+   when all was verified.
+3. Memory is bounded by some blocks, whatever the size of the object; large blocks are decoded and
+   digested in a thread, which finds the next one there, while those before are sent on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from typing import Final, Protocol
+
+from s3front.bodies.checksums import Algorithm, BodyDigests
+from s3front.bodies.in_turn import InTurn
+from s3front.s3_errors import S3Error
+
+_THREAD_BYTES_MIN: Final = 128 * 1024
+"""Blocks from this size on are worth a thread hop."""
+
+_DIGESTERS: Final = ThreadPoolExecutor(thread_name_prefix="digests")
+"""Apart from the event loop's own, so that large uploads keep nothing else waiting."""
+
+_AHEAD: Final = 1
+"""Blocks that are being digested, or wait for that, when one is sent on."""
+
+
+class Decoder(Protocol):
+    """What takes the coding off a body (``s3front.auth.chunked``)."""
+
+    def feed(self, data: bytes) -> Sequence[bytes]:
+        """Take the next bytes; returns those of the object that became available."""
+
+
+class Source(Protocol):
+    """Where the bytes of an object come from. They are read once, by ``blocks`` or ``read``."""
+
+    @property
+    def size(self) -> int | None:
+        """How many bytes the object must have; None when only their end says it."""
+
+    @property
+    def decoder(self) -> Decoder | None:
+        """What takes the coding off, None for bytes that have none."""
+
+    def digests(self, wanted: Algorithm | None) -> BodyDigests:
+        """New digests, of what the source wants and ``wanted``."""
+
+    def blocks(self) -> AsyncGenerator[bytes, None]:
+        """The bytes as they come, with their coding."""
+
+    def read(self) -> Awaitable[bytes] | None:
+        """All the bytes at once, with their coding; None when too many may come for that."""
+
+    async def hold(self) -> None:
+        """Make room for all of the object, for a reader that gathers what ``blocks`` gives."""
+
+    def wrong_size(self, size: int) -> S3Error:
+        """What to raise for an object of another ``size``."""
+
+    def verify(self, digests: BodyDigests) -> None:
+        """All bytes are there: raises S3Error unless they are what they must be."""
+
+
+class DigestedBody:
+    """The object's bytes. Read them once, by ``read`` or ``blocks``.
+
+    ``wanted`` is a checksum to compute beside those that the source wants.
+    """
+
+    def __init__(self, source: Source, wanted: Algorithm | None = None) -> None:
+        self._source = source
+        self._size = source.size
+        self._decoder = source.decoder
+        self.digests = source.digests(wanted)
+        """Of the bytes so far."""
+        self.complete_at = 0.0
+        """When all of it had been verified (``boot_seconds``), once it has been read."""
+
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
+        """The bytes in order; the last of them come when everything has been verified."""
+        size, held = self._size, b""
+        async with aclosing(self._taken()) as taken:
+            async for block, length in taken:
+                if length == size:
+                    # It holds the last byte, or is empty: what follows that is only verified.
+                    held = block or held
+                elif block:
+                    yield block
+        self._verify()
+        if held:
+            yield held
+
+    async def _taken(self) -> AsyncGenerator[tuple[bytes, int], None]:
+        """The blocks, decoded and digested, each with the length up to its end.
+
+        The next one is worked on while the last is sent on.
+        """
+        pending: deque[asyncio.Future[tuple[bytes, int]]] = deque()
+        # The source of a coded body learns from the first block how much it has to hold.
+        ahead = 0 if self._decoder is not None else _AHEAD
+        async with (
+            aclosing(self._source.blocks()) as arriving,
+            # Whatever happens, the thread has let go of the digests in the end.
+            aclosing(InTurn(self._take, _DIGESTERS)) as digesting,
+        ):
+            async for received in arriving:
+                if not pending and len(received) < _THREAD_BYTES_MIN:
+                    yield self._take(received)
+                else:
+                    pending.append(digesting.submit(received))
+                    if len(pending) > ahead:
+                        yield await pending.popleft()
+                ahead = _AHEAD
+            while pending:
+                yield await pending.popleft()
+
+    async def read(self) -> bytes:
+        """The bytes at once, verified; for few of them."""
+        reading = self._source.read()
+        if reading is None:
+            await self._source.hold()
+            return b"".join([block async for block in self.blocks()])
+        received = await reading
+        if len(received) < _THREAD_BYTES_MIN:
+            data, _ = self._take(received)
+        else:
+            data, _ = await asyncio.to_thread(self._take, received)
+        self._verify()
+        return data
+
+    def _take(self, received: bytes) -> tuple[bytes, int]:
+        """Decode and digest a block; returns it, and the length up to its end.
+
+        May run in a thread.
+        """
+        if self._decoder is not None:
+            pieces = self._decoder.feed(received)
+            received = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        digests = self.digests
+        digests.update(received)
+        if self._size is not None and digests.length > self._size:
+            raise self._source.wrong_size(digests.length)
+        return received, digests.length
+
+    def _verify(self) -> None:
+        self._source.verify(self.digests)
+        self.complete_at = boot_seconds()
+
+
+def boot_seconds() -> float:
+    """The time since the machine was started, with the time that it slept."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

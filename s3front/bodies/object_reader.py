@@ -1,0 +1,203 @@
+"""The reader pipeline: how the bytes of every object come out of their locations.
+
+    location (``s3front.locations``) → transform (``transform``; none by default) → reply, or copy
+
+What cannot be read correctly is refused before anything is answered, wherever in the object it is:
+data that is stored encrypted, that is in a place of a type which is not known here, and locations
+that do not make up the wanted bytes, each of them once and in order.
+
+A reply gets blocks, or leave to move them from where they are (``sendable``); a copy gets blocks
+that were held against what is known of them (``verified``, and ``verified_blob``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Sequence
+from contextlib import aclosing, closing
+
+import msgspec
+
+from s3front.bodies.blob_reading import DecodedReader, coded, opened
+from s3front.bodies.checksums import Algorithm, BodyDigests
+from s3front.bodies.transform import Coder
+from s3front.bodies.verified_blob import VerifiedBlob
+from s3front.context import Context
+from s3front.locations.base import DataReader, DataStore, Stored, stored_blob
+from s3front.objects.object_record import ObjectRecord
+from s3front.objects.ranges import ByteRange
+from s3front.port.request import Passage
+from s3front.s3_errors import S3Error
+from shared.records.data_location import DataLocation, known_md5s
+
+
+class _Stretch(msgspec.Struct, frozen=True):
+    """Bytes ``start`` to ``end`` (included) of a blob, as they are stored, and what makes the
+    object's bytes of them, once; None where they are these."""
+
+    store: DataStore
+    blob: Stored
+    start: int
+    end: int
+    coder: Coder | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        return self.start == 0 and self.end == self.blob.size - 1
+
+
+class ObjectData:
+    """The bytes of a range of an object, across its data locations.
+
+    The first location is opened by ``open``, before anything is answered, so that bytes which were
+    deleted meanwhile show as DataNotFoundError and not as a broken reply.
+    """
+
+    def __init__(
+        self, context: Context, record: ObjectRecord, stretches: Sequence[_Stretch]
+    ) -> None:
+        self._context = context
+        self._record = record
+        self._stretches = stretches
+        self._first: DataReader | None = None
+
+    @classmethod
+    async def open(cls, context: Context, record: ObjectRecord, part: ByteRange) -> ObjectData:
+        """Open the bytes of ``part`` of the record; raises DataNotFoundError, and S3Error for
+        those that this server cannot read."""
+        stretches = []
+        reached = part.start
+        for location in record.locations:
+            start = max(part.start - location.start, 0)
+            end = min(part.end - location.start, location.size - 1)
+            if start > end:
+                continue
+            if location.start + start != reached:
+                raise _incomplete(context, record)
+            reached = location.start + end + 1
+            if location.is_encrypted:
+                stretches.append(await _transformed(context, location, start, end))
+            else:
+                store = context.services.locations.holder(location)
+                stretches.append(_Stretch(store, stored_blob(location, location.size), start, end))
+        if reached != part.end + 1:
+            raise _incomplete(context, record)
+        data = cls(context, record, stretches)
+        if stretches:
+            first = stretches[0]
+            data._first = await opened(first.store, first.blob, first.start, first.end)
+        return data
+
+    async def verified(self) -> AsyncGenerator[bytes, None]:
+        """The bytes in order, for a copy: see ``verified_blob``."""
+        locations = self._record.locations
+        md5s = known_md5s(locations, self._record.etag)
+        md5_of = {location.key: md5 for location, md5 in zip(locations, md5s, strict=True)}
+        for index, stretch in enumerate(self._stretches):
+            blocks = self._verified(index, md5_of[stretch.blob.key])
+            if stretch.coder is not None:
+                blocks = coded(blocks, stretch.coder)
+            async with aclosing(blocks):
+                async for block in blocks:
+                    yield block
+
+    async def _verified(self, index: int, md5: str | None) -> AsyncGenerator[bytes, None]:
+        """A stretch as it is stored."""
+        stretch = self._stretches[index]
+        blob = VerifiedBlob(stretch.store, stretch.blob, md5, self._context.log)
+        if not stretch.is_whole:
+            if index == 0:
+                self.close()  # it was opened to see whether it is there
+            async with aclosing(blob.part(stretch.start, stretch.end)) as blocks:
+                async for block in blocks:
+                    yield block
+            return
+        with closing(await self._stored(index)) as reader:
+            async with aclosing(blob.whole(reader)) as blocks:
+                async for block in blocks:
+                    yield block
+
+    async def sendable(self) -> AsyncGenerator[bytes | Passage, None]:
+        """The same as ``locations.base.DataReader.blocks`` gives it."""
+        for index in range(len(self._stretches)):
+            with closing(await self._reader(index)) as reader:
+                async for block in reader.blocks():
+                    yield block
+
+    async def read(self) -> bytes:
+        """All the bytes; for few of them."""
+        pieces: list[bytes] = []
+        for index in range(len(self._stretches)):
+            with closing(await self._reader(index)) as reader:
+                pieces.append(await reader.read())
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def close(self) -> None:
+        """Release what ``open`` opened, for a reply that is never sent."""
+        if self._first is not None:
+            self._first.close()
+
+    async def _reader(self, index: int) -> DataReader:
+        """The object's bytes of a stretch."""
+        coder = self._stretches[index].coder
+        if index == 0 and coder is None:
+            assert self._first is not None
+            return self._first
+        stored = await self._stored(index)
+        return stored if coder is None else DecodedReader(stored, coder)
+
+    async def _stored(self, index: int) -> DataReader:
+        """The bytes of a stretch as they are stored."""
+        if index == 0:
+            assert self._first is not None
+            return self._first
+        stretch = self._stretches[index]
+        return await opened(stretch.store, stretch.blob, stretch.start, stretch.end)
+
+
+class CopiedBody:
+    """The bytes of an object as those of another one: a ``digested_body.Source``."""
+
+    decoder = None
+
+    def __init__(self, data: ObjectData, size: int) -> None:
+        self._data = data
+        self.size = size
+
+    def digests(self, wanted: Algorithm | None) -> BodyDigests:
+        return BodyDigests([] if wanted is None else [wanted])
+
+    def blocks(self) -> AsyncGenerator[bytes, None]:
+        return self._data.verified()
+
+    def read(self) -> Awaitable[bytes] | None:
+        return None
+
+    async def hold(self) -> None:
+        """What is gathered is none of the client's."""
+
+    def wrong_size(self, _size: int) -> S3Error:
+        return S3Error("InternalError")
+
+    def verify(self, digests: BodyDigests) -> None:
+        if digests.length != self.size:
+            raise self.wrong_size(digests.length)
+
+
+async def _transformed(context: Context, location: DataLocation, start: int, end: int) -> _Stretch:
+    """The stretch that has the plain bytes ``start`` to ``end`` of a location; raises S3Error."""
+    store, size = context.services.locations.holder(location), location.size
+    transform = await context.services.transforms.of(location)
+    return _Stretch(
+        store,
+        stored_blob(location, transform.stored_size(size)),
+        *transform.stored_range(start, end, size),
+        transform.decoder(start, end, size),
+    )
+
+
+def _incomplete(context: Context, record: ObjectRecord) -> S3Error:
+    """Why the bytes are not those that the record says: they are in an archive, or nobody knows."""
+    if record.document.get("archive"):
+        return S3Error("InvalidObjectState", fields={"StorageClass": record.storage_class})
+    context.log.error("a record does not name all of its data")
+    return S3Error("InternalError")
