@@ -12,8 +12,9 @@ longest time go first.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from s3front.metadata.gateway import Known
 from shared.records.bucket import BucketRecord
@@ -23,8 +24,7 @@ KEPT_BYTES_MAX: Final = 4 * 1024 * 1024
 """Of text as it is stored; parsed it takes several times as much."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredBucket:
+class StoredBucket(msgspec.Struct, frozen=True):
     """A bucket as it was read."""
 
     record: BucketRecord
@@ -35,8 +35,7 @@ class StoredBucket:
         return self.record.name
 
 
-@dataclass(frozen=True, slots=True)
-class KeptBucket:
+class KeptBucket(msgspec.Struct, frozen=True):
     """A bucket, what was told of it, and the bytes of its text."""
 
     bucket: StoredBucket

@@ -12,16 +12,16 @@ for deletion, and the worker of ``s3front.work.deletions`` removes it later.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from s3front.metadata import gateway
 from s3front.metadata.bucket_store import BucketStore, bucket_requirement
 from s3front.metadata.gateway import Entry, MetadataGateway, Operation, Requirement
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.token_store import ClientToken
-from s3front.objects.object_lock import UNLOCKED, Lock, is_enabled, lock_of_new
 from s3front.objects.object_record import ObjectRecord
-from s3front.objects.protection import refuse_bucket
 from s3front.objects.versioning import (
     LATEST,
     Lookup,
@@ -29,16 +29,12 @@ from s3front.objects.versioning import (
     Plan,
     Requires,
     Version,
-    plan_change,
-    plan_write,
     stored_name,
     with_version_id,
 )
-from shared.records.bucket import BucketRecord
 
 
-@dataclass(frozen=True, slots=True)
-class StoredObject:
+class StoredObject(msgspec.Struct, frozen=True):
     """A version of an object as it was read, the latest one unless ``place`` says otherwise."""
 
     record: ObjectRecord
@@ -46,14 +42,15 @@ class StoredObject:
     place: Place = Place.MASTER
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectCommit:
+class ObjectCommit(msgspec.Struct, frozen=True):
     """What is to become of one object, as a part of a commit: what is done, and what has to hold
-    for that. ``record`` is the one that is stored, None for a deletion."""
+    for that. ``record`` is the one that is stored, None for a deletion. ``outbox`` is what is done
+    besides, by whoever has to hear of it."""
 
     operations: Sequence[Operation]
     requirements: Sequence[Requirement]
     record: ObjectRecord | None
+    outbox: Sequence[Operation] = ()
 
     def stored(self, version_ids: Sequence[str | None]) -> ObjectRecord:
         """The record as it is stored, by what the last of the operations answered."""
@@ -61,8 +58,7 @@ class ObjectCommit:
         return with_version_id(self.record, version_ids[-1])
 
 
-@dataclass(frozen=True, slots=True)
-class Renaming:
+class Renaming(msgspec.Struct, frozen=True):
     """An object as it was read at ``source_key``, and the ``record`` that it becomes."""
 
     source_key: str
@@ -81,7 +77,7 @@ class ObjectStore:
     ) -> None:
         self._metadata = metadata
         self._buckets = buckets
-        self._oldest_version_id = oldest_version_id
+        self.oldest_version_id = oldest_version_id
 
     async def read(
         self, bucket: str, key: str | None, request_id: str, version: Version = LATEST
@@ -127,33 +123,12 @@ class ObjectStore:
             for lookup, each in zip(lookups, names, strict=True):
                 entries = read[start : start + len(each)]
                 start += len(each)
-                done, index = lookup.choose([_record(entry) for entry in entries])
+                done, index = lookup.choose([record_of(entry) for entry in entries])
                 complete = complete and done
                 chosen = None if index is None else entries[index]
                 found.append(chosen and replace(chosen, place=lookup.place))
             if complete:
                 return stored_bucket, found
-
-    def decide_write(
-        self,
-        bucket: StoredBucket,
-        current: StoredObject | None,
-        record: ObjectRecord,
-        requirement: Requirement | None,
-    ) -> ObjectCommit:
-        """How ``record`` becomes the object at its key, of which ``current`` was read.
-
-        ``requirement`` is about the current object (``object_requirement``), None when the write
-        does not depend on it. A new version gets the default retention of ``bucket``, which has to
-        be unchanged. Raises InvalidRequest for a lock where there is no object lock, NotImplemented
-        where the object had to be encrypted.
-        """
-        versioning = bucket.record.versioning
-        if not record.is_delete_marker:
-            refuse_bucket(bucket.record)
-            record = _locked(record, bucket.record)
-        plan = plan_write(versioning, _record(current), record, self._oldest_version_id)
-        return planned(bucket, record.document["key"], current, plan, requirement)
 
     async def can_rename(self) -> bool:
         """Whether an object can get another key. A daemon that does one thing after the other may
@@ -189,39 +164,13 @@ class ObjectStore:
             requires += token.requirements
         await self._metadata.commit(operations, requires, request_id)
 
-    async def put(
-        self,
-        bucket: StoredBucket,
-        current: StoredObject | None,
-        record: ObjectRecord,
-        requirement: Requirement | None,
-        request_id: str,
-    ) -> ObjectRecord:
-        """Do what ``decide_write`` decides; the record as it is stored. Raises ChangedError."""
-        write = self.decide_write(bucket, current, record, requirement)
-        return write.stored(await self.commit(bucket, [write], request_id))
-
-    async def replace_record(
-        self,
-        bucket: StoredBucket,
-        key: str,
-        current: StoredObject,
-        record: ObjectRecord,
-        request_id: str,
-    ) -> None:
-        """Change the record of a version that keeps its data; raises ChangedError when it is no
-        longer what was read."""
-        versioning = bucket.record.versioning
-        plan = plan_change(versioning, current.record, current.place, record)
-        change = planned(bucket, key, current, plan)
-        await self.commit(bucket, [change], request_id)
-
     async def commit(
         self, bucket: StoredBucket, commits: Sequence[ObjectCommit], request_id: str
     ) -> Sequence[str | None]:
         """Do what was decided for some objects, in one commit. What each operation answered: its
         internal version ID. Raises ChangedError."""
         operations = [operation for commit in commits for operation in commit.operations]
+        operations += [operation for commit in commits for operation in commit.outbox]
         requires = [requirement for commit in commits for requirement in commit.requirements]
         committed = await self._metadata.commit(
             operations, [bucket_requirement(bucket), *requires], request_id
@@ -229,15 +178,8 @@ class ObjectStore:
         return committed.version_ids
 
 
-def _locked(record: ObjectRecord, bucket: BucketRecord) -> ObjectRecord:
-    wanted = Lock.of(record.document)
-    if wanted == UNLOCKED and not is_enabled(bucket.document):
-        return record  # as nearly always, so it costs little
-    lock = lock_of_new(wanted, bucket.document, record.modified)
-    return record if lock == wanted else record.changed(lock.members())
-
-
-def _record(entry: StoredObject | None) -> ObjectRecord | None:
+def record_of(entry: StoredObject | None) -> ObjectRecord | None:
+    """The record of what was read, None when nothing was there."""
     return None if entry is None else entry.record
 
 
@@ -252,7 +194,7 @@ def planned(
     plan: Plan,
     requirement: Requirement | None = None,
 ) -> ObjectCommit:
-    """What a plan, made for ``current``, does and requires; ``requirement`` is one more."""
+    """What a plan, made for ``current``, does and requires; ``requirement`` is one more. Pure."""
     operations = [
         gateway.delete(bucket.name, key, release=step.release, options=step.options)
         if step.record is None

@@ -31,6 +31,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
 
+import msgspec
+
 from s3front.objects.object_record import ObjectRecord
 from s3front.s3_errors import S3Error
 from shared import version_id
@@ -198,8 +200,7 @@ class Requires(Enum):
     """Whatever is the master, it is not the null version."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One operation on the key: a put of ``record``, or without one a deletion.
 
     ``options`` are the daemon's versioning options (docs/metadata-protocol.md). ``release``: data
@@ -211,12 +212,16 @@ class Step:
     release: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """Steps that take effect together; the last one makes the version that is answered."""
 
     steps: Sequence[Step]
     requires: Requires
+
+
+def depending(plan: Plan) -> Plan:
+    """The plan, when it was decided on the very record that was read, or on that there was none."""
+    return Plan(plan.steps, Requires.UNCHANGED)
 
 
 def plan_write(

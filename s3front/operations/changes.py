@@ -12,8 +12,10 @@ from collections.abc import Callable
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
 from s3front.metadata.kept_buckets import StoredBucket
+from s3front.metadata.object_store import ObjectCommit, StoredObject, planned
 from s3front.objects.object_record import ObjectRecord
-from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
+from s3front.objects.versioning import plan_change
+from s3front.operations.decide_again import ATTEMPTS_MAX, commit_decided, read_again
 from s3front.operations.get_object import existing_record
 from s3front.s3_errors import S3Error
 from shared.records.bucket import BucketRecord
@@ -38,16 +40,13 @@ async def change_version(
 ) -> ObjectRecord:
     """Replace the record of the request's version by what ``change`` makes of it, which is
     returned. ``change`` is given the bucket as well, as it was read with the version."""
-    bucket, current = context.bucket, context.current
-    for _ in range(ATTEMPTS_MAX):
+
+    def decide(bucket: StoredBucket, current: StoredObject | None) -> ObjectCommit:
         changed = change(bucket, existing_record(context, current, changes=True))
         assert current is not None
-        try:
-            await context.services.objects.replace_record(
-                bucket, context.key, current, changed, context.request_id
-            )
-        except ChangedError:
-            bucket, current = await read_again(context, bucket)
-        else:
-            return changed
-    raise S3Error("OperationAborted")
+        plan = plan_change(bucket.record.versioning, current.record, current.place, changed)
+        return planned(bucket, context.key, current, plan)
+
+    commit, _ = await commit_decided(context, decide, "OperationAborted")
+    assert commit.record is not None
+    return commit.record

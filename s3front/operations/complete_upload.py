@@ -31,18 +31,18 @@ from s3front.bodies.checksums import (
 from s3front.bodies.request_document import interpreted, read_document
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
-from s3front.metadata.object_store import StoredObject
+from s3front.metadata.object_store import StoredObject, planned, record_of
 from s3front.metadata.upload_store import StoredPart, StoredUpload
 from s3front.objects.object_lock import Lock
 from s3front.objects.object_parts import ObjectPart
 from s3front.objects.object_record import PRIVATE_OBJECT_ACL, Checksum, NewObject, ObjectRecord
 from s3front.objects.protection import refuse_part, refuse_upload
+from s3front.objects.put_plan import check_put, plan_put
 from s3front.objects.versioning import version_headers
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.half_completed import completed_object, is_made_by, used_parts
 from s3front.operations.object_headers import taken_over
 from s3front.operations.object_url import object_url
-from s3front.operations.put_object import check_write_conditions, write_requirement
 from s3front.operations.put_version import PUT_VERSION, refuse_put_version
 from s3front.operations.uploads import (
     check_unchanged,
@@ -79,7 +79,7 @@ async def complete_multipart_upload(context: Context, request: Request) -> Reply
     if PUT_VERSION in request.headers:
         await refuse_put_version(context, request.headers)
     if not is_made_by(context.current, context.target.query["uploadId"]):
-        check_write_conditions(request.headers, context.current)
+        check_put(request.headers, record_of(context.current))
     body = await read_document(
         context,
         _without_object_checksum(request),
@@ -111,7 +111,7 @@ async def _complete(
             await _end(context, upload, made)
             return made
         refuse_upload(upload.record)
-        check_write_conditions(headers, current)
+        check_put(headers, record_of(current))
         check_unchanged(headers, context.key, upload.record, current)
         _require_checksums(upload.record, wanted)
         try:
@@ -124,8 +124,9 @@ async def _complete(
             continue
         record = _object_record(context, upload, parts)
         _verify(headers, upload.record, record)
-        requirement = write_requirement(headers, bucket, context.key, current)
-        write = context.services.objects.decide_write(bucket, current, record, requirement)
+        oldest_id = context.services.objects.oldest_version_id
+        plan = plan_put(bucket.record, record_of(current), record, headers, oldest_id)
+        write = planned(bucket, context.key, current, plan)
         try:
             record = await uploads.complete(bucket, upload, parts, write, context.request_id)
         except ChangedError:

@@ -20,15 +20,17 @@ from s3front.bodies.checksums import (
 from s3front.bodies.object_reader import CopiedBody
 from s3front.bodies.object_writer import store_body
 from s3front.context import Context
+from s3front.metadata.object_store import record_of
 from s3front.objects.object_lock import LOCK_HEADERS, wanted_lock
 from s3front.objects.object_record import STANDARD_HEADERS, Checksum, NewObject, ObjectRecord
+from s3front.objects.put_plan import check_put
 from s3front.objects.ranges import ByteRange
 from s3front.objects.versioning import LATEST, version_headers
 from s3front.operations.chosen_location import chosen_location, destination
 from s3front.operations.copy_source import CopySource, read_source
 from s3front.operations.object_headers import DescribedObject, new_object_headers, taken_over
 from s3front.operations.parameters import part_number
-from s3front.operations.put_object import check_write_conditions, commit_object
+from s3front.operations.put_object import commit_object
 from s3front.operations.tag_sets import tags_of_header
 from s3front.operations.upload_part import commit_part, part_destination
 from s3front.operations.uploads import chosen_algorithm, writable_upload
@@ -52,7 +54,7 @@ async def copy_object(context: Context, request: Request) -> Reply:
 
 
 async def _copy_object(context: Context, headers: Headers) -> Reply:
-    check_write_conditions(headers, context.current)
+    check_put(headers, record_of(context.current))
     source = await read_source(context, headers)
     check_copy_size(source.record.size)
     described, tags = _described(context, headers, source)

@@ -1,4 +1,4 @@
-"""After a commit whose requirements did not hold: read again, so that the caller decides again.
+"""Decisions that are committed, and made again on what was read again when they do not hold.
 
 Whether the request is allowed is decided again as well, whole, on what was read: a bucket may have
 another owner by now, or other rules.
@@ -6,17 +6,41 @@ another owner by now, or other rules.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from s3front.authz.access import Access
 from s3front.authz.decide import authorize
 from s3front.context import Context
+from s3front.metadata.gateway import ChangedError
 from s3front.metadata.kept_buckets import StoredBucket
-from s3front.metadata.object_store import StoredObject
+from s3front.metadata.object_store import ObjectCommit, StoredObject
 from s3front.objects.versioning import Version
+from s3front.s3_errors import S3Error
 
 ATTEMPTS_MAX = 10
 """Decisions of one request. Each loss means that somebody else's write went through."""
+
+
+async def commit_decided(
+    context: Context,
+    decide: Callable[[StoredBucket, StoredObject | None], ObjectCommit],
+    conflict: str,
+) -> tuple[ObjectCommit, Sequence[str | None]]:
+    """Commit what ``decide`` makes of the request's bucket and version, as they were read; what was
+    committed, and what its operations answered.
+
+    Raises what ``decide`` and ``authorize`` do, and ``conflict`` when somebody else was faster each
+    time.
+    """
+    bucket, current = context.bucket, context.current
+    objects = context.services.objects
+    for _ in range(ATTEMPTS_MAX):
+        commit = decide(bucket, current)
+        try:
+            return commit, await objects.commit(bucket, (commit,), context.request_id)
+        except ChangedError:
+            bucket, current = await read_again(context, bucket)
+    raise S3Error(conflict, fields={"Key": context.key})
 
 
 async def read_again(

@@ -44,7 +44,15 @@ from s3front.objects.preconditions import (
     entry_conditions,
     header_conditions,
 )
-from s3front.objects.versioning import LATEST, NULL, Place, Version, plan_removal, shown_id
+from s3front.objects.versioning import (
+    LATEST,
+    NULL,
+    Place,
+    Version,
+    plan_removal,
+    plan_write,
+    shown_id,
+)
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again, read_versions_again
 from s3front.operations.governance_bypass import may_bypass
 from s3front.port.reply import xml_reply
@@ -274,8 +282,8 @@ def _decide(
         requirement = object_requirement(bucket, entry.key, current, any_state=any_state)
     if versioning is not None and not entry.version.is_specific:
         marker = _delete_marker(context, entry.key)
-        objects = context.services.objects
-        return _Deletion(entry, objects.decide_write(bucket, current, marker, requirement))
+        plan = plan_write(versioning, record, marker, context.services.objects.oldest_version_id)
+        return _Deletion(entry, planned(bucket, entry.key, current, plan, requirement))
     if current is None and _must_be_read(entry):
         return _Deletion(entry)
     place = Place.MASTER if current is None else current.place

@@ -13,13 +13,15 @@ from s3front.bodies.checksums import DEFAULT_ALGORITHM
 from s3front.bodies.form_file import FormFile
 from s3front.bodies.object_writer import store_body
 from s3front.context import Context
+from s3front.metadata.object_store import record_of
 from s3front.objects.object_lock import LOCK_HEADERS, wanted_lock
 from s3front.objects.object_record import NewObject, ObjectRecord
+from s3front.objects.put_plan import check_put
 from s3front.objects.versioning import version_headers
 from s3front.operations.chosen_location import chosen_location, destination
 from s3front.operations.object_headers import checksum_headers, new_object_headers
 from s3front.operations.object_url import object_url
-from s3front.operations.put_object import check_write_conditions, commit_object, require_digest
+from s3front.operations.put_object import commit_object, require_digest
 from s3front.operations.tag_sets import parse_tagging
 from s3front.port.reply import XML_TYPE
 from s3front.port.request import Reply, Request
@@ -32,7 +34,7 @@ async def post_object(context: Context, request: Request) -> Reply:
     """Store the file of a form (Amazon S3 API reference, POST Object)."""
     fields = request.headers
     refuse_unimplemented(fields, LOCK_HEADERS)
-    check_write_conditions(fields, context.current)
+    check_put(fields, record_of(context.current))
     described = new_object_headers(fields, encoded_words=False)
     lock = wanted_lock(fields, context.bucket.record.document, now())
     tagging = fields.get("tagging")

@@ -11,15 +11,15 @@ from s3front.bodies.checksums import DEFAULT_ALGORITHM, ExpectedDigests
 from s3front.bodies.object_writer import check_age, delete_data, store_body
 from s3front.bodies.upload_body import UploadBody
 from s3front.context import Context
-from s3front.metadata.gateway import ChangedError, OutcomeUnknownError, Requirement
+from s3front.metadata.gateway import OutcomeUnknownError
 from s3front.metadata.kept_buckets import StoredBucket
-from s3front.metadata.object_store import StoredObject, object_requirement
+from s3front.metadata.object_store import ObjectCommit, StoredObject, planned, record_of
 from s3front.objects.object_lock import LOCK_HEADERS, has_lock_headers, wanted_lock
 from s3front.objects.object_record import NewObject, ObjectRecord
-from s3front.objects.preconditions import check_write, is_conditional_write
+from s3front.objects.put_plan import check_put, plan_put
 from s3front.objects.versioning import version_headers
 from s3front.operations.chosen_location import chosen_location, destination
-from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
+from s3front.operations.decide_again import commit_decided
 from s3front.operations.object_headers import checksum_headers, new_object_headers
 from s3front.operations.put_version import PUT_VERSION, refuse_put_version
 from s3front.operations.tag_sets import tags_of_header
@@ -35,7 +35,7 @@ async def put_object(context: Context, request: Request) -> Reply:
     headers = request.headers
     if PUT_VERSION in headers:
         await refuse_put_version(context, headers)
-    check_write_conditions(headers, context.current)
+    check_put(headers, record_of(context.current))
     described, tags = new_object_headers(headers), tags_of_header(headers)
     lock = wanted_lock(headers, context.bucket.record.document, now())
     location = chosen_location(context, headers)
@@ -105,40 +105,19 @@ def require_digest(headers: Headers, declared: ExpectedDigests) -> None:
         )
 
 
-def check_write_conditions(headers: Headers, current: StoredObject | None) -> None:
-    """Let a write pass, given the object that it would replace."""
-    etag = current.record.etag if current and not current.record.is_delete_marker else None
-    check_write(headers, etag)
-
-
 async def _commit(
     context: Context, headers: Headers, record: ObjectRecord, complete_at: float
 ) -> ObjectRecord:
-    """Make the record the object, deciding again when the bucket or the object has changed."""
-    bucket, current = context.bucket, context.current
-    objects = context.services.objects
-    for _ in range(ATTEMPTS_MAX):
+    """Make the record the object."""
+    oldest_id = context.services.objects.oldest_version_id
+
+    def decide(bucket: StoredBucket, current: StoredObject | None) -> ObjectCommit:
         check_age(context, complete_at)
-        requirement = write_requirement(headers, bucket, context.key, current)
-        try:
-            return await objects.put(bucket, current, record, requirement, context.request_id)
-        except ChangedError:
-            bucket, current = await read_again(context, bucket)
-            check_write_conditions(headers, current)
-    raise S3Error("ConditionalRequestConflict", fields={"Key": context.key})
+        plan = plan_put(bucket.record, record_of(current), record, headers, oldest_id)
+        return planned(bucket, context.key, current, plan)
 
-
-def write_requirement(
-    headers: Headers, bucket: StoredBucket, key: str, current: StoredObject | None
-) -> Requirement | None:
-    """What the commit of a write requires of the current object: no more than was decided on.
-
-    A write that no condition was put on does not depend on it, so writers of one key never stand
-    in each other's way.
-    """
-    if not is_conditional_write(headers):
-        return None
-    return object_requirement(bucket, key, current)
+    commit, version_ids = await commit_decided(context, decide, "ConditionalRequestConflict")
+    return commit.stored(version_ids)
 
 
 PUT_OBJECT = Operation(

@@ -19,14 +19,14 @@ from s3front.authz.access import Access, arn
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError, Requirement
 from s3front.metadata.kept_buckets import StoredBucket
-from s3front.metadata.object_store import Renaming, StoredObject, object_requirement
+from s3front.metadata.object_store import Renaming, StoredObject, object_requirement, record_of
 from s3front.metadata.token_store import ClientToken
 from s3front.objects.object_record import ObjectRecord
+from s3front.objects.put_plan import check_put
 from s3front.operations.copy_source import RENAME_SOURCE, check_conditions, parse_source
 from s3front.operations.decide_again import ATTEMPTS_MAX, allowed_again
 from s3front.operations.delete_objects import DELETE_OBJECT
 from s3front.operations.get_object import GET_OBJECT
-from s3front.operations.put_object import check_write_conditions
 from s3front.port.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error, not_implemented
@@ -126,7 +126,7 @@ def _destination(
     headers: Headers, bucket: StoredBucket, key: str, replaced: StoredObject | None
 ) -> Requirement | None:
     """What the commit requires of the object that is replaced, once its conditions hold."""
-    check_write_conditions(headers, replaced)
+    check_put(headers, record_of(replaced))
     if not any(name in headers for name in _CONDITIONS):
         return None
     times = [name for name in _CONDITIONS[2:] if name in headers]

@@ -12,7 +12,7 @@ import pytest
 from s3front.metadata.bucket_store import BucketStore
 from s3front.metadata.gateway import ChangedError, MetadataGateway
 from s3front.metadata.object_store import ObjectStore, planned
-from s3front.objects.versioning import NULL, plan_removal
+from s3front.objects.versioning import NULL, plan_change, plan_removal
 from s3front.rpc.rpc_client import RpcClient
 from shared.rpc.envelope import METADATA_NAMESPACE
 from tests.api.racing import Racer, race
@@ -132,10 +132,12 @@ def test_a_null_version_that_became_the_latest_again_meanwhile(running: Cluster)
         assert hold(client, "again", "null")
         plan = plan_removal(bucket.record.versioning, current.record, current.place, judged=True)
         removal = planned(bucket, "key", current, plan)
+        same = plan_change(bucket.record.versioning, current.record, current.place, current.record)
+        change = planned(bucket, "key", current, same)
         with pytest.raises(ChangedError):
             await store.commit(bucket, [removal], "test")
         with pytest.raises(ChangedError):
-            await store.replace_record(bucket, "key", current, current.record, "test")
+            await store.commit(bucket, [change], "test")
         await rpc.close()
 
     asyncio.run(decide_on_what_is_no_more())
