@@ -56,7 +56,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="twofold-bench-") as folder,
-        cluster(Path(folder)) as servers,
+        cluster(Path(folder), forked=False, supervised=True) as servers,
     ):
         rows = {} if arguments.listings else _measure(servers, arguments.seconds)
         rows |= _measure_listings(servers, arguments.seconds)

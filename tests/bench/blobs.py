@@ -96,7 +96,7 @@ class _DataDaemon:
     def __init__(self, folder: Path, packed_size_max: int) -> None:
         folder.mkdir()
         settings = {"dataDaemon": {"packedSizeMaxBytes": packed_size_max}}
-        self._servers = Cluster(folder, settings=settings)
+        self._servers = Cluster(folder, settings=settings, forked=False)
         self.process = self._servers.dmd_data
         self.started_in = 0.0
         self.start()

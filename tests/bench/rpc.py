@@ -171,7 +171,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="twofold-bench-") as folder:
-        servers = Cluster(Path(folder))
+        servers = Cluster(Path(folder), forked=False)
         servers.start_daemons()
         try:
             rows = measure(servers, arguments.seconds, arguments.rounds)
