@@ -22,10 +22,11 @@ endif
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh deploy/start-both.sh \
 	  $(call given,PORT,--port) $(call given,HOST,--host) $(call given,DATA,--data)
 
-# What is installed and checked first waits for the network more than for a core.
+# What is installed and checked first waits for the network more than for a core. Tests wait for
+# their servers and for time to pass, so there are two at once for each of two cores.
 test: install-dev
 	@$(MAKE) --no-print-directory --jobs 4 --output-sync clients lint
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 4 --dist worksteal
 
 # The tests that speak S3 alone, against any S3 server (CONTRIBUTING.md).
 test-endpoint: install-dev

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.clients import tree
 
-FILES = 2000 if os.environ.get("TWOFOLD_SOAK") else 40
+FILES = 2000 if os.environ.get("TWOFOLD_SOAK") else 12
 VERSIONS = (1, 2, 3)
 
 _BY_PARTS = "by parts.bin"
