@@ -20,7 +20,7 @@ from s3front.auth.authenticate import authenticate
 from s3front.auth.hoisted import with_hoisted_headers
 from s3front.auth.identity import UNSIGNED, Identity
 from s3front.auth.payload_form import read_upload
-from s3front.authz.access import Access, arn
+from s3front.authz.access import EXPECTED_OWNER, Access, arn
 from s3front.authz.condition_keys import ConditionKeys
 from s3front.authz.decide import authorize
 from s3front.context import Context, Services
@@ -37,8 +37,6 @@ from s3front.process.probes import PROBE_PATHS, probe_reply
 from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error, incomplete_body, not_implemented
 from shared.records.members import UnreadableRecordError
-
-_EXPECTED_OWNER = "x-amz-expected-bucket-owner"
 
 _NO_THREAD = "can't start new thread"
 """What RuntimeError says where there is no memory for one."""
@@ -246,7 +244,7 @@ class App:
 def _expected_owners(meant: Request, request: Request) -> list[str]:
     """Whom the bucket is to belong to: what a form says counts as well as its headers."""
     sources = (meant,) if request is meant else (meant, request)
-    return [each.headers[_EXPECTED_OWNER] for each in sources if _EXPECTED_OWNER in each.headers]
+    return [each.headers[EXPECTED_OWNER] for each in sources if EXPECTED_OWNER in each.headers]
 
 
 def _log_failure(error: S3Error, log: Any) -> None:

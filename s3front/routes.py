@@ -46,9 +46,10 @@ class Operation:
     that its target asks for; none: anybody may ask, and nobody is asked to sign.
     ``version_actions`` take their place when a version is named; none: it cannot be about a version
     that is not the latest, as what makes objects. ``header_actions`` are asked for besides, each by
-    a request with that header. ``honours`` are headers, in lower case, that this operation knows
-    and others must refuse. ``form``: the sender, the key and all else are in a form that is the
-    body. ``tells_region``: a reply that refuses it says where the bucket is.
+    a request with that header. ``headers`` and ``parameters`` are what it honours of a request,
+    besides what routes it and what every request may say (``s3front.operations.honoured`` says how
+    they are written). ``form``: the sender, the key and all else are in a form that is the body.
+    ``tells_region``: a reply that refuses it says where the bucket is.
 
     Actions are those of the Amazon S3 user guide, "Required permissions for Amazon S3 API
     operations"."""
@@ -59,7 +60,8 @@ class Operation:
     actions: tuple[str, ...]
     version_actions: tuple[str, ...] = ()
     header_actions: Mapping[str, str] = field(default_factory=dict)
-    honours: frozenset[str] = frozenset()
+    headers: frozenset[str] = frozenset()
+    parameters: frozenset[str] = frozenset()
     form: bool = False
     tells_region: bool = False
 
@@ -220,7 +222,7 @@ class Routes:
         if target.query.get("x-id") in _OTHER_SERVICES:
             raise not_implemented(target.query["x-id"])
         if method in ("PUT", "POST", "DELETE"):
-            refuse_unimplemented(headers, operation.honours)
+            refuse_unimplemented(headers, operation.headers)
         elif level is Level.OBJECT:
             _refuse_encryption(headers)
         return operation

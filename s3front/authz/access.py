@@ -21,6 +21,9 @@ BYPASS_GOVERNANCE: Final = "s3:BypassGovernanceRetention"
 """To lift, shorten or ignore a retention in governance mode; an action of its own, on the version
 that it protects."""
 
+EXPECTED_OWNER: Final = "x-amz-expected-bucket-owner"
+"""The header by which any request says whom its bucket belongs to."""
+
 _ARN: Final = "arn:aws:s3:::"
 _EXISTING_TAG: Final = "s3:existingobjecttag/"
 

@@ -6,6 +6,7 @@ from s3front.bodies.request_document import interpreted, read_document
 from s3front.context import Context
 from s3front.objects.object_lock import is_enabled
 from s3front.operations.changes import change_bucket
+from s3front.operations.honoured import DOCUMENT
 from s3front.port.reply import xml_reply
 from s3front.port.request import Reply, Request
 from s3front.port.xml import parse, readable_element
@@ -75,4 +76,5 @@ PUT_BUCKET_VERSIONING = Operation(
     Level.BUCKET,
     put_bucket_versioning,
     ("s3:PutBucketVersioning",),
+    headers=DOCUMENT,
 )

@@ -150,7 +150,7 @@ CREATE_BUCKET = Operation(
     Level.NEW_BUCKET,
     create_bucket,
     ("s3:CreateBucket",),
-    honours=frozenset((_LOCK_HEADER,)),
+    headers=frozenset((_LOCK_HEADER,)),
 )
 HEAD_BUCKET = Operation(
     "HeadBucket", Level.BUCKET, head_bucket, ("s3:ListBucket",), tells_region=True

@@ -41,6 +41,7 @@ from s3front.objects.put_plan import check_put, plan_put
 from s3front.objects.versioning import version_headers
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.half_completed import completed_object, is_made_by, used_parts
+from s3front.operations.honoured import CHECKSUMS, WRITE_CONDITIONS
 from s3front.operations.object_headers import taken_over
 from s3front.operations.object_url import object_url
 from s3front.operations.put_version import PUT_VERSION, refuse_put_version
@@ -370,5 +371,7 @@ COMPLETE_MULTIPART_UPLOAD = Operation(
     Level.OBJECT,
     complete_multipart_upload,
     ("s3:PutObject",),
-    honours=frozenset((PUT_VERSION,)),
+    headers=CHECKSUMS
+    | WRITE_CONDITIONS
+    | {PUT_VERSION, "x-amz-checksum-type", "x-amz-mp-object-size"},
 )

@@ -21,13 +21,14 @@ from s3front.bodies.object_reader import CopiedBody
 from s3front.bodies.object_writer import store_body
 from s3front.context import Context
 from s3front.metadata.object_store import record_of
-from s3front.objects.object_lock import LOCK_HEADERS, wanted_lock
+from s3front.objects.object_lock import wanted_lock
 from s3front.objects.object_record import STANDARD_HEADERS, Checksum, NewObject, ObjectRecord
 from s3front.objects.put_plan import check_put
 from s3front.objects.ranges import ByteRange
 from s3front.objects.versioning import LATEST, version_headers
 from s3front.operations.chosen_location import chosen_location, destination
 from s3front.operations.copy_source import CopySource, read_source
+from s3front.operations.honoured import COPY, DESCRIPTION, WRITE_CONDITIONS
 from s3front.operations.object_headers import DescribedObject, new_object_headers, taken_over
 from s3front.operations.parameters import part_number
 from s3front.operations.put_object import commit_object
@@ -231,11 +232,15 @@ COPY_OBJECT = Operation(
     copy_object,
     ("s3:PutObject",),
     header_actions=WRITE_ACTIONS,
-    honours=LOCK_HEADERS,
+    headers=COPY
+    | DESCRIPTION
+    | WRITE_CONDITIONS
+    | {"x-amz-checksum-algorithm", "x-amz-metadata-directive", "x-amz-tagging-directive"},
 )
 UPLOAD_PART_COPY = Operation(
     "UploadPartCopy",
     Level.OBJECT,
     upload_part_copy,
     ("s3:PutObject",),
+    headers=COPY | {"x-amz-copy-source-range"},
 )

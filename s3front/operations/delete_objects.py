@@ -29,6 +29,7 @@ from s3front.metadata.object_store import (
     planned,
 )
 from s3front.objects.object_lock import (
+    BYPASS_HEADER,
     Lock,
     check_removal,
     is_enabled,
@@ -55,6 +56,7 @@ from s3front.objects.versioning import (
 )
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again, read_versions_again
 from s3front.operations.governance_bypass import may_bypass
+from s3front.operations.honoured import DOCUMENT
 from s3front.port.reply import xml_reply
 from s3front.port.request import Reply, Request
 from s3front.port.target import check_key
@@ -339,11 +341,12 @@ DELETE_OBJECT = Operation(
     delete_object,
     ("s3:DeleteObject",),
     version_actions=("s3:DeleteObjectVersion",),
-    honours=frozenset((IF_MATCH_TIME, IF_MATCH_SIZE)),
+    headers=frozenset(("if-match", IF_MATCH_TIME, IF_MATCH_SIZE, BYPASS_HEADER)),
 )
 DELETE_OBJECTS = Operation(
     "DeleteObjects",
     Level.BUCKET,
     delete_objects,
     ("s3:DeleteObject",),
+    headers=DOCUMENT | {BYPASS_HEADER},
 )

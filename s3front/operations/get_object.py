@@ -11,7 +11,9 @@ from s3front.objects.preconditions import is_modified, range_applies
 from s3front.objects.ranges import ByteRange, parse_range
 from s3front.objects.versioning import version_headers
 from s3front.operations.decide_again import read_again
+from s3front.operations.honoured import READ_CONDITIONS
 from s3front.operations.object_headers import (
+    OVERRIDES,
     checksum_headers,
     object_headers,
     overridden,
@@ -151,12 +153,17 @@ def _part(record: ObjectRecord, number: int) -> tuple[ByteRange, dict[str, str],
     )
 
 
+_HEADERS = READ_CONDITIONS | {"range", "x-amz-checksum-mode"}
+_PARAMETERS = frozenset(("partNumber", *OVERRIDES))
+
 GET_OBJECT = Operation(
     "GetObject",
     Level.OBJECT,
     get_object,
     ("s3:GetObject",),
     version_actions=("s3:GetObjectVersion",),
+    headers=_HEADERS,
+    parameters=_PARAMETERS,
 )
 HEAD_OBJECT = Operation(
     "HeadObject",
@@ -164,4 +171,6 @@ HEAD_OBJECT = Operation(
     head_object,
     ("s3:GetObject",),
     version_actions=("s3:GetObjectVersion",),
+    headers=_HEADERS,
+    parameters=_PARAMETERS,
 )

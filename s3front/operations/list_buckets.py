@@ -49,4 +49,5 @@ LIST_BUCKETS = Operation(
     Level.SERVICE,
     list_buckets,
     ("s3:ListAllMyBuckets",),
+    parameters=frozenset(("continuation-token", "max-buckets", "prefix")),
 )

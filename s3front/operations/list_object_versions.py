@@ -7,6 +7,7 @@ from collections.abc import Callable
 from s3front.context import Context
 from s3front.metadata.listing_store import VersionsPage
 from s3front.objects.versioning import NULL_ID, Version
+from s3front.operations.honoured import LISTING
 from s3front.operations.listed import checksum_elements, owner_element, storage_class_element
 from s3front.operations.parameters import (
     check_optional_attributes,
@@ -112,4 +113,6 @@ LIST_OBJECT_VERSIONS = Operation(
     Level.BUCKET,
     list_object_versions,
     ("s3:ListBucketVersions",),
+    headers=frozenset(("x-amz-optional-object-attributes",)),
+    parameters=LISTING | {"key-marker", "max-keys", "version-id-marker"},
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from s3front.context import Context
 from s3front.metadata.listing_store import ObjectsPage
+from s3front.operations.honoured import LISTING
 from s3front.operations.listed import checksum_elements, owner_element, storage_class_element
 from s3front.operations.parameters import (
     check_optional_attributes,
@@ -203,10 +204,14 @@ LIST_OBJECTS = Operation(
     Level.BUCKET,
     list_objects,
     ("s3:ListBucket",),
+    headers=frozenset(("x-amz-optional-object-attributes",)),
+    parameters=LISTING | {"marker", "max-keys"},
 )
 LIST_OBJECTS_V2 = Operation(
     "ListObjectsV2",
     Level.BUCKET,
     list_objects_v2,
     ("s3:ListBucket",),
+    headers=frozenset(("x-amz-optional-object-attributes",)),
+    parameters=LISTING | {"continuation-token", "fetch-owner", "max-keys", "start-after"},
 )

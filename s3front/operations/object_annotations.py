@@ -50,6 +50,7 @@ LIST_OBJECT_ANNOTATIONS = Operation(
     list_object_annotations,
     ("s3:ListObjectAnnotations",),
     version_actions=("s3:ListObjectVersionAnnotations",),
+    parameters=frozenset(("annotation-prefix", "max-annotation-results")),
 )
 GET_OBJECT_ANNOTATION = Operation(
     "GetObjectAnnotation",

@@ -105,4 +105,5 @@ GET_OBJECT_ATTRIBUTES = Operation(
     get_object_attributes,
     ("s3:GetObject", "s3:GetObjectAttributes"),
     version_actions=("s3:GetObjectVersion", "s3:GetObjectVersionAttributes"),
+    headers=frozenset(("x-amz-max-parts", "x-amz-object-attributes", "x-amz-part-number-marker")),
 )

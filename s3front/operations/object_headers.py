@@ -48,7 +48,7 @@ _STORAGE_CLASSES = frozenset(
 )
 
 # Query parameter and the header that it overrides (GetObject, "Overriding response header values").
-_OVERRIDES = {
+OVERRIDES = {
     "response-cache-control": "Cache-Control",
     "response-content-disposition": "Content-Disposition",
     "response-content-encoding": "Content-Encoding",
@@ -193,7 +193,7 @@ def overridden(
     """The headers with those that a read asked to be replaced, which only a signed one may: else
     anybody could make pages of somebody else's objects."""
     replaced = dict(headers)
-    for parameter, header in _OVERRIDES.items():
+    for parameter, header in OVERRIDES.items():
         value = query.get(parameter)
         if not value:
             continue

@@ -10,6 +10,7 @@ from s3front.context import Context
 from s3front.objects.object_record import ObjectRecord
 from s3front.operations.changes import change_version
 from s3front.operations.get_object import described_version, existing_record
+from s3front.operations.honoured import DOCUMENT
 from s3front.operations.tag_sets import parse_tagging, tag_set_xml
 from s3front.port.reply import xml_reply
 from s3front.port.request import Reply, Request
@@ -62,6 +63,7 @@ PUT_OBJECT_TAGGING = Operation(
     put_object_tagging,
     ("s3:PutObjectTagging",),
     version_actions=("s3:PutObjectVersionTagging",),
+    headers=DOCUMENT,
 )
 DELETE_OBJECT_TAGGING = Operation(
     "DeleteObjectTagging",

@@ -14,12 +14,13 @@ from s3front.context import Context
 from s3front.metadata.gateway import OutcomeUnknownError
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import ObjectCommit, StoredObject, planned, record_of
-from s3front.objects.object_lock import LOCK_HEADERS, has_lock_headers, wanted_lock
+from s3front.objects.object_lock import has_lock_headers, wanted_lock
 from s3front.objects.object_record import NewObject, ObjectRecord
 from s3front.objects.put_plan import check_put, plan_put
 from s3front.objects.versioning import version_headers
 from s3front.operations.chosen_location import chosen_location, destination
 from s3front.operations.decide_again import commit_decided
+from s3front.operations.honoured import BODY, DESCRIPTION, WRITE_CONDITIONS
 from s3front.operations.object_headers import checksum_headers, new_object_headers
 from s3front.operations.put_version import PUT_VERSION, refuse_put_version
 from s3front.operations.tag_sets import tags_of_header
@@ -126,5 +127,5 @@ PUT_OBJECT = Operation(
     put_object,
     ("s3:PutObject",),
     header_actions=WRITE_ACTIONS,
-    honours=LOCK_HEADERS | {PUT_VERSION},
+    headers=BODY | DESCRIPTION | WRITE_CONDITIONS | {PUT_VERSION},
 )

@@ -27,6 +27,7 @@ from s3front.operations.copy_source import RENAME_SOURCE, check_conditions, pars
 from s3front.operations.decide_again import ATTEMPTS_MAX, allowed_again
 from s3front.operations.delete_objects import DELETE_OBJECT
 from s3front.operations.get_object import GET_OBJECT
+from s3front.operations.honoured import READ_CONDITIONS
 from s3front.port.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error, not_implemented
@@ -143,4 +144,6 @@ RENAME_OBJECT = Operation(
     Level.OBJECT,
     rename_object,
     ("s3:PutObject",),
+    headers=READ_CONDITIONS
+    | {_TOKEN, RENAME_SOURCE, *(f"{RENAME_SOURCE}-{name}" for name in READ_CONDITIONS)},
 )

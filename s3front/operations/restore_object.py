@@ -74,4 +74,5 @@ RESTORE_OBJECT = Operation(
     restore_object,
     ("s3:RestoreObject",),
     version_actions=("s3:RestoreObject",),
+    headers=frozenset(("x-amz-sdk-checksum-algorithm",)),
 )

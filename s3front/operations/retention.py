@@ -12,6 +12,7 @@ from s3front.bodies.request_document import interpreted, read_document
 from s3front.context import Context
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.objects.object_lock import (
+    BYPASS_HEADER,
     Lock,
     check_change,
     configuration_member,
@@ -30,6 +31,7 @@ from s3front.objects.object_record import ObjectRecord
 from s3front.operations.changes import change_bucket, change_version
 from s3front.operations.get_object import existing_record
 from s3front.operations.governance_bypass import may_bypass
+from s3front.operations.honoured import DOCUMENT
 from s3front.port.reply import xml_reply
 from s3front.port.request import Reply, Request
 from s3front.routes import Level, Operation
@@ -156,6 +158,7 @@ PUT_OBJECT_LOCK_CONFIGURATION = Operation(
     Level.BUCKET,
     put_object_lock_configuration,
     ("s3:PutBucketObjectLockConfiguration",),
+    headers=DOCUMENT,
 )
 GET_OBJECT_RETENTION = Operation(
     "GetObjectRetention",
@@ -170,6 +173,7 @@ PUT_OBJECT_RETENTION = Operation(
     put_object_retention,
     ("s3:PutObjectRetention",),
     version_actions=("s3:PutObjectRetention",),
+    headers=DOCUMENT | {BYPASS_HEADER},
 )
 GET_OBJECT_LEGAL_HOLD = Operation(
     "GetObjectLegalHold",
@@ -184,4 +188,5 @@ PUT_OBJECT_LEGAL_HOLD = Operation(
     put_object_legal_hold,
     ("s3:PutObjectLegalHold",),
     version_actions=("s3:PutObjectLegalHold",),
+    headers=DOCUMENT,
 )

@@ -19,6 +19,7 @@ from s3front.context import Context
 from s3front.metadata.gateway import ChangedError, OutcomeUnknownError
 from s3front.metadata.upload_store import StoredUpload
 from s3front.operations.chosen_location import destination
+from s3front.operations.honoured import BODY
 from s3front.operations.object_headers import checksum_headers
 from s3front.operations.parameters import part_number
 from s3front.operations.uploads import (
@@ -94,9 +95,4 @@ def _check_checksum(chosen: Algorithm, kind: str | None, given: Algorithm | None
     )
 
 
-UPLOAD_PART = Operation(
-    "UploadPart",
-    Level.OBJECT,
-    upload_part,
-    ("s3:PutObject",),
-)
+UPLOAD_PART = Operation("UploadPart", Level.OBJECT, upload_part, ("s3:PutObject",), headers=BODY)

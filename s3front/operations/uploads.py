@@ -11,12 +11,13 @@ from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
 from s3front.metadata.object_store import StoredObject
 from s3front.metadata.upload_store import StoredUpload
-from s3front.objects.object_lock import LOCK_HEADERS, wanted_lock
+from s3front.objects.object_lock import wanted_lock
 from s3front.objects.object_record import PRIVATE_OBJECT_ACL, STANDARD_HEADERS, USER_METADATA_PREFIX
 from s3front.objects.protection import refuse_bucket, refuse_upload
 from s3front.operations.chosen_location import chosen_location
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.half_completed import completed_object, used_parts
+from s3front.operations.honoured import DESCRIPTION, LISTING
 from s3front.operations.object_headers import (
     DEFAULT_CONTENT_TYPE,
     DescribedObject,
@@ -369,7 +370,7 @@ CREATE_MULTIPART_UPLOAD = Operation(
     create_multipart_upload,
     ("s3:PutObject",),
     header_actions=WRITE_ACTIONS,
-    honours=LOCK_HEADERS,
+    headers=DESCRIPTION | {"x-amz-checksum-algorithm", "x-amz-checksum-type"},
 )
 ABORT_MULTIPART_UPLOAD = Operation(
     "AbortMultipartUpload",
@@ -382,10 +383,12 @@ LIST_PARTS = Operation(
     Level.OBJECT,
     list_parts,
     ("s3:ListMultipartUploadParts",),
+    parameters=frozenset(("max-parts", "part-number-marker")),
 )
 LIST_MULTIPART_UPLOADS = Operation(
     "ListMultipartUploads",
     Level.BUCKET,
     list_multipart_uploads,
     ("s3:ListBucketMultipartUploads",),
+    parameters=LISTING | {"key-marker", "max-uploads", "upload-id-marker"},
 )

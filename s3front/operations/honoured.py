@@ -1,0 +1,48 @@
+"""Headers and query parameters that several operations honour, as they declare them. Pure.
+
+Names are in lower case; one that ends with ``*`` stands for all that begin so.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from s3front.bodies.checksums import Algorithm
+from s3front.objects.object_lock import LOCK_HEADERS
+
+CHECKSUMS: Final = frozenset(algorithm.header for algorithm in Algorithm)
+
+BODY: Final = CHECKSUMS | {"content-length", "content-md5", "x-amz-sdk-checksum-algorithm"}
+"""Of a request with an object or a part: what its bytes are."""
+
+DOCUMENT: Final = frozenset(("content-md5", "x-amz-sdk-checksum-algorithm"))
+"""The same of a request with a document, as far as S3's model has them."""
+
+DESCRIPTION: Final = LOCK_HEADERS | {
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
+    "x-amz-meta-*",
+    "x-amz-storage-class",
+    "x-amz-tagging",
+    "x-amz-website-redirect-location",
+}
+"""What a new object is to be like."""
+
+WRITE_CONDITIONS: Final = frozenset(("if-match", "if-none-match"))
+READ_CONDITIONS: Final = WRITE_CONDITIONS | {"if-modified-since", "if-unmodified-since"}
+
+COPY: Final = frozenset(
+    (
+        "x-amz-copy-source",
+        "x-amz-source-expected-bucket-owner",
+        *(f"x-amz-copy-source-{name}" for name in READ_CONDITIONS),
+    )
+)
+"""Which object is copied, and under which conditions."""
+
+LISTING: Final = frozenset(("delimiter", "encoding-type", "prefix"))
+"""Parameters of every listing of a bucket."""
