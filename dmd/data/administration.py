@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from dmd.data.base import BlobStore
 from dmd.data.blob_keys import SERVICE_PATH, is_blob_key, now_ms
 from dmd.data.errors import DataError
@@ -35,8 +37,7 @@ class Command:
     parameters: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """Status and JSON document of an answer; no document: an empty body."""
 
     status: int

@@ -8,8 +8,9 @@ same tests. Implementations: ``dmd.data.file_store`` (a file each) and ``dmd.dat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
+
+import msgspec
 
 
 class BlobNotFoundError(Exception):
@@ -31,8 +32,7 @@ class StoreFullError(StoreError):
     """There is no room for a blob."""
 
 
-@dataclass(frozen=True, slots=True)
-class DiskUsage:
+class DiskUsage(msgspec.Struct, frozen=True):
     """Sizes in bytes; ``available`` is what an unprivileged process can still write."""
 
     available: int
@@ -40,8 +40,7 @@ class DiskUsage:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class BlobInfo:
+class BlobInfo(msgspec.Struct, frozen=True):
     """A blob as an inventory lists it.
 
     ``size`` in bytes, ``created_ms`` in milliseconds since the epoch. A blob in quarantine is out
@@ -54,8 +53,7 @@ class BlobInfo:
     quarantined: bool
 
 
-@dataclass(frozen=True, slots=True)
-class InventoryPage:
+class InventoryPage(msgspec.Struct, frozen=True):
     """Some blobs, and where the next page begins; None after the last page."""
 
     blobs: Sequence[BlobInfo]

@@ -12,8 +12,9 @@ import re
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from dmd.data.errors import DataError
 from shared.blob_checksums import key_with_checksum
@@ -28,8 +29,7 @@ _URL_PATH: Final = re.compile(r"(/[a-zA-Z0-9]+)(?:/([0-9a-f]*))?")
 _DISK_USAGE: Final = f"{SERVICE_PATH}?diskUsage"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """What a URL of the data port names: a blob, the collection (no key), or the disk usage."""
 
     key: str | None = None

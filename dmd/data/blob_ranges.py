@@ -7,8 +7,9 @@ valid byte range is ignored, and the whole blob is sent.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from dmd.data.errors import DataError
 
@@ -16,8 +17,7 @@ from dmd.data.errors import DataError
 _ONE_RANGE: Final = re.compile(r"bytes=([0-9]{0,100})-([0-9]{0,100})", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class ByteRange:
+class ByteRange(msgspec.Struct, frozen=True):
     """Bytes ``start`` to ``end`` of a blob, both included, counted from 0; never empty."""
 
     start: int

@@ -14,10 +14,10 @@ import os
 import select
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from isal.isal_zlib import crc32
 
 from dmd.data.base import StoreError, StoreFullError
@@ -43,8 +43,7 @@ _BUFFERS_KEPT_MAX: Final = 4
 _PIECES_MAX: Final = os.sysconf("SC_IOV_MAX")
 
 
-@dataclass(frozen=True, slots=True)
-class DiskOptions:
+class DiskOptions(msgspec.Struct, frozen=True):
     """``no_sync`` (S3DATA_NOSYNC): answer before the bytes are durable. A crash then loses blobs.
 
     ``no_cache`` (S3DATA_NOCACHE): drop what was written or read from the page cache, for a machine

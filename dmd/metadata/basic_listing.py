@@ -6,7 +6,6 @@ order of their keys, all of them, or those whose record has a certain custom att
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -14,8 +13,7 @@ import msgspec
 from shared.listing.page import Page, Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class BasicQuery:
+class BasicQuery(msgspec.Struct, frozen=True):
     """What to list: keys from ``first`` to below ``end`` (None: no bound), and of these the ones
     whose record has a custom attribute named ``attribute``, or beginning with
     ``attribute_prefix``; all, when both are None. The answer has keys, records, or both."""

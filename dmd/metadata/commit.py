@@ -9,8 +9,9 @@ given, by whoever copies versions from elsewhere, count as well: what is made is
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import count
+
+import msgspec
 
 from dmd.metadata import record_keys, stored
 from dmd.metadata.engines.base import Reader, Transaction
@@ -21,8 +22,7 @@ from dmd.metadata.versioned_writes import VersionIds
 from shared import version_id
 
 
-@dataclass(frozen=True, slots=True)
-class CommitSettings:
+class CommitSettings(msgspec.Struct, frozen=True):
     """What commits are told from outside.
 
     Version IDs are made of the replication group and, with ``version_info``, a count of the process

@@ -17,8 +17,9 @@ On the wire a requirement is one of::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from dmd.metadata import record_keys, stored
 from dmd.metadata.engines.base import Reader
@@ -26,8 +27,7 @@ from dmd.metadata.projection import listed
 from shared.errors import ServiceError
 
 
-@dataclass(frozen=True, slots=True)
-class HasRevision:
+class HasRevision(msgspec.Struct, frozen=True):
     key: bytes
     revision: int
 
@@ -36,8 +36,7 @@ class HasRevision:
         return value is not None and stored.unpack(self.key, value).revision == self.revision
 
 
-@dataclass(frozen=True, slots=True)
-class IsPresent:
+class IsPresent(msgspec.Struct, frozen=True):
     key: bytes
     present: bool
 
@@ -45,8 +44,7 @@ class IsPresent:
         return (reader.get(self.key) is not None) is self.present
 
 
-@dataclass(frozen=True, slots=True)
-class IsNoNullVersion:
+class IsNoNullVersion(msgspec.Struct, frozen=True):
     key: bytes
 
     def holds(self, reader: Reader) -> bool:
@@ -57,8 +55,7 @@ class IsNoNullVersion:
         return found.version_id is not None and not found.is_null
 
 
-@dataclass(frozen=True, slots=True)
-class IsEmpty:
+class IsEmpty(msgspec.Struct, frozen=True):
     lower: bytes
     upper: bytes
 

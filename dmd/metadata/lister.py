@@ -42,7 +42,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -189,8 +188,7 @@ def _count(params: Params, most: int = limits.LIST_KEYS_MAX) -> int:
     return max(0, min(value, most))
 
 
-@dataclass(frozen=True, slots=True)
-class _Algorithm:
+class _Algorithm(msgspec.Struct, frozen=True):
     """How a page begins: with what is read in the parameters; and what it is to know of values."""
 
     begin: Callable[..., Page]

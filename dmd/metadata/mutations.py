@@ -4,8 +4,9 @@ transaction it is given.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from dmd.metadata import record_keys, release, stored, versioned_writes
 from dmd.metadata.commit import Commit
@@ -16,8 +17,7 @@ from shared.records.names import LEASES
 _LEASES: Final = record_keys.prefix([LEASES])
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(msgspec.Struct, frozen=True):
     """Store ``record`` at ``key``, with the projection that was derived from it.
 
     ``release``: the record that is replaced gives up its data (see ``dmd.metadata.release``).
@@ -30,16 +30,14 @@ class Put:
     release: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(msgspec.Struct, frozen=True):
     """Remove ``key``, if it is there; ``release`` as for a put."""
 
     key: bytes
     release: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Versioned:
+class Versioned(msgspec.Struct, frozen=True):
     """A put or deletion that ``dmd.metadata.versioned_writes`` decides.
 
     ``release``: versions of which nothing remains give up their data. One that merely is no longer
@@ -53,8 +51,7 @@ class Versioned:
 Operation = Put | Delete | Versioned
 
 
-@dataclass(frozen=True, slots=True)
-class Mutation:
+class Mutation(msgspec.Struct, frozen=True):
     """Operations that take effect together, if every requirement holds."""
 
     operations: tuple[Operation, ...]
@@ -73,8 +70,7 @@ def frees(mutation: Mutation) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(msgspec.Struct, frozen=True):
     """The mutation took effect. Each member has one entry an operation.
 
     ``revisions``: the new revision of a put, None for a deletion. ``version_ids``: what was
@@ -87,8 +83,7 @@ class Committed:
     version_ids: tuple[str | None, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """Nothing was written: requirement ``index`` of the mutation did not hold."""
 
     index: int

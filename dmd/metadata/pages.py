@@ -7,8 +7,9 @@ likes; so every packet shows the store as it was when the packet was read.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from dmd.metadata.engines.base import Engine
 from shared import limits
@@ -16,23 +17,20 @@ from shared import limits
 Page = list[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(msgspec.Struct, frozen=True):
     """A listing to be sent in packets."""
 
     pages: Iterator[Page]
 
 
-@dataclass(frozen=True, slots=True)
-class PacketSize:
+class PacketSize(msgspec.Struct, frozen=True):
     """What one packet of a stream holds at most, but for a single item that is larger."""
 
     items_max: int = limits.STREAM_PACKET_ITEMS_MAX
     bytes_max: int = limits.STREAM_PACKET_BYTES_MAX
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(msgspec.Struct, frozen=True):
     """The items to read; ``limit`` None is all of them."""
 
     lower: bytes

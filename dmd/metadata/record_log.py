@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 import orjson
+from msgspec.structs import replace
 
 from dmd.metadata import record_keys, stored
 from dmd.metadata.engines.base import Reader, Transaction
@@ -41,8 +41,7 @@ _INTERNAL: Final = b"!.."
 """How the physical keys of the daemon's own sub-levels begin."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordLogSettings:
+class RecordLogSettings(msgspec.Struct, frozen=True):
     """Which log is written, and how much of it is kept."""
 
     name: str
@@ -50,8 +49,7 @@ class RecordLogSettings:
     size_bytes_max: int = limits.RECORD_LOG_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class LogState:
+class LogState(msgspec.Struct, frozen=True):
     """``first`` to ``last`` can be read, when there are any; records from ``tail`` on are stored.
 
     ``size_bytes`` is that of all stored keys and records, ``oldest_ms`` the time of the one at
@@ -65,8 +63,7 @@ class LogState:
     oldest_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """A ``put`` or ``del`` of a record; ``value`` is what a put stored."""
 
     kind: str

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -51,8 +50,7 @@ class LogPages:
         return next(self._pages)
 
 
-@dataclass(frozen=True, slots=True)
-class LogStream:
+class LogStream(msgspec.Struct, frozen=True):
     """A result that has a stream in it."""
 
     pages: LogPages

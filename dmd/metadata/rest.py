@@ -12,9 +12,9 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from dmd.metadata.pages import Page
@@ -35,8 +35,7 @@ def _as_it_is(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return arguments
 
 
-@dataclass(frozen=True, slots=True)
-class RestService:
+class RestService(msgspec.Struct, frozen=True):
     """A service, and how the arguments of its calls become those of ``parse_call``."""
 
     service: Service

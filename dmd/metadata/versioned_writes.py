@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -50,16 +49,14 @@ class Records(Protocol):
         """Keys and records with ``lower <= key < upper``, ascending."""
 
 
-@dataclass(frozen=True, slots=True)
-class VersionIds:
+class VersionIds(msgspec.Struct, frozen=True):
     """``next`` makes an ID newer than all before; ``infinite`` is older than any."""
 
     next: Callable[[], str]
     infinite: str
 
 
-@dataclass(frozen=True, slots=True)
-class PutVersion:
+class PutVersion(msgspec.Struct, frozen=True):
     """Store ``record`` as a version; ``version_id`` None makes a new one.
 
     ``is_null`` None is a client that knows no null keys. ``delete_null_key`` goes with the version
@@ -73,8 +70,7 @@ class PutVersion:
     delete_null_key: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteVersion:
+class DeleteVersion(msgspec.Struct, frozen=True):
     """Remove a version; with ``is_null`` the one at the null key."""
 
     key: bytes
@@ -82,8 +78,7 @@ class DeleteVersion:
     is_null: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RepairMaster:
+class RepairMaster(msgspec.Struct, frozen=True):
     """Replace a placeholder for deletion by the newest version, or by nothing."""
 
     key: bytes
@@ -92,8 +87,7 @@ class RepairMaster:
 Request = PutVersion | DeleteVersion | RepairMaster
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """Records to store by key, None for those to remove.
 
     ``subject`` is the key of the record that the request replaces or removes; ``version_id`` the

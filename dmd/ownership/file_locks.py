@@ -8,9 +8,10 @@ locks is not relied on.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _NFS: Final = ("nfs", "nfs4")
@@ -20,8 +21,7 @@ _CARRIES_LOCKS: Final = frozenset({"ceph", "gfs2", "gpfs", "lustre", "ocfs2"})
 _CARRIES_NO_LOCKS: Final = frozenset({"9p", "afs", "cifs", "smb3", "smbfs", "vboxsf", "virtiofs"})
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(msgspec.Struct, frozen=True):
     """A mounted file system: its kind, and the options of its super block."""
 
     kind: str

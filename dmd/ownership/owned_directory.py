@@ -23,9 +23,10 @@ import fcntl
 import os
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from dmd.errors import SettingNeededError, StartupError
 from dmd.ownership.fence import fence
@@ -48,8 +49,7 @@ _POLL_SECONDS: Final = 0.1
 _LOOK_SECONDS: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ownership:
+class Ownership(msgspec.Struct, frozen=True):
     """How a directory is owned.
 
     ``lease_seconds``: the owner dies when it has not renewed its lease for so long, so that a

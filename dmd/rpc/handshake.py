@@ -6,16 +6,16 @@ with other bodies, so they are judged here first, in engine.io's order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 PATH: Final = "/socket.io/"
 PROTOCOL: Final = "4"
 TRANSPORTS: Final = frozenset(("polling", "websocket"))
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """A refusal. ``document`` is the body of its reply; a request that wanted to become a websocket
     is answered with the ``message`` alone."""
 
@@ -34,8 +34,7 @@ BAD_REQUEST: Final = Problem(3, "Bad request")
 BAD_VERSION: Final = Problem(5, "Unsupported protocol version")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """What matters of a request: its parameters, its method, and whether it wants to become a
     websocket. ``session`` is the transport that its session is on, None when there is none of its
     ID."""

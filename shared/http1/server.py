@@ -12,8 +12,9 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from shared import limits
 from shared.http1.channel import Watch
@@ -36,8 +37,7 @@ ErrorRenderer = Callable[[str, Exception], Answer]
 target of the request, ``/`` when there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpSettings:
+class HttpSettings(msgspec.Struct, frozen=True):
     """``keep_alive_seconds`` also bounds how long a new connection may take to send a request's
     head; ``receive_buffer_bytes`` is what a connection takes in before the handler reads on, or
     less when there are many; ``body_grace_seconds`` is how long the sender of a body is waited for

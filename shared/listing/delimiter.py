@@ -17,9 +17,10 @@ Rules (reference/dmd-wire.md, section 8; Amazon S3 API reference, ListObjects):
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
+
+import msgspec
 
 from shared import limits
 from shared.listing.page import (
@@ -35,8 +36,7 @@ from shared.records.projection_fields import ListedObject
 _is_placeholder = attrgetter("is_placeholder")
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(msgspec.Struct, frozen=True):
     """What to list. ``after`` excludes itself and everything before it.
 
     ``hidden_max`` is how many delete markers a page passes; then it ends, and may be short, or

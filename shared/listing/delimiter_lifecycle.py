@@ -17,8 +17,10 @@ Rules (reference/dmd-wire.md, section 8; Amazon S3 user guide, "Lifecycle config
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from shared import limits
 from shared.listing.delimiter import DelimiterMaster, Query
@@ -27,8 +29,7 @@ from shared.listing.page import BEHIND_VERSIONS, Values, Verdict
 from shared.records.lifecycle import LifecycleObject
 
 
-@dataclass(frozen=True, slots=True)
-class Criteria:
+class Criteria(msgspec.Struct, frozen=True):
     """What is listed: versions that were modified, or became noncurrent, strictly before a moment,
     and whose data is not in a certain location; any, when these are None. ``scanned_max`` is how
     many entries a page looks at."""

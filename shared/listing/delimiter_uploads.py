@@ -21,6 +21,8 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from shared.listing.page import Page, Verdict, successor
 from shared.records.names import SPLITTER
 from shared.records.upload import OVERVIEW_PREFIX, ListedUpload, began_at, parse_overview_key
@@ -28,8 +30,7 @@ from shared.records.upload import OVERVIEW_PREFIX, ListedUpload, began_at, parse
 _SPLITTER_STARTS = tuple(SPLITTER[:length] for length in range(1, len(SPLITTER) + 1))
 
 
-@dataclass(frozen=True, slots=True)
-class UploadsQuery:
+class UploadsQuery(msgspec.Struct, frozen=True):
     """What to list: keys behind ``key_marker``, and of that key, when ``upload_id_marker`` names
     one of its uploads, those behind it."""
 

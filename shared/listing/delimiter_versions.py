@@ -14,8 +14,9 @@ Rules (reference/dmd-wire.md, sections 5, 6 and 8; Amazon S3 API reference, List
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from shared.listing.page import BEHIND_VERSIONS, VERSION_SEPARATOR, Page, Verdict, successor
 from shared.records.projection_fields import ListedObject
@@ -24,8 +25,7 @@ NULL: Final = "null"
 """What the null version is called outside, as a marker, too."""
 
 
-@dataclass(frozen=True, slots=True)
-class VersionsQuery:
+class VersionsQuery(msgspec.Struct, frozen=True):
     """What to list: everything behind version ``version_id_marker`` of ``key_marker``, or behind
     all versions of ``key_marker`` without the former. Version IDs are internal ones, or ``null``.
     """
@@ -37,8 +37,7 @@ class VersionsQuery:
     keys_max: int = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class ListedVersion:
+class ListedVersion(msgspec.Struct, frozen=True):
     """One version. ``version_id`` is internal, None for an object that was never versioned."""
 
     name: str

@@ -17,8 +17,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from shared import limits
 from shared.errors import ServiceError
@@ -37,8 +38,7 @@ class Outlet(Protocol):
         """Send an event with one argument; ``on_ack`` is called when it is acknowledged."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamSettings:
+class StreamSettings(msgspec.Struct, frozen=True):
     """The flow control of one daemon; config.json has both in ``metadataDaemon``."""
 
     pending_acks_max: int = limits.STREAM_PENDING_ACKS_MAX

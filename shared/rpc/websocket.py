@@ -19,8 +19,9 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from shared.rpc.masking import apply_mask
 
@@ -55,8 +56,7 @@ class WebSocketError(Exception):
 # -- The opening handshake (section 4) ------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """The start of an HTTP request or response; names of headers are in lower case."""
 
     first_line: str

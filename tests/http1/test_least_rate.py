@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from shared.http1.exchange import ClientStalledError, Exchange
 from shared.http1.pace import Pace

@@ -23,10 +23,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from isal.isal_zlib import crc32
 
 from dmd.checked_json import decode, encode
@@ -43,8 +43,7 @@ _SUFFIX: Final = ".segment"
 END_NAME: Final = "end"
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(msgspec.Struct, frozen=True):
     """A blob to be written: its bytes, and how many they are."""
 
     pieces: Sequence[bytes]

@@ -25,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
+import msgspec
 from isal.isal_zlib import crc32
 
 from dmd.data.base import BlobInfo, BlobNotFoundError, InventoryPage, StoreError
@@ -77,8 +78,7 @@ class _Open:
     users: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
+class _Change(msgspec.Struct, frozen=True):
     """A change of a record's state, and whether the blocks that it frees become holes at once."""
 
     before: Sequence[State]

@@ -16,8 +16,9 @@ page's end without gaps, which tells when one is missing.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+import msgspec
 
 MAGIC: Final = 0xBEEFC0DE
 DATA_VERSION: Final = 3
@@ -46,8 +47,7 @@ class PageError(Exception):
     """A page is not what it has to be; the text says what is wrong with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(msgspec.Struct, frozen=True):
     """A tree as a meta page describes it. ``root`` None: it is empty."""
 
     depth: int
@@ -58,8 +58,7 @@ class Tree:
     root: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Meta:
+class Meta(msgspec.Struct, frozen=True):
     """A meta page: the state of the store after ``transaction``."""
 
     page_bytes: int

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Final
+
+import msgspec
 
 from dmd.metadata.engines.lmdb_format import (
     META_BYTES,
@@ -35,8 +36,7 @@ _SHOWN_KEY_BYTES: Final = 60
 _FIRST: Final = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(msgspec.Struct, frozen=True):
     """A page that cannot be used. It, and what is below it, held keys with
     ``lower <= key < upper``; None: to the end."""
 
@@ -324,8 +324,7 @@ class Walk:
         return data
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(msgspec.Struct, frozen=True):
     """A page where its parent has it: its level, from 1, the transaction that it is no newer than,
     and the bounds of its keys."""
 
