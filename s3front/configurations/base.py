@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,33 @@ def no_content(_record: BucketRecord) -> Reply:
     return Reply(204)
 
 
+def allow_anything(_record: BucketRecord, _members: Mapping[str, Any]) -> None:
+    """The check of a document that fits every bucket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """How a document is put: by the S3 operation ``name``, which asks for ``action``.
+
+    ``parse`` makes the members of a bucket's record, which the document sets, of the body of a
+    request; the record keeps all others. ``check`` is told the record and these members, and
+    refuses what does not go together, also when the bucket was changed meanwhile. Both raise
+    S3Error. ``digest_required``: a document without a checksum is refused.
+    """
+
+    name: str
+    action: str
+    parse: Callable[[bytes], Mapping[str, Any]]
+    check: Callable[[BucketRecord, Mapping[str, Any]], None] = allow_anything
+    digest_required: bool = False
+    status: int = 200
+
+    def changed(self, record: BucketRecord, members: Mapping[str, Any]) -> BucketRecord:
+        """The record with the document; raises what ``check`` does."""
+        self.check(record, members)
+        return record.changed(members)
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """A document of a bucket, by the sub-resource that addresses it.
@@ -47,9 +74,10 @@ class Configuration:
     ``get`` and ``delete`` are the S3 operations that read and remove it (None: there is none), and
     ``get_action`` and ``delete_action`` the actions of IAM that they ask for; ``unset`` and
     ``unset_removed`` what they answer for a bucket without it. ``member`` is where the record of a
-    bucket has it, ``show`` how that is answered; without ``show`` it is refused. ``identified``:
-    there may be several, and the parameter ``id`` names one. ``show`` may raise AttributeError,
-    KeyError or TypeError of a document that has not the form it expects.
+    bucket has it, ``show`` how that is answered; without ``show`` it is refused. ``put`` is how it
+    is set; without it, it can be neither set nor removed. ``identified``: there may be several, and
+    the parameter ``id`` names one. ``show`` may raise AttributeError, KeyError or TypeError of a
+    document that has not the form it expects.
     """
 
     sub_resource: str
@@ -61,6 +89,7 @@ class Configuration:
     unset_removed: Answer = no_content
     member: str | None = None
     show: Answer | None = None
+    put: Put | None = None
     identified: bool = False
 
     def read(self, record: BucketRecord) -> Reply:
@@ -75,11 +104,12 @@ class Configuration:
             # Another server's, and not of the form that is known of it.
             raise self._not_ours() from error
 
-    def removed(self, record: BucketRecord) -> Reply:
-        """The answer to ``delete``; raises NotImplemented when there is something to remove."""
-        if self.is_set(record):
+    def without(self, record: BucketRecord) -> BucketRecord:
+        """The record of a bucket that has the document, without it; raises NotImplemented for one
+        that cannot be set here."""
+        if self.put is None or self.member is None:
             raise self._not_ours()
-        return self.unset_removed(record)
+        return record.changed({self.member: None})
 
     def is_set(self, record: BucketRecord) -> bool:
         """Whether the bucket has the document."""

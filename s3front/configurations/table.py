@@ -1,4 +1,4 @@
-"""Every document that a bucket may have, but versioning and object lock, which are complete. Pure.
+"""Every document that a bucket may have. Pure.
 
 A document that gets a file of its own leaves the rows below, which are answered as AWS does for a
 bucket without it. Sources: the Amazon S3 API reference of each call; what AWS was recorded to
@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from s3front.configurations.acl import ACL
 from s3front.configurations.base import Answer, Configuration, empty, not_configured, not_found
 from s3front.configurations.bucket_encryption import ENCRYPTION
+from s3front.configurations.bucket_lock import BUCKET_LOCK
 from s3front.configurations.bucket_tagging import TAGGING
+from s3front.configurations.bucket_versioning import VERSIONING
 from s3front.configurations.cors import CORS
 from s3front.configurations.ownership import OWNERSHIP
 from s3front.configurations.policy import POLICY, POLICY_STATUS
@@ -41,6 +43,7 @@ def _several(sub_resource: str, name: str, listed: str) -> Iterator[Configuratio
 
 CONFIGURATIONS: tuple[Configuration, ...] = (
     ACL,
+    BUCKET_LOCK,
     CORS,
     ENCRYPTION,
     OWNERSHIP,
@@ -48,6 +51,7 @@ CONFIGURATIONS: tuple[Configuration, ...] = (
     POLICY_STATUS,
     QUOTA,
     TAGGING,
+    VERSIONING,
     Configuration(
         "abac",
         "GetBucketAbac",

@@ -1,7 +1,6 @@
 """S3's operations, one family a file, and the table that routes requests to them."""
 
 from s3front.operations import (
-    bucket_versioning,
     buckets,
     complete_upload,
     configurations,
@@ -35,10 +34,6 @@ def routes() -> Routes:
     table.add("HEAD", buckets.HEAD_BUCKET)
     table.add("DELETE", buckets.DELETE_BUCKET)
     table.add("GET", buckets.GET_BUCKET_LOCATION, "location")
-    table.add("GET", bucket_versioning.GET_BUCKET_VERSIONING, "versioning")
-    table.add("PUT", bucket_versioning.PUT_BUCKET_VERSIONING, "versioning")
-    table.add("GET", retention.GET_OBJECT_LOCK_CONFIGURATION, "object-lock")
-    table.add("PUT", retention.PUT_OBJECT_LOCK_CONFIGURATION, "object-lock")
     table.add("GET", list_objects.LIST_OBJECTS)
     table.add("GET", list_objects.LIST_OBJECTS_V2, LIST_TYPE)
     table.add("GET", list_object_versions.LIST_OBJECT_VERSIONS, "versions")

@@ -1,30 +1,60 @@
-"""Reads of the documents that a bucket may have, and removals of those that it has not.
+"""Reading, setting and removing the documents that a bucket may have: the same for each of them.
 
-The documents are in ``s3front.configurations``; an operation that changes one has a file here.
+What is special to a document is a row of ``s3front.configurations.table``.
 """
 
 from __future__ import annotations
 
-from s3front.configurations.base import Answer
+from collections.abc import Sequence
+from functools import partial
+
+from s3front.bodies.request_document import interpreted, read_document
+from s3front.configurations.base import Configuration, Put
 from s3front.configurations.table import CONFIGURATIONS
 from s3front.context import Context
+from s3front.operations.changes import change_bucket
+from s3front.operations.honoured import DOCUMENT
 from s3front.port.request import Reply, Request
-from s3front.routes import Handler, Level, Operation, Routes, one_of
+from s3front.routes import Level, Operation, Routes, one_of
+from shared import limits
+from shared.records.bucket import BucketRecord
 
 
-def add_to(table: Routes) -> None:
+def add_to(table: Routes, configurations: Sequence[Configuration] = CONFIGURATIONS) -> None:
     """Route them."""
-    for each in CONFIGURATIONS:
+    for each in configurations:
         place = one_of(each.sub_resource) if each.identified else each.sub_resource
-        reading = Operation(each.get, Level.BUCKET, _handler(each.read), (each.get_action,))
+        reading = Operation(each.get, Level.BUCKET, partial(_get, each), (each.get_action,))
         table.add("GET", reading, place)
+        if each.put is not None:
+            handler, action = partial(_put, each.put), each.put.action
+            setting = Operation(each.put.name, Level.BUCKET, handler, (action,), headers=DOCUMENT)
+            table.add("PUT", setting, place)
         if each.delete is not None:
-            handler, actions = _handler(each.removed), (each.delete_action,)
-            table.add("DELETE", Operation(each.delete, Level.BUCKET, handler, actions), place)
+            handler, action = partial(_delete, each), each.delete_action
+            table.add("DELETE", Operation(each.delete, Level.BUCKET, handler, (action,)), place)
 
 
-def _handler(answer: Answer) -> Handler:
-    async def handle(context: Context, _request: Request) -> Reply:
-        return answer(context.bucket.record)
+async def _get(each: Configuration, context: Context, _request: Request) -> Reply:
+    return each.read(context.bucket.record)
 
-    return handle
+
+async def _put(put: Put, context: Context, request: Request) -> Reply:
+    body = await read_document(
+        context, request, limits.XML_BODY_BYTES_MAX, digest_required=put.digest_required
+    )
+    members = await interpreted(body, put.parse)
+
+    def change(record: BucketRecord) -> BucketRecord:
+        return put.changed(record, members)
+
+    await change_bucket(context, change)
+    return Reply(put.status)
+
+
+async def _delete(each: Configuration, context: Context, _request: Request) -> Reply:
+    record = context.bucket.record
+    if not each.is_set(record):
+        return each.unset_removed(record)
+    await change_bucket(context, each.without)
+    return Reply(204)

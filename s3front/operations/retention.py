@@ -1,4 +1,4 @@
-"""Object lock: the configuration of a bucket, and retention and legal hold of a version.
+"""Object lock of a version: its retention and its legal hold.
 
 What is allowed is in ``s3front.objects.object_lock``, how a record is changed in ``changes``.
 """
@@ -15,20 +15,16 @@ from s3front.objects.object_lock import (
     BYPASS_HEADER,
     Lock,
     check_change,
-    configuration_member,
-    configuration_xml,
-    default_of,
     is_enabled,
     legal_hold_xml,
     missing_configuration,
-    parse_configuration,
     parse_legal_hold,
     parse_retention,
     retention_xml,
     wants_bypass,
 )
 from s3front.objects.object_record import ObjectRecord
-from s3front.operations.changes import change_bucket, change_version
+from s3front.operations.changes import change_version
 from s3front.operations.get_object import existing_record
 from s3front.operations.governance_bypass import may_bypass
 from s3front.operations.honoured import DOCUMENT
@@ -37,39 +33,7 @@ from s3front.port.request import Reply, Request
 from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error
 from shared import limits
-from shared.records.bucket import BucketRecord, Versioning
 from shared.records.times import now
-
-# --- Buckets -------------------------------------------------------------------------------------
-
-
-async def get_object_lock_configuration(context: Context, _request: Request) -> Reply:
-    """Whether versions can be locked, and the default retention (Amazon S3 API reference)."""
-    document = context.bucket.record.document
-    if not is_enabled(document):
-        fields = {"BucketName": context.bucket.name}
-        raise S3Error("ObjectLockConfigurationNotFoundError", fields=fields)
-    return xml_reply("ObjectLockConfiguration", configuration_xml(default_of(document)))
-
-
-async def put_object_lock_configuration(context: Context, request: Request) -> Reply:
-    """Enable object lock, for good, and set the default retention (Amazon S3 API reference)."""
-    body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, digest_required=True)
-    wanted = configuration_member(await interpreted(body, parse_configuration))
-
-    def change(record: BucketRecord) -> BucketRecord:
-        if record.versioning is not Versioning.ENABLED:
-            raise S3Error(
-                "InvalidBucketState",
-                "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
-            )
-        return record.changed({"objectLockEnabled": True, "objectLockConfiguration": wanted})
-
-    await change_bucket(context, change)
-    return Reply(200)
-
-
-# --- Versions ------------------------------------------------------------------------------------
 
 
 async def get_object_retention(context: Context, _request: Request) -> Reply:
@@ -147,19 +111,6 @@ async def _change(
     return Reply(200)
 
 
-GET_OBJECT_LOCK_CONFIGURATION = Operation(
-    "GetObjectLockConfiguration",
-    Level.BUCKET,
-    get_object_lock_configuration,
-    ("s3:GetBucketObjectLockConfiguration",),
-)
-PUT_OBJECT_LOCK_CONFIGURATION = Operation(
-    "PutObjectLockConfiguration",
-    Level.BUCKET,
-    put_object_lock_configuration,
-    ("s3:PutBucketObjectLockConfiguration",),
-    headers=DOCUMENT,
-)
 GET_OBJECT_RETENTION = Operation(
     "GetObjectRetention",
     Level.OBJECT,

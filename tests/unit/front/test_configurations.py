@@ -131,6 +131,7 @@ FULL_CONTROL = {
 NOTHING_LISTED = {"IsTruncated": False}
 
 SAID_OF_A_FRESH_BUCKET: Mapping[str, Mapping[str, Any]] = {
+    "GetBucketVersioning": {},
     "GetBucketAbac": {"AbacStatus": {"Status": "Disabled"}},
     "GetBucketAccelerateConfiguration": {},
     "GetBucketAcl": {
@@ -178,6 +179,10 @@ NOT_FOUND_FOR_A_FRESH_BUCKET: Mapping[str, tuple[str, str]] = {
         "The replication configuration was not found",
     ),
     "GetBucketTagging": ("NoSuchTagSet", "The TagSet does not exist"),
+    "GetObjectLockConfiguration": (
+        "ObjectLockConfigurationNotFoundError",
+        "Object Lock configuration does not exist for this bucket",
+    ),
     "GetBucketWebsite": (
         "NoSuchWebsiteConfiguration",
         "The specified bucket does not have a website configuration",
@@ -215,10 +220,10 @@ def test_a_fresh_bucket_has_no_such_document(name: str) -> None:
 def test_removing_what_is_not_there(each: Configuration) -> None:
     if each.identified or each.sub_resource.startswith("metadata"):
         with pytest.raises(S3Error) as caught:
-            each.removed(FRESH)
+            each.unset_removed(FRESH)
         assert caught.value.status == 404
     else:
-        assert each.removed(FRESH) == Reply(204)
+        assert each.unset_removed(FRESH) == Reply(204)
 
 
 # --- What another front-end has stored ------------------------------------------------------------
@@ -273,6 +278,16 @@ STORED: Mapping[str, tuple[str, Any, Any]] = {
         "objectOwnership",
         "BucketOwnerEnforced",
         {"OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}},
+    ),
+    "GetBucketVersioning": (
+        "versioningConfiguration",
+        {"Status": "Suspended", "MfaDelete": "Disabled"},
+        {"Status": "Suspended", "MFADelete": "Disabled"},
+    ),
+    "GetObjectLockConfiguration": (
+        "objectLockEnabled",
+        True,
+        {"ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled"}},
     ),
     "GetBucketTagging": (
         "tags",
@@ -352,7 +367,7 @@ def test_a_stored_document_is_not_removed_yet(each: Configuration) -> None:
     assert each.member is not None
     stored = {each.member: {"mandatory": True}}
     with pytest.raises(S3Error, match="NotImplemented"):
-        each.removed(FRESH.changed(stored))
+        each.without(FRESH.changed(stored))
 
 
 def test_a_preflight_of_a_bucket_that_has_rules_is_not_denied_as_if_it_had_none() -> None:
