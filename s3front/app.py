@@ -34,8 +34,10 @@ from s3front.port.welcome import asks_for_page, welcome
 from s3front.port.xml import DECLARATION
 from s3front.process.health import HEALTH_PATH, health_reply
 from s3front.process.probes import PROBE_PATHS, probe_reply
+from s3front.reply_stages import staged
 from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error, incomplete_body, not_implemented
+from shared.records.bucket import BucketRecord
 from shared.records.members import UnreadableRecordError
 
 _NO_THREAD = "can't start new thread"
@@ -53,6 +55,7 @@ class _Trace:
     target: Target | None = None
     error: str | None = None
     bytes_sent: int = 0
+    bucket: BucketRecord | None = None
     tells_region: bool = False
 
 
@@ -73,8 +76,9 @@ class App:
             reply = await self._answer(request, trace, log)
         except S3Error as error:
             _log_failure(error, log)
+            await self._look_at_bucket(request, trace, error)
             if trace.tells_region and error.status == HTTPStatus.FORBIDDEN:
-                error.headers.update(await self._region(trace))
+                error.headers.update(_region(trace.bucket))
             reply = self._error(request, trace, error)
         except BodyAbortedError:
             reply = replace(self._error(request, trace, _incomplete(request)), close=True)
@@ -84,6 +88,8 @@ class App:
             raise
         except Exception as error:
             reply = self._error(request, trace, _unexpected(error, log))
+        if trace.bucket is not None:
+            reply = staged(request, trace.bucket, reply)
         headers = {**common_headers(trace.request_id), **reply.headers}
         body = reply.body
         if isinstance(body, StreamedBody) and request.method != "HEAD":
@@ -145,13 +151,14 @@ class App:
             bucket, current = await self.services.objects.read(
                 target.bucket, target.key, trace.request_id, version
             )
+        trace.bucket = None if bucket is None else bucket.record
         principal = trace.identity.principal
         access = Access(
             principal,
             operation.actions_for(version, request.headers),
             arn(target.bucket, target.key),
             ConditionKeys(request, target.query, principal),
-            None if bucket is None else bucket.record,
+            trace.bucket,
             None if current is None else current.record,
             owners,
         )
@@ -167,15 +174,18 @@ class App:
             version,
         )
 
-    async def _region(self, trace: _Trace) -> dict[str, str]:
-        """Where the bucket is, for a client that may know that and no more."""
-        assert trace.target is not None
-        assert trace.target.bucket is not None
-        with contextlib.suppress(S3Error):
-            bucket = await self.services.buckets.read(trace.target.bucket, trace.request_id)
-            if bucket is not None:
-                return {REGION_HEADER: bucket.record.location}
-        return {}
+    async def _look_at_bucket(self, request: Request, trace: _Trace, error: S3Error) -> None:
+        """Read the bucket for a refusal that came before, if the reply depends on it: where it is,
+        for a client that may know that and no more, and whether a page may read the error."""
+        where = trace.tells_region and error.status == HTTPStatus.FORBIDDEN
+        by_page = "Origin" in request.headers and error.code != "NoSuchBucket"
+        target = trace.target
+        if target is None or target.bucket is None or trace.bucket is not None:
+            return
+        if where or (by_page and not _is_failure(error)):
+            with contextlib.suppress(S3Error, UnreadableRecordError):
+                bucket = await self.services.buckets.read(target.bucket, trace.request_id)
+                trace.bucket = None if bucket is None else bucket.record
 
     def _error(self, request: Request, trace: _Trace, error: S3Error) -> Reply:
         trace.error = error.code
@@ -247,8 +257,17 @@ def _expected_owners(meant: Request, request: Request) -> list[str]:
     return [each.headers[EXPECTED_OWNER] for each in sources if EXPECTED_OWNER in each.headers]
 
 
+def _region(bucket: BucketRecord | None) -> dict[str, str]:
+    return {} if bucket is None else {REGION_HEADER: bucket.location}
+
+
+def _is_failure(error: S3Error) -> bool:
+    """Whether it is not the request that is at fault."""
+    return error.status >= 500 and error.status != HTTPStatus.NOT_IMPLEMENTED
+
+
 def _log_failure(error: S3Error, log: Any) -> None:
-    if error.status >= 500 and error.status != HTTPStatus.NOT_IMPLEMENTED:
+    if _is_failure(error):
         log.warning("request failed", code=error.code, reason=repr(error.__cause__))
 
 

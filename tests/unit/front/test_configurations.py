@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 import botocore.session
@@ -20,10 +18,9 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from s3front.configurations.acl import show_object_acl
 from s3front.configurations.base import Configuration
 from s3front.configurations.table import CONFIGURATIONS
-from s3front.context import Context
 from s3front.objects.object_record import ObjectRecord
 from s3front.operations import routes
-from s3front.port.request import Reply, Request
+from s3front.port.request import Reply
 from s3front.port.target import Target, parse_target
 from s3front.routes import Operation
 from s3front.s3_errors import S3Error
@@ -368,17 +365,6 @@ def test_a_stored_document_is_not_removed_yet(each: Configuration) -> None:
     stored = {each.member: {"mandatory": True}}
     with pytest.raises(S3Error, match="NotImplemented"):
         each.without(FRESH.changed(stored))
-
-
-def test_a_preflight_of_a_bucket_that_has_rules_is_not_denied_as_if_it_had_none() -> None:
-    """They are another server's, and not applied here."""
-    preflight = routed("OPTIONS", "/photos/key")
-    bucket = SimpleNamespace(record=FRESH.changed({"cors": [RULE]}))
-    context = cast(Context, SimpleNamespace(stored_bucket=bucket))
-    headers = {"Origin": "https://www.example.com"}
-    request = cast(Request, SimpleNamespace(headers=headers, method="OPTIONS"))
-    with pytest.raises(S3Error, match="NotImplemented"):
-        asyncio.run(cast(Any, preflight.handler(context, request)))
 
 
 # --- Access control lists -------------------------------------------------------------------------
