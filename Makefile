@@ -12,7 +12,7 @@ endif
 # An option for a variable of make's command line: some shells have a HOST in the environment.
 given = $(if $(filter command,$(origin $(1))),$(2) '$($(1))')
 
-.PHONY: start test test-endpoint interop unit mutants lint bench soak clean install install-dev clients curl
+.PHONY: start test compiled test-endpoint interop unit mutants lint bench soak clean install install-dev clients curl
 
 # make start [PORT=8000] [HOST=127.0.0.1] [DATA=/srv/s3] [METADATA_PORT=9990] [DATA_PORT=9991]
 start: install
@@ -25,8 +25,12 @@ endif
 # What is installed and checked first waits for the network more than for a core. Tests wait for
 # their servers and for time to pass, so there are two at once for each of two cores.
 test: install-dev
-	@$(MAKE) --no-print-directory --jobs 4 --output-sync clients lint
+	@$(MAKE) --no-print-directory --jobs 4 --output-sync clients lint compiled
 	$(BIN)/pytest -n 4 --dist worksteal
+
+# Else each of the workers compiles all tests. What is wrong with them is said when they run.
+compiled: install-dev
+	@$(BIN)/pytest --collect-only --quiet >/dev/null || true
 
 # The tests that speak S3 alone, against any S3 server (CONTRIBUTING.md).
 test-endpoint: install-dev
