@@ -49,6 +49,7 @@ def traced_servers(folder: Path) -> Iterator[TracedServers]:
     for file in files:
         file.touch()
     for process, file in zip((servers.dmd_metadata, servers.dmd_data), files, strict=False):
+        process.forked = False
         process.argv[2:2] = ["tests.faults.traced", str(file), "0"]
     try:
         servers.start_daemons()
