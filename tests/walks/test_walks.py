@@ -84,7 +84,7 @@ def test_walk_is_short(name: str) -> None:
     """A return is a step into a room that one has been in before."""
     walk = drawn()[name]
     entered = [walk.steps[0].caller]
-    returns = []
+    returns: list[str] = []
     for step in walk.steps:
         (returns if step.module in entered else entered).append(step.module)
     assert len(walk.rooms) <= ROOMS_MAX
