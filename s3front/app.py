@@ -34,7 +34,7 @@ from s3front.port.welcome import asks_for_page, welcome
 from s3front.port.xml import DECLARATION
 from s3front.process.health import HEALTH_PATH, health_reply
 from s3front.process.probes import PROBE_PATHS, probe_reply
-from s3front.reply_stages import staged
+from s3front.reply_stages import Answered, is_staged, staged
 from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error, incomplete_body, not_implemented
 from shared.records.bucket import BucketRecord
@@ -54,6 +54,7 @@ class _Trace:
     identity: Identity = UNSIGNED
     target: Target | None = None
     error: str | None = None
+    failure: S3Error | None = None
     bytes_sent: int = 0
     bucket: BucketRecord | None = None
     tells_region: bool = False
@@ -88,8 +89,10 @@ class App:
             raise
         except Exception as error:
             reply = self._error(request, trace, _unexpected(error, log))
-        if trace.bucket is not None:
-            reply = staged(request, trace.bucket, reply)
+        target = trace.target
+        if target is not None and is_staged(target, trace.bucket):
+            answered = Answered(request, trace.request_id, target, trace.bucket, trace.failure)
+            reply = staged(answered, reply)
         headers = {**common_headers(trace.request_id), **reply.headers}
         body = reply.body
         if isinstance(body, StreamedBody) and request.method != "HEAD":
@@ -106,7 +109,9 @@ class App:
         if request.raw_target.startswith(HEALTH_PATH):
             trace.operation = "Health"
             return await health_reply(request, services)
-        parsed = parse_target(request.raw_target, request.host, services.endpoints)
+        parsed = parse_target(
+            request.raw_target, request.host, services.endpoints, services.websites
+        )
         if parsed.raw_path in PROBE_PATHS:
             probed = await probe_reply(request, parsed, services, trace.request_id)
             if probed is not None:
@@ -188,7 +193,7 @@ class App:
                 trace.bucket = None if bucket is None else bucket.record
 
     def _error(self, request: Request, trace: _Trace, error: S3Error) -> Reply:
-        trace.error = error.code
+        trace.error, trace.failure = error.code, error
         resource = request.raw_target.partition("?")[0]
         return error_reply(error, resource, trace.request_id, HOST_ID)
 

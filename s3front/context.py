@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
@@ -31,7 +31,8 @@ class Services:
     """The parts of a front-end process that requests share.
 
     ``metadata`` is the connection that the stores below it speak through.
-    ``endpoints`` maps each configured host to its default location; ``health_networks`` may ask
+    ``endpoints`` maps each configured host to its default location; ``websites`` are the hosts
+    below which buckets are websites; ``health_networks`` may ask
     for the process's health; ``part_bytes_min`` is what every part but the last must have;
     ``commit_seconds_max`` is how old stored bytes may be when their record is committed;
     ``transforms`` is where what is stored encrypted is understood.
@@ -48,6 +49,7 @@ class Services:
     health_networks: Sequence[IPv4Network | IPv6Network]
     log: Any
     proxies: Proxies = NO_PROXIES
+    websites: Collection[str] = ()
     part_bytes_min: int = limits.PART_BYTES_MIN
     commit_seconds_max: float = limits.GC_GRACE_SECONDS / 2
     transforms: Transforms = NO_TRANSFORMS

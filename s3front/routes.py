@@ -14,7 +14,7 @@ from s3front.context import Context
 from s3front.objects.versioning import LATEST, Version
 from s3front.port.request import Headers, Reply, Request
 from s3front.port.sub_resources import SUB_RESOURCES
-from s3front.port.target import Target
+from s3front.port.target import Kind, Target
 from s3front.s3_errors import S3Error, not_implemented
 
 
@@ -103,6 +103,9 @@ PART_NUMBER = "partNumber"
 
 COPIED, COPIED_PART = "(copy)", "(copied part)"
 """What the table knows copies by, as if they were sub-resources."""
+
+PAGE = "(page)"
+"""What it knows all requests to a website by."""
 
 LIST_TYPE = "list-type"
 """Tells the second listing of a bucket from the first; of no meaning anywhere else."""
@@ -203,19 +206,12 @@ class Routes:
             level = Level.SERVICE
         elif target.key is None:
             level = Level.BUCKET
-        sub_resource = next((name for name in target.query if name in SUB_RESOURCES), None)
-        if UPLOAD_ID in target.query:
-            sub_resource = UPLOAD_ID
-        if sub_resource is None:
-            if level is Level.BUCKET and LIST_TYPE in target.query:
-                sub_resource = LIST_TYPE
-        elif sub_resource in NAMED_ONES and NAMED_ONES[sub_resource] in target.query:
-            sub_resource = one_of(sub_resource)
-        if method == "PUT" and level is Level.OBJECT:
-            sub_resource = _of_put(sub_resource, target, headers)
-        elif method == "OPTIONS":
-            # Of the request that is to come: what it selects is nothing to us.
-            level, sub_resource = (Level.BUCKET if target.bucket else Level.SERVICE), None
+        if method == "OPTIONS" or target.kind is Kind.WEBSITE:
+            # A preflight is of the request that is to come: what that selects is nothing to us.
+            level = Level.BUCKET if target.bucket else Level.SERVICE
+            sub_resource = None if method == "OPTIONS" else PAGE
+        else:
+            sub_resource = _selected(method, level, target, headers)
         operation = self._table.get((method, level, sub_resource))
         if operation is None:
             raise self._no_operation(method, level, sub_resource)
@@ -230,15 +226,31 @@ class Routes:
     def _no_operation(self, method: str, level: Level, sub_resource: str | None) -> S3Error:
         if method == "GET" and level is Level.OBJECT and sub_resource in _ON_NO_KEY:
             return S3Error("InvalidRequest", _ON_NO_KEY[sub_resource])
-        if sub_resource in (None, LIST_TYPE):
+        if sub_resource in (None, LIST_TYPE, PAGE):
             fields = {"Method": method, "ResourceType": level.name}
-            known = {each for each, at, name in self._table if at is level and name is None}
+            plain = PAGE if sub_resource == PAGE else None
+            known = {each for each, at, name in self._table if at is level and name is plain}
             headers = {"Allow": ", ".join(sorted(known))}  # RFC 9110, section 15.5.6
             return S3Error("MethodNotAllowed", fields=fields, headers=headers)
         levels = {each for _, each, name in self._table if name == sub_resource}
         if level is not Level.OBJECT and levels == {Level.OBJECT}:
             return S3Error("InvalidRequest", "A key must be specified")
         return not_implemented(f"{method} ?{sub_resource}")
+
+
+def _selected(method: str, level: Level, target: Target, headers: Headers) -> str | None:
+    """What the table knows a request by besides its method and level; raises InvalidArgument."""
+    sub_resource = next((name for name in target.query if name in SUB_RESOURCES), None)
+    if UPLOAD_ID in target.query:
+        sub_resource = UPLOAD_ID
+    if sub_resource is None:
+        if level is Level.BUCKET and LIST_TYPE in target.query:
+            sub_resource = LIST_TYPE
+    elif sub_resource in NAMED_ONES and NAMED_ONES[sub_resource] in target.query:
+        sub_resource = one_of(sub_resource)
+    if method == "PUT" and level is Level.OBJECT:
+        sub_resource = _of_put(sub_resource, target, headers)
+    return sub_resource
 
 
 def _of_put(sub_resource: str | None, target: Target, headers: Headers) -> str | None:

@@ -19,6 +19,7 @@ from s3front.configurations.cors import CORS
 from s3front.configurations.ownership import OWNERSHIP
 from s3front.configurations.policy import POLICY, POLICY_STATUS
 from s3front.configurations.quota import QUOTA
+from s3front.configurations.website import WEBSITE
 
 _NO_METADATA_TABLE: Answer = not_found("MetadataConfigurationNotFound")
 
@@ -51,6 +52,7 @@ CONFIGURATIONS: tuple[Configuration, ...] = (
     POLICY_STATUS,
     QUOTA,
     TAGGING,
+    WEBSITE,
     VERSIONING,
     Configuration(
         "abac",
@@ -127,15 +129,6 @@ CONFIGURATIONS: tuple[Configuration, ...] = (
         "GetBucketRequestPayment",
         "s3:GetBucketRequestPayment",
         empty("RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>"),
-    ),
-    Configuration(
-        "website",
-        "GetBucketWebsite",
-        "s3:GetBucketWebsite",
-        not_found("NoSuchWebsiteConfiguration"),
-        delete="DeleteBucketWebsite",
-        delete_action="s3:DeleteBucketWebsite",
-        member="websiteConfiguration",
     ),
     *_several("analytics", "Analytics", "ListBucketAnalyticsConfigurationResult"),
     *_several(

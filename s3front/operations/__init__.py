@@ -22,8 +22,9 @@ from s3front.operations import (
     retention,
     upload_part,
     uploads,
+    website_page,
 )
-from s3front.routes import COPIED, COPIED_PART, LIST_TYPE, Routes, one_of
+from s3front.routes import COPIED, COPIED_PART, LIST_TYPE, PAGE, Routes, one_of
 
 
 def routes() -> Routes:
@@ -69,5 +70,8 @@ def routes() -> Routes:
     table.add("DELETE", object_annotations.DELETE_OBJECT_ANNOTATION, one_of("annotation"))
     table.add("OPTIONS", preflight.PREFLIGHT)
     table.add("OPTIONS", preflight.SERVICE_PREFLIGHT)
+    for method in ("GET", "HEAD"):
+        table.add(method, website_page.GET_PAGE, PAGE)
+        table.add(method, website_page.SERVICE_PAGE, PAGE)
     configurations.add_to(table)
     return table

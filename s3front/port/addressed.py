@@ -29,7 +29,9 @@ async def settle(
     identity = await authenticate(request, undecided.unread(), services.credentials, now)
     if identity.host is not None and identity.host != request.host:
         # Proxies changed the host; what the client signed is what it addressed.
-        parsed = parse_target(request.raw_target, identity.host, services.endpoints)
+        parsed = parse_target(
+            request.raw_target, identity.host, services.endpoints, services.websites
+        )
         if isinstance(parsed, Target):
             return parsed
         undecided = parsed

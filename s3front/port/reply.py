@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64encode
+from http import HTTPStatus
 
 from s3front.port.request import Reply
-from s3front.port.xml import DECLARATION, document, element, element_with_quotes, readable
+from s3front.port.xml import DECLARATION, document, element, element_with_quotes, escape, readable
 from s3front.s3_errors import S3Error
 
 HOST_ID = b64encode(secrets.token_bytes(32)).decode()
@@ -31,6 +32,22 @@ def common_headers(request_id: str) -> dict[str, str]:
 def xml_reply(root: str, content: str, status: int = 200) -> Reply:
     """A document in S3's namespace."""
     return Reply(status, {"Content-Type": XML_TYPE}, document(root, content))
+
+
+def error_page(error: S3Error, request_id: str) -> Reply:
+    """An error as a page for people (Amazon S3 user guide, "Website endpoints"); programs find
+    its code in a header."""
+    title = f"{error.status} {HTTPStatus(error.status).phrase}"
+    told = {"Code": error.code, "Message": error.message, **error.fields, "RequestId": request_id}
+    rows = "".join(f"<li>{name}: {escape(readable(text))}</li>" for name, text in told.items())
+    head = f"<head><title>{title}</title></head>"
+    body = f"<!DOCTYPE html><html>{head}<body><h1>{title}</h1><ul>{rows}</ul></body></html>"
+    headers = {
+        **error.headers,
+        "Content-Type": "text/html; charset=utf-8",
+        "x-amz-error-code": error.code,
+    }
+    return Reply(error.status, headers, body.encode())
 
 
 def error_reply(error: S3Error, resource: str, request_id: str, host_id: str) -> Reply:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from enum import Enum, auto
 from urllib.parse import unquote_to_bytes
 
 from s3front.s3_errors import S3Error
@@ -25,6 +26,15 @@ _IP_ADDRESS_FORM = re.compile(r"([0-9]+\.){3}[0-9]+\Z")
 _MALFORMED_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 _RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+
+
+class Kind(Enum):
+    """How a request means to be answered."""
+
+    REST = auto()
+    """As S3's API says."""
+    WEBSITE = auto()
+    """As a browser expects, by the pages of a bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,7 @@ class Target:
     endpoint: str | None
     virtual_host: bool = False
     """Whether the host named the bucket, and not the path."""
+    kind: Kind = Kind.REST
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +95,13 @@ class Undecided:
         return Target(bucket, key, self.raw_path, self.raw_query, self.query, None, virtual_host)
 
 
-def parse_target(raw_target: str, host: str, endpoints: Collection[str]) -> Target | Undecided:
+def parse_target(
+    raw_target: str, host: str, endpoints: Collection[str], websites: Collection[str] = ()
+) -> Target | Undecided:
     """The target of a request; raises InvalidURI, InvalidBucketName or KeyTooLongError.
 
-    ``host`` is the Host header; ``endpoints`` the configured host names.
+    ``host`` is the Host header; ``endpoints`` the configured host names, ``websites`` those below
+    which names are those of buckets that are websites.
     """
     raw_target = _ABSOLUTE_FORM.sub("", raw_target, count=1)
     raw_path, _, raw_query = raw_target.partition("?")
@@ -95,6 +109,11 @@ def parse_target(raw_target: str, host: str, endpoints: Collection[str]) -> Targ
         raw_path = "/" + raw_path
     name = host_name(host)
     endpoint = name if name in endpoints else None
+    if websites and endpoint is None:
+        site = name if name in websites else _bucket_of_host(name, websites)[1]
+        # The longest wins here as well.
+        if site is not None and len(site) > len(_bucket_of_host(name, endpoints)[1] or ""):
+            return _page(name.removesuffix(site).removesuffix("."), site, raw_path, raw_query)
     bucket: str | None = None
     path = decode(raw_path)[1:]
     if endpoint is None and "." in name and not _is_ip_address(name):
@@ -109,6 +128,15 @@ def parse_target(raw_target: str, host: str, endpoints: Collection[str]) -> Targ
     _check(bucket, key)
     query = _parse_query(raw_query)
     return Target(bucket, key, raw_path, raw_query, query, endpoint, virtual_host)
+
+
+def _page(name: str, site: str, raw_path: str, raw_query: str) -> Target:
+    """The target of a request to a website; ``name`` is its bucket, empty for the host itself."""
+    bucket = name or None
+    key = (decode(raw_path)[1:] or None) if bucket else None
+    _check(bucket, key)
+    query, named = _parse_query(raw_query), bucket is not None
+    return Target(bucket, key, raw_path, raw_query, query, site, named, Kind.WEBSITE)
 
 
 def _split(path: str) -> tuple[str | None, str | None]:

@@ -94,6 +94,7 @@ async def serve(config: Config) -> None:
         health_networks=config.health_checks.allow_from,
         log=log,
         proxies=_proxies(config),
+        websites=config.website_endpoints,
         part_bytes_min=config.multipart_min_part_size_bytes,
         commit_seconds_max=config.commit_seconds_max,
     )
@@ -158,6 +159,7 @@ def _reload(
         endpoints=config.endpoints,
         health_networks=config.health_checks.allow_from,
         proxies=_proxies(config),
+        websites=config.website_endpoints,
     )
     log.info("configuration reloaded")
 

@@ -46,7 +46,6 @@ SET_ASIDE: Final = frozenset({
     "testingMode",
     "utapi",
     "vaultd",
-    "websiteEndpoints",
     "workflowEngineOperator",
 })  # fmt: skip
 """Dotted keys of config.json that are taken out, whatever they hold, before it is validated."""

@@ -31,6 +31,7 @@ from shared.config.values import (
     Endpoints,
     HeaderName,
     Host,
+    Hosts,
     LogName,
     MemberError,
     MessageBytes,
@@ -224,6 +225,7 @@ class Settings(Section, frozen=True, kw_only=True):
     port: Port = 8000
     listen_on: tuple[AddressText, ...] = ()
     rest_endpoints: Endpoints = DEFAULT_ENDPOINTS
+    website_endpoints: Hosts = ()
     replication_group_id: ReplicationGroup = "RG001"
     clusters: Clusters = 1
     delete_delay_seconds: Seconds = 3600
@@ -248,11 +250,15 @@ class Settings(Section, frozen=True, kw_only=True):
     redis: Redis | None = None
 
     def check(self) -> None:
-        """A commit that is sent before half the grace has passed must end before all of it has."""
+        """A commit that is sent before half the grace has passed must end before all of it has; and
+        a host has one meaning."""
         if self.gc_grace_seconds * 1000 <= 2 * self.metadata_client.call_timeout_ms:
             raise MemberError(
                 "gcGraceSeconds", "must be more than twice metadataClient.callTimeoutMs"
             )
+        for host in self.website_endpoints:
+            if host in self.rest_endpoints:
+                raise MemberError("websiteEndpoints", f"{host!r} is one of restEndpoints")
 
     @property
     def commit_seconds_max(self) -> float:

@@ -136,6 +136,13 @@ def parse_secret(text: str) -> Secret:
     return Secret(text)
 
 
+def _hosts(value: object) -> tuple[str, ...]:
+    """A list of hosts, as ``parse_endpoint`` reads them."""
+    if not isinstance(value, list) or not all(isinstance(host, str) for host in value):
+        raise ValueError("must be a list of host names")
+    return tuple(dict.fromkeys(parse_endpoint(host) for host in value))
+
+
 def _secrets(value: object) -> tuple[Secret, ...]:
     """One secret, or a list of them."""
     texts: list[Any] = value if isinstance(value, list) else [value]
@@ -308,6 +315,7 @@ PublicEndpoint = Annotated[str, text_rule(_public_endpoint)]
 HeaderName = Annotated[str, text_rule(_header_name)]
 Networks = Annotated[tuple[Network, ...], Rule(_network_list)]
 Endpoints = Annotated[Mapping[str, str], Rule(_endpoints)]
+Hosts = Annotated[tuple[str, ...], Rule(_hosts)]
 LogName = Annotated[str, text_rule(parse_log_name)]
 ReplicationGroup = Annotated[str, text_rule(parse_replication_group)]
 Secrets = Annotated[tuple[Secret, ...], Rule(_secrets)]

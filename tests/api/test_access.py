@@ -157,8 +157,8 @@ CASES = {
     ),
     "AbortMultipartUpload": Case("DELETE", UPLOAD, absent=NO_UPLOAD, success=204, key="upload"),
 }
-ANYBODY = {"CorsPreflight"}
-"""Operations that nobody has to sign (tests/api/test_unset_documents.py)."""
+ANYBODY = {"CorsPreflight", "GetWebsitePage"}
+"""Operations that nobody has to sign (tests/api/test_cors.py, tests/api/test_websites.py)."""
 
 NOT_SET = {
     "GetBucketAbac",

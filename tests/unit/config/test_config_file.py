@@ -257,6 +257,12 @@ def test_unknown_key_is_named_with_the_nearest_known_one(
             "restEndpoints: 'a.b' is there twice, with different locations",
         ),
         (
+            {"restEndpoints": {"a.b": "us-east-1"}, "websiteEndpoints": ["*.A.b"]},
+            "websiteEndpoints: 'a.b' is one of restEndpoints",
+        ),
+        ({"websiteEndpoints": {"a.b": "x"}}, "websiteEndpoints: must be a list of host names"),
+        ({"websiteEndpoints": ["a b"]}, "websiteEndpoints: 'a b' is not a host name or IP address"),
+        (
             {"listenOn": ["127.0.0.1:1", "localhost:8000"]},
             "listenOn[1]: 'localhost:8000' is not of the form ip:port "
             "(for instance 127.0.0.1:8000 or [::]:8000)",

@@ -14,7 +14,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.configurations.cors import allowed, answer_headers
 from s3front.port.request import Reply, Request
-from s3front.reply_stages import staged
+from s3front.port.target import Target
+from s3front.reply_stages import Answered, is_staged, staged
 from shared.records.bucket import BucketRecord
 
 PAGE = "https://localhost:4200"
@@ -172,11 +173,17 @@ def test_what_no_header_can_hold_is_left_out() -> None:
 
 # --- The stage ------------------------------------------------------------------------------------
 
+TARGET = Target("bucket", "key", "/bucket/key", "", {}, None)
+
+
+def answered_by(bucket: BucketRecord, request: Request) -> Answered:
+    return Answered(request, "ID", TARGET, bucket, None)
+
 
 def test_the_stage_adds_to_a_reply() -> None:
     bucket = BARE.changed({"cors": [rule([PAGE], ["GET"])]})
     reply = Reply(404, {"Content-Type": "application/xml"}, b"<Error/>")
-    added = staged(asked("GET", PAGE), bucket, reply)
+    added = staged(answered_by(bucket, asked("GET", PAGE)), reply)
     assert (added.status, added.body) == (404, b"<Error/>")
     assert added.headers["Content-Type"] == "application/xml"
     assert added.headers["Access-Control-Allow-Origin"] == PAGE
@@ -197,4 +204,6 @@ def test_the_stage_leaves_other_replies_as_they_are(
     rules: Any, method: str, origin: str | None
 ) -> None:
     reply = Reply(200)
-    assert staged(asked(method, origin), BARE.changed({"cors": rules}), reply) is reply
+    bucket = BARE.changed({"cors": rules})
+    assert staged(answered_by(bucket, asked(method, origin)), reply) is reply
+    assert is_staged(TARGET, bucket) == bool(rules)

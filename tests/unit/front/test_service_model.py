@@ -43,6 +43,7 @@ OURS = {
     "CorsPreflight": "OPTIONS, which no SDK sends",
     "DeleteBucketQuota": "CloudServer's",
     "GetBucketQuota": "CloudServer's",
+    "GetWebsitePage": "what browsers ask of a website",
     "PostObject": "a form, which no SDK sends",
 }
 """Calls that the model does not have."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from s3front.auth.sigv4 import uri_encode
-from s3front.port.target import Target, parse_target
+from s3front.port.target import Kind, Target, parse_target
 from s3front.s3_errors import S3Error
 from tests.api.support import ODD_KEYS, key_id
 
+SITES = ("s3-website.example.com", "pages.org")
 ENDPOINTS = ("localhost", "s3.example.com", "example.com", "127.0.0.1", "::1")
 
 
@@ -157,3 +158,31 @@ def test_what_is_refused(raw_target: str, code: str) -> None:
 
 def test_a_long_key_is_measured_in_bytes() -> None:
     assert refusal("/bucket/" + "%C3%BC" * 513).fields == {"Size": "1026", "MaxSizeAllowed": "1024"}
+
+
+@pytest.mark.parametrize(
+    ("host", "raw_target", "bucket", "key"),
+    [
+        ("photos.s3-website.example.com", "/", "photos", None),
+        ("photos.s3-website.example.com:8000", "/a//b%20c?x=y", "photos", "a//b c"),
+        ("a.b.c.s3-website.example.com", "/index.html", "a.b.c", "index.html"),
+        ("s3-website.example.com", "/photos/a", None, None),
+        ("pages.org", "/", None, None),
+        ("photos.pages.org", "/a", "photos", "a"),
+    ],
+)
+def test_a_website(host: str, raw_target: str, bucket: str | None, key: str | None) -> None:
+    found = parse_target(raw_target, host, (*ENDPOINTS, "s3.pages.org"), SITES)
+    assert isinstance(found, Target)
+    assert (found.kind, found.bucket, found.key) == (Kind.WEBSITE, bucket, key)
+    assert found.virtual_host == (bucket is not None)
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "photos.s3.example.com", "s3.pages.org", "photos.s3.pages.org"]
+)
+def test_what_is_no_website(host: str) -> None:
+    """A host of websites does not take those of the API that are below it."""
+    found = parse_target("/", host, (*ENDPOINTS, "s3.pages.org"), SITES)
+    assert isinstance(found, Target)
+    assert found.kind is Kind.REST
