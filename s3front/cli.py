@@ -1,4 +1,5 @@
-"""The command ``s3front``: checks the configuration, binds the sockets, becomes the supervisor."""
+"""The command ``s3front``: checks the configuration, binds the sockets, becomes the supervisor of
+front-ends, of background work, or of both."""
 
 from __future__ import annotations
 
@@ -28,12 +29,22 @@ START_OPTIONS: Final[Mapping[str, Reader | None]] = {
     "--workers": read_count(WORKERS_MAX),
     "--host": HOST,
     "--port": PORT,
+    "--no-work": None,
 }
 """Those of ``start``, which ``s3front.front_usage`` declares."""
 
+_WORK_MODULE: Final = "s3front.work"
 
-def start(*, workers: int | None = None, host: str | None = None, port: int | None = None) -> None:
-    """Become the supervisor of the workers."""
+
+def start(
+    *,
+    workers: int | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    no_work: bool = False,
+) -> None:
+    """Become the supervisor of front-end processes, and of one for background work beside them
+    unless ``no_work``."""
     set_variables({"S3_HOST": host, "S3_PORT": port})
     try:
         config = load_config()
@@ -50,7 +61,27 @@ def start(*, workers: int | None = None, host: str | None = None, port: int | No
     argv = [sys.executable, "-m", "s3front.process.serve"]
     count = workers or config.clusters
     children = [Child(f"{PROGRAM}-{number + 1}", argv, descriptors) for number in range(count)]
+    if not no_work:
+        # Whatever becomes of it, S3 is served.
+        children.append(_work_process()._replace(is_essential=False))
     replace_with_supervisor(children, name=PROGRAM)
+
+
+def work() -> None:
+    """Become the supervisor of one process of background work."""
+    try:
+        config = load_config()
+        _check_tls(config)
+        load_locations(config)
+    except (ConfigError, OSError) as error:
+        exit_with_problem(PROGRAM, error)
+    pass_on_log_format(config)
+    child = _work_process()
+    replace_with_supervisor([child], name=child.name)
+
+
+def _work_process() -> Child:
+    return Child(f"{PROGRAM}-work", [sys.executable, "-m", _WORK_MODULE])
 
 
 def _check_tls(config: Config) -> None:
@@ -76,6 +107,8 @@ def main() -> None:
     options = plain_options(arguments[1:], START_OPTIONS) if arguments[:1] == ["start"] else None
     if options is not None:
         start(**options)
+    elif arguments == ["work"]:
+        work()
     else:
         from s3front.front_usage import app  # noqa: PLC0415  # on first use
 

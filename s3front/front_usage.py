@@ -21,7 +21,7 @@ app = typer.Typer(
 
 @app.callback()
 def _callback(*, version: Version = False) -> None:
-    """Makes ``start`` a sub-command although it is the only one."""
+    """Has ``--version`` before a command."""
 
 
 @app.command()
@@ -36,6 +36,10 @@ def start(
     ] = None,
     host: Host = None,
     port: Port = None,
+    no_work: Annotated[
+        bool,
+        typer.Option("--no-work", help="Start no process for background work (see `work`)."),
+    ] = False,
     data: Annotated[Path | None, typer.Option(hidden=True)] = None,
     version: Version = False,
 ) -> None:
@@ -44,4 +48,16 @@ def start(
         raise typer.BadParameter(
             "a front-end keeps nothing on disk: give it to `dmd start`", param_hint="--data"
         )
-    cli.start(workers=workers, host=host, port=port)
+    cli.start(workers=workers, host=host, port=port, no_work=no_work)
+
+
+work_app = typer.Typer(invoke_without_command=True)
+app.add_typer(work_app, name="work")
+
+
+@work_app.callback()
+def work(context: typer.Context) -> None:
+    """Do background work until SIGTERM. Any number of processes may, on any hosts. SIGHUP reloads
+    credentials, certificates and locations."""
+    if context.invoked_subcommand is None:
+        cli.work()

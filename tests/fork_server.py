@@ -33,7 +33,12 @@ from typing import Any
 
 _ROOT = Path(__file__).resolve().parent.parent
 _MESSAGE_BYTES_MAX = 1 << 17
-_RUN = ("dmd.data.__main__", "dmd.metadata.__main__", "s3front.process.serve")
+_RUN = (
+    "dmd.data.__main__",
+    "dmd.metadata.__main__",
+    "s3front.process.serve",
+    "s3front.work.__main__",
+)
 _COMMANDS = ("dmd.cli", "dmd.daemon_usage", "dmd.jobs.commands", "dmd.jobs.data_commands")
 _LATE = ("pydantic.type_adapter",)  # typer has it parse arguments
 _IMPORTED = (*_RUN, *_COMMANDS, *_LATE)

@@ -174,8 +174,12 @@ class Cluster:
 
     ``settings`` go into config.json on top of the ports, ``environ`` into the environment of every
     process. A port of 0 stands for one that is free. With ``supervised``, front-ends are started by
-    their command, which makes a supervisor and a worker of it; else there is the worker alone.
-    ``forked`` False has real starts of Python, for what processes take in memory.
+    their command, which makes a supervisor, a worker and a process for background work of it; else
+    there is the worker alone. ``forked`` False has real starts of Python, for what processes take
+    in memory.
+
+    Without ``supervised``, background work is done by a process of its own, ``work``. It is started
+    if ``settings`` say when data is deleted: other tests need none.
     """
 
     folder: Path
@@ -197,6 +201,8 @@ class Cluster:
         # The modules that ``dmd start metadata`` and ``dmd start data`` turn into.
         self.dmd_metadata = self._process("dmd-metadata", "dmd.metadata", *options)
         self.dmd_data = self._process("dmd-data", "dmd.data", *options)
+        self.work = self._process("work", "s3front.work")
+        self.works = "deleteDelaySeconds" in self.settings and not self.supervised
         self.fronts: list[Front] = []
 
     def _process(self, name: str, *argv: str, environ: Mapping[str, str] | None = None) -> Process:
@@ -238,6 +244,8 @@ class Cluster:
     def start(self, fronts: int = 1) -> Cluster:
         """Start the daemons and so many plain front-ends, and wait until all of it serves."""
         self.start_daemons()
+        if self.works:
+            self.work.start()
         for _ in range(fronts):
             self.add_front()
         return self
@@ -274,8 +282,10 @@ class Cluster:
             extra["certFilePaths"] = {"key": str(tls.key), "cert": str(tls.certificate)}
         number = len(self.fronts) + 1
         config = self._write_config(f"front-{number}.json", extra)
-        supervised = ("s3front", "start", "--workers", str(workers))
-        argv = supervised if self.supervised or workers > 1 else ("s3front.process.serve",)
+        supervised = ["s3front", "start", "--workers", str(workers)]
+        if not self.supervised:
+            supervised.append("--no-work")
+        argv = supervised if self.supervised or workers > 1 else ["s3front.process.serve"]
         process = self._process(f"s3front-{number}", *argv, environ={"S3_CONFIG_FILE": str(config)})
         if argv is not supervised:
             process.listens_on = port
@@ -288,6 +298,7 @@ class Cluster:
         """End everything, cleanly or not: a test that cares about a clean stop does it itself."""
         for process in (
             *(front.process for front in self.fronts),
+            self.work,
             self.dmd_metadata,
             self.dmd_data,
         ):
@@ -324,12 +335,14 @@ class Front:
 
     def wait(self) -> None:
         wait_for(
-            lambda: (
-                _serving(self.process, self.port)
-                and "connected to the" in self.process.output_of_this_run
-            ),
+            lambda: _serving(self.process, self.port) and self._connected(),
             f"{self.process.name}:\n{self.process.output[-2000:]}",
         )
+
+    def _connected(self) -> bool:
+        """A process for background work may be beside it, and be connected before."""
+        lines = self.process.output_of_this_run.splitlines()
+        return any("connected to the" in line and "s3front-work" not in line for line in lines)
 
 
 def _serving(process: Process, port: int) -> bool:

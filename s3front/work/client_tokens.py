@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import aclosing
+from collections.abc import Mapping
+from typing import Any, Final
 
 from s3front.metadata import gateway
-from s3front.metadata.gateway import MetadataGateway
 from s3front.metadata.token_store import forgotten_before
+from s3front.work.worker import Pace, Step, Throttled, Tools
 from shared.records.names import CLIENT_TOKENS
 
-_PAGE_TOKENS = 200
-_REQUEST_ID = "client-tokens"
+PERIOD_SECONDS: Final = 60.0
+"""Time between two looks."""
+
+_PAGE_TOKENS: Final = 200
+_REQUEST_ID: Final = "client-tokens"
 
 
 class TokenWorker:
-    """See the module; ``run_once`` is called again and again by whoever holds the lease."""
+    """See the module."""
 
-    def __init__(self, metadata: MetadataGateway) -> None:
-        self._metadata = metadata
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._forgotten = 0
 
-    async def run_once(self) -> int:
-        """Forget up to one page; how many that was."""
-        options = {"lt": forgotten_before(time.time()), "limit": _PAGE_TOKENS}
-        old: list[str] = []
-        async with aclosing(self._metadata.pages(CLIENT_TOKENS, options, _REQUEST_ID)) as pages:
-            async for page in pages:
-                old += [key for key, _ in page]
-        if old:
-            operations = [gateway.delete(CLIENT_TOKENS, key) for key in old]
-            await self._metadata.commit(operations, [], _REQUEST_ID)
-        return len(old)
+    def status(self) -> Mapping[str, Any]:
+        """How many tokens were forgotten."""
+        return {"done": self._forgotten}
+
+    async def step(self) -> Step:
+        """Forget up to one page."""
+        before = forgotten_before(self._tools.wall_clock())
+        options = {"lt": before, "limit": _PAGE_TOKENS}
+        old = await self._tools.metadata.keys(CLIENT_TOKENS, options, _REQUEST_ID)
+        if not old:
+            return Throttled(self._tools.clock() + PERIOD_SECONDS)
+        operations = [gateway.delete(CLIENT_TOKENS, key) for key in old]
+        await self._tools.metadata.commit(operations, [], _REQUEST_ID)
+        self._forgotten += len(old)
+        return Pace.BUSY

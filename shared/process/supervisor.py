@@ -19,8 +19,10 @@ Theory of operation
   what it stores is damaged, and the ``FAULTS_MAX``-th fault in a row of a child (SIGSEGV, SIGABRT,
   …) that has not run for ``FAULT_FORGIVEN_SECONDS`` in between; then the code is EX_SOFTWARE (70).
 
+* A child that is not essential (``Child.is_essential``) is started again whatever its exit code is.
+
 A child calls ``die_with_parent`` first of all and ``report_ready`` when it can serve. When all
-children are ready for the first time, systemd is told, and so is a supervisor above this one.
+essential ones are ready for the first time, systemd is told, and so is a supervisor above this one.
 
 What the supervisor says goes to standard output, as lines with the fields of
 ``shared.process.logs``: JSON, or for people as LOG_FORMAT says. It prints nothing else.
@@ -87,6 +89,9 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 class Child(NamedTuple):
     """A program to run: ``name`` is for the log, ``pass_fds`` stay open under their numbers.
 
+    One that is not essential ends nothing but itself: nobody waits until it is ready, and it is
+    started again whatever its exit code is.
+
     The supervisor closes its own copies of them when it begins to stop: a listening socket that
     it held on to would take connections in which nobody answers.
 
@@ -96,6 +101,7 @@ class Child(NamedTuple):
     name: str
     argv: Sequence[str]
     pass_fds: Sequence[int] = ()
+    is_essential: bool = True
 
 
 def supervise(
@@ -350,7 +356,7 @@ class _Supervisor:
             keeper.run = _Run(keeper.child)
         except OSError as error:
             self._log("error", "child cannot start", keeper, reason=str(error))
-            if keeper.ever_ready:
+            if keeper.ever_ready or not keeper.child.is_essential:
                 keeper.schedule_restart(0)
             else:
                 self._stop(EX_CONFIG)
@@ -367,7 +373,8 @@ class _Supervisor:
     def _announce(self) -> None:
         if self._announced or self._stopping:
             return
-        if all(keeper.run is not None and keeper.run.ready for keeper in self._keepers):
+        waited_for = [keeper for keeper in self._keepers if keeper.child.is_essential]
+        if all(keeper.run is not None and keeper.run.ready for keeper in waited_for):
             self._announced = True
             notify_systemd("READY=1")
             report_ready()
@@ -387,10 +394,14 @@ class _Supervisor:
             self._log("info" if clean else "error", "child stopped", keeper, **about)
             if not clean:
                 self._exit_code = self._exit_code or 1
-        elif code == EX_DATAERR or (code == EX_CONFIG and not keeper.ever_ready):
+            return
+        ran = time.monotonic() - run.started_at
+        if keeper.child.is_essential and (
+            code == EX_DATAERR or (code == EX_CONFIG and not keeper.ever_ready)
+        ):
             self._log("error", "child cannot start", keeper, **about)
             self._stop(code)
-        elif keeper.ends_in_faults(code, ran := time.monotonic() - run.started_at):
+        elif keeper.child.is_essential and keeper.ends_in_faults(code, ran):
             self._log("error", "child keeps crashing, and is not started again", keeper, **about)
             self._stop(EX_SOFTWARE)
         else:
@@ -458,7 +469,10 @@ def replace_with_supervisor(
     A command line has loaded much that a supervisor never needs; a fresh interpreter holds a
     fraction of that memory for as long as the children run.
     """
-    described = [[child.name, list(child.argv), list(child.pass_fds)] for child in children]
+    described = [
+        [child.name, list(child.argv), list(child.pass_fds), child.is_essential]
+        for child in children
+    ]
     for child in children:
         for descriptor in child.pass_fds:
             os.set_inheritable(descriptor, True)
@@ -469,7 +483,7 @@ def replace_with_supervisor(
 
 def _main(arguments: str) -> int:
     described, name, stop_timeout_seconds = json.loads(arguments)
-    children = [Child(child, argv, pass_fds) for child, argv, pass_fds in described]
+    children = [Child(*fields) for fields in described]
     return supervise(children, name=name, stop_timeout_seconds=stop_timeout_seconds)
 
 

@@ -31,6 +31,9 @@ ENDED_UPLOADS: Final = "..endedUploads"
 LEASES: Final = "..leases"
 """Sub-level of the leases of background work (ours)."""
 
+WORK_STATUS: Final = "..workStatus"
+"""Sub-level of what the workers of background work say of themselves (ours)."""
+
 CLIENT_TOKENS: Final = "..clientTokens"
 """Sub-level of the tokens by which a repeated request is known (ours)."""
 

@@ -139,6 +139,8 @@ class Installation:
     def ports_of(self, process: Process) -> list[int]:
         """The ports that a command listens on."""
         match process.argv[2:]:
+            case ["s3front", "work"]:
+                return []
             case ["s3front", *_]:
                 return [self.port]
             case ["dmd", "start", "metadata", *_]:
@@ -157,7 +159,9 @@ def _processes_of(process: Process) -> int:
     """How many processes of a command say that they serve."""
     match process.argv[2:]:
         case ["s3front", "start", "--workers", count]:
-            return int(count)
+            return int(count) + 1
+        case ["s3front", "start"]:
+            return 2
         case ["dmd", "start"] | ["dmd", "start", "--memory"]:
             return 2
     return 1

@@ -17,18 +17,19 @@ from s3front.locations.registry import LocationRegistry
 from s3front.metadata.gateway import MetadataGateway
 from s3front.rpc.rpc_client import RpcClient
 from s3front.s3_errors import S3Error
-from s3front.work.deletions import RETRY_SECONDS, DeletionWorker
+from s3front.work.deletions import DeletionWorker
+from s3front.work.outbox_worker import AWAY_SECONDS_MAX, RETRY_SECONDS
+from s3front.work.worker import Pace, Tools
 from shared.records.names import (
     DEAD_LETTERS,
     DELETIONS,
     ENDED_UPLOADS,
-    LEASES,
     METASTORE,
     UPLOADS_PREFIX,
 )
 from shared.rpc.envelope import METADATA_NAMESPACE, RemoteError
 from tests.clients_boto3 import s3_client
-from tests.faults.stores import call_metadata, stored_blobs, stored_records
+from tests.faults.stores import call_metadata, expire_leases, stored_blobs, stored_records
 from tests.servers import Cluster, cluster, wait_for
 from tests.unit.metadata.support import RecordingLog
 
@@ -69,6 +70,12 @@ def letters(running: Cluster, queue: str) -> dict[str, Any]:
 def clear(running: Cluster, sub_level: str) -> None:
     for key in stored_records(running, [sub_level])[sub_level]:
         call_metadata(running, "del", [key, {}], [sub_level])
+
+
+def keys_of(running: Cluster, sub_level: str) -> list[str]:
+    """The keys of some records, whatever these are."""
+    asked = [{"type": "Basic", "maxKeys": 100}]
+    return [entry["key"] for entry in call_metadata(running, "list", asked, [sub_level])]
 
 
 def wait_for_empty(running: Cluster, sub_level: str) -> None:
@@ -148,6 +155,7 @@ class Place:
     def __init__(self) -> None:
         self.failures: dict[str, str] = {}
         self.deleted: list[str] = []
+        self.asked = 0
 
     async def put(
         self, size: int, body: bytes | AsyncGenerator[bytes, None], info: ObjectInfo
@@ -161,6 +169,7 @@ class Place:
         raise NotImplementedError
 
     async def delete(self, blob: Stored) -> None:
+        self.asked += 1
         if blob.key in self.failures:
             raise S3Error(self.failures[blob.key])
         self.deleted.append(blob.key)
@@ -174,15 +183,21 @@ class Deletions:
         self.place = Place()
         self.running = running
         registry = LocationRegistry({}, self.place)
-        log = RecordingLog()
-        self.worker = DeletionWorker(gateway, registry, log, 0, clock=lambda: self.now)
+        self.worker = DeletionWorker(
+            Tools(gateway, registry, 0, RecordingLog(), lambda: self.now, lambda: self.now)
+        )
 
-    async def queue(self, names: list[str], count: int = 1) -> None:
+    async def queue(self, names: list[str], location: str = "here") -> None:
         values = {}
         for name in names:
             key = f"{int(self.now * 1000) - 1:014}.{name}"
-            values[key] = json.dumps({"location": [{"key": name} for _ in range(count)]})
+            values[key] = json.dumps({"location": [{"key": name, "dataStoreName": location}]})
         await asyncio.to_thread(put_records, self.running, DELETIONS, values)
+
+    async def work(self) -> None:
+        """Steps until there is nothing more to do."""
+        while await self.worker.step() is Pace.BUSY:
+            pass
 
     async def queued(self) -> dict[str, Any]:
         """What waits, by name."""
@@ -207,14 +222,15 @@ async def test_a_failure_is_tried_again_later_and_not_for_ever(deletions: Deleti
     place = deletions.place
     place.failures = {"bad": "InternalError"}
     await deletions.queue(["bad", "good"])
-    assert await deletions.worker.run_once() == 2
+    await deletions.work()
     assert place.deleted == ["good"]
     for tries, seconds in enumerate(RETRY_SECONDS, start=1):
         assert (await deletions.queued())["bad"]["tries"] == tries
         deletions.now += seconds - 1
-        assert await deletions.worker.run_once() == 0
+        await deletions.work()
+        assert (await deletions.queued())["bad"]["tries"] == tries
         deletions.now += 2
-        assert await deletions.worker.run_once() == 1
+        await deletions.work()
     assert await deletions.queued() == {}
     assert "InternalError" in (await deletions.letters())["bad"]["reason"]
 
@@ -226,7 +242,7 @@ async def test_a_number_of_tries_that_is_none_holds_nothing_up(deletions: Deleti
     key = f"{int(deletions.now * 1000) - 1:014}.bad"
     entry = json.dumps({"location": [{"key": "bad"}], "tries": -10})
     await asyncio.to_thread(put_records, deletions.running, DELETIONS, {key: entry})
-    assert await deletions.worker.run_once() == 2
+    await deletions.work()
     assert place.deleted == ["good"]
     assert (await deletions.queued())["bad"]["tries"] == 1
     await asyncio.to_thread(clear, deletions.running, DELETIONS)
@@ -235,10 +251,10 @@ async def test_a_number_of_tries_that_is_none_holds_nothing_up(deletions: Deleti
 async def test_an_entry_that_works_again_is_done(deletions: Deletions) -> None:
     deletions.place.failures = {"later": "InternalError"}
     await deletions.queue(["later"])
-    assert await deletions.worker.run_once() == 1
+    await deletions.work()
     deletions.place.failures = {}
     deletions.now += RETRY_SECONDS[0] + 1
-    assert await deletions.worker.run_once() == 1
+    await deletions.work()
     assert deletions.place.deleted == ["later"]
     assert await deletions.queued() == {}
     assert "later" not in await deletions.letters()
@@ -248,19 +264,40 @@ async def test_entries_whose_place_is_away_wait_and_hold_nothing_up(deletions: D
     """There are more of them than one look at the queue takes."""
     away = [f"a{number:03}" for number in range(450)]
     place = deletions.place
-    await deletions.queue(away)
     place.failures = dict.fromkeys(away, "ServiceUnavailable")
+    await deletions.queue(away, "cloud")
     await deletions.queue(["z"])
-    counts = [await deletions.worker.run_once() for _ in range(3)]
-    assert sum(counts) <= 1
-    assert set(await deletions.queued()) >= set(away)
+    await deletions.work()
+    assert place.deleted == ["z"]
+    assert set(await deletions.queued()) == set(away)
     assert all("tries" not in entry for entry in (await deletions.queued()).values())
+    assert set(deletions.worker.status()["away"]) == {"cloud"}
+    await deletions.queue(["zz"])
+    await deletions.work()
+    assert place.deleted == ["z", "zz"]
     place.failures = {}
-    while await deletions.worker.run_once():
-        pass
-    while await deletions.queued():
-        await deletions.worker.run_once()
-    assert sorted(place.deleted) == [*away, "z"]
+    deletions.now += AWAY_SECONDS_MAX
+    await deletions.work()
+    assert sorted(place.deleted) == [*away, "z", "zz"]
+    assert await deletions.queued() == {}
+    assert "away" not in deletions.worker.status()
+
+
+async def test_places_that_are_away_are_asked_seldom(deletions: Deletions) -> None:
+    place = deletions.place
+    place.failures = {"a": "ServiceUnavailable", "b": "ServiceUnavailable"}
+    await deletions.queue(["a"], "one")
+    await deletions.queue(["b"], "two")
+    for _ in range(1000):
+        await deletions.work()
+        deletions.now += 1
+    assert 2 * 15 < place.asked < 2 * 30
+    del place.failures["b"]
+    deletions.now += AWAY_SECONDS_MAX
+    await deletions.work()
+    assert place.deleted == ["b"]
+    assert set(deletions.worker.status()["away"]) == {"one"}
+    await asyncio.to_thread(clear, deletions.running, DELETIONS)
 
 
 # --- Uploads -------------------------------------------------------------------------------------
@@ -281,13 +318,10 @@ def test_a_closing_record_that_says_nothing_holds_no_other_one_up(
     put_records(running, level, closing)
     call_metadata(running, "put", [f"{uploads[2]}..|..000x1", "no part", {}], [level])
     # Whoever gets the lease, again or for the first time, looks at once.
-    call_metadata(running, "del", ["background", {}], [LEASES])
+    expire_leases(running)
     wait_for(lambda: len(letters(running, level)) == 2, "two closing records to be set aside")
     wait_for(
-        lambda: (
-            {key.partition("..|..")[0] for key in stored_records(running, [level])[level]}
-            == set(uploads[:2])
-        ),
+        lambda: {key.partition("..|..")[0] for key in keys_of(running, level)} == set(uploads[:2]),
         "the third upload to be removed",
     )
 
@@ -308,7 +342,7 @@ def test_what_is_set_back_of_a_deleted_bucket_is_tried_again(running: Cluster) -
     put_records(running, ENDED_UPLOADS, {"deleted": "{}"})
     wait_for(lambda: tries_of(running, level, closing) == 1, "the first try")
     # Whoever gets the lease looks at once.
-    call_metadata(running, "del", ["background", {}], [LEASES])
+    expire_leases(running)
     wait_for(lambda: closing in letters(running, level), "the closing record to be set aside")
     wait_for_empty(running, ENDED_UPLOADS)
 
@@ -328,13 +362,13 @@ def test_a_name_of_no_bucket_holds_no_other_bucket_up(
     s3.create_bucket(Bucket=f"{bucket}-alive")
     alive = f"{UPLOADS_PREFIX}{bucket}-alive"
     put_records(running, alive, {f"closing..|..{'0' * 32}": '{"usedParts":[]}'})
-    call_metadata(running, "del", ["background", {}], [LEASES])
+    expire_leases(running)
     wait_for_empty(running, UPLOADS_PREFIX + bucket)
     wait_for_empty(running, alive)
     # The look before the lease was given up may have been one.
     assert tries_of(running, ENDED_UPLOADS, NO_BUCKET) in (1, 2)
     put_records(running, ENDED_UPLOADS, {NO_BUCKET: '{"tries":4}'})
-    call_metadata(running, "del", ["background", {}], [LEASES])
+    expire_leases(running)
     wait_for(lambda: NO_BUCKET in letters(running, ENDED_UPLOADS), "the name to be set aside")
     wait_for_empty(running, ENDED_UPLOADS)
     call_metadata(running, "del", [NO_BUCKET, {}], [METASTORE])
@@ -344,6 +378,6 @@ def test_the_longest_key_can_be_set_aside(running: Cluster, bucket: str) -> None
     level = UPLOADS_PREFIX + bucket
     key = f"closing..|..{'0' * 1900}"
     put_records(running, level, {key: "poison"})
-    call_metadata(running, "del", ["background", {}], [LEASES])
+    expire_leases(running)
     wait_for(lambda: key in letters(running, level), "the closing record to be set aside")
     wait_for_empty(running, level)

@@ -8,7 +8,6 @@ import pytest
 
 from tests.crash.stage import Stage, stage_in
 from tests.faults.processes import FILE_POINTS
-from tests.faults.stores import keep_background_work_away
 
 
 @pytest.fixture(scope="module")
@@ -31,5 +30,7 @@ def stage(request: pytest.FixtureRequest) -> Stage:
     point = parameters["armed"].point if "armed" in parameters else parameters.get("point")
     name = "file_stage" if point in FILE_POINTS else "packing_stage"
     chosen: Stage = request.getfixturevalue(name)
-    keep_background_work_away(chosen.running)
+    # Nobody does background work until the test wants it.
+    chosen.running.works = False
+    chosen.running.work.kill()
     return chosen

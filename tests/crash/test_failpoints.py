@@ -7,19 +7,24 @@ committed is left to nobody, and nothing else is. The request is then repeated, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from shared.failpoints import ArmedFailPoint, FailPoint
 from tests.crash.operations import OPERATIONS, Complete, DeleteMany, Operation, PutOver
 from tests.crash.stage import HAPPENED, UNOWNED, Stage, outcome
-from tests.faults.processes import DATA_POINTS, GC_POINTS, METADATA_POINTS, Victim
-from tests.faults.stores import (
-    assert_settled,
-    expire_lease,
-    keep_background_work_away,
-    read_stores,
+from tests.faults.processes import (
+    DATA_POINTS,
+    GC_POINTS,
+    METADATA_POINTS,
+    WORK_POINTS,
+    Victim,
 )
+from tests.faults.stores import assert_settled, expire_leases, read_stores
 from tests.raw_http import Response, call
+from tests.servers import Process
 
 WORK = frozenset(
     (
@@ -69,7 +74,9 @@ def test_an_operation_that_is_cut_short(
     stage.assert_consistent()
 
 
-@pytest.mark.parametrize("point", sorted(set(FailPoint) - METADATA_POINTS - GC_POINTS))
+@pytest.mark.parametrize(
+    "point", sorted(set(FailPoint) - METADATA_POINTS - GC_POINTS - WORK_POINTS)
+)
 def test_operations_come_to_no_other_point(stage: Stage, point: FailPoint) -> None:
     """Else the table of operations, and with it the test above, would miss some."""
     others = [kind for kind in OPERATIONS if point not in {armed.point for armed in kind.points}]
@@ -173,27 +180,41 @@ def test_a_front_end_that_dies_between_two_slices_of_parts(stage: Stage) -> None
 
 # --- Background work -----------------------------------------------------------------------------
 
-# The metadata daemon's commits: the test expires the lease, the front-end takes it, the queue is
-# emptied.
-WORK_POINTS = [
+# The metadata daemon's commits: the worker takes its lease, and the queue is emptied.
+WAYS_TO_DIE = [
     *map(ArmedFailPoint, sorted(WORK)),
-    ArmedFailPoint(FailPoint.BEFORE_COMMIT, 3),
-    ArmedFailPoint(FailPoint.AFTER_COMMIT, 3),
+    ArmedFailPoint(FailPoint.BEFORE_COMMIT, 2),
+    ArmedFailPoint(FailPoint.AFTER_COMMIT, 2),
 ]
 
 
-@pytest.mark.parametrize("armed", WORK_POINTS, ids=str)
+@contextmanager
+def deletions_alone(work: Process) -> Iterator[Process]:
+    """The process of background work, which has no other worker if it starts in this block."""
+    usual = work.argv
+    work.argv = [usual[0], "-m", "tests.faults.work_process", "deletions"]
+    try:
+        yield work
+    finally:
+        work.kill()
+        work.argv = usual
+
+
+@pytest.mark.parametrize("armed", WAYS_TO_DIE, ids=str)
 def test_a_deletion_from_the_queue_that_is_cut_short(stage: Stage, armed: ArmedFailPoint) -> None:
     assert_settled(stage.running, stage.unowned)
-    keep_background_work_away(stage.running)
+    stage.running.work.kill()
+    expire_leases(stage.running)
     target = f"/{stage.bucket}/deleted"
     assert call(stage.front, "PUT", target, b"data").status == 200
     assert call(stage.front, "DELETE", target).status == 204
     assert len(read_stores(stage.running).queue) == 1
     victim = Victim(stage.running, stage.front, armed.point)
-    victim.arm(armed.visit)
-    expire_lease(stage.running)
-    victim.wait_for_death()
+    with deletions_alone(stage.running.work) as work:
+        victim.arm(armed.visit)
+        if work.handle is None:
+            work.start()
+        victim.wait_for_death()
     victim.revive()
     stage.assert_consistent()
     assert_settled(stage.running, stage.unowned)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.faults.processes import kill_at_once, start_again
-from tests.faults.stores import assert_settled, expire_lease
+from tests.faults.stores import assert_settled, expire_leases
 from tests.load import Load
 from tests.servers import Cluster, Process, cluster
 
-KILLS = 500 if os.environ.get("TWOFOLD_SOAK") else 8
-_OFTEN = ("metadata", "data", "front-end", "both daemons")
+KILLS = 500 if os.environ.get("TWOFOLD_SOAK") else 10
+_OFTEN = ("metadata", "data", "front-end", "background work", "both daemons")
 VICTIMS = (*_OFTEN, *_OFTEN, "everything")
 WRITES_BETWEEN_KILLS_MAX = 40
 
@@ -26,8 +26,9 @@ def victims(running: Cluster, name: str, chance: random.Random) -> list[Process]
         "metadata": [running.dmd_metadata],
         "data": [running.dmd_data],
         "front-end": [chance.choice(fronts)],
+        "background work": [running.work],
         "both daemons": daemons,
-        "everything": daemons + fronts,
+        "everything": [*daemons, *fronts, running.work],
     }[name]
 
 
@@ -59,7 +60,7 @@ def test_acknowledged_objects_survive_kills(tmp_path: Path) -> None:
             load.wait_for_writes(chance.randrange(WRITES_BETWEEN_KILLS_MAX))
             kill_at_once(victims(running, VICTIMS[number % len(VICTIMS)], chance))
             start_again(running)
-            expire_lease(running)
+            expire_leases(running)
             load.wait_for_recovery()
             load.check()
         load.end()

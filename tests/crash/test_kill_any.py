@@ -1,6 +1,6 @@
 """``kill -9`` of any process at any time, under load and beside garbage collection.
 
-Supervisors, daemons, front-ends and the background work that they do: whichever dies, nothing that
+Supervisors, daemons, front-ends and processes of background work: whichever dies, nothing that
 was acknowledged is lost or stale, and nothing is there that nobody wrote (``tests.load``). What a
 supervisor is to start again, it does; what has no supervisor any more is started by the test.
 """
@@ -20,7 +20,7 @@ from dmd.jobs.gc import given_owner
 from s3front.rpc.rpc_client import RpcUnavailableError
 from tests.crash.collecting import SETTINGS, Collector, data_of
 from tests.faults.processes import start_again
-from tests.faults.stores import assert_settled, expire_lease
+from tests.faults.stores import assert_settled, expire_leases
 from tests.load import Load
 from tests.servers import Cluster, Process, process_tree, wait_for
 
@@ -72,7 +72,7 @@ def _lives(pid: int) -> bool:
 def _lease_expired(running: Cluster) -> bool:
     """Tells a daemon that its supervisor may still be starting."""
     with contextlib.suppress(RpcUnavailableError):
-        expire_lease(running)
+        expire_leases(running)
         return True
     return False
 

@@ -37,7 +37,10 @@ DATA_POINTS = (
     | frozenset((FailPoint.BEFORE_DATA_UNLINK, FailPoint.AFTER_DATA_UNLINK))
 )
 METADATA_POINTS = frozenset((FailPoint.BEFORE_COMMIT, FailPoint.AFTER_COMMIT))
-"""The fail-points of the two daemons; the others are a front-end's, or of a job."""
+"""The fail-points of the two daemons; the others are a front-end's, or of work apart from that."""
+
+WORK_POINTS = frozenset((FailPoint.AFTER_QUEUED_DATA_DELETION,))
+"""Those that background work comes to."""
 
 GC_POINTS = frozenset(
     (FailPoint.AFTER_GC_LISTING, FailPoint.AFTER_GC_QUARANTINE, FailPoint.AFTER_GC_PURGE)
@@ -58,6 +61,8 @@ def kill_at_once(processes: Sequence[Process]) -> None:
 def start_again(running: Cluster) -> None:
     """Start whatever is dead, without a fail-point, and wait until all of it serves."""
     running.start_daemons()
+    if running.works and running.work.handle is None:
+        running.work.start()
     for front in running.fronts:
         if front.process.handle is None:
             front.process.start()
@@ -100,6 +105,8 @@ class Victim:
             self.process = running.dmd_data
         elif point in METADATA_POINTS:
             self.process = running.dmd_metadata
+        elif point in WORK_POINTS:
+            self.process = running.work
         else:
             self.process = front.process
             self._front = front

@@ -24,6 +24,7 @@ from typing import Any
 from dmd.jobs.check import check
 from dmd.metadata.metadata_directory import open_engine
 from s3front.rpc.rpc_client import RpcClient
+from s3front.work.workers import WORKERS
 from shared.records.names import (
     DELETIONS,
     ENDED_UPLOADS,
@@ -181,15 +182,18 @@ def assert_consistent(running: Cluster, unowned: int = 0, seconds: float = 10) -
     return found[0]
 
 
-def expire_lease(running: Cluster) -> None:
-    """Let the lease on background work be as if its holder, which a test has killed, had been
-    silent for long: whoever asks next gets it."""
-    call_metadata(running, "del", ["background", {}], [LEASES])
+def expire_leases(running: Cluster) -> None:
+    """Let the leases on background work be as if their holder, which a test has killed, had been
+    silent for long: whoever asks next gets them."""
+    for worker in WORKERS:
+        call_metadata(running, "del", [worker.name, {}], [LEASES])
 
 
-def keep_background_work_away(running: Cluster) -> None:
-    """Take the lease on background work: front-ends leave it alone until it expires."""
-    call_metadata(running, "put", ["background", "{}", {}], [LEASES])
+def let_background_work_be_done(running: Cluster) -> None:
+    """Start the process for it, should it not run, and let it begin at once."""
+    if not running.supervised and running.work.handle is None:
+        running.work.start()
+    expire_leases(running)
 
 
 def assert_settled(running: Cluster, unowned_max: int = 0) -> Stores:
@@ -198,7 +202,7 @@ def assert_settled(running: Cluster, unowned_max: int = 0) -> Stores:
     The cluster deletes without a delay (``deleteDelaySeconds``). ``unowned_max`` is how many blobs
     interrupted requests may have left to nobody.
     """
-    expire_lease(running)
+    let_background_work_be_done(running)
     found: list[Stores] = []
 
     def settled() -> bool:

@@ -130,8 +130,19 @@ def test_options_of_the_front_end(run: Callable[..., Result]) -> None:
     keys = {"SCALITY_ACCESS_KEY_ID": "key", "SCALITY_SECRET_ACCESS_KEY": "secret"}
     options = ("--host", "127.0.0.1", "--port", "8001", "--workers", "2")
     result = run(s3front.cli, "start", *options, environ=keys)
-    assert result.output.split() == ["s3front-1", "s3front-2"]
+    assert result.output.split() == ["s3front-1", "s3front-2", "s3front-work"]
     assert load_config().listen_addresses == (("127.0.0.1", 8001),)
+
+
+def test_background_work_beside_front_ends_and_alone(
+    run: Callable[..., Result], typed: Callable[..., bool], capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.environ |= {"SCALITY_ACCESS_KEY_ID": "key", "SCALITY_SECRET_ACCESS_KEY": "secret"}
+    assert run(s3front.cli, "start", "--no-work").output.split() == ["s3front-1"]
+    assert run(s3front.cli, "work").output.split() == ["s3front-work"]
+    assert not typed(s3front.cli, "start", "--no-work")
+    assert not typed(s3front.cli, "work")
+    assert capsys.readouterr().out.split() == ["s3front-1", "s3front-work"]
 
 
 @pytest.mark.parametrize("program", [dmd.cli, s3front.cli])
@@ -175,9 +186,9 @@ def test_a_plain_start_is_the_same_without_typer(
     assert not typed(dmd.cli, "start", "data", "--port", "1991", "--memory")
     assert load_config().data_daemon.port == 1991
     printed = capsys.readouterr().out.split()
-    assert printed[:2] == ["s3front-1", "s3front-2"]
-    assert printed[2:4] == ["dmd-metadata", "dmd-data"]
-    assert printed[4:] == ["dmd.data", "--memory"]
+    assert printed[:3] == ["s3front-1", "s3front-2", "s3front-work"]
+    assert printed[3:5] == ["dmd-metadata", "dmd-data"]
+    assert printed[5:] == ["dmd.data", "--memory"]
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,23 @@ LATER = {"aiohttp", "engineio", "rich", "socketio", "typer"}
 
 
 @pytest.mark.parametrize(
-    "module", ["dmd.metadata.__main__", "dmd.data.__main__", "s3front.process.serve"]
+    "module",
+    [
+        "dmd.metadata.__main__",
+        "dmd.data.__main__",
+        "s3front.process.serve",
+        "s3front.work.__main__",
+    ],
 )
 def test_a_service_imports_nothing_that_it_may_never_need(module: str) -> None:
     assert not LATER & imported_by(module)
+
+
+def test_serving_and_background_work_know_nothing_of_each_other() -> None:
+    assert not [name for name in imported_by("s3front.process.serve") if "s3front.work" in name]
+    served = ("s3front.app", "s3front.auth", "s3front.operations", "s3front.port.http_server")
+    working = imported_by("s3front.work.__main__")
+    assert not [name for name in working if name.startswith(served)]
 
 
 @pytest.mark.parametrize("module", ["dmd.cli", "s3front.cli"])

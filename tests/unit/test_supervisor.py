@@ -70,9 +70,16 @@ sys.exit(supervise([Child(*child) for child in children], stop_timeout_seconds=t
 Line = dict[str, Any]
 
 
-def child(name: str, program: str = "serve()", pass_fds: Sequence[int] = ()) -> tuple[Any, ...]:
+def child(
+    name: str,
+    program: str = "serve()",
+    pass_fds: Sequence[int] = (),
+    *,
+    is_essential: bool = True,
+) -> tuple[Any, ...]:
     """A child that runs ``program`` after the helpers above."""
-    return (name, [sys.executable, "-c", f"NAME = {name!r}\n{PRELUDE}{program}"], list(pass_fds))
+    argv = [sys.executable, "-c", f"NAME = {name!r}\n{PRELUDE}{program}"]
+    return (name, argv, list(pass_fds), is_essential)
 
 
 class Supervised:
@@ -289,6 +296,19 @@ class TestChildThatCannotStart:
         supervised = start(child("a", f"report_ready(); sys.exit({EX_CONFIG})"))
         assert len(supervised.wait_for("child started", count=3)) == 3
         assert supervised.process.poll() is None
+
+    @pytest.mark.parametrize("end", ["os.abort()", f"sys.exit({EX_CONFIG})", "sys.exit(65)"])
+    def test_child_that_is_not_essential_ends_nothing(
+        self, start: Start, systemd: socket.socket, end: str
+    ) -> None:
+        odd = child("odd", end, is_essential=False)
+        supervised = start(child("a"), odd, environ={"NOTIFY_SOCKET": systemd.getsockname()})
+        assert systemd.recv(100) == b"READY=1"
+        supervised.wait_for("child restarts", FAULTS_MAX + 1, child="odd")
+        assert supervised.process.poll() is None
+        supervised.send(signal.SIGTERM)
+        supervised.wait_for("child stopped", child="a", exit_code=0)
+        assert supervised.exit_code() == 0
 
 
 class TestReloading:

@@ -33,8 +33,8 @@ def service(request: pytest.FixtureRequest) -> dict[str, str]:
     return dict(unit_of(request.param)["Service"])
 
 
-def test_there_is_a_unit_for_each_half() -> None:
-    assert [path.stem for path in UNITS] == ["twofold-dmd", "twofold-s3front"]
+def test_there_is_a_unit_for_each_half_and_for_background_work() -> None:
+    assert [path.stem for path in UNITS] == ["twofold-dmd", "twofold-s3front", "twofold-work"]
     for path in UNITS:
         assert unit_of(path)["Install"]["WantedBy"] == "multi-user.target"
 

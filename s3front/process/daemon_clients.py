@@ -1,0 +1,59 @@
+"""The clients of both services of the daemon, as the configuration says.
+
+Whatever process of this half speaks to the daemon has them: front-ends, background work, and the
+commands that ask about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from s3front.locations.dmd_file import DmdFileStore
+from s3front.locations.http_client import Origin
+from s3front.rpc.rpc_client import RpcClient
+from shared.config import Config, Location, load_locations, location_warnings
+from shared.credentials import Credentials, data_credentials, metadata_credentials
+from shared.process.logs import EventLog
+from shared.rpc.envelope import METADATA_NAMESPACE
+
+
+def metadata_client(config: Config, log: EventLog) -> RpcClient:
+    """The client of the metadata service, not started yet. Raises ConfigError."""
+    credentials = metadata_credentials(config)
+    settings = config.metadata_client
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return RpcClient(
+        f"{credentials.scheme}://{host}:{settings.port}",
+        METADATA_NAMESPACE,
+        log,
+        call_timeout_seconds=settings.call_timeout_ms / 1000,
+        credentials=credentials,
+    )
+
+
+def data_client(config: Config) -> DmdFileStore:
+    """The client of the data service. Raises ConfigError."""
+    settings = config.data_client
+    socket_path = settings.socket_path and config.directory / settings.socket_path
+    origin = Origin(settings.host, settings.port, socket_path)
+    return DmdFileStore(origin, credentials=data_credentials(config))
+
+
+def daemon_credentials(config: Config) -> tuple[Credentials, Credentials]:
+    """What is shown to both services, read again. Raises ConfigError."""
+    return metadata_credentials(config), data_credentials(config)
+
+
+def renew(client: RpcClient, store: DmdFileStore, read: tuple[Credentials, Credentials]) -> None:
+    """Show these from the next connection on."""
+    metadata, data = read
+    client.credentials = client.credentials.renewed(metadata)
+    store.credentials = store.credentials.renewed(data)
+
+
+def usable_locations(config: Config, log: EventLog) -> Mapping[str, Location]:
+    """The configured locations, with a warning for each that cannot be used. Raises ConfigError."""
+    locations = load_locations(config)
+    for warning in location_warnings(locations):
+        log.warning("location without effect", location=warning)
+    return locations

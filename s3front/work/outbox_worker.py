@@ -1,0 +1,243 @@
+"""The worker of an outbox: a queue of entries that commits have appended.
+
+An outbox is a sub-level. The keys of its entries begin with the time from which on they are due (ms
+since the epoch, 14 digits), so that they are read in that order, a page at a time. An entry goes
+only after it was done, in a commit under the worker's lease: a crash repeats an entry and never
+forgets one.
+
+No entry holds up another one:
+
+1. An entry that needs a place which is away stays as it is, and so do all others that need it. The
+   place is tried again after ``AWAY_SECONDS_MIN``, then twice as long each time up to
+   ``AWAY_SECONDS_MAX``. Entries for other places are done meanwhile: those that wait are not read
+   again and again, however many they are.
+2. What else fails, or takes longer than ``ENTRY_SECONDS_MAX``, is tried again later,
+   ``RETRY_SECONDS``, and then set aside as a dead letter with the reason. The number of tries is in
+   the entry, so that it counts over all processes.
+3. What is no entry, and what can never be done, is set aside at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+import orjson
+
+from s3front.metadata import gateway
+from s3front.metadata.gateway import Operation
+from s3front.s3_errors import S3Error
+from s3front.work.dead_letters import set_aside, tries_of
+from s3front.work.job_lease import LeaseLostError
+from s3front.work.worker import Pace, Step, Tools
+from shared.failpoints import FailPoint, failpoint
+
+RETRY_SECONDS: Final = (60, 600, 3600, 6 * 3600, 24 * 3600)
+"""How long after each failure an entry is tried again."""
+
+AWAY_SECONDS_MIN: Final = 1.0
+AWAY_SECONDS_MAX: Final = 60.0
+ENTRY_SECONDS_MAX: Final = 100.0
+LOOK_AGAIN_SECONDS: Final = 600.0
+"""How often the whole queue is read while some of it waits: a clock that was set back may have put
+an entry before those that were read."""
+
+_PAGE_ENTRIES: Final = 200
+_PROBE_ENTRIES: Final = 20
+_AT_ONCE: Final = 16
+
+Item = TypeVar("Item")
+
+
+class PlaceAwayError(Exception):
+    """An entry cannot be done as long as a place is away."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(reason)
+        self.place = place
+
+
+class NeverError(Exception):
+    """An entry can never be done, for the reason that this says."""
+
+
+@dataclass(slots=True)
+class _Away:
+    """A place that is away, and the first of the entries that wait for it."""
+
+    first_key: str
+    reason: str
+    try_at: float
+    rest_seconds: float
+
+
+class OutboxWorker(ABC, Generic[Item]):
+    """See the module. What is particular to an outbox says its subclass.
+
+    ``level`` is its sub-level; an entry waits for ``delay_seconds`` after it is due.
+    """
+
+    def __init__(self, tools: Tools, level: str, delay_seconds: float = 0.0) -> None:
+        self._tools = tools
+        self._level = level
+        self._delay_ms = int(delay_seconds * 1000)
+        self._request_id = level.strip(".")
+        self._position = ""
+        """All entries up to here are done, or wait for a place that is away."""
+        self._away: dict[str, _Away] = {}
+        self._look_again_at = 0.0
+        self._counts = {"done": 0, "postponed": 0, "setAside": 0}
+
+    @abstractmethod
+    def parse(self, document: Any) -> Item:
+        """An entry of the outbox; raises ValueError, KeyError or TypeError when it is none."""
+
+    @abstractmethod
+    def places(self, item: Item) -> Collection[str]:
+        """The names of the places that an entry needs."""
+
+    @abstractmethod
+    async def perform(self, item: Item) -> None:
+        """Do what an entry says; twice must be harmless. Raises PlaceAwayError, NeverError, and
+        anything else when it failed and may succeed another time."""
+
+    def status(self) -> Mapping[str, Any]:
+        """How many entries were done, postponed and set aside, and which places are away."""
+        waiting = {place: away.reason for place, away in self._away.items()}
+        return {**self._counts, **({"away": waiting} if waiting else {})}
+
+    async def step(self) -> Step:
+        """Work through a page of what is due."""
+        now = self._tools.clock()
+        settled = 0
+        for place in [name for name, away in self._away.items() if away.try_at <= now]:
+            settled += await self._try_place(place)
+        if now >= self._look_again_at:
+            self._position, self._look_again_at = "", now + LOOK_AGAIN_SECONDS
+        keys = await self._keys({"gt": self._position} if self._position else {}, _PAGE_ENTRIES)
+        settled += await self._settle_all(keys)
+        is_full = len(keys) == _PAGE_ENTRIES
+        if keys:
+            self._position = keys[-1]
+        if not is_full and not self._away:
+            self._position = ""
+        return Pace.BUSY if settled or is_full else Pace.IDLE
+
+    async def _try_place(self, name: str) -> int:
+        """Try some entries of a place that was away; how many were settled."""
+        before = self._away.pop(name)
+        keys = await self._keys({"gte": before.first_key}, _PROBE_ENTRIES)
+        settled = await self._settle_all(keys)
+        still = self._away.get(name)
+        if still is None:
+            self._tools.log.info("a place is there again", place=name, queue=self._level)
+            # Everything behind may have waited for it.
+            self._position = min(self._position, keys[-1]) if keys else ""
+        else:
+            still.rest_seconds = min(before.rest_seconds * 2, AWAY_SECONDS_MAX)
+            still.try_at = self._tools.clock() + still.rest_seconds
+        return settled
+
+    async def _keys(self, bounds: Mapping[str, str], count: int) -> list[str]:
+        """The keys of the next entries that are due; ``bounds`` as for createReadStream."""
+        before = f"{max(self._now_ms() - self._delay_ms, 0):014}"
+        options = {"lt": before, "limit": count, **bounds}
+        return await self._tools.metadata.keys(self._level, options, self._request_id)
+
+    async def _settle_all(self, keys: Sequence[str]) -> int:
+        """Do what entries say; how many were settled by that, one way or another.
+
+        What becomes of them is one commit.
+        """
+        addresses = [(self._level, key) for key in keys]
+        read = await self._tools.metadata.get_each(addresses, self._request_id)
+        room = asyncio.Semaphore(_AT_ONCE)
+
+        async def settle(key: str, text: str | None) -> Sequence[Operation]:
+            async with room:
+                return await self._settle(key, text)
+
+        # One that is gone was somebody else's, who had the lease before.
+        entries = [settle(key, found.text) for key, found in zip(keys, read, strict=True) if found]
+        settled = [each for each in await asyncio.gather(*entries) if each]
+        if settled:
+            failpoint(FailPoint.AFTER_QUEUED_DATA_DELETION)
+            operations = [operation for each in settled for operation in each]
+            await self._tools.metadata.commit(operations, [], self._request_id)
+        return len(settled)
+
+    async def _settle(self, key: str, text: str | None) -> Sequence[Operation]:
+        """Do what an entry says; what becomes of the entry, nothing when it stays."""
+        if text is None:
+            return self._give_up(key, text, "the record is damaged")
+        try:
+            document = orjson.loads(text)
+            item = self.parse(document)
+            places = self.places(item)
+        except (ValueError, KeyError, TypeError) as error:
+            return self._give_up(key, text, f"it is no entry of this queue: {error}")
+        if away := [self._away[place] for place in places if place in self._away]:
+            for each in away:
+                each.first_key = min(each.first_key, key)
+            return ()
+        try:
+            async with asyncio.timeout(ENTRY_SECONDS_MAX):
+                await self.perform(item)
+        except PlaceAwayError as error:
+            self._note_away(error.place, key, str(error))
+            return ()
+        except NeverError as error:
+            return self._give_up(key, text, str(error))
+        except LeaseLostError:
+            raise
+        except Exception as error:
+            return self._postpone(key, text, document, _reason(error))
+        self._counts["done"] += 1
+        return [gateway.delete(self._level, key)]
+
+    def _note_away(self, place: str, key: str, reason: str) -> None:
+        known = self._away.get(place)
+        if known is not None:
+            known.first_key = min(known.first_key, key)
+            return
+        try_at = self._tools.clock() + AWAY_SECONDS_MIN
+        self._away[place] = _Away(key, reason, try_at, AWAY_SECONDS_MIN)
+        self._tools.log.warning(
+            "entries wait while a place is away", place=place, queue=self._level, reason=reason
+        )
+
+    def _postpone(
+        self, key: str, text: str, document: Mapping[str, Any], reason: str
+    ) -> Sequence[Operation]:
+        """Try an entry again later, if it has not been tried too often."""
+        tries = tries_of(document)
+        if tries >= len(RETRY_SECONDS):
+            return self._give_up(key, text, reason)
+        self._counts["postponed"] += 1
+        self._tools.log.warning(
+            "an entry could not be done yet", entry=key, queue=self._level, reason=reason
+        )
+        due_ms = self._now_ms() + RETRY_SECONDS[tries] * 1000 - self._delay_ms
+        later = f"{max(due_ms, 0):014}.{key.partition('.')[2]}"
+        text = orjson.dumps({**document, "tries": tries + 1, "reason": reason}).decode()
+        return [gateway.delete(self._level, key), gateway.put(self._level, later, text)]
+
+    def _give_up(self, key: str, text: str | None, reason: str) -> Sequence[Operation]:
+        self._counts["setAside"] += 1
+        self._tools.log.error(
+            "an entry cannot be done", entry=key, queue=self._level, reason=reason
+        )
+        return set_aside(self._level, key, text, reason, self._now_ms())
+
+    def _now_ms(self) -> int:
+        return int(self._tools.wall_clock() * 1000)
+
+
+def _reason(error: Exception) -> str:
+    """Why an entry failed, for people."""
+    if isinstance(error, TimeoutError):
+        return f"it took longer than {ENTRY_SECONDS_MAX:g} s"
+    return str(error) if isinstance(error, S3Error) else repr(error)

@@ -1,0 +1,16 @@
+"""The workers that there are, a row each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from s3front.work.client_tokens import TokenWorker
+from s3front.work.deletions import DeletionWorker
+from s3front.work.upload_remains import UploadWorker
+from s3front.work.worker import Registration
+
+WORKERS: Final = (
+    Registration("deletions", DeletionWorker),
+    Registration("uploads", UploadWorker),
+    Registration("client-tokens", TokenWorker),
+)

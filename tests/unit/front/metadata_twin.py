@@ -1,0 +1,112 @@
+"""Metadata in a dictionary, with the requirements of commits: a twin of ``MetadataGateway``."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from s3front.metadata.gateway import (
+    ChangedError,
+    Committed,
+    Found,
+    MetadataGateway,
+    Operation,
+    OutcomeUnknownError,
+    Requirement,
+)
+from s3front.s3_errors import S3Error
+from s3front.work.job_lease import LeasedMetadata
+
+
+class MetadataTwin(MetadataGateway):
+    """``lose_answers``: of so many commits nobody learns that they were done."""
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[str, str], tuple[str, int]] = {}
+        self.commits = 0
+        self.lose_answers = 0
+        self.is_away = False
+
+    def leased(self, held: Requirement) -> LeasedMetadata:
+        """The same records, changed under a lease."""
+        twin = _LeasedTwin(held)
+        twin.records = self.records
+        return twin
+
+    def text(self, sub_level: str, key: str) -> str | None:
+        found = self.records.get((sub_level, key))
+        return None if found is None else found[0]
+
+    def revision(self, sub_level: str, key: str) -> int:
+        return self.records[sub_level, key][1]
+
+    async def get_many(
+        self, wanted: Sequence[tuple[str, str]], request_id: str
+    ) -> list[tuple[str, int] | None]:
+        await asyncio.sleep(0)
+        if self.is_away:
+            raise S3Error("ServiceUnavailable")
+        return [self.records.get(address) for address in wanted]
+
+    async def get_each(
+        self, wanted: Sequence[tuple[str, str]], request_id: str
+    ) -> list[Found | None]:
+        return [found and Found(*found) for found in await self.get_many(wanted, request_id)]
+
+    async def keys(self, sub_level: str, options: Mapping[str, Any], request_id: str) -> list[str]:
+        await asyncio.sleep(0)
+        keys = sorted(key for level, key in self.records if level == sub_level)
+        chosen = [
+            key
+            for key in keys
+            if key > options.get("gt", "")
+            and key >= options.get("gte", "")
+            and ("lt" not in options or key < options["lt"])
+        ]
+        return chosen[: options.get("limit", len(chosen))]
+
+    async def commit(
+        self, operations: Sequence[Operation], requires: Sequence[Requirement], request_id: str
+    ) -> Committed:
+        await asyncio.sleep(0)
+        if self.is_away:
+            raise S3Error("ServiceUnavailable")
+        for index, requirement in enumerate(requires):
+            if not self._holds(requirement):
+                raise ChangedError(index)
+        self.commits += 1
+        revisions: list[int | None] = []
+        for operation in operations:
+            address = operation["subLevel"][0], operation["key"]
+            if operation["type"] == "del":
+                self.records.pop(address, None)
+                revisions.append(None)
+                continue
+            revisions.append(next(_REVISIONS))
+            self.records[address] = operation["value"], revisions[-1] or 0
+        if self.lose_answers:
+            self.lose_answers -= 1
+            raise OutcomeUnknownError
+        return Committed(revisions, [None] * len(revisions))
+
+    def _holds(self, requirement: Requirement) -> bool:
+        found = self.records.get((requirement["subLevel"][0], requirement["key"]))
+        match requirement:
+            case {"revision": revision}:
+                return found is not None and found[1] == revision
+            case {"absent": True}:
+                return found is None
+        return found is not None
+
+
+_REVISIONS = itertools.count(1)
+
+
+class _LeasedTwin(LeasedMetadata, MetadataTwin):
+    """A commit goes through both: what the lease requires, and what becomes of it here."""
+
+    def __init__(self, held: Requirement) -> None:
+        MetadataTwin.__init__(self)
+        self._held = held
