@@ -46,17 +46,9 @@ class Access(msgspec.Struct, frozen=True):
         """The same access to what has been read again."""
         return msgspec.structs.replace(self, bucket=bucket, object=object_)
 
-    def to(
-        self,
-        actions: Sequence[str],
-        resource: str,
-        bucket: BucketRecord | None,
-        object_: ObjectRecord | None,
-    ) -> Access:
-        """What the same request asks for besides."""
-        return msgspec.structs.replace(
-            self, actions=actions, resource=resource, bucket=bucket, object=object_
-        )
+    def to(self, *actions: str) -> Access:
+        """What the same request asks for besides, of the same records."""
+        return msgspec.structs.replace(self, actions=actions)
 
     @property
     def bucket_name(self) -> str:

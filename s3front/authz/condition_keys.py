@@ -45,6 +45,11 @@ class ConditionKeys(msgspec.Struct, frozen=True):
     query: Mapping[str, str]
     principal: Principal
 
+    def of_version(self, version_id: str | None) -> ConditionKeys:
+        """The same of another object, of which the request names this version, or none."""
+        query = {} if version_id is None else {"versionId": version_id}
+        return msgspec.structs.replace(self, query=query)
+
     def value(self, key: str) -> str | None:
         """What a request says of a key, in any case (but for the names of tags); None: nothing."""
         lower = key.lower()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from s3front.authz.decide import authorize
 from s3front.bodies.checksums import (
     DEFAULT_ALGORITHM,
     FULL_OBJECT,
@@ -30,6 +31,7 @@ from s3front.operations.chosen_location import chosen_location, destination
 from s3front.operations.copy_source import CopySource, read_source
 from s3front.operations.honoured import COPY, DESCRIPTION, WRITE_CONDITIONS
 from s3front.operations.object_headers import DescribedObject, new_object_headers, taken_over
+from s3front.operations.object_tagging import GET_OBJECT_TAGGING, PUT_OBJECT_TAGGING
 from s3front.operations.parameters import part_number
 from s3front.operations.put_object import commit_object
 from s3front.operations.tag_sets import tags_of_header
@@ -120,6 +122,11 @@ def _described(
             "encryption attributes.",
         )
     tags = tags_of_header(headers) if retags else record.tags
+    if tags and not retags:
+        # Read there and put here, though no header says so.
+        version = source.context.version
+        authorize(source.context.access.to(*GET_OBJECT_TAGGING.actions_for(version, {})))
+        authorize(context.access.to(*PUT_OBJECT_TAGGING.actions))
     if replaces:
         return given, tags
     standard = {

@@ -73,6 +73,7 @@ async def read_source(context: Context, headers: Headers) -> CopySource:
         context.access,
         actions=GET_OBJECT.actions_for(version, {}),
         resource=arn(bucket_name, key),
+        keys=context.access.keys.of_version(version_id),
         bucket=None if bucket is None else bucket.record,
         object=None if current is None else current.record,
         expected_owners=[headers[name] for name in (_EXPECTED_OWNER,) if name in headers],

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
+from msgspec import structs
+
 from s3front.authz.access import arn
 from s3front.authz.decide import authorize
 from s3front.bodies.request_document import interpreted, read_document
@@ -254,9 +256,16 @@ def _allow(
 ) -> _Deletion | None:
     """Each deletion is an access of its own. What becomes of one that is not allowed, else None."""
     actions = DELETE_OBJECT.actions_for(entry.version, {})
-    resource, record = arn(bucket.name, entry.key), None if current is None else current.record
+    access = structs.replace(
+        context.access,
+        actions=actions,
+        resource=arn(bucket.name, entry.key),
+        keys=context.access.keys.of_version(entry.version_text),
+        bucket=bucket.record,
+        object=None if current is None else current.record,
+    )
     try:
-        authorize(context.access.to(actions, resource, bucket.record, record))
+        authorize(access)
     except S3Error as error:
         return _Deletion(entry, error=error)
     return None

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from s3front.context import Context
 from s3front.objects.versioning import LATEST, Version
+from s3front.operations.decide_again import read_again
 from s3front.operations.get_object import existing_record
 from s3front.port.request import Headers
 from s3front.s3_errors import S3Error
@@ -25,8 +26,7 @@ async def refuse_put_version(context: Context, headers: Headers) -> None:
     """
     text = headers[PUT_VERSION]
     version = Version.parse(text, PUT_VERSION) if text else LATEST
-    _, current = await context.services.objects.read(
-        context.bucket.name, context.key, context.request_id, version
-    )
-    record = existing_record(replace(context, version=version), current, changes=True)
+    named = replace(context, version=version)
+    _, current = await read_again(named, context.bucket)
+    record = existing_record(named, current, changes=True)
     raise S3Error("InvalidObjectState", fields={"StorageClass": record.storage_class})
