@@ -58,7 +58,7 @@ from shared.errors import ServiceError
 from shared.process.logs import get_logger
 from shared.records.names import DELETIONS
 from shared.rpc import codec
-from shared.rpc.envelope import EXTENSIONS, SAME, Call, clock_ms
+from shared.rpc.envelope import EXTENSIONS, IF_REVISION_NOT, SAME, Call, clock_ms
 
 _VERSION_ID_BYTES = 64
 """Room that the version ID takes behind a key, its separator included; ours have up to 48."""
@@ -126,8 +126,10 @@ class MetadataService:
             key = _version_name(key, version_id)
         physical = self._physical(call.sub_level, key)
         with self._engine.snapshot() as reader:
-            if known is not None and _is_same(reader.get(physical), known):
-                return SAME
+            if known is not None:
+                value = reader.get(physical)
+                if value is not None and stored.revision_of(value) == known:
+                    return SAME
             records = StoredRecords(reader)
             record = records.get(physical)
             placeholder = (
@@ -182,7 +184,10 @@ class MetadataService:
 
     async def _get_many(self, call: Call) -> list[Mapping[str, Any] | None]:
         wanted = [
-            (self._physical(*arguments.addressed(entry, "a read")), arguments.known_revision(entry))
+            (
+                self._physical(*arguments.addressed(entry, "a read")),
+                arguments.known_revision(entry) if IF_REVISION_NOT in entry else None,
+            )
             for entry in arguments.array(call, 0, "reads", limits.BATCH_OPERATIONS_MAX)
         ]
         found = self._read(wanted)
@@ -299,14 +304,14 @@ class MetadataService:
         self, wanted: Sequence[tuple[bytes, int | None]]
     ) -> list[stored.Stored | Mapping[str, Any] | None]:
         """What is stored at some keys, in one snapshot; SAME where it has the revision that is
-        known."""
+        known. That was verified when it was read, so it need not be again."""
         with self._engine.snapshot() as reader:
             found = [(key, reader.get(key), known) for key, known in wanted]
         return [
             None
             if value is None
             else SAME
-            if known is not None and _is_same(value, known)
+            if known is not None and stored.revision_of(value) == known
             else stored.unpack(key, value)
             for key, value, known in found
         ]
@@ -347,11 +352,6 @@ def _version_answer(committed: Committed) -> str | None:
     """What a put or del answers: a JSON text, or null when no version was named."""
     (version_id,) = committed.version_ids
     return None if version_id is None else codec.dumps({"versionId": version_id})
-
-
-def _is_same(value: bytes | None, revision: int) -> bool:
-    """Whether this is what a caller has already. It was verified then, so it need not be again."""
-    return value is not None and stored.revision_of(value) == revision
 
 
 def _described(entry: stored.Stored) -> dict[str, Any]:

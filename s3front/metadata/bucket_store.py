@@ -142,7 +142,7 @@ def _bucket_of(name: str, text: str, revision: int) -> StoredBucket | None:
     if record.name != name:
         # Where it is stored is what counts, as for all that is in the bucket.
         record = record.changed({"name": name})
-    return None if record.deleted else StoredBucket(record, revision)
+    return None if record.deleted else StoredBucket(record, revision, name)
 
 
 def bucket_requirement(bucket: StoredBucket) -> Requirement:

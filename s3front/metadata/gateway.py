@@ -131,9 +131,10 @@ class MetadataGateway:
         """The record at ``first`` and those at ``others``, as above; SAME when the first one is
         what is ``known`` of it, and that is not told again."""
         client = self._client
-        addresses: list[dict[str, Any]] = [
-            {"subLevel": [sub_level], "key": key} for sub_level, key in (first, *others)
-        ]
+        # Loops, as a comprehension is a call, and this is on the way of every request.
+        addresses: list[dict[str, Any]] = []
+        for sub_level, key in (first, *others):
+            addresses.append({"subLevel": [sub_level], "key": key})
         with _IN_OUR_TERMS:
             if await client.supports("getMany"):
                 # From here on nothing waits, so that this is the connection that is asked.
@@ -146,14 +147,15 @@ class MetadataGateway:
                 found = await client.call("getMany", [addresses], (), request_id)
             else:
                 found = await self._foreign.get_many(addresses, request_id)
-        entries = [
-            None if entry is None else (entry["value"], entry["revision"]) for entry in found[1:]
-        ]
-        if found[0] is None:
+        entries: list[Entry | None] = []
+        for entry in found[1:]:
+            entries.append(None if entry is None else (entry["value"], entry["revision"]))
+        top = found[0]
+        if top is None:
             return None, entries
-        if found[0] == SAME:
+        if top == SAME:
             return Same.SAME, entries
-        return (found[0]["value"], found[0]["revision"]), entries
+        return (top["value"], top["revision"]), entries
 
     async def commit(
         self, operations: Sequence[Operation], requires: Sequence[Requirement], request_id: str

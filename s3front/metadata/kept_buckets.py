@@ -25,14 +25,11 @@ KEPT_BYTES_MAX: Final = 4 * 1024 * 1024
 
 
 class StoredBucket(msgspec.Struct, frozen=True):
-    """A bucket as it was read."""
+    """A bucket as it was read; ``name`` is that of the record, which is asked for often."""
 
     record: BucketRecord
     revision: int
-
-    @property
-    def name(self) -> str:
-        return self.record.name
+    name: str
 
 
 class KeptBucket(msgspec.Struct, frozen=True):

@@ -169,12 +169,15 @@ class ObjectStore:
     ) -> Sequence[str | None]:
         """Do what was decided for some objects, in one commit. What each operation answered: its
         internal version ID. Raises ChangedError."""
-        operations = [operation for commit in commits for operation in commit.operations]
-        operations += [operation for commit in commits for operation in commit.outbox]
-        requires = [requirement for commit in commits for requirement in commit.requirements]
-        committed = await self._metadata.commit(
-            operations, [bucket_requirement(bucket), *requires], request_id
-        )
+        operations: list[Operation] = []
+        outbox: list[Operation] = []
+        requires = [bucket_requirement(bucket)]
+        for commit in commits:
+            operations += commit.operations
+            outbox += commit.outbox
+            requires += commit.requirements
+        # What each operation answers is counted from the first one.
+        committed = await self._metadata.commit([*operations, *outbox], requires, request_id)
         return committed.version_ids
 
 

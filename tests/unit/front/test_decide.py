@@ -128,9 +128,10 @@ def test_what_is_read_again_is_decided_again_whole() -> None:
     """Not only by its owner: all that the request said counts again."""
     allowed = access(OWNER, READ, bucket_of(OWNER), ["123456789012"])
     authorize(allowed)
-    found = StoredBucket(bucket_of(OWNER), 2)
+    found = StoredBucket(bucket_of(OWNER), 2, "bucket")
     assert allowed_again(allowed, found, None) is found
-    for now, code in ((StoredBucket(bucket_of(OTHER), 3), "AccessDenied"), (None, "NoSuchBucket")):
+    others = StoredBucket(bucket_of(OTHER), 3, "bucket")
+    for now, code in ((others, "AccessDenied"), (None, "NoSuchBucket")):
         with pytest.raises(S3Error) as caught:
             allowed_again(allowed, now, None)
         assert caught.value.code == code

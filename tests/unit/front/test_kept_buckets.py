@@ -8,7 +8,7 @@ from shared.records.bucket import BucketRecord
 
 
 def kept_bucket(name: str, revision: int = 1, size: int = 10) -> KeptBucket:
-    bucket = StoredBucket(BucketRecord({"name": name, "owner": "id"}), revision)
+    bucket = StoredBucket(BucketRecord({"name": name, "owner": "id"}), revision, name)
     return KeptBucket(bucket, Known(revision, 1), size)
 
 

@@ -10,9 +10,9 @@ from s3front.objects.object_record import ObjectRecord
 from shared.records.bucket import BucketRecord
 
 RECORD = BucketRecord.create("bucket", "id", "name", datetime(2024, 5, 1, tzinfo=UTC), "us-east-1")
-PLAIN = StoredBucket(RECORD, 1)
+PLAIN = StoredBucket(RECORD, 1, "bucket")
 SUSPENDED = {"versioningConfiguration": {"Status": "Suspended"}}
-VERSIONED = StoredBucket(BucketRecord({**RECORD.document, **SUSPENDED}), 1)
+VERSIONED = StoredBucket(BucketRecord({**RECORD.document, **SUSPENDED}), 1, "bucket")
 CURRENT = StoredObject(ObjectRecord({"last-modified": "2024-05-01T00:00:00.000Z"}), 7)
 PLACE = {"subLevel": ["bucket"], "key": "key"}
 
