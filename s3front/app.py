@@ -16,24 +16,24 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
+from s3front.addressed import settle
 from s3front.auth.authenticate import authenticate
 from s3front.auth.hoisted import with_hoisted_headers
 from s3front.auth.identity import UNSIGNED, Identity
-from s3front.auth.payload_form import read_upload
 from s3front.authz.access import EXPECTED_OWNER, Access, arn
 from s3front.authz.condition_keys import ConditionKeys
 from s3front.authz.decide import authorize
+from s3front.bodies.signed_form import read_upload
 from s3front.context import Context, Services
 from s3front.operations import routes
-from s3front.port.addressed import settle
+from s3front.operations.health import HEALTH_PATH, health_reply
+from s3front.operations.probes import PROBE_PATHS, probe_reply
 from s3front.port.forwarded import as_sent
 from s3front.port.reply import HOST_ID, REGION_HEADER, common_headers, error_reply, new_request_id
 from s3front.port.request import BodyAbortedError, Passage, Reply, Request, StreamedBody
 from s3front.port.target import Target, Undecided, parse_target
 from s3front.port.welcome import asks_for_page, welcome
 from s3front.port.xml import DECLARATION
-from s3front.process.health import HEALTH_PATH, health_reply
-from s3front.process.probes import PROBE_PATHS, probe_reply
 from s3front.reply_stages import Answered, is_staged, staged
 from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error, incomplete_body, not_implemented

@@ -12,7 +12,7 @@ import msgspec
 from s3front.auth.credential_sources import Credentials
 from s3front.auth.identity import Identity, Principal
 from s3front.authz.access import Access
-from s3front.bodies.transform import NO_TRANSFORMS, Transforms
+from s3front.encryption.transform import NO_TRANSFORMS, Transforms
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.bucket_store import BucketStore
 from s3front.metadata.gateway import MetadataGateway

@@ -1,6 +1,6 @@
 """The policy of a form upload: what its signer lets the form say. Pure.
 
-Called by ``s3front.auth.payload_form`` with the fields of a form, once the policy's signature has
+Called by ``s3front.bodies.signed_form`` with the fields of a form, once the policy's signature has
 been verified.
 
 Rules:

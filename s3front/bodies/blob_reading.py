@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from typing import Final
 
-from s3front.bodies.transform import Coder
+from s3front.encryption.transform import Coder
 from s3front.locations.base import DataReader, DataStore, Stored
 from s3front.port.request import Passage
 

@@ -1,6 +1,6 @@
 """A form as it arrives, ``multipart/form-data`` (RFC 7578): its fields, then its file.
 
-Called by ``s3front.auth.payload_form``. Rules:
+Called by ``s3front.bodies.signed_form``. Rules:
 
 1. What comes before the part called ``file`` is a field, whether or not it has a file name; some
    clients give every part one. Fields are small: they are kept, and their sizes are limited.

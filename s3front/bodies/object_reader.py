@@ -19,9 +19,9 @@ import msgspec
 
 from s3front.bodies.blob_reading import DecodedReader, coded, opened
 from s3front.bodies.checksums import Algorithm, BodyDigests
-from s3front.bodies.transform import Coder
 from s3front.bodies.verified_blob import VerifiedBlob
 from s3front.context import Context
+from s3front.encryption.transform import Coder
 from s3front.locations.base import DataReader, DataStore, Stored, stored_blob
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.ranges import ByteRange

@@ -22,8 +22,8 @@ import msgspec
 from s3front.bodies.blob_reading import coded
 from s3front.bodies.checksums import Algorithm
 from s3front.bodies.digested_body import DigestedBody, Source, boot_seconds
-from s3front.bodies.transform import Transform
 from s3front.context import Context
+from s3front.encryption.transform import Transform
 from s3front.locations.base import DataStore, ObjectInfo, Stored, stored_blob
 from s3front.objects.object_record import Checksum
 from s3front.s3_errors import S3Error

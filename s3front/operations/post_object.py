@@ -1,8 +1,9 @@
 """PostObject: an upload by a form, as browsers send it.
 
-Who may, and what the form may say, was decided before (``s3front.auth.payload_form``). The order of
-durability is that of PutObject; but how long the file is shows only when it ends, so that one which
-is large is stored in several blobs, and the last of them is held back until all has been verified.
+Who may, and what the form may say, was decided before (``s3front.bodies.signed_form``). The order
+of durability is that of PutObject; but how long the file is shows only when it ends, so that one
+which is large is stored in several blobs, and the last of them is held back until all has been
+verified.
 """
 
 from __future__ import annotations

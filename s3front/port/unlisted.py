@@ -24,7 +24,7 @@ Of a sender who is not known, any bucket is taken for theirs, and two that exist
 everybody could make a bucket that is found in another's place.
 
 What a signature tells counts before this: Version 2 covers the bucket, and Version 4 the host, if
-proxies leave a choice (``s3front.port.addressed``).
+proxies leave a choice (``s3front.addressed``).
 """
 
 from __future__ import annotations

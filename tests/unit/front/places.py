@@ -9,8 +9,8 @@ from typing import Any, cast
 from zlib import crc32
 
 from s3front.auth.identity import UNSIGNED
-from s3front.bodies.transform import NO_TRANSFORMS, Transform, Transforms
 from s3front.context import Context
+from s3front.encryption.transform import NO_TRANSFORMS, Transform, Transforms
 from s3front.locations.base import Capabilities, DataNotFoundError, ObjectInfo, Stored
 from s3front.locations.registry import LocationRegistry
 from s3front.objects.object_record import ObjectRecord

@@ -18,9 +18,9 @@ from s3front.bodies.digested_body import Source
 from s3front.bodies.form_file import FormFile
 from s3front.bodies.object_reader import CopiedBody, ObjectData
 from s3front.bodies.object_writer import Destination, StoredBody, delete_data, store_body
-from s3front.bodies.transform import Transform
 from s3front.bodies.upload_body import UploadBody
 from s3front.context import Context
+from s3front.encryption.transform import Transform
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.ranges import ByteRange
 from s3front.port.request import Request

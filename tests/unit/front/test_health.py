@@ -11,8 +11,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from s3front.context import Services
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.gateway import MetadataGateway
+from s3front.operations.health import health_reply
 from s3front.port.request import Request
-from s3front.process.health import health_reply
 from s3front.s3_errors import S3Error
 from shared.config.values import parse_networks
 
