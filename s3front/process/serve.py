@@ -10,6 +10,13 @@ from dataclasses import replace
 from s3front.app import App
 from s3front.auth.credential_sources import FileCredentials
 from s3front.context import Services
+from s3front.daemon_clients import (
+    daemon_credentials,
+    data_client,
+    metadata_client,
+    usable_locations,
+)
+from s3front.daemon_clients import renew as renew_credentials
 from s3front.locations.dmd_file import DmdFileStore
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.bucket_store import BucketStore
@@ -21,13 +28,6 @@ from s3front.port.forwarded import Proxies
 from s3front.port.http_server import LARGE_BLOCKS_BYTES, create_http_server
 from s3front.port.listeners import inherited_sockets
 from s3front.process.accounts_watch import AccountsWatch
-from s3front.process.daemon_clients import (
-    daemon_credentials,
-    data_client,
-    metadata_client,
-    usable_locations,
-)
-from s3front.process.daemon_clients import renew as renew_credentials
 from s3front.rpc.rpc_client import RpcClient
 from shared import version_id
 from shared.config import (

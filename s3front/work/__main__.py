@@ -12,16 +12,16 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from s3front.locations.dmd_file import DmdFileStore
-from s3front.locations.registry import LocationRegistry
-from s3front.metadata.gateway import MetadataGateway
-from s3front.process.daemon_clients import (
+from s3front.daemon_clients import (
     daemon_credentials,
     data_client,
     metadata_client,
     renew,
     usable_locations,
 )
+from s3front.locations.dmd_file import DmdFileStore
+from s3front.locations.registry import LocationRegistry
+from s3front.metadata.gateway import MetadataGateway
 from s3front.rpc.rpc_client import RpcClient
 from s3front.work.job_lease import LeasedMetadata
 from s3front.work.runner import Runner, holder_name
