@@ -50,6 +50,7 @@ TESTS = {
         "tests/api/test_payload_forms.py",
         "tests/api/test_checksum_table.py",
     ),
+    "access": ("tests/unit/front/test_decide.py", "tests/unit/front/test_cors.py"),
     "preconditions": (
         "tests/unit/front/test_preconditions.py",
         "tests/api/test_conditional_put.py",
@@ -65,9 +66,41 @@ _CONDITIONS = "dmd/metadata/conditions.py"
 _SIGV4 = "s3front/auth/sigv4.py"
 _CLAIM = "s3front/auth/sigv4_claim.py"
 _CHUNKED = "s3front/auth/chunked.py"
+_DECIDE = "s3front/authz/decide.py"
+_AGAIN = "s3front/operations/decide_again.py"
+_CORS = "s3front/configurations/cors.py"
 _PRECONDITIONS = "s3front/objects/preconditions.py"
 
 _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
+    ("access", _DECIDE): (
+        ("canonical_id or principal.is_anonymous:", "canonical_id:"),
+        ("bucket.owner_id != principal.canonical_id or", "False or"),
+        ("return _NOTHING_ALLOWS if principal.is_anonymous else _ACCOUNT", "return _ACCOUNT"),
+        ("_OF_ACCOUNTS.issuperset(access.actions)", "_OF_ACCOUNTS.intersection(access.actions)"),
+        ("            return _OTHER_OWNER\n", "            return _OWNER\n"),
+        (
+            "for each in access.expected_owners if each != account_id",
+            "for each in access.expected_owners",
+        ),
+    ),
+    ("access", _AGAIN): (
+        (
+            "    authorize(access.on(bucket, None if current is None else current.record))\n",
+            "",
+        ),
+    ),
+    ("access", "s3front/routes.py"): (
+        ("self.version_actions if version.is_specific else self.actions", "self.actions"),
+        ("action for name, action in self.header_actions.items() if name in headers", ""),
+    ),
+    ("access", _CORS): (
+        ("method in rule.methods\n            and ", ""),
+        ("            and text.endswith(after)\n", ""),
+        ("            and text.startswith(before)\n", ""),
+        ("            and len(text) >= len(before) + len(after)\n", ""),
+        ("if _ANY not in rule.origins:", "if True:"),
+        ("raise TypeError(", "return list(texts or "),
+    ),
     ("versioning", _DAEMON): (
         (
             "is None or header.version_id >= version_id:",
