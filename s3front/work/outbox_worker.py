@@ -28,7 +28,7 @@ from typing import Any, Final, Generic, TypeVar
 import orjson
 
 from s3front.metadata import gateway
-from s3front.metadata.gateway import Operation
+from s3front.metadata.gateway import Found, Operation
 from s3front.s3_errors import S3Error
 from s3front.work.dead_letters import set_aside, tries_of
 from s3front.work.job_lease import LeaseLostError
@@ -40,7 +40,10 @@ RETRY_SECONDS: Final = (60, 600, 3600, 6 * 3600, 24 * 3600)
 
 AWAY_SECONDS_MIN: Final = 1.0
 AWAY_SECONDS_MAX: Final = 60.0
-ENTRY_SECONDS_MAX: Final = 100.0
+ENTRY_SECONDS_MAX: Final = 40.0
+BEGIN_SECONDS_MAX: Final = 60.0
+"""After so long, a step begins with no more entries, so that it ends in time however many hang."""
+
 LOOK_AGAIN_SECONDS: Final = 600.0
 """How often the whole queue is read while some of it waits: a clock that was set back may have put
 an entry before those that were read."""
@@ -118,19 +121,20 @@ class OutboxWorker(ABC, Generic[Item]):
         if now >= self._look_again_at:
             self._position, self._look_again_at = "", now + LOOK_AGAIN_SECONDS
         keys = await self._keys({"gt": self._position} if self._position else {}, _PAGE_ENTRIES)
-        settled += await self._settle_all(keys)
-        is_full = len(keys) == _PAGE_ENTRIES
-        if keys:
-            self._position = keys[-1]
-        if not is_full and not self._away:
+        count, begun = await self._settle_all(keys)
+        settled += count
+        has_more = len(keys) == _PAGE_ENTRIES or begun < len(keys)
+        if begun:
+            self._position = keys[begun - 1]
+        if not has_more and not self._away:
             self._position = ""
-        return Pace.BUSY if settled or is_full else Pace.IDLE
+        return Pace.BUSY if settled or has_more else Pace.IDLE
 
     async def _try_place(self, name: str) -> int:
         """Try some entries of a place that was away; how many were settled."""
         before = self._away.pop(name)
         keys = await self._keys({"gte": before.first_key}, _PROBE_ENTRIES)
-        settled = await self._settle_all(keys)
+        settled, _ = await self._settle_all(keys)
         still = self._away.get(name)
         if still is None:
             self._tools.log.info("a place is there again", place=name, queue=self._level)
@@ -147,27 +151,34 @@ class OutboxWorker(ABC, Generic[Item]):
         options = {"lt": before, "limit": count, **bounds}
         return await self._tools.metadata.keys(self._level, options, self._request_id)
 
-    async def _settle_all(self, keys: Sequence[str]) -> int:
-        """Do what entries say; how many were settled by that, one way or another.
+    async def _settle_all(self, keys: Sequence[str]) -> tuple[int, int]:
+        """Do what entries say; how many were settled by that, one way or another, and how many of
+        them, from the first on, were begun with.
 
         What becomes of them is one commit.
         """
+        begin_until = self._tools.clock() + BEGIN_SECONDS_MAX
+        left: list[int] = []
         addresses = [(self._level, key) for key in keys]
         read = await self._tools.metadata.get_each(addresses, self._request_id)
         room = asyncio.Semaphore(_AT_ONCE)
 
-        async def settle(key: str, text: str | None) -> Sequence[Operation]:
+        async def settle(index: int, found: Found | None) -> Sequence[Operation]:
+            if found is None:
+                return ()  # it was somebody else's, who had the lease before
             async with room:
-                return await self._settle(key, text)
+                if self._tools.clock() < begin_until:
+                    return await self._settle(keys[index], found.text)
+            left.append(index)
+            return ()
 
-        # One that is gone was somebody else's, who had the lease before.
-        entries = [settle(key, found.text) for key, found in zip(keys, read, strict=True) if found]
-        settled = [each for each in await asyncio.gather(*entries) if each]
+        results = await asyncio.gather(*(settle(*each) for each in enumerate(read)))
+        settled = [each for each in results if each]
         if settled:
             failpoint(FailPoint.AFTER_QUEUED_DATA_DELETION)
             operations = [operation for each in settled for operation in each]
             await self._tools.metadata.commit(operations, [], self._request_id)
-        return len(settled)
+        return len(settled), min(left, default=len(keys))
 
     async def _settle(self, key: str, text: str | None) -> Sequence[Operation]:
         """Do what an entry says; what becomes of the entry, nothing when it stays."""

@@ -37,7 +37,6 @@ IDLE_SECONDS: Final = 1.0
 FAILED_SECONDS_MIN: Final = 1.0
 FAILED_SECONDS_MAX: Final = 60.0
 HUNG_SECONDS: Final = 60.0
-_CANCEL_SECONDS: Final = 5.0
 _REASON_CHARACTERS_MAX: Final = 300
 
 
@@ -175,7 +174,6 @@ class Seat:
         task.cancel()
         self._abandoned.add(task)
         task.add_done_callback(self._forget)
-        await asyncio.wait({task}, timeout=_CANCEL_SECONDS)
         limit = self._registration.step_seconds_max
         raise StepHungError(f"a step lasted longer than {limit:g} s")
 

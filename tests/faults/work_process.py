@@ -20,9 +20,9 @@ from s3front.work.worker import Pace, Registration, Step, Tools
 from s3front.work.workers import WORKERS
 
 COUNTED = "..counted"
-"""Sub-level of the outbox that ``counting`` works on; the key ``total`` of ``..total`` is what it
-has come to."""
-TOTAL = "..total"
+"""Sub-level of the outbox that ``counting`` works on: an entry is a number."""
+DEAF = "..deaf"
+"""Sub-level that ``deaf`` writes to, if it can."""
 
 
 class _Odd:
@@ -58,7 +58,7 @@ class Deaf(_Odd):
                 break
         await asyncio.sleep(1)
         try:
-            await self._tools.metadata.commit([gateway.put(TOTAL, "deaf", "{}")], [], "deaf")
+            await self._tools.metadata.commit([gateway.put(DEAF, "key", "{}")], [], "deaf")
         except Exception as error:
             self._tools.log.info("refused", reason=repr(error))
         return Pace.IDLE
@@ -72,8 +72,11 @@ class Killing(_Odd):
         return Pace.IDLE
 
 
+UNBEARABLE = -1
+
+
 class Counting(OutboxWorker[int]):
-    """Adds up its entries: one that is done twice is counted twice."""
+    """Says of each entry that it was done, but for a number that it cannot bear."""
 
     def __init__(self, tools: Tools) -> None:
         super().__init__(tools, COUNTED)
@@ -85,6 +88,8 @@ class Counting(OutboxWorker[int]):
         return []
 
     async def perform(self, item: int) -> None:
+        if item == UNBEARABLE:
+            raise RuntimeError("a defect")
         self._tools.log.info("counted", number=item)
 
 

@@ -21,12 +21,14 @@ from s3front.work.job_lease import LeasedMetadata
 
 
 class MetadataTwin(MetadataGateway):
-    """``lose_answers``: of so many commits nobody learns that they were done."""
+    """``lose_answers``: of so many commits nobody learns that they were done; ``refused_commits``
+    are not done."""
 
     def __init__(self) -> None:
         self.records: dict[tuple[str, str], tuple[str, int]] = {}
         self.commits = 0
         self.lose_answers = 0
+        self.refused_commits = 0
         self.is_away = False
 
     def leased(self, held: Requirement) -> LeasedMetadata:
@@ -71,7 +73,8 @@ class MetadataTwin(MetadataGateway):
         self, operations: Sequence[Operation], requires: Sequence[Requirement], request_id: str
     ) -> Committed:
         await asyncio.sleep(0)
-        if self.is_away:
+        if self.is_away or self.refused_commits:
+            self.refused_commits -= self.refused_commits > 0
             raise S3Error("ServiceUnavailable")
         for index, requirement in enumerate(requires):
             if not self._holds(requirement):

@@ -85,7 +85,6 @@ class Stage:
 @pytest.fixture
 async def stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     monkeypatch.setattr(runner_module, "IDLE_SECONDS", 0.005)
-    monkeypatch.setattr(runner_module, "_CANCEL_SECONDS", 0.05)
     monkeypatch.setattr(runner_module, "FAILED_SECONDS_MIN", 0.01)
     for name in ("LOOK_SECONDS", "RENEW_SECONDS"):
         monkeypatch.setattr(f"s3front.work.job_lease.{name}", 0.01)
