@@ -32,6 +32,8 @@ from s3front.objects.versioning import (
     stored_name,
     with_version_id,
 )
+from shared import limits
+from shared.records.upload import overview_key, uploads_level
 
 
 class StoredObject(msgspec.Struct, frozen=True):
@@ -146,7 +148,8 @@ class ObjectStore:
         """Give an object another key; raises ChangedError when it is no longer what was read.
 
         ``requirement`` is about the object that is replaced, if the renaming depends on it. It
-        gives its data up; that of the renamed one stays where it is, with a new owner.
+        gives its data up; that of the renamed one stays where it is, with a new owner. An upload
+        that the object was made of has to be gone.
         """
         old_key, new_key = renaming.source_key, renaming.record.document["key"]
         operations = [
@@ -157,6 +160,11 @@ class ObjectStore:
             bucket_requirement(bucket),
             gateway.has_revision(bucket.name, old_key, renaming.source.revision),
         ]
+        upload_id = renaming.record.upload_id
+        # There is no upload of a longer ID, nor a key for one.
+        if upload_id is not None and len(upload_id) <= limits.UPLOAD_ID_CHARACTERS_MAX:
+            overview = overview_key(old_key, upload_id)
+            requires.append(gateway.is_absent(uploads_level(bucket.name), overview))
         if requirement is not None:
             requires.append(requirement)
         if token is not None:

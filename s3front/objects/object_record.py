@@ -253,7 +253,8 @@ class ObjectRecord:
     @property
     def upload_id(self) -> str | None:
         """The multipart upload that made the object, None for any other."""
-        return self.document.get("uploadId")
+        upload_id = self.document.get("uploadId")
+        return upload_id if isinstance(upload_id, str) else None
 
     @property
     def parts(self) -> list[ObjectPart] | None:

@@ -109,7 +109,7 @@ async def _complete(
             return _made_already(current, upload_id)
         made = await completed_object(context, bucket, current, upload)
         if made is not None:
-            await _end(context, upload, made)
+            await end_made(context, upload, made)
             return made
         refuse_upload(upload.record)
         check_put(headers, record_of(current))
@@ -145,7 +145,7 @@ def _made_already(current: StoredObject | None, upload_id: str) -> ObjectRecord:
     raise no_such_upload(upload_id)
 
 
-async def _end(context: Context, upload: StoredUpload, made: ObjectRecord) -> None:
+async def end_made(context: Context, upload: StoredUpload, made: ObjectRecord) -> None:
     """Remove an upload that has become an object, and what that does not own of its data."""
     bucket = context.bucket.name
     used = await used_parts(context, bucket, upload, made)

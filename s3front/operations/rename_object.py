@@ -23,6 +23,7 @@ from s3front.metadata.object_store import Renaming, StoredObject, object_require
 from s3front.metadata.token_store import ClientToken
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.put_plan import check_put
+from s3front.operations.complete_upload import end_made
 from s3front.operations.copy_source import RENAME_SOURCE, check_conditions, parse_source
 from s3front.operations.decide_again import ATTEMPTS_MAX, allowed_again
 from s3front.operations.delete_objects import DELETE_OBJECT
@@ -59,6 +60,7 @@ async def rename_object(context: Context, request: Request) -> Reply:
                 raise S3Error("IdempotencyParameterMismatch")
             return Reply(200)
         renaming = Renaming(source_key, *_renamed(headers, source_key, source, context.key))
+        await _end_its_upload(context, renaming)
         requirement = _destination(headers, bucket, context.key, replaced)
         try:
             await objects.rename(bucket, renaming, requirement, token, context.request_id)
@@ -67,6 +69,19 @@ async def rename_object(context: Context, request: Request) -> Reply:
         failpoint(FailPoint.AFTER_RECORD_COMMIT)
         return Reply(200)
     raise S3Error("ConditionalRequestConflict", fields={"Key": context.key})
+
+
+async def _end_its_upload(context: Context, renaming: Renaming) -> None:
+    """End the upload that became the object, if the original has left it there: whoever ends it
+    later looks for the object at its key, and would give up the bytes of the renamed one."""
+    upload_id = renaming.record.upload_id
+    if upload_id is None:
+        return
+    upload = await context.services.uploads.read(
+        context.bucket.name, renaming.source_key, upload_id, context.request_id
+    )
+    if upload is not None:
+        await end_made(context, upload, renaming.record)
 
 
 def _access_to_source(context: Context, key: str) -> Access:

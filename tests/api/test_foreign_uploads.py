@@ -149,15 +149,26 @@ def test_our_own_records_from_before(s3: Any, bucket: str, shared_cluster: Clust
 # --- What the original left half done ------------------------------------------------------------
 
 
+HalfCompleted = tuple[dict[str, Any], dict[str, Any], set[str]]
+
+
 @pytest.fixture(params=["unversioned", "versioned", "overwritten"])
 def half_completed(
     request: pytest.FixtureRequest, s3: Any, bucket: str, shared_cluster: Cluster
-) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
-    """An upload that is still there and an object that has taken over its parts: the address of
-    both, and the object's blobs."""
+) -> HalfCompleted:
     if request.param != "unversioned":
         enabled = {"Status": "Enabled"}
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=enabled)
+    made = complete_by_half(s3, bucket, shared_cluster)
+    if request.param == "overwritten":
+        s3.put_object(Bucket=bucket, Key="key", Body=b"newer")
+    s3.upload_part(**made[0], PartNumber=2, Body=b"not used")
+    return made
+
+
+def complete_by_half(s3: Any, bucket: str, shared_cluster: Cluster) -> HalfCompleted:
+    """An upload that is still there and an object that has taken over its parts: the address of
+    both, and the object's blobs."""
     upload = begin_theirs(shared_cluster, bucket)
     etag = s3.upload_part(**upload, PartNumber=1, Body=b"body")["ETag"]
     level = UPLOADS_PREFIX + bucket
@@ -170,9 +181,6 @@ def half_completed(
     for key, record in kept.items():
         document = record | ({"completeInProgress": True} if "overview" in key else {})
         call_metadata(shared_cluster, "put", [key, json.dumps(document), {}], [level])
-    if request.param == "overwritten":
-        s3.put_object(Bucket=bucket, Key="key", Body=b"newer")
-    s3.upload_part(**upload, PartNumber=2, Body=b"not used")
     part = kept[f"{upload['UploadId']}..|..00001"]
     return upload, address, {entry["key"] for entry in part["partLocations"]}
 
@@ -185,7 +193,7 @@ def queued(running: Cluster) -> set[str]:
 def test_its_end_leaves_the_object_its_data(
     s3: Any,
     bucket: str,
-    half_completed: tuple[dict[str, Any], dict[str, Any], set[str]],
+    half_completed: HalfCompleted,
     shared_cluster: Cluster,
 ) -> None:
     upload, address, blobs = half_completed
@@ -200,7 +208,7 @@ def test_its_end_leaves_the_object_its_data(
 def test_its_completion_makes_no_second_object(
     s3: Any,
     bucket: str,
-    half_completed: tuple[dict[str, Any], dict[str, Any], set[str]],
+    half_completed: HalfCompleted,
     shared_cluster: Cluster,
 ) -> None:
     upload, address, blobs = half_completed
@@ -214,3 +222,21 @@ def test_its_completion_makes_no_second_object(
     assert not blobs & queued(shared_cluster)
     level = UPLOADS_PREFIX + bucket
     assert stored_records(shared_cluster, [level])[level] == {}
+
+
+def test_a_renamed_object_takes_its_data_along(
+    s3: Any, bucket: str, shared_cluster: Cluster
+) -> None:
+    """Nothing that is done to the upload afterwards is about that."""
+    upload, _, blobs = complete_by_half(s3, bucket, shared_cluster)
+    s3.upload_part(**upload, PartNumber=2, Body=b"not used")
+    s3.rename_object(Bucket=bucket, Key="renamed", RenameSource=f"{bucket}/key")
+    level = UPLOADS_PREFIX + bucket
+    assert stored_records(shared_cluster, [level])[level] == {}
+    parts = {"Parts": [{"PartNumber": 1, "ETag": "0" * 32}]}
+    with pytest.raises(s3.exceptions.NoSuchUpload):
+        s3.complete_multipart_upload(**upload, MultipartUpload=parts)
+    with pytest.raises(s3.exceptions.NoSuchUpload):
+        s3.abort_multipart_upload(**upload)
+    assert s3.get_object(Bucket=bucket, Key="renamed")["Body"].read() == b"body"
+    assert not blobs & queued(shared_cluster)
