@@ -191,7 +191,7 @@ def document_cases() -> Iterator[tuple[str, Case]]:
             )
 
 
-CASES |= dict(document_cases())
+CASES = dict(document_cases()) | CASES  # a row above is of a document that can be set
 NAMES = sorted(CASES)
 IN_BUCKETS = [name for name in NAMES if CASES[name].has_bucket]
 
