@@ -130,7 +130,7 @@ class App:
         if operation.form:
             form = await read_upload(request, target, services.credentials, self._clock())
             request, trace.target, trace.identity = form.request, form.target, form.identity
-        elif not operation.open:
+        elif operation.actions:
             now = self._clock()
             trace.identity = await authenticate(signed, target, services.credentials, now)
         owners = _expected_owners(meant, request)
@@ -258,8 +258,11 @@ class App:
 
 def _expected_owners(meant: Request, request: Request) -> list[str]:
     """Whom the bucket is to belong to: what a form says counts as well as its headers."""
-    sources = (meant,) if request is meant else (meant, request)
-    return [each.headers[EXPECTED_OWNER] for each in sources if EXPECTED_OWNER in each.headers]
+    owners: list[str] = []
+    for each in (meant,) if request is meant else (meant, request):
+        if EXPECTED_OWNER in each.headers:
+            owners.append(each.headers[EXPECTED_OWNER])
+    return owners
 
 
 def _region(bucket: BucketRecord | None) -> dict[str, str]:

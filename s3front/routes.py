@@ -65,11 +65,6 @@ class Operation:
     form: bool = False
     tells_region: bool = False
 
-    @property
-    def open(self) -> bool:
-        """Whether anybody may ask."""
-        return not self.actions
-
     def actions_for(self, version: Version, headers: Mapping[str, str]) -> tuple[str, ...]:
         """What a request asks for that names this version and has these headers."""
         actions = self.version_actions if version.is_specific else self.actions
