@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from s3front import cli
+from s3front import cli, work_usage
 from shared.process.usage import Host, Port, Version
 
 app = typer.Typer(
@@ -17,6 +17,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+app.add_typer(work_usage.app, name="work")
 
 
 @app.callback()
@@ -49,15 +52,3 @@ def start(
             "a front-end keeps nothing on disk: give it to `dmd start`", param_hint="--data"
         )
     cli.start(workers=workers, host=host, port=port, no_work=no_work)
-
-
-work_app = typer.Typer(invoke_without_command=True)
-app.add_typer(work_app, name="work")
-
-
-@work_app.callback()
-def work(context: typer.Context) -> None:
-    """Do background work until SIGTERM. Any number of processes may, on any hosts. SIGHUP reloads
-    credentials, certificates and locations."""
-    if context.invoked_subcommand is None:
-        cli.work()

@@ -1,21 +1,27 @@
 """Entries of queues that cannot be done, set aside with the reason.
 
-They are records of ``..deadLetters``, for whoever runs the server to look at (docs/operation.md):
-nothing else reads them, so nothing waits for them. Bytes that one names stay, as garbage collection
-takes what any record names for wanted.
+They are records of ``..deadLetters``, for whoever runs the server: ``s3front work`` lists them,
+puts them back into their queues, and drops them (docs/operation.md). No worker reads them, so
+nothing waits for them. Bytes that one names stay, as garbage collection takes what any record names
+for wanted.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from s3front.metadata import gateway
-from s3front.metadata.gateway import Operation
-from shared.records.names import DEAD_LETTERS, SPLITTER
+from s3front.metadata.gateway import ChangedError, MetadataGateway, Operation
+from shared.records.names import DEAD_LETTERS, SPLITTER, is_outbox
+
+_PAGE_LETTERS: Final = 200
+_REQUEST_ID: Final = "dead-letters"
+_GONE: Final = "it is no longer there"
 
 _NAME_BYTES_MAX: Final = 1024
 """Queue and entry in the key of a dead letter; the longest keys of the store have no room for a
@@ -32,6 +38,104 @@ def set_aside(queue: str, key: str, value: str | None, reason: str, now_ms: int)
         gateway.put(DEAD_LETTERS, _name(queue, key), orjson.dumps(letter).decode()),
         gateway.delete(queue, key),
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A letter as it was read from ``name``. ``entry`` is None when nobody could read it."""
+
+    name: str
+    revision: int | None
+    queue: str
+    key: str
+    entry: str | None
+    reason: str
+    time_ms: int
+
+
+async def dead_letters(metadata: MetadataGateway) -> AsyncGenerator[DeadLetter, None]:
+    """All letters, by queue. Raises S3Error."""
+    after = ""
+    while True:
+        options = {"limit": _PAGE_LETTERS, **({"gt": after} if after else {})}
+        names = await metadata.keys(DEAD_LETTERS, options, _REQUEST_ID)
+        if not names:
+            return
+        addresses = [(DEAD_LETTERS, name) for name in names]
+        read = await metadata.get_each(addresses, _REQUEST_ID)
+        for name, found in zip(names, read, strict=True):
+            if found is not None:
+                yield _parse(name, found.text, found.revision)
+        after = names[-1]
+
+
+async def put_back(metadata: MetadataGateway, letter: DeadLetter, now_ms: int) -> str | None:
+    """Put an entry back into its queue, as if it had never been tried; why that cannot be, else
+    None. Raises S3Error."""
+    if letter.entry is None or not letter.queue:
+        return "nothing is left of the entry"
+    key = letter.key
+    if is_outbox(letter.queue):
+        key = f"{now_ms:014}.{key.partition('.')[2]}"
+    operations = [
+        gateway.put(letter.queue, key, _untried(letter.entry)),
+        gateway.delete(DEAD_LETTERS, letter.name),
+    ]
+    try:
+        requires = [*_is_unchanged(letter), gateway.is_absent(letter.queue, key)]
+        await metadata.commit(operations, requires, _REQUEST_ID)
+    except ChangedError as error:
+        return _GONE if error.index < len(requires) - 1 else "the queue has another such entry"
+    return None
+
+
+async def drop(metadata: MetadataGateway, letter: DeadLetter) -> str | None:
+    """Forget an entry; why that cannot be, else None. Raises S3Error."""
+    try:
+        operation = gateway.delete(DEAD_LETTERS, letter.name)
+        await metadata.commit([operation], _is_unchanged(letter), _REQUEST_ID)
+    except ChangedError:
+        return _GONE
+    return None
+
+
+def _is_unchanged(letter: DeadLetter) -> list[gateway.Requirement]:
+    if letter.revision is None:
+        return []
+    return [gateway.has_revision(DEAD_LETTERS, letter.name, letter.revision)]
+
+
+def _parse(name: str, text: str | None, revision: int | None) -> DeadLetter:
+    """A letter of which not much can be read is one, too."""
+    try:
+        document = orjson.loads(text or "")
+        entry = document["entry"]
+        if entry is not None and not isinstance(entry, str):
+            raise TypeError
+        return DeadLetter(
+            name,
+            revision,
+            str(document["queue"]),
+            str(document["key"]),
+            entry,
+            str(document["reason"]),
+            int(document["time"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return DeadLetter(name, revision, "", name, None, "the letter itself is damaged", 0)
+
+
+def _untried(entry: str) -> str:
+    """An entry without what its tries have left in it."""
+    try:
+        document = orjson.loads(entry)
+    except ValueError:
+        return entry
+    if not isinstance(document, dict):
+        return entry
+    for member in ("tries", "reason"):
+        document.pop(member, None)
+    return orjson.dumps(document).decode()
 
 
 def tries_of(document: Mapping[str, Any]) -> int:

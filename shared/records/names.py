@@ -19,6 +19,9 @@ UPLOADS_PREFIX: Final = "mpuShadowBucket"
 DELETIONS: Final = "..deletions"
 """Sub-level of the deletion queue: data that no record owns any more (ours)."""
 
+OUTBOXES_PREFIX: Final = "..outbox.."
+"""The outbox of a worker is the sub-level of this prefix and its name (ours)."""
+
 RECORD_LOGS: Final = "..recordLogs"
 """The sub-levels below it are the logs of changes."""
 
@@ -36,6 +39,11 @@ WORK_STATUS: Final = "..workStatus"
 
 CLIENT_TOKENS: Final = "..clientTokens"
 """Sub-level of the tokens by which a repeated request is known (ours)."""
+
+
+def is_outbox(sub_level: str) -> bool:
+    """Whether the keys of a sub-level begin with the time from which on their entries are due."""
+    return sub_level == DELETIONS or sub_level.startswith(OUTBOXES_PREFIX)
 
 
 def owner_entry_key(canonical_id: str, bucket: str) -> str:
