@@ -64,8 +64,8 @@ class FrontEnd:
         await asyncio.to_thread(wait_for, connected, "the connection")
 
     async def read(self) -> tuple[StoredBucket | None, Any]:
-        """The bucket, and how the daemon told it."""
-        found = await self.buckets.read("bucket", "test")
+        """The bucket, read together with an object, and how the daemon told it."""
+        found, _ = await self.buckets.read_with("bucket", [("bucket", "key")], "test")
         return found, self.client.answers[-1][0]
 
     async def change(self, **members: Any) -> None:

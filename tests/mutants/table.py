@@ -36,6 +36,7 @@ TESTS = {
     "conditions": (
         "tests/unit/metadata/test_conditions.py",
         "tests/unit/metadata/test_service.py",
+        "tests/interop/test_known_buckets.py",
         "tests/property/test_metadata_history.py",
     ),
     "sigv4": (
@@ -53,6 +54,7 @@ TESTS = {
     "access": ("tests/unit/front/test_decide.py", "tests/unit/front/test_cors.py"),
     "preconditions": (
         "tests/unit/front/test_preconditions.py",
+        "tests/unit/front/test_put_plan.py",
         "tests/api/test_conditional_put.py",
         "tests/api/test_get_object.py",
         "tests/api/test_delete_objects.py",
@@ -63,6 +65,9 @@ TESTS = {
 _DAEMON = "dmd/metadata/versioned_writes.py"
 _FRONT = "s3front/objects/versioning.py"
 _CONDITIONS = "dmd/metadata/conditions.py"
+_GATEWAY = "s3front/metadata/gateway.py"
+_KEPT = "s3front/metadata/bucket_store.py"
+_PUT_PLAN = "s3front/objects/put_plan.py"
 _SIGV4 = "s3front/auth/sigv4.py"
 _CLAIM = "s3front/auth/sigv4_claim.py"
 _CHUNKED = "s3front/auth/chunked.py"
@@ -155,6 +160,17 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("present=False)", "present=True)"),
         (" and all(isinstance(name, str) for name in value)", ""),
     ),
+    ("conditions", _GATEWAY): (
+        ("and known.connection == client.connections\n", "and known.connection\n"),
+        ("addresses[0][IF_REVISION_NOT]", "addresses[-1][IF_REVISION_NOT]"),
+    ),
+    ("conditions", _KEPT): (
+        (
+            "return kept.bucket, entries\n        if first is None:",
+            "return None, entries\n        if first is None:",
+        ),
+        ("Known(revision, connection), size", "Known(0, connection), size"),
+    ),
     ("sigv4", _SIGV4): (
         ('text = text.strip(" ")', "text = text"),
         ("    pairs.sort()\n", ""),
@@ -203,6 +219,14 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ('if not b"\\r\\n".startswith(self._held):', "if len(self._held) > 2:"),
         ('if not line.endswith(b"\\r\\n"):', 'if not line.endswith(b"\\n"):'),
         ('if section != b"\\r\\n":', 'if section.startswith(b"\\n"):'),
+    ),
+    ("preconditions", _PUT_PLAN): (
+        ("return depending(plan) if is_conditional_write(headers) else plan", "return plan"),
+        ("    check_put(headers, master)\n    refuse", "    refuse"),
+        ("    refuse_bucket(bucket)\n", ""),
+        ("_locked(record, bucket), oldest_id", "record, oldest_id"),
+        ("None if master is None or master.is_delete_marker", "None if master is None"),
+        ("record if lock == wanted else record.changed(lock.members())", "record"),
     ),
     ("preconditions", _PRECONDITIONS): (
         ("and modified > unmodified_since:", "and modified >= unmodified_since:"),
