@@ -13,7 +13,7 @@ import errno
 import os
 import select
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ import msgspec
 from isal.isal_zlib import crc32
 
 from dmd.data.base import StoreError, StoreFullError
+from dmd.data.mapped_file import mapped
 from shared.pipes import PIPE_BYTES, SPLICE_FLAGS, Pipe
 
 SEND_WAIT_MS: Final = 2
@@ -173,9 +174,16 @@ class Disk:
     def checksum(self, descriptor: int, offset: int, length: int, value: int = 0) -> int:
         """The CRC-32 of ``length`` bytes from ``offset``, behind bytes whose CRC-32 is ``value``.
 
-        The bytes stay in the page cache for whoever comes next. Buffers are used again: a new one
-        costs as much as reading into it.
+        The bytes stay in the page cache for whoever comes next, and are looked at there: copying
+        them costs five times as much as the checksum. Where they cannot be, they are read.
         """
+        if length:
+            with contextlib.suppress(OSError), mapped(descriptor, offset, length) as view:
+                return crc32(view, value)
+        return self._checksum_of_copy(descriptor, offset, length, value)
+
+    def _checksum_of_copy(self, descriptor: int, offset: int, length: int, value: int) -> int:
+        """Buffers are used again: a new one costs as much as reading into it."""
         buffer = self._buffers.pop() if self._buffers else bytearray(_BUFFER_BYTES)
         end = offset + length
         with memoryview(buffer) as view:
@@ -189,30 +197,51 @@ class Disk:
             self._buffers.append(buffer)
         return value
 
-    def send(self, socket_descriptor: int, descriptor: int, offset: int, length: int) -> int:
-        """Send up to ``length`` bytes from ``offset`` to a socket that does not block.
+    def send(
+        self,
+        socket_descriptor: int,
+        pipe: Pipe,
+        descriptor: int,
+        part: tuple[int, int],
+        look: Callable[[int, int], None],
+    ) -> int:
+        """Send a ``part`` of a file, from an offset to another, to a socket that does not block.
 
-        Returns how many: fewer when the socket takes no more for ``SEND_WAIT_MS``, or at the end of
-        the file. Raises BlockingIOError when it takes none.
+        The bytes go through ``pipe``, and what is in it already are the first of them; what the
+        socket does not take stays there. ``look`` is called with the offsets of what has come into
+        the pipe, before any of it is sent; what it raises is raised.
+
+        ``sendfile`` does the same with a pipe of its own, of a sixteenth of the size, which takes
+        twice as much time (measured: 0.07 ms for a MiB).
+
+        Returns how many were sent: fewer when the socket takes no more for ``SEND_WAIT_MS``, or at
+        the end of the file. Raises BlockingIOError when it takes none.
         """
         writable = select.poll()
         writable.register(socket_descriptor, select.POLLOUT)
-        sent = 0
-        while sent < length:
+        start, end = part
+        offset = start
+        while offset < end:
+            if not pipe.filled:
+                wanted = min(end - offset, PIPE_BYTES)
+                pipe.filled = os.splice(descriptor, pipe.write_end, wanted, offset_src=offset)
+                if not pipe.filled:
+                    break
+                look(offset, offset + pipe.filled)
             try:
-                count = os.sendfile(socket_descriptor, descriptor, offset + sent, length - sent)
+                wanted = min(end - offset, pipe.filled)
+                count = os.splice(pipe.read_end, socket_descriptor, wanted, flags=SPLICE_FLAGS)
             except BlockingIOError:
                 if writable.poll(SEND_WAIT_MS):
                     continue
-                if not sent:
+                if offset == start:
                     raise
                 break
-            if not count:
-                break
-            sent += count
+            pipe.filled -= count
+            offset += count
         if self._options.no_cache:
-            os.posix_fadvise(descriptor, offset, sent, os.POSIX_FADV_DONTNEED)
-        return sent
+            os.posix_fadvise(descriptor, start, offset - start, os.POSIX_FADV_DONTNEED)
+        return offset - start
 
     def remove(self, path: Path) -> None:
         """Remove a name."""

@@ -46,6 +46,7 @@ from dmd.data.blob_keys import DIRECTORIES, created_at_ms, is_blob_key, new_key,
 from dmd.data.data_directory import DataDirectory
 from dmd.data.directory_sync import SharedSync
 from dmd.data.disk import Disk, store_errors
+from dmd.data.file_blob import FileBlob
 from dmd.data.incoming_file import IncomingFile
 from dmd.data.memory_store import MemoryBlob
 from dmd.data.running_checksum import RunningChecksum
@@ -249,7 +250,9 @@ class FileStore:
                 self.check(key, checksum)
                 return MemoryBlob(data)
             keep = True
-            return FileBlob(self, descriptor, size, partial(self.check, key), checksum)
+            return FileBlob(
+                self._disk, self._readers, descriptor, size, partial(self.check, key), checksum
+            )
         finally:
             if not keep:
                 os.close(descriptor)
@@ -309,84 +312,6 @@ class FileStore:
                 return InventoryPage(found, str(number))
         found += _blobs_in(self._directory.quarantine, quarantined=True)
         return InventoryPage(found, None)
-
-
-class FileBlob:
-    """A large blob, open.
-
-    Read from its beginning to its end, in order, its bytes are held against their checksum on the
-    way; the last slice goes out only when it is right. ``check`` raises StoreError if it is not.
-    """
-
-    def __init__(
-        self,
-        store: FileStore,
-        descriptor: int,
-        size: int,
-        check: Callable[[RunningChecksum], None],
-        checksum: RunningChecksum,
-    ) -> None:
-        self._store = store
-        self._descriptor = descriptor
-        self._size = size
-        self._check = check
-        self._checksum = checksum
-
-    @property
-    def size(self) -> int:
-        """Length in bytes."""
-        return self._size
-
-    async def read(self, offset: int, length: int) -> bytes:
-        """Return exactly ``length`` bytes from ``offset``. Raises StoreError."""
-        assert 0 <= offset <= offset + length <= self._size
-        data = await self._in_reader(self._read, offset, length)
-        if len(data) < length:
-            raise StoreError(f"a blob ends after {offset + len(data)} of {self._size} bytes")
-        return data
-
-    async def send(self, socket_descriptor: int, offset: int, length: int) -> int:
-        """Send up to ``length`` bytes to a socket; see ``dmd.data.base.SendableBlob``."""
-        assert 0 <= offset < offset + length <= self._size
-        try:
-            sent = await self._in_reader(self._send, socket_descriptor, offset, length)
-        except BlockingIOError:
-            return 0
-        if not sent:
-            raise StoreError(f"a blob ends after {offset} of {self._size} bytes")
-        return sent
-
-    # In a thread.
-
-    def _read(self, offset: int, length: int) -> bytes:
-        data = self._store.disk.read(self._descriptor, offset, length)
-        checksum = self._checksum
-        if checksum.misses(offset, offset + len(data)):
-            new = memoryview(data)[checksum.reached - offset :]
-            checksum.advance(crc32(new, checksum.value), offset + len(data))
-            self._check(checksum)
-        return data
-
-    def _send(self, socket_descriptor: int, offset: int, length: int) -> int:
-        disk, checksum, end = self._store.disk, self._checksum, offset + length
-        if checksum.misses(offset, end):
-            start = checksum.reached
-            value = disk.checksum(self._descriptor, start, end - start, checksum.value)
-            checksum.advance(value, end)
-            self._check(checksum)
-        return disk.send(socket_descriptor, self._descriptor, offset, length)
-
-    async def _in_reader(
-        self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
-    ) -> _T:
-        # To the end: the thread uses the descriptors, and their numbers must not be given away.
-        with store_errors():
-            return await to_the_end(self._store.in_reader(function, *args, **kwargs))
-
-    async def close(self) -> None:
-        """Close the file, in a thread: the last close of a deleted file frees all its blocks."""
-        with contextlib.suppress(OSError):  # nothing was written through it
-            await asyncio.shield(self._store.in_reader(os.close, self._descriptor))
 
 
 class FileUpload:

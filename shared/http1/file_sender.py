@@ -1,10 +1,10 @@
 """Sending a file to a socket without its bytes coming through the interpreter.
 
-Theory of operation. ``sendfile`` blocks while it reads from the disk, so it is called in a thread;
-the socket does not block, so a client that takes nothing holds no thread: the event loop waits
-until the socket is writable, and then the next slice goes to a thread. Neither uvloop nor asyncio
-lets others wait for a socket that a transport has, so a duplicate of its descriptor is waited for.
-The transport holds nothing of its own meanwhile: what it was given before is flushed first.
+Theory of operation. Whoever sends from a file waits for the disk, so that happens in a thread; the
+socket does not block, so a client that takes nothing holds no thread: the event loop waits until
+the socket is writable, and then the next slice goes to a thread. Neither uvloop nor asyncio lets
+others wait for a socket that a transport has, so a duplicate of its descriptor is waited for. The
+transport holds nothing of its own meanwhile: what it was given before is flushed first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 from shared.http1.channel import Channel
 from shared.http1.pace import Pace
 
-SLICE_BYTES_MAX: Final = 4 * 1024 * 1024
+SLICE_BYTES_MAX: Final = 16 * 1024 * 1024
 """What one visit to a thread sends at most."""
 
 
