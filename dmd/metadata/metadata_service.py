@@ -21,6 +21,7 @@ ours:
     or removed. An operation with ``release: true`` takes the data away from the record that it
     replaces or removes: its data locations are queued for deletion in the same transaction
     (``dmd.metadata.release``). With versioning options only data that no version is left to own.
+    ``{type: "append", subLevel, value}`` puts a record behind those of a queue, in the same way.
 ``list(params)``
     A page of a listing (``dmd.metadata.lister``).
 
@@ -52,6 +53,7 @@ from dmd.metadata.mutations import (
 )
 from dmd.metadata.pages import PacketSize, Page, Stream
 from dmd.metadata.projection import project
+from dmd.metadata.release import ENTRY_NAME_BYTES
 from dmd.metadata.writer import Writer
 from shared import limits
 from shared.errors import ServiceError
@@ -244,6 +246,8 @@ class MetadataService:
         await self._writer.submit(Mutation(operations))
 
     def _operation(self, entry: Any) -> Operation:
+        if isinstance(entry, dict) and entry.get("type") == "append":
+            return self._append_operation(entry)
         sub_level, key = arguments.addressed(entry, "an operation")
         release = entry.get("release") is True
         options = arguments.checked_options(entry.get("options"), "an operation")
@@ -253,6 +257,16 @@ class MetadataService:
             case {"type": "del"}:
                 return self._del_operation(sub_level, key, options, release=release)
         raise ServiceError("InvalidArgument", "an operation is a put with a value, or a del")
+
+    def _append_operation(self, entry: Mapping[str, Any]) -> Operation:
+        match entry:
+            case {"subLevel": list() as level, "value": str() as value} if (
+                conditions.is_sub_level(level) and not {"key", "options", "release"} & entry.keys()
+            ):
+                self._physical(level, "0" * ENTRY_NAME_BYTES)
+                record = record_keys.encode(value)
+                return Put(record_keys.prefix(level), record, *project(level, record), appends=True)
+        raise ServiceError("InvalidArgument", "an append has a subLevel and a value, and no more")
 
     def _put_operation(
         self,

@@ -21,6 +21,7 @@ class Put(msgspec.Struct, frozen=True):
     """Store ``record`` at ``key``, with the projection that was derived from it.
 
     ``release``: the record that is replaced gives up its data (see ``dmd.metadata.release``).
+    ``appends``: ``key`` is that of a queue, and the record goes behind all that are there.
     """
 
     key: bytes
@@ -28,6 +29,7 @@ class Put(msgspec.Struct, frozen=True):
     schema: int
     projection: bytes
     release: bool = False
+    appends: bool = False
 
 
 class Delete(msgspec.Struct, frozen=True):
@@ -126,6 +128,8 @@ def _apply_plain(commit: Commit, operation: Put | Delete, return_previous: bool)
         commit.delete(key)
         return None, previous, None
     revision = commit.next_revision()
+    if operation.appends:
+        key += release.entry_name(commit.now_ms, revision)
     commit.put(
         key, stored.Stored(revision, operation.schema, operation.projection, operation.record)
     )

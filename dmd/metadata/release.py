@@ -18,6 +18,7 @@ from shared.records.names import DELETIONS
 
 _TIME_DIGITS = 14
 _REVISION_DIGITS = 20
+ENTRY_NAME_BYTES = _TIME_DIGITS + 1 + _REVISION_DIGITS
 
 
 class _Owner(msgspec.Struct, gc=False):
@@ -42,8 +43,13 @@ _decode_location = msgspec.json.Decoder(_Location | str).decode
 
 def queue_key(time_ms: int, revision: int) -> bytes:
     """The physical key of an entry."""
-    name = f"{time_ms:0{_TIME_DIGITS}}.{revision:0{_REVISION_DIGITS}}"
-    return record_keys.prefix([DELETIONS]) + name.encode()
+    return record_keys.prefix([DELETIONS]) + entry_name(time_ms, revision)
+
+
+def entry_name(time_ms: int, revision: int) -> bytes:
+    """The key of an entry in its queue, this one or any other: behind those of earlier commits, as
+    long as the clock is not set back."""
+    return b"%0*d.%0*d" % (_TIME_DIGITS, time_ms, _REVISION_DIGITS, revision)
 
 
 def queue_entry(record: bytes) -> bytes | None:

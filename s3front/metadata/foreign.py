@@ -18,8 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import secrets
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -27,6 +25,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from s3front.metadata.outbox import made_up_key
 from s3front.objects.object_record import ObjectRecord
 from s3front.rpc.rpc_client import RpcClient
 from shared import limits
@@ -209,7 +208,7 @@ class ForeignMetadata:
         """Queue data that nothing names any more (``shared.records.names.DELETIONS``)."""
         if not locations:
             return
-        key = f"{time.time_ns() // 1_000_000:014}.{secrets.randbelow(10**20):020}"
+        key = made_up_key()
         entry = orjson.dumps({"location": locations}).decode()
         await self._client.call("put", [key, entry, {}], [DELETIONS], request_id)
 

@@ -13,9 +13,16 @@ from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 
 from s3front.metadata.foreign import ForeignMetadata, RequirementFailedError
+from s3front.metadata.outbox import APPEND, with_made_up_keys
 from s3front.rpc.rpc_client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
 from s3front.s3_errors import S3Error
-from shared.rpc.envelope import IF_REVISION_NOT, IF_REVISION_NOT_EXTENSION, SAME, RemoteError
+from shared.rpc.envelope import (
+    APPEND_EXTENSION,
+    IF_REVISION_NOT,
+    IF_REVISION_NOT_EXTENSION,
+    SAME,
+    RemoteError,
+)
 
 Operation = Mapping[str, Any]
 Requirement = Mapping[str, Any]
@@ -161,6 +168,10 @@ class MetadataGateway:
         self, operations: Sequence[Operation], requires: Sequence[Requirement], request_id: str
     ) -> Committed:
         """Apply operations together, durably. Raises ChangedError."""
+        for operation in operations:
+            if operation["type"] == APPEND:
+                operations = await self._appending(operations)
+                break
         with _IN_OUR_TERMS:
             if await self._client.supports("batch"):
                 arguments = [list(operations), {"requires": list(requires)}]
@@ -168,6 +179,12 @@ class MetadataGateway:
             else:
                 result = await self._foreign.batch(operations, requires, request_id)
         return Committed(result["revisions"], result.get("versionIds") or [None] * len(operations))
+
+    async def _appending(self, operations: Sequence[Operation]) -> Sequence[Operation]:
+        """Operations of which some append, as the daemon that is connected knows them."""
+        if await self.is_atomic() and self._client.extends(APPEND_EXTENSION):
+            return operations
+        return with_made_up_keys(operations)
 
     async def list_page(
         self, sub_level: str, params: Mapping[str, Any], request_id: str

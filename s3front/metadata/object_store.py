@@ -175,8 +175,8 @@ class ObjectStore:
     async def commit(
         self, bucket: StoredBucket, commits: Sequence[ObjectCommit], request_id: str
     ) -> Sequence[str | None]:
-        """Do what was decided for some objects, in one commit. What each operation answered: its
-        internal version ID. Raises ChangedError."""
+        """Do what was decided for some objects, in one commit. What each of their operations
+        answered: its internal version ID. Raises ChangedError."""
         operations: list[Operation] = []
         outbox: list[Operation] = []
         requires = [bucket_requirement(bucket)]
@@ -184,9 +184,9 @@ class ObjectStore:
             operations += commit.operations
             outbox += commit.outbox
             requires += commit.requirements
-        # What each operation answers is counted from the first one.
         committed = await self._metadata.commit([*operations, *outbox], requires, request_id)
-        return committed.version_ids
+        answers = committed.version_ids
+        return answers[: len(operations)] if outbox else answers
 
 
 def record_of(entry: StoredObject | None) -> ObjectRecord | None:

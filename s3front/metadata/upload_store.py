@@ -178,7 +178,7 @@ class UploadStore:
         ]
         used = [part.record.number for part in parts]
         committed = await self._metadata.commit(
-            [*self._end(bucket.name, upload, used), *write.operations],
+            [*self._end(bucket.name, upload, used), *write.outbox, *write.operations],
             [*requires, *write.requirements],
             request_id,
         )

@@ -4,8 +4,9 @@ All calls are one Socket.IO event, ``call``, with two arguments, the remote name
 object, acknowledged with ``[error]`` or ``[null, result]`` (reference/dmd-wire.md, section 2).
 
 Twofold's extensions, each of which a server announces in its manifest (docs/metadata-protocol.md):
-``batch`` events, which carry several calls, the parameters ``operationId`` and ``notAfterMs``, and
-reads that name the revision which their caller has (``ifRevisionNot``).
+``batch`` events, which carry several calls, the parameters ``operationId`` and ``notAfterMs``,
+reads that name the revision which their caller has (``ifRevisionNot``), and in batches the
+operation ``append``.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ BATCH_EVENT_EXTENSION: Final = "batchEvent"
 OPERATION_ID_EXTENSION: Final = "operationId"
 NOT_AFTER_EXTENSION: Final = "notAfterMs"
 IF_REVISION_NOT_EXTENSION: Final = "ifRevisionNot"
+APPEND_EXTENSION: Final = "append"
 EXTENSIONS: Final = (
     BATCH_EVENT_EXTENSION,
     OPERATION_ID_EXTENSION,
     NOT_AFTER_EXTENSION,
     IF_REVISION_NOT_EXTENSION,
+    APPEND_EXTENSION,
 )
 IF_REVISION_NOT: Final = "ifRevisionNot"
 """The member of a read that names the revision of the record which its caller has."""

@@ -14,13 +14,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from s3front.metadata import gateway
+from s3front.metadata.outbox import outbox_level
 from s3front.work.__main__ import main
 from s3front.work.outbox_worker import OutboxWorker
 from s3front.work.worker import Pace, Registration, Step, Tools
 from s3front.work.workers import WORKERS
 
-COUNTED = "..counted"
-"""Sub-level of the outbox that ``counting`` works on: an entry is a number."""
+COUNTING = "counting"
+COUNTED = outbox_level(COUNTING)
+"""The outbox that this worker works off: an entry has a number."""
 DEAF = "..deaf"
 """Sub-level that ``deaf`` writes to, if it can."""
 
@@ -98,7 +100,7 @@ _MADE_UP = (
     Registration("hanging", Hanging, step_seconds_max=1),
     Registration("deaf", Deaf, step_seconds_max=1),
     Registration("killing", Killing),
-    Registration("counting", Counting),
+    Registration(COUNTING, Counting),
 )
 
 if __name__ == "__main__":

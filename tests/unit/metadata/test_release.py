@@ -230,3 +230,34 @@ def test_without_release_a_deleted_version_leaves_its_data(store: Store) -> None
     version_id = new_version(store, "one")
     store.apply(Versioned(DeleteVersion(KEY, version_id)))
     assert store.queue() == []
+
+
+# --- Other queues --------------------------------------------------------------------------------
+
+
+def append(text: bytes) -> Put:
+    return Put(record_keys.prefix(["..queue"]), text, stored.NO_PROJECTION, b"", appends=True)
+
+
+def test_records_are_appended_to_a_queue_in_the_order_of_their_commits() -> None:
+    store = Store()
+    first = store.apply(append(b"1"), put({}), append(b"2"))
+    assert isinstance(first, Committed)
+    store.apply(append(b"3"))
+    prefix = record_keys.prefix(["..queue"])
+    with store.engine.snapshot() as reader:
+        found = [
+            (key.removeprefix(prefix).decode(), stored.unpack(key, value).record)
+            for key, value in reader.range(prefix, prefix + b"\xff")
+        ]
+    assert [record for _, record in found] == [b"1", b"2", b"3"]
+    assert [key for key, _ in found][:2] == [
+        f"{NOW_MS:014}.{revision:020}" for revision in (first.revisions[0], first.revisions[2])
+    ]
+
+
+def test_a_refused_commit_appends_nothing() -> None:
+    store = Store()
+    assert isinstance(store.apply(append(b"1"), required=KEY), Refused)
+    with store.engine.snapshot() as reader:
+        assert not list(reader.range(b"!", b'"'))

@@ -522,6 +522,41 @@ async def test_a_record_that_is_known_is_not_told_again(
     assert await daemon.call("get", "k", {"ifRevisionNot": known}) == answer.get("value", answer)
 
 
+async def test_what_a_batch_appends_is_read_in_order(daemon: Daemon) -> None:
+    operations = [
+        {"type": "append", "subLevel": ["..queue"], "value": str(number)} for number in range(3)
+    ]
+    put = {"type": "put", "subLevel": ["bucket"], "key": "k", "value": "{}"}
+    for _ in range(2):
+        result = await daemon.call("batch", [*operations, put], {})
+    keys = await daemon.items({"values": False}, sub=["..queue"])
+    assert [key.partition(".")[2] for key in keys[3:]] == [
+        f"{revision:020}" for revision in result["revisions"][:3]
+    ]
+    values = await daemon.items({"keys": False}, sub=["..queue"])
+    assert values == ["0", "1", "2"] * 2
+    assert "append" in (await daemon.call("getManifest"))["extensions"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"key": "k"},
+        {"release": True},
+        {"options": {}},
+        {"value": 5},
+        {"subLevel": "queue"},
+        {"subLevel": ["a!b"]},
+    ],
+)
+async def test_an_append_with_more_or_less_is_refused(
+    daemon: Daemon, wrong: dict[str, Any]
+) -> None:
+    operation = {"type": "append", "subLevel": ["..queue"], "value": "x", **wrong}
+    assert await daemon.refusal("batch", [operation], {}) == "InvalidArgument"
+    assert await daemon.items({"values": False}, sub=["..queue"]) == []
+
+
 async def test_a_known_record_that_is_gone_is_not_there(daemon: Daemon) -> None:
     await daemon.fill("k")
     await daemon.call("del", "k", {})
