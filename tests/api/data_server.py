@@ -21,7 +21,7 @@ from dmd.data.data_server import DataServer, serve
 from dmd.data.data_service import DataService, ServiceOptions
 from dmd.data.disk import Disk
 from dmd.data.file_store import FileStore
-from tests.unit.data.harness import files_in
+from tests.unit.dmd.data.harness import files_in
 
 DEADLINE_SECONDS = 20.0
 LOOPS = ["uvloop", "asyncio"]

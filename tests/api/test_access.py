@@ -173,7 +173,7 @@ NOT_SET = {
     "ListBucketMetricsConfigurations",
 }
 """Documents of a bucket that are there when nothing is configured. The others are 404; the
-documents are in tests/unit/front/test_configurations.py."""
+documents are in tests/unit/s3front/configurations/test_configurations.py."""
 
 
 def document_cases() -> Iterator[tuple[str, Case]]:

@@ -23,7 +23,7 @@ from tests.faults.stores import blobs_of, stored_records
 from tests.load import Load
 from tests.raw_http import call
 from tests.servers import Cluster, cluster, wait_for
-from tests.unit.data.harness import keys_in
+from tests.unit.dmd.data.harness import keys_in
 
 SETTINGS = {"deleteDelaySeconds": 0}
 LARGE = b"large" * 100_000

@@ -1,6 +1,6 @@
 """Pages of other origins, and a bucket with the CORS rules that CloudServer has stored.
 
-Which requests are allowed, tests/unit/front/test_cors.py says.
+Which requests are allowed, tests/unit/s3front/configurations/test_cors.py says.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from shared.daemon_secret import DaemonSecret, Gate
 from tests.api.data_server import DEADLINE_SECONDS, LOOPS, RunningServer, servers_on, wait_until
 from tests.faults.disk import FailingDisk, failing_disk
 from tests.servers import accepts_connections
-from tests.unit.data.harness import files_in
+from tests.unit.dmd.data.harness import files_in
 
 MIB = 1024 * 1024
 LARGE = os.urandom(MIB) * 24

@@ -16,7 +16,7 @@ from dmd.data.blob_keys import directory_number, is_blob_key
 from dmd.data.data_service import ServiceOptions
 from tests.api.data_server import DEADLINE_SECONDS, LOOPS, RunningServer, servers_on
 from tests.faults.disk import FailingDisk, failing_disk
-from tests.unit.data.harness import files_in
+from tests.unit.dmd.data.harness import files_in
 
 LARGE = os.urandom(1 << 20) * 24
 ABSENT = "/DataFile/" + "0" * 40

@@ -31,7 +31,7 @@ from shared.rpc.envelope import METADATA_NAMESPACE, RemoteError
 from tests.clients_boto3 import s3_client
 from tests.faults.stores import call_metadata, expire_leases, stored_blobs, stored_records
 from tests.servers import Cluster, cluster, wait_for
-from tests.unit.metadata.support import RecordingLog
+from tests.unit.dmd.metadata.support import RecordingLog
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from tests.clients_boto3 import s3_client
 from tests.servers import Cluster, cluster, wait_for
-from tests.unit.data.harness import keys_in
+from tests.unit.dmd.data.harness import keys_in
 
 PART = 5 * 1024 * 1024
 

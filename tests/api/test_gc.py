@@ -18,7 +18,7 @@ from tests.api.jobs import EX_CONFIG, Finished, dmd
 from tests.faults.processes import GC_POINTS
 from tests.raw_http import call
 from tests.servers import Cluster, Tls, cluster, wait_for
-from tests.unit.data.harness import keys_in
+from tests.unit.dmd.data.harness import keys_in
 
 SMALL, LARGE = b"small garbage", b"large garbage" * 20_000
 SETTINGS = {

@@ -21,7 +21,7 @@ from tests.faults.stores import assert_metadata_is_well
 from tests.load_requests import ObjectClient
 from tests.raw_http import Response
 from tests.servers import Cluster, cluster
-from tests.unit.metadata.support import RecordingLog
+from tests.unit.dmd.metadata.support import RecordingLog
 
 ROUNDS = 300 if os.environ.get("TWOFOLD_SOAK") else 15
 ON, OFF = (f"<LegalHold><Status>{status}</Status></LegalHold>" for status in ("ON", "OFF"))

@@ -1,4 +1,6 @@
-"""Signature Version 2, in the header and in the query; its rules are tests/unit/test_sigv2.py."""
+"""Signature Version 2, in the header and in the query; its rules are in
+tests/unit/s3front/auth/test_sigv2.py.
+"""
 
 from __future__ import annotations
 

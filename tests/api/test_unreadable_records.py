@@ -1,5 +1,5 @@
 """Records whose members other writers, or damage, left in any form, over the wire. Which forms
-there are, ``tests/unit/test_unreadable_records.py`` says."""
+there are, ``tests/unit/shared/records/test_unreadable_records.py`` says."""
 
 from __future__ import annotations
 

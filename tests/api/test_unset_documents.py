@@ -1,7 +1,7 @@
 """What a bucket has not: reads of it by boto3, preflights, and where a refused bucket is.
 
-The documents themselves are judged in tests/unit/front/test_configurations.py, and who may ask for
-them in test_access.
+The documents themselves are judged in tests/unit/s3front/configurations/test_configurations.py, and
+who may ask for them in test_access.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Hosts of ``websiteEndpoints``: no bucket is a website yet, and browsers are told so in pages.
 
-Which hosts these are, tests/unit/front/test_target.py says.
+Which hosts these are, tests/unit/s3front/port/test_target.py says.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.api.jobs import dmd
 from tests.faults.stores import assert_settled
 from tests.servers import Cluster
-from tests.unit.data.harness import files_in
+from tests.unit.dmd.data.harness import files_in
 
 _OWN_RECORDS = ("the bucket", "its entry in the list of its owner", "that list", "the lease")
 

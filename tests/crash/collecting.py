@@ -15,7 +15,7 @@ from dmd.jobs.errors import JobError
 from dmd.jobs.gc import GcOptions, collect
 from dmd.jobs.gc_plan import Verdict
 from tests.servers import Cluster
-from tests.unit.metadata.support import RecordingLog
+from tests.unit.dmd.metadata.support import RecordingLog
 
 GRACE_SECONDS, QUARANTINE_SECONDS = 6, 1
 SETTINGS: dict[str, Any] = {

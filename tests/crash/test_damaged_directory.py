@@ -33,8 +33,8 @@ from dmd.data.packed.packed_store import PackedStore
 from dmd.data.packed.segment_records import HEADER_BYTES, place_of
 from dmd.errors import StartupError
 from tests.faults.damage import KINDS, NothingToDamageError, damage
-from tests.unit.data.harness import put
-from tests.unit.metadata.support import RecordingLog
+from tests.unit.dmd.data.harness import put
+from tests.unit.dmd.metadata.support import RecordingLog
 
 SOAK = os.environ.get("TWOFOLD_SOAK") == "1"
 ROUNDS = 5000 if SOAK else 10

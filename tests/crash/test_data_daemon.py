@@ -21,7 +21,7 @@ import pytest
 
 from tests.faults.processes import kill_at_once
 from tests.servers import Cluster, accepts_connections, wait_for
-from tests.unit.data.harness import keys_in
+from tests.unit.dmd.data.harness import keys_in
 
 KILLS = 500 if os.environ.get("TWOFOLD_SOAK") else 12
 WRITERS = 6

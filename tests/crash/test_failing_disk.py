@@ -22,7 +22,7 @@ from tests.faults.stores import assert_metadata_is_well
 from tests.interop.daemons import MetadataProcess
 from tests.interop.raw_client import RawClient, raw_client
 from tests.servers import process_tree
-from tests.unit.metadata.support import until
+from tests.unit.dmd.metadata.support import until
 
 WRITERS = 16
 BATCHES = 200

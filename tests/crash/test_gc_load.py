@@ -23,7 +23,7 @@ from tests.load import Load
 from tests.multipart import begin_upload, completion, send_part
 from tests.raw_http import call
 from tests.servers import Cluster, cluster, wait_for
-from tests.unit.metadata.support import RecordingLog
+from tests.unit.dmd.metadata.support import RecordingLog
 
 SOAK = bool(os.environ.get("TWOFOLD_SOAK"))
 SECONDS = 3600 if SOAK else 10

@@ -20,7 +20,7 @@ import pytest
 from s3front.rpc.rpc_client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
 from shared.rpc.envelope import METADATA_NAMESPACE, RemoteError
 from tests.interop.daemons import MetadataProcess
-from tests.unit.metadata.support import RecordingLog, until
+from tests.unit.dmd.metadata.support import RecordingLog, until
 
 SOAK = os.environ.get("TWOFOLD_SOAK") == "1"
 ROUNDS = 200 if SOAK else 5

@@ -26,7 +26,7 @@ from tests.crash.test_metadata_kill import connected
 from tests.faults.stores import assert_metadata_is_well
 from tests.interop.daemons import MetadataProcess
 from tests.servers import accepts_connections, wait_for
-from tests.unit.metadata.support import until
+from tests.unit.dmd.metadata.support import until
 
 SOAK = os.environ.get("TWOFOLD_SOAK") == "1"
 ROUNDS = 20 if SOAK else 3

@@ -36,8 +36,8 @@ from shared.records.names import (
 from shared.records.upload import CLOSING_PREFIX, OVERVIEW_PREFIX, parse_overview_key
 from shared.rpc.envelope import METADATA_NAMESPACE
 from tests.servers import Cluster, wait_for
-from tests.unit.data.harness import keys_in
-from tests.unit.metadata.support import RecordingLog
+from tests.unit.dmd.data.harness import keys_in
+from tests.unit.dmd.metadata.support import RecordingLog
 
 Records = dict[str, dict[str, Any]]
 """The documents of sub-levels, by key."""

@@ -18,7 +18,7 @@ from tests.interop.proxy import Proxy, proxy_of
 from tests.interop.raw_client import NAMESPACE
 from tests.interop.test_lean_server import local_daemon
 from tests.interop.test_rpc_client import client_of, fill, read_all
-from tests.unit.metadata.support import until
+from tests.unit.dmd.metadata.support import until
 
 
 class Stock:

@@ -13,7 +13,7 @@ from dmd.metadata.engines.lmdb import LmdbEngine
 from shared.rpc.envelope import clock_ms
 from tests.interop.daemons import metadata_process
 from tests.interop.raw_client import NAMESPACE, RawClient, raw_client
-from tests.unit.metadata.support import until
+from tests.unit.dmd.metadata.support import until
 
 CALL_TIMEOUT_MS = 200
 

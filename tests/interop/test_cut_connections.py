@@ -21,7 +21,7 @@ from tests.interop.daemons import MetadataProcess, metadata_process
 from tests.interop.proxy import Proxy, proxy_of
 from tests.interop.raw_client import NAMESPACE, RawClient
 from tests.interop.test_rpc_client import client_of
-from tests.unit.metadata.support import until
+from tests.unit.dmd.metadata.support import until
 
 SOAK = os.environ.get("TWOFOLD_SOAK") == "1"
 ROUNDS = 2000 if SOAK else 200

@@ -20,7 +20,7 @@ import requests
 
 from s3front.locations.http_client import HttpClient, Origin
 from tests.servers import Cluster, accepts_connections, wait_for
-from tests.unit.data.harness import keys_in
+from tests.unit.dmd.data.harness import keys_in
 
 SIZES = (0, 1, 1000, 65_536, 65_537, 300_000, 3_000_000)
 CONTENT = os.urandom(max(SIZES))

@@ -18,7 +18,7 @@ from dmd.process_options import STANDBY_OPTION
 from shared.process.supervisor import EX_CONFIG
 from tests.interop.daemons import MetadataProcess
 from tests.servers import accepts_connections, wait_for
-from tests.unit.metadata.test_lease import write
+from tests.unit.dmd.ownership.test_lease import write
 
 ELSEWHERE = LeaseState("owner", "another-boot", 0.4, 1, host="other-host", pid=42)
 UNRELIABLE = {"directoryLocks": "unreliable", "leaseSeconds": 1}

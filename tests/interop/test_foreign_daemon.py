@@ -13,7 +13,7 @@ from s3front.rpc.rpc_connection import RpcConnectError, connect
 from shared.rpc.envelope import RemoteError
 from tests.interop.foreign_daemon import ForeignDaemon, foreign_daemon
 from tests.interop.test_rpc_client import client_of, read_all
-from tests.unit.metadata.support import until
+from tests.unit.dmd.metadata.support import until
 
 SUB = ["bucket"]
 NAMES = [f"{number:05}" for number in range(500)]

@@ -22,7 +22,7 @@ from shared.records.bucket import BucketRecord
 from shared.rpc.envelope import METADATA_NAMESPACE
 from tests.interop.daemons import MetadataProcess, metadata_process
 from tests.servers import wait_for
-from tests.unit.metadata.support import RecordingLog
+from tests.unit.dmd.metadata.support import RecordingLog
 
 RECORD = BucketRecord.create("bucket", "owner", "name", datetime(2024, 5, 1, tzinfo=UTC), "here")
 EVERYTHING = BucketEnding([], [], is_complete=True)

@@ -26,7 +26,7 @@ from tests.interop.daemons import MetadataProcess, metadata_process
 from tests.interop.raw_client import NAMESPACE, RawClient, raw_client
 from tests.interop.test_rpc_client import client_of
 from tests.servers import process_tree
-from tests.unit.metadata.support import RecordingLog, until
+from tests.unit.dmd.metadata.support import RecordingLog, until
 
 SOAK = os.environ.get("TWOFOLD_SOAK") == "1"
 PACKETS = 5_000_000 if SOAK else 25_000

@@ -12,7 +12,7 @@ from s3front.metadata.foreign import ForeignMetadata
 from s3front.rpc.rpc_client import RpcClient
 from tests.interop.daemons import MetadataProcess
 from tests.interop.raw_client import NAMESPACE
-from tests.unit.metadata.support import RecordingLog
+from tests.unit.dmd.metadata.support import RecordingLog
 
 CURRENT, NON_CURRENT, ORPHANS = TYPES = (
     "DelimiterCurrent",

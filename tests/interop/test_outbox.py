@@ -17,7 +17,7 @@ from s3front.rpc.rpc_client import RpcClient
 from shared.rpc.envelope import APPEND_EXTENSION, METADATA_NAMESPACE
 from tests.interop.daemons import metadata_process
 from tests.interop.foreign_daemon import foreign_daemon
-from tests.unit.metadata.support import RecordingLog, until
+from tests.unit.dmd.metadata.support import RecordingLog, until
 
 
 @pytest.fixture(params=["ours", "older", "foreign"])

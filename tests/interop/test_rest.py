@@ -16,7 +16,7 @@ from dmd.metadata.engines.base import EngineFatalError
 from shared.rpc.streams import StreamSettings
 from tests.interop.daemons import metadata_process
 from tests.servers import free_port
-from tests.unit.metadata.support import RecordingLog
+from tests.unit.dmd.metadata.support import RecordingLog
 
 METADATA = "/MDFile/metadata"
 LOG = "/MDFile/recordLog"

@@ -18,7 +18,7 @@ from tests.faults.processes import stopped
 from tests.interop.daemons import MetadataProcess, metadata_process
 from tests.interop.proxy import Proxy, proxy_of
 from tests.interop.raw_client import NAMESPACE
-from tests.unit.metadata.support import RecordingLog, until
+from tests.unit.dmd.metadata.support import RecordingLog, until
 
 PAGE_ITEMS = 200
 WINDOW = 5

@@ -29,7 +29,7 @@ from tests.interop.raw_client import NAMESPACE, RawClient, raw_client
 from tests.interop.stock_clients import KINDS, TRANSPORTS, RefusedError, connect
 from tests.interop.test_rpc_client import client_of
 from tests.servers import Tls, free_port, wait_for
-from tests.unit.metadata.support import RecordingLog, until
+from tests.unit.dmd.metadata.support import RecordingLog, until
 
 SECRET, OTHER = "secret-of-the-daemons", "another-secret-of-theirs"
 AUTH = {"secret": SECRET}

@@ -16,7 +16,7 @@ from shared.rpc.streams import Producer, StreamSettings
 from tests.interop.conftest import IMPATIENT_ACK_TIMEOUT_MS
 from tests.interop.daemons import MetadataProcess
 from tests.interop.raw_client import NAMESPACE, RawClient, event_of, raw_client
-from tests.unit.metadata.support import RecordingLog, until
+from tests.unit.dmd.metadata.support import RecordingLog, until
 
 WINDOW = 5
 ITEMS_A_PACKET = 200

@@ -25,8 +25,8 @@ class Mutant:
 
 TESTS = {
     "versioning": (
-        "tests/unit/metadata/test_versioning.py",
-        "tests/unit/front/test_versioning.py",
+        "tests/unit/dmd/metadata/test_versioned_writes.py",
+        "tests/unit/s3front/objects/test_versioning.py",
         "tests/property/test_version_history.py",
         "tests/property/test_versioned_api.py",
         "tests/api/test_versioned_writes.py",
@@ -34,27 +34,30 @@ TESTS = {
         "tests/api/test_versioned_deletes.py",
     ),
     "conditions": (
-        "tests/unit/metadata/test_conditions.py",
-        "tests/unit/metadata/test_service.py",
+        "tests/unit/dmd/metadata/test_conditions.py",
+        "tests/unit/dmd/metadata/test_metadata_service.py",
         "tests/interop/test_known_buckets.py",
         "tests/property/test_metadata_history.py",
     ),
     "sigv4": (
-        "tests/unit/test_sigv4.py",
-        "tests/unit/test_sigv4_claim.py",
+        "tests/unit/s3front/auth/test_sigv4.py",
+        "tests/unit/s3front/auth/test_sigv4_claim.py",
         "tests/property/test_sigv4_botocore.py",
         "tests/api/test_authentication.py",
     ),
     "chunked": (
-        "tests/unit/test_chunked.py",
+        "tests/unit/s3front/auth/test_chunked.py",
         "tests/property/test_chunked_splits.py",
         "tests/api/test_payload_forms.py",
         "tests/api/test_checksum_table.py",
     ),
-    "access": ("tests/unit/front/test_decide.py", "tests/unit/front/test_cors.py"),
+    "access": (
+        "tests/unit/s3front/authz/test_decide.py",
+        "tests/unit/s3front/configurations/test_cors.py",
+    ),
     "preconditions": (
-        "tests/unit/front/test_preconditions.py",
-        "tests/unit/front/test_put_plan.py",
+        "tests/unit/s3front/objects/test_preconditions.py",
+        "tests/unit/s3front/objects/test_put_plan.py",
         "tests/api/test_conditional_put.py",
         "tests/api/test_get_object.py",
         "tests/api/test_delete_objects.py",

@@ -21,7 +21,7 @@ from dmd.metadata.pages import Stream
 from dmd.metadata.writer import Writer
 from shared.errors import ServiceError
 from shared.rpc.envelope import Call
-from tests.unit.metadata.support import RecordingLog
+from tests.unit.dmd.metadata.support import RecordingLog
 
 SOAK = os.environ.get("TWOFOLD_SOAK") == "1"
 T = TypeVar("T")

@@ -25,7 +25,7 @@ from dmd.data.packed.segment_records import (
     pack_header,
     record_bytes,
 )
-from tests.unit.metadata.support import RecordingLog
+from tests.unit.dmd.metadata.support import RecordingLog
 
 SOAK = os.environ.get("TWOFOLD_SOAK") == "1"
 HISTORIES = 100 if SOAK else 6

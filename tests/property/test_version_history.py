@@ -29,7 +29,7 @@ from dmd.metadata.writer import Writer
 from shared.errors import ServiceError
 from shared.rpc.envelope import Call
 from tests.property.version_model import INFINITE, Document, ObjectModel
-from tests.unit.metadata.support import RecordingLog
+from tests.unit.dmd.metadata.support import RecordingLog
 
 SOAK = os.environ.get("TWOFOLD_SOAK") == "1"
 STEPS = 100 if SOAK else 25

@@ -1,0 +1,286 @@
+"""The writer and the reader pipeline, from a source to a place and back, whatever the place can do
+and whatever is stored in place of the bytes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import random
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from s3front.auth.identity import UNSIGNED
+from s3front.bodies.checksums import Algorithm
+from s3front.bodies.digested_body import Source
+from s3front.bodies.form_file import FormFile
+from s3front.bodies.object_reader import CopiedBody, ObjectData
+from s3front.bodies.object_writer import Destination, StoredBody, delete_data, store_body
+from s3front.bodies.upload_body import UploadBody
+from s3front.context import Context
+from s3front.encryption.transform import Transform
+from s3front.objects.object_record import ObjectRecord
+from s3front.objects.ranges import ByteRange
+from s3front.port.request import Request
+from s3front.s3_errors import S3Error
+from shared import limits
+from shared.records.data_location import data_locations
+from tests.unit.dmd.metadata.support import RecordingLog
+from tests.unit.s3front.pieces import Pieces
+from tests.unit.s3front.places import (
+    INFO,
+    MemoryPlace,
+    Opening,
+    Sealed,
+    context_of,
+    record_of,
+)
+
+LARGE = 300_000
+"""More than what is verified before anything is sent on."""
+
+SIZES = (1, Sealed.PLAIN, Sealed.PLAIN + 1, 1000, LARGE)
+CONTENT = random.Random(7).randbytes(LARGE)
+MD5 = Algorithm.MD5
+
+
+def content_md5(data: bytes) -> dict[str, str]:
+    digest = hashlib.md5(data, usedforsecurity=False).digest()
+    return {"Content-MD5": base64.b64encode(digest).decode()}
+
+
+def pieces_of(data: bytes) -> Sequence[bytes]:
+    return [data[at : at + 10_000] for at in range(0, len(data), 10_000)]
+
+
+def headers_of(fields: dict[str, str]) -> CIMultiDictProxy[str]:
+    return CIMultiDictProxy(CIMultiDict(fields))
+
+
+def upload(data: bytes, fields: dict[str, str] | None = None) -> Source:
+    body = Pieces(pieces_of(data), len(data))
+    request = Request("PUT", "/bucket/key", headers_of(fields or {}), body, "", True)
+    return UploadBody(UNSIGNED, request)
+
+
+def form(data: bytes, fields: dict[str, str] | None = None) -> Source:
+    return FormFile(headers_of(fields or {}), Pieces(pieces_of(data)))
+
+
+SOURCES = {"upload": upload, "form": form}
+
+
+async def stored(
+    place: MemoryPlace, source: Source, transform: Transform | None = None
+) -> tuple[Context, StoredBody]:
+    context = context_of(place, Opening())
+    destination = Destination(place, "here", INFO, 3, transform)
+    return context, await store_body(context, source, destination, MD5)
+
+
+def kept(body: StoredBody) -> ObjectRecord:
+    """The body as the record of it is read again."""
+    return record_of(body.size, [entry.document() for entry in body.locations], body.md5)
+
+
+async def joined(blocks: AsyncGenerator[Any, None]) -> bytes:
+    return b"".join([block async for block in blocks])
+
+
+async def read_in_each_way(
+    context: Context, record: ObjectRecord, start: int, end: int
+) -> set[bytes]:
+    part = ByteRange(start, end)
+
+    async def data() -> ObjectData:
+        return await ObjectData.open(context, record, part)
+
+    return {
+        await joined((await data()).sendable()),
+        await (await data()).read(),
+        await joined((await data()).verified()),
+    }
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("transform", [None, Sealed()])
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+async def test_what_is_stored_is_read(
+    source: Any, transform: Transform | None, ranges: bool, size: int
+) -> None:
+    place = MemoryPlace(ranges=ranges)
+    data = CONTENT[:size]
+    context, body = await stored(place, source(data, content_md5(data)), transform)
+    (blob,) = place.blobs.values()
+    assert (blob == data) == (transform is None)
+    assert len(blob) == (size if transform is None else transform.stored_size(size))
+    assert (body.size, body.md5) == (size, hashlib.md5(data, usedforsecurity=False).hexdigest())
+    assert place.infos == [INFO]
+    (location,) = body.locations
+    assert (location.size, location.store_name, location.store_type) == (size, "here", "file")
+    assert location.store_etag == f"3:{body.md5}"
+    edges = {0, 1, Sealed.PLAIN - 1, Sealed.PLAIN, size // 2, size - 1}
+    wanted = sorted(edge for edge in edges if edge < size)
+    for start in wanted:
+        for end in wanted:
+            if start <= end:
+                read = await read_in_each_way(context, kept(body), start, end)
+                assert read == {data[start : end + 1]}
+
+
+async def test_a_range_of_what_is_transformed_costs_what_it_touches() -> None:
+    place = MemoryPlace()
+    context, body = await stored(place, upload(CONTENT), Sealed())
+    middle = LARGE // 2 // Sealed.PLAIN
+    start = middle * Sealed.PLAIN + 5
+    data = await ObjectData.open(context, kept(body), ByteRange(start, start + 1))
+    assert await data.read() == CONTENT[start : start + 2]
+    assert [(first, last) for _, first, last in place.opened] == [
+        (middle * Sealed.STORED, (middle + 1) * Sealed.STORED - 1)
+    ]
+
+
+@pytest.mark.parametrize("size", [10, LARGE])
+@pytest.mark.parametrize("transform", [None, Sealed()])
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+async def test_what_is_refused_is_never_complete(
+    source: Any, transform: Transform | None, size: int
+) -> None:
+    place = MemoryPlace()
+    with pytest.raises(S3Error, match="BadDigest"):
+        await stored(place, source(CONTENT[:size], content_md5(b"else")), transform)
+    assert not place.blobs
+
+
+async def test_a_copy_of_damaged_bytes_is_never_complete() -> None:
+    place = MemoryPlace()
+    context, body = await stored(place, upload(CONTENT))
+    (key,) = place.blobs
+    place.blobs[key] = CONTENT[:-1] + b"x"
+    data = await ObjectData.open(context, kept(body), ByteRange(0, LARGE - 1))
+    destination = Destination(place, "here", INFO)
+    with pytest.raises(S3Error, match="InternalError"):
+        await store_body(context, CopiedBody(data, LARGE), destination, MD5)
+    assert [*place.blobs] == [key]
+
+
+@pytest.mark.parametrize("size", [10, LARGE])
+async def test_a_copy_is_an_object_of_its_own(size: int) -> None:
+    place = MemoryPlace()
+    context, body = await stored(place, upload(CONTENT[:size]), Sealed())
+    data = await ObjectData.open(context, kept(body), ByteRange(0, size - 1))
+    copy = await store_body(context, CopiedBody(data, size), Destination(place, "here", INFO), MD5)
+    assert place.blobs[copy.locations[0].key] == CONTENT[:size]
+    assert copy.locations[0].members is None  # nothing of how its source was stored
+    assert copy.md5 == body.md5
+
+
+async def test_no_bytes_need_no_blob() -> None:
+    place = MemoryPlace()
+    for source in (upload(b""), form(b"")):
+        _, body = await stored(place, source)
+        assert (body.size, body.locations, place.blobs) == (0, [], {})
+
+
+async def test_what_a_place_says_comes_back_to_it() -> None:
+    says = {"version": "v7", "etag": "its-own", "extra": {"blockId": "b"}}
+    place = MemoryPlace(says=says)
+    context, body = await stored(place, upload(b"0123"))
+    (document,) = [entry.document() for entry in body.locations]
+    assert document["dataStoreVersionId"] == "v7"
+    assert document["dataStoreETag"] == "3:its-own"
+    assert document["blockId"] == "b"
+    data = await ObjectData.open(context, kept(body), ByteRange(0, 3))
+    assert await data.read() == b"0123"
+    await delete_data(context, data_locations([document], 4))
+    asked = [place.opened[0][0], *place.deleted]
+    assert [(blob.version, blob.extra["blockId"]) for blob in asked] == [("v7", "b")] * 2
+
+
+# --- The file of a form --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def short_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "FORM_STRETCH_BYTES", 100_000)
+
+
+@pytest.mark.usefixtures("short_stretches")
+@pytest.mark.parametrize("transform", [None, Sealed()])
+async def test_a_large_form_is_several_blobs(transform: Transform | None) -> None:
+    place = MemoryPlace()
+    context, body = await stored(place, form(CONTENT), transform)
+    assert [entry.size for entry in body.locations] == [100_000] * 3
+    assert [entry.start for entry in body.locations] == [0, 100_000, 200_000]
+    assert {entry.store_etag for entry in body.locations} == {f"3:{body.md5}"}
+    for start, end in ((0, LARGE - 1), (99_999, 100_000), (150_000, 250_001)):
+        read = await read_in_each_way(context, kept(body), start, end)
+        assert read == {CONTENT[start : end + 1]}
+
+
+@pytest.mark.usefixtures("short_stretches")
+async def test_a_large_form_that_is_refused_leaves_nothing() -> None:
+    place = MemoryPlace()
+    with pytest.raises(S3Error, match="BadDigest"):
+        await stored(place, form(CONTENT, content_md5(b"else")))
+    assert len(place.deleted) == 2  # the last was never stored
+    assert not place.blobs
+
+
+# --- Records whose data cannot be read -----------------------------------------------------------
+
+
+def entry(key: str, start: int, size: int, **members: object) -> dict[str, Any]:
+    known = {"dataStoreName": "here", "dataStoreType": "file"}
+    return {"key": key, "start": start, "size": size, **known, **members}
+
+
+WHOLE = entry("a", 0, 10)
+MISPLACED = {
+    "a gap": [entry("a", 0, 4), entry("b", 5, 5)],
+    "an end that is missing": [entry("a", 0, 9)],
+    "a beginning that is missing": [entry("a", 1, 9)],
+    "bytes twice": [entry("a", 0, 6), entry("b", 4, 6)],
+    "as many twice as are missing": [entry("a", 0, 5), entry("b", 3, 5)],
+    "all of it twice": [WHOLE, entry("b", 0, 10)],
+    "another order": [entry("b", 5, 5), entry("a", 0, 5)],
+    "nothing": [],
+}
+
+
+@pytest.mark.parametrize("entries", MISPLACED.values(), ids=MISPLACED)
+async def test_bytes_that_are_not_each_there_once(entries: list[dict[str, Any]]) -> None:
+    place, log = MemoryPlace(), RecordingLog()
+    context = context_of(place, log=log)
+    with pytest.raises(S3Error, match="InternalError"):
+        await ObjectData.open(context, record_of(10, entries), ByteRange(0, 9))
+    assert place.opened == []
+    assert log.events == ["a record does not name all of its data"]
+
+
+UNREADABLE = {
+    "encrypted by the original": {"cryptoScheme": 1, "cipheredDataKey": "AAAA"},
+    "an encrypted part": {"sseCryptoScheme": 1, "sseCipheredDataKey": "AAAA"},
+    "a type that is not known": {"dataStoreType": "tape"},
+    "a type that is not built in": {"dataStoreType": "aws_s3", "dataStoreVersionId": "v"},
+}
+
+
+@pytest.mark.parametrize("members", UNREADABLE.values(), ids=UNREADABLE)
+async def test_unreadable_data_is_refused_before_anything_is_answered(
+    members: dict[str, object],
+) -> None:
+    """Wherever in the object it is; what does not touch it is read."""
+    place = MemoryPlace()
+    place.blobs["a"] = b"01234"
+    context = context_of(place)
+    record = record_of(10, [entry("a", 0, 5), entry("b", 5, 5, **members)])
+    for part in (ByteRange(0, 9), ByteRange(4, 5), ByteRange(9, 9)):
+        with pytest.raises(S3Error, match="NotImplemented"):
+            await ObjectData.open(context, record, part)
+    assert place.opened == []
+    data = await ObjectData.open(context, record, ByteRange(1, 4))
+    assert await data.read() == b"1234"

@@ -1,0 +1,188 @@
+"""The worker of an outbox, over a store that is a dictionary: no entry holds up another one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from s3front.locations.registry import LocationRegistry
+from s3front.metadata import gateway
+from s3front.s3_errors import S3Error
+from s3front.work import outbox_worker
+from s3front.work.outbox_worker import (
+    LOOK_AGAIN_SECONDS,
+    RETRY_SECONDS,
+    NeverError,
+    OutboxWorker,
+    PlaceAwayError,
+)
+from s3front.work.worker import Pace, Tools
+from shared.records.names import DEAD_LETTERS
+from tests.unit.dmd.metadata.support import RecordingLog
+from tests.unit.s3front.metadata_twin import MetadataTwin
+
+LEVEL = "..entries"
+
+
+class Entries(OutboxWorker[str]):
+    """Entries are names. ``behaviour`` is what becomes of some; the place of one is its first
+    letter."""
+
+    def __init__(self, store: MetadataTwin) -> None:
+        self.now = 1000.0
+        self.done: list[str] = []
+        self.behaviour: dict[str, Exception] = {}
+        self.endless: set[str] = set()
+        self.store = store
+        locations = LocationRegistry({}, None)  # type: ignore[arg-type]  # nobody asks
+        super().__init__(
+            Tools(store, locations, 0, RecordingLog(), lambda: self.now, lambda: self.now), LEVEL
+        )
+
+    def parse(self, document: Any) -> str:
+        return str(document["name"])
+
+    def places(self, item: str) -> list[str]:
+        return [item[0]]
+
+    async def perform(self, item: str) -> None:
+        if item in self.endless:
+            await asyncio.Event().wait()
+        if item in self.behaviour:
+            raise self.behaviour[item]
+        self.done.append(item)
+
+    async def queue(self, *names: str, at: int = 0) -> None:
+        puts = [
+            gateway.put(LEVEL, f"{at:014}.{name}", json.dumps({"name": name})) for name in names
+        ]
+        await self.store.commit(puts, [], "")
+
+    async def work(self) -> None:
+        while await self.step() is Pace.BUSY:
+            pass
+
+    def queued(self) -> dict[str, Any]:
+        return {
+            key.partition(".")[2]: json.loads(text)
+            for (level, key), (text, _) in self.store.records.items()
+            if level == LEVEL
+        }
+
+    def set_aside(self) -> set[str]:
+        records = self.store.records.items()
+        return {
+            json.loads(text)["key"].partition(".")[2]
+            for (level, _), (text, _) in records
+            if level == DEAD_LETTERS
+        }
+
+
+@pytest.fixture
+def entries() -> Entries:
+    return Entries(MetadataTwin())
+
+
+async def test_what_hangs_is_postponed_and_the_others_are_done(
+    entries: Entries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_worker, "ENTRY_SECONDS_MAX", 0.02)
+    entries.endless = {"hangs"}
+    await entries.queue("a", "hangs", "z")
+    await entries.work()
+    assert entries.done == ["a", "z"]
+    assert entries.queued()["hangs"]["tries"] == 1
+    assert "longer than" in entries.queued()["hangs"]["reason"]
+
+
+async def test_however_many_hang_a_step_ends(
+    entries: Entries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a step did not begin with is done by the next ones."""
+    monkeypatch.setattr(outbox_worker, "ENTRY_SECONDS_MAX", 0.01)
+    names = [f"h{number:03}" for number in range(100)]
+    entries.endless = set(names)
+    await entries.queue(*names, "z")
+    steps = 0
+    advance = asyncio.get_running_loop().time
+    begun = advance()
+    entries._tools = Tools(
+        entries.store,
+        entries._tools.locations,
+        0,
+        RecordingLog(),
+        lambda: (advance() - begun) * 3000,
+        lambda: entries.now,
+    )
+    while entries.done != ["z"]:
+        assert await entries.step() is Pace.BUSY
+        steps += 1
+    assert steps > 1
+    assert set(entries.queued()) == set(names)
+    assert all(entry["tries"] == 1 for entry in entries.queued().values())
+
+
+@pytest.mark.parametrize(
+    "error", [S3Error("InternalError"), RuntimeError("a defect"), KeyError("poison")]
+)
+async def test_what_fails_is_tried_so_often_and_then_set_aside(
+    entries: Entries, error: Exception
+) -> None:
+    entries.behaviour = {"bad": error}
+    await entries.queue("bad")
+    for seconds in RETRY_SECONDS:
+        await entries.work()
+        assert "bad" in entries.queued()
+        entries.now += seconds + 1
+    await entries.work()
+    assert entries.queued() == {}
+    assert entries.set_aside() == {"bad"}
+    assert entries.status() == {"done": 0, "postponed": len(RETRY_SECONDS), "setAside": 1}
+
+
+async def test_what_can_never_be_done_is_set_aside_at_once(entries: Entries) -> None:
+    entries.behaviour = {"never": NeverError("no such kind of place")}
+    await entries.queue("never", "other")
+    await entries.work()
+    assert entries.set_aside() == {"never"}
+    assert entries.done == ["other"]
+
+
+async def test_entries_that_wait_are_not_read_again_and_again(entries: Entries) -> None:
+    names = [f"a{number:04}" for number in range(1000)]
+    entries.behaviour = {name: PlaceAwayError("a", "it is away") for name in names}
+    await entries.queue(*names)
+    await entries.work()
+    read: list[int] = []
+    usual = entries.store.get_each
+
+    async def counting(wanted: Any, request_id: str) -> Any:
+        read.append(len(wanted))
+        return await usual(wanted, request_id)
+
+    entries.store.get_each = counting  # type: ignore[method-assign]
+    for number in range(100):
+        await entries.queue(f"b{number}", at=1 + number)
+        entries.now += 1
+        await entries.work()
+    assert len(entries.done) == 100
+    assert sum(read) < 100 + 20 * 20
+    assert set(entries.queued()) == set(names)
+    # A clock that went back has put one before those that wait.
+    await entries.queue("b-late")
+    entries.now += LOOK_AGAIN_SECONDS
+    await entries.work()
+    assert entries.done[-1] == "b-late"
+
+
+async def test_a_commit_that_fails_repeats_the_entries(entries: Entries) -> None:
+    await entries.queue("a")
+    entries.store.refused_commits = 1
+    with pytest.raises(S3Error):
+        await entries.step()
+    await entries.work()
+    assert entries.done == ["a", "a"]
+    assert entries.queued() == {}

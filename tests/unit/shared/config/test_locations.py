@@ -1,0 +1,147 @@
+"""locationConfig.json, and the endpoints that point into it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.config import ConfigError, load_config, load_locations, location_warnings
+from tests.unit.shared.config.conftest import Installation
+
+STOCK = Path(__file__).parents[4]
+US_EAST_1 = {"us-east-1": {"type": "file"}}
+
+
+def refusal(installation: Installation, document: object) -> str:
+    installation.write("locationConfig.json", document)
+    with pytest.raises(ConfigError) as caught:
+        load_locations(installation.load())
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_without_a_file_there_is_the_location_of_the_stock_file(
+    installation: Installation,
+) -> None:
+    assert load_locations(installation.load()) == load_locations(load_config({}, STOCK))
+    assert (STOCK / "locationConfig.json").exists()
+
+
+def test_locations_are_found_by_name(installation: Installation) -> None:
+    paris = {"type": "file", "objectId": "p", "legacyAwsBehavior": True, "details": {}}
+    installation.write("locationConfig.json", {**US_EAST_1, "paris": paris})
+    locations = load_locations(installation.load())
+    assert set(locations) == {"us-east-1", "paris"}
+    assert locations["paris"].name == "paris"
+    assert locations["paris"].object_id == "p"
+    assert locations["paris"].legacy_aws_behavior
+    assert locations["us-east-1"].object_id is None
+    assert not locations["us-east-1"].legacy_aws_behavior
+
+
+def test_table_cannot_be_changed(installation: Installation) -> None:
+    locations = load_locations(installation.load())
+    with pytest.raises(TypeError):
+        locations["x"] = locations["us-east-1"]  # type: ignore[index]  # what the test is about
+
+
+def test_loading_again_reads_the_file_again(installation: Installation) -> None:
+    config = installation.load()
+    installation.write("locationConfig.json", {**US_EAST_1, "new": {"type": "file"}})
+    assert "new" in load_locations(config)
+
+
+def test_file_can_be_named(installation: Installation) -> None:
+    installation.write("locationConfig.json", US_EAST_1)
+    path = installation.write("elsewhere.json", {**US_EAST_1, "paris": {"type": "file"}})
+    assert "paris" in load_locations(installation.load({"S3_LOCATION_FILE": str(path)}))
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({}, "us-east-1: is missing: this location must exist"),
+        ({"us-east-1": []}, "us-east-1: must be an object"),
+        ({"us-east-1": {}}, "us-east-1.type: is missing"),
+        ({"us-east-1": {"type": 1}}, "us-east-1.type: must be one of 'file'"),
+        (
+            {"us-east-1": {"type": "aws_s3", "details": {"credentials": 1}}},
+            "us-east-1: type 'aws_s3' is not supported by this version",
+        ),
+        (
+            {"us-east-1": {"type": "azur"}},
+            "us-east-1: type 'azur' is unknown; did you mean azure?",
+        ),
+        (
+            {"us-east-1": {"type": "file", "legacyAwsBehaviour": True}},
+            "us-east-1.legacyAwsBehaviour: unknown key; did you mean legacyAwsBehavior?",
+        ),
+        (
+            {"us-east-1": {"type": "file", "details": {"bucketName": "b"}}},
+            "us-east-1.details: must be an empty object for a location of type file",
+        ),
+        (
+            {"us-east-1": {"type": "file", "isCold": True}},
+            "us-east-1.isCold: is not supported by this version",
+        ),
+        (
+            {"us-east-1": {"type": "file", "sizeLimitGB": 3}},
+            "us-east-1.sizeLimitGB: is not supported by this version",
+        ),
+        (
+            {
+                "us-east-1": {"type": "file", "objectId": "same"},
+                "b": {"type": "file", "objectId": "same"},
+            },
+            "b.objectId: is already that of location 'us-east-1'",
+        ),
+    ],
+)
+def test_wrong_location_is_refused_in_one_line(
+    installation: Installation, document: dict[str, Any], message: str
+) -> None:
+    assert refusal(installation, document) == f"locationConfig.json: {message}"
+
+
+def test_the_stock_file_of_cloudserver_is_taken(installation: Installation) -> None:
+    """With a warning for each location that nothing can be kept in."""
+    cold = {"isCold": True, "details": {}, "legacyAwsBehavior": False}
+    document = {
+        **US_EAST_1,
+        "location-dmf-v1": {"type": "dmf", "objectId": "location-dmf-v1", **cold},
+        "location-azure-archive-v1": {"type": "azure_archive", "objectId": "a", **cold},
+        "cloud": {"type": "aws_s3", "details": {"credentials": {"secretKey": "secret"}}},
+        "typo": {"type": "fil"},
+    }
+    installation.write("locationConfig.json", document)
+    locations = load_locations(installation.load())
+    supported = {name: location.is_supported for name, location in locations.items()}
+    assert supported == {name: name == "us-east-1" for name in document}
+    assert "secret" not in repr(locations)
+    assert location_warnings(locations) == (
+        "location 'location-dmf-v1': type 'dmf' is not supported by this version; "
+        "what needs it is refused",
+        "location 'location-azure-archive-v1': type 'azure_archive' is not supported by this "
+        "version; what needs it is refused",
+        "location 'cloud': type 'aws_s3' is not supported by this version; what needs it is "
+        "refused",
+        "location 'typo': type 'fil' is unknown; did you mean file?; what needs it is refused",
+    )
+
+
+def test_defaults_that_cloudserver_writes_out_are_accepted(installation: Installation) -> None:
+    entry = {"type": "file", "isTransient": False, "isCold": False, "sizeLimitGB": None}
+    installation.write("locationConfig.json", {"us-east-1": entry})
+    assert load_locations(installation.load())["us-east-1"].type == "file"
+
+
+def test_endpoint_of_a_location_that_does_not_exist_names_its_key(
+    installation: Installation,
+) -> None:
+    installation.write("config.json", {"restEndpoints": {"localhost": "us-east-2"}})
+    assert refusal(installation, US_EAST_1) == (
+        "config.json: restEndpoints.localhost: location 'us-east-2' is not in "
+        "locationConfig.json; did you mean us-east-1?"
+    )
