@@ -8,8 +8,10 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
+from s3front.locations.location_config import load_locations
+from s3front.locations.registry import TYPES
 from s3front.port.listeners import LISTEN_FDS, bind_sockets
-from shared.config import Config, ConfigError, load_accounts, load_config, load_locations
+from shared.config import Config, ConfigError, load_accounts, load_config
 from shared.process.command_line import (
     HOST,
     PORT,
@@ -51,7 +53,7 @@ def start(
         # Everything that can be wrong is said once, here, and not by every worker.
         _check_tls(config)
         load_accounts(config)
-        load_locations(config)
+        load_locations(config, TYPES)
         sockets = bind_sockets(config)
     except (ConfigError, OSError) as error:
         exit_with_problem(PROGRAM, error)
@@ -72,7 +74,7 @@ def work() -> None:
     try:
         config = load_config()
         _check_tls(config)
-        load_locations(config)
+        load_locations(config, TYPES)
     except (ConfigError, OSError) as error:
         exit_with_problem(PROGRAM, error)
     pass_on_log_format(config)

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 
 from s3front.locations.dmd_file import DmdFileStore
 from s3front.locations.http_client import Origin
+from s3front.locations.location_config import Location, load_locations, location_warnings
+from s3front.locations.registry import TYPES
 from s3front.rpc.rpc_client import RpcClient
-from shared.config import Config, Location, load_locations, location_warnings
+from shared.config import Config
 from shared.credentials import Credentials, data_credentials, metadata_credentials
 from shared.process.logs import EventLog
 from shared.rpc.envelope import METADATA_NAMESPACE
@@ -53,7 +55,7 @@ def renew(client: RpcClient, store: DmdFileStore, read: tuple[Credentials, Crede
 
 def usable_locations(config: Config, log: EventLog) -> Mapping[str, Location]:
     """The configured locations, with a warning for each that cannot be used. Raises ConfigError."""
-    locations = load_locations(config)
-    for warning in location_warnings(locations):
+    locations = load_locations(config, TYPES)
+    for warning in location_warnings(locations, TYPES):
         log.warning("location without effect", location=warning)
     return locations

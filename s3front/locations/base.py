@@ -4,9 +4,9 @@ A location stores immutable blobs under keys that it makes itself. It streams in
 both directions, and speaks of failures in S3's terms: ServiceUnavailable when the place is away,
 InternalError when it answered with an error.
 
-A new type is one file of this folder with a class that follows ``DataStore``, and one row of
-``registry.TYPES``. What wraps a store passes on the ``capabilities`` of what it wraps, as far as it
-keeps them.
+A new type is one file of this folder, with a class that follows ``DataStore`` and what reads its
+details (``location_config.LocationType``), and one row of ``registry.TYPES``. What wraps a store
+passes on the ``capabilities`` of what it wraps, as far as it keeps them.
 """
 
 from __future__ import annotations
@@ -132,3 +132,6 @@ class DataStore(Protocol):
 
     async def delete(self, blob: Stored) -> None:
         """Remove a blob; one that is gone is no error. Raises S3Error."""
+
+    async def close(self) -> None:
+        """Give up its connections; it is not used afterwards."""

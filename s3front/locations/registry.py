@@ -1,21 +1,69 @@
-"""Which location holds what: from location names to data stores."""
+"""Which location holds what: from location names to data stores, and the table of their types."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from s3front.locations.base import DataStore
+from s3front.locations.location_config import Location, LocationType
 from s3front.s3_errors import S3Error
-from shared.config import Location
+from shared.config.errors import ConfigError
 from shared.records.data_location import DataLocation
 
 
-class LocationRegistry:
-    """The configured locations and the stores behind them."""
+def _no_details(document: object, file: str, key: str) -> None:
+    if document != {}:
+        raise ConfigError(file, key, "must be an empty object for a location of type file")
 
-    def __init__(self, locations: Mapping[str, Location], daemon: DataStore) -> None:
+
+TYPES: Final[Mapping[str, LocationType]] = {
+    # The data daemon, whatever the location is called: config.json says where it is.
+    "file": LocationType(_no_details, lambda _location, daemon: daemon),
+}
+"""The types of locations that work, as files and records name them."""
+
+
+class LocationRegistry:
+    """The configured locations and the stores behind them. Make it inside the event loop."""
+
+    def __init__(
+        self,
+        locations: Mapping[str, Location],
+        daemon: DataStore,
+        types: Mapping[str, LocationType] = TYPES,
+    ) -> None:
         self._locations = locations
         self._daemon = daemon
+        self._types = types
+        self._stores = {
+            name: types[location.type].make(location, daemon)
+            for name, location in locations.items()
+            if location.is_supported
+        }
+        self._made = [*self._stores.values()]
+
+    def renewed(self, locations: Mapping[str, Location]) -> LocationRegistry:
+        """The same for other locations; those that have not changed keep their stores, and nothing
+        is closed that a request may be using."""
+        new = LocationRegistry({}, self._daemon, self._types)
+        new._locations = locations
+        new._made = self._made
+        for name, location in locations.items():
+            if not location.is_supported:
+                continue
+            if location == self._locations.get(name):
+                new._stores[name] = self._stores[name]
+            else:
+                new._stores[name] = self._types[location.type].make(location, self._daemon)
+                new._made.append(new._stores[name])
+        return new
+
+    async def close(self) -> None:
+        """Close the stores of all locations that there have been, but for the daemon's."""
+        for store in self._made:
+            if store is not self._daemon:
+                await store.close()
 
     async def disk_usage(self) -> tuple[int, int]:
         """Bytes that are available on the data daemon's disk, and all its bytes. Raises
@@ -29,25 +77,32 @@ class LocationRegistry:
     def store(self, name: str) -> DataStore:
         """The store that new data of a location goes to; raises NotImplemented.
 
-        What is not configured is the data daemon, where every location that this server supports
-        keeps its data.
+        What is not configured is the data daemon, where CloudServer keeps what has no location.
         """
+        store = self._stores.get(name)
+        if store is not None:
+            return store
         location = self._locations.get(name)
-        if location is not None and not location.is_supported:
+        if location is not None:
             raise _unsupported(name, location.type)
         return self._daemon
 
     def holder(self, location: DataLocation) -> DataStore:
         """The store that holds the data of a record; raises NotImplemented.
 
-        Records outlive configuration, so that what they say of the type counts first.
+        Records outlive configuration, so that what they say of the type counts first: the daemon's
+        data is found whatever its location is called now, other data only in a location that still
+        has its name and its type.
         """
         kind, name = location.store_type, location.store_name
         if not kind:
             return self.store(name)
-        if kind != self._daemon.type:
+        if kind == self._daemon.type:
+            return self._daemon
+        store = self._stores.get(name)
+        if store is None or store.type != kind:
             raise _unsupported(name, kind)
-        return self._daemon
+        return store
 
 
 def _unsupported(name: str, kind: str) -> S3Error:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from s3front.bodies.object_writer import Destination
 from s3front.context import Context
 from s3front.locations.base import ObjectInfo
+from s3front.locations.location_config import Location
 from s3front.objects.protection import refuse_bucket
 from s3front.operations.object_headers import DescribedObject
 from s3front.port.request import Headers
 from s3front.s3_errors import S3Error
-from shared.config import Location
 
 LOCATION_HEADER = "x-amz-meta-scal-location-constraint"
 

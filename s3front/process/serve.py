@@ -93,6 +93,7 @@ async def serve(config: Config) -> None:
         await server.close(STOP_SECONDS_MAX)
     finally:
         watching.cancel()
+        await app.services.locations.close()
         await store.close()
         await client.close()
 
@@ -119,7 +120,7 @@ def _reload(
     renew_credentials(client, store, credentials)
     app.services = replace(
         app.services,
-        locations=LocationRegistry(locations, store),
+        locations=app.services.locations.renewed(locations),
         endpoints=config.endpoints,
         health_networks=config.health_checks.allow_from,
         proxies=_proxies(config),

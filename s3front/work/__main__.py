@@ -19,7 +19,6 @@ from s3front.daemon_clients import (
     renew,
     usable_locations,
 )
-from s3front.locations.dmd_file import DmdFileStore
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.gateway import MetadataGateway
 from s3front.rpc.rpc_client import RpcClient
@@ -42,18 +41,21 @@ async def work(config: Config, workers: Sequence[Registration] = WORKERS) -> Non
     log = get_logger()
     arm_failpoint(config.failpoint, log)
     client, store = metadata_client(config, log), data_client(config)
-    tools = _tools(config, client, store, log)
+    locations = LocationRegistry(usable_locations(config, log), store)
+    tools = _tools(config, client, locations, log)
     runner = Runner(partial(LeasedMetadata, client), tools, workers, holder_name())
 
     def reload() -> None:
+        nonlocal locations
         try:
             new = load_config()
-            tools, credentials = _tools(new, client, store, log), daemon_credentials(new)
+            renewed, credentials = usable_locations(new, log), daemon_credentials(new)
         except ConfigError as error:
             log.error("reload refused, the old configuration stays", reason=str(error))
             return
         renew(client, store, credentials)
-        runner.use(tools)
+        locations = locations.renewed(renewed)
+        runner.use(_tools(new, client, locations, log))
         log.info("configuration reloaded")
 
     client.start()
@@ -67,14 +69,15 @@ async def work(config: Config, workers: Sequence[Registration] = WORKERS) -> Non
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS_MAX):
                 await runner.close()
+        await locations.close()
         await store.close()
         await client.close()
 
 
-def _tools(config: Config, client: RpcClient, store: DmdFileStore, log: EventLog) -> Tools:
+def _tools(config: Config, client: RpcClient, locations: LocationRegistry, log: EventLog) -> Tools:
     return Tools(
         metadata=MetadataGateway(client),
-        locations=LocationRegistry(usable_locations(config, log), store),
+        locations=locations,
         delete_delay_seconds=config.delete_delay_seconds,
         log=log,
         clock=time.monotonic,

@@ -7,7 +7,6 @@ one ConfigError of one line; nothing here logs, and no ``repr`` holds a secret.
 from shared.config.accounts import Account, Accounts, Credential, accounts_file, load_accounts
 from shared.config.errors import ConfigError
 from shared.config.loader import load_config
-from shared.config.locations import Location, load_locations, location_warnings
 from shared.config.model import Config, Settings
 
 __all__ = [
@@ -16,11 +15,8 @@ __all__ = [
     "Config",
     "ConfigError",
     "Credential",
-    "Location",
     "Settings",
     "accounts_file",
     "load_accounts",
     "load_config",
-    "load_locations",
-    "location_warnings",
 ]

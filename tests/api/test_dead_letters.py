@@ -174,6 +174,9 @@ class Place:
             raise S3Error(self.failures[blob.key])
         self.deleted.append(blob.key)
 
+    async def close(self) -> None:
+        """Nothing is open."""
+
 
 class Deletions:
     """A worker of the test's own, far in the future: those of the front-ends see nothing of it."""

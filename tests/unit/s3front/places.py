@@ -53,6 +53,7 @@ class MemoryPlace:
         self.infos: list[ObjectInfo] = []
         self.opened: list[tuple[Stored, int, int]] = []
         self.deleted: list[Stored] = []
+        self.closed = False
         self._says = says or {}
 
     async def put(
@@ -79,6 +80,9 @@ class MemoryPlace:
     async def delete(self, blob: Stored) -> None:
         self.deleted.append(blob)
         self.blobs.pop(blob.key, None)
+
+    async def close(self) -> None:
+        self.closed = True
 
 
 class Sealed:

@@ -69,6 +69,9 @@ class Store:
     async def delete(self, blob: Stored) -> None:
         raise AssertionError
 
+    async def close(self) -> None:
+        """Nothing is open."""
+
 
 def blob(store: Store, known: tuple[str, str | None], sums: BlockSums) -> VerifiedBlob:
     key, md5 = known

@@ -1,18 +1,19 @@
 """locationConfig.json: the places where object data can be kept, by name.
 
-Follows ``reference/cloudserver-features.md``, section 5. Only locations of type ``file``, the
-data daemon, work in this version. A location of another type stays in the table, with a warning,
-so that a file of CloudServer's can be taken as it is: what needs such a location is refused then.
+Follows ``reference/cloudserver-features.md``, section 5. Which types work, and what their details
+are, ``registry.TYPES`` says. A location of another type stays in the table, with a warning, so that
+a file of CloudServer's can be taken as it is: what needs such a location is refused then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
+from s3front.locations.base import DataStore
 from shared.config.documents import Document, display_name, find, read_document
 from shared.config.errors import ConfigError, nearest
 from shared.config.model import DEFAULT_LOCATION, Config
@@ -21,13 +22,12 @@ from shared.config.values import Rule, Text, read_flag
 
 _NAME: Final = "locationConfig.json"
 
-_SUPPORTED: Final = ("file",)
-_KNOWN: Final = (
-    *_SUPPORTED,
+_CLOUDSERVERS: Final = (
     "aws_s3",
     "azure",
     "azure_archive",
     "dmf",
+    "file",
     "gcp",
     "mem",
     "mongodb",
@@ -47,23 +47,17 @@ def _nothing(value: object) -> None:
         raise ValueError("is not supported by this version")
 
 
-def _empty(value: object) -> object:
-    if value != {}:
-        raise ValueError("must be an empty object for a location of type file")
-    return value
-
-
 class LocationEntry(Section, frozen=True, kw_only=True):
-    """One location as the file describes it, of type ``file``.
+    """One location as the file describes it, of a type that works.
 
     What CloudServer promises for a transient, cold or limited location is not kept by this
     version, so asking for it is an error.
     """
 
-    type: Literal["file"]
+    type: Text
     object_id: Text | None = None
     legacy_aws_behavior: bool = False
-    details: Annotated[dict[str, object], Rule(_empty)] = msgspec.field(default_factory=dict)
+    details: Annotated[object, Rule(lambda value: value)] = msgspec.field(default_factory=dict)
     is_transient: Annotated[bool, Rule(_no_flag)] = False
     is_cold: Annotated[bool, Rule(_no_flag)] = False
     size_limit_gb: Annotated[None, Rule(_nothing)] = msgspec.field(default=None, name="sizeLimitGB")
@@ -74,18 +68,29 @@ class Location(Section, frozen=True, kw_only=True):
 
     ``legacy_aws_behavior``: creating a bucket again that the requester owns succeeds, as it does
     in Amazon's us-east-1. ``object_id`` names the location in CloudServer's records; files written
-    for its older versions lack it.
+    for its older versions lack it. ``details`` are what its type has made of them.
     """
 
     name: str
     type: str
     object_id: str | None = None
     legacy_aws_behavior: bool = False
+    is_supported: bool = True
+    """Whether data can be kept there."""
+    details: object = None
 
-    @property
-    def is_supported(self) -> bool:
-        """Whether data can be kept there."""
-        return self.type in _SUPPORTED
+
+class LocationType(NamedTuple):
+    """A type of locations that works.
+
+    ``read_details(document, file, key)`` makes the ``details`` of a location of what stands under
+    ``key`` in the file; raises ConfigError. Secrets among them are ``Secret``.
+    ``make(location, daemon)`` makes its store, in the event loop; ``daemon`` is the one of the data
+    daemon.
+    """
+
+    read_details: Callable[[object, str, str], object]
+    make: Callable[[Location, DataStore], DataStore]
 
 
 _BUILT_IN: Final[Document] = {
@@ -98,7 +103,7 @@ _BUILT_IN: Final[Document] = {
 }
 
 
-def load_locations(config: Config) -> Mapping[str, Location]:
+def load_locations(config: Config, types: Mapping[str, LocationType]) -> Mapping[str, Location]:
     """The locations by name, from S3_LOCATION_FILE, else ``conf/locationConfig.json``, else
     ``locationConfig.json``, else the one built-in location.
 
@@ -109,14 +114,14 @@ def load_locations(config: Config) -> Mapping[str, Location]:
     path = config.location_file or find(config.directory, _NAME)
     file = _NAME if path is None else display_name(path, config.directory)
     document = _BUILT_IN if path is None else read_document(path, file)
-    locations = {name: _location(name, entry, file) for name, entry in document.items()}
+    locations = {name: _location(name, entry, file, types) for name, entry in document.items()}
     _require_unique_ids(locations, file)
     if DEFAULT_LOCATION not in locations:
         raise ConfigError(file, DEFAULT_LOCATION, "is missing: this location must exist")
     default = locations[DEFAULT_LOCATION]
     if not default.is_supported:
         # What is put into a bucket goes there unless somebody says otherwise.
-        raise ConfigError(file, DEFAULT_LOCATION, _refusal(default.type))
+        raise ConfigError(file, DEFAULT_LOCATION, _refusal(default.type, types))
     for host, name in config.rest_endpoints.items():
         if name not in locations:
             hint = nearest(name, locations)
@@ -126,18 +131,19 @@ def load_locations(config: Config) -> Mapping[str, Location]:
     return MappingProxyType(locations)
 
 
-def _location(name: str, entry: object, file: str) -> Location:
+def _location(name: str, entry: object, file: str, types: Mapping[str, LocationType]) -> Location:
     if not isinstance(entry, dict):
         raise ConfigError(file, name, "must be an object")
     given = entry.get("type")
     # Its other keys are not looked at: they may hold a cloud's credentials.
-    if isinstance(given, str) and given and given not in _SUPPORTED:
+    if isinstance(given, str) and given and given not in types:
         object_id, legacy = entry.get("objectId"), entry.get("legacyAwsBehavior")
         return Location(
             name=name,
             type=given,
             object_id=object_id if isinstance(object_id, str) else None,
             legacy_aws_behavior=legacy is True,
+            is_supported=False,
         )
     parsed = parse(LocationEntry, entry, file, prefix=name)
     return Location(
@@ -145,22 +151,25 @@ def _location(name: str, entry: object, file: str) -> Location:
         type=parsed.type,
         object_id=parsed.object_id,
         legacy_aws_behavior=parsed.legacy_aws_behavior,
+        details=types[parsed.type].read_details(parsed.details, file, f"{name}.details"),
     )
 
 
-def location_warnings(locations: Mapping[str, Location]) -> tuple[str, ...]:
+def location_warnings(
+    locations: Mapping[str, Location], types: Mapping[str, LocationType]
+) -> tuple[str, ...]:
     """One line for each location where no data can be kept."""
     return tuple(
-        f"location {location.name!r}: {_refusal(location.type)}; what needs it is refused"
+        f"location {location.name!r}: {_refusal(location.type, types)}; what needs it is refused"
         for location in locations.values()
         if not location.is_supported
     )
 
 
-def _refusal(given: str) -> str:
-    if given in _KNOWN:
+def _refusal(given: str, types: Mapping[str, LocationType]) -> str:
+    if given in _CLOUDSERVERS:
         return f"type {given!r} is not supported by this version"
-    return f"type {given!r} is unknown{nearest(given, _KNOWN)}"
+    return f"type {given!r} is unknown{nearest(given, {*_CLOUDSERVERS, *types})}"
 
 
 def _require_unique_ids(locations: Mapping[str, Location], file: str) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from shared.config import ConfigError, load_config, load_locations, location_warnings
+from s3front.locations.location_config import load_locations, location_warnings
+from s3front.locations.registry import TYPES
+from shared.config import ConfigError, load_config
 from tests.unit.shared.config.conftest import Installation
 
 STOCK = Path(__file__).parents[4]
@@ -17,7 +19,7 @@ US_EAST_1 = {"us-east-1": {"type": "file"}}
 def refusal(installation: Installation, document: object) -> str:
     installation.write("locationConfig.json", document)
     with pytest.raises(ConfigError) as caught:
-        load_locations(installation.load())
+        load_locations(installation.load(), TYPES)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -25,14 +27,16 @@ def refusal(installation: Installation, document: object) -> str:
 def test_without_a_file_there_is_the_location_of_the_stock_file(
     installation: Installation,
 ) -> None:
-    assert load_locations(installation.load()) == load_locations(load_config({}, STOCK))
+    assert load_locations(installation.load(), TYPES) == load_locations(
+        load_config({}, STOCK), TYPES
+    )
     assert (STOCK / "locationConfig.json").exists()
 
 
 def test_locations_are_found_by_name(installation: Installation) -> None:
     paris = {"type": "file", "objectId": "p", "legacyAwsBehavior": True, "details": {}}
     installation.write("locationConfig.json", {**US_EAST_1, "paris": paris})
-    locations = load_locations(installation.load())
+    locations = load_locations(installation.load(), TYPES)
     assert set(locations) == {"us-east-1", "paris"}
     assert locations["paris"].name == "paris"
     assert locations["paris"].object_id == "p"
@@ -42,7 +46,7 @@ def test_locations_are_found_by_name(installation: Installation) -> None:
 
 
 def test_table_cannot_be_changed(installation: Installation) -> None:
-    locations = load_locations(installation.load())
+    locations = load_locations(installation.load(), TYPES)
     with pytest.raises(TypeError):
         locations["x"] = locations["us-east-1"]  # type: ignore[index]  # what the test is about
 
@@ -50,13 +54,13 @@ def test_table_cannot_be_changed(installation: Installation) -> None:
 def test_loading_again_reads_the_file_again(installation: Installation) -> None:
     config = installation.load()
     installation.write("locationConfig.json", {**US_EAST_1, "new": {"type": "file"}})
-    assert "new" in load_locations(config)
+    assert "new" in load_locations(config, TYPES)
 
 
 def test_file_can_be_named(installation: Installation) -> None:
     installation.write("locationConfig.json", US_EAST_1)
     path = installation.write("elsewhere.json", {**US_EAST_1, "paris": {"type": "file"}})
-    assert "paris" in load_locations(installation.load({"S3_LOCATION_FILE": str(path)}))
+    assert "paris" in load_locations(installation.load({"S3_LOCATION_FILE": str(path)}), TYPES)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +69,7 @@ def test_file_can_be_named(installation: Installation) -> None:
         ({}, "us-east-1: is missing: this location must exist"),
         ({"us-east-1": []}, "us-east-1: must be an object"),
         ({"us-east-1": {}}, "us-east-1.type: is missing"),
-        ({"us-east-1": {"type": 1}}, "us-east-1.type: must be one of 'file'"),
+        ({"us-east-1": {"type": 1}}, "us-east-1.type: must be a string"),
         (
             {"us-east-1": {"type": "aws_s3", "details": {"credentials": 1}}},
             "us-east-1: type 'aws_s3' is not supported by this version",
@@ -116,11 +120,11 @@ def test_the_stock_file_of_cloudserver_is_taken(installation: Installation) -> N
         "typo": {"type": "fil"},
     }
     installation.write("locationConfig.json", document)
-    locations = load_locations(installation.load())
+    locations = load_locations(installation.load(), TYPES)
     supported = {name: location.is_supported for name, location in locations.items()}
     assert supported == {name: name == "us-east-1" for name in document}
     assert "secret" not in repr(locations)
-    assert location_warnings(locations) == (
+    assert location_warnings(locations, TYPES) == (
         "location 'location-dmf-v1': type 'dmf' is not supported by this version; "
         "what needs it is refused",
         "location 'location-azure-archive-v1': type 'azure_archive' is not supported by this "
@@ -134,7 +138,7 @@ def test_the_stock_file_of_cloudserver_is_taken(installation: Installation) -> N
 def test_defaults_that_cloudserver_writes_out_are_accepted(installation: Installation) -> None:
     entry = {"type": "file", "isTransient": False, "isCold": False, "sizeLimitGB": None}
     installation.write("locationConfig.json", {"us-east-1": entry})
-    assert load_locations(installation.load())["us-east-1"].type == "file"
+    assert load_locations(installation.load(), TYPES)["us-east-1"].type == "file"
 
 
 def test_endpoint_of_a_location_that_does_not_exist_names_its_key(

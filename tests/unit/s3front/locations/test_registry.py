@@ -1,0 +1,113 @@
+"""A type of locations is one row of the table: a made-up one, from its file to its data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from s3front.locations.base import DataStore
+from s3front.locations.location_config import (
+    Location,
+    LocationType,
+    load_locations,
+    location_warnings,
+)
+from s3front.locations.registry import TYPES, LocationRegistry
+from s3front.s3_errors import S3Error
+from shared.config import ConfigError
+from shared.config.validation import Section, parse
+from shared.records.data_location import data_locations
+from tests.unit.s3front.places import MemoryPlace
+from tests.unit.shared.config.conftest import Installation
+
+
+class TapeDetails(Section, frozen=True):
+    drive: Path
+
+
+class Tape(MemoryPlace):
+    type = "tape"
+
+    def __init__(self, details: object) -> None:
+        super().__init__(ranges=False)
+        assert isinstance(details, TapeDetails)
+        self.drive = details.drive
+
+
+def read_details(document: object, file: str, key: str) -> TapeDetails:
+    return parse(TapeDetails, document, file, prefix=key)
+
+
+def make(location: Location, _daemon: DataStore) -> Tape:
+    return Tape(location.details)
+
+
+WITH_TAPE = {**TYPES, "tape": LocationType(read_details, make)}
+
+
+def entry(drive: str) -> dict[str, object]:
+    return {"type": "tape", "details": {"drive": drive}}
+
+
+def locations_of(installation: Installation, **more: object) -> dict[str, Location]:
+    installation.write("locationConfig.json", {"us-east-1": {"type": "file"}, **more})
+    return dict(load_locations(installation.load(), WITH_TAPE))
+
+
+def holder(registry: LocationRegistry, name: str, kind: str) -> DataStore:
+    document = {"key": "k", "size": 1, "dataStoreName": name, "dataStoreType": kind}
+    (location,) = data_locations([document], 1)
+    return registry.holder(location)
+
+
+def test_its_details_are_its_own(installation: Installation) -> None:
+    locations = locations_of(installation, attic=entry("/dev/st0"))
+    assert locations["attic"].is_supported
+    assert locations["attic"].details == TapeDetails(drive=Path("/dev/st0"))
+    assert location_warnings(locations, WITH_TAPE) == ()
+    with pytest.raises(ConfigError, match=r"attic\.details\.driv: unknown key; did you mean drive"):
+        locations_of(installation, attic={"type": "tape", "details": {"driv": "x"}})
+
+
+def test_a_name_leads_to_its_store(installation: Installation) -> None:
+    daemon = MemoryPlace()
+    locations = locations_of(
+        installation, attic=entry("a"), cellar=entry("b"), cloud={"type": "gcp"}
+    )
+    registry = LocationRegistry(locations, daemon, WITH_TAPE)
+    attic, cellar = registry.store("attic"), registry.store("cellar")
+    assert isinstance(attic, Tape)
+    assert isinstance(cellar, Tape)
+    assert (str(attic.drive), str(cellar.drive)) == ("a", "b")
+    assert registry.store("us-east-1") is registry.store("never configured") is daemon
+    with pytest.raises(S3Error, match="NotImplemented"):
+        registry.store("cloud")
+
+
+def test_what_records_say_leads_to_their_data(installation: Installation) -> None:
+    daemon = MemoryPlace()
+    registry = LocationRegistry(locations_of(installation, attic=entry("a")), daemon, WITH_TAPE)
+    assert holder(registry, "attic", "tape") is registry.store("attic")
+    # The daemon's data stays where it is, whatever its location is now.
+    assert holder(registry, "attic", "file") is daemon
+    assert holder(registry, "gone", "file") is daemon
+    (bare,) = data_locations("key", 1)
+    assert registry.holder(bare) is daemon
+    for name, kind in (("gone", "tape"), ("us-east-1", "tape"), ("attic", "aws_s3"), ("", "mem")):
+        with pytest.raises(S3Error, match="NotImplemented"):
+            holder(registry, name, kind)
+
+
+async def test_a_reload_keeps_what_has_not_changed(installation: Installation) -> None:
+    daemon = MemoryPlace()
+    before = LocationRegistry(
+        locations_of(installation, attic=entry("a"), cellar=entry("b")), daemon, WITH_TAPE
+    )
+    after = before.renewed(locations_of(installation, attic=entry("a"), cellar=entry("c")))
+    assert after.store("attic") is before.store("attic")
+    assert after.store("cellar") is not before.store("cellar")
+    stores = [before.store("attic"), before.store("cellar"), after.store("cellar")]
+    await after.close()
+    assert all(isinstance(store, Tape) and store.closed for store in stores)
+    assert not daemon.closed  # it is not the registry's
