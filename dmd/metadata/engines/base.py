@@ -12,8 +12,10 @@ Threads: ``transaction`` is called from one thread only (the writer's); ``snapsh
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -58,6 +60,29 @@ class Reader(Protocol):
         self, lower: bytes, upper: bytes, count: int, behind: bytes
     ) -> list[tuple[bytes, bytes]]:
         """The same, without what lies between each key and the key followed by ``behind``."""
+
+
+class Ranged(ABC):
+    """What a ``Reader`` can do as soon as it can go through a range, for those that have no faster
+    way."""
+
+    @abstractmethod
+    def range(
+        self, lower: bytes, upper: bytes, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """See ``Reader``."""
+
+    def first(self, lower: bytes, upper: bytes, count: int) -> list[tuple[bytes, bytes]]:
+        return list(islice(self.range(lower, upper), count))
+
+    def first_apart(
+        self, lower: bytes, upper: bytes, count: int, behind: bytes
+    ) -> list[tuple[bytes, bytes]]:
+        items: list[tuple[bytes, bytes]] = []
+        while len(items) < count and (found := self.first(lower, upper, 1)):
+            items += found
+            lower = found[0][0] + behind
+        return items
 
 
 class Transaction(Reader, Protocol):

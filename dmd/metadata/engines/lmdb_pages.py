@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Final
 
 import msgspec
 
+from dmd.metadata.engines.base import Ranged
 from dmd.metadata.engines.lmdb_format import (
     META_BYTES,
     META_PAGES,
@@ -168,7 +169,7 @@ def _read_meta(descriptor: int, slot: int, offset: int) -> Meta | PageError:
         return PageError(f"it cannot be read: {error.strerror}")
 
 
-class PageView:
+class PageView(Ranged):
     """The records of one state of a store; see ``dmd.metadata.engines.base.Reader``.
 
     ``on_damage`` is told what cannot be read; when it returns, the walk goes on behind that.
@@ -189,18 +190,6 @@ class PageView:
     ) -> Iterator[tuple[bytes, bytes]]:
         walk = Walk(self._file, self.meta, self.meta.records, self._on_damage, reverse=reverse)
         return walk.items(lower, upper)
-
-    def first(self, lower: bytes, upper: bytes, count: int) -> list[tuple[bytes, bytes]]:
-        return list(islice(self.range(lower, upper), count))
-
-    def first_apart(
-        self, lower: bytes, upper: bytes, count: int, behind: bytes
-    ) -> list[tuple[bytes, bytes]]:
-        items: list[tuple[bytes, bytes]] = []
-        while len(items) < count and (found := self.first(lower, upper, 1)):
-            items += found
-            lower = found[0][0] + behind
-        return items
 
     def walk(self, on_page: Callable[[int, int], None]) -> Walk:
         """A walk through the records that tells the pages it comes by."""

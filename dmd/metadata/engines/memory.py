@@ -9,18 +9,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 
 from sortedcontainers import SortedDict
 
-from dmd.metadata.engines.base import EngineError
+from dmd.metadata.engines.base import EngineError, Ranged
 
 KEY_BYTES_MAX = 1978
 """As LMDB's, so that both engines refuse the same keys."""
 
 
-class _View:
+class _View(Ranged):
     def __init__(self, items: SortedDict) -> None:
         self._items = items
         self._journal: list[tuple[bytes, bytes | None]] = []
@@ -37,18 +36,6 @@ class _View:
         keys = self._items.irange(lower, upper, inclusive=(True, False), reverse=reverse)
         for key in keys:
             yield key, self._items[key]
-
-    def first(self, lower: bytes, upper: bytes, count: int) -> list[tuple[bytes, bytes]]:
-        return list(islice(self.range(lower, upper), count))
-
-    def first_apart(
-        self, lower: bytes, upper: bytes, count: int, behind: bytes
-    ) -> list[tuple[bytes, bytes]]:
-        items: list[tuple[bytes, bytes]] = []
-        while len(items) < count and (found := self.first(lower, upper, 1)):
-            items += found
-            lower = found[0][0] + behind
-        return items
 
     def put(self, key: bytes, value: bytes) -> None:
         if not 0 < len(key) <= KEY_BYTES_MAX:
