@@ -23,17 +23,17 @@ from s3front.bodies.object_writer import store_body
 from s3front.context import Context
 from s3front.metadata.object_store import record_of
 from s3front.objects.object_lock import wanted_lock
-from s3front.objects.object_record import STANDARD_HEADERS, Checksum, NewObject, ObjectRecord
+from s3front.objects.object_record import STANDARD_HEADERS, Checksum, ObjectRecord
 from s3front.objects.put_plan import check_put
 from s3front.objects.ranges import ByteRange
 from s3front.objects.versioning import LATEST, version_headers
-from s3front.operations.chosen_location import chosen_location, destination
+from s3front.operations.chosen_location import chosen_location
 from s3front.operations.copy_source import CopySource, read_source
 from s3front.operations.honoured import COPY, DESCRIPTION, WRITE_CONDITIONS
 from s3front.operations.object_headers import DescribedObject, new_object_headers, taken_over
 from s3front.operations.object_tagging import GET_OBJECT_TAGGING, PUT_OBJECT_TAGGING
 from s3front.operations.parameters import part_number
-from s3front.operations.put_object import commit_object
+from s3front.operations.put_object import WantedObject, store_object
 from s3front.operations.tag_sets import tags_of_header
 from s3front.operations.upload_part import commit_part, part_destination
 from s3front.operations.uploads import chosen_algorithm, writable_upload
@@ -63,36 +63,11 @@ async def _copy_object(context: Context, headers: Headers) -> Reply:
     described, tags = _described(context, headers, source)
     lock = wanted_lock(headers, context.bucket.record.document, now())
     location, algorithm = chosen_location(context, headers), _algorithm(headers, source.record)
+    wanted = WantedObject(described, tags, lock, location, algorithm, "s3:ObjectCreated:Copy")
     whole = ByteRange(0, source.record.size - 1)
-    data = await source.open(whole)
-    place = destination(context, location, described)
-    stored = await store_body(context, CopiedBody(data, whole.length), place, algorithm)
-    principal = context.principal
-    record = await commit_object(
-        context,
-        headers,
-        NewObject(
-            key=context.key,
-            owner_id=principal.canonical_id,
-            owner_name=principal.name,
-            size=stored.size,
-            etag=stored.md5,
-            content_type=described.content_type,
-            modified=now(),
-            locations=stored.locations,
-            store_name=location,
-            headers=described.standard,
-            user_metadata=described.user_metadata,
-            checksum=stored.checksum(algorithm),
-            website_redirect=described.website_redirect,
-            storage_class=described.storage_class,
-            tags=tags,
-            origin="s3:ObjectCreated:Copy",
-            lock=lock.members(),
-        ),
-        stored.complete_at,
-    )
-    result = _result(record.etag, record.document["last-modified"], record.checksum)
+    body = CopiedBody(await source.open(whole), whole.length)
+    record, checksum = await store_object(context, headers, body, wanted)
+    result = _result(record.etag, record.document["last-modified"], checksum)
     reply = xml_reply("CopyObjectResult", result + element("ChecksumType", FULL_OBJECT))
     told = {**version_headers(record), **source.version_headers}
     return Reply(reply.status, {**reply.headers, **told}, reply.body)

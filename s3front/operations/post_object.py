@@ -12,17 +12,16 @@ from urllib.parse import quote, urlsplit
 
 from s3front.bodies.checksums import DEFAULT_ALGORITHM
 from s3front.bodies.form_file import FormFile
-from s3front.bodies.object_writer import store_body
 from s3front.context import Context
 from s3front.metadata.object_store import record_of
 from s3front.objects.object_lock import LOCK_HEADERS, wanted_lock
-from s3front.objects.object_record import NewObject, ObjectRecord
+from s3front.objects.object_record import ObjectRecord
 from s3front.objects.put_plan import check_put
 from s3front.objects.versioning import version_headers
-from s3front.operations.chosen_location import chosen_location, destination
+from s3front.operations.chosen_location import chosen_location
 from s3front.operations.object_headers import checksum_headers, new_object_headers
 from s3front.operations.object_url import object_url
-from s3front.operations.put_object import commit_object, require_digest
+from s3front.operations.put_object import WantedObject, require_digest, store_object
 from s3front.operations.tag_sets import parse_tagging
 from s3front.port.reply import XML_TYPE
 from s3front.port.request import Reply, Request
@@ -44,32 +43,8 @@ async def post_object(context: Context, request: Request) -> Reply:
     body = FormFile(fields, request.body)
     require_digest(fields, body.expected)
     algorithm = body.algorithm or DEFAULT_ALGORITHM
-    stored = await store_body(context, body, destination(context, location, described), algorithm)
-    principal = context.principal
-    record = await commit_object(
-        context,
-        fields,
-        NewObject(
-            key=context.key,
-            owner_id=principal.canonical_id,
-            owner_name=principal.name,
-            size=stored.size,
-            etag=stored.md5,
-            content_type=described.content_type,
-            modified=now(),
-            locations=stored.locations,
-            store_name=location,
-            headers=described.standard,
-            user_metadata=described.user_metadata,
-            checksum=stored.checksum(algorithm),
-            website_redirect=described.website_redirect,
-            storage_class=described.storage_class,
-            tags=tags,
-            origin="s3:ObjectCreated:Post",
-            lock=lock.members(),
-        ),
-        stored.complete_at,
-    )
+    wanted = WantedObject(described, tags, lock, location, algorithm, "s3:ObjectCreated:Post")
+    record, _ = await store_object(context, fields, body, wanted)
     return _reply(context, request, record)
 
 

@@ -7,21 +7,30 @@ fails, in its length, a signature or a digest, leaves nothing.
 
 from __future__ import annotations
 
-from s3front.bodies.checksums import DEFAULT_ALGORITHM, ExpectedDigests
+from collections.abc import Mapping
+
+import msgspec
+
+from s3front.bodies.checksums import DEFAULT_ALGORITHM, Algorithm, ExpectedDigests
+from s3front.bodies.digested_body import Source
 from s3front.bodies.object_writer import check_age, delete_data, store_body
 from s3front.bodies.upload_body import UploadBody
 from s3front.context import Context
 from s3front.metadata.gateway import OutcomeUnknownError
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import ObjectCommit, StoredObject, planned, record_of
-from s3front.objects.object_lock import has_lock_headers, wanted_lock
-from s3front.objects.object_record import NewObject, ObjectRecord
+from s3front.objects.object_lock import Lock, has_lock_headers, wanted_lock
+from s3front.objects.object_record import Checksum, NewObject, ObjectRecord
 from s3front.objects.put_plan import check_put, plan_put
 from s3front.objects.versioning import version_headers
 from s3front.operations.chosen_location import chosen_location, destination
 from s3front.operations.decide_again import commit_decided
 from s3front.operations.honoured import BODY, DESCRIPTION, WRITE_CONDITIONS
-from s3front.operations.object_headers import checksum_headers, new_object_headers
+from s3front.operations.object_headers import (
+    DescribedObject,
+    checksum_headers,
+    new_object_headers,
+)
 from s3front.operations.put_version import PUT_VERSION, refuse_put_version
 from s3front.operations.tag_sets import tags_of_header
 from s3front.port.request import Headers, Reply, Request
@@ -43,56 +52,63 @@ async def put_object(context: Context, request: Request) -> Reply:
     body = UploadBody(context.identity, request)
     require_digest(headers, body.expected)
     algorithm = body.algorithm or DEFAULT_ALGORITHM
-    place = destination(context, location, described)
-    stored = await store_body(context, body, place, algorithm)
-    checksum = stored.checksum(algorithm)
-    principal = context.principal
-    record = await commit_object(
-        context,
-        headers,
-        NewObject(
-            key=context.key,
-            owner_id=principal.canonical_id,
-            owner_name=principal.name,
-            size=stored.size,
-            etag=stored.md5,
-            content_type=described.content_type,
-            modified=now(),
-            locations=stored.locations,
-            store_name=location,
-            headers=described.standard,
-            user_metadata=described.user_metadata,
-            checksum=checksum,
-            website_redirect=described.website_redirect,
-            storage_class=described.storage_class,
-            tags=tags,
-            lock=lock.members(),
-        ),
-        stored.complete_at,
-    )
+    wanted = WantedObject(described, tags, lock, location, algorithm)
+    record, checksum = await store_object(context, headers, body, wanted)
     told = {"ETag": f'"{record.etag}"', **version_headers(record)}
     return Reply(200, {**told, **checksum_headers(checksum)})
 
 
-async def commit_object(
-    context: Context, headers: Headers, new: NewObject, complete_at: float
-) -> ObjectRecord:
-    """Commit the record of bytes that a location holds, and return it as it is stored; the bytes
-    go when it is refused.
+class WantedObject(msgspec.Struct, frozen=True, gc=False):
+    """An object as its request wants it, but for its bytes: those go to ``location``, and
+    ``algorithm`` is that of the checksum which it gets. ``origin`` is the event that it causes."""
 
-    ``complete_at``: see ``check_age``.
-    """
+    described: DescribedObject
+    tags: Mapping[str, str]
+    lock: Lock
+    location: str
+    algorithm: Algorithm
+    origin: str = "s3:ObjectCreated:Put"
+
+
+async def store_object(
+    context: Context, headers: Headers, source: Source, wanted: WantedObject
+) -> tuple[ObjectRecord, Checksum]:
+    """Store the bytes of an object, then commit its record; returns that as it is stored, and its
+    checksum. The bytes go again when the record is refused."""
+    described, principal = wanted.described, context.principal
+    place = destination(context, wanted.location, described)
+    stored = await store_body(context, source, place, wanted.algorithm)
+    checksum = stored.checksum(wanted.algorithm)
+    new = NewObject(
+        key=context.key,
+        owner_id=principal.canonical_id,
+        owner_name=principal.name,
+        size=stored.size,
+        etag=stored.md5,
+        content_type=described.content_type,
+        modified=now(),
+        locations=stored.locations,
+        store_name=wanted.location,
+        headers=described.standard,
+        user_metadata=described.user_metadata,
+        checksum=checksum,
+        website_redirect=described.website_redirect,
+        storage_class=described.storage_class,
+        tags=wanted.tags,
+        origin=wanted.origin,
+        lock=wanted.lock.members(),
+    )
     record = ObjectRecord.create(new)
     failpoint(FailPoint.AFTER_DATA_STORED)
     try:
-        stored = await _commit(context, headers, record, complete_at)
+        record = await _commit(context, headers, record, stored.complete_at)
     except OutcomeUnknownError:
         raise  # the bytes may belong to the object, so they stay
     except S3Error:
-        await delete_data(context, new.locations)
+        await delete_data(context, stored.locations)
         raise
     failpoint(FailPoint.AFTER_RECORD_COMMIT)
-    return stored
+    return record, checksum
 
 
 def require_digest(headers: Headers, declared: ExpectedDigests) -> None:
