@@ -221,6 +221,31 @@ def workers_of(front: Front) -> list[int]:
     return [pid for pid in process_tree(front.process.pid) if not _does_background_work(pid)]
 
 
+def work_of(front: Front) -> list[int]:
+    """The children of a front-end's supervisor for background work."""
+    return [pid for pid in process_tree(front.process.pid) if _does_background_work(pid)]
+
+
+def test_background_work_beside_a_front_end_is_started_again(installation: Installation) -> None:
+    _, front = installation.start_both()
+    (work,) = work_of(front)
+    os.kill(work, signal.SIGKILL)
+    wait_for(lambda: work_of(front) not in ([], [work]), "another process of background work")
+    assert call(front, "GET", "/").status == 200
+    wait_for(lambda: _lines_of_work(front, '"event":"serving"') == 2, "it to serve")
+    os.kill(front.process.pid, signal.SIGHUP)
+    wait_for(lambda: _lines_of_work(front, "configuration reloaded") == 1, "it to reload")
+    assert front.process.stop() == 0
+    alone = installation.start("s3front", "start", "--no-work")
+    assert work_of(Front(alone, installation.port)) == []
+    assert alone.stop() == 0
+
+
+def _lines_of_work(front: Front, text: str) -> int:
+    lines = front.process.output.splitlines()
+    return sum('"name":"s3front-work"' in line and text in line for line in lines)
+
+
 def _does_background_work(pid: int) -> bool:
     with contextlib.suppress(OSError):
         return "s3front.work" in Path(f"/proc/{pid}/cmdline").read_text()
