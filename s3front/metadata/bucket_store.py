@@ -69,11 +69,14 @@ class BucketStore:
             self._kept.forget(name)
             return None, entries
         text, revision = first
+        if connection != self._metadata.connection:
+            # It waited for another one, over which the same revision may be another record's.
+            return _bucket_of(name, text, revision), entries
         if kept is not None and kept.known == (revision, connection):
             # A daemon that tells it every time.
             return kept.bucket, entries
         bucket = _bucket_of(name, text, revision)
-        if bucket is not None and connection == self._metadata.connection:
+        if bucket is not None:
             size = len(text.encode("utf-8", "surrogatepass"))
             self._kept.keep(name, KeptBucket(bucket, Known(revision, connection), size))
         return bucket, entries
