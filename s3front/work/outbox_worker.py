@@ -133,8 +133,13 @@ class OutboxWorker(ABC, Generic[Item]):
     async def _try_place(self, name: str) -> int:
         """Try some entries of a place that was away; how many were settled."""
         before = self._away.pop(name)
-        keys = await self._keys({"gte": before.first_key}, _PROBE_ENTRIES)
-        settled, _ = await self._settle_all(keys)
+        try:
+            keys = await self._keys({"gte": before.first_key}, _PROBE_ENTRIES)
+            settled, _ = await self._settle_all(keys)
+        except Exception:
+            # Nothing was committed, so the same entries have to be tried again.
+            self._away[name] = before
+            raise
         still = self._away.get(name)
         if still is None:
             self._tools.log.info("a place is there again", place=name, queue=self._level)

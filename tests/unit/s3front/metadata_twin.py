@@ -59,6 +59,8 @@ class MetadataTwin(MetadataGateway):
 
     async def keys(self, sub_level: str, options: Mapping[str, Any], request_id: str) -> list[str]:
         await asyncio.sleep(0)
+        if self.is_away:
+            raise S3Error("ServiceUnavailable")
         keys = sorted(key for level, key in self.records if level == sub_level)
         chosen = [
             key

@@ -186,3 +186,25 @@ async def test_a_commit_that_fails_repeats_the_entries(entries: Entries) -> None
     await entries.work()
     assert entries.done == ["a", "a"]
     assert entries.queued() == {}
+
+
+@pytest.mark.parametrize("loses", ["commit", "read"])
+async def test_a_place_whose_trial_fails_is_tried_again(entries: Entries, loses: str) -> None:
+    """What waited for it lies before the entries that were read since."""
+    away: dict[str, Exception] = {"a": PlaceAwayError("a", "it is away")}
+    entries.behaviour = away
+    await entries.queue("a")
+    await entries.work()
+    await entries.queue("b", at=1)
+    await entries.work()
+    away.clear()
+    entries.now += 1
+    if loses == "commit":
+        entries.store.refused_commits = 1
+    else:
+        entries.store.is_away = True
+    with pytest.raises(S3Error):
+        await entries.step()
+    entries.store.is_away = False
+    await entries.work()
+    assert entries.queued() == {}
