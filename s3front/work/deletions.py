@@ -2,20 +2,30 @@
 
 The daemon queues it in the commit that takes it from its record (``..deletions``); this worker
 deletes it once ``deleteDelaySeconds`` have passed, so that replies which still read it can end.
-Data in a kind of place that this server does not know is never tried again.
+Data in a kind of place that this server does not know is never tried again. The data of an object
+of many parts may take longer than an entry has, so it is deleted in several goes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Final
 
 from s3front.locations.base import stored_blob
 from s3front.s3_errors import S3Error
-from s3front.work.outbox_worker import NeverError, OutboxWorker, PlaceAwayError
+from s3front.work.outbox_worker import (
+    ENTRY_SECONDS_MAX,
+    MoreToDoError,
+    NeverError,
+    OutboxWorker,
+    PlaceAwayError,
+)
 from s3front.work.worker import Tools
 from shared.records.data_location import DataLocation, data_locations
 from shared.records.names import DELETIONS
+
+GO_SECONDS: Final = ENTRY_SECONDS_MAX / 2
+"""After so long, what is left of an entry waits for another go."""
 
 
 class DeletionWorker(OutboxWorker[Sequence[DataLocation]]):
@@ -33,13 +43,20 @@ class DeletionWorker(OutboxWorker[Sequence[DataLocation]]):
 
     async def perform(self, item: Sequence[DataLocation]) -> None:
         failures: list[S3Error] = []
-        for location in item:
+        failed: list[DataLocation] = []
+        clock = self._tools.clock
+        go_until = clock() + GO_SECONDS
+        for number, location in enumerate(item):
+            if number > len(failed) and clock() > go_until:
+                left = (*item[number:], *failed)
+                raise MoreToDoError({"location": [each.document() for each in left]})
             try:
                 await self._locations.holder(location).delete(stored_blob(location, location.size))
             except S3Error as error:
                 if error.status == 503:
                     raise PlaceAwayError(location.store_name, str(error)) from error
                 failures.append(error)
+                failed.append(location)
         # What can be deleted of an entry is, whatever else it names.
         for failure in failures:
             if failure.code == "NotImplemented":

@@ -15,6 +15,8 @@ No entry holds up another one:
    ``RETRY_SECONDS``, and then set aside as a dead letter with the reason. The number of tries is in
    the entry, so that it counts over all processes.
 3. What is no entry, and what can never be done, is set aside at once.
+4. An entry that says more than can be done in that time is done in several goes: what each of them
+   has left of it takes its place.
 """
 
 from __future__ import annotations
@@ -67,6 +69,14 @@ class NeverError(Exception):
     """An entry can never be done, for the reason that this says."""
 
 
+class MoreToDoError(Exception):
+    """Something of an entry was done, and its time is over; ``left`` is the entry of all else."""
+
+    def __init__(self, left: Mapping[str, Any]) -> None:
+        super().__init__("there is more to do")
+        self.left = left
+
+
 @dataclass(slots=True)
 class _Away:
     """A place that is away, and the first of the entries that wait for it."""
@@ -104,8 +114,8 @@ class OutboxWorker(ABC, Generic[Item]):
 
     @abstractmethod
     async def perform(self, item: Item) -> None:
-        """Do what an entry says; twice must be harmless. Raises PlaceAwayError, NeverError, and
-        anything else when it failed and may succeed another time."""
+        """Do what an entry says; twice must be harmless. Raises PlaceAwayError, NeverError,
+        MoreToDoError, and anything else when it failed and may succeed another time."""
 
     def status(self) -> Mapping[str, Any]:
         """How many entries were done, postponed and set aside, and which places are away."""
@@ -207,6 +217,8 @@ class OutboxWorker(ABC, Generic[Item]):
             return ()
         except NeverError as error:
             return self._give_up(key, text, str(error))
+        except MoreToDoError as error:
+            return self._moved(key, error.left, 0)
         except LeaseLostError:
             raise
         except Exception as error:
@@ -236,9 +248,14 @@ class OutboxWorker(ABC, Generic[Item]):
         self._tools.log.warning(
             "an entry could not be done yet", entry=key, queue=self._level, reason=reason
         )
-        due_ms = self._now_ms() + RETRY_SECONDS[tries] * 1000 - self._delay_ms
+        entry = {**document, "tries": tries + 1, "reason": reason}
+        return self._moved(key, entry, RETRY_SECONDS[tries])
+
+    def _moved(self, key: str, entry: Mapping[str, Any], seconds: float) -> Sequence[Operation]:
+        """Have an entry in place of the one at ``key``, due after so many seconds."""
+        due_ms = self._now_ms() + int(seconds * 1000) - self._delay_ms
         later = f"{max(due_ms, 0):014}.{key.partition('.')[2]}"
-        text = orjson.dumps({**document, "tries": tries + 1, "reason": reason}).decode()
+        text = orjson.dumps(entry).decode()
         return [gateway.delete(self._level, key), gateway.put(self._level, later, text)]
 
     def _give_up(self, key: str, text: str | None, reason: str) -> Sequence[Operation]:
