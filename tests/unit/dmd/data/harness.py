@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -22,7 +23,8 @@ def keys_in(directory: Path) -> set[str]:
     numbered = (folder for folder in directory.iterdir() if folder.name.isdigit())
     found = {blob.name for folder in numbered for blob in folder.iterdir()}
     for path in (directory / "packed").glob("*.segment"):
-        with path.open("rb") as segment:
+        # A daemon that serves it may remove a segment meanwhile: all in it was deleted.
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as segment:
             records = scan(segment.fileno(), int(path.stem, 16))
             found |= {record.key for record in records if record.state is not State.DELETED}
     return found
