@@ -139,9 +139,12 @@ class UploadWorker:
             self._log.warning("an ended upload waits", level=level, reason=reason)
             text = orjson.dumps({**document, "tries": failed, "reason": reason}).decode()
             operations = [gateway.put(level, key, text)]
+        # Another deletion of the bucket may have noted it anew.
+        requirement = gateway.is_present(level, key)
+        if found.revision is not None:
+            requirement = gateway.has_revision(level, key, found.revision)
         with suppress(ChangedError):
-            requires = [gateway.is_present(level, key)]
-            await self._metadata.commit(operations, requires, _REQUEST_ID)
+            await self._metadata.commit(operations, [requirement], _REQUEST_ID)
 
 
 def _place(bucket: str, upload_id: str) -> tuple[str, str]:
