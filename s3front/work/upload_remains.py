@@ -84,7 +84,8 @@ class UploadWorker:
 
     async def _finish_deleted(self) -> int:
         """Finish the uploads of buckets that were deleted; how many buckets there were."""
-        noted = await self._metadata.keys(ENDED_UPLOADS, {}, _REQUEST_ID)
+        limit = {"limit": _PAGE_BUCKETS + len(self._waiting)}
+        noted = await self._metadata.keys(ENDED_UPLOADS, limit, _REQUEST_ID)
         buckets = [bucket for bucket in noted if bucket not in self._waiting][:_PAGE_BUCKETS]
         addresses = [(ENDED_UPLOADS, bucket) for bucket in buckets]
         read = await self._metadata.get_each(addresses, _REQUEST_ID)

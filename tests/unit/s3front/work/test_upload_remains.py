@@ -10,7 +10,7 @@ from s3front.metadata import gateway
 from s3front.metadata.gateway import Found
 from s3front.s3_errors import S3Error
 from s3front.work.upload_remains import UploadWorker
-from s3front.work.worker import Tools
+from s3front.work.worker import Pace, Tools
 from shared.records.names import DEAD_LETTERS, ENDED_UPLOADS
 from shared.records.upload import uploads_level
 from tests.unit.dmd.metadata.support import RecordingLog
@@ -60,3 +60,29 @@ async def test_the_note_of_another_deletion_stays() -> None:
     await worker(store).step()
     assert store.text(*NOTE) == "{}"
     assert not [key for level, key in store.records if level == DEAD_LETTERS]
+
+
+class Counted(MetadataTwin):
+    """``most`` keys were read at once; the uploads of ``broken`` buckets cannot be read."""
+
+    most = 0
+    broken: frozenset[str] = frozenset()
+
+    async def keys(self, sub_level: str, options: Mapping[str, Any], request_id: str) -> list[str]:
+        if sub_level in self.broken:
+            raise S3Error("InternalError")
+        found = await super().keys(sub_level, options, request_id)
+        self.most = max(self.most, len(found))
+        return found
+
+
+async def test_however_many_buckets_were_deleted_some_are_looked_at_a_time() -> None:
+    store = Counted()
+    buckets = [f"b{number:03}" for number in range(500)]
+    store.broken = frozenset(uploads_level(bucket) for bucket in buckets[:60])
+    await store.commit([gateway.put(ENDED_UPLOADS, bucket, "{}") for bucket in buckets], [], "")
+    finishing = worker(store)
+    while await finishing.step() is Pace.BUSY:
+        pass
+    assert [key for level, key in store.records if level == ENDED_UPLOADS] == buckets[:60]
+    assert store.most < 150
