@@ -97,6 +97,7 @@ class FileBlob:
     def _send(self, socket_descriptor: int, offset: int, length: int) -> int:
         if offset != self._sent:
             self._close_pipe()
+            self._sent = offset
         if self._pipe is None:
             try:
                 self._pipe = Pipe()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import random
@@ -89,6 +90,23 @@ async def test_another_part_than_the_next_can_be_sent(
         pass
     assert await blob.send(sender.fileno(), 5, 100) == 100
     assert received(receiver, PIPE_BYTES) == CONTENT[5:105]
+    await blob.close()
+
+
+async def test_what_a_full_socket_did_not_take_is_not_taken_for_another_part(
+    store: FileStore, sockets: tuple[socket.socket, socket.socket]
+) -> None:
+    sender, receiver = sockets
+    blob = await store.open(await put(store, CONTENT))
+    assert isinstance(blob, SendableBlob)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sender.send(bytes(PIPE_BYTES))
+    assert await blob.send(sender.fileno(), 777, 100) == 0
+    while received(receiver, PIPE_BYTES):
+        pass
+    assert await blob.send(sender.fileno(), 0, 100) == 100
+    assert received(receiver, PIPE_BYTES) == CONTENT[:100]
     await blob.close()
 
 
