@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from s3front.metadata.foreign import ForeignMetadata, RequirementFailedError
 from s3front.metadata.outbox import APPEND, with_made_up_keys
 from s3front.rpc.rpc_client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
@@ -58,6 +60,15 @@ class Found:
 
     text: str | None
     revision: int | None
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The JSON object that it is; empty for a record that is none."""
+        try:
+            document = orjson.loads(self.text or "")
+        except ValueError:
+            return {}
+        return document if isinstance(document, dict) else {}
 
 
 class Known(NamedTuple):

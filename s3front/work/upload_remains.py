@@ -130,7 +130,7 @@ class UploadWorker:
         (found,) = await self._metadata.get_each([(level, key)], _REQUEST_ID)
         if found is None:
             return
-        document = _document(found.text)
+        document = found.document
         failed = tries_of(document) + 1
         if failed >= tries:
             self._log.error("an ended upload cannot be removed", level=level, reason=reason)
@@ -151,11 +151,3 @@ class UploadWorker:
 def _place(bucket: str, upload_id: str) -> tuple[str, str]:
     """Where the closing record of an upload is."""
     return uploads_level(bucket), closing_key(upload_id)
-
-
-def _document(text: str | None) -> dict[str, Any]:
-    try:
-        document = orjson.loads(text or "")
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}

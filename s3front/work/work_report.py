@@ -14,8 +14,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-
 from s3front.metadata.gateway import MetadataGateway
 from s3front.work.dead_letters import DeadLetter, dead_letters
 from s3front.work.job_lease import LOOK_SECONDS, RENEW_SECONDS, holder_in
@@ -70,7 +68,7 @@ async def report(metadata: MetadataGateway, workers: Sequence[str], letters_max:
     said = await metadata.get_each([(WORK_STATUS, name) for name in workers], _REQUEST_ID)
     reports = []
     for name, old, new, told in zip(workers, before, now, said, strict=True):
-        document = _document(None if told is None else told.text)
+        document = {} if told is None else told.document
         holder = None if new is None else holder_in(new[0])
         state = NOBODY
         if holder is not None and new != old:
@@ -92,11 +90,3 @@ async def _watch(
         if not unchanged or time.monotonic() > until:
             return now
         await asyncio.sleep(_BETWEEN_LOOKS_SECONDS)
-
-
-def _document(text: str | None) -> dict[str, Any]:
-    try:
-        document = orjson.loads(text or "")
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
