@@ -16,7 +16,12 @@ import orjson
 
 from s3front.metadata.foreign import ForeignMetadata, RequirementFailedError
 from s3front.metadata.outbox import APPEND, with_made_up_keys
-from s3front.rpc.rpc_client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
+from s3front.rpc.rpc_client import (
+    RpcClient,
+    RpcOutcomeUnknownError,
+    RpcTooLargeError,
+    RpcUnavailableError,
+)
 from s3front.s3_errors import S3Error
 from shared.rpc.envelope import (
     APPEND_EXTENSION,
@@ -274,6 +279,8 @@ _IN_OUR_TERMS: Final = _InOurTerms()
 
 
 def _known(error: BaseException) -> S3Error | ChangedError | None:
+    if isinstance(error, RpcTooLargeError):
+        return S3Error("InternalError")
     if isinstance(error, RpcUnavailableError):
         return S3Error("ServiceUnavailable")
     if isinstance(error, RpcOutcomeUnknownError):

@@ -14,6 +14,8 @@ crash in between may lose the entry (``s3front.metadata.foreign``).
 
 from __future__ import annotations
 
+import hashlib
+import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -25,6 +27,8 @@ from shared.records.names import OUTBOXES_PREFIX
 
 APPEND: Final = "append"
 """The type of the operation."""
+
+_KEY: Final = re.compile(r"[0-9]{14}\.(.{1,64})", re.ASCII | re.DOTALL)
 
 
 def outbox_level(worker: str) -> str:
@@ -54,3 +58,12 @@ def with_made_up_keys(operations: Sequence[Mapping[str, Any]]) -> list[Mapping[s
 def made_up_key() -> str:
     """A key for an entry of a queue, by this process's clock."""
     return f"{time.time_ns() // 1_000_000:014}.{secrets.randbelow(10**20):020}"
+
+
+def later_key(key: str, due_ms: int) -> str:
+    """The key of the entry at ``key`` when it is due at another time. A key that is none of a queue
+    goes into it as a hash: it may be the longest that the store takes, and nothing tells it from
+    others but the whole of it."""
+    known = _KEY.fullmatch(key)
+    rest = hashlib.sha256(key.encode()).hexdigest() if known is None else known[1]
+    return f"{max(due_ms, 0):014}.{rest}"

@@ -5,7 +5,7 @@ as an error of the calls made meanwhile, and the next calls work once it is back
 needs to know about a failed call is whether it may have taken effect:
 
 ``RpcUnavailableError``
-    It was never sent.
+    It was never sent; ``RpcTooLargeError`` if it never can be.
 ``RpcOutcomeUnknownError``
     It was sent and no answer came, because the connection broke or the time ran out.
 ``RemoteError``
@@ -53,6 +53,9 @@ from shared.rpc.envelope import (
 )
 from shared.rpc.streams import Consumer
 
+CONNECT_WAIT_SECONDS = 1.0
+"""How long a call waits for a connection, unless a client is told otherwise."""
+
 _CONNECT_TIMEOUT_SECONDS = 5.0
 _RETRY_SECONDS_MIN = 0.05
 _RETRY_SECONDS_MAX = 1.0
@@ -61,6 +64,10 @@ _EVENT_HEAD_BYTES_MAX = 256
 
 class RpcUnavailableError(Exception):
     """There is no connection, so the call was not sent."""
+
+
+class RpcTooLargeError(RpcUnavailableError):
+    """The call was not sent, as it is larger than a message may be: it never will be."""
 
 
 class RpcOutcomeUnknownError(Exception):
@@ -82,7 +89,7 @@ class RpcClient:
         log: EventLog,
         *,
         call_timeout_seconds: float = limits.RPC_CALL_TIMEOUT_SECONDS,
-        connect_wait_seconds: float = 1.0,
+        connect_wait_seconds: float = CONNECT_WAIT_SECONDS,
         credentials: Credentials = NO_CREDENTIALS,
     ) -> None:
         self.credentials = credentials
@@ -191,7 +198,7 @@ class RpcClient:
             number = next(self._operations)
             call.name_operation(f"{self._operation_prefix}{number:012x}", self._server_ahead)
         if len(call.text) > self._event_bytes_max:
-            raise RpcUnavailableError(f"{name}: larger than a message may be")
+            raise RpcTooLargeError(f"{name}: larger than a message may be")
         self._waiting[call] = None
         if self._timer is None:
             self._timer = loop.call_at(call.deadline, self._expire)

@@ -17,11 +17,17 @@ import orjson
 
 from s3front.metadata import gateway
 from s3front.metadata.gateway import ChangedError, MetadataGateway, Operation
+from s3front.metadata.outbox import later_key
+from s3front.s3_errors import S3Error
 from shared.records.names import DEAD_LETTERS, SPLITTER, is_outbox
 
 _PAGE_LETTERS: Final = 200
 _REQUEST_ID: Final = "dead-letters"
 _GONE: Final = "it is no longer there"
+_AWAY: Final = 503
+
+REASON_CHARACTERS_MAX: Final = 1000
+"""What is kept of the reason of a failure, which may quote what failed."""
 
 _NAME_BYTES_MAX: Final = 1024
 """Queue and entry in the key of a dead letter; the longest keys of the store have no room for a
@@ -31,8 +37,9 @@ queue besides."""
 def set_aside(queue: str, key: str, value: str | None, reason: str, now_ms: int) -> list[Operation]:
     """Take the entry at ``key`` out of a queue, which is a sub-level, and keep it as a dead letter.
 
-    ``value`` is its text, None when it could not be read at all.
+    ``value`` is its text, None when it could not be read at all, or not be kept.
     """
+    reason = reason[:REASON_CHARACTERS_MAX]
     letter = {"queue": queue, "key": key, "entry": value, "reason": reason, "time": now_ms}
     return [
         gateway.put(DEAD_LETTERS, _name(queue, key), orjson.dumps(letter).decode()),
@@ -71,12 +78,10 @@ async def dead_letters(metadata: MetadataGateway) -> AsyncGenerator[DeadLetter, 
 
 async def put_back(metadata: MetadataGateway, letter: DeadLetter, now_ms: int) -> str | None:
     """Put an entry back into its queue, as if it had never been tried; why that cannot be, else
-    None. Raises S3Error."""
+    None. Raises S3Error when the daemon is away."""
     if letter.entry is None or not letter.queue:
         return "nothing is left of the entry"
-    key = letter.key
-    if is_outbox(letter.queue):
-        key = f"{now_ms:014}.{key.partition('.')[2]}"
+    key = later_key(letter.key, now_ms) if is_outbox(letter.queue) else letter.key
     operations = [
         gateway.put(letter.queue, key, _untried(letter.entry)),
         gateway.delete(DEAD_LETTERS, letter.name),
@@ -86,6 +91,10 @@ async def put_back(metadata: MetadataGateway, letter: DeadLetter, now_ms: int) -
         await metadata.commit(operations, requires, _REQUEST_ID)
     except ChangedError as error:
         return _GONE if error.index < len(requires) - 1 else "the queue has another such entry"
+    except S3Error as error:
+        if error.status == _AWAY:
+            raise
+        return f"the metadata daemon refuses it: {error.code}"
     return None
 
 

@@ -17,13 +17,15 @@ No entry holds up another one:
 3. What is no entry, and what can never be done, is set aside at once.
 4. An entry that says more than can be done in that time is done in several goes: what each of them
    has left of it takes its place.
+5. What the daemon refuses to write of an entry is nothing to the others: they are written by
+   themselves then, and of that entry a dead letter without its text.
 """
 
 from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -31,8 +33,9 @@ import orjson
 
 from s3front.metadata import gateway
 from s3front.metadata.gateway import Found, Operation
+from s3front.metadata.outbox import later_key
 from s3front.s3_errors import S3Error
-from s3front.work.dead_letters import set_aside, tries_of
+from s3front.work.dead_letters import REASON_CHARACTERS_MAX, set_aside, tries_of
 from s3front.work.job_lease import LeaseLostError
 from s3front.work.worker import Pace, Step, Tools
 from shared.failpoints import FailPoint, failpoint
@@ -53,6 +56,13 @@ an entry before those that were read."""
 _PAGE_ENTRIES: Final = 200
 _PROBE_ENTRIES: Final = 20
 _AT_ONCE: Final = 16
+
+_COMMIT_CHARACTERS_MAX: Final = 4 * 1024**2
+"""What one commit writes, unless one entry alone is more: a page of the largest entries fits into
+no message."""
+
+_AWAY: Final = 503
+_DONE, _POSTPONED, _SET_ASIDE = "done", "postponed", "setAside"
 
 Item = TypeVar("Item")
 
@@ -75,6 +85,19 @@ class MoreToDoError(Exception):
     def __init__(self, left: Mapping[str, Any]) -> None:
         super().__init__("there is more to do")
         self.left = left
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of the entry at ``key``, if that is counted, and what is to be written of it."""
+
+    key: str
+    became: str | None
+    operations: Sequence[Operation]
+
+    @property
+    def characters(self) -> int:
+        return sum(len(operation.get("value", "")) for operation in self.operations)
 
 
 @dataclass(slots=True)
@@ -102,11 +125,11 @@ class OutboxWorker(ABC, Generic[Item]):
         """All entries up to here are done, or wait for a place that is away."""
         self._away: dict[str, _Away] = {}
         self._look_again_at = 0.0
-        self._counts = {"done": 0, "postponed": 0, "setAside": 0}
+        self._counts = {_DONE: 0, _POSTPONED: 0, _SET_ASIDE: 0}
 
     @abstractmethod
     def parse(self, document: Any) -> Item:
-        """An entry of the outbox; raises ValueError, KeyError or TypeError when it is none."""
+        """An entry of the outbox; raises anything when it is none."""
 
     @abstractmethod
     def places(self, item: Item) -> Collection[str]:
@@ -147,7 +170,7 @@ class OutboxWorker(ABC, Generic[Item]):
             keys = await self._keys({"gte": before.first_key}, _PROBE_ENTRIES)
             settled, _ = await self._settle_all(keys)
         except Exception:
-            # Nothing was committed, so the same entries have to be tried again.
+            # What was not written has to be tried again.
             self._away[name] = before
             raise
         still = self._away.get(name)
@@ -169,8 +192,6 @@ class OutboxWorker(ABC, Generic[Item]):
     async def _settle_all(self, keys: Sequence[str]) -> tuple[int, int]:
         """Do what entries say; how many were settled by that, one way or another, and how many of
         them, from the first on, were begun with.
-
-        What becomes of them is one commit.
         """
         begin_until = self._tools.clock() + BEGIN_SECONDS_MAX
         left: list[int] = []
@@ -178,43 +199,74 @@ class OutboxWorker(ABC, Generic[Item]):
         read = await self._tools.metadata.get_each(addresses, self._request_id)
         room = asyncio.Semaphore(_AT_ONCE)
 
-        async def settle(index: int, found: Found | None) -> Sequence[Operation]:
+        async def settle(index: int, found: Found | None) -> _Outcome | None:
             if found is None:
-                return ()  # it was somebody else's, who had the lease before
+                return None  # it was somebody else's, who had the lease before
             async with room:
                 if self._tools.clock() < begin_until:
                     return await self._settle(keys[index], found.text)
             left.append(index)
-            return ()
+            return None
 
         results = await asyncio.gather(*(settle(*each) for each in enumerate(read)))
-        settled = [each for each in results if each]
-        if settled:
+        settled = 0
+        for outcomes in _in_commits([each for each in results if each is not None]):
             failpoint(FailPoint.AFTER_QUEUED_DATA_DELETION)
-            operations = [operation for each in settled for operation in each]
-            await self._tools.metadata.commit(operations, [], self._request_id)
-        return len(settled), min(left, default=len(keys))
+            settled += await self._conclude(outcomes)
+        return settled, min(left, default=len(keys))
 
-    async def _settle(self, key: str, text: str | None) -> Sequence[Operation]:
-        """Do what an entry says; what becomes of the entry, nothing when it stays."""
+    async def _conclude(self, outcomes: Sequence[_Outcome]) -> int:
+        """Write what became of entries, in one commit if the daemon takes it; of how many."""
+        try:
+            return await self._write(outcomes)
+        except S3Error as error:
+            if error.status == _AWAY:
+                raise
+        return sum([await self._conclude_alone(outcome) for outcome in outcomes])
+
+    async def _conclude_alone(self, outcome: _Outcome) -> int:
+        try:
+            return await self._write([outcome])
+        except S3Error as error:
+            if error.status == _AWAY:
+                raise
+            code = error.code
+        if code == "InsufficientStorage":
+            self._tools.log.warning(
+                "an entry waits for room on the disk", entry=outcome.key, queue=self._level
+            )
+            return 0
+        reason = f"what became of it cannot be written: {code}"
+        return await self._write([self._give_up(outcome.key, None, reason)])
+
+    async def _write(self, outcomes: Sequence[_Outcome]) -> int:
+        operations = [operation for outcome in outcomes for operation in outcome.operations]
+        await self._tools.metadata.commit(operations, [], self._request_id)
+        for outcome in outcomes:
+            if outcome.became is not None:
+                self._counts[outcome.became] += 1
+        return len(outcomes)
+
+    async def _settle(self, key: str, text: str | None) -> _Outcome | None:
+        """Do what an entry says; what became of it, None when it stays as it is."""
         if text is None:
             return self._give_up(key, text, "the record is damaged")
         try:
             document = orjson.loads(text)
             item = self.parse(document)
             places = self.places(item)
-        except (ValueError, KeyError, TypeError) as error:
+        except Exception as error:
             return self._give_up(key, text, f"it is no entry of this queue: {error}")
         if away := [self._away[place] for place in places if place in self._away]:
             for each in away:
                 each.first_key = min(each.first_key, key)
-            return ()
+            return None
         try:
             async with asyncio.timeout(ENTRY_SECONDS_MAX):
                 await self.perform(item)
         except PlaceAwayError as error:
             self._note_away(error.place, key, str(error))
-            return ()
+            return None
         except NeverError as error:
             return self._give_up(key, text, str(error))
         except MoreToDoError as error:
@@ -223,8 +275,7 @@ class OutboxWorker(ABC, Generic[Item]):
             raise
         except Exception as error:
             return self._postpone(key, text, document, _reason(error))
-        self._counts["done"] += 1
-        return [gateway.delete(self._level, key)]
+        return _Outcome(key, _DONE, [gateway.delete(self._level, key)])
 
     def _note_away(self, place: str, key: str, reason: str) -> None:
         known = self._away.get(place)
@@ -237,33 +288,31 @@ class OutboxWorker(ABC, Generic[Item]):
             "entries wait while a place is away", place=place, queue=self._level, reason=reason
         )
 
-    def _postpone(
-        self, key: str, text: str, document: Mapping[str, Any], reason: str
-    ) -> Sequence[Operation]:
+    def _postpone(self, key: str, text: str, document: Mapping[str, Any], reason: str) -> _Outcome:
         """Try an entry again later, if it has not been tried too often."""
         tries = tries_of(document)
         if tries >= len(RETRY_SECONDS):
             return self._give_up(key, text, reason)
-        self._counts["postponed"] += 1
         self._tools.log.warning(
             "an entry could not be done yet", entry=key, queue=self._level, reason=reason
         )
         entry = {**document, "tries": tries + 1, "reason": reason}
-        return self._moved(key, entry, RETRY_SECONDS[tries])
+        return self._moved(key, entry, RETRY_SECONDS[tries], _POSTPONED)
 
-    def _moved(self, key: str, entry: Mapping[str, Any], seconds: float) -> Sequence[Operation]:
+    def _moved(
+        self, key: str, entry: Mapping[str, Any], seconds: float, became: str | None = None
+    ) -> _Outcome:
         """Have an entry in place of the one at ``key``, due after so many seconds."""
         due_ms = self._now_ms() + int(seconds * 1000) - self._delay_ms
-        later = f"{max(due_ms, 0):014}.{key.partition('.')[2]}"
-        text = orjson.dumps(entry).decode()
-        return [gateway.delete(self._level, key), gateway.put(self._level, later, text)]
+        later = gateway.put(self._level, later_key(key, due_ms), orjson.dumps(entry).decode())
+        return _Outcome(key, became, [gateway.delete(self._level, key), later])
 
-    def _give_up(self, key: str, text: str | None, reason: str) -> Sequence[Operation]:
-        self._counts["setAside"] += 1
+    def _give_up(self, key: str, text: str | None, reason: str) -> _Outcome:
         self._tools.log.error(
             "an entry cannot be done", entry=key, queue=self._level, reason=reason
         )
-        return set_aside(self._level, key, text, reason, self._now_ms())
+        operations = set_aside(self._level, key, text, reason, self._now_ms())
+        return _Outcome(key, _SET_ASIDE, operations)
 
     def _now_ms(self) -> int:
         return int(self._tools.wall_clock() * 1000)
@@ -273,4 +322,20 @@ def _reason(error: Exception) -> str:
     """Why an entry failed, for people."""
     if isinstance(error, TimeoutError):
         return f"it took longer than {ENTRY_SECONDS_MAX:g} s"
-    return str(error) if isinstance(error, S3Error) else repr(error)
+    reason = str(error) if isinstance(error, S3Error) else repr(error)
+    return reason[:REASON_CHARACTERS_MAX]
+
+
+def _in_commits(outcomes: Sequence[_Outcome]) -> Iterator[Sequence[_Outcome]]:
+    """The same in as few commits as will do."""
+    group: list[_Outcome] = []
+    left = _COMMIT_CHARACTERS_MAX
+    for outcome in outcomes:
+        characters = outcome.characters
+        if group and characters > left:
+            yield group
+            group, left = [], _COMMIT_CHARACTERS_MAX
+        group.append(outcome)
+        left -= characters
+    if group:
+        yield group

@@ -303,6 +303,24 @@ async def test_places_that_are_away_are_asked_seldom(deletions: Deletions) -> No
     await asyncio.to_thread(clear, deletions.running, DELETIONS)
 
 
+async def test_entries_that_no_message_can_move_hold_nothing_up(deletions: Deletions) -> None:
+    """A key that is the longest there is, and a letter that quotes more than a message has."""
+    huge = f"{int(deletions.now * 1000) - 2:014}.huge"
+    entries = {"0." + "x" * 1960: '{"location":"bad"}', huge: '"' * 48_000_000}
+    deletions.place.failures = {"bad": "InternalError"}
+    await asyncio.to_thread(put_records, deletions.running, DELETIONS, entries)
+    await deletions.queue(["good"])
+    await deletions.work()
+    assert deletions.place.deleted == ["good"]
+    ((key, entry),) = (await deletions.queued()).items()
+    assert len(key) < 100
+    assert entry["tries"] == 1
+    letter = (await deletions.letters())["huge"]
+    assert letter["entry"] is None
+    assert "cannot be written" in letter["reason"]
+    await asyncio.to_thread(clear, deletions.running, DELETIONS)
+
+
 # --- Uploads -------------------------------------------------------------------------------------
 
 

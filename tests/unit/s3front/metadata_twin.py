@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from s3front.metadata.gateway import (
@@ -22,13 +22,14 @@ from s3front.work.job_lease import LeasedMetadata
 
 class MetadataTwin(MetadataGateway):
     """``lose_answers``: of so many commits nobody learns that they were done; ``refused_commits``
-    are not done."""
+    are not done, nor those with an operation that ``refuses`` has an error for."""
 
     def __init__(self) -> None:
         self.records: dict[tuple[str, str], tuple[str, int]] = {}
         self.commits = 0
         self.lose_answers = 0
         self.refused_commits = 0
+        self.refuses: Callable[[Operation], S3Error | None] = lambda _operation: None
         self.is_away = False
 
     def leased(self, held: Requirement) -> LeasedMetadata:
@@ -78,6 +79,8 @@ class MetadataTwin(MetadataGateway):
         if self.is_away or self.refused_commits:
             self.refused_commits -= self.refused_commits > 0
             raise S3Error("ServiceUnavailable")
+        for error in filter(None, map(self.refuses, operations)):
+            raise error
         for index, requirement in enumerate(requires):
             if not self._holds(requirement):
                 raise ChangedError(index)

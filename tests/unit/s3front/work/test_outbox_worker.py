@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -208,3 +209,66 @@ async def test_a_place_whose_trial_fails_is_tried_again(entries: Entries, loses:
     entries.store.is_away = False
     await entries.work()
     assert entries.queued() == {}
+
+
+def refusing(code: str, texts: dict[str, str]) -> Callable[[gateway.Operation], S3Error | None]:
+    """No value may be written that has one of these texts in it, in the sub-level of the text."""
+
+    def refuses(operation: gateway.Operation) -> S3Error | None:
+        (level,) = operation["subLevel"]
+        is_put = operation["type"] == "put" and level in texts
+        return S3Error(code) if is_put and texts[level] in operation["value"] else None
+
+    return refuses
+
+
+async def test_what_cannot_be_written_of_one_holds_no_other_up(entries: Entries) -> None:
+    entries.behaviour = {name: S3Error("InternalError") for name in ("later", "long")}
+    entries.behaviour |= {"never": NeverError("no such kind of place")}
+    await entries.queue("good", "later", "long", "never")
+    entries.store.refuses = refusing("InternalError", {LEVEL: "long", DEAD_LETTERS: '{\\"name'})
+    await entries.work()
+    assert entries.done == ["good"]
+    assert set(entries.queued()) == {"later"}
+    assert entries.set_aside() == {"long", "never"}
+    assert entries.status() == {"done": 1, "postponed": 1, "setAside": 2}
+
+
+async def test_on_a_full_disk_what_is_done_leaves_the_queue(entries: Entries) -> None:
+    entries.behaviour = {"later": S3Error("InternalError"), "never": NeverError("no place")}
+    await entries.queue("good", "later", "never")
+    entries.store.refuses = refusing("InsufficientStorage", {LEVEL: "", DEAD_LETTERS: ""})
+    await entries.work()
+    assert set(entries.queued()) == {"later", "never"}
+    entries.store.refuses = refusing("", {})
+    await entries.work()
+    assert entries.done == ["good"]
+    assert set(entries.queued()) == {"later"}
+    assert entries.set_aside() == {"never"}
+
+
+async def test_what_fails_at_a_key_of_no_queue_stays_apart(entries: Entries) -> None:
+    """Two such keys have no name, and a third one is the longest that there is."""
+    keys = ["a", "b", "0." + "x" * 1960]
+    entries.behaviour = {"bad": S3Error("InternalError")}
+    puts = [gateway.put(LEVEL, key, '{"name":"bad"}') for key in keys]
+    await entries.store.commit(puts, [], "")
+    entries.now = 10.0**11
+    await entries.work()
+    later = [key for level, key in entries.store.records if level == LEVEL]
+    assert len(later) == 3
+    assert all(len(key) < 100 for key in later)
+
+
+async def test_the_largest_entries_of_a_page_are_not_one_message(entries: Entries) -> None:
+    large = {"name": "bad", "rest": "x" * 10**6}
+    entries.behaviour = {"bad": S3Error("InternalError")}
+    await entries.store.commit(
+        [gateway.put(LEVEL, f"{number:014}.{number}", json.dumps(large)) for number in range(10)],
+        [],
+        "",
+    )
+    before = entries.store.commits
+    await entries.step()
+    assert entries.status()["postponed"] == 10
+    assert entries.store.commits == before + 3
