@@ -12,14 +12,16 @@ from s3front.locations.dmd_file import DmdFileStore
 from s3front.locations.http_client import Origin
 from s3front.locations.location_config import Location, load_locations, location_warnings
 from s3front.locations.registry import TYPES
-from s3front.rpc.rpc_client import RpcClient
+from s3front.rpc.rpc_client import CONNECT_WAIT_SECONDS, RpcClient
 from shared.config import Config
 from shared.credentials import Credentials, data_credentials, metadata_credentials
 from shared.process.logs import EventLog
 from shared.rpc.envelope import METADATA_NAMESPACE
 
 
-def metadata_client(config: Config, log: EventLog) -> RpcClient:
+def metadata_client(
+    config: Config, log: EventLog, *, connect_wait_seconds: float = CONNECT_WAIT_SECONDS
+) -> RpcClient:
     """The client of the metadata service, not started yet. Raises ConfigError."""
     credentials = metadata_credentials(config)
     settings = config.metadata_client
@@ -29,6 +31,7 @@ def metadata_client(config: Config, log: EventLog) -> RpcClient:
         METADATA_NAMESPACE,
         log,
         call_timeout_seconds=settings.call_timeout_ms / 1000,
+        connect_wait_seconds=connect_wait_seconds,
         credentials=credentials,
     )
 

@@ -29,9 +29,13 @@ from s3front.work.workers import WORKERS
 from shared.config import Config, ConfigError, load_config
 from shared.process.logs import configure_logging, get_logger
 from shared.process.problems import exit_with_problem
+from shared.process.readable_log import printable
 
 ATTENTION_EXIT: Final = 1
 CANNOT_ASK_EXIT: Final = 2
+
+_CONNECT_WAIT_SECONDS: Final = 5.0
+"""Nobody waits for these commands as for a request, and a busy machine takes its time."""
 
 Result = TypeVar("Result")
 
@@ -132,7 +136,7 @@ def _for_each(
     else:
         typer.echo(f"{verb}: {len(results) - len(failed)}")
         for result in failed:
-            typer.echo(f"not {verb}: {result['key']}: {result['problem']}")
+            typer.echo(f"not {verb}: {printable(result['key'])}: {result['problem']}")
     raise typer.Exit(ATTENTION_EXIT if failed else 0)
 
 
@@ -150,7 +154,7 @@ async def _answer(
 ) -> Result:
     # What the client has to say of its connection is for programs that run for long.
     configure_logging("s3front-work", "fatal", sys.stderr.buffer)
-    client = metadata_client(config, get_logger())
+    client = metadata_client(config, get_logger(), connect_wait_seconds=_CONNECT_WAIT_SECONDS)
     client.start()
     try:
         return await question(MetadataGateway(client))
@@ -171,13 +175,22 @@ def _print_report(found: WorkReport) -> None:
     for worker in found.workers:
         said = {name: value for name, value in worker.said.items() if name != "holder"}
         details = " ".join(f"{name}={_short(value)}" for name, value in said.items())
-        typer.echo(f"{worker.name:<16}{worker.state:<9}{worker.holder or '-'}  {details}".rstrip())
+        line = f"{worker.name:<16}{worker.state:<9}{worker.holder or '-'}  {details}"
+        typer.echo(printable(line).rstrip())
     typer.echo(f"dead letters: {sum(found.letters_by_queue.values())}")
     for queue, count in sorted(found.letters_by_queue.items()):
-        typer.echo(f"  {queue}: {count}")
+        typer.echo(printable(f"  {queue}: {count}"))
     for letter in found.letters:
-        when = datetime.fromtimestamp(letter.time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        typer.echo(f"  {when} {letter.queue} {letter.key}: {letter.reason}")
+        line = f"  {_when(letter.time_ms)} {letter.queue} {letter.key}: {letter.reason}"
+        typer.echo(printable(line))
+
+
+def _when(time_ms: int) -> str:
+    """A time as a date, which a damaged record may have put where there are none."""
+    try:
+        return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return str(time_ms)
 
 
 def _short(value: Any) -> str:

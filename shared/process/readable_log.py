@@ -42,7 +42,7 @@ def readable_line(seconds: float, fields: Mapping[str, Any]) -> str:
     line = " ".join(words)
     if "exception" in fields:
         traceback = str(fields["exception"]).splitlines()
-        line += "".join(f"\n    {_printable(part)}" for part in traceback)
+        line += "".join(f"\n    {printable(part)}" for part in traceback)
     return line
 
 
@@ -63,13 +63,13 @@ def _text(value: object, *, quote: bool = True) -> str:
     """A value as one word, in quotes when it would not be one; of JSON what is not text."""
     if not isinstance(value, str):
         value = json.dumps(value, default=str, ensure_ascii=False)
-        return _printable(value)
+        return printable(value)
     if quote and (not value or " " in value or not value.isprintable()):
-        return _printable(json.dumps(value, ensure_ascii=False))
-    return _printable(value)
+        return printable(json.dumps(value, ensure_ascii=False))
+    return printable(value)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(

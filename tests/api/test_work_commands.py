@@ -135,6 +135,27 @@ def test_what_cannot_be_put_back_stays(running: Cluster) -> None:
     call_metadata(running, "del", ["key", {}], ["..kept"])
 
 
+def test_a_letter_that_the_daemon_refuses_holds_no_other_one_back(running: Cluster) -> None:
+    put_letter(running, "..a!b", "no sub-level", "{}")
+    put_letter(running, "..kept", "key", "{}")
+    done = s3front(running, "retry", "--all")
+    assert done.returncode == 1
+    assert done.stdout.startswith("put back: 1\nnot put back: no sub-level: the metadata daemon")
+    assert letters(running) == {"no sub-level"}
+    call_metadata(running, "del", ["key", {}], ["..kept"])
+
+
+def test_a_letter_cannot_break_what_is_shown(running: Cluster) -> None:
+    for number, time_ms in enumerate((10**18, -(10**18), 10**300)):
+        key = "two\nlines \x1b[31m"
+        letter = {"queue": "..kept", "key": key, "entry": None, "reason": "r", "time": time_ms}
+        arguments = [str(number), json.dumps(letter), {}]
+        call_metadata(running, "put", arguments, [DEAD_LETTERS])
+    shown = s3front(running, "status")
+    assert (shown.returncode, shown.stderr) == (1, "")
+    assert shown.stdout.count("..kept two\\nlines \\x1b[31m: r\n") == 3
+
+
 def test_letters_are_dropped(running: Cluster) -> None:
     for number in range(3):
         put_letter(running, "..kept", str(number), None)
