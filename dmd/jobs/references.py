@@ -98,7 +98,7 @@ def stretches_of(record: bytes) -> list[Stretch]:
         return []
     md5s = known_md5s(located, str(document.get("content-md5")))
     return [
-        Stretch(bytes.fromhex(location.key), location.size, md5)
+        Stretch(bytes.fromhex(location.key), location.stored_size, md5)
         for location, md5 in zip(located, md5s, strict=True)
         if location.store_type in ("", _FILE_STORE) and _BLOB_KEY.fullmatch(location.key.encode())
     ]

@@ -78,7 +78,7 @@ class ObjectData:
                 stretches.append(await _transformed(context, location, start, end))
             else:
                 store = context.services.locations.holder(location)
-                stretches.append(_Stretch(store, stored_blob(location, location.size), start, end))
+                stretches.append(_Stretch(store, stored_blob(location), start, end))
         if reached != part.end + 1:
             raise _incomplete(context, record)
         data = cls(context, record, stretches)
@@ -189,7 +189,7 @@ async def _transformed(context: Context, location: DataLocation, start: int, end
     transform = await context.services.transforms.of(location)
     return _Stretch(
         store,
-        stored_blob(location, transform.stored_size(size)),
+        stored_blob(location),
         *transform.stored_range(start, end, size),
         transform.decoder(start, end, size),
     )

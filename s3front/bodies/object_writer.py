@@ -28,7 +28,7 @@ from s3front.locations.base import DataStore, ObjectInfo, Stored, stored_blob
 from s3front.objects.object_record import Checksum
 from s3front.s3_errors import S3Error
 from shared import limits
-from shared.records.data_location import DataLocation
+from shared.records.data_location import STORED_SIZE, DataLocation
 
 _SMALL_BYTES_MAX: Final = 256 * 1024
 """Objects up to this size are collected and verified before anything is sent on."""
@@ -92,7 +92,7 @@ async def delete_data(context: Context, locations: Sequence[DataLocation]) -> No
     """
     for location in locations:
         store = context.services.locations.holder(location)
-        await _delete(context, store, stored_blob(location, location.size))
+        await _delete(context, store, stored_blob(location))
 
 
 async def _delete(context: Context, store: DataStore, blob: Stored) -> None:
@@ -175,7 +175,9 @@ def _stored_body(
     locations = []
     start = 0
     for blob, size in stored:
-        members = blob.members() if kept is None else {**blob.members(), **kept}
+        members = blob.members()
+        if kept is not None:
+            members = {**members, **kept, STORED_SIZE: blob.size}
         locations.append(
             DataLocation(
                 key=blob.key,

@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from s3front.port.request import Passage
-from shared.records.data_location import DataLocation
+from shared.records.data_location import STORED_SIZE, DataLocation
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -77,13 +77,14 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
         return self.extra if self.version is None else {**self.extra, _VERSION: self.version}
 
 
-def stored_blob(location: DataLocation, size: int) -> Stored:
-    """The blob of ``size`` bytes that a data location names."""
-    members = location.members
+def stored_blob(location: DataLocation) -> Stored:
+    """The blob that a data location names."""
+    key, members = location.key, location.members
     if members is None:
-        return Stored(location.key, size)
+        return Stored(key, location.size)
+    size = location.stored_size if STORED_SIZE in members else location.size
     version = members.get(_VERSION)
-    return Stored(location.key, size, version if isinstance(version, str) else None, None, members)
+    return Stored(key, size, version if isinstance(version, str) else None, None, members)
 
 
 class DataReader(Protocol):

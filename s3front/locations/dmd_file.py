@@ -103,7 +103,7 @@ class DmdFileStore:
             raise DataNotFoundError(key)
         if response.status != (200 if whole else 206):
             raise await _refused(response)
-        if response.length != length:
+        if response.length != length or not (whole or _is_part(response, blob)):
             response.close()
             raise S3Error("InternalError")
         return _Reader(response, length)
@@ -163,6 +163,12 @@ class _Reader:
 
     def close(self) -> None:
         self._response.close()
+
+
+def _is_part(response: Response, blob: Stored) -> bool:
+    """Whether the blob that some bytes are from has the size that the record says: else they would
+    be other bytes of the object than those that were asked for."""
+    return response.headers.get("Content-Range", "").endswith(f"/{blob.size}")
 
 
 async def _refused(response: Response) -> S3Error:

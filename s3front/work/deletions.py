@@ -51,7 +51,7 @@ class DeletionWorker(OutboxWorker[Sequence[DataLocation]]):
                 left = (*item[number:], *failed)
                 raise MoreToDoError({"location": [each.document() for each in left]})
             try:
-                await self._locations.holder(location).delete(stored_blob(location, location.size))
+                await self._locations.holder(location).delete(stored_blob(location))
             except S3Error as error:
                 if error.status == 503:
                     raise PlaceAwayError(location.store_name, str(error)) from error

@@ -31,6 +31,9 @@ _ENCRYPTION: Final = frozenset(
     )
 )
 
+STORED_SIZE: Final = "storedSize"
+"""Member of a data location (ours): the size of its blob, where it is another than ``size``."""
+
 _PART_ETAG: Final = re.compile(r"[0-9]+:([0-9a-f]{32})\Z")
 _MD5: Final = re.compile(r"[0-9a-f]{32}\Z")
 
@@ -59,6 +62,12 @@ class DataLocation(msgspec.Struct, frozen=True, gc=False):
             "dataStoreType": self.store_type,
             "dataStoreETag": self.store_etag,
         }
+
+    @property
+    def stored_size(self) -> int:
+        """The size of its blob, where that is not the size of the object's bytes. In bytes."""
+        found = None if self.members is None else whole_number(self.members.get(STORED_SIZE))
+        return self.size if found is None else found
 
     @property
     def is_encrypted(self) -> bool:

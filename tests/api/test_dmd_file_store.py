@@ -121,6 +121,16 @@ async def test_a_blob_that_is_gone(store: DmdFileStore) -> None:
         await store.open(blob, 0, 3)
 
 
+async def test_a_blob_of_another_size_than_its_record_says(store: DmdFileStore) -> None:
+    blob = await store.put(4, b"body", INFO)
+    assert await (await store.open(blob, 1, 2)).read() == b"od"
+    for size in (3, 5):
+        wrong = Stored(blob.key, size)
+        for start, end in ((0, size - 1), (1, 2)):
+            with pytest.raises(S3Error, match="InternalError"):
+                await store.open(wrong, start, end)
+
+
 async def test_a_source_that_fails_leaves_nothing_to_the_garbage_collector(
     store: DmdFileStore,
 ) -> None:

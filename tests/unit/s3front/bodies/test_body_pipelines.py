@@ -122,6 +122,7 @@ async def test_what_is_stored_is_read(
     (location,) = body.locations
     assert (location.size, location.store_name, location.store_type) == (size, "here", "file")
     assert location.store_etag == f"3:{body.md5}"
+    assert location.stored_size == len(blob)  # for scrub and check
     edges = {0, 1, Sealed.PLAIN - 1, Sealed.PLAIN, size // 2, size - 1}
     wanted = sorted(edge for edge in edges if edge < size)
     for start in wanted:
