@@ -6,14 +6,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
-from typing import Final
 
+from s3front.bodies.in_turn import THREAD_BYTES_MIN
 from s3front.encryption.transform import Coder
 from s3front.locations.base import DataReader, DataStore, Stored
 from s3front.port.request import Passage
-
-_THREAD_BYTES_MIN: Final = 128 * 1024
-"""Blocks from this size on are worth a thread hop."""
 
 
 def opened(store: DataStore, blob: Stored, start: int, end: int) -> Awaitable[DataReader]:
@@ -84,6 +81,6 @@ async def bytes_of(reader: DataReader) -> AsyncGenerator[bytes, None]:
 
 
 async def _in_thread(coder: Coder, data: bytes) -> bytes:
-    if len(data) < _THREAD_BYTES_MIN:
+    if len(data) < THREAD_BYTES_MIN:
         return coder.update(data)
     return await asyncio.to_thread(coder.update, data)

@@ -23,11 +23,8 @@ from contextlib import aclosing
 from typing import Final, Protocol
 
 from s3front.bodies.checksums import Algorithm, BodyDigests
-from s3front.bodies.in_turn import InTurn
+from s3front.bodies.in_turn import THREAD_BYTES_MIN, InTurn
 from s3front.s3_errors import S3Error
-
-_THREAD_BYTES_MIN: Final = 128 * 1024
-"""Blocks from this size on are worth a thread hop."""
 
 _DIGESTERS: Final = ThreadPoolExecutor(thread_name_prefix="digests")
 """Apart from the event loop's own, so that large uploads keep nothing else waiting."""
@@ -116,7 +113,7 @@ class DigestedBody:
             aclosing(InTurn(self._take, _DIGESTERS)) as digesting,
         ):
             async for received in arriving:
-                if not pending and len(received) < _THREAD_BYTES_MIN:
+                if not pending and len(received) < THREAD_BYTES_MIN:
                     yield self._take(received)
                 else:
                     pending.append(digesting.submit(received))
@@ -133,7 +130,7 @@ class DigestedBody:
             await self._source.hold()
             return b"".join([block async for block in self.blocks()])
         received = await reading
-        if len(received) < _THREAD_BYTES_MIN:
+        if len(received) < THREAD_BYTES_MIN:
             data, _ = self._take(received)
         else:
             data, _ = await asyncio.to_thread(self._take, received)

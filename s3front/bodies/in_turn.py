@@ -7,7 +7,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+THREAD_BYTES_MIN: Final = 128 * 1024
+"""From this size on, what is to be done with bytes is worth a hop to a thread."""
 
 _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")

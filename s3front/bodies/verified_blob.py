@@ -23,6 +23,7 @@ from weakref import WeakValueDictionary
 from isal.isal_zlib import crc32
 
 from s3front.bodies.blob_reading import bytes_of, opened
+from s3front.bodies.in_turn import THREAD_BYTES_MIN
 from s3front.locations.base import DataReader, DataStore, Stored
 from s3front.s3_errors import S3Error
 from shared.blob_checksums import checksum_in
@@ -31,8 +32,6 @@ from shared.process.logs import EventLog
 BLOCK_BYTES: Final = 1024 * 1024
 BLOCKS_KEPT_MAX: Final = 64 * 1024
 """Checksums of blocks that are kept, in all: those of 64 GiB."""
-
-_THREAD_BYTES_MIN: Final = 64 * 1024
 
 
 class Check(Protocol):
@@ -65,7 +64,7 @@ class _Md5Check:
         self._digest = hashlib.md5(usedforsecurity=False)
 
     async def add(self, block: bytes) -> None:
-        if len(block) >= _THREAD_BYTES_MIN:
+        if len(block) >= THREAD_BYTES_MIN:
             await asyncio.to_thread(self._digest.update, block)
         else:
             self._digest.update(block)

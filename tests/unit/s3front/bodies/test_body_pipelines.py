@@ -21,6 +21,7 @@ from s3front.bodies.object_writer import Destination, StoredBody, delete_data, s
 from s3front.bodies.upload_body import UploadBody
 from s3front.context import Context
 from s3front.encryption.transform import Transform
+from s3front.locations.base import Stored
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.ranges import ByteRange
 from s3front.port.request import Request
@@ -32,6 +33,7 @@ from tests.unit.s3front.pieces import Pieces
 from tests.unit.s3front.places import (
     INFO,
     MemoryPlace,
+    MemoryReader,
     Opening,
     Sealed,
     context_of,
@@ -168,6 +170,23 @@ async def test_a_copy_of_damaged_bytes_is_never_complete() -> None:
     assert [*place.blobs] == [key]
 
 
+@pytest.mark.parametrize("given", [0, LARGE - 1, LARGE + 1])
+async def test_a_copy_of_another_size_is_never_complete(given: int) -> None:
+    """Of a blob of which nothing is known, at a place that gives less than it should, or more."""
+
+    class WrongPlace(MemoryPlace):
+        async def open(self, blob: Stored, start: int, end: int) -> MemoryReader:
+            return MemoryReader(bytes(given))
+
+    source, place = WrongPlace(), MemoryPlace()
+    record = record_of(LARGE, [entry("a", 0, LARGE)], "unknown")
+    data = await ObjectData.open(context_of(source), record, ByteRange(0, LARGE - 1))
+    destination = Destination(place, "here", INFO)
+    with pytest.raises(S3Error, match="InternalError"):
+        await store_body(context_of(place), CopiedBody(data, LARGE), destination, MD5)
+    assert not place.blobs
+
+
 @pytest.mark.parametrize("size", [10, LARGE])
 async def test_a_copy_is_an_object_of_its_own(size: int) -> None:
     place = MemoryPlace()
@@ -186,10 +205,11 @@ async def test_no_bytes_need_no_blob() -> None:
         assert (body.size, body.locations, place.blobs) == (0, [], {})
 
 
-async def test_what_a_place_says_comes_back_to_it() -> None:
+@pytest.mark.parametrize("transform", [None, Sealed()])
+async def test_what_a_place_says_comes_back_to_it(transform: Transform | None) -> None:
     says = {"version": "v7", "etag": "its-own", "extra": {"blockId": "b"}}
     place = MemoryPlace(says=says)
-    context, body = await stored(place, upload(b"0123"))
+    context, body = await stored(place, upload(b"0123"), transform)
     (document,) = [entry.document() for entry in body.locations]
     assert document["dataStoreVersionId"] == "v7"
     assert document["dataStoreETag"] == "3:its-own"

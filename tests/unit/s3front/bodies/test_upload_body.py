@@ -113,6 +113,21 @@ def test_an_end_that_comes_by_itself(wrong: bool, size: int) -> None:
     assert (passed, code) == ((size // 2, "BadDigest") if wrong else (size, ""))
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_no_more_is_handed_on_than_was_declared(size: int) -> None:
+    body = Pieces([bytes(size - 1), bytes(size)], size)
+    handed_on = 0
+
+    async def read() -> None:
+        nonlocal handed_on
+        async for block in upload_of(body, Identity(ANONYMOUS), {}).blocks():
+            handed_on += len(block)
+
+    with pytest.raises(S3Error, match="IncompleteBody"):
+        asyncio.run(read())
+    assert handed_on == size - 1
+
+
 def test_many_bytes_for_few_are_not_read_at_once() -> None:
     """The coding of a body may be longer than what it holds, without end."""
     blocks = [b"1\r\n", b"a\r\n"] * 2_000_000
