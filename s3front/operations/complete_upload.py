@@ -40,7 +40,7 @@ from s3front.objects.protection import refuse_part, refuse_upload
 from s3front.objects.put_plan import check_put, plan_put
 from s3front.objects.versioning import version_headers
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
-from s3front.operations.half_completed import completed_object, is_made_by, used_parts
+from s3front.operations.half_completed import are_given_up, completed_object, is_made_by, used_parts
 from s3front.operations.honoured import CHECKSUMS, WRITE_CONDITIONS
 from s3front.operations.object_headers import taken_over
 from s3front.operations.object_url import object_url
@@ -123,6 +123,8 @@ async def _complete(
             if again is not None and again.revision == upload.revision:
                 raise
             continue
+        if await are_given_up(context, upload, parts):
+            raise no_such_upload(upload_id)
         record = _object_record(context, upload, parts)
         _verify(headers, upload.record, record)
         oldest_id = context.services.objects.oldest_version_id

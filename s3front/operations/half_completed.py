@@ -2,19 +2,28 @@
 
 It says so in the overview (``completeInProgress``), stores the object, and only then removes the
 upload. When it stops in between, the object owns the parts' data already: giving that up with the
-parts, or making a second object of it, would lose it.
+parts, or making a second object of it, would lose it. And where that object has been replaced or
+removed since, the data is about to go, or has gone, with it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import orjson
+
+from s3front.bodies.blob_reading import opened
 from s3front.context import Context
+from s3front.locations.base import DataNotFoundError, stored_blob
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import StoredObject
-from s3front.metadata.upload_store import StoredUpload
+from s3front.metadata.upload_store import StoredPart, StoredUpload
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.versioning import NULL, Version
 from shared import limits
 from shared.listing.delimiter_versions import VersionsQuery
+from shared.records.data_location import DataLocation
+from shared.records.names import DEAD_LETTERS, DELETIONS
 
 _VERSIONS_MAX = 200
 """How many versions of a key are looked at, the newest ones: more than there can be of one upload
@@ -66,3 +75,34 @@ async def used_parts(
     return [
         part.number for part in parts if any(location.key in owned for location in part.locations)
     ]
+
+
+async def are_given_up(context: Context, upload: StoredUpload, parts: Sequence[StoredPart]) -> bool:
+    """Whether the object that an upload had become is no more, so that nothing can be made of its
+    parts: their data waits for its deletion, or is deleted.
+
+    It is to be asked after the object was looked for. The queue is read before the data is looked
+    at: an entry leaves it when its data is gone.
+    """
+    if not upload.record.is_completing:
+        return False
+    locations = [location for part in parts for location in part.record.locations]
+    named = [orjson.dumps(location.key).decode()[1:-1] for location in locations]
+    for queue in (DELETIONS, DEAD_LETTERS):
+        async for page in context.services.metadata.pages(queue, {}, context.request_id):
+            if any(name in value for _, value in page for name in named):
+                return True
+    for location in locations:
+        if not await _exists(context, location):
+            return True
+    return False
+
+
+async def _exists(context: Context, location: DataLocation) -> bool:
+    blob = stored_blob(location)
+    try:
+        reader = await opened(context.services.locations.holder(location), blob, 0, 0)
+    except DataNotFoundError:
+        return False
+    reader.close()
+    return True

@@ -8,8 +8,9 @@ import uuid
 from typing import Any
 
 import pytest
+import requests
 
-from shared.records.names import UPLOADS_PREFIX
+from shared.records.names import DELETIONS, UPLOADS_PREFIX
 from tests.faults.stores import call_metadata, stored_blobs, stored_records
 from tests.servers import Cluster
 
@@ -240,3 +241,37 @@ def test_a_renamed_object_takes_its_data_along(
         s3.abort_multipart_upload(**upload)
     assert s3.get_object(Bucket=bucket, Key="renamed")["Body"].read() == b"body"
     assert not blobs & queued(shared_cluster)
+
+
+@pytest.mark.parametrize("removed", ["overwritten", "deleted"])
+def test_nothing_is_made_of_data_that_went_with_its_object(
+    s3: Any, bucket: str, shared_cluster: Cluster, removed: str
+) -> None:
+    upload, address, blobs = complete_by_half(s3, bucket, shared_cluster)
+    part = s3.list_parts(**upload)["Parts"][0]
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    if removed == "overwritten":
+        s3.put_object(**address, Body=b"newer")
+    else:
+        s3.delete_object(**address)
+    assert blobs <= queued(shared_cluster)
+    with pytest.raises(s3.exceptions.NoSuchUpload):
+        s3.complete_multipart_upload(**upload, MultipartUpload=parts)
+    # As when the deletion has been done.
+    for key in stored_records(shared_cluster, [DELETIONS])[DELETIONS]:
+        call_metadata(shared_cluster, "del", [key, {}], [DELETIONS])
+    for blob in blobs:
+        url = f"http://127.0.0.1:{shared_cluster.data_port}/DataFile/{blob}"
+        assert requests.delete(url, timeout=10).status_code == 204
+    with pytest.raises(s3.exceptions.NoSuchUpload):
+        s3.complete_multipart_upload(**upload, MultipartUpload=parts)
+    s3.abort_multipart_upload(**upload)
+
+
+def test_what_is_still_there_of_a_half_completed_upload_is_completed(
+    s3: Any, bucket: str, shared_cluster: Cluster
+) -> None:
+    """The original had stopped before it stored the object."""
+    upload = begin_theirs(shared_cluster, bucket, completeInProgress=True)
+    assert complete(s3, upload, {1: b"body"})["Key"] == "key"
+    assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == b"body"
