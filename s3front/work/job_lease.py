@@ -29,6 +29,7 @@ from s3front.metadata import gateway
 from s3front.metadata.gateway import (
     ChangedError,
     Committed,
+    Found,
     MetadataGateway,
     Operation,
     Requirement,
@@ -69,6 +70,7 @@ class Lease:
         self._held = asyncio.Event()
         self._revision: int | None = None
         self._seen_at: float | None = None
+        self._is_damaged = False
         self._not_before = 0.0
 
     @property
@@ -83,11 +85,15 @@ class Lease:
         """Return when this process holds the lease."""
         await self._held.wait()
 
-    def look(self, found: tuple[str, int] | None, now: float) -> Action:
-        """What is to be done, by the record as it was read at ``now`` (monotonic seconds)."""
-        revision = None if found is None else found[1]
+    def look(self, found: Found | None, now: float) -> Action:
+        """What is to be done, by the record as it was read at ``now`` (monotonic seconds).
+
+        One that is damaged is nobody's: whoever takes it last has the epoch.
+        """
+        revision = None if found is None else found.revision
+        self._is_damaged = found is not None and found.text is None
         if self._seen_at is None or revision != self._revision:
-            if found is None or holder_in(found[0]) != self.holder:
+            if found is None or holder_in(found) != self.holder:
                 self.lose()
             # Else it is what this process wrote, although nobody has told it so.
             self._revision, self._seen_at = revision, now
@@ -99,7 +105,7 @@ class Lease:
 
     def written(self, revision: int | None, now: float, epoch: int | None = None) -> None:
         """The record was written by this process; ``epoch`` when it has taken the lease."""
-        self._revision, self._seen_at = revision, now
+        self._revision, self._seen_at, self._is_damaged = revision, now, False
         if epoch is not None:
             self.epoch = epoch
             self._held.set()
@@ -138,6 +144,8 @@ class Lease:
         return [gateway.delete(LEASES, key) for key in keys], [self.requirement]
 
     def _unchanged(self) -> Requirement:
+        if self._is_damaged:
+            return gateway.is_present(LEASES, self.name)
         if self._revision is None:
             return gateway.is_absent(LEASES, self.name)
         return gateway.has_revision(LEASES, self.name, self._revision)
@@ -148,13 +156,9 @@ def epoch_key(name: str) -> str:
     return f"{name}/epoch"
 
 
-def holder_in(record: str) -> str | None:
+def holder_in(record: Found) -> str | None:
     """Who holds a lease, by its record; None when that does not say."""
-    try:
-        document = orjson.loads(record)
-    except ValueError:
-        return None
-    holder = document.get("holder") if isinstance(document, dict) else None
+    holder = record.document.get("holder")
     return holder if isinstance(holder, str) else None
 
 
@@ -216,7 +220,7 @@ class LeaseKeeper:
     async def look(self) -> None:
         """Look at all leases, once. Raises S3Error."""
         wanted = [(LEASES, lease.name) for lease in self._leases]
-        found = await self._metadata.get_many(wanted, _REQUEST_ID)
+        found = await self._metadata.get_each(wanted, _REQUEST_ID)
         now = self._clock()
         pairs = zip(self._leases, found, strict=True)
         actions = [(lease, lease.look(entry, now)) for lease, entry in pairs]

@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from s3front.metadata.gateway import MetadataGateway
+from s3front.metadata.gateway import Found, MetadataGateway
 from s3front.work.dead_letters import DeadLetter, dead_letters
 from s3front.work.job_lease import LOOK_SECONDS, RENEW_SECONDS, holder_in
 from shared.records.names import LEASES, WORK_STATUS
@@ -56,7 +56,7 @@ class WorkReport:
 async def report(metadata: MetadataGateway, workers: Sequence[str], letters_max: int) -> WorkReport:
     """Look at these workers, which takes a few seconds, and at dead letters. Raises S3Error."""
     leases = [(LEASES, name) for name in workers]
-    before = await metadata.get_many(leases, _REQUEST_ID)
+    before = await metadata.get_each(leases, _REQUEST_ID)
     counts: Counter[str] = Counter()
     letters: list[DeadLetter] = []
     async with aclosing(dead_letters(metadata)) as found:
@@ -69,7 +69,7 @@ async def report(metadata: MetadataGateway, workers: Sequence[str], letters_max:
     reports = []
     for name, old, new, told in zip(workers, before, now, said, strict=True):
         document = {} if told is None else told.document
-        holder = None if new is None else holder_in(new[0])
+        holder = None if new is None else holder_in(new)
         state = NOBODY
         if holder is not None and new != old:
             state = FAILING if "failures" in document else WORKING
@@ -80,12 +80,12 @@ async def report(metadata: MetadataGateway, workers: Sequence[str], letters_max:
 async def _watch(
     metadata: MetadataGateway,
     leases: Sequence[tuple[str, str]],
-    before: Sequence[tuple[str, int] | None],
-) -> list[tuple[str, int] | None]:
+    before: Sequence[Found | None],
+) -> list[Found | None]:
     """The leases as soon as those that are held were written again, or when it is late."""
     until = time.monotonic() + WATCH_SECONDS_MAX
     while True:
-        now = await metadata.get_many(leases, _REQUEST_ID)
+        now = await metadata.get_each(leases, _REQUEST_ID)
         unchanged = any(old == new for old, new in zip(before, now, strict=True) if old is not None)
         if not unchanged or time.monotonic() > until:
             return now

@@ -24,6 +24,7 @@ from shared.records.names import (
     DEAD_LETTERS,
     DELETIONS,
     ENDED_UPLOADS,
+    LEASES,
     METASTORE,
     UPLOADS_PREFIX,
 )
@@ -144,6 +145,18 @@ def test_a_damaged_record_holds_nothing_up(s3: Any, running: Cluster, bucket: st
     wait_for(lambda: damaged in letters(running, DELETIONS), "the damaged entry to be set aside")
     assert letters(running, DELETIONS)[damaged]["entry"] is None
     wait_for_empty(running, DELETIONS)
+
+
+def test_a_damaged_lease_stops_no_work(running: Cluster) -> None:
+    def is_taken() -> bool:
+        try:
+            call_metadata(running, "get", ["deletions", {}], [LEASES])
+        except RemoteError:
+            return False
+        return True
+
+    damage(running, LEASES, "deletions")
+    wait_for(is_taken, "the lease to be taken")
 
 
 class Place:

@@ -180,3 +180,26 @@ async def test_a_record_that_is_none_is_somebody_elses(first: Process, store: Me
     await store.commit([gateway.put(LEASES, "job", "[poison")], [], "")
     assert not await first.look()
     assert await first.look(after=EXPIRES_SECONDS + LOOK_SECONDS)
+
+
+async def test_a_damaged_lease_is_taken_by_one(
+    first: Process, second: Process, store: MetadataTwin
+) -> None:
+    """It says of nobody that he has it, and is still there."""
+    assert await first.look()
+    epoch = first.lease.epoch
+    store.records[LEASES, "job"] = (None, None)  # type: ignore[assignment]  # it cannot be read
+    assert await second.look()
+    assert not await first.look(after=LOOK_SECONDS)
+    assert second.lease.epoch == store.revision(LEASES, epoch_key("job")) != epoch
+    assert await second.look(after=RENEW_SECONDS)
+
+
+async def test_who_finds_his_own_lease_damaged_takes_it_anew(
+    first: Process, store: MetadataTwin
+) -> None:
+    assert await first.look()
+    epoch = first.lease.epoch
+    store.records[LEASES, "job"] = (None, None)  # type: ignore[assignment]  # it cannot be read
+    assert await first.look(after=LOOK_SECONDS)
+    assert first.lease.epoch == store.revision(LEASES, epoch_key("job")) != epoch
