@@ -263,9 +263,12 @@ def _object_record(
     for number, part in enumerate(parts, start=1):
         refuse_part(part.record)
         digests.update(bytes.fromhex(part.record.etag))
-        # Of an object, parts are counted from 1 (``s3front.objects.object_parts``).
-        etag = f"{number}:{part.record.etag}"
         for entry in part.record.locations:
+            context.services.locations.holder(entry)  # raises for a place that is not known here
+            # Of an object, parts are counted from 1 (``s3front.objects.object_parts``); the rest is
+            # what the place has said, or the part's own ETag.
+            its_own = entry.store_etag.partition(":")[2]
+            etag = f"{number}:{its_own or part.record.etag}"
             locations.append(structs.replace(entry, start=size, store_etag=etag))
             size += entry.size
     return ObjectRecord.create(

@@ -202,30 +202,47 @@ def test_an_upload_that_is_to_be_encrypted(s3: Any, bucket: str, shared_cluster:
     assert refused(s3.complete_multipart_upload, **complete) == NOT_HERE
 
 
-def test_parts_that_are_encrypted(s3: Any, bucket: str, shared_cluster: Cluster) -> None:
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"sseCryptoScheme": 1, "sseCipheredDataKey": KEYED["cipheredDataKey"]},
+        {"dataStoreType": "aws_s3", "dataStoreName": "cloud", "dataStoreVersionId": "v"},
+    ],
+    ids=["encrypted", "elsewhere"],
+)
+def test_parts_that_cannot_be_read(
+    s3: Any, bucket: str, shared_cluster: Cluster, members: dict[str, Any]
+) -> None:
     upload = {"Bucket": bucket, "Key": "parts"}
     upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
     etag = s3.upload_part(**upload, PartNumber=1, Body=b"part")["ETag"]
     level, part = UPLOADS_PREFIX + bucket, f"{upload['UploadId']}..|..00001"
-    keyed = {"sseCryptoScheme": 1, "sseCipheredDataKey": KEYED["cipheredDataKey"]}
-    change(shared_cluster, level, part, lambda record: record["partLocations"][0].update(keyed))
+    change(shared_cluster, level, part, lambda record: record["partLocations"][0].update(members))
     parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
     complete = {**upload, "MultipartUpload": parts}
     assert refused(s3.complete_multipart_upload, **complete) == NOT_HERE
     kept = stored_records(shared_cluster, [level])[level][part]
-    assert keyed.items() <= kept["partLocations"][0].items()
+    assert members.items() <= kept["partLocations"][0].items()
 
 
-def test_complete_keeps_what_locations_say(s3: Any, bucket: str, shared_cluster: Cluster) -> None:
+@pytest.mark.parametrize("its_own", [{}, {"dataStoreETag": "3:its-own"}])
+def test_complete_keeps_what_locations_say(
+    s3: Any, bucket: str, shared_cluster: Cluster, its_own: dict[str, str]
+) -> None:
     upload = {"Bucket": bucket, "Key": "parts"}
     upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
     etag = s3.upload_part(**upload, PartNumber=3, Body=b"part")["ETag"]
     level, part = UPLOADS_PREFIX + bucket, f"{upload['UploadId']}..|..00003"
     more = {"dataStoreVersionId": "v", "later": {"a": 1}}
-    change(shared_cluster, level, part, lambda record: record["partLocations"][0].update(more))
+    change(
+        shared_cluster,
+        level,
+        part,
+        lambda record: record["partLocations"][0].update(more | its_own),
+    )
     parts = {"Parts": [{"PartNumber": 3, "ETag": etag}]}
     s3.complete_multipart_upload(**upload, MultipartUpload=parts)
     (location,) = stored_records(shared_cluster, [bucket])[bucket]["parts"]["location"]
     assert more.items() <= location.items()
     # Parts of an object are counted from 1, as CloudServer looks them up by.
-    assert location["dataStoreETag"] == f"1:{etag.strip(chr(34))}"
+    assert location["dataStoreETag"] == f"1:{'its-own' if its_own else etag.strip(chr(34))}"
