@@ -23,7 +23,7 @@ app = typer.Typer(
 
 @app.callback()
 def _callback(*, version: Version = False) -> None:
-    """Makes ``start`` a sub-command although it is the only one."""
+    """Has ``--version`` before a command."""
 
 
 @app.command()

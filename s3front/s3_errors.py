@@ -49,10 +49,6 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         "Parameters on this idempotent request are inconsistent with parameters used in previous "
         "request(s).",
     ),
-    "IllegalLocationConstraintException": (
-        400,
-        "The specified location-constraint is not valid.",
-    ),
     "IllegalVersioningConfigurationException": (
         400,
         "The Versioning element must be specified",
@@ -217,11 +213,6 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         "your key and signing method.",
     ),
     "SlowDown": (503, "Please reduce your request rate."),
-    "TooManyBuckets": (400, "You have attempted to create more buckets than allowed"),
-    "XAmzContentChecksumMismatch": (
-        400,
-        "The provided 'x-amz-checksum' header does not match the computed checksum.",
-    ),
     "XAmzContentSHA256Mismatch": (
         400,
         "The provided 'x-amz-content-sha256' header does not match what was computed.",

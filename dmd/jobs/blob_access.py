@@ -34,7 +34,6 @@ from shared.credentials import NO_CREDENTIALS, Credentials, data_credentials
 from shared.process.logs import EventLog
 from shared.tls import explain
 
-KEY_BYTES: Final = 20
 _PAGE_BLOBS: Final = 2000
 _BLOCK_BYTES: Final = 1024 * 1024
 _TIMEOUT_SECONDS: Final = 60.0

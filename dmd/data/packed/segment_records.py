@@ -40,7 +40,6 @@ ALIGNMENT: Final = 64
 HEADER_BYTES: Final = 44
 MAGIC: Final = b"2FBL"
 STATE_OFFSET: Final = 4
-SEGMENT_NUMBER_MAX: Final = 2**32 - 1
 
 _HEADER: Final = struct.Struct("<4s4sIII20s")
 _CHECKSUM: Final = struct.Struct("<I")
