@@ -14,12 +14,13 @@ given = $(if $(filter command,$(origin $(1))),$(2) '$($(1))')
 
 .PHONY: start test compiled test-endpoint interop unit mutants lint bench soak clean install install-dev clients curl
 
+# The script takes the place of the shell, so that it is what make hands a signal on to.
 # make start [PORT=8000] [HOST=127.0.0.1] [DATA=/srv/s3] [METADATA_PORT=9990] [DATA_PORT=9991]
 start: install
 ifndef S3_DATA_DIR
 	@$(if $(call given,DATA,x),,mkdir -p -m 700 "$(S3DATAPATH)" "$(S3METADATAPATH)")
 endif
-	@PATH="$(CURDIR)/$(BIN):$$PATH" sh deploy/start-both.sh \
+	@exec env PATH="$(CURDIR)/$(BIN):$$PATH" sh deploy/start-both.sh \
 	  $(call given,PORT,--port) $(call given,HOST,--host) $(call given,DATA,--data)
 
 # What is installed and checked first waits for the network more than for a core. Tests wait for
