@@ -54,10 +54,10 @@ class UploadWorker:
 
     async def step(self) -> Step:
         """Finish the uploads of some buckets."""
-        deleted = await self._finish_deleted()
         if self._after is None and self._tools.clock() >= self._look_at:
             self._waiting.clear()
             self._after = ""
+        deleted = await self._finish_deleted()
         if self._after is not None:
             await self._look_further(self._after)
         return Pace.BUSY if deleted or self._after is not None else Pace.IDLE

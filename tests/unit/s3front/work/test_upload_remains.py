@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,6 +52,16 @@ async def test_the_note_of_a_bucket_that_cannot_be_looked_at_is_set_aside() -> N
     await worker(store).step()
     assert store.text(*NOTE) is None
     assert [key for level, key in store.records if level == DEAD_LETTERS]
+
+
+async def test_a_bucket_that_cannot_be_looked_at_is_tried_once_a_look() -> None:
+    """Also by whoever has just got the lease, and begins with a look everywhere."""
+    store = Unreadable()
+    await store.commit([gateway.put(*NOTE, "{}")], [], "")
+    finishing = worker(store)
+    while await finishing.step() is Pace.BUSY:
+        pass
+    assert json.loads(store.text(*NOTE) or "")["tries"] == 1
 
 
 async def test_the_note_of_another_deletion_stays() -> None:
