@@ -36,6 +36,9 @@ KEY_BYTES_MAX: Final = 1978
 _SHOWN_KEY_BYTES: Final = 60
 _FIRST: Final = b""
 
+_ATTEMPTS_MAX: Final = 1000
+"""How often a store is looked at that changes under the look; a commit takes longer than one."""
+
 
 class Damage(msgspec.Struct, frozen=True):
     """A page that cannot be used. It, and what is below it, held keys with
@@ -101,8 +104,28 @@ def choose_meta(descriptor: int) -> tuple[Meta | None, list[str]]:
 
     The newer one, unless it is damaged: the root of its records has to be there, and of its
     transaction. None when neither is of use.
+
+    A daemon may be committing meanwhile, so that one page is of before and another of after, and a
+    root is used again. Nothing is held to be wrong unless no commit came while it was looked at.
     """
-    metas, problems = _found_metas(descriptor)
+    for _ in range(_ATTEMPTS_MAX):
+        metas = read_metas(descriptor)
+        chosen, problems = _chosen(descriptor, metas)
+        if not problems or _same(metas, read_metas(descriptor)):
+            break
+    return chosen, problems
+
+
+def _same(some: list[Meta | PageError], others: list[Meta | PageError]) -> bool:
+    return [_shown_meta(meta) for meta in some] == [_shown_meta(meta) for meta in others]
+
+
+def _shown_meta(meta: Meta | PageError) -> Meta | str:
+    return meta if isinstance(meta, Meta) else str(meta)
+
+
+def _chosen(descriptor: int, found: list[Meta | PageError]) -> tuple[Meta | None, list[str]]:
+    metas, problems = _judged(found)
     for meta in metas:
         problem = _root_problem(descriptor, meta)
         if problem is None:
@@ -113,21 +136,21 @@ def choose_meta(descriptor: int) -> tuple[Meta | None, list[str]]:
 
 def newest_meta(descriptor: int) -> tuple[Meta | None, list[str]]:
     """The same, for those who can do without a root: the newer one of two that belong together."""
-    metas, problems = _found_metas(descriptor)
+    metas, problems = _judged(read_metas(descriptor))
     if problems:
         return choose_meta(descriptor)
     return metas[0], problems
 
 
-def _found_metas(descriptor: int) -> tuple[list[Meta], list[str]]:
+def _judged(found: list[Meta | PageError]) -> tuple[list[Meta], list[str]]:
     """The meta pages that are whole by themselves, the newer first, and what is wrong with them."""
     problems: list[str] = []
     metas: list[Meta] = []
-    for slot, found in enumerate(read_metas(descriptor)):
-        if isinstance(found, Meta):
-            metas.append(found)
+    for slot, meta in enumerate(found):
+        if isinstance(meta, Meta):
+            metas.append(meta)
         else:
-            problems.append(f"meta page {slot}: {found}")
+            problems.append(f"meta page {slot}: {meta}")
     metas.sort(key=lambda meta: -meta.transaction)
     if len(metas) == META_PAGES and not _follow(*metas):
         numbers = " and ".join(str(meta.transaction) for meta in metas)

@@ -10,8 +10,10 @@ import lmdb
 import pytest
 
 from dmd.errors import StartupError
+from dmd.metadata.engines import lmdb_pages
 from dmd.metadata.engines.base import EngineError, EngineFatalError
 from dmd.metadata.engines.lmdb import FILE_NAME, LmdbEngine
+from dmd.metadata.engines.lmdb_format import Meta, PageError
 
 MIB = 1024 * 1024
 
@@ -204,4 +206,30 @@ def test_an_environment_that_gave_up_is_fatal(
         patched.setattr(engine, "_environment", _FailingEnvironment(lmdb.PanicError("x"), None))
         with pytest.raises(EngineFatalError), engine.transaction():
             pass
+    engine.close()
+
+
+@pytest.mark.parametrize("slot", [0, 1])
+def test_commits_between_two_looks_are_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slot: int
+) -> None:
+    """A job opens the store of a daemon that commits faster than it looks at both meta pages."""
+    engine = LmdbEngine(tmp_path)
+    busy = iter(range(12))
+
+    read_meta = lmdb_pages._read_meta
+
+    def slowly(descriptor: int, read_slot: int, offset: int) -> Meta | PageError:
+        if read_slot == slot and next(busy, None) is not None:
+            for _ in range(3):
+                store(engine, b"key", b"value")
+        return read_meta(descriptor, read_slot, offset)
+
+    store(engine, b"key", b"value")
+    monkeypatch.setattr(lmdb_pages, "_read_meta", slowly)
+    with (tmp_path / FILE_NAME).open("rb") as file:
+        chosen, problems = lmdb_pages.choose_meta(file.fileno())
+    assert not problems
+    assert chosen is not None
+    assert next(busy, None) is None
     engine.close()
