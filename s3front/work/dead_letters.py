@@ -61,19 +61,17 @@ class DeadLetter:
 
 
 async def dead_letters(metadata: MetadataGateway) -> AsyncGenerator[DeadLetter, None]:
-    """All letters, by queue. Raises S3Error."""
-    after = ""
-    while True:
-        options = {"limit": _PAGE_LETTERS, **({"gt": after} if after else {})}
-        names = await metadata.keys(DEAD_LETTERS, options, _REQUEST_ID)
-        if not names:
-            return
-        addresses = [(DEAD_LETTERS, name) for name in names]
-        read = await metadata.get_each(addresses, _REQUEST_ID)
-        for name, found in zip(names, read, strict=True):
+    """The letters that there are when this begins, by queue. Raises S3Error.
+
+    One that was put back may be set aside again before the last one is read.
+    """
+    names = await metadata.keys(DEAD_LETTERS, {}, _REQUEST_ID)
+    for begin in range(0, len(names), _PAGE_LETTERS):
+        page = names[begin : begin + _PAGE_LETTERS]
+        read = await metadata.get_each([(DEAD_LETTERS, name) for name in page], _REQUEST_ID)
+        for name, found in zip(page, read, strict=True):
             if found is not None:
                 yield _parse(name, found.text, found.revision)
-        after = names[-1]
 
 
 async def put_back(metadata: MetadataGateway, letter: DeadLetter, now_ms: int) -> str | None:

@@ -11,8 +11,10 @@ import pytest
 
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata import gateway
+from s3front.metadata.outbox import outbox_level
 from s3front.s3_errors import S3Error
 from s3front.work import outbox_worker
+from s3front.work.dead_letters import dead_letters, put_back
 from s3front.work.outbox_worker import (
     LOOK_AGAIN_SECONDS,
     RETRY_SECONDS,
@@ -25,7 +27,7 @@ from shared.records.names import DEAD_LETTERS
 from tests.unit.dmd.metadata.support import RecordingLog
 from tests.unit.s3front.metadata_twin import MetadataTwin
 
-LEVEL = "..entries"
+LEVEL = outbox_level("entries")
 
 
 class Entries(OutboxWorker[str]):
@@ -272,3 +274,19 @@ async def test_the_largest_entries_of_a_page_are_not_one_message(entries: Entrie
     await entries.step()
     assert entries.status()["postponed"] == 10
     assert entries.store.commits == before + 3
+
+
+async def test_letters_that_are_set_aside_again_are_put_back_once(entries: Entries) -> None:
+    names = [f"never{number:03}" for number in range(300)]
+    entries.behaviour = {name: NeverError("no such kind of place") for name in names}
+    await entries.queue(*names)
+    await entries.work()
+    put_back_names = []
+    async for letter in dead_letters(entries.store):
+        put_back_names.append(letter.key.partition(".")[2])
+        entries.now += 1
+        assert await put_back(entries.store, letter, int(entries.now * 1000) - 1) is None
+        await entries.work()
+        assert len(put_back_names) <= len(names)
+    assert put_back_names == names
+    assert entries.set_aside() == set(names)
