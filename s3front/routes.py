@@ -120,6 +120,9 @@ def one_of(sub_resource: str) -> str:
     return f"{sub_resource}&{NAMED_ONES[sub_resource]}"
 
 
+# What else the table has in the place of sub-resources; a query that names it means nothing.
+_NO_SUB_RESOURCES = frozenset((COPIED, COPIED_PART, LIST_TYPE, PAGE))
+
 # Operations of other services that an SDK, given this endpoint, sends as one of ours: only the name
 # that it adds tells them apart.
 _OTHER_SERVICES = frozenset(("ListDirectoryBuckets",))
@@ -179,11 +182,20 @@ class Routes:
 
     def __init__(self) -> None:
         self._table: dict[tuple[str, Level, str | None], Operation] = {}
+        self._sub_resources = set(SUB_RESOURCES)
 
     def add(self, method: str, operation: Operation, sub_resource: str | None = None) -> None:
-        """Route a method, level and sub-resource to an operation."""
+        """Route a method, level and sub-resource to an operation. From now on no request that
+        names the sub-resource is about the bucket or object itself, whatever its method."""
         level = Level.BUCKET if operation.level is Level.NEW_BUCKET else operation.level
         self._table[method, level, sub_resource] = operation
+        if sub_resource is not None and sub_resource not in _NO_SUB_RESOURCES:
+            self._sub_resources.add(sub_resource.partition("&")[0])
+
+    @property
+    def sub_resources(self) -> frozenset[str]:
+        """The sub-resources that the table knows: S3's, and those that are routed."""
+        return frozenset(self._sub_resources)
 
     def names(self) -> list[str]:
         """The names of all operations in the table."""
@@ -206,7 +218,7 @@ class Routes:
             level = Level.BUCKET if target.bucket else Level.SERVICE
             sub_resource = None if method == "OPTIONS" else PAGE
         else:
-            sub_resource = _selected(method, level, target, headers)
+            sub_resource = self._selected(method, level, target, headers)
         operation = self._table.get((method, level, sub_resource))
         if operation is None:
             raise self._no_operation(method, level, sub_resource)
@@ -232,20 +244,19 @@ class Routes:
             return S3Error("InvalidRequest", "A key must be specified")
         return not_implemented(f"{method} ?{sub_resource}")
 
-
-def _selected(method: str, level: Level, target: Target, headers: Headers) -> str | None:
-    """What the table knows a request by besides its method and level; raises InvalidArgument."""
-    sub_resource = next((name for name in target.query if name in SUB_RESOURCES), None)
-    if UPLOAD_ID in target.query:
-        sub_resource = UPLOAD_ID
-    if sub_resource is None:
-        if level is Level.BUCKET and LIST_TYPE in target.query:
-            sub_resource = LIST_TYPE
-    elif sub_resource in NAMED_ONES and NAMED_ONES[sub_resource] in target.query:
-        sub_resource = one_of(sub_resource)
-    if method == "PUT" and level is Level.OBJECT:
-        sub_resource = _of_put(sub_resource, target, headers)
-    return sub_resource
+    def _selected(self, method: str, level: Level, target: Target, headers: Headers) -> str | None:
+        """What it knows a request by besides method and level; raises InvalidArgument."""
+        sub_resource = next((name for name in target.query if name in self._sub_resources), None)
+        if UPLOAD_ID in target.query:
+            sub_resource = UPLOAD_ID
+        if sub_resource is None:
+            if level is Level.BUCKET and LIST_TYPE in target.query:
+                sub_resource = LIST_TYPE
+        elif sub_resource in NAMED_ONES and NAMED_ONES[sub_resource] in target.query:
+            sub_resource = one_of(sub_resource)
+        if method == "PUT" and level is Level.OBJECT:
+            sub_resource = _of_put(sub_resource, target, headers)
+        return sub_resource
 
 
 def _of_put(sub_resource: str | None, target: Target, headers: Headers) -> str | None:

@@ -1,6 +1,7 @@
 """The query parameters of S3 that select an operation. Pure.
 
-The front-end finds operations by them, and Signature Version 2 covers them.
+The front-end finds operations by them (``s3front.routes`` adds what else its table has), hosts that
+are not configured are judged by them, and Signature Version 2 covers them.
 """
 
 from __future__ import annotations
@@ -55,4 +56,8 @@ SUB_RESOURCES: Final = frozenset(
         "website",
     )
 )
-"""As botocore's service model of S3 has them."""
+"""Those of botocore's model of S3, served or not; ``quota`` and ``search`` are CloudServer's.
+
+One that is served and not here is routed, but Version 2 does not cover it: whoever has a presigned
+URL could add it.
+"""

@@ -9,16 +9,21 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.operations import routes
 from s3front.port.target import Target, parse_target
-from s3front.routes import Operation
+from s3front.routes import Level, Operation, Routes
 from s3front.s3_errors import S3Error
 
 ROUTES = routes()
 
 
-def find(method: str, raw_target: str, headers: Mapping[str, str] | None = None) -> Operation:
+def find(
+    method: str,
+    raw_target: str,
+    headers: Mapping[str, str] | None = None,
+    table: Routes = ROUTES,
+) -> Operation:
     target = parse_target(raw_target, "localhost", ["localhost"])
     assert isinstance(target, Target)
-    return ROUTES.find(method, target, CIMultiDictProxy(CIMultiDict(headers or {})))
+    return table.find(method, target, CIMultiDictProxy(CIMultiDict(headers or {})))
 
 
 def refusal(method: str, raw_target: str, headers: Mapping[str, str] | None = None) -> S3Error:
@@ -146,3 +151,29 @@ def test_reads_are_not_refused_for_headers_of_writes() -> None:
 )
 def test_what_is_allowed_is_said(method: str, raw_target: str, allowed: str) -> None:
     assert refusal(method, raw_target).headers["Allow"] == allowed
+
+
+def test_a_sub_resource_of_a_row_never_reaches_its_bucket_or_object() -> None:
+    """Though it is in no list: the row is enough."""
+    table = routes()
+    reading = Operation(
+        "GetBucketPaint", Level.BUCKET, next(iter(table)).handler, ("s3:GetBucketPaint",)
+    )
+    table.add("GET", reading, "paint")
+    assert find("GET", "/bucket?paint", table=table) is reading
+    for method, target in (
+        ("PUT", "/bucket?paint"),
+        ("DELETE", "/bucket?paint"),
+        ("DELETE", "/bucket?paint="),
+        ("DELETE", "/bucket?x=1&paint"),
+        ("PUT", "/bucket/key?paint"),
+        ("DELETE", "/bucket/key?paint"),
+    ):
+        with pytest.raises(S3Error, match=rf"NotImplemented: .*{method} \?paint"):
+            find(method, target, table=table)
+
+
+@pytest.mark.parametrize("made_up", ["(copy)", "(copied%20part)", "(page)", "analytics%26id"])
+def test_what_only_the_table_knows_selects_nothing(made_up: str) -> None:
+    assert find("PUT", f"/bucket/key?{made_up}").name == "PutObject"
+    assert find("GET", f"/bucket?{made_up}").name == "ListObjects"

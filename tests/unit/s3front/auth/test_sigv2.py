@@ -21,6 +21,7 @@ from s3front.auth.sigv2 import (
     trimmed_headers,
     verify,
 )
+from s3front.operations import routes
 from s3front.port.sub_resources import SUB_RESOURCES
 from s3front.s3_errors import S3Error
 
@@ -114,6 +115,8 @@ def test_the_documented_examples(head: RequestHead, signature: str) -> None:
 
 def test_every_sub_resource_is_signed() -> None:
     assert SUB_RESOURCES <= SIGNED_PARAMETERS
+    # A new one is a row of SUB_RESOURCES, too: else it could be added to a presigned URL.
+    assert routes().sub_resources <= SIGNED_PARAMETERS
 
 
 @pytest.mark.parametrize(

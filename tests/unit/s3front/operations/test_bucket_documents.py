@@ -56,7 +56,7 @@ def show_colour(record: BucketRecord) -> Reply:
 
 
 PAINT = Configuration(
-    "accelerate",
+    "paint",
     "GetBucketPaint",
     "s3:GetBucketPaint",
     not_found("NoSuchConfiguration"),
@@ -92,7 +92,7 @@ class Buckets:
     ) -> Reply:
         """The answer to a request that has read ``bucket``, or reads it as it is."""
         fields = CIMultiDictProxy(CIMultiDict[str]())
-        uri = "/bucket?accelerate"
+        uri = "/bucket?paint"
         request = Request(method, uri, fields, Pieces([body], len(body)), "10.1.2.3", secure=True)
         target = parse_target(uri, "localhost", ["localhost"])
         assert isinstance(target, Target)
