@@ -15,9 +15,9 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -69,14 +69,20 @@ class Blobs:
     open: Callable[[], AbstractContextManager[Data]]
 
 
-def back_up(
-    metadata: Path, blobs: Blobs | None, target: Path, progress: Progress
-) -> Sequence[Problem]:
-    """Copy the store of a metadata directory, and blobs unless they are None, into the new folder
-    ``target``; what the copy lacks because the installation lacks it. Raises JobError and
-    StartupError.
-    """
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """What a backup has not: blobs that the installation has ``lost``, and those that are not the
+    data daemon's, ``elsewhere``, by the type of their place."""
+
     lost: Sequence[Problem] = ()
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
+
+
+def back_up(metadata: Path, blobs: Blobs | None, target: Path, progress: Progress) -> Lacking:
+    """Copy the store of a metadata directory, and blobs unless they are None, into the new folder
+    ``target``; what the copy of both lacks. Raises JobError and StartupError.
+    """
+    lacking = Lacking()
     if target.exists():
         raise JobError(f"{target}: exists already; name a new folder")
     unfinished = target.with_name(target.name + ".unfinished")
@@ -92,7 +98,7 @@ def back_up(
                 write_uuid(unfinished, deployment)
             if blobs is not None:
                 copy_data(blobs.path, unfinished / DATA_NAME, _counted_on(progress))
-                lost = _compare(unfinished, blobs)
+                lacking = _compare(unfinished, blobs)
         fsync_directory(unfinished)
         unfinished.rename(target)
         fsync_directory(target.parent)
@@ -104,24 +110,25 @@ def back_up(
         raise
     finally:
         engine.close()
-    return lost
+    return lacking
 
 
-def _compare(copy: Path, blobs: Blobs) -> Sequence[Problem]:
+def _compare(copy: Path, blobs: Blobs) -> Lacking:
     """Refuse a copy with holes that are not in what was copied, too; those that are. Raises
     JobError, StartupError, EngineError, OSError."""
     engine = open_engine(copy, read_only=True)
     try:
         with own_data(copy / DATA_NAME, get_logger()) as copied:
-            found = list(DataCheck(engine, copied, copy, 0).run(_nobody))
+            check = DataCheck(engine, copied, copy, 0)
+            found = list(check.run(_nobody))
         if not found:
-            return ()
+            return Lacking((), check.elsewhere)
         with blobs.open() as source:
             known = {_what(each) for each in DataCheck(engine, source, copy, 0).run(_nobody)}
         for problem in found:
             if _what(problem) not in known:
                 raise JobError(f"the copy is not whole: {problem.text}")
-        return found
+        return Lacking(found, check.elsewhere)
     finally:
         engine.close()
 

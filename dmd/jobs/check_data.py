@@ -7,6 +7,7 @@ it as it is by then, and the blob. So servers may be at work meanwhile.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -62,6 +63,8 @@ class DataCheck:
         self._grace_ms = round(grace_seconds * 1000)
         self.garbage = Tally()
         """Blobs that no record names, once ``run`` has ended."""
+        self.elsewhere: Counter[str] = Counter()
+        """Blobs that are not the data daemon's, by the type of their place: nobody looked."""
 
     def run(self, progress: Progress) -> Iterator[Problem]:
         """What is wrong. Raises JobError, EngineError, OSError."""
@@ -84,8 +87,10 @@ class DataCheck:
             for key in keys_in(entry.record):
                 named.add(key)
             found = data_of(physical, entry)
-            for stretch in found.stretches if found else ():
-                owned.add(stretch.key, stretch.size)
+            if found is not None:
+                for stretch in found.stretches:
+                    owned.add(stretch.key, stretch.size)
+                self.elsewhere.update(found.elsewhere)
             progress(1)
 
     def _list_blobs(self, listed: Partitions, progress: Progress) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -40,7 +40,6 @@ from dmd.jobs.console import (
 )
 from dmd.jobs.data_commands import add_data_commands
 from dmd.jobs.errors import JobError
-from dmd.jobs.gc_plan import Tally
 from dmd.jobs.record_walk import shown
 from dmd.jobs.salvage import Salvage
 from dmd.jobs.scrub import deep_problems
@@ -70,7 +69,7 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Read all metadata, compare it with the blobs, and report what is wrong."""
-    garbage: Tally | None = None
+    both: DataCheck | None = None
     with problems_told(), progress_shown("records", json) as advance, ExitStack() as opened:
         config = load_job_config()
         damage: list[Damage] = []
@@ -83,21 +82,33 @@ def check(
             found += check_belonging(config, data)
             both = DataCheck(engine, data, config.metadata_path, config.gc_grace_seconds)
             found += both.run(advance)
-            garbage = both.garbage
             if deep:
                 found += deep_problems(engine, data, found)
     if json:
         document: dict[str, Any] = {"problems": [asdict(problem) for problem in found]}
-        print_json(document | ({} if garbage is None else {"garbage": asdict(garbage)}))
+        if both is not None:
+            document |= {"garbage": asdict(both.garbage), "elsewhere": both.elsewhere}
+        print_json(document)
     else:
         for problem in found:
             typer.echo(f"{problem.kind}: {_told(problem)}")
-        if garbage is not None and garbage.blobs:
-            typer.echo(
-                f"{garbage.blobs} blobs of {garbage.bytes} bytes belong to nobody: see `dmd gc`"
-            )
+        if both is not None:
+            _tell_of_blobs(both)
         typer.echo(f"{len(found)} problems" if found else "no problems")
     _problems_exit(found)
+
+
+def _tell_of_blobs(both: DataCheck) -> None:
+    garbage = both.garbage
+    if garbage.blobs:
+        typer.echo(f"{garbage.blobs} blobs of {garbage.bytes} bytes belong to nobody: see `dmd gc`")
+    if both.elsewhere:
+        typer.echo(f"{_blobs_elsewhere(both.elsewhere)}: not looked at")
+
+
+def _blobs_elsewhere(blobs: Mapping[str, int]) -> str:
+    types = ", ".join(shown((), name) for name in sorted(blobs))
+    return f"{sum(blobs.values())} blobs in places of other types ({types})"
 
 
 def _told(problem: Problem) -> str:
@@ -164,11 +175,14 @@ def backup(
         blobs = None
         if data is not None:
             blobs = backups.Blobs(data, partial(open_data, config, get_logger()))
-        lost = backups.back_up(config.metadata_path, blobs, target, _absolute(advance))
-    for problem in lost:
+        lacking = backups.back_up(config.metadata_path, blobs, target, _absolute(advance))
+    for problem in lacking.lost:
         typer.echo(f"lost before this backup: {_told(problem)}", err=True)
-    _done(json, {"backup": str(target), "lost": len(lost)}, f"{target}: backed up")
-    _problems_exit(lost)
+    if lacking.elsewhere:
+        typer.echo(f"{_blobs_elsewhere(lacking.elsewhere)}: not copied", err=True)
+    told = {"lost": len(lacking.lost), "elsewhere": lacking.elsewhere}
+    _done(json, {"backup": str(target), **told}, f"{target}: backed up")
+    _problems_exit(lacking.lost)
 
 
 def hold(

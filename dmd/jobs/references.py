@@ -21,13 +21,14 @@ from dmd.metadata import stored
 from dmd.metadata.engines.base import Engine, EngineError, Reader
 from dmd.metadata.projection import listed
 from dmd.metadata.record_keys import RECORDS_LOWER, RECORDS_UPPER, split
-from shared.records.data_location import data_locations, known_md5s
+from shared.records.data_location import DataLocation, data_locations, known_md5s
 from shared.records.names import RECORD_LOGS, UPLOADS_PREFIX, holds_objects
 
 _BLOB_KEY: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])")
 _LOGS_LOWER: Final = f"!{RECORD_LOGS}#".encode()
 _LOGS_UPPER: Final = f"!{RECORD_LOGS}$".encode()
-_FILE_STORE: Final = "file"
+_OURS: Final = ("", "file")
+"""The types of locations that are the data daemon, as records name them."""
 _PROGRESS_RECORDS: Final = 1000
 
 
@@ -90,6 +91,14 @@ def stretches_of(record: bytes) -> list[Stretch]:
 
     None for a record that names its data in a way that is not known.
     """
+    return _stretches(_located(record))
+
+
+Located = list[tuple[DataLocation, str | None]]
+"""Data locations, each with the MD5 of its bytes in hex when that is known."""
+
+
+def _located(record: bytes) -> Located:
     try:
         document = orjson.loads(record)
         entries = document.get("location") or document.get("partLocations")
@@ -97,19 +106,25 @@ def stretches_of(record: bytes) -> list[Stretch]:
     except (ValueError, TypeError, KeyError, AttributeError):
         return []
     md5s = known_md5s(located, str(document.get("content-md5")))
+    return list(zip(located, md5s, strict=True))
+
+
+def _stretches(located: Located) -> list[Stretch]:
     return [
         Stretch(bytes.fromhex(location.key), location.stored_size, md5)
-        for location, md5 in zip(located, md5s, strict=True)
-        if location.store_type in ("", _FILE_STORE) and _BLOB_KEY.fullmatch(location.key.encode())
+        for location, md5 in located
+        if location.store_type in _OURS and _BLOB_KEY.fullmatch(location.key.encode())
     ]
 
 
 @dataclass(frozen=True, slots=True)
 class NamedData:
-    """A record that owns blobs, by its physical key, and those blobs."""
+    """A record that owns blobs, by its physical key, and those blobs. ``elsewhere`` are the types
+    of the places of those that are not the data daemon's, one a blob: nothing here reads them."""
 
     physical: bytes
     stretches: list[Stretch]
+    elsewhere: list[str]
 
 
 def data_of(physical: bytes, entry: stored.Stored) -> NamedData | None:
@@ -122,8 +137,11 @@ def data_of(physical: bytes, entry: stored.Stored) -> NamedData | None:
         shown = listed(entry)
         if shown.version_id is not None and not shown.is_null:
             return None
-    stretches = stretches_of(entry.record)
-    return NamedData(physical, stretches) if stretches else None
+    located = _located(entry.record)
+    types = (location.store_type for location, _ in located)
+    elsewhere = [each for each in types if each not in _OURS]
+    stretches = _stretches(located)
+    return NamedData(physical, stretches, elsewhere) if stretches or elsewhere else None
 
 
 def readable_records(

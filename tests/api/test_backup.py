@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -19,7 +20,7 @@ from dmd.jobs.errors import JobError
 from shared.process.logs import get_logger
 from tests.api.jobs import EX_CONFIG, dmd
 from tests.clients_boto3 import s3_client
-from tests.faults.stores import blobs_of, stored_records
+from tests.faults.stores import blobs_of, call_metadata, stored_records
 from tests.load import Load
 from tests.raw_http import call
 from tests.servers import Cluster, cluster, wait_for
@@ -87,6 +88,25 @@ def test_a_backup_that_takes_longer_than_deletions_has_no_holes(
         assert dmd(restored, "check").code == 0
     finally:
         restored.stop()
+
+
+def test_blobs_in_places_of_other_types_are_not_passed_over_in_silence(
+    running: Cluster, tmp_path: Path
+) -> None:
+    """As CloudServer's records name them."""
+    record = stored_records(running, ["bucket"])["bucket"]["0"]
+    (location,) = record["location"]
+    moved = location | {"key": "bucket/0", "dataStoreName": "aws", "dataStoreType": "aws_s3"}
+    text = json.dumps(record | {"location": [moved, moved]})
+    call_metadata(running, "put", ["moved", text, {}], ["bucket"])
+    told = "2 blobs in places of other types (aws_s3): not "
+    checked = dmd(running, "check")
+    assert (checked.code, checked.output) == (0, f"{told}looked at\nno problems\n")
+    assert dmd(running, "check", "--json").document["elsewhere"] == {"aws_s3": 2}
+    copied = dmd(running, "backup", str(tmp_path / "copy"))
+    assert (copied.code, copied.errors) == (0, f"{told}copied\n")
+    again = dmd(running, "backup", "--json", str(tmp_path / "again")).document
+    assert (again["lost"], again["elsewhere"]) == (0, {"aws_s3": 2})
 
 
 def test_what_was_lost_before_keeps_nobody_from_a_backup_of_the_rest(

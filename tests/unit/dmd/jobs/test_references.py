@@ -108,6 +108,23 @@ def test_stretches(document: Any, stretches: list[tuple[str, int, str | None]]) 
     assert stretches_of(json.dumps(document).encode()) == expected
 
 
+def test_blobs_in_places_of_other_types_are_told_apart() -> None:
+    engine = MemoryEngine()
+    elsewhere = location("photos/a", dataStoreType="aws_s3", dataStoreName="aws")
+    put(engine, ["bucket"], "moved", {"location": [elsewhere, elsewhere]})
+    put(engine, ["bucket"], "mixed", {"location": [location(KEYS[0]), elsewhere]})
+    put(engine, ["bucket"], "ours", {"location": [location(KEYS[1])]})
+    put(engine, ["bucket"], "old", {"location": {"key": KEYS[2]}, "content-length": 9})
+    put(engine, ["bucket"], "empty", {"location": None})
+    found = {each.physical: each.elsewhere for each in named_data(engine)}
+    assert found == {
+        b"!bucket!moved": ["aws_s3", "aws_s3"],
+        b"!bucket!mixed": ["aws_s3"],
+        b"!bucket!ours": [],
+        b"!bucket!old": [],
+    }
+
+
 def test_what_is_no_json_names_nothing() -> None:
     assert stretches_of(b"{") == []
 
