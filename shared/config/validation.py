@@ -1,9 +1,9 @@
 """Reads a document as a ``Section``, and says what is wrong with it in the user's words.
 
 A section is a frozen value whose annotations say what may stand in the file: text, flags and
-paths, a ``Literal``, other sections, tuples of any of these, or whatever a ``Rule`` makes of the
-JSON value. No library does it: pydantic takes 100 ms of the start of each process, and 5 MB of its
-memory.
+paths (not empty: that would be the working directory), a ``Literal``, other sections, tuples of any
+of these, or whatever a ``Rule`` makes of the JSON value. No library does it: pydantic takes 100 ms
+of the start of each process, and 5 MB of its memory.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 import msgspec
 
 from shared.config.errors import ConfigError, nearest
-from shared.config.values import MemberError, Rule, read_flag, read_text
+from shared.config.values import MemberError, Rule, not_empty, read_flag, read_text
 
 _Location = tuple[str | int, ...]
 """Keys and indexes, from the document down to a value."""
@@ -24,7 +24,7 @@ _Location = tuple[str | int, ...]
 _PLAIN: Final[dict[Any, Rule]] = {
     str: Rule(read_text),
     bool: Rule(read_flag),
-    Path: Rule(lambda value: Path(read_text(value))),
+    Path: Rule(lambda value: Path(not_empty(read_text(value)))),
 }
 
 

@@ -204,6 +204,9 @@ def test_unknown_key_is_named_with_the_nearest_known_one(
             "dataClient.host: 'x:9991' is not a host name or IP address (the port is set apart)",
         ),
         ({"certFilePaths": {"key": "a"}}, "certFilePaths.cert: is missing"),
+        # It would be the directory that the server was started in.
+        ({"certFilePaths": {"key": "", "cert": "b"}}, "certFilePaths.key: must not be empty"),
+        ({"dataDaemon": {"socketPath": ""}}, "dataDaemon.socketPath: must not be empty"),
         (
             {"certFilePaths": {"key": "a", "cert": "b"}},
             "certFilePaths.key: there is no file a",
