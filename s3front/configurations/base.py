@@ -25,7 +25,8 @@ def not_found(code: str) -> Answer:
 
 
 def not_configured(_record: BucketRecord) -> Reply:
-    """The error of documents of which a bucket may have several, each with an ID."""
+    """NoSuchConfiguration: the error of documents of which a bucket may have several, each with an
+    ID, and good for any that S3 has no error of its own for. It does not name the bucket."""
     raise S3Error("NoSuchConfiguration")
 
 

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from xml.etree.ElementTree import Element
 
 import pytest
 
 from s3front.auth.sigv4 import AccessKey
+from s3front.configurations.base import Answer
 from s3front.configurations.table import CONFIGURATIONS
 from s3front.operations import routes
+from s3front.s3_errors import S3Error
+from shared.records.bucket import BucketRecord
 from tests.api.support import md5_base64, new_name
 from tests.api.understood import assert_understood, knows_header, unknown_elements
+from tests.bucket_documents import PUT_BODIES
 from tests.forms import form_body, form_request, signed_v4
 from tests.multipart import begin_upload, completion, send_part
 from tests.raw_http import (
@@ -43,11 +48,7 @@ NO_UPLOAD = (404, "NoSuchUpload")
 NO_BUCKET = (404, "NoSuchBucket")
 CHECKSUM = {"x-amz-checksum-mode": "ENABLED"}
 DELETE = b"<Delete><Object><Key>gone</Key></Object></Delete>"
-VERSIONING = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
-LOCK = (
-    b"<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>"
-    b"</ObjectLockConfiguration>"
-)
+LOCK = PUT_BODIES["PutObjectLockConfiguration"]
 HOLD = b"<LegalHold><Status>ON</Status></LegalHold>"
 TAGGING = b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
 
@@ -64,7 +65,7 @@ class Place:
 class Case:
     """How an operation is asked. ``{bucket}``, ``{key}``, ``{upload_id}`` are put into the target,
     the bucket into the values of headers. ``absent`` is the answer for a key or an upload that is
-    not there; None when it is no error. ``parses``: whether botocore's model has the operation."""
+    not there; None when it is no error."""
 
     method: str
     target: str
@@ -75,7 +76,6 @@ class Case:
     foreigner: tuple[int, str] | None = DENIED
     has_bucket: bool = True
     key: str = "key"
-    parses: bool = True
 
 
 def with_md5(body: bytes) -> dict[str, str]:
@@ -95,10 +95,7 @@ CASES = {
     ),
     "HeadBucket": Case("HEAD", "/{bucket}"),
     "GetBucketLocation": Case("GET", "/{bucket}?location"),
-    "GetBucketVersioning": Case("GET", "/{bucket}?versioning"),
-    "PutBucketVersioning": Case("PUT", "/{bucket}?versioning", VERSIONING),
-    # Of a bucket without object lock; what they answer in others is in test_object_lock.
-    "GetObjectLockConfiguration": Case("GET", "/{bucket}?object-lock", success=404),
+    # Of a bucket without object lock; what it answers in others is in test_object_lock.
     "PutObjectLockConfiguration": Case(
         "PUT", "/{bucket}?object-lock", LOCK, with_md5(LOCK), success=409
     ),
@@ -117,7 +114,7 @@ CASES = {
     "DeleteObjects": Case("POST", "/{bucket}?delete", DELETE, with_md5(DELETE)),
     "ListMultipartUploads": Case("GET", "/{bucket}?uploads&prefix=u&delimiter=/&encoding-type=url"),
     "PutObject": Case("PUT", OBJECT, BODY, {"x-amz-checksum-algorithm": "CRC32"}),
-    "PostObject": Case("POST", "/{bucket}", success=204, parses=False),
+    "PostObject": Case("POST", "/{bucket}", success=204),
     "GetObject": Case("GET", OBJECT, headers=CHECKSUM, absent=NO_KEY),
     "HeadObject": Case("HEAD", OBJECT, headers=CHECKSUM, absent=NO_KEY),
     "GetObjectAttributes": Case(
@@ -160,39 +157,37 @@ CASES = {
 ANYBODY = {"CorsPreflight", "GetWebsitePage"}
 """Operations that nobody has to sign (tests/api/test_cors.py, tests/api/test_websites.py)."""
 
-NOT_SET = {
-    "GetBucketAbac",
-    "GetBucketAccelerateConfiguration",
-    "GetBucketAcl",
-    "GetBucketLogging",
-    "GetBucketNotificationConfiguration",
-    "GetBucketRequestPayment",
-    "ListBucketAnalyticsConfigurations",
-    "ListBucketIntelligentTieringConfigurations",
-    "ListBucketInventoryConfigurations",
-    "ListBucketMetricsConfigurations",
-}
-"""Documents of a bucket that are there when nothing is configured. The others are 404; the
-documents are in tests/unit/s3front/configurations/test_configurations.py."""
+FRESH = BucketRecord.create("bucket", "owner", "Owner", datetime(2026, 1, 1, tzinfo=UTC), "here")
+
+
+def status_of(answer: Answer) -> int:
+    """Of what a bucket is answered that has no documents; those answers are judged in
+    tests/unit/s3front/configurations/test_configurations.py."""
+    try:
+        return answer(FRESH).status
+    except S3Error as error:
+        return error.status
 
 
 def document_cases() -> Iterator[tuple[str, Case]]:
-    """A row for each read and removal of a document that the bucket has not."""
+    """A row for each call about a document of a bucket that has none."""
     for each in CONFIGURATIONS:
         target = f"/{{bucket}}?{each.sub_resource}" + ("&id=x" if each.identified else "")
-        parses = "Quota" not in each.get
-        success = 200 if each.get in NOT_SET else 404
-        yield each.get, Case("GET", target, success=success, parses=parses)
-        if each.delete is not None:
-            several = each.identified or "Metadata" in each.delete
+        yield each.get, Case("GET", target, success=status_of(each.read))
+        if each.put is not None:
+            body = PUT_BODIES[each.put.name]
             yield (
-                each.delete,
-                Case("DELETE", target, success=404 if several else 204, parses=parses),
+                each.put.name,
+                Case("PUT", target, body, with_md5(body), success=each.put.status),
             )
+        if each.delete is not None:
+            yield each.delete, Case("DELETE", target, success=status_of(each.unset_removed))
 
 
-CASES = dict(document_cases()) | CASES  # a row above is of a document that can be set
+CASES = dict(document_cases()) | CASES  # a row above is of one that needs more
 NAMES = sorted(CASES)
+MODELLED = frozenset(service_model().operation_names)
+"""Those that botocore knows."""
 IN_BUCKETS = [name for name in NAMES if CASES[name].has_bucket]
 
 
@@ -260,7 +255,7 @@ def assert_refused(name: str, response: Response, expected: tuple[int, str]) -> 
         assert (response.status, response.body) == (expected[0], b"")
         return
     assert (response.status, response.error["Code"]) == expected
-    if CASES[name].parses:
+    if name in MODELLED:
         assert_understood(name, response)
 
 
@@ -331,7 +326,7 @@ def test_a_key_or_an_upload_that_is_not_there(front: Front, untouched: Place, na
 def test_its_owner(front: Front, place: Place, name: str) -> None:
     response = ask(front, name, place)
     assert response.status == CASES[name].success, response.body
-    if CASES[name].parses:
+    if name in MODELLED:
         assert_understood(name, response)
 
 

@@ -30,6 +30,7 @@ from s3front.port.xml import element, parse
 from s3front.routes import Routes
 from s3front.s3_errors import S3Error
 from shared.records.bucket import BucketRecord
+from tests.bucket_documents import PUT_BODIES
 from tests.unit.s3front.metadata_here import MetadataHere
 from tests.unit.s3front.pieces import Pieces
 
@@ -178,19 +179,10 @@ async def test_what_was_changed_meanwhile_is_allowed_again(buckets: Buckets, met
     assert (await buckets.read()).record.document["paint"] == {"colour": "red"}
 
 
-DOCUMENTS = {
-    "PutBucketVersioning": b"<VersioningConfiguration><Status>Enabled</Status>"
-    b"</VersioningConfiguration>",
-    "PutObjectLockConfiguration": b"<ObjectLockConfiguration>"
-    b"<ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>",
-}
-
-
 @pytest.mark.parametrize(
     "each", [each.put for each in CONFIGURATIONS if each.put], ids=lambda each: each.name
 )
 def test_every_document_leaves_the_rest_of_the_record(each: Put) -> None:
-    members = each.parse(DOCUMENTS[each.name])
+    members = each.parse(PUT_BODIES[each.name])
     before = RECORD.changed({**UNKNOWN, "versioningConfiguration": {"Status": "Enabled"}})
     assert each.changed(before, members).document == {**before.document, **members}
-    assert set(members) <= {*RECORD.document}
