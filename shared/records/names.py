@@ -1,4 +1,5 @@
-"""Names of the metadata layout that CloudServer fixed (reference/dmd-wire.md, section 5)."""
+"""Names of the metadata layout that CloudServer fixed (reference/dmd-wire.md, section 5), and those
+that are ours: each of them has ``..`` in it (``holds_objects``)."""
 
 from __future__ import annotations
 
@@ -55,7 +56,9 @@ def holds_objects(sub_level: Sequence[str]) -> bool:
     """Whether a sub-level holds the objects of a bucket.
 
     A bucket name has at least three of ``a-z 0-9 . -`` and no two dots in a row, so no internal
-    name can be one, except by the prefix of uploads, whose capital letter no bucket name has.
+    name can be one, except by the prefix of uploads, whose capital letter no bucket name has. A new
+    internal name has to have ``..`` in it: any other is taken for a bucket's, so that the daemon
+    keeps beside its records what listings show of objects, and its jobs judge them as objects.
     """
     if len(sub_level) != 1:
         return False

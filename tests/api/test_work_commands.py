@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
+from s3front.work.job_lease import epoch_key
+from s3front.work.workers import WORKERS
 from shared.records.names import DEAD_LETTERS, DELETIONS, LEASES
 from tests import fork_server
 from tests.faults.stores import call_metadata, stored_blobs, stored_records
 from tests.raw_http import call
 from tests.servers import Cluster, cluster, free_port, wait_for
 
-WORKERS = ["deletions", "uploads", "client-tokens"]
+NAMES = [worker.name for worker in WORKERS]
 
 
 @pytest.fixture(scope="module")
@@ -51,15 +53,17 @@ def letters(running: Cluster) -> set[str]:
 
 
 def test_all_is_well(running: Cluster) -> None:
-    wait_for(lambda: len(stored_records(running, [LEASES])[LEASES]) == 6, "all leases to be held")
+    leases = {*NAMES, *map(epoch_key, NAMES)}
+    wait_for(lambda: {*stored_records(running, [LEASES])[LEASES]} == leases, "all to be held")
     shown = s3front(running, "status")
     assert shown.returncode == 0, shown.stderr
     lines = shown.stdout.splitlines()
-    assert [line.split()[:2] for line in lines[:3]] == [[name, "working"] for name in WORKERS]
-    assert all(f":{running.work.pid}:" in line for line in lines[:3])
-    assert lines[3:] == ["dead letters: 0"]
+    *workers, letters_line = lines
+    assert [line.split()[:2] for line in workers] == [[name, "working"] for name in NAMES]
+    assert all(f":{running.work.pid}:" in line for line in workers)
+    assert letters_line == "dead letters: 0"
     document = json.loads(s3front(running, "status", "--json").stdout)
-    assert [worker["name"] for worker in document["workers"]] == WORKERS
+    assert [worker["name"] for worker in document["workers"]] == NAMES
     assert document["letters"] == []
 
 
@@ -69,7 +73,7 @@ def test_nobody_works(running: Cluster) -> None:
         shown = s3front(running, "status", "--json")
         assert shown.returncode == 1
         states = {each["name"]: each["state"] for each in json.loads(shown.stdout)["workers"]}
-        assert states == dict.fromkeys(WORKERS, "nobody")
+        assert states == dict.fromkeys(NAMES, "nobody")
     finally:
         running.work.start()
 
