@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import fields
 
+from s3front.locations.registry import TYPES
 from s3front.operations import routes
 from shared.config import Settings
 from shared.config import environment as environment_module
@@ -54,6 +55,11 @@ def test_every_configuration_key_is_documented(key: str) -> None:
 @pytest.mark.parametrize("name", sorted(variables()))
 def test_every_variable_is_documented(name: str) -> None:
     assert f"`{name}`" in CONFIGURATION
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_every_type_of_locations_is_documented(name: str) -> None:
+    assert f"\n| `{name}` |" in CONFIGURATION.partition("## locationConfig.json")[2]
 
 
 def test_every_operation_is_in_the_compatibility_table() -> None:
