@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.raw_http import call
-from tests.servers import Front, cluster, process_tree
+from tests.servers import Front, cluster, process_tree, wait_for
 
 SPARE_BYTES = 8 * 1024 * 1024
 SIZES = (1000, 300_000, 20_000_000)
@@ -32,6 +32,8 @@ def test_uploads_are_told_to_slow_down(tmp_path: Path) -> None:
     with cluster(tmp_path, supervised=True) as running, ThreadPoolExecutor(AT_ONCE) as clients:
         front = running.fronts[0]
         assert call(front, "PUT", "/bucket").status == 200
+        # A process that is still starting has nobody to tell to slow down.
+        wait_for(lambda: '"s3front-work"' in front.process.output, "background work")
         for pid in process_tree(front.process.pid):
             most = address_space_bytes(pid) + SPARE_BYTES
             resource.prlimit(pid, resource.RLIMIT_AS, (most, most))

@@ -307,6 +307,7 @@ def test_data_goes_over_a_socket_that_nobody_else_can_use(installation: Installa
         both.start_and_wait()
         (private,) = private_folders(folder)
         path = private / "data"
+        wait_for(path.exists, "the data daemon")
         assert [stat.filemode(each.stat().st_mode) for each in (private, path)] == [
             "drwx------",
             "srw-------",
