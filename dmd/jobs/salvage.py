@@ -29,10 +29,8 @@ from dmd.metadata.engines.lmdb_format import (
     META_PAGES,
     Meta,
     PageError,
-    check_long,
     nodes_anywhere,
     page_head,
-    parse_long,
 )
 from dmd.metadata.engines.lmdb_pages import Damage, PageFile, PageView, choose_meta, newest_meta
 from dmd.metadata.engines.lmdb_survey import Pages
@@ -192,11 +190,8 @@ class _Search:
             if isinstance(value, bytes):
                 yield key, value
                 continue
-            if value.page + value.pages > file.pages():
-                continue
             try:
-                check_long(value, file.page_bytes)
-                yield key, parse_long(file.read(value.page, value.pages), value)
+                yield key, file.read_long(value)
             except PageError:
                 continue
 

@@ -201,14 +201,13 @@ def check_long(long: Long, page_bytes: int) -> None:
         raise PageError(f"a value of {long.size} bytes has {long.pages} pages")
 
 
-def parse_long(data: bytes, long: Long) -> bytes:
-    """The value whose pages, all of them, are ``data``. Raises PageError."""
+def check_long_page(data: bytes, long: Long) -> None:
+    """Raises PageError when ``data`` is not the first page of the value."""
     found, transaction, _, flags, pages = _OVERFLOW_HEADER.unpack_from(data)
     if (found, transaction, pages) != (long.page, long.transaction, long.pages):
         raise PageError("it is empty" if not any(data) else "it is not the page of its value")
     if not flags & _OVERFLOW:
         raise PageError("it is no page of a value")
-    return data[HEADER_BYTES : HEADER_BYTES + long.size]
 
 
 def parse_free_record(key: bytes, value: bytes) -> list[int]:

@@ -17,6 +17,7 @@ import msgspec
 
 from dmd.metadata.engines.base import Ranged
 from dmd.metadata.engines.lmdb_format import (
+    HEADER_BYTES,
     META_BYTES,
     META_PAGES,
     Branch,
@@ -26,8 +27,8 @@ from dmd.metadata.engines.lmdb_format import (
     PageError,
     Tree,
     check_long,
+    check_long_page,
     parse_free_record,
-    parse_long,
     parse_meta,
     parse_page,
 )
@@ -78,6 +79,18 @@ class PageFile:
         if len(data) != length:
             raise PageError("the file ends before it")
         return data
+
+    def read_long(self, value: Long) -> bytes:
+        """A value that has pages of its own; raises PageError.
+
+        Its node may be damaged: no more is read than its own first page confirms, and no more than
+        there is.
+        """
+        check_long(value, self.page_bytes)
+        if value.page + value.pages > self.pages():
+            raise PageError("the file ends before it")
+        check_long_page(self.read(value.page), value)
+        return self.read(value.page, value.pages)[HEADER_BYTES : HEADER_BYTES + value.size]
 
     def pages(self) -> int:
         """How many whole pages there are."""
@@ -328,10 +341,9 @@ class Walk:
                 yield key, value
 
     def _long(self, value: Long) -> bytes:
-        check_long(value, self._file.page_bytes)
         if not META_PAGES <= value.page <= self._meta.last_page:
             raise PageError("there is no such page")
-        data = parse_long(self._file.read(value.page, value.pages), value)
+        data = self._file.read_long(value)
         self._on_page(value.page, value.pages)
         return data
 

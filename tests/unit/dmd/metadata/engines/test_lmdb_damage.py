@@ -327,3 +327,10 @@ def test_the_library_serves_nothing_wrong(filled: Filled, tmp_path: Path, kind: 
             with pytest.raises(DamagedMetadataError):
                 check_strictly(folder)
         shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("pages", [2**29, 2], ids=["beyond the file", "within it"])
+def test_no_more_is_read_than_a_value_has(filled: Filled, pages: int) -> None:
+    """A flipped bit makes two pages two terabytes."""
+    with (filled.folder / FILE_NAME).open("rb") as file, pytest.raises(PageError):
+        PageFile(file.fileno(), PAGE).read_long(Long(3, pages, 1, 100))
