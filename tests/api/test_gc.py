@@ -64,15 +64,16 @@ def counts(finished: Finished) -> dict[str, int]:
 
 
 def gc_until(running: Cluster, verdict: str, blobs: int) -> Finished:
-    """Collect until so many blobs are judged so: until they are old enough."""
+    """Collect until so many blobs have been judged so: until they are old enough, which one may be
+    a run before another. Returns the last run."""
     found: list[Finished] = []
 
     def collected() -> bool:
-        found[:] = [gc(running, "--apply")]
-        return counts(found[0])[verdict] == blobs
+        found.append(gc(running, "--apply"))
+        return sum(counts(each)[verdict] for each in found) == blobs
 
     wait_for(collected, f"{blobs} blobs to be judged {verdict}")
-    return found[0]
+    return found[-1]
 
 
 def everything(running: Cluster) -> set[str]:

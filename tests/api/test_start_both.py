@@ -11,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -298,9 +299,10 @@ def private_folders(folder: Path) -> list[Path]:
     return list(folder.glob("twofold.*"))
 
 
-def test_data_goes_over_a_socket_that_nobody_else_can_use(installation: Installation) -> None:
-    folder = installation.folder / "t"
-    folder.mkdir()
+def test_data_goes_over_a_socket_that_nobody_else_can_use(
+    installation: Installation, short_folder: Path
+) -> None:
+    folder = short_folder
     installation.environ["TMPDIR"] = str(folder)
     both = Both(installation)
     try:
@@ -319,6 +321,13 @@ def test_data_goes_over_a_socket_that_nobody_else_can_use(installation: Installa
         assert private_folders(folder) == []
     finally:
         both.kill()
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """One in which a Unix socket has room for its name, 107 bytes at most."""
+    with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as folder:  # short
+        yield Path(folder)
 
 
 def connections_of(path: Path) -> int:
