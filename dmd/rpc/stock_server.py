@@ -141,6 +141,9 @@ class _Body:
             body.decode()
         except (asyncio.IncompleteReadError, TimeoutError, OSError, UnicodeDecodeError):
             return _NOTHING
+        except RuntimeError:
+            # What aiohttp raises of a connection that had ended before it was asked to wait.
+            return _NOTHING
         sent = body.split(_SEPARATOR)
         kept = [packet for packet in sent if packet[:1] in _PACKET_TYPES]
         return body if len(kept) == len(sent) else _SEPARATOR.join(kept) or _NOTHING
