@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from shared.records.names import DELETIONS, UPLOADS_PREFIX
+from shared.records.names import DEAD_LETTERS, DELETIONS, UPLOADS_PREFIX
 from tests.faults.stores import call_metadata, stored_blobs, stored_records
 from tests.servers import Cluster
 
@@ -257,9 +257,16 @@ def test_nothing_is_made_of_data_that_went_with_its_object(
     assert blobs <= queued(shared_cluster)
     with pytest.raises(s3.exceptions.NoSuchUpload):
         s3.complete_multipart_upload(**upload, MultipartUpload=parts)
-    # As when the deletion has been done.
-    for key in stored_records(shared_cluster, [DELETIONS])[DELETIONS]:
+    # As when the deletion could not be done and was set aside.
+    entries = stored_records(shared_cluster, [DELETIONS])[DELETIONS]
+    letter = json.dumps({"queue": DELETIONS, "entry": json.dumps(list(entries.values()))})
+    call_metadata(shared_cluster, "put", ["letter", letter, {}], [DEAD_LETTERS])
+    for key in entries:
         call_metadata(shared_cluster, "del", [key, {}], [DELETIONS])
+    with pytest.raises(s3.exceptions.NoSuchUpload):
+        s3.complete_multipart_upload(**upload, MultipartUpload=parts)
+    # As when it has been done.
+    call_metadata(shared_cluster, "del", ["letter", {}], [DEAD_LETTERS])
     for blob in blobs:
         url = f"http://127.0.0.1:{shared_cluster.data_port}/DataFile/{blob}"
         assert requests.delete(url, timeout=10).status_code == 204
