@@ -6,6 +6,7 @@ hosts cost one more read of metadata, and are decided by ``s3front.port.unlisted
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from s3front.auth.authenticate import authenticate, is_version_2
@@ -18,15 +19,22 @@ from s3front.s3_errors import S3Error
 
 
 async def settle(
-    undecided: Undecided, request: Request, services: Services, now: datetime, request_id: str
+    undecided: Undecided,
+    request: Request,
+    services: Services,
+    now: datetime,
+    request_id: str,
+    sub_resources: Collection[str],
 ) -> Target:
     """The target of a request to a host that is not configured.
 
-    Raises what ``authenticate``, ``decide`` and reads of metadata do.
+    ``sub_resources`` are the query parameters that select operations. Raises what
+    ``authenticate``, ``decide`` and reads of metadata do.
     """
     if is_version_2(request, undecided.query):
-        return await _signed_target(undecided, request, services, now)
-    identity = await authenticate(request, undecided.unread(), services.credentials, now)
+        return await _signed_target(undecided, request, services, now, sub_resources)
+    unread = undecided.unread()
+    identity = await authenticate(request, unread, services.credentials, now, sub_resources)
     if identity.host is not None and identity.host != request.host:
         # Proxies changed the host; what the client signed is what it addressed.
         parsed = parse_target(
@@ -36,7 +44,8 @@ async def settle(
             return parsed
         undecided = parsed
     buckets = await _buckets(undecided, identity, services, request_id)
-    return decide(undecided, request.method, buckets, anonymous=identity.principal.is_anonymous)
+    anonymous = identity.principal.is_anonymous
+    return decide(undecided, request.method, buckets, sub_resources, anonymous=anonymous)
 
 
 async def _buckets(
@@ -50,7 +59,11 @@ async def _buckets(
 
 
 async def _signed_target(
-    undecided: Undecided, request: Request, services: Services, now: datetime
+    undecided: Undecided,
+    request: Request,
+    services: Services,
+    now: datetime,
+    sub_resources: Collection[str],
 ) -> Target:
     """The target that a signature of Version 2 is good for, as it covers the bucket.
 
@@ -60,7 +73,7 @@ async def _signed_target(
     for candidate in (None, *undecided.candidates):
         try:
             target = undecided.by_path() if candidate is None else undecided.by_host(candidate)
-            await authenticate(request, target, services.credentials, now)
+            await authenticate(request, target, services.credentials, now, sub_resources)
         except S3Error as error:
             if error.code not in ("SignatureDoesNotMatch", "InvalidBucketName"):
                 raise

@@ -61,12 +61,13 @@ class _Trace:
 
 
 class App:
-    """A front-end's request handler. ``services`` may be replaced while it runs (a reload)."""
+    """A front-end's request handler. ``services`` may be replaced while it runs (a reload);
+    ``routes`` are the operations that it has."""
 
     def __init__(self, services: Services, clock: Callable[[], datetime] | None = None) -> None:
         self.services = services
         self._clock = clock or (lambda: datetime.now(UTC))
-        self._routes = routes()
+        self.routes = routes()
 
     async def handle(self, request: Request) -> Reply:
         """The reply to a request. It does not raise, whatever the request is."""
@@ -118,21 +119,30 @@ class App:
                 trace.operation = "Health"
                 return probed
         if isinstance(parsed, Undecided):
-            parsed = await settle(parsed, request, services, self._clock(), trace.request_id)
+            parsed = await settle(
+                parsed,
+                request,
+                services,
+                self._clock(),
+                trace.request_id,
+                self.routes.sub_resources,
+            )
         target = trace.target = parsed
         if target.bucket is None and asks_for_page(request):
             trace.operation = "Welcome"
             return welcome(request)
         signed = request
         request = meant = with_hoisted_headers(request, target)
-        operation = self._routes.find(request.method, target, request.headers)
+        operation = self.routes.find(request.method, target, request.headers)
         trace.operation, trace.tells_region = operation.name, operation.tells_region
         if operation.form:
             form = await read_upload(request, target, services.credentials, self._clock())
             request, trace.target, trace.identity = form.request, form.target, form.identity
         elif operation.actions:
             now = self._clock()
-            trace.identity = await authenticate(signed, target, services.credentials, now)
+            trace.identity = await authenticate(
+                signed, target, services.credentials, now, self.routes.sub_resources
+            )
         owners = _expected_owners(meant, request)
         context = await self._context(operation, request, owners, trace, log)
         authorize(context.access)

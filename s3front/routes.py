@@ -182,7 +182,8 @@ class Routes:
 
     def __init__(self) -> None:
         self._table: dict[tuple[str, Level, str | None], Operation] = {}
-        self._sub_resources = set(SUB_RESOURCES)
+        self.sub_resources = SUB_RESOURCES
+        """The sub-resources that the table knows: S3's, and those that are routed."""
 
     def add(self, method: str, operation: Operation, sub_resource: str | None = None) -> None:
         """Route a method, level and sub-resource to an operation. From now on no request that
@@ -190,12 +191,7 @@ class Routes:
         level = Level.BUCKET if operation.level is Level.NEW_BUCKET else operation.level
         self._table[method, level, sub_resource] = operation
         if sub_resource is not None and sub_resource not in _NO_SUB_RESOURCES:
-            self._sub_resources.add(sub_resource.partition("&")[0])
-
-    @property
-    def sub_resources(self) -> frozenset[str]:
-        """The sub-resources that the table knows: S3's, and those that are routed."""
-        return frozenset(self._sub_resources)
+            self.sub_resources |= {sub_resource.partition("&")[0]}
 
     def names(self) -> list[str]:
         """The names of all operations in the table."""
@@ -246,7 +242,7 @@ class Routes:
 
     def _selected(self, method: str, level: Level, target: Target, headers: Headers) -> str | None:
         """What it knows a request by besides method and level; raises InvalidArgument."""
-        sub_resource = next((name for name in target.query if name in self._sub_resources), None)
+        sub_resource = next((name for name in target.query if name in self.sub_resources), None)
         if UPLOAD_ID in target.query:
             sub_resource = UPLOAD_ID
         if sub_resource is None:

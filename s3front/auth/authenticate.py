@@ -6,7 +6,7 @@ anonymous.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 import msgspec
@@ -25,9 +25,16 @@ _IN_QUERY_V2 = ("AWSAccessKeyId", "Signature")
 
 
 async def authenticate(
-    request: Request, target: Target, credentials: Credentials, now: datetime
+    request: Request,
+    target: Target,
+    credentials: Credentials,
+    now: datetime,
+    sub_resources: Collection[str],
 ) -> Identity:
-    """The verified sender; raises S3Error with AWS's codes, and what ``credentials`` do."""
+    """The verified sender; raises S3Error with AWS's codes, and what ``credentials`` do.
+
+    ``sub_resources`` are the query parameters that select operations: each has to be signed.
+    """
     authorization = request.headers.get("Authorization")
     presigned_v4 = any(name in target.query for name in _IN_QUERY_V4)
     presigned_v2 = any(name in target.query for name in _IN_QUERY_V2)
@@ -41,7 +48,8 @@ async def authenticate(
     else:
         version_2 = not presigned_v4
     if version_2:
-        head_2, claim_2 = _claim_2(request, target, now, presigned=presigned)
+        head_2 = _head_2(request, target, sub_resources)
+        claim_2 = (sigv2.presigned_claim if presigned else sigv2.header_claim)(head_2, now)
         check_token(claim_2.security_token)
         found = await credentials.find(claim_2.access_key)
         signer = known(found, claim_2.access_key)
@@ -124,15 +132,12 @@ def _verified_4(
     raise mismatch
 
 
-def _claim_2(
-    request: Request, target: Target, now: datetime, *, presigned: bool
-) -> tuple[sigv2.RequestHead, sigv2.Claim]:
-    """What is signed in Version 2, and by whom, as the request says."""
-    head = sigv2.RequestHead(
+def _head_2(request: Request, target: Target, sub_resources: Collection[str]) -> sigv2.RequestHead:
+    """What is signed in Version 2."""
+    return sigv2.RequestHead(
         request.method,
         f"/{target.bucket}{target.raw_path}" if target.virtual_host else target.raw_path,
         target.raw_query,
         sigv2.trimmed_headers(request.headers.items()),
+        sub_resources,
     )
-    read = sigv2.presigned_claim if presigned else sigv2.header_claim
-    return head, read(head, now)

@@ -25,7 +25,7 @@ from __future__ import annotations
 import hmac
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -46,19 +46,21 @@ from s3front.s3_errors import S3Error
 
 ALGORITHM: Final = "AWS"
 
-SIGNED_PARAMETERS: Final = SUB_RESOURCES | {
-    "defaultObjectAcl",
-    "response-cache-control",
-    "response-content-disposition",
-    "response-content-encoding",
-    "response-content-language",
-    "response-content-type",
-    "response-expires",
-    "select-type",
-    "storageClass",
-    "versionId",
-}
-"""The query parameters that the canonical resource includes."""
+ALSO_SIGNED: Final = frozenset(
+    (
+        "defaultObjectAcl",
+        "response-cache-control",
+        "response-content-disposition",
+        "response-content-encoding",
+        "response-content-language",
+        "response-content-type",
+        "response-expires",
+        "select-type",
+        "storageClass",
+        "versionId",
+    )
+)
+"""The query parameters that the canonical resource includes besides sub-resources."""
 
 _POSITIONAL: Final = ("content-md5", "content-type")
 _BUCKET: Final = re.compile("/[^/]+/?")
@@ -70,13 +72,19 @@ class RequestHead(msgspec.Struct, frozen=True):
     """The parts of a request that Version 2 signs.
 
     ``resource`` is the bucket that the host named, if it did, as ``/bucket``, and the path as it
-    stands on the request line. ``headers`` is what ``trimmed_headers`` returns.
+    stands on the request line. ``headers`` is what ``trimmed_headers`` returns. ``sub_resources``
+    are the parameters by which whoever asks selects operations: all of them have to be signed.
     """
 
     method: str
     resource: str
     raw_query: str
     headers: Mapping[str, str]
+    sub_resources: Collection[str] = SUB_RESOURCES
+
+    def covers(self, parameter: str) -> bool:
+        """Whether the signature includes a query parameter."""
+        return parameter in self.sub_resources or parameter in ALSO_SIGNED
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -187,9 +195,9 @@ def canonical_resource(head: RequestHead) -> str:
     """
     signed: dict[str, str] = {}
     for name, value in query_parameters(head.raw_query).items():
-        if name in SIGNED_PARAMETERS:
+        if head.covers(name):
             if "&" in value:
-                _check_ambiguity(name, value)
+                _check_ambiguity(head, name, value)
             # "acl" and "acl=" ask for the same; clients sign it without the sign.
             signed[name] = f"{name}={value}" if value else name
     if not signed:
@@ -197,9 +205,9 @@ def canonical_resource(head: RequestHead) -> str:
     return f"{head.resource}?{'&'.join(signed[name] for name in sorted(signed))}"
 
 
-def _check_ambiguity(name: str, value: str) -> None:
+def _check_ambiguity(head: RequestHead, name: str, value: str) -> None:
     following = value.split("&")[1:]
-    if any(piece.partition("=")[0] in SIGNED_PARAMETERS for piece in following):
+    if any(head.covers(piece.partition("=")[0]) for piece in following):
         raise S3Error(
             "InvalidArgument",
             "With Signature Version 2 the value of a signed parameter cannot hold another one.",

@@ -1,7 +1,7 @@
 """The query parameters of S3 that select an operation. Pure.
 
-The front-end finds operations by them (``s3front.routes`` adds what else its table has), hosts that
-are not configured are judged by them, and Signature Version 2 covers them.
+The front-end finds operations by them, judges by them hosts that are not configured, and has
+Signature Version 2 cover them: with what else is routed (``s3front.routes`` adds that).
 """
 
 from __future__ import annotations
@@ -56,8 +56,4 @@ SUB_RESOURCES: Final = frozenset(
         "website",
     )
 )
-"""Those of botocore's model of S3, served or not; ``quota`` and ``search`` are CloudServer's.
-
-One that is served and not here is routed, but Version 2 does not cover it: whoever has a presigned
-URL could add it.
-"""
+"""Those of botocore's model of S3, served or not; ``quota`` and ``search`` are CloudServer's."""

@@ -29,10 +29,9 @@ proxies leave a choice (``s3front.addressed``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
-from s3front.port.sub_resources import SUB_RESOURCES
 from s3front.port.target import Target, Undecided, is_bucket_name
 from s3front.s3_errors import S3Error
 
@@ -51,17 +50,25 @@ def names_to_look_up(undecided: Undecided) -> list[str]:
 
 
 def decide(
-    undecided: Undecided, method: str, buckets: Mapping[str, bool], *, anonymous: bool
+    undecided: Undecided,
+    method: str,
+    buckets: Mapping[str, bool],
+    sub_resources: Collection[str],
+    *,
+    anonymous: bool,
 ) -> Target:
     """The target of a request. Raises InvalidURI, BucketAlreadyOwnedByYou, and what
     ``parse_target`` does.
 
     ``buckets`` are those of ``names_to_look_up`` that exist, and whether they are the sender's.
+    With one of ``sub_resources`` in its query a request is about neither a bucket nor an object
+    itself.
     """
+    alone = not any(name in sub_resources for name in undecided.query)
     theirs = {name for name, own in buckets.items() if own or anonymous}
     in_host = [name for name in undecided.candidates if name in theirs]
     in_path = undecided.segment in buckets
-    if method == "POST" and not _has_sub_resource(undecided):
+    if method == "POST" and alone:
         # A form, which is for a bucket; its policy has to name it.
         in_host, in_path = ([], in_path) if undecided.path else (in_host, False)
     if len(in_host) > 1:
@@ -72,7 +79,7 @@ def decide(
             raise _refusal(undecided)
         return undecided.by_host(in_host[0])
     if in_path:
-        if undecided.segment in theirs and _is_bucket_alone(undecided):
+        if undecided.segment in theirs and alone and _is_bucket(undecided):
             if method == "PUT":
                 fields = {"BucketName": undecided.segment}
                 raise S3Error("BucketAlreadyOwnedByYou", fields=fields)
@@ -97,14 +104,10 @@ def _can_name_a_bucket(undecided: Undecided) -> bool:
     return "." not in first or "." in undecided.host.removeprefix(f"{first}.")
 
 
-def _has_sub_resource(undecided: Undecided) -> bool:
-    return any(name in SUB_RESOURCES for name in undecided.query)
-
-
-def _is_bucket_alone(undecided: Undecided) -> bool:
-    """Whether, by path, PUT makes a bucket and DELETE removes it: no sub-resource is named. A slash
-    behind the bucket means nothing."""
-    return not undecided.path.partition("/")[2] and not _has_sub_resource(undecided)
+def _is_bucket(undecided: Undecided) -> bool:
+    """Whether the path is a bucket's: PUT makes it, DELETE removes it. A slash behind the bucket
+    means nothing."""
+    return not undecided.path.partition("/")[2]
 
 
 def _is_list_buckets(undecided: Undecided) -> bool:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from s3front.auth.sigv2 import (
-    SIGNED_PARAMETERS,
+    ALSO_SIGNED,
     RequestHead,
     header_claim,
     presigned_claim,
@@ -22,11 +22,12 @@ from s3front.auth.sigv2 import (
     verify,
     verify_policy,
 )
+from s3front.port.sub_resources import SUB_RESOURCES
 from s3front.s3_errors import S3Error
 
 SECRET = "s+cret/é"
 # Those of today that botocore does not know, and so does not sign.
-KNOWN = sorted(SIGNED_PARAMETERS & set(HmacV1Auth.QSAOfInterest))
+KNOWN = sorted((SUB_RESOURCES | ALSO_SIGNED) & set(HmacV1Auth.QSAOfInterest))
 
 keys = st.text(
     st.sampled_from("aZ09-._~/+ %!$&'()*,:;=@?#[]\\\"<>|éüß\u3042\U0001f600\x7f\u200b"), max_size=30

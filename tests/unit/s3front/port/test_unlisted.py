@@ -6,10 +6,13 @@ method and target, where the bucket is taken from: the host, the path, or neithe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from s3front.port.sub_resources import SUB_RESOURCES
 from s3front.port.target import Target, Undecided, parse_target
 from s3front.port.unlisted import decide, names_to_look_up
 from s3front.s3_errors import S3Error
@@ -30,7 +33,11 @@ def decided(host: str, method: str, raw_target: str, *, anonymous: bool = False)
     undecided = undecided_of(host, raw_target)
     names = names_to_look_up(undecided)
     buckets = {name: name in OWN and not anonymous for name in names if name in OWN | OTHERS}
-    return decide(undecided, method, buckets, anonymous=anonymous)
+    return decide(undecided, method, buckets, SUB_RESOURCES, anonymous=anonymous)
+
+
+def _decided(undecided: Undecided, buckets: Mapping[str, bool]) -> Target:
+    return decide(undecided, "GET", buckets, SUB_RESOURCES, anonymous=False)
 
 
 def meaning(host: str, method: str, raw_target: str, *, anonymous: bool = False) -> str:
@@ -145,8 +152,8 @@ def test_the_bucket_of_the_host_may_have_full_stops() -> None:
 def test_two_buckets_in_the_host_are_refused() -> None:
     undecided = undecided_of("photos.videos.nas.lan", "/a")
     with pytest.raises(S3Error):
-        decide(undecided, "GET", {"photos": True, "photos.videos": True}, anonymous=False)
-    target = decide(undecided, "GET", {"photos": False, "photos.videos": True}, anonymous=False)
+        _decided(undecided, {"photos": True, "photos.videos": True})
+    target = _decided(undecided, {"photos": False, "photos.videos": True})
     assert target.bucket == "photos.videos"
 
 
@@ -196,7 +203,7 @@ def test_the_path_is_no_new_bucket_and_no_deleted_one_by_chance(
 def test_the_refusal_says_what_to_configure(host: str, named: tuple[str, str, str]) -> None:
     undecided = undecided_of(host, "/new")
     with pytest.raises(S3Error) as caught:
-        decide(undecided, "PUT", {}, anonymous=False)
+        decide(undecided, "PUT", {}, SUB_RESOURCES, anonymous=False)
     bucket, rest, whole = named
     message = caught.value.message
     assert f"If the bucket is {bucket}, add {rest} to restEndpoints" in message
@@ -249,7 +256,7 @@ def test_any_host_is_decided_or_refused(
     names = names_to_look_up(undecided)
     buckets = existing.draw(st.dictionaries(st.sampled_from(names), st.booleans()))
     try:
-        target = decide(undecided, method, buckets, anonymous=anonymous)
+        target = decide(undecided, method, buckets, SUB_RESOURCES, anonymous=anonymous)
     except S3Error as error:
         assert error.status in (400, 409)  # noqa: PT017  # it may also pass
         return
