@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import random
 import socket
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from shared.rpc import websocket
 from shared.rpc.streams import StreamSettings
 from tests.interop.daemons import MetadataProcess, metadata_process
 from tests.interop.raw_client import NAMESPACE, RawClient, raw_client
-from tests.interop.test_rpc_client import client_of
+from tests.interop.test_rpc_client import client_of, read_all
 from tests.servers import process_tree
 from tests.unit.dmd.metadata.support import RecordingLog, until
 
@@ -416,8 +416,11 @@ def _damaged(chance: random.Random) -> bytes:
     return bytes(packet)
 
 
-async def fuzz(port: int, chance: random.Random, count: int) -> None:
-    """Send so many packets, over new connections where the daemon has ended one."""
+async def fuzz(
+    port: int, chance: random.Random, count: int, turn: Callable[[], Awaitable[object]]
+) -> None:
+    """Send so many packets, over new connections where the daemon has ended one. Before the answers
+    to some of them are waited for, somebody else has a ``turn``."""
     left = count
     while left > 0:
         async with plain_client(port) as client:
@@ -432,7 +435,7 @@ async def fuzz(port: int, chance: random.Random, count: int) -> None:
                 left -= some
                 with contextlib.suppress(ConnectionError):
                     await client.writer.drain()
-                await asyncio.sleep(0)  # a turn for the client beside, which shares this process
+                await turn()
             reading.cancel()
             await asyncio.wait([reading])
 
@@ -445,22 +448,22 @@ async def test_no_packets_whatever_disturb_the_daemon_or_its_other_clients(
     with metadata_process(tmp_path) as daemon:
         async with client_of(daemon.url, connect_wait_seconds=10) as client:
             await client.call("put", ["k", "v"], ["beside"])
-            fuzzers = [
-                asyncio.create_task(fuzz(daemon.port, random.Random(chance.random()), PACKETS // 4))
-                for _ in range(4)
-            ]
-            served, slowest = 0, 0.0
-            while not all(fuzzer.done() for fuzzer in fuzzers):
-                begun = time.monotonic()
+            turns = itertools.count()
+
+            async def turn() -> None:
+                """Two calls, one of them durable, with packets of all fuzzers before them."""
                 assert await client.call("get", ["k"], ["beside"]) == "v"
-                await client.call("put", ["other", str(served)], ["beside"])
-                slowest = max(slowest, time.monotonic() - begun)
-                served += 1
-            await asyncio.gather(*fuzzers)
-            # "All the time": two calls, one of them durable, never took longer than this.
-            assert served > 3
-            assert slowest < 3
-            assert await client.call("get", ["other"], ["beside"]) == str(served - 1)
+                await client.call("put", [f"turn {next(turns)}", "v"], ["beside"])
+
+            await asyncio.gather(
+                *(
+                    fuzz(daemon.port, random.Random(chance.random()), PACKETS // 4, turn)
+                    for _ in range(4)
+                )
+            )
+            taken = next(turns)
+            assert taken >= PACKETS // 100
+            assert len(await read_all(client, ["beside"])) == taken + 1
         output = daemon.process.output
     assert '"level":"error"' not in output
     assert "Traceback" not in output
