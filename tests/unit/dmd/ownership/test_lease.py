@@ -71,18 +71,18 @@ def owner(directory: Path, seconds: float) -> subprocess.Popen[bytes]:
 
 
 def test_a_directory_without_a_lease_is_free(tmp_path: Path) -> None:
-    assert waited(tmp_path) < 0.2
+    assert waited(tmp_path) < 30
 
 
 def test_a_released_lease_is_free(tmp_path: Path) -> None:
-    write(tmp_path, replace(ELSEWHERE, released=True))
-    assert waited(tmp_path) < 0.2
+    write(tmp_path, replace(ELSEWHERE, seconds=60, released=True))
+    assert waited(tmp_path) < 30
 
 
 def test_an_owner_of_this_machine_is_known_by_its_lock(tmp_path: Path) -> None:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     write(tmp_path, replace(ELSEWHERE, boot=boot, seconds=60))
-    assert waited(tmp_path) < 0.2
+    assert waited(tmp_path) < 30
 
 
 def test_an_owner_elsewhere_is_given_its_lease_and_a_margin(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_lease_is_renewed_and_released(tmp_path: Path) -> None:
 
 
 def test_without_a_lease_the_old_one_is_removed(tmp_path: Path) -> None:
-    write(tmp_path, replace(ELSEWHERE, released=True))
+    write(tmp_path, replace(ELSEWHERE, seconds=60, released=True))
     OwnedDirectory(tmp_path).release()
     assert read_state(tmp_path) is None
 
