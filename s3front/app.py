@@ -11,10 +11,12 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from s3front.addressed import settle
 from s3front.auth.authenticate import authenticate
@@ -44,8 +46,7 @@ _NO_THREAD = "can't start new thread"
 """What RuntimeError says where there is no memory for one."""
 
 
-@dataclass(slots=True)
-class _Trace:
+class _Trace(msgspec.Struct):
     """What the access line says; filled in while the request advances."""
 
     request_id: str

@@ -8,10 +8,10 @@ the reply of the one before it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from s3front.configurations.cors import CORS, allowed, answer_headers
 from s3front.port.reply import error_page

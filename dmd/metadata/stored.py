@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+import msgspec
 from isal.isal_zlib import crc32
 
 _HEADER = struct.Struct(">IQBI")
@@ -26,8 +26,7 @@ class CorruptRecordError(Exception):
     """A stored value does not match its checksum or its layout."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """A decoded value."""
 
     revision: int

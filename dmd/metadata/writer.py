@@ -25,7 +25,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from dmd.group_worker import Worker
 from dmd.metadata.commit import CommitSettings, Committer

@@ -29,9 +29,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
+
+import msgspec
 
 from s3front.auth.sigv4 import EMPTY_SHA256, PayloadForm, StreamKey, signatures_equal
 from s3front.s3_errors import S3Error, incomplete_body
@@ -46,8 +47,7 @@ _UNSIGNED_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;.*)?")
 _TRAILER_SIGNATURE: Final = "x-amz-trailer-signature"
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkedBody:
+class ChunkedBody(msgspec.Struct, frozen=True):
     """What the head of the request says about the body.
 
     ``form`` is one of the streaming forms; ``decoded_bytes`` comes from ``parse_decoded_length``;

@@ -16,8 +16,8 @@ Sources: tests that LocalStack runs against AWS (``test_presigned_url_v4_x_amz_i
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 
+from msgspec.structs import replace
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.port.header_text import check_header, line_of

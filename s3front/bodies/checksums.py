@@ -15,11 +15,11 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
 import anycrc
+import msgspec
 import xxhash
 
 from s3front.s3_errors import S3Error
@@ -204,8 +204,7 @@ def combined_checksum(algorithm: Algorithm, parts: Sequence[str], sizes: Sequenc
 # --- What a request declares ---------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedChecksum:
+class ExpectedChecksum(msgspec.Struct, frozen=True):
     """A checksum that the body must have; ``value`` is None while it is still to come."""
 
     algorithm: Algorithm
@@ -213,8 +212,7 @@ class ExpectedChecksum:
     in_trailer: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedDigests:
+class ExpectedDigests(msgspec.Struct, frozen=True):
     """Everything that a request declares of its body; ``sha256_hex`` is the signed payload hash."""
 
     content_md5: bytes | None = None

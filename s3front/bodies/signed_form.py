@@ -10,10 +10,11 @@ Source: Amazon S3 API reference, "Browser-based uploads using POST".
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from msgspec.structs import replace
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.auth import sigv2, sigv4

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import orjson
 
 from s3front.metadata.foreign import ForeignMetadata, RequirementFailedError
@@ -50,8 +50,7 @@ class ChangedError(Exception):
         self.index = index
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(msgspec.Struct, frozen=True):
     """What came of a commit, an entry an operation: the new revision of a put, and what a versioned
     operation answered. Each is None for all others."""
 
@@ -59,8 +58,7 @@ class Committed:
     version_ids: Sequence[str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """A record as it was read; both are None for one that is there and cannot be read."""
 
     text: str | None

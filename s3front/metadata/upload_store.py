@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from itertools import pairwise
 
 import msgspec
@@ -55,8 +54,7 @@ _BEHIND_OVERVIEWS = OVERVIEW_PREFIX[:-1] + chr(ord(OVERVIEW_PREFIX[-1]) + 1)
 _NO_REQUEST = "background"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredUpload:
+class StoredUpload(msgspec.Struct, frozen=True):
     """An upload as it was read."""
 
     key: str
@@ -65,8 +63,7 @@ class StoredUpload:
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoredPart:
+class StoredPart(msgspec.Struct, frozen=True):
     """A part as it was read."""
 
     record: PartRecord

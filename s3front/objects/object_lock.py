@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from xml.etree.ElementTree import Element
+
+import msgspec
+from msgspec.structs import replace
 
 from s3front.port.request import Headers
 from s3front.port.xml import element, parse
@@ -45,8 +47,7 @@ _WHOLE: Final = re.compile(r"-?[0-9]{1,9}\Z")
 _PROTECTED: Final = "Access Denied because object protected by object lock."
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
+class Retention(msgspec.Struct, frozen=True):
     """Until when a version is retained, and how firmly. ``until`` is in UTC."""
 
     mode: str
@@ -57,8 +58,7 @@ class Retention:
         return self.until <= now
 
 
-@dataclass(frozen=True, slots=True)
-class Lock:
+class Lock(msgspec.Struct, frozen=True):
     """What protects one version. ``legal_hold`` is None where none was ever set."""
 
     retention: Retention | None = None
@@ -107,8 +107,7 @@ class Lock:
 UNLOCKED: Final = Lock()
 
 
-@dataclass(frozen=True, slots=True)
-class DefaultRetention:
+class DefaultRetention(msgspec.Struct, frozen=True):
     """What a bucket gives to versions that are put without a retention: so many days or years."""
 
     mode: str

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
+
+import msgspec
 
 from shared.records.data_location import DataLocation, data_locations
 from shared.records.members import size
@@ -23,8 +24,7 @@ _CHECKSUM = re.compile("[A-Za-z0-9+/=]{1,128}(-[0-9]{1,5})?")
 _PARTS_OF_ETAG = re.compile(r"-([0-9]{1,5})\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectPart:
+class ObjectPart(msgspec.Struct, frozen=True):
     """``size`` in bytes; ``checksum`` is of the object's algorithm, base64, None for none."""
 
     size: int
@@ -55,7 +55,7 @@ def parse_parts(document: Mapping[str, Any]) -> list[ObjectPart] | None:
 
 
 def _is_part(entry: Any) -> bool:
-    if not isinstance(entry, list) or len(entry) != len(ObjectPart.__slots__):
+    if not isinstance(entry, list) or len(entry) != len(ObjectPart.__struct_fields__):
         return False
     of_bytes, checksum = entry
     known = checksum is None or (isinstance(checksum, str) and is_checksum(checksum))

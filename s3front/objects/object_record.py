@@ -7,10 +7,10 @@ it is written again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import orjson
 
 from s3front.objects.object_parts import ObjectPart, is_checksum, parse_parts, parts_member
@@ -52,8 +52,7 @@ _NO_REPLICATION: Mapping[str, Any] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Checksum:
+class Checksum(msgspec.Struct, frozen=True):
     """An object's additional checksum: S3's algorithm name, base64 value, and type."""
 
     algorithm: str
@@ -61,8 +60,7 @@ class Checksum:
     kind: str = "FULL_OBJECT"
 
 
-@dataclass(frozen=True, slots=True)
-class NewObject:
+class NewObject(msgspec.Struct, frozen=True):
     """What a record is made of. ``headers`` are members of STANDARD_HEADERS; ``user_metadata``
     has names without prefix; ``etag`` is without quotes; ``parts`` are those of a multipart upload;
     ``origin`` is the event that it causes; ``lock`` has members that protect it."""
@@ -81,16 +79,15 @@ class NewObject:
     checksum: Checksum | None
     website_redirect: str = ""
     storage_class: str = "STANDARD"
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = msgspec.field(default_factory=dict)
     upload_id: str | None = None
     parts: Sequence[ObjectPart] = ()
     origin: str = "s3:ObjectCreated:Put"
-    lock: Mapping[str, Any] = field(default_factory=dict)
-    acl: Mapping[str, Any] = field(default_factory=lambda: PRIVATE_OBJECT_ACL)
+    lock: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    acl: Mapping[str, Any] = msgspec.field(default_factory=lambda: PRIVATE_OBJECT_ACL)
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectRecord:
+class ObjectRecord(msgspec.Struct, frozen=True):
     """An object's metadata. The document is shared: never change it."""
 
     document: Mapping[str, Any]

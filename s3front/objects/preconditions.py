@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+
+import msgspec
 
 from s3front.objects.object_record import ObjectRecord
 from s3front.port.request import Headers
@@ -106,8 +107,7 @@ def is_conditional_write(headers: Headers) -> bool:
     return "If-Match" in headers or "If-None-Match" in headers
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteConditions:
+class DeleteConditions(msgspec.Struct, frozen=True):
     """What must hold of the current object when it is deleted; ``None`` asks for nothing.
 
     An object that is absent fails the ETag, as S3 has it, and no other condition: there is nothing

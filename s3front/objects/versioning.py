@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
 
@@ -44,8 +43,7 @@ _INTERNAL: Final = re.compile("[0-9]{20}[\x01-\x7f]{7,43}", re.DOTALL)
 """Internal IDs, as far as there is room for them behind a key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(msgspec.Struct, frozen=True):
     """Which version of an object a request names: ``LATEST``, ``NULL``, or one by its internal
     ID."""
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from hashlib import md5
 from itertools import pairwise
 from urllib.parse import quote
 from xml.etree.ElementTree import Element
 
-from msgspec import structs
+from msgspec.structs import replace
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.bodies.checksums import (
@@ -269,7 +269,7 @@ def _object_record(
             # what the place has said, or the part's own ETag.
             its_own = entry.store_etag.partition(":")[2]
             etag = f"{number}:{its_own or part.record.etag}"
-            locations.append(structs.replace(entry, start=size, store_etag=etag))
+            locations.append(replace(entry, start=size, store_etag=etag))
             size += entry.size
     return ObjectRecord.create(
         NewObject(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from msgspec import structs
+from msgspec.structs import replace
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.authz.access import arn
@@ -69,7 +69,7 @@ async def read_source(context: Context, headers: Headers) -> CopySource:
     bucket, current = await context.services.objects.read(
         bucket_name, key, context.request_id, version
     )
-    access = structs.replace(
+    access = replace(
         context.access,
         actions=GET_OBJECT.actions_for(version, {}),
         resource=arn(bucket_name, key),
@@ -79,7 +79,7 @@ async def read_source(context: Context, headers: Headers) -> CopySource:
         expected_owners=[headers[name] for name in (_EXPECTED_OWNER,) if name in headers],
     )
     authorize(access)
-    source = structs.replace(
+    source = replace(
         context,
         target=replace(context.target, bucket=bucket_name, key=key, query={}),
         access=access,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from s3front.bodies.checksums import FULL_OBJECT
 from s3front.objects.object_lock import Lock
@@ -58,8 +60,7 @@ OVERRIDES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class DescribedObject:
+class DescribedObject(msgspec.Struct, frozen=True):
     """What a request says about the object that it stores, as records have it (``header_text``)."""
 
     content_type: str

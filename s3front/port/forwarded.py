@@ -20,8 +20,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
+
+from msgspec.structs import replace
 
 from s3front.port.request import Request
 from shared.http1.head import is_host

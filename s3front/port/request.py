@@ -6,9 +6,9 @@ Only ``http_server`` knows which HTTP library serves the S3 port. Nobody changes
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
 from multidict import CIMultiDictProxy
 
 Headers = CIMultiDictProxy[str]
@@ -51,8 +51,7 @@ class RequestBody(Protocol):
         """All the bytes at once, in place of ``blocks`` and with its errors; for few of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One HTTP request. ``raw_target`` is the request target exactly as it was received.
 
     ``hosts`` are what the client may have sent as ``Host`` when proxies stand before this server,
@@ -86,8 +85,7 @@ class Passage(Protocol):
         """How many it has moved."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamedBody:
+class StreamedBody(msgspec.Struct, frozen=True):
     """A body of ``length`` bytes, produced while it is sent.
 
     None is for a document whose length is not known when its reply begins: HTTP marks its end, and
@@ -98,11 +96,10 @@ class StreamedBody:
     blocks: AsyncGenerator[bytes | Passage, None]
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """What to answer. Header values are text without line breaks; the server adds the framing."""
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes | StreamedBody = b""
     close: bool = False

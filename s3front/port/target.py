@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from enum import Enum, auto
 from urllib.parse import unquote_to_bytes
+
+import msgspec
 
 from s3front.s3_errors import S3Error
 from shared import limits
@@ -37,8 +38,7 @@ class Kind(Enum):
     """As a browser expects, by the pages of a bucket."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """``bucket`` is None for the service itself, ``key`` None for a bucket.
 
     ``raw_path`` and ``raw_query`` are as received (a signature covers them); ``query`` has the
@@ -57,8 +57,7 @@ class Target:
     kind: Kind = Kind.REST
 
 
-@dataclass(frozen=True, slots=True)
-class Undecided:
+class Undecided(msgspec.Struct, frozen=True):
     """A request to a host that is not configured: its bucket may be in the path or in the host.
 
     ``path`` is decoded, without its first slash; ``candidates`` are the beginnings of the host

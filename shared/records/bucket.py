@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 import orjson
 
 from shared.records.members import UnreadableRecordError, moment, parse_document, text
@@ -38,8 +38,7 @@ class Versioning(StrEnum):
     SUSPENDED = "Suspended"
 
 
-@dataclass(frozen=True, slots=True)
-class BucketRecord:
+class BucketRecord(msgspec.Struct, frozen=True):
     """A bucket's attributes. The document is shared: never change it."""
 
     document: Mapping[str, Any]

@@ -23,7 +23,6 @@ import hashlib
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
@@ -113,8 +112,7 @@ def _hash_digits(key: str) -> str:
     return f"{number >> 4:03x}{'89ab'[number & 3]}"
 
 
-@dataclass(frozen=True, slots=True)
-class UploadRecord:
+class UploadRecord(msgspec.Struct, frozen=True):
     """An upload under way. ``document`` is the overview, kept whole."""
 
     document: Mapping[str, Any]
@@ -236,8 +234,7 @@ def listed_upload(overview: bytes | str) -> ListedUpload:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class PartRecord:
+class PartRecord(msgspec.Struct, frozen=True):
     """A stored part: ``etag`` is the MD5 of its bytes, in hex."""
 
     number: int

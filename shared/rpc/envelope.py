@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
+
+import msgspec
 
 from shared.errors import ServiceError
 
@@ -69,8 +70,7 @@ class Caller(Protocol):
     """Whether its connection has ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A call as the service sees it.
 
     ``operation_id`` names a mutation that may be repeated, and ``expires`` is the monotonic time
