@@ -159,6 +159,9 @@ RPC_BATCH_CALLS_MAX: Final = 256
 RPC_BATCH_BYTES_MAX: Final = 8 * 1024 * 1024
 """A client begins another batch event when one would grow beyond this."""
 
+RPC_ATTACHED_BYTES_MAX: Final = 4 * 1024 * 1024
+"""What the answers to one event carry beside their JSON; what is more is read in another way."""
+
 RPC_PACKETS_A_TURN_MAX: Final = 32
 """Packets of one connection that are handled before the others have their turn."""
 

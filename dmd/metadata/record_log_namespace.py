@@ -12,13 +12,22 @@ from typing import Any
 
 from dmd.metadata.record_log_service import LogPages
 from dmd.rpc.dispatch import Dispatcher, Peer, Reply
+from shared.rpc.attachments import Attachments
 
 
 class RecordLogDispatcher(Dispatcher):
     """The calls of one ``RecordLogService``."""
 
-    async def _answer(self, peer: Peer, arguments: Sequence[Any], *, streams: bool = True) -> Reply:
-        return await super()._answer(peer, with_sub_level(tuple(arguments)), streams=streams)
+    async def _answer(
+        self,
+        peer: Peer,
+        arguments: Sequence[Any],
+        attachments: Attachments | None,
+        *,
+        streams: bool = True,
+    ) -> Reply:
+        named = with_sub_level(tuple(arguments))
+        return await super()._answer(peer, named, attachments, streams=streams)
 
     def _start_stream(self, peer: Peer, pages: Iterator[list[Any]]) -> dict[str, Any]:
         assert isinstance(pages, LogPages)

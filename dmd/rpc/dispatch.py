@@ -20,6 +20,7 @@ from shared.errors import ServiceError
 from shared.loop import eager
 from shared.process.logs import EventLog
 from shared.rpc import codec
+from shared.rpc.attachments import Attachments
 from shared.rpc.envelope import Call, encode_error, parse_batch, parse_call, stream_marker
 from shared.rpc.streams import Producer, StreamSettings
 
@@ -92,19 +93,24 @@ class Dispatcher:
         self._idle = asyncio.Event()
         self._draining = False
 
-    async def answer(self, peer: Peer, arguments: Sequence[Any]) -> Reply:
-        """Answer a ``call`` event.
+    async def answer(
+        self, peer: Peer, arguments: Sequence[Any], attachments: Attachments | None = None
+    ) -> Reply:
+        """Answer a ``call`` event, which came with ``attachments`` if it came in a way that has
+        them; those of the answer are there afterwards.
 
         The packets of a stream follow in a task of their own: the caller sends the answer before
         it lets that run, because a consumer drops packets of streams that it does not know yet.
         """
         self._calls += 1
         try:
-            return await self._answer(peer, arguments)
+            return await self._answer(peer, arguments, attachments)
         finally:
             self._call_ended()
 
-    async def answer_batch(self, peer: Peer, arguments: Sequence[Any]) -> Reply:
+    async def answer_batch(
+        self, peer: Peer, arguments: Sequence[Any], attachments: Attachments | None = None
+    ) -> Reply:
         """Answer a ``batch`` event: one argument, the array of what each call would be answered.
 
         All calls begin, in order, before any of them waits, so that their mutations come to the
@@ -117,7 +123,8 @@ class Dispatcher:
         replies: list[bytes] = [b""] * len(calls)
 
         async def answer(index: int, call: list[Any]) -> None:
-            replies[index] = self.encode(await self._answer(peer, call, streams=False))
+            reply = await self._answer(peer, call, attachments, streams=False)
+            replies[index] = self.encode(reply)
 
         self._calls += 1
         try:
@@ -159,10 +166,17 @@ class Dispatcher:
         except TimeoutError:
             self._log.warning("stopping before everything was answered", calls=self._calls)
 
-    async def _answer(self, peer: Peer, arguments: Sequence[Any], *, streams: bool = True) -> Reply:
+    async def _answer(
+        self,
+        peer: Peer,
+        arguments: Sequence[Any],
+        attachments: Attachments | None,
+        *,
+        streams: bool = True,
+    ) -> Reply:
         call: Call | None = None
         try:
-            call = parse_call(arguments, peer)
+            call = parse_call(arguments, peer, attachments)
             if self._draining:
                 raise ServiceError("ServiceUnavailable", "the daemon is stopping")
             result = await self._service.call(call)

@@ -16,6 +16,7 @@ Nothing that a client does may take more than its share:
   takes nothing either, is ended.
 * What all of them hold of messages that are not whole has a limit (``RPC_MESSAGES_BYTES``), beyond
   which a connection is ended that begins another one. A message that trickles ends its connection.
+  One that has attachments is whole with the last of them.
 * When there is a shared secret, a connection may send small messages only until it has shown it,
   and is ended when it has not within ``RPC_JOIN_SECONDS_MAX``.
 * A frame that breaks the websocket protocol, or announces more than a message may have, ends its
@@ -29,7 +30,7 @@ import asyncio
 import contextlib
 import itertools
 import secrets
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from dmd.rpc.dispatch import Dispatcher, Peer, Reply
@@ -40,6 +41,7 @@ from shared.loop import eager
 from shared.loop.turn_writer import TurnWriter
 from shared.process.logs import EventLog
 from shared.rpc import codec, packets, websocket
+from shared.rpc.attachments import Attachments, Gathering
 from shared.rpc.envelope import BATCH_EVENT, CALL_EVENT, HANG_UP_EVENT
 from shared.rpc.streams import Producer
 
@@ -116,6 +118,7 @@ class LeanConnection(asyncio.Protocol):
         self._claims: list[int] = []
         self._held_before = 0
         self._whole = True
+        self._gathering: Gathering | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._join_timer: asyncio.TimerHandle | None = None
 
@@ -217,18 +220,20 @@ class LeanConnection(asyncio.Protocol):
 
     def _trickles(self) -> bool:
         """Whether a message is under way that has hardly grown since the last ping."""
-        before, self._held_before = self._held_before, self._reader.held
+        before, self._held_before = self._held_before, self._reader.held + self._gathered
         whole, self._whole = self._whole, False
         enough = before + limits.LEAST_RATE_BYTES * limits.RPC_PING_INTERVAL_SECONDS
         return before > 0 and not whole and self._reading and self._held_before < enough
 
     # -- Sending ----------------------------------------------------------------------------------
 
-    def send(self, packet: bytes) -> None:
-        """Send a packet at the end of this turn."""
+    def send(self, packet: bytes, attachments: Sequence[bytes] = ()) -> None:
+        """Send a packet, and what is attached to it, at the end of this turn."""
         if self._server.trace is not None and packet[:1] == packets.MESSAGE_TYPE:
             self._server.trace.sent(packet[1:].decode())
         self._send_frame(websocket.TEXT, packet)
+        for data in attachments:
+            self._send_frame(websocket.BINARY, data)
 
     async def until_writable(self) -> None:
         """Wait until the client takes what was sent, or is gone."""
@@ -250,8 +255,8 @@ class LeanConnection(asyncio.Protocol):
                 if message is None:
                     self._claim()
                     break
-                self._whole = True
                 self._handle(*message)
+                self._whole = self._gathering is None
                 left -= 1
                 if not left:
                     self._had_its_turn = True
@@ -264,7 +269,8 @@ class LeanConnection(asyncio.Protocol):
 
     def _claim(self) -> None:
         """Have room for the message under way, if it is large. Raises WebSocketError."""
-        size = min(self._reader.claimed, self._server.budget.share_bytes_max)
+        claimed = self._reader.claimed + self._gathered
+        size = min(claimed, self._server.budget.share_bytes_max)
         if size < _CLAIMED_BYTES_MIN:
             if self._claims:
                 self._give_back()
@@ -308,23 +314,48 @@ class LeanConnection(asyncio.Protocol):
         if opcode == websocket.TEXT:
             if self._server.trace is not None and payload[:1] == packets.MESSAGE_TYPE:
                 self._server.trace.received(payload[1:].decode(errors="replace"))
+            if self._gathering is not None and payload[:1] == packets.MESSAGE_TYPE:
+                self._server.log.debug(
+                    "a packet was dropped", reason="its attachments did not come"
+                )
+                self._gathering = None
             try:
                 packet = packets.decode(payload)
             except packets.PacketError as error:
                 self._server.log.debug("a packet was dropped", reason=str(error))
             else:
                 self._receive(packet)
+        elif opcode == websocket.BINARY:
+            self._gather(payload)
         elif opcode == websocket.PING:
             self._send_frame(websocket.PONG, payload)
         elif opcode == websocket.CLOSE:
             self._end(int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1000)
 
+    @property
+    def _gathered(self) -> int:
+        """What has come of the attachments of a packet, in bytes."""
+        return 0 if self._gathering is None else self._gathering.size
+
+    def _gather(self, data: bytes) -> None:
+        """Take an attachment; one of no packet is dropped. Raises WebSocketError."""
+        if self._gathering is None:
+            self._server.log.debug("a packet was dropped", reason="an attachment of none")
+            return
+        try:
+            packet = self._gathering.add(data)
+        except packets.PacketError as error:
+            raise websocket.WebSocketError(websocket.TOO_BIG, str(error)) from error
+        if packet is not None:
+            self._gathering = None
+            self._receive(packet)
+
     def _receive(self, packet: packets.Packet) -> None:
         match packet:
-            case packets.Event(namespace, ack_id, name, arguments):
+            case packets.Event(namespace, ack_id, name, arguments, attachments):
                 peer = self._peers.get(namespace)
                 if peer is not None:
-                    peer.on_event(ack_id, name, arguments)
+                    peer.on_event(ack_id, name, arguments, attachments)
             case packets.Ack(namespace, ack_id):
                 peer = self._peers.get(namespace)
                 if peer is not None:
@@ -337,6 +368,8 @@ class LeanConnection(asyncio.Protocol):
                     peer.leave()
             case packets.Close():
                 self._end(1000)
+            case packets.Announced():
+                self._gathering = Gathering(packet, self._reader.message_bytes_max)
             case _:
                 pass  # pongs, and what only servers send
 
@@ -384,16 +417,19 @@ class _LeanPeer(Peer):
         self._ack_ids = itertools.count(1)
         self._on_acks: dict[int, Callable[..., None]] = {}
 
-    def on_event(self, ack_id: int | None, name: str, arguments: list[Any]) -> None:
+    def on_event(
+        self, ack_id: int | None, name: str, arguments: list[Any], received: Sequence[bytes]
+    ) -> None:
+        attachments = Attachments(received)
         if name == CALL_EVENT:
-            answer = self._dispatcher.answer(self, arguments)
+            answer = self._dispatcher.answer(self, arguments, attachments)
         elif name == BATCH_EVENT:
-            answer = self._dispatcher.answer_batch(self, arguments)
+            answer = self._dispatcher.answer_batch(self, arguments, attachments)
         else:
             if name == HANG_UP_EVENT:
                 self.hang_up(arguments[0] if arguments else None)
             return
-        task = eager.start(self._reply(ack_id, answer))
+        task = eager.start(self._reply(ack_id, answer, attachments))
         if task is not None:
             self._connection.call_waits(task)
 
@@ -424,9 +460,13 @@ class _LeanPeer(Peer):
         for ack_id in ended:
             del self._on_acks[ack_id]
 
-    async def _reply(self, ack_id: int | None, answer: Coroutine[Any, Any, Reply]) -> None:
+    async def _reply(
+        self, ack_id: int | None, answer: Coroutine[Any, Any, Reply], attachments: Attachments
+    ) -> None:
         # Sent in the step in which the answer is made: a stream that it announces begins later.
         reply = await answer
         if ack_id is not None and not self.gone:
             text = self._dispatcher.encode(reply)
-            self._connection.send(packets.encode_ack(self._namespace, ack_id, text))
+            attached = attachments.to_send
+            packet = packets.encode_ack(self._namespace, ack_id, text, len(attached))
+            self._connection.send(packet, attached)

@@ -12,6 +12,7 @@ from typing import Any
 
 from shared import limits
 from shared.rpc import codec
+from shared.rpc.attachments import renumbered
 from shared.rpc.envelope import BATCH_EVENT, CALL_EVENT, MUTATIONS
 
 _CALL = codec.encode(CALL_EVENT)
@@ -22,13 +23,22 @@ class OutgoingCall:
     """A call until it is answered, or given up. ``deadline`` is the event loop's time.
 
     ``alone``: it is not to travel with others. ``repeated``: it was sent before, over a connection
-    that broke.
+    that broke. ``attachments`` are what the placeholders in its parameters stand for.
     """
 
-    __slots__ = ("_params", "alone", "deadline", "future", "mutation", "name", "repeated", "text")
+    __slots__ = (
+        *("_params", "alone", "attachments", "deadline", "future", "mutation", "name", "repeated"),
+        "text",
+    )
 
     def __init__(
-        self, name: str, params: dict[str, Any], deadline: float, *, alone: bool = False
+        self,
+        name: str,
+        params: dict[str, Any],
+        deadline: float,
+        *,
+        alone: bool = False,
+        attachments: Sequence[bytes] = (),
     ) -> None:
         self.name = name
         self.deadline = deadline
@@ -37,7 +47,13 @@ class OutgoingCall:
         self.repeated = False
         self.future: asyncio.Future[Sequence[Any]] = asyncio.get_running_loop().create_future()
         self._params = params
+        self.attachments = attachments
         self.text = codec.encode((name, params))
+
+    @property
+    def size(self) -> int:
+        """The bytes that it takes on its way."""
+        return len(self.text) + sum(map(len, self.attachments))
 
     @property
     def repeatable(self) -> bool:
@@ -63,8 +79,8 @@ class OutgoingCall:
             self.future.set_exception(error)
 
 
-Envelope = tuple[bytes, OutgoingCall | list[OutgoingCall]]
-"""The JSON array of an event, and the call or the calls that it carries."""
+Envelope = tuple[bytes, OutgoingCall | list[OutgoingCall], Sequence[bytes]]
+"""The JSON array of an event, the call or the calls that it carries, and their attachments."""
 
 
 def envelopes(
@@ -87,22 +103,29 @@ def _batches(calls: Sequence[OutgoingCall], bytes_max: int) -> Iterator[Envelope
         if call.alone:
             yield _single(call)
             continue
-        if group and (
-            len(group) >= limits.RPC_BATCH_CALLS_MAX or size + len(call.text) > bytes_max
-        ):
+        own = call.size
+        if group and (len(group) >= limits.RPC_BATCH_CALLS_MAX or size + own > bytes_max):
             yield _batch(group)
             group, size = [], 0
         group.append(call)
-        size += len(call.text) + 1  # a comma
+        size += own + 1  # a comma
     if group:
         yield _batch(group)
 
 
 def _single(call: OutgoingCall) -> Envelope:
-    return b"[%b,%b" % (_CALL, call.text[1:]), call
+    return b"[%b,%b" % (_CALL, call.text[1:]), call, call.attachments
 
 
 def _batch(calls: list[OutgoingCall]) -> Envelope:
     if len(calls) == 1:
         return _single(calls[0])
-    return b"[%b,[%b]]" % (_BATCH, b",".join([call.text for call in calls])), calls
+    texts: list[bytes] = []
+    attachments: list[bytes] = []
+    for call in calls:
+        text = call.text
+        if call.attachments:
+            text = renumbered(text, len(call.attachments), len(attachments))
+            attachments += call.attachments
+        texts.append(text)
+    return b"[%b,[%b]]" % (_BATCH, b",".join(texts)), calls, attachments

@@ -36,8 +36,10 @@ from shared.credentials import NO_CREDENTIALS, Credentials
 from shared.process.logs import EventLog
 from shared.process.vital import vital
 from shared.rpc import codec, packets
+from shared.rpc.attachments import put_in
 from shared.rpc.envelope import (
     BATCH_EVENT_EXTENSION,
+    BODIES_EXTENSION,
     HANG_UP_EVENT,
     NOT_AFTER_EXTENSION,
     OPERATION_ID_EXTENSION,
@@ -174,9 +176,16 @@ class RpcClient:
         arguments: Sequence[Any],
         sub_level: Sequence[str] = (),
         request_uids: str | None = None,
+        attachments: Sequence[bytes] = (),
     ) -> Any:
-        """The result of a call; raises one of the errors of the module."""
-        return decode_reply(await self._call(name, arguments, sub_level, request_uids))
+        """The result of a call; raises one of the errors of the module.
+
+        ``attachments`` are what placeholders in the arguments stand for, as in
+        ``shared.rpc.attachments``; those of the result are in their places.
+        """
+        return decode_reply(
+            await self._call(name, arguments, sub_level, request_uids, attachments=attachments)
+        )
 
     async def _call(
         self,
@@ -186,18 +195,21 @@ class RpcClient:
         request_uids: str | None,
         *,
         alone: bool = False,
+        attachments: Sequence[bytes] = (),
     ) -> Sequence[Any]:
         """What acknowledges a call."""
         if not self._connected.is_set():
             await self._wait_for_connection()
+        if attachments and BODIES_EXTENSION not in self._extensions:
+            raise RpcUnavailableError(f"{name}: the daemon that is connected takes no bodies")
         params = call_parameters(arguments, sub_level, request_uids)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._call_timeout_seconds
-        call = OutgoingCall(name, params, deadline, alone=alone)
+        call = OutgoingCall(name, params, deadline, alone=alone, attachments=attachments)
         if call.mutation and OPERATION_ID_EXTENSION in self._extensions:
             number = next(self._operations)
             call.name_operation(f"{self._operation_prefix}{number:012x}", self._server_ahead)
-        if len(call.text) > self._event_bytes_max:
+        if call.size > self._event_bytes_max:
             raise RpcTooLargeError(f"{name}: larger than a message may be")
         self._waiting[call] = None
         if self._timer is None:
@@ -258,10 +270,11 @@ class RpcClient:
     def _send(self, connection: Connection, calls: Sequence[OutgoingCall]) -> None:
         together = BATCH_EVENT_EXTENSION in self._extensions
         batch_bytes_max = min(limits.RPC_BATCH_BYTES_MAX, self._event_bytes_max)
-        for event, carried in envelopes(calls, batch_bytes_max, together=together):
+        for event, carried, attached in envelopes(calls, batch_bytes_max, together=together):
             ack_id = next(self._ack_ids)
             self._sent[ack_id] = carried
-            connection.send(packets.encode_event(self._namespace, ack_id, event))
+            packet = packets.encode_event(self._namespace, ack_id, event, len(attached))
+            connection.send(packet, attached)
         connection.write()
 
     def _expire(self) -> None:
@@ -281,12 +294,15 @@ class RpcClient:
 
     def on_ack(self, packet: packets.Ack) -> None:
         sent = self._sent.pop(packet.ack_id, None)
+        arguments = packet.arguments
+        if packet.attachments:
+            arguments = put_in(arguments, packet.attachments)
         if isinstance(sent, OutgoingCall):
-            self._answered(sent, packet.arguments)
+            self._answered(sent, arguments)
         elif sent is not None:
-            replies = packet.arguments[0] if packet.arguments else None
+            replies = arguments[0] if arguments else None
             if not isinstance(replies, list) or len(replies) != len(sent):
-                replies = [packet.arguments or ["no answer"]] * len(sent)
+                replies = [arguments or ["no answer"]] * len(sent)
             for call, reply in zip(sent, replies, strict=True):
                 self._answered(call, reply if isinstance(reply, list) else [reply])
 
@@ -431,15 +447,18 @@ class RpcClient:
         """Ask again what became of the mutations whose connection broke."""
         calls = [call for call in self._to_repeat if not call.future.done()]
         self._to_repeat = []
-        if OPERATION_ID_EXTENSION in self._extensions:
-            for call in calls:
-                call.repeated = True
-                call.renew(self._server_ahead)
-            self._send(connection, calls)
-        else:
-            # Another daemon, which would do it a second time.
-            for call in calls:
+        repeated: list[OutgoingCall] = []
+        for call in calls:
+            if OPERATION_ID_EXTENSION not in self._extensions or (
+                call.attachments and BODIES_EXTENSION not in self._extensions
+            ):
+                # Another daemon, which would do it a second time, or without its bytes.
                 call.fail(_lost_connection())
+                continue
+            call.repeated = True
+            call.renew(self._server_ahead)
+            repeated.append(call)
+        self._send(connection, repeated)
 
 
 def _stream_of(reply: Sequence[Any]) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Sequence
 from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from shared import limits
 from shared.credentials import NO_CREDENTIALS, Credentials
 from shared.loop.turn_writer import TurnWriter
 from shared.rpc import packets, websocket
+from shared.rpc.attachments import Gathering
 from shared.tls import explain
 
 _TARGET = "/socket.io/?EIO=4&transport=websocket"
@@ -93,6 +95,7 @@ class Connection(asyncio.Protocol):
         )
         self.message_bytes_max = limits.RPC_MESSAGE_BYTES_MAX
         """The largest message that the server takes."""
+        self._gathering: Gathering | None = None
         self._transport: asyncio.Transport | None = None
         self._writer: TurnWriter | None = None
         self._silence_seconds_max = 0.0
@@ -101,9 +104,12 @@ class Connection(asyncio.Protocol):
 
     # -- What the client does ---------------------------------------------------------------------
 
-    def send(self, packet: bytes) -> None:
-        """Send a packet at the end of this turn; nowhere, when the connection is over."""
+    def send(self, packet: bytes, attachments: Sequence[bytes] = ()) -> None:
+        """Send a packet, and what is attached to it, at the end of this turn; nowhere, when the
+        connection is over."""
         self._send_frame(websocket.TEXT, packet)
+        for data in attachments:
+            self._send_frame(websocket.BINARY, data)
 
     def write(self) -> None:
         """Send what waits for the end of this turn, now."""
@@ -188,7 +194,16 @@ class Connection(asyncio.Protocol):
 
     def _handle(self, opcode: int, payload: bytes) -> None:
         if opcode == websocket.TEXT:
+            if self._gathering is not None and payload[:1] == packets.MESSAGE_TYPE:
+                raise packets.PacketError("attachments did not come")
             self._receive(packets.decode(payload))
+        elif opcode == websocket.BINARY:
+            if self._gathering is None:
+                raise packets.PacketError("an attachment of no packet")
+            packet = self._gathering.add(payload)
+            if packet is not None:
+                self._gathering = None
+                self._receive(packet)
         elif opcode == websocket.PING:
             self._send_frame(websocket.PONG, payload)
         elif opcode == websocket.CLOSE:
@@ -202,6 +217,8 @@ class Connection(asyncio.Protocol):
                 self._receiver.on_event(self, packet)
             case packets.Ping():
                 self.send(packets.PONG)
+            case packets.Announced():
+                self._gathering = Gathering(packet, self._reader.message_bytes_max)
             case packets.Open(_, interval_ms, timeout_ms, bytes_max):
                 self._use_size(bytes_max)
                 self._silence_seconds_max = (interval_ms + timeout_ms) / 1000

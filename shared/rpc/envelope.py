@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from shared.errors import ServiceError
+from shared.rpc.attachments import Attachments
 
 METADATA_NAMESPACE: Final = "/MDFile/metadata"
 CALL_EVENT: Final = "call"
@@ -28,6 +29,8 @@ OPERATION_ID_EXTENSION: Final = "operationId"
 NOT_AFTER_EXTENSION: Final = "notAfterMs"
 IF_REVISION_NOT_EXTENSION: Final = "ifRevisionNot"
 APPEND_EXTENSION: Final = "append"
+BODIES_EXTENSION: Final = "bodies"
+"""Not of every daemon, nor on every way to it: see ``bodies_of``."""
 EXTENSIONS: Final = (
     BATCH_EVENT_EXTENSION,
     OPERATION_ID_EXTENSION,
@@ -73,6 +76,7 @@ class Caller(Protocol):
 class Call(msgspec.Struct, frozen=True):
     """A call as the service sees it.
 
+    ``attachments`` are those of its event, None when it came in a way that has none.
     ``operation_id`` names a mutation that may be repeated, and ``expires`` is the monotonic time
     in seconds after which it must not begin.
     """
@@ -84,6 +88,7 @@ class Call(msgspec.Struct, frozen=True):
     operation_id: str | None = None
     expires: float | None = None
     caller: Caller | None = None
+    attachments: Attachments | None = None
 
     def unwanted(self, now: float) -> bool:
         """Whether a call that has not begun is not to begin any more.
@@ -96,7 +101,11 @@ class Call(msgspec.Struct, frozen=True):
         return self.operation_id is not None and self.caller is not None and self.caller.gone
 
 
-def parse_call(arguments: Sequence[Any], caller: Caller | None = None) -> Call:
+def parse_call(
+    arguments: Sequence[Any],
+    caller: Caller | None = None,
+    attachments: Attachments | None = None,
+) -> Call:
     """The call that a ``call`` event carries; raises InvalidArgument when it is malformed."""
     match arguments:
         case [str() as name, Mapping() as params, *_]:
@@ -113,7 +122,9 @@ def parse_call(arguments: Sequence[Any], caller: Caller | None = None) -> Call:
     if not isinstance(request_uids, str) or len(request_uids) > _REQUEST_UIDS_MAX:
         request_uids = None
     operation_id, expires = _asked_once(params)
-    return Call(name, rpc_arguments, sub_level, request_uids, operation_id, expires, caller)
+    return Call(
+        name, rpc_arguments, sub_level, request_uids, operation_id, expires, caller, attachments
+    )
 
 
 def _asked_once(params: Mapping[str, Any]) -> tuple[str | None, float | None]:

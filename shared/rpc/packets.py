@@ -7,6 +7,7 @@ its payload. Type 4, *message*, carries a Socket.IO packet::
 
     42/MDFile/metadata,13["call","getUUID",{...}]     an event that wants acknowledgement 13
     43/MDFile/metadata,13[null,"d300da26-..."]        that acknowledgement
+    452-/MDFile/metadata,13["call","batch",{...}]     an event that two binary messages follow
 
 Sources: the Engine.IO protocol, version 4, and the Socket.IO protocol, version 5
 (https://socket.io/docs/v4/engine-io-protocol, .../socket-io-protocol); reference/dmd-wire.md,
@@ -15,8 +16,8 @@ sections 1 and 2, has the frames of the original.
 Rules:
 
 1. Whatever the bytes are, ``decode`` returns a packet or raises ``PacketError``.
-2. Binary packets (Socket.IO types 5 and 6, base64 payloads) are errors: nothing of this wire is
-   binary.
+2. A binary packet (Socket.IO types 5 and 6) is ``Announced``: what it says, and how many binary
+   messages follow, which ``shared.rpc.attachments`` gathers. Base64 payloads are errors.
 3. A namespace is everything from its slash to the comma, without the query that may follow it.
 4. Encoders take JSON text that was made already, so that a caller can join parts of it.
 """
@@ -41,7 +42,10 @@ _OPEN, _CLOSE, _PING, _PONG, _MESSAGE, _UPGRADE, _NOOP = b"0123456"
 _CONNECT, _DISCONNECT, _EVENT, _ACK, _CONNECT_ERROR, _BINARY_EVENT, _BINARY_ACK = b"0123456"
 
 # Ids beyond 2 ** 53 are no numbers of JavaScript's.
-_HEAD: Final = re.compile(rb"4[0-4](?:(/[^,?]*)(?:\?[^,]*)?(?:,|\Z))?([0-9]{1,15}(?![0-9]))?")
+_HEAD: Final = re.compile(
+    rb"4(?:[0-4]|[56]([1-9][0-9]{0,2})-)"
+    rb"(?:(/[^,?]*)(?:\?[^,]*)?(?:,|\Z))?([0-9]{1,15}(?![0-9]))?"
+)
 
 
 class PacketError(Exception):
@@ -104,6 +108,7 @@ class Event(Packet, frozen=True):
     ack_id: int | None
     name: str
     arguments: list[Any]
+    attachments: tuple[bytes, ...] = ()
 
 
 class Ack(Packet, frozen=True):
@@ -112,6 +117,14 @@ class Ack(Packet, frozen=True):
     namespace: str
     ack_id: int
     arguments: list[Any]
+    attachments: tuple[bytes, ...] = ()
+
+
+class Announced(Packet, frozen=True):
+    """An event or acknowledgement without its attachments: ``count`` binary messages follow."""
+
+    packet: Event | Ack
+    count: int
 
 
 _BARE: Final[dict[int, Packet]] = {
@@ -141,18 +154,19 @@ def decode(message: bytes) -> Packet:
 def _decode_message(message: bytes) -> Packet:
     head = _HEAD.match(message)
     if head is None:
-        raise PacketError(f"unknown or binary packet {message[:2]!r}")
+        raise PacketError(f"unknown packet {message[:2]!r}")
     kind = message[1]
-    raw_namespace, raw_id = head.groups()
+    raw_count, raw_namespace, raw_id = head.groups()
     namespace = DEFAULT_NAMESPACE if raw_namespace is None else _text(raw_namespace)
     ack_id = None if raw_id is None else int(raw_id)
     payload = _json(message, head.end()) if head.end() < len(message) else None
     if kind == _EVENT:
         return _event(namespace, ack_id, payload)
     if kind == _ACK:
-        if ack_id is None or not isinstance(payload, list):
-            raise PacketError("an acknowledgement has an id and an array")
-        return Ack(namespace, ack_id, payload)
+        return _ack(namespace, ack_id, payload)
+    if raw_count is not None:
+        make = _event if kind == _BINARY_EVENT else _ack
+        return Announced(make(namespace, ack_id, payload), int(raw_count))
     if ack_id is not None:
         raise PacketError("only events and acknowledgements have an id")
     return _about_namespace(kind, namespace, payload)
@@ -165,6 +179,12 @@ def _event(namespace: str, ack_id: int | None, payload: Any) -> Event:
     if not isinstance(name, str):
         raise PacketError("the name of an event is a string")
     return Event(namespace, ack_id, name, payload)
+
+
+def _ack(namespace: str, ack_id: int | None, payload: Any) -> Ack:
+    if ack_id is None or not isinstance(payload, list):
+        raise PacketError("an acknowledgement has an id and an array")
+    return Ack(namespace, ack_id, payload)
 
 
 def _about_namespace(kind: int, namespace: str, payload: Any) -> Packet:
@@ -238,12 +258,18 @@ def encode_disconnect(namespace: str) -> bytes:
     return b"41" + head(namespace)
 
 
-def encode_event(namespace: str, ack_id: int | None, payload: bytes) -> bytes:
-    """An event; ``payload`` is the JSON array of its name and arguments."""
+def encode_event(namespace: str, ack_id: int | None, payload: bytes, attachments: int = 0) -> bytes:
+    """An event; ``payload`` is the JSON array of its name and arguments. So many ``attachments``
+    follow it."""
     number = b"" if ack_id is None else b"%d" % ack_id
+    if attachments:
+        return b"45%d-%b%b%b" % (attachments, head(namespace), number, payload)
     return b"42%b%b%b" % (head(namespace), number, payload)
 
 
-def encode_ack(namespace: str, ack_id: int, payload: bytes) -> bytes:
-    """An acknowledgement; ``payload`` is the JSON array of its arguments."""
+def encode_ack(namespace: str, ack_id: int, payload: bytes, attachments: int = 0) -> bytes:
+    """An acknowledgement; ``payload`` is the JSON array of its arguments, ``attachments`` as for
+    an event."""
+    if attachments:
+        return b"46%d-%b%d%b" % (attachments, head(namespace), ack_id, payload)
     return b"43%b%d%b" % (head(namespace), ack_id, payload)

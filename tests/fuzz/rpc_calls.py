@@ -48,7 +48,10 @@ def frame(chance: Random, number: int) -> str:
     if kind == 39:
         namespace = chance.choice((RECORD_LOG_NAMESPACE, "/", "/nowhere"))
     packet = f"42{namespace},{number}{text}"
-    if chance.random() < 0.04:
+    if chance.random() < 0.02:
+        # Attachments are announced, and come or do not.
+        packet = f"45{chance.randrange(4)}-{namespace},{number}{text}"
+    elif chance.random() < 0.04:
         bad = odd.damaged(chance, packet.encode("utf-8", "surrogatepass"))
         packet = bad.decode("utf-8", "replace").replace("\x1e", "")
         # One that says goodbye, or leaves the namespace, would end the campaign's connection.

@@ -39,8 +39,9 @@ class _Watched(RpcClient):
         arguments: Sequence[Any],
         sub_level: Sequence[str] = (),
         request_uids: str | None = None,
+        attachments: Sequence[bytes] = (),
     ) -> Any:
-        answer = await super().call(name, arguments, sub_level, request_uids)
+        answer = await super().call(name, arguments, sub_level, request_uids, attachments)
         self.answers.append(answer)
         return answer
 

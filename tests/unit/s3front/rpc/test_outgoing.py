@@ -18,7 +18,7 @@ def call(name: str = "get", key: str = "k", *, alone: bool = False) -> OutgoingC
 def sent(calls: list[OutgoingCall], *, together: bool = True) -> list[Any]:
     """The arrays of the events; each carries the calls that it says."""
     events = []
-    for raw, carried in envelopes(calls, limits.RPC_BATCH_BYTES_MAX, together=together):
+    for raw, carried, _ in envelopes(calls, limits.RPC_BATCH_BYTES_MAX, together=together):
         event = json.loads(raw)
         said = event[1] if event[0] == "batch" else [event[1:]]
         assert said == [
