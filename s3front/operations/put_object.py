@@ -37,6 +37,7 @@ from s3front.port.request import Headers, Reply, Request
 from s3front.routes import WRITE_ACTIONS, Level, Operation
 from s3front.s3_errors import S3Error
 from shared.failpoints import FailPoint, failpoint
+from shared.records.members import UnreadableRecordError
 from shared.records.times import now
 
 
@@ -104,7 +105,7 @@ async def store_object(
         record = await _commit(context, headers, record, stored.complete_at)
     except OutcomeUnknownError:
         raise  # the bytes may belong to the object, so they stay
-    except S3Error:
+    except (S3Error, UnreadableRecordError):
         await delete_data(context, stored.locations)
         raise
     failpoint(FailPoint.AFTER_RECORD_COMMIT)
