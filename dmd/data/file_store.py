@@ -51,6 +51,7 @@ from dmd.data.incoming_file import IncomingFile
 from dmd.data.memory_store import MemoryBlob
 from dmd.data.running_checksum import RunningChecksum
 from dmd.data.waiting import to_the_end
+from dmd.ownership.local_directory import local_identity
 from shared.blob_checksums import checksum_in
 from shared.failpoints import FailPoint, failpoint
 from shared.process.logs import EventLog
@@ -144,6 +145,14 @@ class FileStore:
 
     async def reclaim(self) -> None:
         """Nothing to do: the space of a file that was removed is free."""
+
+    @property
+    def identity(self) -> str | None:
+        """Which directory this is, for processes beside this one; None when others may have it."""
+        return local_identity(self._directory.path)
+
+    async def packed_place(self) -> None:
+        """Nothing is packed here."""
 
     async def owners(self) -> Sequence[str]:
         """The metadata stores whose blobs these are."""

@@ -118,6 +118,9 @@ class MemoryStore:
         """Forget one of them."""
         self._owners.pop(owner, None)
 
+    async def packed_place(self) -> None:
+        """Nobody else has this memory."""
+
     async def disk_usage(self) -> DiskUsage:
         """Return the limit as the total, and what is left of it."""
         left = self._total - self._used
