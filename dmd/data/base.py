@@ -108,7 +108,7 @@ class Blob(Protocol):
     def size(self) -> int:
         """Length in bytes."""
 
-    async def read(self, offset: int, length: int) -> bytes:
+    async def read(self, offset: int, length: int) -> bytes | bytearray:
         """Return exactly ``length`` bytes from ``offset``; both lie inside the blob.
 
         Raises StoreError, also when the stored blob turns out to be shorter.

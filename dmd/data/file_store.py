@@ -14,7 +14,8 @@ blob that is read whole is held against it; one whose key carries none, of the o
 former release, cannot be, and neither can a part of a large one.
 
 A small blob is read whole while it is opened, so that it costs one visit to a thread and holds no
-descriptor; a larger one holds its descriptor, which keeps the bytes readable after a deletion.
+descriptor; a larger one holds its descriptor, which keeps the bytes readable after a deletion. What
+the system has in memory is opened, and read, without a visit to a thread.
 
 Writers and readers have threads of their own: reads do not queue behind syncs.
 """
@@ -104,7 +105,12 @@ class FileStore:
         """Open a blob. Raises BlobNotFoundError, StoreError."""
         if not is_blob_key(key):
             raise BlobNotFoundError(key)
+        descriptor = self._disk.open_cached(self._directory.blob_path(key))
         with store_errors():
+            if descriptor is not None:
+                blob = self._opened(key, descriptor, self._disk.read_cached)
+                if blob is not None:
+                    return blob
             return await self.in_reader(self._open, key)
 
     async def delete(self, key: str) -> None:
@@ -246,6 +252,15 @@ class FileStore:
             self._restore(key)
             self._log.warning("a blob in quarantine is needed: it is back", key=key)
             descriptor = self._disk.open(self._directory.blob_path(key))
+        blob = self._opened(key, descriptor, self._disk.read)
+        assert blob is not None
+        return blob
+
+    def _opened(
+        self, key: str, descriptor: int, read: Callable[[int, int, int], bytes | bytearray | None]
+    ) -> FileBlob | MemoryBlob | None:
+        """The blob of an open file, which is its own from now on. A small one is ``read``; None
+        when that gives none."""
         keep = False
         try:
             status = os.fstat(descriptor)
@@ -254,7 +269,9 @@ class FileStore:
             size = status.st_size
             checksum = RunningChecksum(checksum_in(key), size)
             if size <= SMALL_BYTES_MAX:
-                data = self._disk.read(descriptor, 0, size)
+                data = read(descriptor, 0, size)
+                if data is None:
+                    return None
                 checksum.advance(crc32(data), size)
                 self.check(key, checksum)
                 return MemoryBlob(data)

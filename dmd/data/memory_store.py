@@ -23,7 +23,7 @@ from dmd.data.blob_keys import created_at_ms, new_key
 class MemoryBlob:
     """A blob whose bytes are at hand."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes | bytearray) -> None:
         self._content = content
 
     @property
@@ -31,9 +31,11 @@ class MemoryBlob:
         """Length in bytes."""
         return len(self._content)
 
-    async def read(self, offset: int, length: int) -> bytes:
+    async def read(self, offset: int, length: int) -> bytes | bytearray:
         """Return ``length`` bytes from ``offset``."""
         assert 0 <= offset <= offset + length <= len(self._content)
+        if length == len(self._content):
+            return self._content
         return self._content[offset : offset + length]
 
     async def close(self) -> None:
