@@ -50,7 +50,7 @@ threads, costs several times as much."""
 WHOLE_READS_BYTES: Final = 32 * 1024 * 1024
 """What may be in memory of those, for readers that take their time, all together."""
 
-SPLICED_BYTES_MIN: Final = 1024 * 1024
+SPLICED_BYTES_MIN: Final = 128 * 1024
 """A body of which as much is still to come goes to its file without coming through here."""
 
 READ_SLICE_BYTES: Final = 512 * 1024

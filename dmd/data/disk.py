@@ -42,6 +42,10 @@ _WRITE: Final = 2
 _BUFFER_BYTES: Final = 512 * 1024
 _BUFFERS_KEPT_MAX: Final = 4
 
+_COPIED_BYTES_MAX: Final = 4 * 1024 * 1024
+"""The checksum of so many bytes costs 0.06 ms/MiB from a copy, and mapped 0.06 of these and 0.12 of
+256 KiB; of 16 MiB it costs 0.14 from a copy and 0.07 mapped."""
+
 _PIECES_MAX: Final = os.sysconf("SC_IOV_MAX")
 
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -195,10 +199,11 @@ class Disk:
     def checksum(self, descriptor: int, offset: int, length: int, value: int = 0) -> int:
         """The CRC-32 of ``length`` bytes from ``offset``, behind bytes whose CRC-32 is ``value``.
 
-        The bytes stay in the page cache for whoever comes next, and are looked at there: copying
-        them costs five times as much as the checksum. Where they cannot be, they are read.
+        The bytes stay in the page cache for whoever comes next. Many are looked at there, as
+        copying them costs twice as much; where they cannot be, and of few, which stay in the
+        processor's cache, they are read.
         """
-        if length:
+        if length > _COPIED_BYTES_MAX:
             with contextlib.suppress(OSError), mapped(descriptor, offset, length) as view:
                 return crc32(view, value)
         return self._checksum_of_copy(descriptor, offset, length, value)

@@ -21,7 +21,7 @@ from dmd.data.disk import Disk, store_errors
 from dmd.data.mapped_file import Window
 from dmd.data.running_checksum import RunningChecksum
 from dmd.data.waiting import to_the_end
-from shared.pipes import Pipe
+from shared.pipes import Pipe, give_pipe_back, take_pipe
 
 _T = TypeVar("_T")
 
@@ -114,7 +114,7 @@ class FileBlob:
             self._sent = offset
         if self._pipe is None:
             try:
-                self._pipe = Pipe()
+                self._pipe = take_pipe()
             except OSError:  # there are no descriptors for one
                 data = self._read(offset, min(length, COPIED_BYTES))
                 return os.write(socket_descriptor, data)
@@ -149,7 +149,7 @@ class FileBlob:
     def _close_pipe(self) -> None:
         pipe, self._pipe = self._pipe, None
         if pipe is not None:
-            pipe.close()
+            give_pipe_back(pipe)
 
     def _close_window(self) -> None:
         window, self._window = self._window, None

@@ -372,12 +372,19 @@ class FileUpload:
             self._job = self._store.in_writer(self._file.append, self._take_pieces())
 
     async def receive(self, socket_descriptor: int, length: int) -> int | None:
-        """Take up to ``length`` bytes from a socket; see ``dmd.data.base.ReceivingUpload``."""
+        """Take up to ``length`` bytes from a socket; see ``dmd.data.base.ReceivingUpload``.
+
+        When they are the last ones the visit to the thread that takes them makes the blob durable.
+        """
         if self._received + length > self._size:
             raise LengthMismatchError(f"more than the {self._size} bytes declared")
         await self._finish_job()
         receiving = self._store.in_writer(
-            self._file.receive, self._take_pieces(), socket_descriptor, length
+            self._file.receive,
+            self._take_pieces(),
+            socket_descriptor,
+            length,
+            last=self._received + length == self._size,
         )
         self._job = receiving
         # To the end: the thread uses the socket's descriptor.
@@ -391,10 +398,12 @@ class FileUpload:
         if self._received != self._size:
             raise LengthMismatchError(f"{self._received} of {self._size} bytes")
         await self._finish_job()
-        publishing = self._store.in_writer(self._file.publish, self._take_pieces())
-        self._job = publishing
-        with store_errors():
-            key = await asyncio.shield(publishing)
+        key = self._file.key
+        if key is None:
+            publishing = self._store.in_writer(self._file.publish, self._take_pieces())
+            self._job = publishing
+            with store_errors():
+                key = await asyncio.shield(publishing)
         self._end()
         return key
 
