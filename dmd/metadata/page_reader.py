@@ -102,6 +102,7 @@ def _slice(
 ) -> bytes | None:
     """Feed a page some keys; where to go on, None when the page is complete."""
     lower, upper = bounds
+    start = len(base)
     left = _SLICE_KEYS
     while left > 0 and lower < upper:
         apart = stride.alone and page.is_behind_versions
@@ -115,9 +116,11 @@ def _slice(
         def values(indexes: Sequence[int], items: Items = items) -> Sequence[Any]:
             nonlocal used
             used += len(indexes)
+            if isinstance(indexes, range):
+                return decode(items[indexes.start : indexes.stop])
             return decode([items[index] for index in indexes])
 
-        names = [key[len(base) :].decode() for key, _ in items]
+        names = [key[start:].decode() for key, _ in items]
         if apart:
             verdict = page.offer_apart(names, values)
         elif stride.alone and items:

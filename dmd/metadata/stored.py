@@ -16,6 +16,9 @@ import msgspec
 from isal.isal_zlib import crc32
 
 _HEADER = struct.Struct(">IQBI")
+_LISTED_HEADER = struct.Struct(">I8xBI")
+"""The same, without the revision."""
+
 _CHECKSUM_BYTES = 4
 _REVISION = slice(4, 12)
 
@@ -49,11 +52,11 @@ def projections(items: Iterable[tuple[bytes, bytes]], schema: int) -> list[bytes
 
     As ``unpack`` for each, for listings, which read a thousand values at a time: no call for each.
     """
-    start, unpack_header = _HEADER.size, _HEADER.unpack_from
+    start, unpack_header = _HEADER.size, _LISTED_HEADER.unpack_from
     found: list[bytes] = []
     try:
         for key, value in items:
-            checksum, _, its_schema, length = unpack_header(value)
+            checksum, its_schema, length = unpack_header(value)
             if crc32(value[_CHECKSUM_BYTES:], crc32(key)) != checksum:
                 raise CorruptRecordError(f"the value of {key!r} does not match its checksum")
             if its_schema != schema:

@@ -34,6 +34,7 @@ from shared.listing.page import (
 from shared.records.projection_fields import ListedObject
 
 _is_placeholder = attrgetter("is_placeholder")
+_is_delete_marker = attrgetter("is_delete_marker")
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -213,22 +214,22 @@ class DelimiterMaster(Delimiter):
         are, an object that is listed, takes no call."""
         if self._awaited is not None or self.common_prefix(keys[start]) is not None:
             return self._offer_each(keys, start, stop, values)
-        masters = [index for index in range(start, stop) if VERSION_SEPARATOR not in keys[index]]
+        masters: Sequence[int] = range(start, stop)
+        if VERSION_SEPARATOR in "".join(keys[start:stop]):
+            masters = [index for index in masters if VERSION_SEPARATOR not in keys[index]]
         taken = masters[: self.room]
         found: Sequence[ListedObject] = values(taken)
         if any(map(_is_placeholder, found)):
             return self._offer_each(keys, start, stop, values)
-        listed = [
-            (keys[index], value)
-            for index, value in zip(taken, found, strict=True)
-            if not value.is_delete_marker
-        ]
-        if listed:
-            self.contents += listed
-            self.last_entry = listed[-1][0]
+        hidden = sum(map(_is_delete_marker, found))
+        listed = zip(_at(keys, taken), found, strict=True)
+        if hidden < len(found):
+            self.contents += (
+                [row for row in listed if not row[1].is_delete_marker] if hidden else listed
+            )
+            self.last_entry = self.contents[-1][0]
         self._skip_to = None
         self._last_key = keys[stop - 1]
-        hidden = len(found) - len(listed)
         if hidden and self._hide(hidden, keys[taken[-1]]) is Verdict.FINISHED:
             return Verdict.FINISHED
         if len(taken) == len(masters):
@@ -237,3 +238,10 @@ class DelimiterMaster(Delimiter):
 
     def _behind(self, after: str) -> str:
         return after + BEHIND_VERSIONS
+
+
+def _at(keys: Sequence[str], indexes: Sequence[int]) -> Sequence[str]:
+    """Some of the keys."""
+    if isinstance(indexes, range):
+        return keys[indexes.start : indexes.stop]
+    return [keys[index] for index in indexes]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from sortedcontainers import SortedDict
@@ -36,6 +37,12 @@ class _View(Ranged):
         keys = self._items.irange(lower, upper, inclusive=(True, False), reverse=reverse)
         for key in keys:
             yield key, self._items[key]
+
+    def first(self, lower: bytes, upper: bytes, count: int) -> list[tuple[bytes, bytes]]:
+        if lower >= upper:
+            return []
+        keys = list(islice(self._items.irange(lower, upper, inclusive=(True, False)), count))
+        return list(zip(keys, map(self._items.__getitem__, keys), strict=True))
 
     def put(self, key: bytes, value: bytes) -> None:
         if not 0 < len(key) <= KEY_BYTES_MAX:
