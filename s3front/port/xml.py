@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from string import ascii_letters, digits
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, ParseError
 
@@ -26,6 +27,9 @@ _URL_SAFE = "/*"
 _SLICE_BYTES = 16 * 1024
 """What the parser, which keeps the interpreter to itself, gets at a time."""
 
+_PLAIN = "".join(map(chr, range(0x20, 0x7F))).translate(dict.fromkeys(map(ord, '&<>"'))).encode()
+_URL_PLAIN = (ascii_letters + digits + "_.-~" + _URL_SAFE).encode()
+"""What ``quote`` leaves as it is."""
 _NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 
 
@@ -39,9 +43,25 @@ def escape(text: str) -> str:
 def escape_all(texts: Sequence[str]) -> Sequence[str]:
     """``escape`` of each. Many texts that need nothing, as most keys do, cost a fraction."""
     together = "".join(texts)
+    if _is_plain(together):
+        return texts
     if together.isprintable() and not any(character in together for character in _NAMED):
         return texts
     return [escape(text) for text in texts]
+
+
+def shown_all(texts: Sequence[str | None]) -> Sequence[str]:
+    """``escape(readable(text))`` of each, with nothing for None."""
+    filled = [text or "" for text in texts]
+    if _is_plain("".join(filled)):
+        return filled
+    return [escape(readable(text)) for text in filled]
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text is of the characters alone that stand for themselves everywhere: a look that
+    costs less than any other."""
+    return text.isascii() and not text.encode().translate(None, _PLAIN)
 
 
 def is_representable(text: str) -> bool:
@@ -92,8 +112,11 @@ def url_encode(text: str) -> str:
 
 
 def url_encode_all(texts: Sequence[str]) -> Sequence[str]:
-    """``url_encode`` of each, many at once."""
-    if not texts or any("\0" in text for text in texts):
+    """``url_encode`` of each, many at once. Nothing in them needs escaping in XML."""
+    together = "".join(texts)
+    if together.isascii() and not together.encode().translate(None, _URL_PLAIN):
+        return texts
+    if "\0" in together:
         return [url_encode(text) for text in texts]
     return quote("\0".join(texts), safe=_URL_SAFE + "\0").split("\0")
 

@@ -10,9 +10,10 @@ Reading never fails on them:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeGuard, cast
 
 import orjson
 
@@ -76,11 +77,39 @@ def shown_time(found: str | None) -> str:
     return found if ours else to_iso(read)
 
 
+def shown_times(found: Sequence[str | None]) -> Sequence[str]:
+    """``shown_time`` of each. Those that are as we write them cost a fraction."""
+    return found if _are_ours(found) else [shown_time(text) for text in found]
+
+
+def _are_ours(found: Sequence[str | None]) -> TypeGuard[Sequence[str]]:
+    """Whether all are texts that ``shown_time`` leaves as they are."""
+    texts = cast("Sequence[str]", found)
+    try:
+        together = "".join(texts)
+        deque(map(datetime.fromisoformat, texts), 0)
+    except (TypeError, ValueError):
+        return False
+    return (
+        set(map(len, texts)) <= {_ISO_CHARACTERS}
+        and together[10::_ISO_CHARACTERS] == "T" * len(texts)
+        and together[_ISO_CHARACTERS - 1 :: _ISO_CHARACTERS] == "Z" * len(texts)
+    )
+
+
 def whole_number(found: Any) -> int | None:
     """A number of bytes, also one that is written as a text; None for anything else."""
     if isinstance(found, str) and found.isascii() and found.isdecimal() and len(found) < 20:
         found = int(found)
     return found if type(found) is int and 0 <= found <= _SIZE_MAX else None
+
+
+def shown_sizes(found: Sequence[Any]) -> list[int]:
+    """``whole_number`` of each, 0 for what is none."""
+    return [
+        number if type(number) is int and 0 <= number <= _SIZE_MAX else whole_number(number) or 0
+        for number in found
+    ]
 
 
 def size(document: Mapping[str, Any], name: str) -> int:

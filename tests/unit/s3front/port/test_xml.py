@@ -17,6 +17,7 @@ from s3front.port.xml import (
     is_representable,
     parse,
     readable,
+    shown_all,
     url_encode,
     url_encode_all,
 )
@@ -49,6 +50,15 @@ def test_text_is_escaped(text: str, escaped: str) -> None:
 def test_many_texts_are_treated_as_each_of_them(texts: list[str]) -> None:
     assert [*escape_all(texts)] == [escape(text) for text in texts]
     assert [*url_encode_all(texts)] == [url_encode(text) for text in texts]
+    assert [*shown_all([*texts, None])] == [*(escape(readable(text)) for text in texts), ""]
+
+
+@pytest.mark.parametrize("character", [*map(chr, range(256))], ids=ord)
+def test_each_character_is_treated_among_many_as_alone(character: str) -> None:
+    texts = ["a", character]
+    assert [*escape_all(texts)] == ["a", escape(character)]
+    assert [*url_encode_all(texts)] == ["a", url_encode(character)]
+    assert [*shown_all(texts)] == ["a", escape(readable(character))]
 
 
 @pytest.mark.parametrize("key", [*filter(is_representable, ODD_KEYS)], ids=key_id)

@@ -17,7 +17,14 @@ from shared.http1.encoding import encode_response
 from shared.records.bucket import BucketRecord
 from shared.records.data_location import DataLocation
 from shared.records.lifecycle import lifecycle_object
-from shared.records.members import EPOCH, UnreadableRecordError, shown_time
+from shared.records.members import (
+    EPOCH,
+    UnreadableRecordError,
+    shown_sizes,
+    shown_time,
+    shown_times,
+    whole_number,
+)
 from shared.records.projection_fields import listed_object
 from shared.records.times import to_http, to_iso
 from shared.records.upload import PartRecord, UploadRecord
@@ -184,3 +191,31 @@ def test_what_is_no_document_is_refused(text: str) -> None:
             parse(text)
     with pytest.raises(UnreadableRecordError):
         PartRecord.parse(1, text)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "2026-01-31T12:00:00.000Z",
+        "2026-02-30T12:00:00.000Z",
+        "2026-01-31T24:00:00.000Z",
+        "2026-01-31<12:00:00.000Z",
+        "2026-01-31T12:00:00,000Z",
+        "2026-01-31T13:00:00+01:00",
+        "2026-01-31T12:00:00.0000",
+        "2026-01-31T12:00:00.00000Z",
+        "2026-01-31T12:00:00Z",
+        "0001-01-01T00:00:00.000Z",
+        "",
+        None,
+    ],
+)
+def test_many_times_are_shown_as_each_of_them(odd: str | None) -> None:
+    for times in ([odd], ["2026-01-31T12:00:00.001Z", odd], [odd, "2026-01-31T12:00:00.001Z"]):
+        assert [*shown_times(times)] == [shown_time(time) for time in times]
+    assert [*shown_times([])] == []
+
+
+def test_many_sizes_are_shown_as_each_of_them() -> None:
+    sizes = [0, 7, 2**63, -1, "12", "x", 1.5, None, True]
+    assert shown_sizes(sizes) == [whole_number(size) or 0 for size in sizes]
