@@ -10,7 +10,9 @@
     ``[key, object]``, an object being the array of
     ``shared.records.projection_fields.ListedObject``. A page that passes very many delete markers
     ends before it is full; ``within`` and ``Within`` are about where it may
-    (``shared.listing.delimiter.Query``).
+    (``shared.listing.delimiter.Query``). With ``packedRows`` true, ``Contents``, unless it is
+    empty, is bytes that are attached to the answer, or their base64
+    (``shared.records.listed_rows``).
 ``DelimiterVersions``
     ``prefix``, ``delimiter``, ``keyMarker``, ``versionIdMarker``, ``maxKeys``: all versions.
     ``Versions`` has ``[key, version ID or null, is latest, object]``.
@@ -51,7 +53,7 @@ from dmd.metadata import record_keys, stored
 from dmd.metadata.basic_listing import Basic, BasicQuery
 from dmd.metadata.engines.base import Engine
 from dmd.metadata.page_reader import Decode, Items, read_page
-from dmd.metadata.projection import listed_values
+from dmd.metadata.projection import listed_values, page_rows, shown_values
 from shared import limits
 from shared.errors import ServiceError
 from shared.listing.delimiter import Delimiter, DelimiterMaster, Query
@@ -66,6 +68,7 @@ from shared.listing.delimiter_versions import DelimiterVersions, VersionsQuery
 from shared.listing.page import Page
 from shared.records.lifecycle import LifecycleObject, lifecycle_object
 from shared.records.upload import ListedUpload, listed_upload
+from shared.rpc.attachments import Attachments
 
 Params = Mapping[str, Any]
 
@@ -73,11 +76,30 @@ _encode = msgspec.json.Encoder().encode
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 
 
-async def list_page(engine: Engine, sub_level: Sequence[str], params: Params) -> orjson.Fragment:
-    """The answer to ``list``, as JSON. Raises ServiceError InvalidArgument."""
+async def list_page(
+    engine: Engine, sub_level: Sequence[str], params: Params, attachments: Attachments | None = None
+) -> orjson.Fragment:
+    """The answer to ``list``, as JSON. Raises ServiceError InvalidArgument.
+
+    ``attachments`` are those of the answer, None when it can have none.
+    """
     page, decode = _asked(params)
+    if params.get("packedRows") is True and isinstance(page, DelimiterMaster):
+        await read_page(engine, sub_level, page, shown_values)
+        return orjson.Fragment(_encode(_packed(page, attachments)))
     await read_page(engine, sub_level, page, decode)
     return orjson.Fragment(_encode(page.result()))
+
+
+def _packed(page: DelimiterMaster, attachments: Attachments | None) -> dict[str, Any]:
+    """The answer with a page whose rows are packed: attached, or as base64 where there is no room
+    for that."""
+    if not page.contents:
+        return page.result()
+    rows = page_rows(page.contents)
+    placeholder = attachments and attachments.attach(rows)
+    # The encoder writes bytes as base64.
+    return page.result() | {"Contents": placeholder or rows}
 
 
 def _asked(params: Params) -> tuple[Page, Decode]:

@@ -27,7 +27,7 @@ from shared.rpc.envelope import (
     APPEND_EXTENSION,
     IF_REVISION_NOT,
     IF_REVISION_NOT_EXTENSION,
-    NULL_VERSION_EXTENSION,
+    PACKED_ROWS_EXTENSION,
     SAME,
     RemoteError,
 )
@@ -133,17 +133,6 @@ class MetadataGateway:
         """The number of the connection: unless it changes, it is one store that answers."""
         return self._client.connections
 
-    def holds(self, known: Known) -> bool:
-        """Whether a decision may rest on what was told before, and its commit require that this is
-        so still: it was told over the connection that there is, by a daemon that knows whatever
-        such a commit requires."""
-        client = self._client
-        return (
-            client.connected
-            and known.connection == client.connections
-            and client.extends(NULL_VERSION_EXTENSION)
-        )
-
     async def get_many(
         self, wanted: Sequence[tuple[str, str]], request_id: str
     ) -> list[Entry | None]:
@@ -213,15 +202,17 @@ class MetadataGateway:
         return with_made_up_keys(operations)
 
     async def list_page(
-        self, sub_level: str, params: Mapping[str, Any], request_id: str
+        self, sub_level: str, params: Mapping[str, Any], request_id: str, *, packed: bool = False
     ) -> dict[str, Any]:
-        """A page of a listing, made by the daemon (its method ``list``)."""
+        """A page of a listing, made by the daemon (its method ``list``). ``packed``: its
+        contents may be bytes, or their base64 (``shared.records.listed_rows``); they need not."""
         with _IN_OUR_TERMS:
             if not await self._client.lists(params["type"]):
                 return await self._foreign.list_page([sub_level], params, request_id)
-            page: dict[str, Any] = await self._client.call(
-                "list", [dict(params)], [sub_level], request_id
-            )
+            asked = dict(params)
+            if packed and self._client.extends(PACKED_ROWS_EXTENSION):
+                asked["packedRows"] = True
+            page: dict[str, Any] = await self._client.call("list", [asked], [sub_level], request_id)
             return page
 
     async def disk_usage(self) -> tuple[int, int]:
@@ -352,12 +343,6 @@ def is_absent(sub_level: str, key: str) -> Requirement:
 def is_no_null_version(sub_level: str, key: str) -> Requirement:
     """No record, or one that is not the null version of its object."""
     return {"subLevel": [sub_level], "key": key, "isNull": False}
-
-
-def names_no_null_version(sub_level: str, key: str) -> Requirement:
-    """The same, and it names no null version either; of daemons that can be decided on without a
-    read (``MetadataGateway.holds``)."""
-    return {"subLevel": [sub_level], "key": key, "nullVersion": False}
 
 
 def is_empty(sub_level: str, bounds: Mapping[str, str] | None = None) -> Requirement:

@@ -5,7 +5,7 @@ The daemon makes the pages, next to the data, and sends no more than a listing p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -16,15 +16,36 @@ from msgspec import convert
 from s3front.metadata.gateway import MetadataGateway
 from shared.listing.delimiter import Query
 from shared.listing.delimiter_versions import VersionsQuery
+from shared.records.listed_rows import Run, decode_page, runs_of
 from shared.records.names import USERS_BUCKET, owner_entry_key
 from shared.records.projection_fields import ListedObject
 
 
-class ObjectsPage(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+class ObjectsPage(msgspec.Struct, frozen=True, gc=False):
     """A page of a listing; ``next_marker`` is empty when it is the last one. ``within``: it lies in
     a common prefix that was not listed yet."""
 
-    contents: list[tuple[str, ListedObject]]
+    runs: Sequence[Run]
+    common_prefixes: Sequence[str]
+    is_truncated: bool
+    next_marker: str
+    within: bool
+
+    @property
+    def keys(self) -> int:
+        """How many objects there are."""
+        return sum(len(run.keys) for run in self.runs)
+
+    @property
+    def last_key(self) -> str | None:
+        """The last of them."""
+        return self.runs[-1].keys[-1] if self.runs else None
+
+
+class _Answer(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+    """A page of objects as it comes. Bytes may be base64 there."""
+
+    contents: bytes | list[tuple[str, ListedObject]]
     common_prefixes: list[str]
     is_truncated: bool
     next_marker: str = ""
@@ -49,7 +70,10 @@ class ListingStore:
         self._metadata = metadata
 
     async def objects(self, bucket: str, query: Query, request_id: str) -> ObjectsPage:
-        """A page of a bucket's current objects, listed by the daemon."""
+        """A page of a bucket's current objects, listed by the daemon.
+
+        Its rows are packed, unless it knows only others.
+        """
         params = {
             "type": "DelimiterMaster",
             "prefix": query.prefix,
@@ -58,7 +82,12 @@ class ListingStore:
             "maxKeys": query.keys_max,
             "within": query.within,
         }
-        return convert(await self._metadata.list_page(bucket, params, request_id), ObjectsPage)
+        answer = await self._metadata.list_page(bucket, params, request_id, packed=True)
+        page = convert(answer, _Answer)
+        found = page.contents
+        runs = runs_of(found) if isinstance(found, list) else decode_page(found)
+        common_prefixes, truncated = page.common_prefixes, page.is_truncated
+        return ObjectsPage(runs, common_prefixes, truncated, page.next_marker, page.within)
 
     async def versions(self, bucket: str, query: VersionsQuery, request_id: str) -> VersionsPage:
         """A page of all versions of a bucket's objects, listed by the daemon."""

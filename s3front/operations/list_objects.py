@@ -22,7 +22,7 @@ from s3front.port.xml import (
     element,
     escape_all,
     is_representable,
-    readable,
+    shown_all,
     url_encode,
     url_encode_all,
 )
@@ -30,14 +30,12 @@ from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error
 from shared import limits
 from shared.listing.delimiter import Query
-from shared.records.members import shown_time, whole_number
+from shared.records.listed_rows import Run
+from shared.records.members import shown_sizes, shown_times
 
 _WITHIN = "\0"
 """Begins a token that names no entry of its page, but where in a common prefix that was not listed
 yet the page ended. No key contains it."""
-
-_Common = tuple[str | None, str | None, str | None, str | None, str | None]
-"""What rows of one form have in common."""
 
 
 async def list_objects(context: Context, request: Request) -> Reply:
@@ -54,8 +52,7 @@ async def list_objects(context: Context, request: Request) -> Reply:
     # This listing encodes every key but the prefix, and clients decode accordingly.
     content.add("Prefix", asked.prefix if is_representable(asked.prefix) else text(asked.prefix))
     content.add("Marker", text(marker))
-    last_key = page.contents[-1][0] if page.contents else None
-    if page.is_truncated and (asked.delimiter or page.next_marker != last_key):
+    if page.is_truncated and (asked.delimiter or page.next_marker != page.last_key):
         content.add("NextMarker", text(page.next_marker))
     _add_common(content, asked, page)
     rows = _content_rows(page, asked, owner=True) + _prefix_rows(page, asked)
@@ -89,7 +86,7 @@ async def list_objects_v2(context: Context, request: Request) -> Reply:
         content.add("ContinuationToken", token)
     if page.is_truncated:
         content.add("NextContinuationToken", _token(page))
-    content.add("KeyCount", str(len(page.contents) + len(page.common_prefixes)))
+    content.add("KeyCount", str(page.keys + len(page.common_prefixes)))
     _add_common(content, asked, page)
     rows = _content_rows(page, asked, owner=owner) + _prefix_rows(page, asked)
     return xml_reply("ListBucketResult", content.text() + rows)
@@ -120,7 +117,7 @@ class _Asked:
 
     def printed(self, texts: Sequence[str]) -> Sequence[str]:
         """Keys as this listing prints them, escaped."""
-        return escape_all(url_encode_all(texts) if self.url_encoded else texts)
+        return url_encode_all(texts) if self.url_encoded else escape_all(texts)
 
 
 class _Fields:
@@ -162,31 +159,26 @@ async def _page(context: Context, query: Query) -> ObjectsPage:
 
 def _content_rows(page: ObjectsPage, asked: _Asked, *, owner: bool) -> str:
     """The objects of a page. There may be a thousand, so what a row costs, counts."""
-    keys = asked.printed([key for key, _ in page.contents])
-    etags = escape_all([readable(listed.etag or "") for _, listed in page.contents])
-    rows: list[str] = []
-    # Most objects of a bucket have these in common.
-    common: _Common | None = None
-    checksum = end = ""
-    for key, etag, (_, listed) in zip(keys, etags, page.contents, strict=True):
-        its: _Common = (
-            listed.checksum_algorithm,
-            listed.checksum_kind,
-            listed.storage_class,
-            listed.owner_id if owner else None,
-            listed.owner_name if owner else None,
+    return "".join([_run_rows(run, asked, owner=owner) for run in page.runs])
+
+
+def _run_rows(run: Run, asked: _Asked, *, owner: bool) -> str:
+    common = run.common
+    checksum = checksum_elements(common.checksum_algorithm, common.checksum_kind)
+    end = owner_element(common.owner_id, common.owner_name) if owner else ""
+    end += storage_class_element(common.storage_class)
+    times, lengths, etags = run.columns
+    rows = [
+        f"<Contents><Key>{key}</Key><LastModified>{time}</LastModified>"
+        f"<ETag>&quot;{etag}&quot;</ETag>{checksum}<Size>{size}</Size>{end}</Contents>"
+        for key, time, etag, size in zip(
+            asked.printed(run.keys),
+            shown_times(times),
+            shown_all(etags),
+            shown_sizes(lengths),
+            strict=True,
         )
-        if its != common:
-            common = its
-            algorithm, kind, storage_class, *who = its
-            checksum = checksum_elements(algorithm, kind)
-            end = (owner_element(*who) if owner else "") + storage_class_element(storage_class)
-        rows.append(
-            f"<Contents><Key>{key}</Key>"
-            f"<LastModified>{shown_time(listed.last_modified)}</LastModified>"
-            f"<ETag>&quot;{etag}&quot;</ETag>{checksum}"
-            f"<Size>{whole_number(listed.content_length) or 0}</Size>{end}</Contents>"
-        )
+    ]
     return "".join(rows)
 
 

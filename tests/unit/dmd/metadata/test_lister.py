@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dmd.metadata import record_keys, stored
 from dmd.metadata.engines.base import Engine, Reader
@@ -20,6 +25,8 @@ from dmd.metadata.lister import list_page
 from dmd.metadata.projection import project
 from shared import limits
 from shared.errors import ServiceError
+from shared.records.listed_rows import decode_page
+from shared.rpc.attachments import Attachments
 
 BUCKET = ["bucket"]
 MARKER = {"isDeleteMarker": True, "versionId": "1"}
@@ -51,6 +58,32 @@ def names(page: dict[str, Any]) -> list[str]:
     return [entry[0] for entry in page["Contents"]]
 
 
+async def packed(engine: Engine, attachments: Attachments | None, **params: Any) -> Any:
+    """The page with packed rows, those as bytes."""
+    asked = {"type": "DelimiterMaster", "packedRows": True, **params}
+    page = orjson.loads(orjson.dumps(await list_page(engine, BUCKET, asked, attachments)))
+    found = page["Contents"]
+    if isinstance(found, str):
+        page["Contents"] = base64.b64decode(found)
+    elif attachments and isinstance(found, dict):
+        page["Contents"] = attachments.to_send[found["num"]]
+    return page
+
+
+def unpacked(rows: bytes) -> list[Any]:
+    """Rows as a page without ``packedRows`` has them, but for what only it tells."""
+    return [
+        (key, *row, *msgspec.structs.astuple(run.common))
+        for run in decode_page(rows)
+        for key, *row in zip(run.keys, *run.columns, strict=True)
+    ]
+
+
+def told(contents: list[Any]) -> list[Any]:
+    """The same of the rows of such a page."""
+    return [(key, *row[:6], *row[10:]) for key, row in contents]
+
+
 async def refusal(engine: Engine, **params: Any) -> str:
     with pytest.raises(ServiceError) as caught:
         await listed(engine, **params)
@@ -80,6 +113,84 @@ async def test_a_record_without_a_projection_is_read_itself(engine: Engine) -> N
 async def test_a_record_of_another_shape_is_listed_by_its_name(engine: Engine) -> None:
     store(engine, {"a": ["no object"]})
     assert names(await listed(engine)) == ["a"]
+
+
+@pytest.mark.parametrize("room", [None, 0, 1 << 20], ids=["no way", "no room", "attached"])
+@pytest.mark.parametrize("delimiter", ["", "/"])
+async def test_packed_rows_tell_what_others_do(
+    engine: Engine, room: int | None, delimiter: str
+) -> None:
+    common = {"x-amz-storage-class": "STANDARD", "owner-id": "o", "last-modified": "t"}
+    checksum = {"checksum": {"checksumAlgorithm": "CRC32", "checksumType": "FULL_OBJECT"}}
+    versioned = {**common, "versionId": "2", "isNull": True}
+    records: dict[str, Any] = {
+        f"k{number:02}": {**common, "content-length": number} for number in range(40)
+    }
+    records |= {f"l{number}": {**common, **checksum, "content-md5": "e"} for number in range(4)}
+    records |= {"m": MARKER, "m\0001": MARKER, "n": versioned, "n\0002": versioned, "o": ["none"]}
+    records |= {"p/1": common, "p/2": common, "q": {"isPHD": True}, "q\0003": common, "r": common}
+    store(engine, records)
+    attachments = None if room is None else Attachments((), room)
+    for keys_max in (3, 41, 1000):
+        plain = await listed(engine, delimiter=delimiter, maxKeys=keys_max)
+        page = await packed(engine, attachments, delimiter=delimiter, maxKeys=keys_max)
+        assert unpacked(page.pop("Contents")) == told(plain.pop("Contents"))
+        assert page == plain
+    assert (attachments is not None and bool(attachments.to_send)) is bool(room)
+
+
+async def test_a_record_without_a_projection_is_packed_itself(engine: Engine) -> None:
+    key = record_keys.physical(BUCKET, "a", engine.key_bytes_max)
+    with engine.transaction() as transaction:
+        transaction.put(key, stored.pack(key, stored.Stored(1, 0, b"", b'{"content-length": 3}')))
+    store(engine, {"b": {"content-length": 4}})
+    rows = unpacked((await packed(engine, None))["Contents"])
+    assert [(row[0], row[2]) for row in rows] == [("a", 3), ("b", 4)]
+
+
+async def test_a_page_without_objects_has_no_packed_rows(engine: Engine) -> None:
+    assert (await packed(engine, Attachments()))["Contents"] == []
+
+
+texts = st.text(st.sampled_from("aZ\x00©ÂÃ«\u0656é€\U0001f600"), max_size=40)
+documents = st.fixed_dictionaries(
+    {},
+    optional={
+        "last-modified": texts,
+        "content-length": st.integers(0, 2**63) | texts,
+        "content-md5": texts,
+        "x-amz-storage-class": st.sampled_from(["STANDARD", "GLACIER"]) | texts,
+        "owner-id": texts,
+        "owner-display-name": texts,
+        "versionId": texts,
+        "isNull": st.booleans(),
+        "isDeleteMarker": st.booleans(),
+        "isPHD": st.booleans(),
+        "checksum": st.fixed_dictionaries(
+            {}, optional={"checksumAlgorithm": texts, "checksumType": texts}
+        ),
+    },
+)
+
+
+@settings(max_examples=200)
+@given(st.lists(documents, max_size=8), st.randoms())
+def test_any_objects_are_packed_as_they_are(found: list[dict[str, Any]], order: Random) -> None:
+    # Many of them are alike but for their own members.
+    alike = [
+        {**document, "content-length": 0xC2C2C2 + number}
+        for number in range(3)
+        for document in found
+    ]
+    order.shuffle(alike)
+    engine = MemoryEngine()
+    store(engine, {f"k{number:02}": document for number, document in enumerate([*found, *alike])})
+
+    async def compare() -> None:
+        plain, page = await listed(engine), await packed(engine, None)
+        assert (unpacked(page["Contents"]) if plain["Contents"] else []) == told(plain["Contents"])
+
+    asyncio.run(compare())
 
 
 async def test_delete_markers_and_versions_are_not_objects(engine: Engine) -> None:
