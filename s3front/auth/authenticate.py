@@ -36,9 +36,9 @@ async def authenticate(
     ``sub_resources`` are the query parameters that select operations: each has to be signed.
     """
     authorization = request.headers.get("Authorization")
-    presigned_v4 = any(name in target.query for name in _IN_QUERY_V4)
-    presigned_v2 = any(name in target.query for name in _IN_QUERY_V2)
-    presigned = presigned_v4 or presigned_v2
+    query = target.query
+    presigned_v4 = bool(query) and any(name in query for name in _IN_QUERY_V4)
+    presigned = presigned_v4 or (bool(query) and any(name in query for name in _IN_QUERY_V2))
     if authorization is not None:
         if presigned:
             raise only_one_signature("Authorization", authorization)
@@ -116,11 +116,10 @@ def _verified_4(
             head = msgspec.structs.replace(head, headers={**head.headers, **carried})
     mismatch: S3Error | None = None
     for host in signed_hosts(request):
-        headers = head.headers
-        if headers.get("host") != host:
-            headers = {**headers, "host": host}
+        tried = head
+        if head.headers.get("host") != host:
+            tried = msgspec.structs.replace(head, headers={**head.headers, "host": host})
         try:
-            tried = msgspec.structs.replace(head, headers=headers)
             stream_key = sigv4.verify(tried, claim, signer.secret)
         except S3Error as error:
             if error.code != "SignatureDoesNotMatch":

@@ -171,8 +171,13 @@ class SignedRequest:
 
 def fold_headers(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Lower-case names; values trimmed, inner blanks collapsed, repeated ones joined with ","."""
-    folded: dict[str, str] = {}
-    for name, value in pairs:
+    listed = list(pairs)
+    folded = {name.lower(): value for name, value in listed}
+    values = f" {' '.join(folded.values())} "
+    if len(folded) == len(listed) and not ("  " in values or "\t" in values):
+        return folded  # as those of most requests: there is nothing to trim, and none is repeated
+    folded.clear()
+    for name, value in listed:
         lower = name.lower()
         text = _BLANKS.sub(" ", value) if "  " in value or "\t" in value else value
         text = text.strip(" ")
@@ -417,8 +422,8 @@ def _require_signed(headers: Mapping[str, str], names: Sequence[str]) -> None:
     # The content hash is signed even when it is not listed: it is the last line of what is signed.
     missing = [
         name
-        for name in headers
-        if name not in signed and name.startswith("x-amz-") and name != "x-amz-content-sha256"
+        for name in headers.keys() - signed
+        if name.startswith("x-amz-") and name != "x-amz-content-sha256"
     ]
     if "host" not in signed:
         missing.append("host")

@@ -32,6 +32,11 @@ from s3front.auth.sigv4 import (
 from s3front.s3_errors import S3Error
 from shared.limits import CLOCK_SKEW_SECONDS_MAX, PRESIGN_SECONDS_MAX
 
+# As most clients write it. Whatever else there is, is taken apart piece by piece.
+_USUAL: Final = re.compile(
+    rf"{ALGORITHM} Credential=([^,=\s]+), ?SignedHeaders=([^,=\s]+), ?Signature=([0-9a-f]+)"
+)
+_TIMESTAMP: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z", re.ASCII)
 _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SKEW_MAX: Final = timedelta(seconds=CLOCK_SKEW_SECONDS_MAX)
 _PRESIGNED_PARAMETERS: Final = (
@@ -64,6 +69,10 @@ def parse_authorization(value: str) -> Authorization:
 
     Raises InvalidArgument (not this algorithm) and AuthorizationHeaderMalformed.
     """
+    usual = _USUAL.fullmatch(value)
+    if usual is not None:
+        text, names, signature = usual.groups()
+        return Authorization(_parse_credential(text, _malformed), _parse_names(names), signature)
     algorithm, blank, rest = value.strip().partition(" ")
     argument = {"ArgumentName": "Authorization", "ArgumentValue": value}
     if not blank:
@@ -206,6 +215,7 @@ def missing_field(name: str) -> S3Error:
     )
 
 
+@lru_cache(maxsize=256)  # many requests are of one second
 def parse_time(value: str) -> datetime | None:
     """A date of ``x-amz-date`` or ``Date``: ISO 8601 basic or extended, or a date of RFC 9110."""
     try:
@@ -219,14 +229,7 @@ def parse_time(value: str) -> datetime | None:
 
 
 def _is_timestamp(value: str) -> bool:
-    digits = value[:8] + value[9:15]
-    return (
-        len(value) == 16
-        and value[8] == "T"
-        and value[15] == "Z"
-        and digits.isascii()
-        and digits.isdigit()
-    )
+    return _TIMESTAMP.fullmatch(value) is not None
 
 
 def iso_time(time: datetime) -> str:

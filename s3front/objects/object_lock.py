@@ -69,13 +69,15 @@ class Lock(msgspec.Struct, frozen=True):
         """What a record, or an upload's overview, says. Raises UnreadableRecordError for what is no
         retention: a record that is not understood must not count as one without protection."""
         mode, until = document.get("retentionMode"), document.get("retentionDate")
+        hold = document.get("legalHold")
+        if mode is until is hold is None:
+            return UNLOCKED
         retention = None
         if mode and until:
             try:
                 retention = Retention(_MODES[_MODES.index(mode)], from_iso(until))
             except ValueError as error:
                 raise UnreadableRecordError("the retention is not understood") from error
-        hold = document.get("legalHold")
         return cls(retention, None if hold is None else bool(hold))
 
     def members(self) -> dict[str, Any]:

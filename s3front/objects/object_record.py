@@ -218,16 +218,17 @@ class ObjectRecord(msgspec.Struct, frozen=True):
     @property
     def headers(self) -> dict[str, str]:
         """The standard headers that are set, by their header names."""
-        document = self.document
-        return {
-            header: value
-            for name, header in STANDARD_HEADERS.items()
-            if name in document and (value := text(document, name))
-        }
+        found: dict[str, str] = {}
+        for name, header in STANDARD_HEADERS.items():
+            if self.document.get(name) and (value := text(self.document, name)):
+                found[header] = value
+        return found
 
     @property
     def user_metadata(self) -> dict[str, str]:
         """Names without prefix."""
+        if USER_METADATA_PREFIX not in "\n".join(self.document):
+            return {}
         return {
             name.removeprefix(USER_METADATA_PREFIX): value
             for name, value in self.document.items()

@@ -31,20 +31,19 @@ def is_modified(
     ``etag`` is without quotes. HTTP dates have whole seconds, so fractions do not count. One that
     is later than the ``clock`` is no valid If-Modified-Since (RFC 9110, section 13.1.3).
     """
-    modified = last_modified.replace(microsecond=0)
-    if_match = headers.get("If-Match")
+    if_match, if_none_match = headers.get("If-Match"), headers.get("If-None-Match")
+    unmodified, modified = headers.get("If-Unmodified-Since"), headers.get("If-Modified-Since")
     if if_match is not None:
         if not _matches(if_match, etag):
             raise _failed("If-Match")
-    else:
-        unmodified_since = _date(headers.get("If-Unmodified-Since"))
-        if unmodified_since is not None and modified > unmodified_since:
+    elif unmodified is not None:
+        since = _date(unmodified)
+        if since is not None and last_modified.replace(microsecond=0) > since:
             raise _failed("If-Unmodified-Since")
-    if_none_match = headers.get("If-None-Match")
     if if_none_match is not None:
         return not _matches(if_none_match, etag)
-    modified_since = _date(headers.get("If-Modified-Since"))
-    return modified_since is None or modified > modified_since or modified_since > clock()
+    since = None if modified is None else _date(modified)
+    return since is None or last_modified.replace(microsecond=0) > since or since > clock()
 
 
 def range_applies(headers: Headers, etag: str, last_modified: datetime) -> bool:

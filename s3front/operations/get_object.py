@@ -102,6 +102,7 @@ def _decide(
     """Status, headers and bytes of the reply; no bytes at all when the reader has them."""
     query = context.target.query
     signed = not context.principal.is_anonymous
+    size, etag, modified = record.size, record.etag, record.modified
     described = {**object_headers(record), **described_version(context, record)}
     headers = overridden(described, query, signed=signed)
     wanted = part_number(query) if "partNumber" in query else None
@@ -110,25 +111,26 @@ def _decide(
         raise S3Error(
             "InvalidRequest", "Cannot specify both Range header and partNumber query parameter"
         )
-    if not is_modified(request.headers, record.etag, record.modified, now):
+    if not is_modified(request.headers, etag, modified, now):
         return 304, {name: headers[name] for name in _UNMODIFIED if name in headers}, None
-    if not range_applies(request.headers, record.etag, record.modified):
+    if not range_applies(request.headers, etag, modified):
         range_header = None
-    whole = ByteRange(0, record.size - 1)
+    whole = ByteRange(0, size - 1)
+    shows_checksum = request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
     if wanted is None:
-        part = parse_range(range_header, record.size)
+        part = parse_range(range_header, size)
         # What a range leaves out, the checksum of the object covers; a range of all of it is all.
-        complete = part in (None, whole)
-        checksums = checksum_headers(record.checksum) if complete else {}
+        if shows_checksum and (part is None or part == whole):
+            headers.update(checksum_headers(record.checksum))
     else:
         part, of_part, checksums = _part(record, wanted)
         headers.update(of_part)
-    if request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
-        headers.update(checksums)
+        if shows_checksum:
+            headers.update(checksums)
     if part is None or part.length == 0:
         # No range can say that there are no bytes.
         return 200, headers, part or whole
-    headers["Content-Range"] = f"bytes {part.start}-{part.end}/{record.size}"
+    headers["Content-Range"] = f"bytes {part.start}-{part.end}/{size}"
     return 206, headers, part
 
 

@@ -112,6 +112,8 @@ def _website_redirect(headers: Headers) -> str:
 
 def _user_metadata(headers: Headers, *, encoded_words: bool) -> dict[str, str]:
     metadata: dict[str, str] = {}
+    if USER_METADATA_PREFIX not in "\n".join(headers).lower():
+        return metadata
     size = 0
     for name, value in headers.items():
         lower = name.lower()
@@ -158,18 +160,19 @@ def object_headers(record: ObjectRecord) -> dict[str, str]:
         "Content-Type": record.content_type,
         **record.headers,
     }
-    if record.website_redirect:
-        headers["x-amz-website-redirect-location"] = record.website_redirect
-    if record.tags:
-        headers["x-amz-tagging-count"] = str(len(record.tags))
-    if record.storage_class != "STANDARD":
-        headers["x-amz-storage-class"] = record.storage_class
-    headers.update(_lock_headers(record))
+    redirect, tags, storage_class = record.website_redirect, record.tags, record.storage_class
+    if redirect:
+        headers["x-amz-website-redirect-location"] = redirect
+    if tags:
+        headers["x-amz-tagging-count"] = str(len(tags))
+    if storage_class != "STANDARD":
+        headers["x-amz-storage-class"] = storage_class
+    headers |= _lock_headers(record)
     values = "".join(map(str, headers.values()))
     if not (values.isascii() and values.isprintable()):
         headers = {name: sent_line(str(value)) for name, value in headers.items()}
-    missing = 0
-    for name, value in record.user_metadata.items():
+    metadata, missing = record.user_metadata, 0
+    for name, value in metadata.items():
         header = USER_METADATA_PREFIX + name
         if is_name(header):
             headers[header] = sent_metadata(str(value))
@@ -194,6 +197,8 @@ def overridden(
     """The headers with those that a read asked to be replaced, which only a signed one may: else
     anybody could make pages of somebody else's objects."""
     replaced = dict(headers)
+    if not query:
+        return replaced
     for parameter, header in OVERRIDES.items():
         value = query.get(parameter)
         if not value:

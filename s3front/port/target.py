@@ -171,9 +171,9 @@ def is_bucket_name(name: str) -> bool:
 
     That a hyphen is not next to a dot is CloudServer's rule, and was AWS's.
     """
-    return _BUCKET_NAME.match(name) is not None and not any(
-        pair in name for pair in ("..", ".-", "-.")
-    )
+    if _BUCKET_NAME.match(name) is None:
+        return False
+    return "." not in name or not (".." in name or ".-" in name or "-." in name)
 
 
 def is_new_bucket_name(name: str) -> bool:

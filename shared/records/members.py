@@ -44,14 +44,14 @@ def parse_document(stored: str) -> dict[str, Any]:
 def text(document: Mapping[str, Any], name: str) -> str:
     """A text, also one that is written as a number; empty for anything else."""
     found = document.get(name)
-    if isinstance(found, str):
+    if type(found) is str:
         return found
     return str(found) if type(found) in (int, float) else ""
 
 
 def texts(found: Any) -> dict[str, str]:
     """The names and texts of a document of texts, without what is none."""
-    if not isinstance(found, dict):
+    if not found or not isinstance(found, dict):
         return {}
     return {name: value for name, value in found.items() if isinstance(value, str)}
 
@@ -99,7 +99,7 @@ def _are_ours(found: Sequence[str | None]) -> TypeGuard[Sequence[str]]:
 
 def whole_number(found: Any) -> int | None:
     """A number of bytes, also one that is written as a text; None for anything else."""
-    if isinstance(found, str) and found.isascii() and found.isdecimal() and len(found) < 20:
+    if type(found) is str and found.isascii() and found.isdecimal() and len(found) < 20:
         found = int(found)
     return found if type(found) is int and 0 <= found <= _SIZE_MAX else None
 
@@ -115,6 +115,8 @@ def shown_sizes(found: Sequence[Any]) -> list[int]:
 def size(document: Mapping[str, Any], name: str) -> int:
     """A number of bytes; 0 where nothing is said. Raises UnreadableRecordError."""
     found = document.get(name)
+    if type(found) is int and 0 <= found <= _SIZE_MAX:
+        return found
     number = whole_number(found or 0)
     if number is None or found is False:
         raise UnreadableRecordError(f"{name} is no number of bytes")
