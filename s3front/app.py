@@ -3,6 +3,9 @@
 ``target`` (what; ``addressed`` where the host leaves it open) → ``routes`` (which operation) →
 ``authenticate`` (who) → metadata (bucket and object, one read) → ``authz`` (may they) → the
 operation. Request IDs, errors and the access log belong here and nowhere else.
+
+Where an operation can do without that read (``Operation.unread``), it is decided on the bucket as
+it was told last. Nothing is refused so: before, all is read and decided again.
 """
 
 from __future__ import annotations
@@ -24,10 +27,13 @@ from s3front.auth.hoisted import with_hoisted_headers
 from s3front.auth.identity import UNSIGNED, Identity
 from s3front.authz.access import EXPECTED_OWNER, Access, arn
 from s3front.authz.condition_keys import ConditionKeys
-from s3front.authz.decide import authorize
+from s3front.authz.decide import authorize, decide
 from s3front.bodies.signed_form import read_upload
 from s3front.context import Context, Services
+from s3front.metadata.kept_buckets import StoredBucket
+from s3front.metadata.object_store import StoredObject
 from s3front.operations import routes
+from s3front.operations.decide_again import read_now
 from s3front.operations.health import HEALTH_PATH, health_reply
 from s3front.operations.probes import PROBE_PATHS, probe_reply
 from s3front.port.forwarded import as_sent
@@ -146,7 +152,16 @@ class App:
             )
         owners = _expected_owners(meant, request)
         context = await self._context(operation, request, owners, trace, log)
-        authorize(context.access)
+        if not context.unread:
+            return await operation.handler(context, request)
+        try:
+            return await operation.handler(context, request)
+        except S3Error as error:
+            if _is_failure(error):
+                raise
+            told, context = context, await read_now(context)
+            if request.body.received or context.bucket == told.bucket:
+                raise
         return await operation.handler(context, request)
 
     async def _context(
@@ -157,38 +172,63 @@ class App:
         trace: _Trace,
         log: Any,
     ) -> Context:
-        """Read what the operation works on: bucket and object in one round trip."""
-        target = trace.target
+        """What the operation works on, and that the sender may: bucket and object are read in one
+        round trip, unless what was told of the bucket is enough to go on. Raises what ``authorize``
+        does."""
+        target, principal = trace.target, trace.identity.principal
         assert target is not None
-        bucket = current = None
         version = operation.version(target)
+
+        def surroundings(
+            bucket: StoredBucket | None, current: StoredObject | None, *, unread: bool
+        ) -> Context:
+            trace.bucket = None if bucket is None else bucket.record
+            access = Access(
+                principal,
+                operation.actions_for(version, request.headers),
+                arn(target.bucket, target.key),
+                ConditionKeys(request, target.query, principal),
+                trace.bucket,
+                None if current is None else current.record,
+                owners,
+            )
+            return Context(
+                self.services,
+                trace.request_id,
+                target,
+                trace.identity,
+                access,
+                bucket,
+                current,
+                log,
+                version,
+                unread,
+            )
+
+        told = self._told(operation, request, target)
+        if told is not None:
+            context = surroundings(told, None, unread=True)
+            if decide(context.access).allowed:
+                return context
+        bucket = current = None
         if operation.level is not Level.SERVICE:
             assert target.bucket is not None
             bucket, current = await self.services.objects.read(
                 target.bucket, target.key, trace.request_id, version
             )
-        trace.bucket = None if bucket is None else bucket.record
-        principal = trace.identity.principal
-        access = Access(
-            principal,
-            operation.actions_for(version, request.headers),
-            arn(target.bucket, target.key),
-            ConditionKeys(request, target.query, principal),
-            trace.bucket,
-            None if current is None else current.record,
-            owners,
-        )
-        return Context(
-            self.services,
-            trace.request_id,
-            target,
-            trace.identity,
-            access,
-            bucket,
-            current,
-            log,
-            version,
-        )
+        context = surroundings(bucket, current, unread=False)
+        authorize(context.access)
+        return context
+
+    def _told(self, operation: Operation, request: Request, target: Target) -> StoredBucket | None:
+        """The bucket as it was told last, where the request can do without a read. A page is
+        answered what the bucket says by the time."""
+        if operation.unread is None or target.bucket is None or "Origin" in request.headers:
+            return None
+        told = self.services.buckets.told(target.bucket)
+        if told is None or not operation.unread(request.headers, told.record):
+            return None
+        return told
 
     async def _look_at_bucket(self, request: Request, trace: _Trace, error: S3Error) -> None:
         """Read the bucket for a refusal that came before, if the reply depends on it: where it is,

@@ -58,7 +58,8 @@ class Services:
 class Context(msgspec.Struct, frozen=True):
     """One request's surroundings. ``access`` is what it was allowed. ``stored_bucket`` and
     ``current`` are as read before that was decided; ``current`` is ``version`` of the object at the
-    target's key, for most requests the latest."""
+    target's key, for most requests the latest. ``unread``: nothing was read, the bucket is as it
+    was told before, and of the object nothing is known (``routes.Operation.unread``)."""
 
     services: Services
     request_id: str
@@ -69,6 +70,7 @@ class Context(msgspec.Struct, frozen=True):
     current: StoredObject | None
     log: Any
     version: Version = LATEST
+    unread: bool = False
 
     @property
     def principal(self) -> Principal:

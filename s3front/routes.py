@@ -17,6 +17,7 @@ from s3front.port.request import Headers, Reply, Request
 from s3front.port.sub_resources import SUB_RESOURCES
 from s3front.port.target import Kind, Target
 from s3front.s3_errors import S3Error, not_implemented
+from shared.records.bucket import BucketRecord
 
 
 class Level(Enum):
@@ -52,6 +53,11 @@ class Operation:
     they are written). ``form``: the sender, the key and all else are in a form that is the body.
     ``tells_region``: a reply that refuses it says where the bucket is.
 
+    ``unread``: whether a request with these headers may do without the read before it, given the
+    record of its bucket as it was told last. Then its context is ``unread``; what it commits
+    requires that the record is still that one, and when it is not, or anything is refused, all of
+    it is read and decided again. None: it never may.
+
     Actions are those of the Amazon S3 user guide, "Required permissions for Amazon S3 API
     operations"."""
 
@@ -65,6 +71,7 @@ class Operation:
     parameters: frozenset[str] = frozenset()
     form: bool = False
     tells_region: bool = False
+    unread: Callable[[Headers, BucketRecord], bool] | None = None
 
     def actions_for(self, version: Version, headers: Mapping[str, str]) -> tuple[str, ...]:
         """What a request asks for that names this version and has these headers."""

@@ -29,6 +29,10 @@ class Budget:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @property
+    def left(self) -> int:
+        return self._left
+
+    @property
     def taken(self) -> int:
         return self._size - self._left
 

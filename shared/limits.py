@@ -186,6 +186,17 @@ COMMIT_GROUP_MAX: Final = 256
 MUTATIONS_WAITING_MAX: Final = 20_000
 """Mutations queued for the metadata writer; more are told to slow down."""
 
+BODY_BYTES: Final = 64 * 1024
+"""Bodies of up to this size come with their commit, unless configured otherwise: see
+docs/performance.md."""
+
+BODY_BYTES_AN_OPERATION: Final = 4096
+"""So many bytes of bodies count as one operation of a commit: 8 MB of them at most are written
+together."""
+
+BODIES_WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Bodies whose mutations wait for the metadata writer; more are told to slow down."""
+
 OPERATION_KEPT_SECONDS: Final = 600.0
 """How long the answer of a mutation with an operation ID is kept at least."""
 

@@ -10,6 +10,9 @@ from typing import Final
 PIPE_BYTES: Final = 1024 * 1024
 """What is moved at a time, and the largest pipe that the system lets everybody have."""
 
+_PIPES_KEPT_MAX: Final = 32
+"""To make a pipe takes as long as to move a MiB through it. An empty one holds no memory."""
+
 SPLICE_FLAGS: Final = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 
 
@@ -33,3 +36,22 @@ class Pipe:
             os.close(self.read_end)
         finally:
             os.close(self.write_end)
+
+
+_kept: Final[list[Pipe]] = []
+
+
+def take_pipe() -> Pipe:
+    """An empty pipe, to be given back; from any thread. Raises OSError as ``Pipe`` does."""
+    try:
+        return _kept.pop()
+    except IndexError:
+        return Pipe()
+
+
+def give_pipe_back(pipe: Pipe) -> None:
+    """Let others use a pipe, unless bytes were left in it; from any thread. Raises OSError."""
+    if pipe.filled or len(_kept) >= _PIPES_KEPT_MAX:
+        pipe.close()
+    else:
+        _kept.append(pipe)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import Final
 
 from dmd.daemon_process import main
 from dmd.data.base import BlobStore
@@ -20,11 +21,17 @@ from dmd.ownership.owned_directory import Ownership
 from dmd.port_access import PortAccess
 from dmd.process_options import NEW_METADATA_OPTION, STANDBY_OPTION
 from shared.config import Config, ConfigError
+from shared.process.heap import keep_freed_memory
 from shared.process.logs import Logger
 from shared.process.program import STOP_SECONDS_MAX, serve_until_stopped
 
+_KEPT_BYTES: Final = 16 * 1024 * 1024
+"""Freed memory that is kept for the bytes of the next blobs: to take a page again costs more than
+to copy it."""
+
 
 async def _serve(config: Config, memory: bool, log: Logger) -> None:
+    keep_freed_memory(_KEPT_BYTES)
     settings = config.data_daemon
     access = PortAccess(config, lambda config: config.data_daemon, "dataDaemon", log)
     options = DiskOptions(config.data_no_sync, config.data_no_cache)

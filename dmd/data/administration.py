@@ -88,6 +88,13 @@ async def _owners(store: BlobStore, _command: Command) -> Any:
     return {"owners": list(await store.owners())}
 
 
+async def _packed(store: BlobStore, _command: Command) -> Any:
+    place = await store.packed_place()
+    if place is None:
+        return {"directory": None, "sizeMaxBytes": 0}
+    return {"directory": place.directory, "sizeMaxBytes": place.bytes_max}
+
+
 async def _adopt(store: BlobStore, command: Command) -> None:
     await store.adopt(_owner(command))
 
@@ -123,6 +130,7 @@ _CALLS: Final[dict[tuple[str, str, bool], Callable[[BlobStore, Command], Awaitab
     # method, name, whether it is about a blob
     ("GET", "inventory", False): _inventory,
     ("GET", "owners", False): _owners,
+    ("GET", "packed", False): _packed,
     ("POST", "adopt", False): _adopt,
     ("POST", "disown", False): _disown,
     ("POST", "reclaim", False): _reclaim,

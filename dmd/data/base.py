@@ -40,6 +40,14 @@ class DiskUsage(msgspec.Struct, frozen=True):
     total: int
 
 
+class PackedPlace(msgspec.Struct, frozen=True):
+    """Where small blobs are packed: which directory (``dmd.ownership.local_directory``), and up to
+    what size, in bytes."""
+
+    directory: str
+    bytes_max: int
+
+
 class BlobInfo(msgspec.Struct, frozen=True):
     """A blob as an inventory lists it.
 
@@ -100,7 +108,7 @@ class Blob(Protocol):
     def size(self) -> int:
         """Length in bytes."""
 
-    async def read(self, offset: int, length: int) -> bytes:
+    async def read(self, offset: int, length: int) -> bytes | bytearray:
         """Return exactly ``length`` bytes from ``offset``; both lie inside the blob.
 
         Raises StoreError, also when the stored blob turns out to be shorter.
@@ -171,6 +179,10 @@ class BlobStore(Protocol):
 
     async def disown(self, owner: str) -> None:
         """Forget the UUID of one, durably; harmless when repeated. Raises StoreError."""
+
+    async def packed_place(self) -> PackedPlace | None:
+        """Where a process beside this one may pack small blobs, which are then found here; None
+        when none may."""
 
     async def disk_usage(self) -> DiskUsage:
         """Return the figures of the medium under the store. Raises StoreError."""

@@ -17,6 +17,7 @@ from dmd.data.base import (
     DiskUsage,
     InventoryPage,
     LengthMismatchError,
+    PackedPlace,
     StoreError,
     Upload,
 )
@@ -100,6 +101,11 @@ class BothStores:
     async def disown(self, owner: str) -> None:
         """Forget one of them. Raises StoreError."""
         await self._files.disown(owner)
+
+    async def packed_place(self) -> PackedPlace | None:
+        """The directory, unless other machines may have it, or nothing is to be packed."""
+        identity = self._files.identity if self._packed_bytes_max > 0 else None
+        return None if identity is None else PackedPlace(identity, self._packed_bytes_max)
 
     async def disk_usage(self) -> DiskUsage:
         """Return the figures of the file system. Raises StoreError."""

@@ -32,7 +32,7 @@ from typing import Final
 from dmd.belonging import ABOUT_NAME
 from dmd.checked_json import decode, encode
 from dmd.data.blob_keys import directory_number, is_blob_key
-from dmd.data.packed.newest import numbers_in
+from dmd.data.packed.growing import numbers_in
 from dmd.errors import StartupError
 from dmd.ownership.owned_directory import OwnedDirectory, Ownership
 from shared.process.logs import EventLog

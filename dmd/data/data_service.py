@@ -29,6 +29,7 @@ from dmd.data.base import (
 from dmd.data.blob_keys import SERVICE_PATH, Target, parse_target
 from dmd.data.blob_ranges import resolve_range
 from dmd.data.errors import DataError
+from shared.budget import Budget
 from shared.daemon_secret import REFUSAL, Gate
 from shared.http1.exchange import Answer, Exchange
 from shared.http1.head import Headers
@@ -42,7 +43,14 @@ READER_STALL_SECONDS_MAX: Final = 300.0
 FIRST_SLICE_BYTES: Final = 256 * 1024
 """What of a blob is read before the status is sent; a blob that is no larger is one write."""
 
-SPLICED_BYTES_MIN: Final = 1024 * 1024
+WHOLE_BYTES_MAX: Final = 1024 * 1024
+"""So is one up to this size, while there is room for it: to read it by parts, some of them in
+threads, costs several times as much."""
+
+WHOLE_READS_BYTES: Final = 32 * 1024 * 1024
+"""What may be in memory of those, for readers that take their time, all together."""
+
+SPLICED_BYTES_MIN: Final = 128 * 1024
 """A body of which as much is still to come goes to its file without coming through here."""
 
 READ_SLICE_BYTES: Final = 512 * 1024
@@ -98,6 +106,7 @@ class DataService:
         self.log = log
         self._store = store
         self._options = options
+        self._whole_reads = Budget(WHOLE_READS_BYTES)
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -228,17 +237,40 @@ class DataService:
         if part is not None:
             status, start, length = 206, part.start, part.length
             headers["Content-Range"] = f"bytes {part.start}-{part.end}/{blob.size}"
-        # Read before the status is sent, so that a failing disk can still be a clean error.
-        data = await blob.read(start, min(FIRST_SLICE_BYTES, length))
-        if len(data) == length:
-            exchange.reply(status, headers, data)
+        head = status, headers
+        if not FIRST_SLICE_BYTES < length <= WHOLE_BYTES_MAX or not self._whole_reads.take(length):
+            await self._send_part(exchange, head, blob, (start, length), FIRST_SLICE_BYTES)
             return status
+        try:
+            await self._send_part(exchange, head, blob, (start, length), length)
+        finally:
+            self._whole_reads.give(length)
+        return status
+
+    async def _send_part(
+        self,
+        exchange: Exchange,
+        head: tuple[int, dict[str, str]],
+        blob: Blob,
+        part: tuple[int, int],
+        first: int,
+    ) -> None:
+        """Answer with a status, headers, and a part of a blob (where it starts, its length), of
+        which ``first`` bytes are read before the status is sent, so that a failing disk can still
+        be a clean error."""
+        status, headers = head
+        start, length = part
+        data = await blob.read(start, min(first, length))
+        if length <= FIRST_SLICE_BYTES:
+            exchange.reply(status, headers, data)
+            return
         exchange.write_stall_seconds = self._options.reader_stall_seconds
         exchange.begin(status, headers, length)
         await exchange.write(data)
         sent = len(data)
         if (
-            isinstance(blob, SendableBlob)
+            sent < length
+            and isinstance(blob, SendableBlob)
             and exchange.takes_files
             and await exchange.write_file(blob.send, start + sent, length - sent)
         ):
@@ -248,7 +280,6 @@ class DataService:
             sent += len(data)
             await exchange.write(data)
         exchange.finish()
-        return status
 
     async def _get_disk_usage(self, exchange: Exchange) -> int:
         usage = await self._store.disk_usage()

@@ -21,9 +21,13 @@ from dmd.data.disk import Disk, store_errors
 from dmd.data.mapped_file import Window
 from dmd.data.running_checksum import RunningChecksum
 from dmd.data.waiting import to_the_end
-from shared.pipes import Pipe
+from shared.pipes import Pipe, give_pipe_back, take_pipe
 
 _T = TypeVar("_T")
+
+CACHED_BYTES_MAX: Final = 1024 * 1024
+"""What is read at once in the event loop, when the system has it in memory: a tenth of a
+millisecond, with the checksum."""
 
 COPIED_BYTES: Final = 256 * 1024
 """What is sent at a time where there can be no pipe."""
@@ -37,6 +41,7 @@ class FileBlob:
 
     Read from its beginning to its end, in order, its bytes are held against their checksum on the
     way; the last of them go out only when all are right. ``check`` raises StoreError if it is not.
+    What the system has in memory is read in the event loop, the rest in a thread.
     """
 
     def __init__(
@@ -64,9 +69,14 @@ class FileBlob:
         """Length in bytes."""
         return self._size
 
-    async def read(self, offset: int, length: int) -> bytes:
+    async def read(self, offset: int, length: int) -> bytes | bytearray:
         """Return exactly ``length`` bytes from ``offset``. Raises StoreError."""
         assert 0 <= offset <= offset + length <= self._size
+        if length <= CACHED_BYTES_MAX:
+            cached = self._disk.read_cached(self._descriptor, offset, length)
+            if cached is not None:
+                self._look_at(cached, offset)
+                return cached
         data = await self._in_reader(self._read, offset, length)
         if len(data) < length:
             raise StoreError(f"a blob ends after {offset + len(data)} of {self._size} bytes")
@@ -87,12 +97,16 @@ class FileBlob:
 
     def _read(self, offset: int, length: int) -> bytes:
         data = self._disk.read(self._descriptor, offset, length)
+        self._look_at(data, offset)
+        return data
+
+    def _look_at(self, data: bytes | bytearray, offset: int) -> None:
+        """Take bytes that were read into the checksum."""
         checksum = self._checksum
         if checksum.misses(offset, offset + len(data)):
             new = memoryview(data)[checksum.reached - offset :]
             checksum.advance(crc32(new, checksum.value), offset + len(data))
             self._check(checksum)
-        return data
 
     def _send(self, socket_descriptor: int, offset: int, length: int) -> int:
         if offset != self._sent:
@@ -100,7 +114,7 @@ class FileBlob:
             self._sent = offset
         if self._pipe is None:
             try:
-                self._pipe = Pipe()
+                self._pipe = take_pipe()
             except OSError:  # there are no descriptors for one
                 data = self._read(offset, min(length, COPIED_BYTES))
                 return os.write(socket_descriptor, data)
@@ -135,7 +149,7 @@ class FileBlob:
     def _close_pipe(self) -> None:
         pipe, self._pipe = self._pipe, None
         if pipe is not None:
-            pipe.close()
+            give_pipe_back(pipe)
 
     def _close_window(self) -> None:
         window, self._window = self._window, None
@@ -156,7 +170,10 @@ class FileBlob:
             return await to_the_end(loop.run_in_executor(self._readers, function, *args))
 
     async def close(self) -> None:
-        """Close the file, in a thread: the last close of a deleted file frees all its blocks."""
+        """Close the file; the last close of a deleted one frees all its blocks, in a thread."""
+        if self._pipe is None and self._window is None and os.fstat(self._descriptor).st_nlink:
+            os.close(self._descriptor)
+            return
         with contextlib.suppress(OSError):  # nothing was written through it
             loop = asyncio.get_running_loop()
             await asyncio.shield(loop.run_in_executor(self._readers, self._close))

@@ -14,7 +14,8 @@ blob that is read whole is held against it; one whose key carries none, of the o
 former release, cannot be, and neither can a part of a large one.
 
 A small blob is read whole while it is opened, so that it costs one visit to a thread and holds no
-descriptor; a larger one holds its descriptor, which keeps the bytes readable after a deletion.
+descriptor; a larger one holds its descriptor, which keeps the bytes readable after a deletion. What
+the system has in memory is opened, and read, without a visit to a thread.
 
 Writers and readers have threads of their own: reads do not queue behind syncs.
 """
@@ -51,6 +52,7 @@ from dmd.data.incoming_file import IncomingFile
 from dmd.data.memory_store import MemoryBlob
 from dmd.data.running_checksum import RunningChecksum
 from dmd.data.waiting import to_the_end
+from dmd.ownership.local_directory import local_identity
 from shared.blob_checksums import checksum_in
 from shared.failpoints import FailPoint, failpoint
 from shared.process.logs import EventLog
@@ -103,7 +105,12 @@ class FileStore:
         """Open a blob. Raises BlobNotFoundError, StoreError."""
         if not is_blob_key(key):
             raise BlobNotFoundError(key)
+        descriptor = self._disk.open_cached(self._directory.blob_path(key))
         with store_errors():
+            if descriptor is not None:
+                blob = self._opened(key, descriptor, self._disk.read_cached)
+                if blob is not None:
+                    return blob
             return await self.in_reader(self._open, key)
 
     async def delete(self, key: str) -> None:
@@ -144,6 +151,14 @@ class FileStore:
 
     async def reclaim(self) -> None:
         """Nothing to do: the space of a file that was removed is free."""
+
+    @property
+    def identity(self) -> str | None:
+        """Which directory this is, for processes beside this one; None when others may have it."""
+        return local_identity(self._directory.path)
+
+    async def packed_place(self) -> None:
+        """Nothing is packed here."""
 
     async def owners(self) -> Sequence[str]:
         """The metadata stores whose blobs these are."""
@@ -237,6 +252,15 @@ class FileStore:
             self._restore(key)
             self._log.warning("a blob in quarantine is needed: it is back", key=key)
             descriptor = self._disk.open(self._directory.blob_path(key))
+        blob = self._opened(key, descriptor, self._disk.read)
+        assert blob is not None
+        return blob
+
+    def _opened(
+        self, key: str, descriptor: int, read: Callable[[int, int, int], bytes | bytearray | None]
+    ) -> FileBlob | MemoryBlob | None:
+        """The blob of an open file, which is its own from now on. A small one is ``read``; None
+        when that gives none."""
         keep = False
         try:
             status = os.fstat(descriptor)
@@ -245,7 +269,9 @@ class FileStore:
             size = status.st_size
             checksum = RunningChecksum(checksum_in(key), size)
             if size <= SMALL_BYTES_MAX:
-                data = self._disk.read(descriptor, 0, size)
+                data = read(descriptor, 0, size)
+                if data is None:
+                    return None
                 checksum.advance(crc32(data), size)
                 self.check(key, checksum)
                 return MemoryBlob(data)
@@ -346,12 +372,19 @@ class FileUpload:
             self._job = self._store.in_writer(self._file.append, self._take_pieces())
 
     async def receive(self, socket_descriptor: int, length: int) -> int | None:
-        """Take up to ``length`` bytes from a socket; see ``dmd.data.base.ReceivingUpload``."""
+        """Take up to ``length`` bytes from a socket; see ``dmd.data.base.ReceivingUpload``.
+
+        When they are the last ones the visit to the thread that takes them makes the blob durable.
+        """
         if self._received + length > self._size:
             raise LengthMismatchError(f"more than the {self._size} bytes declared")
         await self._finish_job()
         receiving = self._store.in_writer(
-            self._file.receive, self._take_pieces(), socket_descriptor, length
+            self._file.receive,
+            self._take_pieces(),
+            socket_descriptor,
+            length,
+            last=self._received + length == self._size,
         )
         self._job = receiving
         # To the end: the thread uses the socket's descriptor.
@@ -365,10 +398,12 @@ class FileUpload:
         if self._received != self._size:
             raise LengthMismatchError(f"{self._received} of {self._size} bytes")
         await self._finish_job()
-        publishing = self._store.in_writer(self._file.publish, self._take_pieces())
-        self._job = publishing
-        with store_errors():
-            key = await asyncio.shield(publishing)
+        key = self._file.key
+        if key is None:
+            publishing = self._store.in_writer(self._file.publish, self._take_pieces())
+            self._job = publishing
+            with store_errors():
+                key = await asyncio.shield(publishing)
         self._end()
         return key
 

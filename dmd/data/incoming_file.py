@@ -12,7 +12,7 @@ from isal.isal_zlib import crc32
 
 from dmd.data.disk import Disk
 from shared.failpoints import FailPoint, failpoint
-from shared.pipes import Pipe
+from shared.pipes import Pipe, give_pipe_back, take_pipe
 
 UNSYNCED_BYTES_MAX: Final = 4 * 1024 * 1024
 """What is written before the disk is told to begin with it, a fraction of a second's work."""
@@ -44,12 +44,20 @@ class IncomingFile:
         self._written(sum(map(len, pieces)))
         failpoint(FailPoint.AFTER_DATA_WRITE)
 
-    def receive(self, pieces: list[bytes], socket_descriptor: int, length: int) -> int | None:
-        """Write the pieces, and what comes from a socket, at the end."""
+    @property
+    def key(self) -> str | None:
+        """The key of the blob, once it is durable and visible."""
+        return None if self._final is None else self._final.name
+
+    def receive(
+        self, pieces: list[bytes], socket_descriptor: int, length: int, *, last: bool
+    ) -> int | None:
+        """Write the pieces, and what comes from a socket, at the end; when these are the ``last``
+        bytes and all of them come, publish them."""
         self.append(pieces)
         if self._pipe is None:
             try:
-                self._pipe = Pipe()
+                self._pipe = take_pipe()
             except OSError:
                 return None
         assert self._descriptor is not None
@@ -57,6 +65,8 @@ class IncomingFile:
         # They went past us, and are in memory still.
         self._checksum = self._disk.checksum(self._descriptor, self._length, count, self._checksum)
         self._written(count)
+        if last and count == length:
+            self.publish([])
         return count
 
     def _written(self, count: int) -> None:
@@ -74,9 +84,9 @@ class IncomingFile:
         assert self._descriptor is not None
         self._disk.sync(self._descriptor)
         failpoint(FailPoint.AFTER_DATA_FSYNC)
-        self._final = self._publish(self._temporary, self._checksum)
+        final = self._final = self._publish(self._temporary, self._checksum)
         self._remove_temporary()
-        return self._final.name
+        return final.name
 
     def discard(self) -> None:
         """Remove every trace. A name that cannot be removed now goes at the next start-up."""
@@ -90,7 +100,7 @@ class IncomingFile:
         descriptor, self._descriptor = self._descriptor, None
         if pipe is not None:
             with contextlib.suppress(OSError):
-                pipe.close()
+                give_pipe_back(pipe)
         if descriptor is None:
             return
         with contextlib.suppress(OSError):  # it is synced, or given up

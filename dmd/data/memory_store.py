@@ -23,7 +23,7 @@ from dmd.data.blob_keys import created_at_ms, new_key
 class MemoryBlob:
     """A blob whose bytes are at hand."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes | bytearray) -> None:
         self._content = content
 
     @property
@@ -31,9 +31,11 @@ class MemoryBlob:
         """Length in bytes."""
         return len(self._content)
 
-    async def read(self, offset: int, length: int) -> bytes:
+    async def read(self, offset: int, length: int) -> bytes | bytearray:
         """Return ``length`` bytes from ``offset``."""
         assert 0 <= offset <= offset + length <= len(self._content)
+        if length == len(self._content):
+            return self._content
         return self._content[offset : offset + length]
 
     async def close(self) -> None:
@@ -117,6 +119,9 @@ class MemoryStore:
     async def disown(self, owner: str) -> None:
         """Forget one of them."""
         self._owners.pop(owner, None)
+
+    async def packed_place(self) -> None:
+        """Nobody else has this memory."""
 
     async def disk_usage(self) -> DiskUsage:
         """Return the limit as the total, and what is left of it."""

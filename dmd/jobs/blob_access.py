@@ -318,7 +318,8 @@ class OwnedData:
     def _blocks(self, blob: Blob) -> Generator[bytes]:
         try:
             for offset in range(0, blob.size, _BLOCK_BYTES):
-                yield self._run(blob.read(offset, min(_BLOCK_BYTES, blob.size - offset)))
+                block = self._run(blob.read(offset, min(_BLOCK_BYTES, blob.size - offset)))
+                yield bytes(block)
         except StoreError as error:
             raise DamagedError(str(error)) from error
         finally:

@@ -7,9 +7,11 @@ import os
 import sys
 
 from dmd.daemon_process import main
+from dmd.data.disk import DiskOptions
 from dmd.disk_watch import watch_disk
 from dmd.errors import SettingNeededError
 from dmd.metadata.commit import CommitSettings
+from dmd.metadata.commit_bodies import BodySettings
 from dmd.metadata.daemon import MetadataDaemon, MetadataSettings
 from dmd.metadata.engines.base import EngineFatalError
 from dmd.metadata.frame_trace import trace_frames
@@ -50,6 +52,9 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
         if record_log.enabled
         else None,
     )
+    body_bytes_max = min(settings.body_size_max_bytes, config.data_daemon.packed_size_max_bytes)
+    disk = DiskOptions(config.data_no_sync, config.data_no_cache)
+    bodies = BodySettings(config.data_path, body_bytes_max, disk) if body_bytes_max else None
     trace = trace_frames(os.environ.get("DEBUG", ""), sys.stderr)
     try:
         daemon = await MetadataDaemon.start(
@@ -68,6 +73,7 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
                 notes_faults=not memory,
                 reserve_bytes=settings.reserve_size_bytes,
                 data_path=None if NEW_METADATA_OPTION in sys.argv[1:] else config.data_path,
+                bodies=bodies,
                 gate=access.gate,
                 tls=access.tls,
             ),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
+from typing import Protocol
 
 import msgspec
 
@@ -34,6 +35,20 @@ class CommitSettings(msgspec.Struct, frozen=True):
     record_log: RecordLogSettings | None = None
 
 
+class Bodies(Protocol):
+    """Where the bodies of mutations go (``dmd.data.packed.body_segments``)."""
+
+    def add(self, content: bytes) -> str:
+        """The key of the blob that it becomes when all have been written. Raises OSError."""
+
+
+class NoBodies:
+    """Of a store that takes none."""
+
+    def add(self, content: bytes) -> str:
+        raise AssertionError("a body that nobody takes")
+
+
 class Committer:
     """Begins the commits of one process."""
 
@@ -41,9 +56,9 @@ class Committer:
         self._settings = settings
         self._issued = count()
 
-    def begin(self, transaction: Transaction, now_ms: int) -> Commit:
+    def begin(self, transaction: Transaction, now_ms: int, bodies: Bodies | None = None) -> Commit:
         """``now_ms`` is the time of the commit in milliseconds since the epoch."""
-        return Commit(transaction, now_ms, self._settings, self._issued)
+        return Commit(transaction, now_ms, self._settings, self._issued, bodies or NoBodies())
 
 
 class Commit:
@@ -55,8 +70,10 @@ class Commit:
         now_ms: int,
         settings: CommitSettings,
         issued: Iterator[int],
+        bodies: Bodies,
     ) -> None:
         self.transaction = transaction
+        self.bodies = bodies
         self.now_ms = now_ms
         self.records = StoredRecords(transaction)
         self.version_ids = VersionIds(

@@ -11,13 +11,16 @@ On the wire a requirement is one of::
     {"subLevel": [...], "key": k, "present": true}
     {"subLevel": [...], "key": k, "isNull": false}   there is none, or it is no null version: it has
                                                      a version ID, and does not say ``isNull``
+    {"subLevel": [...], "key": k, "nullVersion": false}
+                                                     there is none, or what is there shows that a
+                                                     null version is neither there nor named
     {"subLevel": [...], "empty": {gt|gte|lt|lte}}    no key in the range; {} is the whole sub-level
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -55,6 +58,25 @@ class IsNoNullVersion(msgspec.Struct, frozen=True):
         return found.version_id is not None and not found.is_null
 
 
+class NamesNoNullVersion(msgspec.Struct, frozen=True):
+    """For a new version that nobody has read the master for: as above, nor is a null version named
+    there, which the new master would have to go on naming. A placeholder for deletion shows nothing
+    of it, nor does a record that is no object."""
+
+    key: bytes
+
+    def holds(self, reader: Reader) -> bool:
+        value = reader.get(self.key)
+        if value is None:
+            return True
+        entry = stored.unpack(self.key, value)
+        found = listed(entry)
+        if not found.version_id or found.is_null or found.is_placeholder:
+            return False
+        # Wherever in the record: to be read in vain does no harm.
+        return _NULL_VERSION_NAME not in entry.record
+
+
 class IsEmpty(msgspec.Struct, frozen=True):
     lower: bytes
     upper: bytes
@@ -63,8 +85,9 @@ class IsEmpty(msgspec.Struct, frozen=True):
         return next(iter(reader.range(self.lower, self.upper)), None) is None
 
 
-Requirement = HasRevision | IsPresent | IsNoNullVersion | IsEmpty
-_FORMS = ("revision", "absent", "present", "isNull", "empty")
+Requirement = HasRevision | IsPresent | IsNoNullVersion | NamesNoNullVersion | IsEmpty
+_FORMS = ("revision", "absent", "present", "isNull", "nullVersion", "empty")
+_NULL_VERSION_NAME: Final = b'"nullVersionId"'
 
 
 def parse(wire: Any, key_bytes_max: int) -> Requirement:
@@ -84,6 +107,8 @@ def parse(wire: Any, key_bytes_max: int) -> Requirement:
             return IsPresent(record_keys.physical(sub_level, key, key_bytes_max), present=True)
         case {"key": str() as key, "isNull": False}:
             return IsNoNullVersion(record_keys.physical(sub_level, key, key_bytes_max))
+        case {"key": str() as key, "nullVersion": False}:
+            return NamesNoNullVersion(record_keys.physical(sub_level, key, key_bytes_max))
         case {"empty": Mapping() as options}:
             return IsEmpty(*record_keys.range_of(sub_level, options))
     raise ServiceError("InvalidArgument", "a requirement is not of a known form")

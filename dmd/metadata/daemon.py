@@ -17,6 +17,7 @@ from dmd.listening import bind_all
 from dmd.metadata import record_log, stored
 from dmd.metadata.alarm import Alarm
 from dmd.metadata.commit import CommitSettings
+from dmd.metadata.commit_bodies import BodySettings, CommitBodies
 from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError
 from dmd.metadata.engines.lmdb import FILE_NAME, LmdbEngine
 from dmd.metadata.engines.memory import MemoryEngine
@@ -73,6 +74,8 @@ class MetadataSettings:
     """What is kept of the disk for deletions."""
     notes_faults: bool = False
     """Whether this process is to keep what becomes known of its own death."""
+    bodies: BodySettings | None = None
+    """The bodies that come with commits, None for none."""
     gate: Gate = field(default_factory=Gate)
     tls: ssl.SSLContext | None = None
     """TLS of both ports, None for plain ones."""
@@ -147,8 +150,10 @@ class MetadataDaemon:
         writer: Writer,
         directory: OwnedDirectory | None,
         faults: FaultNote | None,
+        bodies: CommitBodies | None,
     ) -> None:
         self._faults = faults
+        self._bodies = bodies
         self._network = network
         self._engine = engine
         self._writer = writer
@@ -191,12 +196,21 @@ class MetadataDaemon:
         reserve = None
         if settings.path is not None and isinstance(engine, LmdbEngine):
             reserve = Reserve(settings.path, settings.reserve_bytes, engine.free_bytes, log)
+        bodies = None if settings.bodies is None else CommitBodies(settings.bodies)
         writer = Writer(
-            engine, log, on_fatal, settings.commit, settings.call_timeout_seconds, reserve
+            engine,
+            log,
+            on_fatal,
+            settings.commit,
+            settings.call_timeout_seconds,
+            reserve,
+            None if bodies is None else bodies.segments,
         )
         packet_size, bytes_max = settings.packet_size, settings.message_bytes_max
         alarm = Alarm(log, None if faults is None else faults.add)
-        service = MetadataService(engine, writer, deployment, settings.path, packet_size, alarm)
+        service = MetadataService(
+            engine, writer, deployment, settings.path, packet_size, alarm, bodies
+        )
         dispatchers = {METADATA_NAMESPACE: Dispatcher(service, settings.stream, log, bytes_max)}
         log_service = None
         if settings.commit.record_log is not None:
@@ -208,7 +222,7 @@ class MetadataDaemon:
         if settings.rest_port is not None:
             rest = _debugging_interface(service, log_service, log, settings)
         network = _Network(dispatchers, rest, log, settings)
-        daemon = cls(network, engine, writer, directory, faults)
+        daemon = cls(network, engine, writer, directory, faults, bodies)
         port = settings.port
         try:
             await network.listen(settings.host, port)
@@ -228,6 +242,8 @@ class MetadataDaemon:
         await self._network.drain()
         await self._writer.close()
         await self._network.close()
+        if self._bodies is not None:
+            self._bodies.close()
         self._engine.close()
         if self._faults is not None:
             self._faults.close()

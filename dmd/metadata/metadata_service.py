@@ -22,6 +22,10 @@ ours:
     replaces or removes: its data locations are queued for deletion in the same transaction
     (``dmd.metadata.release``). With versioning options only data that no version is left to own.
     ``{type: "append", subLevel, value}`` puts a record behind those of a queue, in the same way.
+    ``{…, body, bodyKey}``: the attachment ``body`` becomes a blob of the data directory that
+    ``options.bodies`` names, and its key takes the place of ``bodyKey``, 40 digits that are in the
+    value once (``dmd.metadata.commit_bodies``). A read of ``getMany`` with ``body: true`` is
+    answered with the blob that the record names as well, ``body``, when it is small and at hand.
 ``list(params)``
     A page of a listing (``dmd.metadata.lister``).
 
@@ -36,13 +40,18 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
+from dmd.data.blob_keys import is_blob_key
 from dmd.hold import are_held
 from dmd.metadata import arguments, conditions, pages, record_keys, stored, versioned_writes
 from dmd.metadata.alarm import DAMAGE, Alarm
 from dmd.metadata.commit import StoredRecords
+from dmd.metadata.commit_bodies import CommitBodies
 from dmd.metadata.engines.base import Engine
 from dmd.metadata.lister import TYPES, list_page
 from dmd.metadata.mutations import (
+    Body,
     Committed,
     Delete,
     Mutation,
@@ -54,13 +63,21 @@ from dmd.metadata.mutations import (
 from dmd.metadata.pages import PacketSize, Page, Stream
 from dmd.metadata.projection import project
 from dmd.metadata.release import ENTRY_NAME_BYTES
+from dmd.metadata.versioned_writes import PutVersion
 from dmd.metadata.writer import Writer
 from shared import limits
 from shared.errors import ServiceError
 from shared.process.logs import get_logger
 from shared.records.names import DELETIONS
 from shared.rpc import codec
-from shared.rpc.envelope import EXTENSIONS, IF_REVISION_NOT, SAME, Call, clock_ms
+from shared.rpc.envelope import (
+    BODIES_EXTENSION,
+    EXTENSIONS,
+    IF_REVISION_NOT,
+    SAME,
+    Call,
+    clock_ms,
+)
 
 _VERSION_ID_BYTES = 64
 """Room that the version ID takes behind a key, its separator included; ours have up to 48."""
@@ -80,7 +97,9 @@ class MetadataService:
         path: Path | None,
         packet_size: PacketSize | None = None,
         alarm: Alarm | None = None,
+        bodies: CommitBodies | None = None,
     ) -> None:
+        self._bodies = bodies
         self._alarm = alarm or Alarm(get_logger())
         self._engine = engine
         self._writer = writer
@@ -110,7 +129,7 @@ class MetadataService:
     async def call(self, call: Call) -> Any:
         """The result of a call, a JSON value or a Stream; raises ServiceError."""
         if call.name == "getManifest":
-            return {**self._manifest, "clockMs": clock_ms()}
+            return {**self._manifest, **self._offered(call), "clockMs": clock_ms()}
         method = self._methods.get(call.name)
         if method is None:
             raise ServiceError("InvalidArgument", f"unknown method {call.name!r}")
@@ -118,6 +137,16 @@ class MetadataService:
             return await method(call)
         except DAMAGE as error:
             raise self._alarm.error(error) from error
+
+    def _offered(self, call: Call) -> Mapping[str, Any]:
+        """What the manifest says of bodies to those whose calls can have them."""
+        bodies = self._bodies
+        if bodies is None or call.attachments is None or (identity := bodies.identity) is None:
+            return {}
+        return {
+            "extensions": [*EXTENSIONS, BODIES_EXTENSION],
+            "bodies": {"directory": identity, "sizeMaxBytes": bodies.bytes_max},
+        }
 
     async def _get(self, call: Call) -> str | Mapping[str, Any]:
         (key,) = arguments.strings(call, "key")
@@ -185,12 +214,13 @@ class MetadataService:
         }
 
     async def _get_many(self, call: Call) -> list[Mapping[str, Any] | None]:
+        reads = arguments.array(call, 0, "reads", limits.BATCH_OPERATIONS_MAX)
         wanted = [
             (
                 self._physical(*arguments.addressed(entry, "a read")),
                 arguments.known_revision(entry) if IF_REVISION_NOT in entry else None,
             )
-            for entry in arguments.array(call, 0, "reads", limits.BATCH_OPERATIONS_MAX)
+            for entry in reads
         ]
         found = self._read(wanted)
         placeholders = [
@@ -202,18 +232,39 @@ class MetadataService:
             # What is read is what a condition can name afterwards, so the repair comes first.
             await self._repair(*placeholders)
             found = self._read(wanted)
-        return [_described(entry) if isinstance(entry, stored.Stored) else entry for entry in found]
+        answers: list[Mapping[str, Any] | None] = []
+        for read, entry in zip(reads, found, strict=True):
+            if not isinstance(entry, stored.Stored):
+                answers.append(entry)
+                continue
+            described = _described(entry)
+            if "body" in read and (body := self._body_of(call, entry)) is not None:
+                described["body"] = body
+            answers.append(described)
+        return answers
+
+    def _body_of(self, call: Call, entry: stored.Stored) -> Mapping[str, Any] | None:
+        """What stands in an answer for the blob that a record names."""
+        if self._bodies is None or call.attachments is None:
+            return None
+        body = self._bodies.of(entry.record)
+        return None if body is None else call.attachments.attach(body)
 
     async def _list(self, call: Call) -> Any:
         params = arguments.options(call, 0)
         return await list_page(self._engine, call.sub_level, params, call.attachments)
 
     async def _batch(self, call: Call) -> dict[str, Any]:
-        operations = tuple(
-            self._operation(entry)
-            for entry in arguments.array(call, 0, "operations", limits.BATCH_OPERATIONS_MAX)
-        )
         options = arguments.options(call, 1)
+        entries = arguments.array(call, 0, "operations", limits.BATCH_OPERATIONS_MAX)
+        operations = tuple(
+            [
+                self._operation(entry)
+                if "bodies" not in options
+                else self._with_body(self._operation(entry), entry, call, options["bodies"])
+                for entry in entries
+            ]
+        )
         requires = options.get("requires", [])
         if not isinstance(requires, list) or len(requires) > limits.BATCH_REQUIREMENTS_MAX:
             raise ServiceError("InvalidArgument", "requires must be an array, not too long")
@@ -258,6 +309,28 @@ class MetadataService:
             case {"type": "del"}:
                 return self._del_operation(sub_level, key, options, release=release)
         raise ServiceError("InvalidArgument", "an operation is a put with a value, or a del")
+
+    def _with_body(
+        self, operation: Operation, entry: Mapping[str, Any], call: Call, directory: Any
+    ) -> Operation:
+        """An operation with the body that it brings, which is to go to a certain directory."""
+        if "body" not in entry:
+            return operation
+        bodies, attachments = self._bodies, call.attachments
+        if bodies is None or attachments is None or directory != bodies.identity:
+            raise ServiceError("ServiceUnavailable", "the bodies are meant for another daemon")
+        content, name = attachments.received(entry["body"]), entry.get("bodyKey")
+        if content is None or len(content) > bodies.bytes_max:
+            raise ServiceError("InvalidArgument", "a body is an attachment, and a small one")
+        if isinstance(operation, Put):
+            record = operation.record
+        elif isinstance(operation, Versioned) and isinstance(operation.request, PutVersion):
+            record = operation.request.record
+        else:
+            raise ServiceError("InvalidArgument", "a body comes with a put")
+        if not isinstance(name, str) or not is_blob_key(name) or record.count(name.encode()) != 1:
+            raise ServiceError("InvalidArgument", "bodyKey is 40 digits that the value has once")
+        return replace(operation, body=Body(name.encode(), content))
 
     def _append_operation(self, entry: Mapping[str, Any]) -> Operation:
         match entry:

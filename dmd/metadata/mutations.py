@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from dmd.metadata import record_keys, release, stored, versioned_writes
 from dmd.metadata.commit import Commit
@@ -17,11 +18,19 @@ from shared.records.names import LEASES
 _LEASES: Final = record_keys.prefix([LEASES])
 
 
+class Body(msgspec.Struct, frozen=True):
+    """Bytes that become a blob with the commit; ``name`` stands for its key in the record, once."""
+
+    name: bytes
+    content: bytes
+
+
 class Put(msgspec.Struct, frozen=True):
     """Store ``record`` at ``key``, with the projection that was derived from it.
 
     ``release``: the record that is replaced gives up its data (see ``dmd.metadata.release``).
     ``appends``: ``key`` is that of a queue, and the record goes behind all that are there.
+    ``body``: what the record names; no projection has anything of that.
     """
 
     key: bytes
@@ -30,6 +39,7 @@ class Put(msgspec.Struct, frozen=True):
     projection: bytes
     release: bool = False
     appends: bool = False
+    body: Body | None = None
 
 
 class Delete(msgspec.Struct, frozen=True):
@@ -48,6 +58,7 @@ class Versioned(msgspec.Struct, frozen=True):
 
     request: versioned_writes.Request
     release: bool = False
+    body: Body | None = None
 
 
 Operation = Put | Delete | Versioned
@@ -59,6 +70,15 @@ class Mutation(msgspec.Struct, frozen=True):
     operations: tuple[Operation, ...]
     requirements: tuple[Requirement, ...] = ()
     return_previous: bool = False
+
+    @property
+    def body_bytes(self) -> int:
+        """The bytes of the bodies that it brings."""
+        size = 0
+        for operation in self.operations:
+            if not isinstance(operation, Delete) and operation.body is not None:
+                size += len(operation.body.content)
+        return size
 
 
 def frees(mutation: Mutation) -> bool:
@@ -130,14 +150,23 @@ def _apply_plain(commit: Commit, operation: Put | Delete, return_previous: bool)
     revision = commit.next_revision()
     if operation.appends:
         key += release.entry_name(commit.now_ms, revision)
-    commit.put(
-        key, stored.Stored(revision, operation.schema, operation.projection, operation.record)
-    )
+    record = operation.record
+    if operation.body is not None:
+        record = _with_key(commit, record, operation.body)
+    commit.put(key, stored.Stored(revision, operation.schema, operation.projection, record))
     return revision, previous, None
+
+
+def _with_key(commit: Commit, record: bytes, body: Body) -> bytes:
+    """A record with the key of the blob that its body becomes."""
+    return record.replace(body.name, commit.bodies.add(body.content).encode())
 
 
 def _apply_versioned(commit: Commit, operation: Versioned, return_previous: bool) -> _Effect:
     request, records = operation.request, commit.records
+    if operation.body is not None:
+        assert isinstance(request, PutVersion)
+        request = replace(request, record=_with_key(commit, request.record, operation.body))
     decision = versioned_writes.decide(records, request, commit.version_ids)
     previous = None
     if return_previous:

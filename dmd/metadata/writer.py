@@ -7,6 +7,11 @@ outcomes back in one call to the loop. While it commits, the next group gathers,
 timer and no added latency when idle. Nothing is answered before its commit, refusals included: a
 refusal may rest on a write of the same group.
 
+Bodies that come with mutations are written to segments of blobs, and synced, before the records
+that name them are committed (``dmd.metadata.commit_bodies``): those of a group together. When that
+fails, nothing was committed. What is left of it, and of a transaction that is lost afterwards, are
+blobs without an owner, which garbage collection finds.
+
 When an operation fails, the transaction is lost for the whole group (a full map poisons it), so
 the group is run again one by one and only the offender fails. When the outcome of a commit is
 unknown, no answer can be true: ``on_fatal`` is called, which ends the process, and the next start
@@ -23,11 +28,14 @@ What is counted, revisions and version IDs, is counted in the transaction (``dmd
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
+from dmd.data.packed.body_segments import BodySegments
 from dmd.group_worker import Worker
 from dmd.metadata.commit import CommitSettings, Committer
 from dmd.metadata.engines.base import (
@@ -61,7 +69,10 @@ class Writer:
         settings: CommitSettings | None = None,
         call_timeout_seconds: float = limits.RPC_CALL_TIMEOUT_SECONDS,
         reserve: Reserve | NoReserve | None = None,
+        bodies: BodySegments | None = None,
     ) -> None:
+        self._bodies = bodies
+        self._body_bytes_waiting = 0
         self._reserve = reserve or NoReserve()
         self._engine = engine
         self._call_timeout_seconds = call_timeout_seconds
@@ -88,13 +99,18 @@ class Writer:
         """
         if self._closed:
             raise ServiceError("ServiceUnavailable", "the metadata daemon is stopping")
-        if self._waiting >= limits.MUTATIONS_WAITING_MAX:
+        body_bytes = mutation.body_bytes
+        if (
+            self._waiting >= limits.MUTATIONS_WAITING_MAX
+            or self._body_bytes_waiting + body_bytes > limits.BODIES_WAITING_BYTES_MAX
+        ):
             raise ServiceError("SlowDown")
         if call is not None and call.expires is None:
             call = replace(call, expires=time.monotonic() + self._call_timeout_seconds)
         self._waiting += 1
-        answered = self._worker.submit(_Pending(mutation, call))
-        answered.add_done_callback(self._count)
+        self._body_bytes_waiting += body_bytes
+        answered = self._worker.submit(_Pending(mutation, call, body_bytes))
+        answered.add_done_callback(partial(self._count, body_bytes))
         # A caller that goes away must not unsettle the group that its mutation is in.
         return await asyncio.shield(answered)
 
@@ -103,8 +119,9 @@ class Writer:
         self._closed = True
         await self._worker.close()
 
-    def _count(self, answered: asyncio.Future[Outcome]) -> None:
+    def _count(self, body_bytes: int, _answered: asyncio.Future[Outcome]) -> None:
         self._waiting -= 1
+        self._body_bytes_waiting -= body_bytes
 
     def _work(self, group: Sequence[_Pending]) -> list[Outcome | Exception] | None:
         now = time.monotonic()
@@ -158,6 +175,11 @@ class Writer:
         except EngineFullError as error:
             self._reserve.release()
             return ServiceError("InsufficientStorage", f"the metadata store is full: {error}")
+        except OSError as error:
+            self._log.error("a body could not be stored", reason=str(error))
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            code = "InsufficientStorage" if full else "InternalError"
+            return ServiceError(code, f"the body could not be stored: {error.strerror}")
         except EngineError as error:
             self._log.error("a mutation could not be applied", reason=str(error))
             return ServiceError("InternalError", f"the metadata store refused the write: {error}")
@@ -167,8 +189,11 @@ class Writer:
 
     def _commit(self, group: Sequence[_Pending]) -> list[Outcome | Exception]:
         self._operations.turn(time.monotonic())
+        bodies = self._bodies
+        if bodies is not None:
+            bodies.forget()  # those of a group that was lost
         with self._engine.transaction() as transaction:
-            commit = self._committer.begin(transaction, time.time_ns() // 1_000_000)
+            commit = self._committer.begin(transaction, time.time_ns() // 1_000_000, bodies)
 
             def once(pending: _Pending) -> Outcome | Exception:
                 operation_id = pending.operation_id
@@ -184,16 +209,19 @@ class Writer:
             outcomes = [once(pending) for pending in group]
             self._operations.prune(transaction, 2 * len(group) + limits.OPERATIONS_PRUNED_MIN)
             commit.save()
+            if bodies is not None:
+                bodies.write()
             failpoint(FailPoint.BEFORE_COMMIT)
         failpoint(FailPoint.AFTER_COMMIT)
         return outcomes
 
 
 class _Pending:
-    __slots__ = ("call", "dropped", "mutation", "operation_id")
+    __slots__ = ("body_bytes", "call", "dropped", "mutation", "operation_id")
 
-    def __init__(self, mutation: Mutation, call: Call | None) -> None:
+    def __init__(self, mutation: Mutation, call: Call | None, body_bytes: int) -> None:
         self.mutation = mutation
+        self.body_bytes = body_bytes
         self.call = call
         self.dropped: tuple[str, str] | None = None
         """Why it is not done: an error and its message."""
@@ -207,4 +235,9 @@ class _Pending:
 
 
 def _size(pending: _Pending) -> int:
-    return len(pending.mutation.operations) + len(pending.mutation.requirements)
+    mutation = pending.mutation
+    return (
+        len(mutation.operations)
+        + len(mutation.requirements)
+        + pending.body_bytes // limits.BODY_BYTES_AN_OPERATION
+    )

@@ -129,11 +129,20 @@ class DigestedBody:
         if reading is None:
             await self._source.hold()
             return b"".join([block async for block in self.blocks()])
+        return await self._whole(reading)
+
+    def comes_at_once(self) -> Awaitable[bytes] | None:
+        """The same if the source gives all at once; else None, and nothing has been read."""
+        reading = self._source.read()
+        return None if reading is None else self._whole(reading)
+
+    async def _whole(self, reading: Awaitable[bytes]) -> bytes:
         received = await reading
         if len(received) < THREAD_BYTES_MIN:
             data, _ = self._take(received)
         else:
-            data, _ = await asyncio.to_thread(self._take, received)
+            loop = asyncio.get_running_loop()
+            data, _ = await loop.run_in_executor(_DIGESTERS, self._take, received)
         self._verify()
         return data
 

@@ -123,6 +123,9 @@ class FormFile:
         if size < smallest:
             raise S3Error("EntityTooSmall", fields=_sizes("Min", size, smallest))
 
+    def comes_at_once(self) -> bool:
+        return False
+
     async def read(self) -> bytes:
         return b"".join([piece async for piece in self.blocks()])
 

@@ -33,6 +33,9 @@ from shared.records.data_location import STORED_SIZE, DataLocation
 _SMALL_BYTES_MAX: Final = 256 * 1024
 """Objects up to this size are collected and verified before anything is sent on."""
 
+_AT_ONCE_BYTES_MAX: Final = 1024 * 1024
+"""So are those up to this size, as long as their source has room for all of their bytes."""
+
 
 class Destination(msgspec.Struct, frozen=True, gc=False):
     """Where bytes go: to a store, which records know as the location ``name``, as ``part`` of what
@@ -79,7 +82,9 @@ async def store_body(
         )
     stored: Sequence[tuple[Stored, int]] = ()
     if size > _SMALL_BYTES_MAX:
-        stored = ((await _put(destination, size, body.blocks()), size),)
+        reading = body.comes_at_once() if size <= _AT_ONCE_BYTES_MAX else None
+        data = body.blocks() if reading is None else await reading
+        stored = ((await _put(destination, size, data), size),)
     elif data := await body.read():
         stored = ((await _put(destination, size, data), size),)
     return _stored_body(body, destination, stored, body.complete_at)

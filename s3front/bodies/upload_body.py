@@ -27,10 +27,6 @@ from s3front.bodies.checksums import (
 from s3front.port.request import Headers, Request
 from s3front.s3_errors import S3Error, incomplete_body
 
-_ARRIVING_BYTES_MAX: Final = 512 * 1024
-"""Bodies up to this size are read at once: what a small object may take in the coding that the
-usual clients send it in."""
-
 _TRAILER_FORMS: Final = (
     PayloadForm.STREAMING_SIGNED_TRAILER,
     PayloadForm.STREAMING_UNSIGNED_TRAILER,
@@ -90,10 +86,7 @@ class UploadBody:
 
     def read(self) -> Awaitable[bytes] | None:
         """However few the object's bytes are to be, more may be on the way."""
-        arriving = self._body.length
-        if arriving is None or arriving > _ARRIVING_BYTES_MAX:
-            return None
-        return self._body.read()
+        return self._body.read() if self._body.comes_at_once() else None
 
     async def hold(self) -> None:
         await self._body.hold(self.size)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
+from msgspec.structs import replace
 
 from s3front.metadata import gateway
 from s3front.metadata.gateway import (
@@ -48,6 +49,22 @@ class BucketStore:
     def __init__(self, metadata: MetadataGateway) -> None:
         self._metadata = metadata
         self._kept = KeptBuckets()
+
+    def told(self, name: str) -> StoredBucket | None:
+        """A bucket as this process was told it last, without a question; None for one that is to be
+        read. Whoever decides on it has the commit require that it is still so, and reads it before
+        anything is refused."""
+        kept = self._kept.get(name)
+        if kept is None or kept.reads_first or not self._metadata.holds(kept.known):
+            return None
+        return kept.bucket
+
+    def read_first(self, bucket: StoredBucket) -> None:
+        """Tell this bucket to nobody any more, until it is changed: its keys have null versions, so
+        that what is decided without them is refused, and costs more than it spares."""
+        kept = self._kept.get(bucket.name)
+        if kept is not None and kept.bucket is bucket:
+            self._kept.keep(bucket.name, replace(kept, reads_first=True))
 
     async def read(self, name: str, request_id: str) -> StoredBucket | None:
         """A bucket, None when there is none of this name."""
@@ -94,7 +111,8 @@ class BucketStore:
         """Store a bucket that does not exist yet; raises ChangedError when it does."""
         entry = orjson.dumps({"creationDate": record.document["creationDate"]}).decode()
         owner_key = owner_entry_key(record.owner_id, record.name)
-        await self._metadata.commit(
+        await self._change(
+            record.name,
             [
                 gateway.put(METASTORE, record.name, record.serialise()),
                 gateway.put(USERS_BUCKET, owner_key, entry),
@@ -116,7 +134,8 @@ class BucketStore:
                 gateway.delete(USERS_BUCKET, owner_key),
             ]
         try:
-            await self._metadata.commit(
+            await self._change(
+                bucket.name,
                 [*ending.operations, *operations],
                 [
                     bucket_requirement(bucket),
@@ -132,11 +151,26 @@ class BucketStore:
 
     async def replace(self, bucket: StoredBucket, record: BucketRecord, request_id: str) -> None:
         """Change a bucket's attributes; raises ChangedError when it is not what was read."""
-        await self._metadata.commit(
+        await self._change(
+            bucket.name,
             [gateway.put(METASTORE, bucket.name, record.serialise())],
             [bucket_requirement(bucket)],
             request_id,
         )
+
+    async def _change(
+        self,
+        name: str,
+        operations: Sequence[Operation],
+        requires: Sequence[Requirement],
+        request_id: str,
+    ) -> None:
+        """Commit a change of a bucket, which is not what was kept any more, whatever comes of
+        it."""
+        try:
+            await self._metadata.commit(operations, requires, request_id)
+        finally:
+            self._kept.forget(name)
 
 
 def _bucket_of(name: str, text: str, revision: int) -> StoredBucket | None:

@@ -162,6 +162,9 @@ class ForeignMetadata:
         value = await self._get(sub_level, requirement["key"], request_id)
         if "isNull" in requirement:
             return value is None or not ObjectRecord.parse(value).is_null_version
+        if "nullVersion" in requirement:
+            record = None if value is None else ObjectRecord.parse(value)
+            return record is None or not (record.is_null_version or record.null_version_id)
         if "revision" in requirement:
             return value is not None and _revision(value) == requirement["revision"]
         return (value is not None) is ("present" in requirement)

@@ -27,6 +27,7 @@ from shared.rpc.envelope import (
     APPEND_EXTENSION,
     IF_REVISION_NOT,
     IF_REVISION_NOT_EXTENSION,
+    NULL_VERSION_EXTENSION,
     PACKED_ROWS_EXTENSION,
     SAME,
     RemoteError,
@@ -132,6 +133,17 @@ class MetadataGateway:
     def connection(self) -> int:
         """The number of the connection: unless it changes, it is one store that answers."""
         return self._client.connections
+
+    def holds(self, known: Known) -> bool:
+        """Whether a decision may rest on what was told before, and its commit require that this is
+        so still: it was told over the connection that there is, by a daemon that knows whatever
+        such a commit requires."""
+        client = self._client
+        return (
+            client.connected
+            and known.connection == client.connections
+            and client.extends(NULL_VERSION_EXTENSION)
+        )
 
     async def get_many(
         self, wanted: Sequence[tuple[str, str]], request_id: str
@@ -343,6 +355,12 @@ def is_absent(sub_level: str, key: str) -> Requirement:
 def is_no_null_version(sub_level: str, key: str) -> Requirement:
     """No record, or one that is not the null version of its object."""
     return {"subLevel": [sub_level], "key": key, "isNull": False}
+
+
+def names_no_null_version(sub_level: str, key: str) -> Requirement:
+    """The same, and it names no null version either; of daemons that can be decided on without a
+    read (``MetadataGateway.holds``)."""
+    return {"subLevel": [sub_level], "key": key, "nullVersion": False}
 
 
 def is_empty(sub_level: str, bounds: Mapping[str, str] | None = None) -> Requirement:

@@ -1,9 +1,10 @@
 """Bucket records that this process has read and parsed, so that it need not be told them again.
 
 Nothing is decided on a kept record alone: a read says which revision it has, and the daemon
-confirms that this is still the one, in the snapshot of that read. Revisions are numbered by a
-store, and a daemon that is restarted may have another one (restored, or in memory), so what was
-told over one connection counts for nothing over the next.
+confirms that this is still the one, in the snapshot of that read; or it is the commit that requires
+this, and nothing is refused before a read. Revisions are numbered by a store, and a daemon that is
+restarted may have another one (restored, or in memory), so what was told over one connection counts
+for nothing over the next.
 
 At most so many records, of so many bytes of text, are kept; those that were not asked for the
 longest time go first.
@@ -33,11 +34,13 @@ class StoredBucket(msgspec.Struct, frozen=True):
 
 
 class KeptBucket(msgspec.Struct, frozen=True):
-    """A bucket, what was told of it, and the bytes of its text."""
+    """A bucket, what was told of it, and the bytes of its text. ``reads_first``: its keys have null
+    versions, so that writes which had not read them were refused."""
 
     bucket: StoredBucket
     known: Known
     size: int
+    reads_first: bool = False
 
 
 class KeptBuckets:

@@ -217,6 +217,8 @@ def planned(
     requirements = [] if requirement is None else [requirement]
     if plan.requires is Requires.NO_NULL_MASTER:
         requirements.append(gateway.is_no_null_version(bucket.name, key))
+    elif plan.requires is Requires.NO_NULL_VERSION:
+        requirements.append(gateway.names_no_null_version(bucket.name, key))
     elif plan.requires is Requires.UNCHANGED:
         requirements.append(object_requirement(bucket, key, current))
         if current is not None and current.place is Place.OWN and current.record.is_null_version:

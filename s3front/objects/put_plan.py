@@ -13,9 +13,10 @@ from s3front.objects.object_lock import UNLOCKED, Lock, is_enabled, lock_of_new
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.preconditions import check_write, is_conditional_write
 from s3front.objects.protection import refuse_bucket
-from s3front.objects.versioning import Plan, depending, plan_write
+from s3front.objects.versioning import Plan, depending, plan_write, plan_write_unread
 from s3front.port.request import Headers
-from shared.records.bucket import BucketRecord
+from shared.records.bucket import BucketRecord, Versioning
+from shared.records.members import UnreadableRecordError
 
 
 def plan_put(
@@ -36,6 +37,29 @@ def plan_put(
     refuse_bucket(bucket)
     plan = plan_write(bucket.versioning, master, _locked(record, bucket), oldest_id)
     return depending(plan) if is_conditional_write(headers) else plan
+
+
+def is_plain(headers: Headers, bucket: BucketRecord) -> bool:
+    """Whether a put is decided by its bucket alone, whatever is at the key, so that ``plan_unread``
+    may plan it.
+
+    Whatever else comes to depend on the object that is replaced (how much a quota leaves, a
+    condition of a policy) is to be asked for here.
+    """
+    if is_conditional_write(headers):
+        return False
+    if is_enabled(bucket.document) or bucket.demands_encryption:
+        return False
+    try:
+        return bucket.versioning is not Versioning.SUSPENDED
+    except UnreadableRecordError:
+        return False
+
+
+def plan_unread(bucket: BucketRecord, record: ObjectRecord) -> Plan:
+    """The plan of a put that ``is_plain``, of whose key nothing was read. When its commit is
+    refused, it has to be."""
+    return plan_write_unread(bucket.versioning, record)
 
 
 def check_put(headers: Headers, master: ObjectRecord | None) -> None:

@@ -18,6 +18,7 @@ in each other's way. Both kinds rest on the bucket's revision, and while that st
 * Enabled, no null version comes into being, so that whatever becomes the master meanwhile names
   the same null version, or one that is gone. Only the null version itself, when the versions over
   it were deleted, must not be overwritten.
+  When nobody has read the master, it must not name a null version either.
 * Suspended, every write makes a null version at the master alone, which the next one replaces.
 
 IDs are never used twice, so naming a version that is gone does no harm.
@@ -196,6 +197,8 @@ class Requires(Enum):
     """The record that was read is still what it was."""
     NO_NULL_MASTER = auto()
     """Whatever is the master, it is not the null version."""
+    NO_NULL_VERSION = auto()
+    """Nor does it name one."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -250,6 +253,14 @@ def plan_write(
         ),
         Requires.UNCHANGED,
     )
+
+
+def plan_write_unread(versioning: Versioning | None, record: ObjectRecord) -> Plan:
+    """The same of a key whose master was not read; not while versioning is suspended."""
+    if versioning is None:
+        return plan_write(versioning, None, record, "")
+    assert versioning is Versioning.ENABLED, "what is replaced has to be known"
+    return Plan((Step(record, {"versioning": True}, release=False),), Requires.NO_NULL_VERSION)
 
 
 def _naming(record: ObjectRecord, null_id: str | None) -> ObjectRecord:

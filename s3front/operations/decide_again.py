@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from s3front.authz.access import Access
 from s3front.authz.decide import authorize
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
 from s3front.metadata.kept_buckets import StoredBucket
-from s3front.metadata.object_store import ObjectCommit, StoredObject
+from s3front.metadata.object_store import ObjectCommit, StoredObject, record_of
 from s3front.objects.versioning import Version
 from s3front.s3_errors import S3Error
 
@@ -54,6 +56,14 @@ async def read_again(
         bucket.name, context.target.key, context.request_id, context.version
     )
     return allowed_again(context.access, found, current), current
+
+
+async def read_now(context: Context) -> Context:
+    """The surroundings of a request of which nothing was read, once it has to be. Raises what
+    ``authorize`` does."""
+    bucket, current = await read_again(context, context.bucket)
+    access = context.access.on(bucket.record, record_of(current))
+    return replace(context, access=access, stored_bucket=bucket, current=current, unread=False)
 
 
 async def read_versions_again(

@@ -10,21 +10,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from s3front.bodies.checksums import DEFAULT_ALGORITHM, Algorithm, ExpectedDigests
 from s3front.bodies.digested_body import Source
+from s3front.bodies.object_reader import CopiedBody, ObjectData
 from s3front.bodies.object_writer import check_age, delete_data, store_body
 from s3front.bodies.upload_body import UploadBody
 from s3front.context import Context
-from s3front.metadata.gateway import OutcomeUnknownError
+from s3front.metadata.gateway import ChangedError, OutcomeUnknownError
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import ObjectCommit, StoredObject, planned, record_of
 from s3front.objects.object_lock import Lock, has_lock_headers, wanted_lock
 from s3front.objects.object_record import Checksum, NewObject, ObjectRecord
-from s3front.objects.put_plan import check_put, plan_put
+from s3front.objects.put_plan import check_put, is_plain, plan_put, plan_unread
+from s3front.objects.ranges import ByteRange
 from s3front.objects.versioning import version_headers
 from s3front.operations.chosen_location import chosen_location, destination
-from s3front.operations.decide_again import commit_decided
+from s3front.operations.decide_again import commit_decided, read_now
 from s3front.operations.honoured import BODY, DESCRIPTION, WRITE_CONDITIONS
 from s3front.operations.object_headers import (
     DescribedObject,
@@ -37,6 +40,7 @@ from s3front.port.request import Headers, Reply, Request
 from s3front.routes import WRITE_ACTIONS, Level, Operation
 from s3front.s3_errors import S3Error
 from shared.failpoints import FailPoint, failpoint
+from shared.records.members import UnreadableRecordError
 from shared.records.times import now
 
 
@@ -101,14 +105,24 @@ async def store_object(
     record = ObjectRecord.create(new)
     failpoint(FailPoint.AFTER_DATA_STORED)
     try:
-        record = await _commit(context, headers, record, stored.complete_at)
+        made = None
+        if context.unread:
+            made = await _commit_unread(context, record, stored.complete_at)
+            if made is None:
+                context = await read_now(context)
+                location = chosen_location(context, headers)
+                if location != wanted.location:
+                    wanted = replace(wanted, location=location)
+                    return await _store_again(context, headers, record, wanted)
+        if made is None:
+            made = await _commit(context, headers, record, stored.complete_at)
     except OutcomeUnknownError:
         raise  # the bytes may belong to the object, so they stay
-    except S3Error:
+    except (S3Error, UnreadableRecordError):
         await delete_data(context, stored.locations)
         raise
     failpoint(FailPoint.AFTER_RECORD_COMMIT)
-    return record, checksum
+    return made, checksum
 
 
 def require_digest(headers: Headers, declared: ExpectedDigests) -> None:
@@ -120,6 +134,36 @@ def require_digest(headers: Headers, declared: ExpectedDigests) -> None:
             "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with "
             "Object Lock parameters",
         )
+
+
+async def _commit_unread(
+    context: Context, record: ObjectRecord, complete_at: float
+) -> ObjectRecord | None:
+    """Make the record the object though nothing was read; None where something has to be."""
+    bucket, services = context.bucket, context.services
+    check_age(context, complete_at)
+    if services.buckets.told(bucket.name) is not bucket:
+        return None  # what is known better by now, or was told over another connection
+    commit = planned(bucket, context.key, None, plan_unread(bucket.record, record))
+    try:
+        answers = await services.objects.commit(bucket, (commit,), context.request_id)
+    except ChangedError as error:
+        if error.index:
+            services.buckets.read_first(bucket)
+        return None
+    return commit.stored(answers)
+
+
+async def _store_again(
+    context: Context, headers: Headers, record: ObjectRecord, wanted: WantedObject
+) -> tuple[ObjectRecord, Checksum]:
+    """Store the bytes of a record that is not committed where the bucket has them now: it is
+    another one than that which was told."""
+    whole = ByteRange(0, record.size - 1)
+    body = CopiedBody(await ObjectData.open(context, record, whole), whole.length)
+    made = await store_object(context, headers, body, wanted)
+    await delete_data(context, record.locations)
+    return made
 
 
 async def _commit(
@@ -144,4 +188,5 @@ PUT_OBJECT = Operation(
     ("s3:PutObject",),
     header_actions=WRITE_ACTIONS,
     headers=BODY | DESCRIPTION | WRITE_CONDITIONS | {PUT_VERSION},
+    unread=is_plain,
 )

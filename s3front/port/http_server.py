@@ -27,6 +27,18 @@ from shared.process.logs import EventLog
 
 KEEP_ALIVE_SECONDS: Final = 75.0
 _RECEIVE_BUFFER_BYTES: Final = 512 * 1024
+_FEW_BYTES_MAX: Final = 512 * 1024
+"""Bodies up to this size are read at once: what a small object may take in the coding that the
+usual clients send it in."""
+
+_AT_ONCE_BYTES_MAX: Final = 1024 * 1024 + 64 * 1024
+"""So are those up to this size, with what the coding adds, as long as half of what bodies may take
+in memory is free: in blocks, they cost several times as many steps."""
+
+_DIRECT_BYTES_MIN: Final = 128 * 1024
+"""From this size on, the rest of a body that is read at once is taken from the socket itself: the
+transport copies it twice, in pieces."""
+
 _BLOCK_BYTES: Final = 1024 * 1024
 """Blocks that a body is handed on in, when it comes through a transport."""
 
@@ -128,6 +140,18 @@ class _Body:
                 await self._wait_for_room(more)
             self._held = size
 
+    def comes_at_once(self) -> bool:
+        length = self.length
+        if length is None or length > _AT_ONCE_BYTES_MAX:
+            return False
+        if length <= max(_FEW_BYTES_MAX, self._held):
+            return True
+        more = length - self._held
+        if self._budget.left - more < self._budget.share_bytes_max or not self._budget.take(more):
+            return False
+        self._held = length
+        return True
+
     def release(self) -> None:
         """The request has been answered."""
         if self._held:
@@ -144,7 +168,25 @@ class _Body:
         await self.hold(self.length or 0)
         with _IN_OUR_TERMS:
             self._exchange.accept()
+            if self._exchange.gives_files and (self._exchange.body.left or 0) >= _DIRECT_BYTES_MIN:
+                return await self._read_directly()
             return await self._next_block(sys.maxsize)
+
+    async def _read_directly(self) -> bytes:
+        """All of the body: what has come, and the rest from the socket."""
+        body = self._exchange.body
+        body.hold()
+        pieces = []
+        if body.buffered:
+            pieces.append(await self._next_block(body.buffered))
+        while not body.complete:
+            block = await self._exchange.read_block(sys.maxsize, limits.BODY_IDLE_SECONDS_MAX)
+            if block is None:  # no descriptor can be had
+                pieces.append(await self._next_block(sys.maxsize))
+                break
+            self.received += len(block)
+            pieces.append(block)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def blocks(self, *, gradually: bool = False) -> AsyncGenerator[bytes, None]:
         if gradually:

@@ -47,6 +47,10 @@ class RequestBody(Protocol):
         hold too much for too long.
         """
 
+    def comes_at_once(self) -> bool:
+        """Whether all the bytes may be read at once: they are few, or there is plenty of room for
+        them, and they have it from now on."""
+
     async def read(self) -> bytes:
         """All the bytes at once, in place of ``blocks`` and with its errors; for few of them."""
 

@@ -5,7 +5,8 @@ places of the other files. Keys, shapes and defaults follow
 ``reference/cloudserver-features.md``, section 4.1; the keys that are ours alone are
 ``callTimeoutMs``, ``streamMax…``, ``streamAckTimeoutMs``, ``maxMessageSizeBytes``,
 ``leaseSeconds``, ``directoryLocks`` and ``fenceCommand`` of both daemons, ``socketPath`` and
-``packedSizeMaxBytes`` of the data, ``maxAgeSeconds`` and ``maxSizeBytes`` of the record log,
+``packedSizeMaxBytes`` of the data, ``bodySizeMaxBytes`` of the metadata, ``maxAgeSeconds`` and
+``maxSizeBytes`` of the record log,
 ``gc…Seconds``, ``format`` of ``log``, ``publicEndpoints`` of ``requests``, and what guards the
 daemons' ports: ``daemonSecret``, ``daemonSecretFile``, and their ``certFilePaths`` and ``tls``.
 """
@@ -146,6 +147,9 @@ class MetadataDaemon(DirectoryOwner, frozen=True, kw_only=True):
     max_message_size_bytes: MessageBytes = limits.RPC_MESSAGE_BYTES_MAX
     reserve_size_bytes: ReserveBytes = limits.METADATA_RESERVE_BYTES
     """What is kept of the disk for deletions; 0 for nothing."""
+    body_size_max_bytes: PackedBytes = limits.BODY_BYTES
+    """Bodies of up to this size come with their commit where both services share a machine and the
+    data directory, and are packed; 0 for none."""
     rest_enabled: bool = False
     rest_port: Port | None = None
     cert_file_paths: CertFilePaths | None = None

@@ -9,7 +9,10 @@ copies it once. The transport does not read meanwhile, as the body is held.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import socket
+import struct
+import termios
 from collections.abc import Iterator
 
 from shared.http1.channel import Channel
@@ -33,9 +36,10 @@ async def receive_block(
         return None
     with connected:
         gather_seconds = min(idle_seconds, BODY_GATHER_SECONDS_MAX)
-        # When the time is over, what has come since the block before still counts.
-        with _low_water(connected, size), contextlib.suppress(TimeoutError):
-            await channel.socket_readable(connected.fileno(), gather_seconds, pace)
+        if _arrived(connected) < size:
+            # When the time is over, what has come since the block before still counts.
+            with _low_water(connected, size), contextlib.suppress(TimeoutError):
+                await channel.socket_readable(connected.fileno(), gather_seconds, pace)
         block = _received(channel, connected, size)
         if block is None:
             left_seconds = idle_seconds - gather_seconds
@@ -48,6 +52,13 @@ async def receive_block(
     if pace is not None and pace.left_with(len(block)) < 0:
         raise TimeoutError
     return block
+
+
+def _arrived(connected: socket.socket) -> int:
+    """How many bytes can be read at once."""
+    (count,) = struct.unpack("i", fcntl.ioctl(connected, termios.FIONREAD, bytes(4)))
+    assert isinstance(count, int)
+    return count
 
 
 def _received(channel: Channel, connected: socket.socket, size: int) -> bytes | None:

@@ -104,7 +104,7 @@ class Channel(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | bytearray) -> None:
         """Send, without waiting. Raises ConnectionError."""
         if self.transport is None or self.transport.is_closing():
             raise ConnectionResetError("the connection has ended")

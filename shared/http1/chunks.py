@@ -15,10 +15,10 @@ _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-
 _TRAILER_LINE: Final = re.compile(rb"[!#-'*+\-.^-z|~0-9A-Z]+:[\t\x20-\x7e\x80-\xff]*")
 
 
-def chunk(data: bytes) -> bytes:
+def chunk(data: bytes | bytearray) -> bytes:
     """A chunk of a body; ``data`` is not empty, which would end the body."""
     assert data
-    return b"%x\r\n%b\r\n" % (len(data), data)
+    return b"".join((b"%x\r\n" % len(data), data, b"\r\n"))
 
 
 class ChunkDecoder:

@@ -170,7 +170,12 @@ class Exchange:
         return not self.secure and self.body.left is not None
 
     def reply(
-        self, status: int, headers: Mapping[str, str], body: bytes = b"", *, close: bool = False
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes | bytearray = b"",
+        *,
+        close: bool = False,
     ) -> None:
         """Give the whole answer. Raises ConnectionError."""
         # What GET would be answered with is not known to HEAD, unless the headers say so.
@@ -195,7 +200,7 @@ class Exchange:
         self._head_bytes = self._encode_head(status, headers, length, close=close)
         self._left = length
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: bytes | bytearray) -> None:
         """Send more of the body, and wait while the client takes nothing.
 
         Raises ConnectionError; ClientStalledError when that takes too long, or the client takes too
@@ -266,7 +271,7 @@ class Exchange:
         if self._head_bytes or end:
             self._channel.send(self._taken_head(end))
 
-    def _taken_head(self, data: bytes) -> bytes:
+    def _taken_head(self, data: bytes | bytearray) -> bytes | bytearray:
         head, self._head_bytes = self._head_bytes, b""
         if len(data) <= JOIN_BYTES_MAX:
             return head + data

@@ -6,7 +6,7 @@ the sockets. Neither uvloop nor asyncio lets others wait for a socket that a tra
 duplicates of their descriptors are waited for. The transports stand still meanwhile: the one does
 not read, as the body is held, and the other holds nothing of its own, as it is flushed first.
 
-A pipe that is left with bytes in it, because a connection ended, is closed; others are used again.
+A pipe that is left with bytes in it, because a connection ended, is not used again.
 """
 
 from __future__ import annotations
@@ -15,15 +15,10 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable
-from typing import Final
 
 from shared.http1.channel import Channel
 from shared.http1.pace import Pace
-from shared.pipes import PIPE_BYTES, SPLICE_FLAGS, Pipe
-
-_PIPES_KEPT_MAX: Final = 32
-
-_pipes: Final[list[Pipe]] = []
+from shared.pipes import PIPE_BYTES, SPLICE_FLAGS, Pipe, give_pipe_back, take_pipe
 
 
 class Passage:
@@ -56,8 +51,8 @@ class Passage:
         await target.flushed(stall_seconds)
         with contextlib.ExitStack() as opened:
             try:
-                pipe = _pipes.pop() if _pipes else Pipe()
-                opened.callback(_give_back, pipe)
+                pipe = take_pipe()
+                opened.callback(give_pipe_back, pipe)
                 source_descriptor = _duplicate(self._source, opened)
                 target_descriptor = _duplicate(target, opened)
             except OSError:
@@ -105,13 +100,6 @@ class Passage:
         else:
             pipe.filled -= count
             self.moved += count
-
-
-def _give_back(pipe: Pipe) -> None:
-    if pipe.filled or len(_pipes) >= _PIPES_KEPT_MAX:
-        pipe.close()
-    else:
-        _pipes.append(pipe)
 
 
 def _duplicate(channel: Channel, opened: contextlib.ExitStack) -> int:

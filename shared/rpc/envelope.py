@@ -6,7 +6,8 @@ object, acknowledged with ``[error]`` or ``[null, result]`` (reference/dmd-wire.
 Twofold's extensions, each of which a server announces in its manifest (docs/metadata-protocol.md):
 ``batch`` events, which carry several calls, the parameters ``operationId`` and ``notAfterMs``,
 reads that name the revision which their caller has (``ifRevisionNot``), in batches the operation
-``append``, and listings with rows in a form that is read fast (``packedRows``).
+``append`` and the requirement ``nullVersion``, and listings with rows in a form that is read fast
+(``packedRows``).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ OPERATION_ID_EXTENSION: Final = "operationId"
 NOT_AFTER_EXTENSION: Final = "notAfterMs"
 IF_REVISION_NOT_EXTENSION: Final = "ifRevisionNot"
 APPEND_EXTENSION: Final = "append"
+NULL_VERSION_EXTENSION: Final = "nullVersion"
 PACKED_ROWS_EXTENSION: Final = "packedRows"
 BODIES_EXTENSION: Final = "bodies"
 """Not of every daemon, nor on every way to it: see ``bodies_of``."""
@@ -38,6 +40,7 @@ EXTENSIONS: Final = (
     NOT_AFTER_EXTENSION,
     IF_REVISION_NOT_EXTENSION,
     APPEND_EXTENSION,
+    NULL_VERSION_EXTENSION,
     PACKED_ROWS_EXTENSION,
 )
 IF_REVISION_NOT: Final = "ifRevisionNot"

@@ -11,7 +11,7 @@ import pytest
 
 from s3front.auth.sigv4 import PayloadForm
 from tests.fuzz.watch import memory_bytes
-from tests.raw_http import call, sign
+from tests.raw_http import Connection, call, sign
 from tests.servers import Cluster, Front, cluster, wait_for
 
 MIB = 1024 * 1024
@@ -22,6 +22,9 @@ SENT_BYTES = 15 * MIB
 CONNECTION_BYTES = 3 * MIB // 2
 """What each connection may take besides: what arrived before its chunk was known, and its blocks.
 """
+
+AT_ONCE_BYTES = MIB
+"""Objects up to this size are read at once, while half of the budget is free."""
 
 KEPT_BYTES = 40 * MIB
 QUIET_SECONDS = 0.5
@@ -85,3 +88,18 @@ def test_chunks_whose_signatures_are_not_known_yet_share_a_budget(front: Front) 
         assert call(front, "GET", "/memory/small").body == b"small"
     assert held < BUDGET_BYTES + CLIENTS * CONNECTION_BYTES
     wait_for(lambda: memory_of(front) < before + KEPT_BYTES, "memory to be given back", 60)
+
+
+def test_slow_uploads_that_are_read_at_once_leave_half_of_it_to_others(front: Front) -> None:
+    """Those beyond it are taken in blocks, and nobody waits for room."""
+    body = bytes(AT_ONCE_BYTES)
+    requests = [sign(front, "PUT", f"/memory/slow-{number}", body) for number in range(CLIENTS)]
+    with contextlib.ExitStack() as opened:
+        clients = [opened.enter_context(Connection(front)) for _ in requests]
+        for client, request in zip(clients, requests, strict=True):
+            client.send(request.head + request.body[:-1])
+        assert call(front, "PUT", "/memory/other", body).status == 200
+        for client, request in zip(clients, requests, strict=True):
+            client.send(request.body[-1:])
+        assert {client.receive().status for client in clients} == {200}
+    assert call(front, "GET", "/memory/slow-0").body == body

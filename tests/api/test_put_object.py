@@ -35,7 +35,9 @@ def put(front: Front, bucket: str, headers: dict[str, str], body: bytes = BODY) 
     return call(front, "PUT", f"/{bucket}/key", body, {"Content-Length": str(len(body)), **headers})
 
 
-@pytest.mark.parametrize("size", [0, 1, 65_536, 262_144, 262_145, 5_000_000])
+@pytest.mark.parametrize(
+    "size", [0, 1, 65_536, 262_144, 262_145, 524_289, 1_048_576, 1_048_577, 1_200_000, 5_000_000]
+)
 def test_an_object_is_stored(s3: Any, bucket: str, size: int) -> None:
     body = b"0123456789abcdef" * (size // 16 + 1)
     body = body[:size]

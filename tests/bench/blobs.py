@@ -21,7 +21,7 @@ from dmd.data.disk import Disk, DiskOptions
 from dmd.data.packed.packed_store import PackedStore
 from shared.process.logs import get_logger
 from tests.bench.cost import cpu_seconds, figures, memory_mib
-from tests.bench.load import Answer, Client, header, run
+from tests.bench.load import Address, Answer, Client, header, run
 from tests.servers import Cluster, accepts_connections, wait_for
 
 _SIZES = (1024, 16 * 1024)
@@ -132,8 +132,8 @@ class _DataDaemon:
             for method, work in (("PUT", store), ("GET", load)):
                 before = cpu_seconds([self.process])
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                    port = self._servers.data_port
-                    result = runner.run(run(port, _IN_FLIGHT, seconds, work))
+                    address = Address("127.0.0.1", self._servers.data_port)
+                    result = runner.run(run(address, _IN_FLIGHT, seconds, work))
                 row = f"blob {method} {size // 1024} KiB" + (f", {name}" if name else "")
                 rows[row] = figures(result, cpu_seconds([self.process]) - before)
         return rows

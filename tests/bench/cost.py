@@ -12,11 +12,15 @@ from tests.servers import Process, process_tree
 
 def cpu_seconds(processes: Iterable[Process]) -> float:
     """User and system time of the processes and their children, so far."""
+    return cpu_seconds_of(process.pid for process in processes)
+
+
+def cpu_seconds_of(pids: Iterable[int]) -> float:
+    """As ``cpu_seconds``. Raises FileNotFoundError when there is no such process."""
     ticks = 0
-    for process in processes:
-        for pid in (process.pid, *process_tree(process.pid)):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
+    for pid in {each for top in pids for each in (top, *process_tree(top))}:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 
 

@@ -131,11 +131,14 @@ class FailingDisk(Disk):
             raise OSError(code, os.strerror(code))
 
         setattr(self, operation, failing)
+        # What it cannot do, it cannot have done before either.
+        self._tells_cached = False
 
     def repair(self) -> None:
         """Let every operation work again."""
         for operation in [name for name in vars(self) if hasattr(Disk, name)]:
             delattr(self, operation)
+        self._tells_cached = True
 
 
 def failing_disk() -> FailingDisk:

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from s3front.metadata.bucket_store import BucketEnding, BucketStore
-from s3front.metadata.gateway import MetadataGateway
+from s3front.metadata.gateway import ChangedError, MetadataGateway
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.rpc.rpc_client import RpcClient
 from shared.records.bucket import BucketRecord
-from shared.rpc.envelope import METADATA_NAMESPACE
+from shared.rpc.envelope import METADATA_NAMESPACE, NULL_VERSION_EXTENSION
 from tests.interop.daemons import MetadataProcess, metadata_process
 from tests.servers import wait_for
 from tests.unit.dmd.metadata.support import RecordingLog
@@ -115,6 +115,68 @@ async def test_changes_are_seen_at_once_and_told_once(fronts: tuple[FrontEnd, Fr
     await other.buckets.create(RECORD.changed({"owner": "another"}), "test")
     assert await one.members("owner") == "another"
     assert await one.members("tags") == []
+
+
+async def test_what_was_told_is_told_again_without_a_question(
+    daemon: MetadataProcess, fronts: tuple[FrontEnd, FrontEnd]
+) -> None:
+    """Until this front-end changes the bucket, or loses its connection; others' changes are for the
+    commit to find."""
+    one, other = fronts
+    assert one.buckets.told("bucket") is None
+    await one.buckets.create(RECORD, "test")
+    assert one.buckets.told("bucket") is None
+    found, _ = await one.read()
+    assert found is not None
+    assert one.buckets.told("bucket") is found
+
+    await other.change(tags=["changed"])
+    assert one.buckets.told("bucket") is found
+    newer, _ = await one.read()
+    assert one.buckets.told("bucket") is newer is not None
+    await one.change(tags=["again"])
+    assert one.buckets.told("bucket") is None
+    with pytest.raises(ChangedError):
+        await one.buckets.replace(found, found.record, "test")
+    assert one.buckets.told("bucket") is None
+
+    latest, _ = await one.read()
+    assert latest is not None
+    daemon.process.stop()
+    await asyncio.to_thread(wait_for, lambda: not one.client.connected, "the end of the connection")
+    assert one.buckets.told("bucket") is None
+    daemon.start()
+    await one.wait_for_connection(2)
+    assert one.buckets.told("bucket") is None
+    latest, _ = await one.read()
+    assert latest is not None
+    assert one.buckets.told("bucket") == latest
+    await one.buckets.delete(latest, EVERYTHING, "test")
+    assert one.buckets.told("bucket") is None
+
+
+async def test_a_bucket_that_is_to_be_read_first(fronts: tuple[FrontEnd, FrontEnd]) -> None:
+    one, other = fronts
+    await one.buckets.create(RECORD, "test")
+    found, _ = await one.read()
+    assert found is not None
+    one.buckets.read_first(found)
+    assert one.buckets.told("bucket") is None
+    assert (await one.read())[1] == {"same": True}
+    assert one.buckets.told("bucket") is None
+    await other.change(tags=["changed"])
+    changed, _ = await one.read()
+    assert changed is not None
+    one.buckets.read_first(found)  # the one before, too late
+    assert one.buckets.told("bucket") is changed
+
+
+async def test_an_older_daemon_is_always_asked(fronts: tuple[FrontEnd, FrontEnd]) -> None:
+    one, _ = fronts
+    await one.buckets.create(RECORD, "test")
+    await one.read()
+    one.client._extensions -= {NULL_VERSION_EXTENSION}
+    assert one.buckets.told("bucket") is None
 
 
 async def test_a_record_of_the_same_revision_in_a_restored_store(

@@ -16,7 +16,7 @@ import pytest
 
 from dmd.data.base import BlobInfo, BlobNotFoundError
 from dmd.data.disk import Disk, DiskOptions
-from dmd.data.packed.newest import numbers_in, segment_path
+from dmd.data.packed.growing import numbers_in, segment_path
 from dmd.data.packed.packed_store import PackedStore
 from dmd.data.packed.segment_records import (
     HEADER_BYTES,

@@ -19,6 +19,7 @@ from tests.walks.traced_servers import Call, TracedServers, traced_servers
 
 ROOMS_MAX = 12
 RETURNS_MAX = 4
+READ = ("s3front.metadata.bucket_store", "read_with")
 
 _DIAGRAM = re.compile(r"^### (\w+)\n.*?^```mermaid\nsequenceDiagram\n(.*?)^```$", re.M | re.S)
 _ROOM = re.compile(r"^ *participant (\w+) as ([\w.]+)$")
@@ -102,3 +103,16 @@ def test_walk_is_true(name: str, servers: TracedServers) -> None:
         while position < len(calls) and not step.is_seen_in(calls[position]):
             position += 1
         assert position < len(calls), f"not seen, or not there: {step}"
+
+
+def test_a_plain_put_reads_nothing(servers: TracedServers) -> None:
+    s3 = servers.s3
+    bucket = "plain"
+    s3.create_bucket(Bucket=bucket)
+    for state in (None, "Enabled"):
+        if state is not None:
+            s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": state})
+        for key, reads in ((f"first {state}", True), ("new", False), ("new", False)):
+            calls = servers.walk(lambda key=key: s3.put_object(Bucket=bucket, Key=key))  # type: ignore[misc]
+            assert (READ in {(call.module, call.function) for call in calls}) is reads
+        s3.delete_object(Bucket=bucket, Key="new")

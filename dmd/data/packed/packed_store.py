@@ -10,6 +10,10 @@ complete.
 
 Everything that the two threads decide on is theirs alone; which segments there are, and which of
 them are open, is the event loop's. A descriptor is never closed while a thread uses it.
+
+Segments of bodies are written by the metadata service (``dmd.data.packed.body_segments``). They are
+found here when they are first asked for, and read and deleted as all others. Whether one may still
+grow is what its writer's lock says, and no block of one that may becomes a hole.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import asyncio
 import contextlib
 import os
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -33,21 +37,10 @@ from dmd.data.blob_keys import created_at_ms
 from dmd.data.disk import Disk, store_error, store_errors
 from dmd.data.memory_store import MemoryBlob
 from dmd.data.packed import segment as segments
-from dmd.data.packed.newest import (
-    SEGMENT_BYTES_MAX,
-    Append,
-    NewestSegment,
-    numbers_in,
-    segment_path,
-)
-from dmd.data.packed.segment_records import (
-    HEADER_BYTES,
-    Place,
-    Record,
-    State,
-    parse_header,
-    place_of,
-)
+from dmd.data.packed.body_segments import is_complete
+from dmd.data.packed.growing import SEGMENT_BYTES_MAX, numbers_in, segment_path
+from dmd.data.packed.newest import Append, NewestSegment
+from dmd.data.packed.segment_records import Place, State, holds_bodies, place_of
 from dmd.data.packed.upgrade import rewrite_states
 from dmd.data.waiting import to_the_end
 from dmd.group_worker import Worker
@@ -59,7 +52,6 @@ GROUP_BYTES_MAX: Final = 8 * 1024 * 1024
 """What one write and one sync carry at most, so that no blob waits for long."""
 
 OPEN_SEGMENTS_MAX: Final = 256
-_FIRST_READ_BYTES: Final = 4096
 
 READER_THREADS: Final = 8
 
@@ -134,6 +126,11 @@ class PackedStore:
         self._upgrading: asyncio.Task[None] | None = None
         self._old_states = False
         """Whether an old code for deleted is believed."""
+        self._newest_bodies = 0
+        """The highest number of a segment of bodies, as far as the event loop knows."""
+        self._marked_bodies: set[int] = set()
+        """Those with deletions that may have made no holes, as they were the newest."""
+        self._learn(self._numbers)
 
     def upgrade(self, last: int, upgraded: Callable[[], Awaitable[None]]) -> None:
         """Give the segments up to the number ``last`` today's state codes, in the background; call
@@ -175,7 +172,7 @@ class PackedStore:
 
     def may_hold(self, key: str) -> bool:
         """Whether the blob of this key, 40 hexadecimal digits, can be in this store."""
-        return place_of(key).segment in self._numbers
+        return self._is_there(place_of(key).segment)
 
     async def open(self, key: str) -> MemoryBlob:
         """Open a blob; the whole of it is read. Raises BlobNotFoundError, StoreError.
@@ -184,10 +181,10 @@ class PackedStore:
         """
         place = place_of(key)
         opened = self._opened(place.segment)
-        found = _read_cached(opened.descriptor, place)
-        if found is None:
+        found = segments.read_cached(opened.descriptor, place)
+        if found is None or found[0] is None:
             with self._descriptor(place.segment) as descriptor, store_errors():
-                found = await self._in_reader(partial(_read, descriptor, place))
+                found = await self._in_reader(partial(segments.read_blob, descriptor, place))
         record, content = found
         state = None if record is None else self._meaning(record.state)
         if record is None or record.key != key or state is State.DELETED:
@@ -219,6 +216,9 @@ class PackedStore:
     async def inventory(self, cursor: str | None, count: int) -> InventoryPage:
         """See ``dmd.data.base.BlobStore``."""
         first, start = _parse_cursor(cursor)
+        if cursor is None:
+            # What was there before is listed: blobs of another process, too.
+            await self._find_all_bodies()
         found: list[BlobInfo] = []
         for number in sorted(number for number in self._numbers if number >= first):
             offset = start if number == first else 0
@@ -239,6 +239,7 @@ class PackedStore:
 
         Raises StoreError.
         """
+        await self._find_all_bodies()
         for number in sorted(self._numbers - {self._growing}):
             await self._sweep(number)
 
@@ -282,12 +283,44 @@ class PackedStore:
         self._open_segments.move_to_end(number)
         return opened
 
+    async def _find_all_bodies(self) -> None:
+        """Know all segments of bodies that are there."""
+        with store_errors():
+            self._learn(await self._in_reader(partial(numbers_in, self._folder)))
+
+    def _is_there(self, number: int) -> bool:
+        """Whether there is a segment. One of bodies may have been made since this was asked."""
+        if number in self._numbers:
+            return True
+        if not (holds_bodies(number) and segment_path(self._folder, number).exists()):
+            return False
+        self._learn((number,))
+        return True
+
+    def _learn(self, there: Iterable[int]) -> None:
+        """Know segments of bodies; the writer of a new one has completed its last."""
+        found = [number for number in there if holds_bodies(number)]
+        self._numbers.update(found)
+        newest = max(found, default=0)
+        if newest > self._newest_bodies:
+            self._newest_bodies = newest
+            marked, self._marked_bodies = self._marked_bodies, set()
+            for earlier in marked:
+                self._completed(earlier)
+
     def _open_segment(self, number: int) -> _Open:
-        if number not in self._numbers:
+        if not self._is_there(number):
             raise BlobNotFoundError
         path = segment_path(self._folder, number)
-        with store_errors():
+        try:
             opened = _Open(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+        except FileNotFoundError:
+            if not holds_bodies(number):
+                raise
+            self._numbers.discard(number)  # removed while the directory was listed
+            raise BlobNotFoundError from None
+        except OSError as error:
+            raise store_error(error) from error
         self._open_segments[number] = opened
         if len(self._open_segments) > OPEN_SEGMENTS_MAX:
             unused = [old for old, other in self._open_segments.items() if not other.users]
@@ -301,6 +334,8 @@ class PackedStore:
         place = place_of(key)
         # The newest segment gets its holes when it is complete: this thread does that later.
         punches = state is State.DELETED and place.segment != self._growing
+        if punches and place.segment == self._newest_bodies:
+            self._marked_bodies.add(place.segment)
         with self._descriptor(place.segment) as descriptor:
             work = partial(self._change_state, descriptor, key, _Change(before, state, punches))
             unneeded = await to_the_end(self._changer.submit(work))
@@ -376,13 +411,15 @@ class PackedStore:
         failpoint(FailPoint.BEFORE_DATA_UNLINK)
         segments.write_state(descriptor, record, change.after)
         failpoint(FailPoint.AFTER_DATA_UNLINK)
-        if not change.punches:
+        if not change.punches or (holds_bodies(place.segment) and not is_complete(descriptor)):
             return False
         start, end = segments.free_range(descriptor, place.segment, record)
         self._punch(descriptor, start, end)
         return segments.is_empty(descriptor)
 
     def _make_holes(self, descriptor: int, number: int) -> bool:
+        if holds_bodies(number) and not is_complete(descriptor):
+            return False
         size = os.fstat(descriptor).st_size
         unneeded = size == 0
         for start, end in segments.free_ranges(descriptor, number):
@@ -412,36 +449,6 @@ def _call_all(group: Sequence[Callable[[], int]]) -> Sequence[int | Exception]:
         except Exception as error:
             results.append(error)
     return results
-
-
-_Found = tuple[Record | None, bytes]
-"""A record, and the bytes of its blob: too few where the file ends, or the memory."""
-
-
-def _read_cached(descriptor: int, place: Place) -> _Found | None:
-    """A record and its blob, if all of it is in memory."""
-    try:
-        record, content = _read(descriptor, place, os.RWF_NOWAIT)
-    except OSError:
-        return None  # not in memory, or an error: the read that may wait will name it
-    if record is None or len(content) < record.length:
-        return None
-    return record, content
-
-
-def _read(descriptor: int, place: Place, flags: int = 0) -> _Found:
-    """Read a record and its blob: a small one with one call, as its length is not known before."""
-    data = bytearray(_FIRST_READ_BYTES)
-    count = os.preadv(descriptor, [data], place.offset, flags)
-    record = parse_header(data, 0, place) if count >= HEADER_BYTES else None
-    if record is None:
-        return None, b""
-    end = HEADER_BYTES + record.length
-    if end <= count:
-        return record, bytes(memoryview(data)[HEADER_BYTES:end])
-    whole = bytearray(record.length)
-    count = os.preadv(descriptor, [whole], place.offset + HEADER_BYTES, flags)
-    return record, bytes(memoryview(whole)[:count])
 
 
 def _scan(

@@ -23,6 +23,9 @@ through (``dmd.data.packed.upgrade``). Afterwards it means live, as the old "L" 
 A key is 12 digits of creation time, as every key (``dmd.data.blob_keys``), then 8 digits of the
 number of the segment, 8 of the record's offset, and 12 that are random. So a blob is found without
 an index, and a guessed place alone opens nothing.
+
+Segments have two writers, each with numbers of its own: the data service, and the metadata service
+for bodies that come with their commits (``dmd.data.packed.body_segments``).
 """
 
 from __future__ import annotations
@@ -40,6 +43,10 @@ ALIGNMENT: Final = 64
 HEADER_BYTES: Final = 44
 MAGIC: Final = b"2FBL"
 STATE_OFFSET: Final = 4
+
+FIRST_OF_BODIES: Final = 0xB0000000
+LAST_OF_BODIES: Final = 0xB0FFFFFF
+"""The numbers of segments of bodies. One in 256 keys of files looks as if it were of one."""
 
 _HEADER: Final = struct.Struct("<4s4sIII20s")
 _CHECKSUM: Final = struct.Struct("<I")
@@ -107,6 +114,11 @@ def place_of(key: str) -> Place:
     """Where the blob of a key lies, if it is packed; ``key`` is 40 hexadecimal digits."""
     middle = TIME_DIGITS + _NUMBER_DIGITS
     return Place(int(key[TIME_DIGITS:middle], 16), int(key[middle : middle + _NUMBER_DIGITS], 16))
+
+
+def holds_bodies(number: int) -> bool:
+    """Whether the segment of this number is one of bodies."""
+    return FIRST_OF_BODIES <= number <= LAST_OF_BODIES
 
 
 def pack_header(key: str, length: int, checksum: int, distance: int) -> bytes:

@@ -24,5 +24,8 @@ class Pieces:
             self.received += len(piece)
             yield piece
 
+    def comes_at_once(self) -> bool:
+        return self.length is not None and self.length <= 1024 * 1024
+
     async def read(self) -> bytes:
         return b"".join([piece async for piece in self.blocks()])

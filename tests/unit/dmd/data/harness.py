@@ -43,7 +43,7 @@ async def put(store: BlobStore, *pieces: bytes) -> str:
 
 async def content_of(blob: Blob) -> bytes:
     """Read a whole blob, in one read."""
-    return await blob.read(0, blob.size)
+    return bytes(await blob.read(0, blob.size))
 
 
 async def get(store: BlobStore, key: str) -> bytes:

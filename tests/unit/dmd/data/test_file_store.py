@@ -177,6 +177,115 @@ async def test_an_unreadable_blob_is_a_named_error(
         await get(store, key)
 
 
+class CountingDisk(Disk):
+    """Counts what is opened and read in threads."""
+
+    waits = 0
+
+    def open(self, path: Path) -> int:
+        self.waits += 1
+        return super().open(path)
+
+    def read(self, descriptor: int, offset: int, length: int) -> bytes:
+        self.waits += 1
+        return super().read(descriptor, offset, length)
+
+
+class Memory:
+    """What the system says of its page cache: ``preadv`` in place of the file system's own, as the
+    tests' may be one that does not tell."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.says = 0
+        """The error that it gives, 0 for none."""
+        self._preadv = os.preadv
+        monkeypatch.setattr(os, "preadv", self._read)
+
+    def _read(self, descriptor: int, buffers: list[bytearray], offset: int, flags: int = 0) -> int:
+        if flags and self.says:
+            raise OSError(self.says, os.strerror(self.says))
+        return self._preadv(descriptor, buffers, offset)
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
+    return Memory(monkeypatch)
+
+
+async def slices_of(store: FileStore, key: str) -> bytes:
+    read = bytearray()
+    await read_in_slices(store, key, read)
+    return bytes(read)
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE])
+@pytest.mark.usefixtures("memory")
+async def test_what_is_in_memory_is_read_without_a_thread(directory: Path, content: bytes) -> None:
+    disk = CountingDisk(DiskOptions())
+    store = store_on(directory, disk)
+    key = await put(store, content)
+    assert await slices_of(store, key) == content
+    assert disk.waits == 0
+    await store.close()
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE])
+async def test_what_is_not_in_memory_is_read_in_a_thread(
+    directory: Path, memory: Memory, content: bytes
+) -> None:
+    memory.says = errno.EAGAIN
+    disk = CountingDisk(DiskOptions())
+    store = store_on(directory, disk)
+    key = await put(store, content)
+    assert await slices_of(store, key) == content
+    waits = disk.waits
+    memory.says = 0
+    assert await slices_of(store, key) == content
+    assert disk.waits == waits > 0
+    await store.close()
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE])
+@pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS])
+async def test_a_file_system_that_does_not_tell_is_not_asked_again(
+    directory: Path, memory: Memory, content: bytes, code: int
+) -> None:
+    memory.says = code
+    disk = CountingDisk(DiskOptions())
+    store = store_on(directory, disk)
+    key = await put(store, content)
+    assert await slices_of(store, key) == content
+    waits = disk.waits
+    memory.says = 0
+    assert await slices_of(store, key) == content
+    assert disk.waits > waits
+    await store.close()
+
+
+@pytest.mark.usefixtures("memory")
+async def test_what_is_not_to_stay_in_memory_is_not_looked_for_there(directory: Path) -> None:
+    disk = CountingDisk(DiskOptions(no_cache=True))
+    store = store_on(directory, disk)
+    key = await put(store, SMALL)
+    assert await get(store, key) == SMALL
+    assert disk.waits == 2
+    await store.close()
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE])
+@pytest.mark.usefixtures("memory")
+async def test_damage_in_memory_is_seen(directory: Path, content: bytes) -> None:
+    store = store_on(directory, Disk(DiskOptions()))
+    key = await put(store, content)
+    (file,) = files_in(directory)
+    with file.open("r+b") as damaged:
+        damaged.seek(len(content) // 2)
+        damaged.write(b"?")
+    with pytest.raises(StoreError, match="damaged"):
+        await slices_of(store, key)
+    await store.close()
+
+
 async def test_a_blob_that_became_shorter_is_an_error(store: FileStore, directory: Path) -> None:
     key = await put(store, LARGE)
     blob = await store.open(key)

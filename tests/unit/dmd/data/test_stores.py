@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dmd.data.administration import Command, administer
 from dmd.data.base import BlobInfo, BlobNotFoundError, BlobStore, LengthMismatchError
 from dmd.data.blob_keys import created_at_ms, is_blob_key, now_ms
 from dmd.data.both import BothStores, open_both_stores
@@ -16,6 +17,7 @@ from dmd.data.data_directory import DataDirectory
 from dmd.data.disk import DiskOptions
 from dmd.data.file_store import SMALL_BYTES_MAX
 from dmd.data.memory_store import MemoryStore
+from dmd.ownership.local_directory import local_identity
 from shared.limits import PACKED_BLOB_BYTES, PACKED_BLOB_BYTES_MAX
 from tests.unit.dmd.data.harness import content_of, get, put
 from tests.unit.dmd.metadata.support import RecordingLog, until
@@ -345,3 +347,18 @@ async def test_a_directory_of_format_2_keeps_what_is_live_and_what_is_deleted(
     assert await get(store, live) == bytes(100)
     assert await found(store) == {live: False}
     await store.close()
+
+
+async def test_small_blobs_may_be_packed_beside_a_store_that_packs(directory: Path) -> None:
+    told = {}
+    for kind in ("file", "packed", "both", "memory"):
+        store = open_store(kind, directory)
+        told[kind] = (await administer(store, Command("GET", "packed"))).document
+        await store.close()
+    identity = local_identity(directory)
+    assert told == {
+        "file": {"directory": None, "sizeMaxBytes": 0},
+        "packed": {"directory": identity, "sizeMaxBytes": PACKED_BLOB_BYTES_MAX},
+        "both": {"directory": identity, "sizeMaxBytes": PACKED_BLOB_BYTES},
+        "memory": {"directory": None, "sizeMaxBytes": 0},
+    }

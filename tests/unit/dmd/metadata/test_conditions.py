@@ -74,6 +74,8 @@ def test_a_requirement_holds(
         {"subLevel": ["b1"], "key": "k", "absent": "yes"},
         {"subLevel": ["b1"], "key": "k", "isNull": True},
         {"subLevel": ["b1"], "key": 5, "isNull": False},
+        {"subLevel": ["b1"], "key": "k", "nullVersion": True},
+        {"subLevel": ["b1"], "key": 5, "nullVersion": False},
         {"subLevel": ["b1"], "key": "k", "revision": "7"},
         {"subLevel": ["b1"], "key": "k", "revision": 7.0},
         {"subLevel": ["b1"], "key": "k", "revision": True},
@@ -91,20 +93,32 @@ def test_what_is_not_exactly_one_of_the_forms_is_refused(wire: object) -> None:
         conditions.parse(wire, KEY_BYTES_MAX)
 
 
+NULL_OR_OTHERS: list[tuple[Any, bool]] = [
+    (None, True),
+    ({"versionId": "1"}, True),
+    ({"versionId": "1", "isNull": False}, True),
+    ({"versionId": "1", "isNull": True}, False),
+    ({"isNull": True}, False),
+    ({}, False),
+]
+
+
 @pytest.mark.parametrize(
-    ("record", "expected"),
+    ("form", "record", "expected"),
     [
-        (None, True),
-        ({"versionId": "1"}, True),
-        ({"versionId": "1", "isNull": False}, True),
-        ({"versionId": "1", "isNull": True}, False),
-        ({"isNull": True}, False),
-        ({}, False),
+        *(("isNull", *row) for row in NULL_OR_OTHERS),
+        *(("nullVersion", *row) for row in NULL_OR_OTHERS),
+        ("isNull", {"versionId": "2", "nullVersionId": "1"}, True),
+        ("nullVersion", {"versionId": "2", "nullVersionId": "1"}, False),
+        ("nullVersion", {"versionId": "2", "isPHD": True}, False),
+        ("nullVersion", {"versionId": ""}, False),
+        ("nullVersion", {"versionId": "2", "x-amz-meta-a": '"nullVersionId"'}, True),
+        ("nullVersion", ["versionId"], False),
     ],
 )
 @pytest.mark.parametrize("projected", [True, False])
 def test_a_null_version_is_told_from_others(
-    record: dict[str, Any] | None, expected: bool, projected: bool
+    form: str, record: Any, expected: bool, projected: bool
 ) -> None:
     engine = MemoryEngine()
     key = record_keys.physical(["bucket"], "k", KEY_BYTES_MAX)
@@ -113,7 +127,7 @@ def test_a_null_version_is_told_from_others(
         shown = project(["bucket"], text) if projected else (stored.NO_PROJECTION, b"")
         with engine.transaction() as transaction:
             transaction.put(key, stored.pack(key, stored.Stored(7, *shown, text)))
-    assert holds(engine, {"subLevel": ["bucket"], "key": "k", "isNull": False}) is expected
+    assert holds(engine, {"subLevel": ["bucket"], "key": "k", form: False}) is expected
 
 
 def test_a_key_that_cannot_be_stored_is_refused() -> None:

@@ -10,7 +10,7 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.objects.object_record import ObjectRecord
-from s3front.objects.put_plan import plan_put
+from s3front.objects.put_plan import is_plain, plan_put, plan_unread
 from s3front.objects.versioning import Plan, Requires
 from s3front.port.request import Headers
 from s3front.s3_errors import S3Error
@@ -109,6 +109,38 @@ def test_what_is_written_and_given_up(
     else:
         conditional = put(settings, master, conditions={"If-Match": '"etag"'})
     assert (told(conditional), conditional.requires) == (steps, UNCHANGED)
+
+
+@pytest.mark.parametrize(
+    ("settings", "conditions", "expected"),
+    [
+        (NEVER, NO_CONDITIONS, True),
+        (ENABLED, NO_CONDITIONS, True),
+        (NEVER, {"If-Match": "etag"}, False),
+        (NEVER, {"If-None-Match": "*"}, False),
+        (SUSPENDED, NO_CONDITIONS, False),
+        ({"versioningConfiguration": {"Status": "Paused"}}, NO_CONDITIONS, False),
+        (LOCKED, NO_CONDITIONS, False),
+        (ENCRYPTED, NO_CONDITIONS, False),
+    ],
+)
+def test_what_is_decided_by_the_bucket_alone(
+    settings: dict[str, Any], conditions: Mapping[str, str], *, expected: bool
+) -> None:
+    assert is_plain(headers(conditions), bucket(settings)) is expected
+
+
+@pytest.mark.parametrize("master", [ABSENT, PLAIN, VERSION, MARKER])
+@pytest.mark.parametrize("settings", [NEVER, ENABLED])
+def test_a_plan_without_a_read_is_that_of_whoever_reads(
+    settings: dict[str, Any], master: dict[str, Any] | None
+) -> None:
+    """Where there is no null version, which its commit requires."""
+    record = ObjectRecord({"last-modified": "2024-06-01T00:00:00.000Z"})
+    unread = plan_unread(bucket(settings), record)
+    read = put(settings, None if settings and master is PLAIN else master)
+    assert unread.steps == read.steps
+    assert unread.requires is (Requires.NO_NULL_VERSION if settings else NOTHING)
 
 
 @pytest.mark.parametrize("settings", [NEVER, ENABLED, SUSPENDED])

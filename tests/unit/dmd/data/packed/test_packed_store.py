@@ -46,7 +46,7 @@ async def put(store: PackedStore, content: bytes) -> str:
 
 async def get(store: PackedStore, key: str) -> bytes:
     blob = await store.open(key)
-    return await blob.read(0, blob.size)
+    return bytes(await blob.read(0, blob.size))
 
 
 async def keys_in(store: PackedStore) -> list[str]:

@@ -1,0 +1,77 @@
+"""The small bodies that come with commits, and go with reads: one hop in place of two.
+
+They are packed blobs of the data directory beside the metadata (``dmd.data.packed.body_segments``),
+whose keys are made when the group that brings them is decided: the record of an object comes with
+40 digits in the place of the key of its blob. So a body is written only when its mutation is done,
+and a repeated one, which gets the answer of the first, writes none.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dmd.data.disk import Disk, DiskOptions
+from dmd.data.packed.body_reader import BodyReader
+from dmd.data.packed.body_segments import BodySegments
+from dmd.ownership.local_directory import local_identity
+
+
+class BodySettings(msgspec.Struct, frozen=True):
+    """The data directory, how large a body may be (in bytes, at least 1), how it is written."""
+
+    data_path: Path
+    bytes_max: int
+    disk: DiskOptions
+
+
+class CommitBodies:
+    """See the module. ``segments`` is for the thread that writes, all else for the event loop."""
+
+    def __init__(self, settings: BodySettings) -> None:
+        self.bytes_max = settings.bytes_max
+        self._path = settings.data_path
+        folder = settings.data_path / "packed"
+        self.segments = BodySegments(folder, Disk(settings.disk))
+        self._reader = BodyReader(folder)
+        self._known: tuple[tuple[int, int], str | None] | None = None
+
+    @property
+    def identity(self) -> str | None:
+        """Which directory they are in (``dmd.ownership.local_directory``), at this moment; None
+        while they cannot be kept there."""
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        place = (found.st_dev, found.st_ino)
+        if self._known is None or self._known[0] != place:
+            self._known = place, local_identity(self._path)
+        return self._known[1]
+
+    def of(self, record: bytes) -> bytes | None:
+        """The only blob that a record names, whole and verified, when it is at hand and small
+        enough; of a record of any other kind, None."""
+        try:
+            located = _decode(record)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        match located.location:
+            case [{"key": str() as key, "size": int() as size}] if size <= self.bytes_max:
+                return self._reader.read(key)
+        return None
+
+    def close(self) -> None:
+        """Release everything, when nobody writes any more."""
+        self.segments.close()
+        self._reader.close()
+
+
+class _Located(msgspec.Struct, frozen=True, gc=False):
+    location: Any = None
+
+
+_decode = msgspec.json.Decoder(_Located).decode
