@@ -267,6 +267,16 @@ def test_what_was_refused_by_what_was_told_is_decided_again(place: Place) -> Non
     assert call(place.told, "PUT", target, b"data", hold).status == 200
 
 
+def test_a_page_is_told_what_the_bucket_says_by_now(place: Place) -> None:
+    place.change({"cors": [{"allowedMethods": ["PUT"], "allowedOrigins": ["*"]}]})
+    target, page = f"/{place.bucket}/key", {"Origin": "https://example.com"}
+    assert call(place.told, "PUT", target, b"data", page).headers["Access-Control-Allow-Origin"]
+    place.change({"cors": None})
+    assert (
+        "Access-Control-Allow-Origin" not in call(place.told, "PUT", target, b"data", page).headers
+    )
+
+
 # --- At once -------------------------------------------------------------------------------------
 
 
