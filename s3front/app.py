@@ -205,7 +205,7 @@ class App:
                 unread,
             )
 
-        told = self._told(operation, request, target)
+        told = None if version.is_specific else self._told(operation, request, target)
         if told is not None:
             context = surroundings(told, None, unread=True)
             if decide(context.access).allowed:

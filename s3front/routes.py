@@ -55,8 +55,8 @@ class Operation:
 
     ``unread``: whether a request with these headers may do without the read before it, given the
     record of its bucket as it was told last. Then its context is ``unread``; what it commits
-    requires that the record is still that one, and when it is not, or anything is refused, all of
-    it is read and decided again. None: it never may.
+    requires that the record is still that one (or it reads the bucket with what else it needs), and
+    when it is not, or anything is refused, all of it is read and decided again. None: it never may.
 
     Actions are those of the Amazon S3 user guide, "Required permissions for Amazon S3 API
     operations"."""

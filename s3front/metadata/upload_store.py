@@ -23,8 +23,8 @@ import orjson
 from msgspec import convert
 
 from s3front.metadata import gateway
-from s3front.metadata.bucket_store import BucketEnding, bucket_requirement
-from s3front.metadata.gateway import MetadataGateway, Operation
+from s3front.metadata.bucket_store import BucketEnding, BucketStore, bucket_requirement
+from s3front.metadata.gateway import Entry, MetadataGateway, Operation
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import ObjectCommit
 from s3front.objects.object_record import ObjectRecord
@@ -81,10 +81,11 @@ class UploadsPage(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
 
 
 class UploadStore:
-    """The uploads of all buckets."""
+    """The uploads of all ``buckets``."""
 
-    def __init__(self, metadata: MetadataGateway) -> None:
+    def __init__(self, metadata: MetadataGateway, buckets: BucketStore) -> None:
         self._metadata = metadata
+        self._buckets = buckets
 
     async def create(
         self, bucket: StoredBucket, key: str, upload_id: str, record: UploadRecord, request_id: str
@@ -99,15 +100,16 @@ class UploadStore:
     ) -> StoredUpload | None:
         """An upload that is under way; none has an ID that no front-end gives, or a key that no
         object can have."""
-        too_long = len(upload_id) > limits.UPLOAD_ID_CHARACTERS_MAX
-        if too_long or len(key.encode()) > limits.KEY_BYTES_MAX:
-            return None
-        wanted = [(uploads_level(bucket), overview_key(key, upload_id))]
-        (found,) = await self._metadata.get_many(wanted, request_id)
-        if found is None:
-            return None
-        value, revision = found
-        return StoredUpload(key, upload_id, UploadRecord.parse(value), revision)
+        wanted = _addresses(bucket, key, upload_id)
+        return _upload_of(key, upload_id, await self._metadata.get_many(wanted, request_id))
+
+    async def read_with_bucket(
+        self, bucket: str, key: str, upload_id: str, request_id: str
+    ) -> tuple[StoredBucket | None, StoredUpload | None]:
+        """The same together with its bucket, in one snapshot."""
+        wanted = _addresses(bucket, key, upload_id)
+        stored_bucket, found = await self._buckets.read_with(bucket, wanted, request_id)
+        return stored_bucket, _upload_of(key, upload_id, found)
 
     async def put_part(
         self, bucket: str, upload: StoredUpload, number: int, value: str, request_id: str
@@ -274,6 +276,22 @@ def _range_of_parts(upload_id: str, after: int) -> dict[str, str]:
     """The range of the keys of parts with numbers above ``after``."""
     behind_every_digit = part_key(upload_id, 0)[:-5] + ":"
     return {"gt": part_key(upload_id, after), "lt": behind_every_digit}
+
+
+def _addresses(bucket: str, key: str, upload_id: str) -> list[tuple[str, str]]:
+    """Where an upload's overview is; nowhere for an ID or a key that no upload can have."""
+    too_long = len(upload_id) > limits.UPLOAD_ID_CHARACTERS_MAX
+    if too_long or len(key.encode()) > limits.KEY_BYTES_MAX:
+        return []
+    return [(uploads_level(bucket), overview_key(key, upload_id))]
+
+
+def _upload_of(key: str, upload_id: str, found: Sequence[Entry | None]) -> StoredUpload | None:
+    """The upload by what was found at its addresses."""
+    if not found or found[0] is None:
+        return None
+    value, revision = found[0]
+    return StoredUpload(key, upload_id, UploadRecord.parse(value), revision)
 
 
 def _number(key: str) -> int | None:

@@ -15,8 +15,8 @@ from s3front.authz.decide import authorize
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
 from s3front.metadata.kept_buckets import StoredBucket
-from s3front.metadata.object_store import ObjectCommit, StoredObject, record_of
-from s3front.objects.versioning import Version
+from s3front.metadata.object_store import ObjectCommit, StoredObject, planned, record_of
+from s3front.objects.versioning import Plan, Version
 from s3front.s3_errors import S3Error
 
 ATTEMPTS_MAX = 10
@@ -43,6 +43,23 @@ async def commit_decided(
         except ChangedError:
             bucket, current = await read_again(context, bucket)
     raise S3Error(conflict, fields={"Key": context.key})
+
+
+async def commit_unread(
+    context: Context, plan: Plan
+) -> tuple[ObjectCommit, Sequence[str | None]] | None:
+    """Commit a plan that rests on the bucket alone, as it was told; what was committed, and what
+    its operations answered. None when it does not hold: then ``read_now`` comes first."""
+    bucket, services = context.bucket, context.services
+    if services.buckets.told(bucket.name) is not bucket:
+        return None  # something newer is known by now, or it was told over another connection
+    commit = planned(bucket, context.key, None, plan)
+    try:
+        return commit, await services.objects.commit(bucket, (commit,), context.request_id)
+    except ChangedError as error:
+        if error.index:  # the requirement behind the bucket's
+            services.buckets.read_first(bucket)
+        return None
 
 
 async def read_again(

@@ -47,6 +47,7 @@ from s3front.objects.preconditions import (
     entry_conditions,
     header_conditions,
 )
+from s3front.objects.put_plan import is_plain
 from s3front.objects.versioning import (
     LATEST,
     NULL,
@@ -54,19 +55,27 @@ from s3front.objects.versioning import (
     Version,
     plan_removal,
     plan_write,
+    plan_write_unread,
     shown_id,
 )
-from s3front.operations.decide_again import ATTEMPTS_MAX, read_again, read_versions_again
+from s3front.operations.decide_again import (
+    ATTEMPTS_MAX,
+    commit_unread,
+    read_again,
+    read_now,
+    read_versions_again,
+)
 from s3front.operations.governance_bypass import may_bypass
 from s3front.operations.honoured import DOCUMENT
 from s3front.port.reply import xml_reply
-from s3front.port.request import Reply, Request
+from s3front.port.request import Headers, Reply, Request
 from s3front.port.target import check_key
 from s3front.port.xml import element, parse
 from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error
 from shared import limits
 from shared.failpoints import FailPoint, failpoint
+from shared.records.bucket import BucketRecord
 from shared.records.times import now
 
 _COMMIT_KEYS_MAX = 100
@@ -126,6 +135,11 @@ async def delete_object(context: Context, request: Request) -> Reply:
         conditions=header_conditions(request.headers),
         bypass=wants_bypass_of(context.bucket.record.document, request.headers),
     )
+    if context.unread:
+        done = await _delete_unread(context, entry)
+        if done is not None:
+            return Reply(204, done.headers)
+        context = await read_now(context)
     bucket, current = context.bucket, context.current
     for _ in range(ATTEMPTS_MAX):
         deletion = _decide(context, bucket, entry, current)
@@ -138,6 +152,29 @@ async def delete_object(context: Context, request: Request) -> Reply:
         else:
             return Reply(204, done.headers)
     raise S3Error("ConditionalRequestConflict", fields={"Key": context.key})
+
+
+def _is_plain(headers: Headers, bucket: BucketRecord) -> bool:
+    """Whether a deletion of the latest version is decided by its bucket alone."""
+    return (
+        is_plain(headers, bucket) and IF_MATCH_TIME not in headers and IF_MATCH_SIZE not in headers
+    )
+
+
+async def _delete_unread(context: Context, entry: _Entry) -> _Deletion | None:
+    """Delete the latest version though nothing was read; None where something has to be."""
+    versioning = context.bucket.record.versioning
+    if versioning is None:
+        plan = plan_removal(versioning, None, Place.MASTER)
+    else:
+        plan = plan_write_unread(versioning, _delete_marker(context, entry.key))
+    done = await commit_unread(context, plan)
+    if done is None:
+        return None
+    failpoint(FailPoint.AFTER_RECORD_COMMIT)
+    commit, version_ids = done
+    made = None if commit.record is None else commit.stored(version_ids)
+    return _Deletion(entry, commit, made=made)
 
 
 async def delete_objects(context: Context, request: Request) -> Reply:
@@ -351,6 +388,7 @@ DELETE_OBJECT = Operation(
     ("s3:DeleteObject",),
     version_actions=("s3:DeleteObjectVersion",),
     headers=frozenset(("if-match", IF_MATCH_TIME, IF_MATCH_SIZE, BYPASS_HEADER)),
+    unread=_is_plain,
 )
 DELETE_OBJECTS = Operation(
     "DeleteObjects",

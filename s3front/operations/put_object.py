@@ -18,7 +18,7 @@ from s3front.bodies.object_reader import CopiedBody, ObjectData
 from s3front.bodies.object_writer import check_age, delete_data, store_body
 from s3front.bodies.upload_body import UploadBody
 from s3front.context import Context
-from s3front.metadata.gateway import ChangedError, OutcomeUnknownError
+from s3front.metadata.gateway import OutcomeUnknownError
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import ObjectCommit, StoredObject, planned, record_of
 from s3front.objects.object_lock import Lock, has_lock_headers, wanted_lock
@@ -27,7 +27,7 @@ from s3front.objects.put_plan import check_put, is_plain, plan_put, plan_unread
 from s3front.objects.ranges import ByteRange
 from s3front.objects.versioning import version_headers
 from s3front.operations.chosen_location import chosen_location, destination
-from s3front.operations.decide_again import commit_decided, read_now
+from s3front.operations.decide_again import commit_decided, commit_unread, read_now
 from s3front.operations.honoured import BODY, DESCRIPTION, WRITE_CONDITIONS
 from s3front.operations.object_headers import (
     DescribedObject,
@@ -140,18 +140,12 @@ async def _commit_unread(
     context: Context, record: ObjectRecord, complete_at: float
 ) -> ObjectRecord | None:
     """Make the record the object though nothing was read; None where something has to be."""
-    bucket, services = context.bucket, context.services
     check_age(context, complete_at)
-    if services.buckets.told(bucket.name) is not bucket:
-        return None  # what is known better by now, or was told over another connection
-    commit = planned(bucket, context.key, None, plan_unread(bucket.record, record))
-    try:
-        answers = await services.objects.commit(bucket, (commit,), context.request_id)
-    except ChangedError as error:
-        if error.index:
-            services.buckets.read_first(bucket)
+    done = await commit_unread(context, plan_unread(context.bucket.record, record))
+    if done is None:
         return None
-    return commit.stored(answers)
+    commit, version_ids = done
+    return commit.stored(version_ids)
 
 
 async def _store_again(

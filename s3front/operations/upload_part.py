@@ -28,10 +28,11 @@ from s3front.operations.uploads import (
     no_such_upload,
     writable_upload,
 )
-from s3front.port.request import Reply, Request
+from s3front.port.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error
 from shared.failpoints import FailPoint, failpoint
+from shared.records.bucket import BucketRecord
 from shared.records.times import now
 from shared.records.upload import PartRecord, UploadRecord
 
@@ -95,4 +96,16 @@ def _check_checksum(chosen: Algorithm, kind: str | None, given: Algorithm | None
     )
 
 
-UPLOAD_PART = Operation("UploadPart", Level.OBJECT, upload_part, ("s3:PutObject",), headers=BODY)
+def _reads_bucket(_headers: Headers, _bucket: BucketRecord) -> bool:
+    """Any request reads the bucket, with the upload."""
+    return True
+
+
+UPLOAD_PART = Operation(
+    "UploadPart",
+    Level.OBJECT,
+    upload_part,
+    ("s3:PutObject",),
+    headers=BODY,
+    unread=_reads_bucket,
+)

@@ -15,7 +15,7 @@ from s3front.objects.object_lock import wanted_lock
 from s3front.objects.object_record import PRIVATE_OBJECT_ACL, STANDARD_HEADERS, USER_METADATA_PREFIX
 from s3front.objects.protection import refuse_bucket, refuse_upload
 from s3front.operations.chosen_location import chosen_location
-from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
+from s3front.operations.decide_again import ATTEMPTS_MAX, allowed_again, read_again
 from s3front.operations.half_completed import completed_object, used_parts
 from s3front.operations.honoured import DESCRIPTION, LISTING
 from s3front.operations.object_headers import (
@@ -234,9 +234,21 @@ async def existing_upload(context: Context) -> StoredUpload:
 
 
 async def writable_upload(context: Context) -> StoredUpload:
-    """The same, to store a part of it; raises NotImplemented where that had to be encrypted."""
-    refuse_bucket(context.bucket.record)
-    upload = await existing_upload(context)
+    """The same, to store a part of it; raises NotImplemented where that had to be encrypted.
+
+    When nothing was read before, the bucket is read with it, and decided on again.
+    """
+    if context.unread:
+        upload_id = context.target.query["uploadId"]
+        bucket, upload = await context.services.uploads.read_with_bucket(
+            context.bucket.name, context.key, upload_id, context.request_id
+        )
+        refuse_bucket(allowed_again(context.access, bucket, None).record)
+        if upload is None:
+            raise no_such_upload(upload_id)
+    else:
+        refuse_bucket(context.bucket.record)
+        upload = await existing_upload(context)
     refuse_upload(upload.record)
     return upload
 

@@ -69,7 +69,7 @@ async def serve(config: Config) -> None:
         buckets=buckets,
         objects=ObjectStore(metadata, buckets, oldest_version_id),
         listings=ListingStore(metadata),
-        uploads=UploadStore(metadata),
+        uploads=UploadStore(metadata, buckets),
         locations=LocationRegistry(locations, store),
         credentials=from_file,
         endpoints=config.endpoints,

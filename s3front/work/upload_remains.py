@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from s3front.metadata import gateway
+from s3front.metadata.bucket_store import BucketStore
 from s3front.metadata.gateway import ChangedError
 from s3front.metadata.upload_store import UploadStore
 from s3front.s3_errors import S3Error
@@ -38,7 +39,7 @@ class UploadWorker:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._metadata = tools.metadata
-        self._uploads = UploadStore(tools.metadata)
+        self._uploads = UploadStore(tools.metadata, BucketStore(tools.metadata))
         self._log = tools.log
         self._waiting: set[str] = set()
         """Deleted buckets of which something was set back, until the next look everywhere."""

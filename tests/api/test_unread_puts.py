@@ -17,8 +17,9 @@ import pytest
 from s3front.auth.sigv4 import AccessKey
 from shared.records.names import METASTORE
 from tests.api.racing import Racer, assert_consistent, race
-from tests.api.support import md5_base64, new_name
+from tests.api.support import CANONICAL_ID, md5_base64, new_name
 from tests.faults.stores import call_metadata, stored_blobs, stored_records
+from tests.multipart import begin_upload, completion, send_part
 from tests.raw_http import FOREIGNER, OWNER, Response, call, connected, sign
 from tests.servers import Cluster, cluster
 
@@ -275,6 +276,88 @@ def test_a_page_is_told_what_the_bucket_says_by_now(place: Place) -> None:
     assert (
         "Access-Control-Allow-Origin" not in call(place.told, "PUT", target, b"data", page).headers
     )
+
+
+# --- Deletions and parts ------------------------------------------------------------------------
+
+
+def remove_stale(place: Place, change: Callable[[], None]) -> Response:
+    """Delete ``key``, which is there, through a front-end that was not told of a change."""
+    place.put("key")
+    change()
+    return call(place.told, "DELETE", f"/{place.bucket}/key")
+
+
+def test_a_deletion_in_a_bucket_that_is_gone(place: Place) -> None:
+    assert remove_stale(place, place.remove).error["Code"] == "NoSuchBucket"
+    assert call(place.told, "DELETE", f"/{place.bucket}/key").error["Code"] == "NoSuchBucket"
+
+
+def test_a_deletion_in_a_bucket_that_is_another_account_s(place: Place) -> None:
+    answer = remove_stale(place, lambda: place.change({"owner": "another"}))
+    assert answer.error["Code"] == "AccessDenied"
+    assert set(place.records()) == {"before", "key"}
+
+
+def test_deletions_when_versioning_has_changed(running: Cluster, place: Place) -> None:
+    answer = remove_stale(place, lambda: place.configure("Enabled"))
+    assert answer.headers["x-amz-delete-marker"] == "true"
+    assert place.versions("key") == ["null"]
+    assert place.send("GET", "/key?versionId=null").body == b"key"
+    # The bucket's null version is known by now: neither a marker nor a version loses it.
+    again = call(place.told, "DELETE", f"/{place.bucket}/key").headers["x-amz-version-id"]
+    assert again not in ("null", answer.headers["x-amz-version-id"])
+    assert place.send("GET", "/key?versionId=null").body == b"key"
+    place.configure("Suspended")
+    last = call(place.told, "DELETE", f"/{place.bucket}/key")
+    assert last.headers["x-amz-version-id"] == "null"
+    assert place.send("GET", "/key?versionId=null").status == 405
+    assert_consistent(running, [place.bucket])
+
+
+def test_a_deletion_that_reads_nothing_gives_up_the_data(running: Cluster, place: Place) -> None:
+    answer = remove_stale(place, lambda: None)
+    assert (answer.status, "x-amz-delete-marker" in answer.headers) == (204, False)
+    assert set(place.records()) == {"before"}
+    assert_consistent(running, [place.bucket])
+    place.configure("Enabled")
+    first = call(place.told, "DELETE", f"/{place.bucket}/key").headers["x-amz-version-id"]
+    second = call(place.told, "DELETE", f"/{place.bucket}/key").headers["x-amz-version-id"]
+    rows = place.send("GET", "?versions&prefix=key").xml.iter("DeleteMarker")
+    assert [row.findtext("VersionId") for row in rows] == [second, first]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"), [({"If-Match": '"other"'}, 412), ({"x-amz-if-match-size": "9"}, 412)]
+)
+def test_a_deletion_with_a_condition_reads(
+    place: Place, headers: dict[str, str], status: int
+) -> None:
+    target = f"/{place.bucket}/before"
+    assert call(place.told, "DELETE", target, headers=headers).status == status
+    assert set(place.records()) == {"before"}
+
+
+@pytest.mark.parametrize("number", [1, 0])
+def test_a_part_of_an_upload(place: Place, number: int) -> None:
+    """A part that could not be one is refused by the bucket first, too."""
+
+    def send(method: str, target: str, body: bytes = b"", headers: Any = None) -> Response:
+        return call(place.told, method, target, body, headers)
+
+    target = f"/{place.bucket}/key"
+    upload_id = begin_upload(send, target)
+    assert send_part(send, target, upload_id, 1, b"part").status == 200
+    place.change({"owner": "another"})
+    part = f"{target}?partNumber={number}&uploadId={upload_id}"
+    assert send("PUT", part, b"late").error["Code"] == "AccessDenied"
+    place.change({"owner": CANONICAL_ID})
+    completed = send("POST", f"{target}?uploadId={upload_id}", completion({1: b"part"}))
+    assert completed.status == 200
+    upload_id = begin_upload(send, target)
+    place.remove()
+    part = f"{target}?partNumber={number}&uploadId={upload_id}"
+    assert send("PUT", part, b"late").error["Code"] == "NoSuchBucket"
 
 
 # --- At once -------------------------------------------------------------------------------------

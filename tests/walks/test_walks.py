@@ -105,7 +105,7 @@ def test_walk_is_true(name: str, servers: TracedServers) -> None:
         assert position < len(calls), f"not seen, or not there: {step}"
 
 
-def test_a_plain_put_reads_nothing(servers: TracedServers) -> None:
+def test_plain_puts_and_deletions_read_nothing(servers: TracedServers) -> None:
     s3 = servers.s3
     bucket = "plain"
     s3.create_bucket(Bucket=bucket)
@@ -115,4 +115,5 @@ def test_a_plain_put_reads_nothing(servers: TracedServers) -> None:
         for key, reads in ((f"first {state}", True), ("new", False), ("new", False)):
             calls = servers.walk(lambda key=key: s3.put_object(Bucket=bucket, Key=key))  # type: ignore[misc]
             assert (READ in {(call.module, call.function) for call in calls}) is reads
-        s3.delete_object(Bucket=bucket, Key="new")
+        calls = servers.walk(lambda: s3.delete_object(Bucket=bucket, Key="new"))
+        assert READ not in {(call.module, call.function) for call in calls}
