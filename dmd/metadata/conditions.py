@@ -92,7 +92,7 @@ _NULL_VERSION_NAME: Final = b'"nullVersionId"'
 
 def parse(wire: Any, key_bytes_max: int) -> Requirement:
     """One requirement from its wire form; raises InvalidArgument when it is of no known form."""
-    if not isinstance(wire, Mapping) or not is_sub_level(wire.get("subLevel")):
+    if not isinstance(wire, dict) or not is_sub_level(wire.get("subLevel")):
         raise ServiceError("InvalidArgument", "a requirement needs a subLevel")
     sub_level = wire["subLevel"]
     if sum(form in wire for form in _FORMS) != 1:

@@ -249,6 +249,8 @@ class LeanConnection(asyncio.Protocol):
     def _read(self) -> None:
         """Handle what has arrived, as far as the client may go on."""
         left = limits.RPC_PACKETS_A_TURN_MAX
+        if self._writer is not None:
+            self._writer.cork()
         try:
             while self._may_go_on():
                 message = self._reader.next()
@@ -265,6 +267,9 @@ class LeanConnection(asyncio.Protocol):
             self._server.log.warning("a client broke the websocket protocol", reason=str(error))
             self._end(error.code)
             return
+        finally:
+            if self._writer is not None:
+                self._writer.write()
         self._keep_up()
 
     def _claim(self) -> None:

@@ -39,7 +39,10 @@ class OutgoingCall:
         *,
         alone: bool = False,
         attachments: Sequence[bytes] = (),
+        operation_id: str | None = None,
+        server_ahead: float | None = None,
     ) -> None:
+        """``operation_id`` makes it repeatable; ``server_ahead`` as for ``renew``."""
         self.name = name
         self.deadline = deadline
         self.alone = alone
@@ -48,7 +51,11 @@ class OutgoingCall:
         self.future: asyncio.Future[Sequence[Any]] = asyncio.get_running_loop().create_future()
         self._params = params
         self.attachments = attachments
-        self.text = codec.encode((name, params))
+        if operation_id is None:
+            self.text = codec.encode((name, params))
+        else:
+            params["operationId"] = operation_id
+            self.renew(server_ahead)
 
     @property
     def size(self) -> int:
@@ -59,11 +66,6 @@ class OutgoingCall:
     def repeatable(self) -> bool:
         """Whether doing it again does no harm, because it is known by its operation ID."""
         return "operationId" in self._params
-
-    def name_operation(self, operation_id: str, server_ahead: float | None) -> None:
-        """Make it repeatable, and say until when."""
-        self._params["operationId"] = operation_id
-        self.renew(server_ahead)
 
     def renew(self, server_ahead: float | None) -> None:
         """Say until when it may begin: ``server_ahead`` is how many seconds the server's clock is

@@ -41,6 +41,7 @@ from shared.rpc.envelope import (
     BATCH_EVENT_EXTENSION,
     BODIES_EXTENSION,
     HANG_UP_EVENT,
+    MUTATIONS,
     NOT_AFTER_EXTENSION,
     OPERATION_ID_EXTENSION,
     RemoteError,
@@ -205,10 +206,18 @@ class RpcClient:
         params = call_parameters(arguments, sub_level, request_uids)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._call_timeout_seconds
-        call = OutgoingCall(name, params, deadline, alone=alone, attachments=attachments)
-        if call.mutation and OPERATION_ID_EXTENSION in self._extensions:
-            number = next(self._operations)
-            call.name_operation(f"{self._operation_prefix}{number:012x}", self._server_ahead)
+        operation_id = None
+        if name in MUTATIONS and OPERATION_ID_EXTENSION in self._extensions:
+            operation_id = f"{self._operation_prefix}{next(self._operations):012x}"
+        call = OutgoingCall(
+            name,
+            params,
+            deadline,
+            alone=alone,
+            attachments=attachments,
+            operation_id=operation_id,
+            server_ahead=self._server_ahead,
+        )
         if call.size > self._event_bytes_max:
             raise RpcTooLargeError(f"{name}: larger than a message may be")
         self._waiting[call] = None
@@ -270,12 +279,13 @@ class RpcClient:
     def _send(self, connection: Connection, calls: Sequence[OutgoingCall]) -> None:
         together = BATCH_EVENT_EXTENSION in self._extensions
         batch_bytes_max = min(limits.RPC_BATCH_BYTES_MAX, self._event_bytes_max)
+        sent: list[tuple[bytes, Sequence[bytes]]] = []
         for event, carried, attached in envelopes(calls, batch_bytes_max, together=together):
             ack_id = next(self._ack_ids)
             self._sent[ack_id] = carried
             packet = packets.encode_event(self._namespace, ack_id, event, len(attached))
-            connection.send(packet, attached)
-        connection.write()
+            sent.append((packet, attached))
+        connection.send_now(sent)
 
     def _expire(self) -> None:
         """Give up the calls whose time is over."""

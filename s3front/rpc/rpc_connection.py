@@ -25,6 +25,9 @@ _TARGET = "/socket.io/?EIO=4&transport=websocket"
 _HTTP = b"HTTP/"
 _HEAD_END = b"\r\n\r\n"
 _GOODBYE_SECONDS = 1.0
+_MASK = websocket.NO_CHANGE
+"""Masks keep scripts in browsers from choosing what proxies see (RFC 6455, section 10.3). Nobody
+chooses what is sent here, so frames have the one that costs neither side anything."""
 
 
 class RpcConnectError(Exception):
@@ -86,6 +89,7 @@ class Connection(asyncio.Protocol):
         self.joined: asyncio.Future[None] = self._loop.create_future()
         self.ended = asyncio.Event()
         self._namespace = namespace
+        self._ack_start = packets.ack_start(namespace)
         self._receiver = receiver
         self._payload = payload
         self._request, self._accept = websocket.request(host, _TARGET, os.urandom(16))
@@ -111,10 +115,16 @@ class Connection(asyncio.Protocol):
         for data in attachments:
             self._send_frame(websocket.BINARY, data)
 
-    def write(self) -> None:
-        """Send what waits for the end of this turn, now."""
+    def send_now(self, sent: Sequence[tuple[bytes, Sequence[bytes]]]) -> None:
+        """Send packets, each with its attachments, now, behind what waits for the end of this
+        turn."""
+        frames: list[bytes] = []
+        for packet, attachments in sent:
+            frames.append(websocket.frame(websocket.TEXT, packet, _MASK))
+            for data in attachments:
+                frames.append(websocket.frame(websocket.BINARY, data, _MASK))
         if self._writer is not None:
-            self._writer.write()
+            self._writer.write(frames)
 
     def acknowledge(self, ack_id: int | None) -> None:
         """Acknowledge an event, if it wants that."""
@@ -196,7 +206,11 @@ class Connection(asyncio.Protocol):
         if opcode == websocket.TEXT:
             if self._gathering is not None and payload[:1] == packets.MESSAGE_TYPE:
                 raise packets.PacketError("attachments did not come")
-            self._receive(packets.decode(payload))
+            ack = packets.usual_ack(payload, self._ack_start, self._namespace)
+            if ack is not None:
+                self._receiver.on_ack(ack)
+            else:
+                self._receive(packets.decode(payload))
         elif opcode == websocket.BINARY:
             if self._gathering is None:
                 raise packets.PacketError("an attachment of no packet")
@@ -268,13 +282,13 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return
         assert self._writer is not None
-        self._writer.add(websocket.close_frame(code, os.urandom(4)))
+        self._writer.add(websocket.close_frame(code, _MASK))
         self._writer.write()
         self._transport.close()
 
     def _send_frame(self, opcode: int, payload: bytes) -> None:
         if self._writer is not None:
-            self._writer.add(websocket.frame(opcode, payload, os.urandom(4)))
+            self._writer.add(websocket.frame(opcode, payload, _MASK))
 
 
 def stream_id_in(event: packets.Event) -> tuple[str | None, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 _WRITE_BYTES: Final = 256 * 1024
@@ -18,6 +19,11 @@ class TurnWriter:
         self._frames: list[bytes] = []
         self._size = 0
         self._scheduled = False
+        self._corked = False
+
+    def cork(self) -> None:
+        """Leave it to the caller to ``write`` in this turn, which spares the event loop a call."""
+        self._corked = True
 
     def add(self, frame: bytes) -> None:
         """Write a frame at the end of this turn; nowhere, when the connection has ended."""
@@ -27,13 +33,17 @@ class TurnWriter:
         self._size += len(frame)
         if self._size > _WRITE_BYTES:
             self.write()
-        elif not self._scheduled:
+        elif not (self._corked or self._scheduled):
             self._scheduled = True
             self._loop.call_soon(self._turn_ends)
 
-    def write(self) -> None:
-        """Write what was gathered, now."""
-        if self._frames and self._transport is not None:
+    def write(self, more: Sequence[bytes] = ()) -> None:
+        """Write what was gathered, and ``more`` frames behind it, now."""
+        self._corked = False
+        if self._transport is None:
+            return
+        self._frames.extend(more)
+        if self._frames:
             data = self._frames[0] if len(self._frames) == 1 else b"".join(self._frames)
             self._frames.clear()
             self._size = 0

@@ -113,7 +113,7 @@ def parse_call(
 ) -> Call:
     """The call that a ``call`` event carries; raises InvalidArgument when it is malformed."""
     match arguments:
-        case [str() as name, Mapping() as params, *_]:
+        case [str() as name, dict() as params, *_]:
             pass
         case _:
             raise ServiceError("InvalidArgument", "a call takes a name and a parameter object")
@@ -248,7 +248,7 @@ def stream_marker(stream_id: str) -> dict[str, Any]:
 
 def stream_id_of(result: Any) -> str | None:
     """The ID of the readable stream that a result stands for, or None."""
-    if isinstance(result, Mapping) and result.get("readable"):
+    if isinstance(result, dict) and result.get("readable"):
         stream_id = result.get(STREAM_ID)
         if isinstance(stream_id, str):
             return stream_id

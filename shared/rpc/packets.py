@@ -25,6 +25,7 @@ Rules:
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -41,10 +42,11 @@ MESSAGE_TYPE: Final = b"4"
 _OPEN, _CLOSE, _PING, _PONG, _MESSAGE, _UPGRADE, _NOOP = b"0123456"
 _CONNECT, _DISCONNECT, _EVENT, _ACK, _CONNECT_ERROR, _BINARY_EVENT, _BINARY_ACK = b"0123456"
 
+_ID_DIGITS_MAX: Final = 15
 # Ids beyond 2 ** 53 are no numbers of JavaScript's.
 _HEAD: Final = re.compile(
     rb"4(?:[0-4]|[56]([1-9][0-9]{0,2})-)"
-    rb"(?:(/[^,?]*)(?:\?[^,]*)?(?:,|\Z))?([0-9]{1,15}(?![0-9]))?"
+    rb"(?:(/[^,?]*)(?:\?[^,]*)?(?:,|\Z))?([0-9]{1,%d}(?![0-9]))?" % _ID_DIGITS_MAX
 )
 
 
@@ -172,6 +174,25 @@ def _decode_message(message: bytes) -> Packet:
     return _about_namespace(kind, namespace, payload)
 
 
+def usual_ack(message: bytes, start: bytes, namespace: str) -> Ack | None:
+    """The acknowledgement that a message is, as ``decode`` would have it; None for what has to be
+    decoded as any packet. ``start`` is that of acknowledgements on the namespace (``ack_start``).
+    """
+    if not message.startswith(start):
+        return None
+    bracket = message.find(b"[", len(start), len(start) + _ID_DIGITS_MAX + 1)
+    digits = message[len(start) : bracket]
+    if bracket < 0 or not digits.isdigit():
+        return None
+    arguments = _json(message, bracket)
+    return Ack(namespace, int(digits), arguments) if isinstance(arguments, list) else None
+
+
+def ack_start(namespace: str) -> bytes:
+    """What acknowledgements without attachments begin with, before their ID."""
+    return b"43" + head(namespace)
+
+
 def _event(namespace: str, ack_id: int | None, payload: Any) -> Event:
     if not isinstance(payload, list) or not payload:
         raise PacketError("an event is an array that begins with its name")
@@ -238,6 +259,7 @@ def encode_open(packet: Open) -> bytes:
     )
 
 
+@lru_cache(maxsize=16)
 def head(namespace: str) -> bytes:
     """What stands between the type of a packet and its id."""
     return b"" if namespace == DEFAULT_NAMESPACE else namespace.encode() + b","

@@ -38,6 +38,9 @@ POLICY_VIOLATION: Final = 1008
 TOO_BIG: Final = 1009
 TRY_AGAIN_LATER: Final = 1013
 
+NO_CHANGE: Final = bytes(4)
+"""The mask that leaves a payload as it is."""
+
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _OPCODES: Final = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _WHOLE_TEXT: Final = 0x80 | TEXT
@@ -134,7 +137,7 @@ def response(key: str) -> bytes:
 
 
 def frame(opcode: int, payload: bytes, mask: bytes | None = None) -> bytes:
-    """One unfragmented frame. A client gives four random bytes as ``mask``, a server none."""
+    """One unfragmented frame. A client gives four bytes as ``mask``, a server none."""
     length = len(payload)
     bit = 0 if mask is None else 0x80
     if length < 126:
@@ -145,7 +148,7 @@ def frame(opcode: int, payload: bytes, mask: bytes | None = None) -> bytes:
         header = bytes((0x80 | opcode, bit | 127)) + length.to_bytes(8, "big")
     if mask is None:
         return header + payload
-    return b"".join((header, mask, apply_mask(payload, mask)))
+    return b"".join((header, mask, payload if mask == NO_CHANGE else apply_mask(payload, mask)))
 
 
 def close_frame(code: int, mask: bytes | None = None) -> bytes:
@@ -238,7 +241,9 @@ class FrameReader:
             return None
         payload = buffer[start + size : start + end]
         if self._mask_bytes:
-            payload = apply_mask(payload, buffer[start + size - 4 : start + size])
+            mask = buffer[start + size - 4 : start + size]
+            if mask != NO_CHANGE:
+                payload = apply_mask(payload, mask)
         self._position = start + end
         self._available -= end
         self._needed = 2

@@ -71,8 +71,8 @@ async def test_a_batch_has_so_many_bytes_at_most(monkeypatch: pytest.MonkeyPatch
 
 async def test_a_named_operation_says_its_id_and_until_when() -> None:
     assert not call("put").repeatable
-    named = call("put")
-    named.name_operation("id", 20.0)
+    params = {"rpcArgs": ["k"], "subLevel": ["b"]}
+    named = OutgoingCall("put", params, 100.0, operation_id="id", server_ahead=20.0)
     assert named.repeatable
     assert json.loads(named.text)[1]["notAfterMs"] == 120_000
     named.renew(-99.5)

@@ -159,6 +159,49 @@ def decode_or_refuse(raw: bytes) -> Packet | None:
         return None
 
 
+ON = "/MDFile/metadata"
+
+
+def usual_or_refuse(raw: bytes) -> Ack | None:
+    try:
+        return packets.usual_ack(raw, packets.ack_start(ON), ON)
+    except PacketError:
+        return None
+
+
+@pytest.mark.parametrize("number", [0, 13, 10**15 - 1])
+def test_an_acknowledgement_without_attachments_is_the_usual_one(number: int) -> None:
+    raw = packets.encode_ack(ON, number, b'[null,{"a":"["}]')
+    assert usual_or_refuse(raw) == packets.decode(raw) == Ack(ON, number, [None, {"a": "["}])
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        packets.encode_ack("/other", 1, b"[]"),
+        packets.encode_ack(ON, 10**15, b"[]"),
+        packets.encode_ack(ON, 1, b"{}"),
+        packets.encode_ack(ON, 1, b"[]", attachments=1),
+        packets.encode_event(ON, 1, b'["a"]'),
+        b"43/MDFile/metadata,[]",
+        b"43/MDFile/metadata,-1[]",
+        b"43/MDFile/metadata,1 []",
+        b"43/MDFile/metadata,1",
+        b"43/MDFile/metadata?a=b,1[]",
+        b"43/MDFile/meta",
+    ],
+)
+def test_any_other_packet_is_none(raw: bytes) -> None:
+    assert usual_or_refuse(raw) is None
+
+
+@given(st.text('01,[]{}"n', max_size=30))
+def test_the_usual_acknowledgement_is_as_any_packet_is_decoded(text: str) -> None:
+    raw = packets.ack_start(ON) + text.encode()
+    found = usual_or_refuse(raw)
+    assert found is None or found == packets.decode(raw)
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_raise_anything_else(raw: bytes) -> None:
     decode_or_refuse(raw)

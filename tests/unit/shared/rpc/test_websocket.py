@@ -87,6 +87,12 @@ def test_a_mask_is_undone_by_itself(apply_mask: masking.Masking) -> None:
         assert apply_mask(hidden, MASK) == data
 
 
+def test_a_mask_of_zeros_leaves_the_payload_as_it_is() -> None:
+    made = frame(TEXT, b"payload", websocket.NO_CHANGE)
+    assert made == bytes.fromhex("818700000000") + b"payload"
+    assert made == frame(TEXT, b"payload")[:1] + b"\x87" + bytes(4) + b"payload"
+
+
 def test_masks_are_applied_by_compiled_code() -> None:
     assert isinstance(masking.apply_mask, BuiltinFunctionType)
 
