@@ -24,6 +24,7 @@ from httptools import HttpResponseParser
 
 from shared.http1.body import IncomingBody
 from shared.http1.channel import JOIN_BYTES_MAX, Channel, Watch
+from shared.http1.deadlines import Watched
 from shared.http1.encoding import encode_request
 from shared.http1.head import (
     Headers,
@@ -159,7 +160,7 @@ class HttpClient:
         self.stall_seconds = stall_seconds
         self.idle_seconds = idle_seconds
         self._loop = asyncio.get_running_loop()
-        self._watch = Watch()
+        self.watch = Watch(idle_seconds)
         self._connections: set[_Connection] = set()
         self._idle: list[_Connection] = []
 
@@ -230,12 +231,12 @@ class HttpClient:
     def opened(self, connection: _Connection) -> None:
         """Note a new connection; called by it."""
         self._connections.add(connection)
-        self._watch.add(connection)
+        self.watch.add(connection)
 
     def closed(self, connection: _Connection) -> None:
         """Note that a connection ended; called by it."""
         self._connections.discard(connection)
-        self._watch.discard(connection)
+        self.watch.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
 
@@ -269,12 +270,13 @@ class _Call:
         self.reusable = True
         self.waiter = Waiter()
 
-    async def answered(self, seconds: float) -> tuple[ResponseHead, IncomingBody]:
-        """Wait for the head of the response. Raises ConnectionError, TimeoutError."""
+    async def answered(self, owner: Watched, seconds: float) -> tuple[ResponseHead, IncomingBody]:
+        """Wait for the head of the response. ``owner`` is the connection. Raises ConnectionError,
+        TimeoutError."""
         while self.head is None or self.response_body is None:
             if self.failure is not None:
                 raise ConnectionResetError(self.failure)
-            await self.waiter.wait(seconds)
+            await self.waiter.wait(owner, seconds)
         return self.head, self.response_body
 
     def fail(self, reason: str) -> None:
@@ -288,7 +290,7 @@ class _Connection(Channel):
     """One connection, with at most one request at a time."""
 
     def __init__(self, client: HttpClient) -> None:
-        super().__init__()
+        super().__init__(client.watch)
         self._client = client
         self._reader = HeadReader(HttpResponseParser)
         self._call: _Call | None = None
@@ -316,7 +318,7 @@ class _Connection(Channel):
             except ConnectionError:
                 if call.head is None:
                     raise
-            response_head, response_body = await call.answered(seconds)
+            response_head, response_body = await call.answered(self, seconds)
         except ConnectionError as error:
             self._give_up(call)
             if used and not self._heard:
@@ -390,15 +392,16 @@ class _Connection(Channel):
         body = self._body
         return body is None or (not body.held and body.buffered <= _RECEIVE_BUFFER_BYTES)
 
-    def check(self, now: float) -> None:
-        """Give up what is overdue; called now and then."""
-        self.expire_waits(now)
+    def check(self, now: float) -> float:
+        due = super().check(now)
         if self._body is not None:
-            self._body.expire(now)
+            due = min(due, self._body.expire(now))
         if self._call is not None:
-            self._call.waiter.expire(now)
-        elif now - self._idle_since > self._client.idle_seconds:
+            return min(due, self._call.waiter.expire(now))
+        idle_until = self._idle_since + self._client.idle_seconds
+        if now >= idle_until:
             self.abort()
+        return min(due, idle_until)
 
     # -- Responses --------------------------------------------------------------------------------
 

@@ -127,9 +127,9 @@ class IncomingBody:
         self._pieces.clear()
         self.buffered = 0
 
-    def expire(self, now: float) -> None:
-        """Fail a ``read`` whose time is over; called now and then."""
-        self._waiter.expire(now)
+    def expire(self, now: float) -> float:
+        """Fail a ``read`` whose time is over; returns when it will be, or infinity."""
+        return self._waiter.expire(now)
 
     async def read(self, seconds: float) -> bytes:
         """The next bytes, as many as have come together; none at the end.
@@ -144,7 +144,7 @@ class IncomingBody:
             if self.held:
                 self.held = False
                 self._channel.keep_up()
-            await self._waiter.wait(seconds, self.pace)
+            await self._waiter.wait(self._channel, seconds, self.pace)
         piece = self._pieces.popleft()
         self.buffered -= len(piece)
         self._channel.keep_up()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
+from shared.http1.deadlines import NOT_WATCHED, Watched, Wheel
 from shared.http1.pace import Pace
 from shared.http1.waiter import Waiter
 
 CHECK_SECONDS: Final = 0.25
-"""How often deadlines are looked at; a wait may take so much longer."""
+"""How often somebody may be looked at; a wait may take twice as much longer."""
 
 JOIN_BYTES_MAX: Final = 64 * 1024
 """A head and a body up to this size leave in one write."""
@@ -21,39 +22,46 @@ UNIX_SEND_BUFFER_BYTES: Final = 1024 * 1024
 The system may allow less."""
 
 
-class Watched(Protocol):
-    """What a Watch looks after."""
-
-    def check(self, now: float) -> None:
-        """Give up waits that are overdue."""
-
-
 class Watch:
-    """One timer for the deadlines of all connections; it runs while there are any."""
+    """One timer for the deadlines of all connections; it runs while there are any.
 
-    def __init__(self) -> None:
+    Each is looked at ``look_seconds`` after it was added or looked at, or before: when it said that
+    it is due, or has a deadline put in by ``look_by``. A deadline that is ``look_seconds`` away, or
+    more, need not be told.
+    """
+
+    def __init__(self, look_seconds: float) -> None:
+        self._look_seconds = look_seconds
         self._loop = asyncio.get_running_loop()
-        self._watched: set[Watched] = set()
+        self._wheel = Wheel(CHECK_SECONDS)
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, watched: Watched) -> None:
-        self._watched.add(watched)
+        self._wheel.put(watched, self._loop.time() + self._look_seconds)
         if self._timer is None:
             self._timer = self._loop.call_later(CHECK_SECONDS, self._check)
 
     def discard(self, watched: Watched) -> None:
-        self._watched.discard(watched)
-        if not self._watched and self._timer is not None:
+        self._wheel.remove(watched)
+        if not self._wheel and self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
+    def look_by(self, watched: Watched, deadline: float) -> None:
+        """Look at somebody by then, unless that was to be before, or it is not here any more."""
+        if deadline < watched.look_at:
+            self._wheel.put(watched, deadline)
+
     def _check(self) -> None:
-        self._timer = None
+        self._timer = self._loop.call_later(CHECK_SECONDS, self._check)
         now = self._loop.time()
-        for watched in list(self._watched):
-            watched.check(now)
-        if self._watched and self._timer is None:
-            self._timer = self._loop.call_later(CHECK_SECONDS, self._check)
+        due = self._wheel.take_due(now)
+        # Before the looks: whoever ends in one of them is discarded.
+        for watched in due:
+            self._wheel.put(watched, now + self._look_seconds)
+        for watched in due:
+            if watched.look_at != NOT_WATCHED:
+                self.look_by(watched, watched.check(now))
 
 
 class Channel(asyncio.Protocol):
@@ -62,8 +70,10 @@ class Channel(asyncio.Protocol):
     Reading pauses while ``wants_more`` says no; ``keep_up`` is called when that may have changed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, watch: Watch) -> None:
         self.loop = asyncio.get_running_loop()
+        self.look_at = NOT_WATCHED
+        self._watch = watch
         self.transport: asyncio.Transport | None = None
         self._socket = Waiter()
         self._writing = Waiter()
@@ -120,7 +130,7 @@ class Channel(asyncio.Protocol):
             if self.transport is None:
                 raise ConnectionResetError("the connection has ended")
             try:
-                await self._writing.wait(seconds, pace)
+                await self._writing.wait(self, seconds, pace)
             except TimeoutError:
                 self.abort()
                 raise
@@ -149,7 +159,7 @@ class Channel(asyncio.Protocol):
         """
         self.loop.add_reader(descriptor, self._socket.wake)
         try:
-            await self._socket.wait(seconds, pace)
+            await self._socket.wait(self, seconds, pace)
         finally:
             self.loop.remove_reader(descriptor)
 
@@ -162,17 +172,20 @@ class Channel(asyncio.Protocol):
         """
         self.loop.add_writer(descriptor, self._socket.wake)
         try:
-            await self._socket.wait(seconds, pace)
+            await self._socket.wait(self, seconds, pace)
         except TimeoutError:
             self.abort()
             raise
         finally:
             self.loop.remove_writer(descriptor)
 
-    def expire_waits(self, now: float) -> None:
-        """Fail the waits whose time is over."""
-        self._socket.expire(now)
-        self._writing.expire(now)
+    def check(self, now: float) -> float:
+        """Fail the waits whose time is over; returns when the next one's will be."""
+        return min(self._socket.expire(now), self._writing.expire(now))
+
+    def look_by(self, deadline: float) -> None:
+        """Have this connection looked at by then, if it would be later."""
+        self._watch.look_by(self, deadline)
 
     def wants_more(self) -> bool:
         """Whether what the other side sends has a place."""

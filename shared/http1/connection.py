@@ -54,7 +54,7 @@ class ServerConnection(Channel):
     """One client."""
 
     def __init__(self, server: HttpServer) -> None:
-        super().__init__()
+        super().__init__(server.watch)
         self._server = server
         self._reader = HeadReader(HttpRequestParser)
         self._state = _State.SERVING
@@ -154,16 +154,18 @@ class ServerConnection(Channel):
 
     # -- What the server asks ---------------------------------------------------------------------
 
-    def check(self, now: float) -> None:
-        """Give up what is overdue."""
-        self.expire_waits(now)
+    def check(self, now: float) -> float:
+        due = super().check(now)
         if self._body is not None:
-            self._body.expire(now)
-        if now >= self._deadline and self._exchange is None:
-            if self._state is _State.LINGERING or not self.open:
-                self.abort()
-            else:
-                self._close()
+            due = min(due, self._body.expire(now))
+        if self._exchange is None:
+            if now >= self._deadline:
+                if self._state is _State.LINGERING or not self.open:
+                    self.abort()
+                else:
+                    self._close()
+            due = min(due, self._deadline)
+        return due
 
     def close_if_idle(self) -> None:
         """End the connection unless a request is being answered; what was sent still leaves."""
@@ -255,7 +257,7 @@ class ServerConnection(Channel):
         else:
             if self._body is not None:
                 self._body.discard()
-                self._deadline = self.loop.time() + LINGER_SECONDS_MAX
+                self._end_within(LINGER_SECONDS_MAX)
             else:
                 self._await_request()
             self.keep_up()
@@ -263,7 +265,13 @@ class ServerConnection(Channel):
                 # Not from here: this is the task of the handler that has just ended.
                 self.loop.call_soon(self._begin_requests)
 
+    def _end_within(self, seconds: float) -> None:
+        """Have the connection given up if it is still there then."""
+        self._deadline = self.loop.time() + seconds
+        self.look_by(self._deadline)
+
     def _await_request(self) -> None:
+        # Nobody has to be told: the next look is not later than this.
         self._deadline = self.loop.time() + self._server.settings.keep_alive_seconds
         if self._server.closing:
             self.close_if_idle()
@@ -298,7 +306,7 @@ class ServerConnection(Channel):
     def _close(self) -> None:
         """End the connection when the client has taken what was sent."""
         assert self.transport is not None
-        self._deadline = self.loop.time() + WRITE_STALL_SECONDS_MAX
+        self._end_within(WRITE_STALL_SECONDS_MAX)
         self.transport.close()
 
     def _linger(self) -> None:
@@ -310,7 +318,7 @@ class ServerConnection(Channel):
         if self._ended_by_client:
             self._close()
             return
-        self._deadline = self.loop.time() + LINGER_SECONDS_MAX
+        self._end_within(LINGER_SECONDS_MAX)
         if not self.secure:
             self.transport.write_eof()
         self.keep_up()

@@ -61,7 +61,7 @@ class HttpServer:
         self.receive_buffer_bytes = settings.receive_buffer_bytes
         """What each connection takes in at present before its handler reads on."""
         self.closing = False
-        self._watch = Watch()
+        self.watch = Watch(settings.keep_alive_seconds)
         self._listeners: list[asyncio.Server] = []
         self._connections: set[ServerConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -110,14 +110,14 @@ class HttpServer:
         """Note a new connection; called by it."""
         self._connections.add(connection)
         self._share_buffers()
-        self._watch.add(connection)
+        self.watch.add(connection)
         self._all_closed.clear()
 
     def closed(self, connection: ServerConnection) -> None:
         """Note that a connection ended; called by it."""
         self._connections.discard(connection)
         self._share_buffers()
-        self._watch.discard(connection)
+        self.watch.discard(connection)
         if not self._connections:
             self._all_closed.set()
 
