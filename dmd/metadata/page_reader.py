@@ -1,9 +1,10 @@
 """Feeding the page of a listing from the store.
 
 A page is read in slices, each from a short snapshot of its own, and other calls run between them:
-a page that has to pass a million hidden keys delays nobody. What a page skips (a common prefix, the
-versions of a key), it seeks past, unless it is so little that reading it costs less. Where each key
-has versions to be passed, the store is told so, and makes many seeks at once.
+a page that has to pass a million hidden keys delays nobody, nor does one that has to be read from
+the disk. What a page skips (a common prefix, the versions of a key), it seeks past, unless it is so
+little that reading it costs less. Where each key has versions to be passed, the store is told so,
+and makes many seeks at once.
 """
 
 from __future__ import annotations
@@ -84,11 +85,14 @@ async def read_page(engine: Engine, sub_level: Sequence[str], page: Page, decode
     stride = _Stride()
     while lower < upper:
         with engine.snapshot() as reader:
-            following = _slice(reader, base, (lower, upper), page, decode, stride)
+            following, fetching = _slice(reader, base, (lower, upper), page, decode, stride)
         if following is None:
             return
         lower = following
-        await asyncio.sleep(0)  # whoever waits has a turn
+        if fetching is None:
+            await asyncio.sleep(0)  # whoever waits has a turn
+        else:
+            await asyncio.get_running_loop().run_in_executor(None, fetching)
     page.finish()
 
 
@@ -99,14 +103,17 @@ def _slice(
     page: Page,
     decode: Decode,
     stride: _Stride,
-) -> bytes | None:
-    """Feed a page some keys; where to go on, None when the page is complete."""
+) -> tuple[bytes | None, Callable[[], None] | None]:
+    """Feed a page some keys; where to go on, None when the page is complete, and what waits for the
+    keys from there on, when the disk has them."""
     lower, upper = bounds
     start = len(base)
     left = _SLICE_KEYS
     while left > 0 and lower < upper:
         apart = stride.alone and page.is_behind_versions
         count = stride.count(page.room, apart=apart)
+        if not stride.alone and (fetching := reader.expect(lower, upper, page.room + 1)):
+            return lower, fetching
         if apart:
             items = reader.first_apart(lower, upper, count, _BEHIND_VERSIONS)
         else:
@@ -129,11 +136,11 @@ def _slice(
         else:
             verdict = page.offer_many(names, values)
         if verdict is Verdict.FINISHED:
-            return None
+            return None, None
         if len(items) < (1 if apart else count):
-            return upper
+            return upper, None
         behind_versions = page.is_behind_versions
         stride.learn(count, used, apart=apart, behind_versions=behind_versions)
         left -= count
         lower = base + page.resume_key.encode()
-    return lower
+    return lower, None

@@ -13,7 +13,7 @@ Threads: ``transaction`` is called from one thread only (the writer's); ``snapsh
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
@@ -61,6 +61,14 @@ class Reader(Protocol):
     ) -> list[tuple[bytes, bytes]]:
         """The same, without what lies between each key and the key followed by ``behind``."""
 
+    def expect(self, lower: bytes, upper: bytes, count: int) -> Callable[[], None] | None:
+        """The first ``count`` keys of a range are going to be read, in several steps; who says so
+        before each lets a store fetch them from a slow disk together.
+
+        Something, when they are being fetched now: what returns once they are there, or about. It
+        is to be called in a thread of its own, outside of the snapshot, and need not be.
+        """
+
 
 class Ranged(ABC):
     """What a ``Reader`` can do as soon as it can go through a range, for those that have no faster
@@ -83,6 +91,10 @@ class Ranged(ABC):
             items += found
             lower = found[0][0] + behind
         return items
+
+    def expect(self, lower: bytes, upper: bytes, count: int) -> Callable[[], None] | None:
+        """See ``Reader``: nothing is to be fetched."""
+        return None
 
 
 class Transaction(Reader, Protocol):

@@ -11,8 +11,9 @@ from __future__ import annotations
 import errno
 import os
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import FileIO
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
@@ -22,6 +23,7 @@ import lmdb
 
 from dmd.errors import DamagedMetadataError, StartupError
 from dmd.metadata.engines.base import EngineError, EngineFatalError, EngineFullError
+from dmd.metadata.engines.lmdb_ahead import ReadAhead
 from dmd.metadata.engines.lmdb_pages import Damage, PageFile, PageView, choose_meta
 
 FILE_NAME = "metadata.lmdb"
@@ -36,9 +38,12 @@ _READERS_MAX = 512
 
 
 class _View:
-    def __init__(self, transaction: lmdb.Transaction, key_bytes_max: int) -> None:
+    _ahead: ReadAhead | None = None
+
+    def __init__(self, transaction: lmdb.Transaction, key_bytes_max: int, file: FileIO) -> None:
         self._transaction = transaction
         self._key_bytes_max = key_bytes_max
+        self._file = file
 
     def get(self, key: bytes) -> bytes | None:
         if not key or len(key) > self._key_bytes_max:
@@ -101,6 +106,11 @@ class _View:
                 items.append(item)
         return items
 
+    def expect(self, lower: bytes, upper: bytes, count: int) -> Callable[[], None] | None:
+        if self._ahead is None:
+            self._ahead = ReadAhead(self._file.fileno())
+        return self._ahead.expect(lower, upper, count)
+
     def put(self, key: bytes, value: bytes) -> None:
         self._transaction.put(key, value)
 
@@ -129,6 +139,7 @@ class LmdbEngine:
                 raise StartupError(f"{path}: the metadata store is an empty file; restore it")
             check_beginning(path)
             self._environment = open_environment(path, map_bytes, read_only=read_only)
+            self._file = path.open("rb", buffering=0)
         except (lmdb.Error, OSError) as error:
             raise StartupError(f"{path}: cannot open the metadata store: {error}") from error
         self.key_bytes_max = self._environment.max_key_size()
@@ -144,7 +155,7 @@ class LmdbEngine:
     def snapshot(self) -> Iterator[_View]:
         try:
             with self._environment.begin() as transaction:
-                yield _View(transaction, self.key_bytes_max)
+                yield _View(transaction, self.key_bytes_max, self._file)
         except lmdb.Error as error:
             raise EngineError(str(error)) from error
 
@@ -158,7 +169,7 @@ class LmdbEngine:
         except lmdb.Error as error:
             raise EngineError(str(error)) from error
         try:
-            yield _View(transaction, self.key_bytes_max)
+            yield _View(transaction, self.key_bytes_max, self._file)
         except lmdb.Error as error:
             transaction.abort()
             raise _engine_error(error) from error
@@ -197,6 +208,7 @@ class LmdbEngine:
 
     def close(self) -> None:
         self._environment.close()
+        self._file.close()
 
 
 def check_beginning(path: Path) -> None:

@@ -92,6 +92,7 @@ class _Recorded:
         self.range = inner.range
         self.first = inner.first
         self.first_apart = inner.first_apart
+        self.expect = inner.expect
 
     def put(self, key: bytes, value: bytes) -> None:
         if key in self._bad_keys:

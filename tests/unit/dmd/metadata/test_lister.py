@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -421,6 +422,7 @@ class _WatchedReader:
         self.range = reader.range
         self._first = reader.first
         self._first_apart = reader.first_apart
+        self.expect = reader.expect
 
     def first(self, lower: bytes, upper: bytes, count: int) -> list[tuple[bytes, bytes]]:
         self._watched.seeks += 1
@@ -435,6 +437,35 @@ class _WatchedReader:
         self._watched.seeks += len(items)
         self._watched.read += len(items)
         return items
+
+
+class OnDisk(Watched):
+    """An engine that says of every second read that it has to wait for the disk."""
+
+    def __init__(self, inner: Engine) -> None:
+        super().__init__(inner)
+        self.waited: list[int] = []
+        self._said = 0
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Reader]:
+        with super().snapshot() as reader:
+            vars(reader)["expect"] = self._expect
+            yield reader
+
+    def _expect(self, _lower: bytes, _upper: bytes, count: int) -> Any:
+        self._said += 1
+        if self._said % 2:
+            return None
+        return lambda: self.waited.append(threading.get_ident())
+
+
+async def test_others_go_on_while_the_disk_is_waited_for(engine: Engine) -> None:
+    store(engine, {f"{number:04}": {} for number in range(1500)})
+    cold = OnDisk(engine)
+    assert await listed(cold) == await listed(engine)
+    assert cold.waited
+    assert threading.get_ident() not in cold.waited
 
 
 async def test_a_common_prefix_is_passed_by_seeking(engine: Engine) -> None:
