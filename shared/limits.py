@@ -264,6 +264,13 @@ document, a form's file) all together, unless configured otherwise."""
 BODY_MEMORY_WAIT_SECONDS_MAX: Final = 10.0
 """How long a request waits for its share of that, before it is told to slow down."""
 
+HTTP_CONNECTIONS_MAX: Final = 16_384
+"""How many clients a process has on its HTTP port at most, unless configured otherwise or there are
+too few descriptors. Others are told to slow down."""
+
+TURNED_AWAY_MAX: Final = 256
+"""How many of those others are told so at once; more are cut off."""
+
 RECEIVE_BUFFERS_BYTES: Final = 16 * 1024 * 1024
 """What all connections of a port may take in that their handlers have not asked for: many get
 smaller buffers each, of ``RECEIVE_BUFFER_BYTES_MIN`` at least."""

@@ -21,6 +21,7 @@ from dmd.ownership.owned_directory import Ownership
 from dmd.port_access import PortAccess
 from dmd.process_options import NEW_METADATA_OPTION, STANDBY_OPTION
 from shared.config import Config, ConfigError
+from shared.process.descriptors import connections_within_limit
 from shared.process.heap import keep_freed_memory
 from shared.process.logs import Logger
 from shared.process.program import STOP_SECONDS_MAX, serve_until_stopped
@@ -56,7 +57,12 @@ async def _serve(config: Config, memory: bool, log: Logger) -> None:
         service = DataService(store, log, ServiceOptions(gate=access.gate))
         path = settings.socket_path and config.directory / settings.socket_path
         server = await serve(
-            service, settings.bind_address, settings.port, access.tls, socket_path=path
+            service,
+            settings.bind_address,
+            settings.port,
+            access.tls,
+            socket_path=path,
+            connections_max=connections_within_limit(settings.max_connections),
         )
         log.info(
             "serving data",

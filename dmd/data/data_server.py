@@ -14,9 +14,10 @@ from dmd.data.data_service import UPLOAD_IDLE_SECONDS_MAX, DataService, error_an
 from dmd.data.errors import DataError
 from dmd.errors import StartupError
 from dmd.listening import PrivateSocket, bind_all
+from shared import limits
 from shared.http1.exchange import Answer
 from shared.http1.head import MalformedRequestError
-from shared.http1.server import HttpServer, HttpSettings
+from shared.http1.server import HttpServer, HttpSettings, TooManyConnectionsError
 from shared.process.problems import cannot_listen
 
 KEEP_ALIVE_SECONDS: Final = 60.0
@@ -64,14 +65,18 @@ async def serve(
     port: int,
     tls: ssl.SSLContext | None = None,
     socket_path: Path | None = None,
+    connections_max: int = limits.HTTP_CONNECTIONS_MAX,
 ) -> DataServer:
     """Listen on ``host`` and ``port`` (0: any free one, see ``DataServer.port``).
 
-    ``socket_path``: on a Unix socket as well, without TLS. Raises StartupError when an address
+    ``socket_path``: on a Unix socket as well, without TLS. ``connections_max``: how many clients
+    there may be; others are refused. Raises StartupError when an address
     cannot be had.
     """
     private = None if socket_path is None else PrivateSocket(socket_path)
-    settings = HttpSettings(KEEP_ALIVE_SECONDS, RECEIVE_BUFFER_BYTES, UPLOAD_IDLE_SECONDS_MAX)
+    settings = HttpSettings(
+        KEEP_ALIVE_SECONDS, RECEIVE_BUFFER_BYTES, UPLOAD_IDLE_SECONDS_MAX, connections_max
+    )
     server = HttpServer(service.handle, _render_error, service.log, settings)
     try:
         for listener in bind_all(host, port):
@@ -85,6 +90,8 @@ async def serve(
 
 
 def _render_error(_target: str, error: Exception) -> Answer:
+    if isinstance(error, TooManyConnectionsError):
+        return error_answer(DataError("ServiceUnavailable", "There are too many connections."))
     if not isinstance(error, MalformedRequestError):
         return error_answer(DataError("InternalError"))
     if "content-length" in str(error).lower():

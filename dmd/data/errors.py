@@ -22,6 +22,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     "MethodNotAllowed": (405, "The specified method is not allowed against this resource."),
     "MissingContentLength": (411, "You must provide the Content-Length HTTP header."),
     "MissingParameter": (400, "URL is missing key"),
+    "ServiceUnavailable": (503, "Service is unable to handle request."),
     "ObjNotFound": (404, "This object does not exist"),
 }
 

@@ -22,7 +22,7 @@ from shared.budget import Budget
 from shared.http1.exchange import Answer, Exchange
 from shared.http1.head import MalformedRequestError
 from shared.http1.passage import Passage
-from shared.http1.server import HttpServer, HttpSettings
+from shared.http1.server import HttpServer, HttpSettings, TooManyConnectionsError
 from shared.process.logs import EventLog
 
 KEEP_ALIVE_SECONDS: Final = 75.0
@@ -56,11 +56,15 @@ AppHandler = Callable[[Request], Awaitable[Reply]]
 
 
 def create_http_server(
-    handle: AppHandler, log: EventLog, body_memory_bytes: int = limits.BODY_MEMORY_BYTES
+    handle: AppHandler,
+    log: EventLog,
+    body_memory_bytes: int = limits.BODY_MEMORY_BYTES,
+    connections_max: int = limits.HTTP_CONNECTIONS_MAX,
 ) -> HttpServer:
     """A server, not listening yet, that answers every request with ``handle``.
 
     ``body_memory_bytes``: what its requests may hold of their bodies all together.
+    ``connections_max``: how many clients there may be; others are told to slow down.
     """
 
     uploads = _Uploads()
@@ -81,7 +85,9 @@ def create_http_server(
         finally:
             body.release()
 
-    settings = HttpSettings(KEEP_ALIVE_SECONDS, _RECEIVE_BUFFER_BYTES)
+    settings = HttpSettings(
+        KEEP_ALIVE_SECONDS, _RECEIVE_BUFFER_BYTES, connections_max=connections_max
+    )
     return HttpServer(on_request, _render_error, log, settings)
 
 
@@ -290,10 +296,12 @@ async def _stream(exchange: Exchange, body: StreamedBody) -> None:
 
 
 def _render_error(target: str, error: Exception) -> Answer:
-    """S3's answer to what is no request, and to what should not happen."""
+    """S3's answer to what is no request, to one client too many, and to what should not happen."""
     failure = S3Error("InternalError")
     if isinstance(error, MalformedRequestError):
         failure = S3Error("RequestHeaderSectionTooLarge" if error.too_large else "BadRequest")
+    elif isinstance(error, TooManyConnectionsError):
+        failure = S3Error("SlowDown")
     request_id = new_request_id()
     reply = error_reply(failure, target.partition("?")[0], request_id, HOST_ID)
     assert isinstance(reply.body, bytes)

@@ -36,6 +36,7 @@ from shared.config import (
     load_accounts,
     load_config,
 )
+from shared.process.descriptors import connections_within_limit
 from shared.process.heap import keep_freed_memory
 from shared.process.logs import configure_logging, get_logger
 from shared.process.problems import exit_with_problem
@@ -83,7 +84,9 @@ async def serve(config: Config) -> None:
     app = App(services)
     loop = asyncio.get_running_loop()
     watching = vital(loop.create_task(watch.run(from_file.use), name="accounts watch"))
-    server = create_http_server(app.handle, log, config.requests.body_memory_bytes)
+    requests = config.requests
+    most = connections_within_limit(requests.max_connections)
+    server = create_http_server(app.handle, log, requests.body_memory_bytes, most)
     client.start()
     try:
         for listener in inherited_sockets():

@@ -124,12 +124,14 @@ class DataDaemon(DirectoryOwner, frozen=True, kw_only=True):
 
     ``socket_path``: a Unix socket besides the port; a relative path starts at the configuration's
     directory. Blobs of up to ``packed_size_max_bytes`` bytes are packed; 0 for none.
+    ``max_connections`` are served at a time, over both.
     """
 
     bind_address: Host = "localhost"
     port: Port = 9991
     socket_path: Path | None = None
     packed_size_max_bytes: PackedBytes = limits.PACKED_BLOB_BYTES
+    max_connections: Count = limits.HTTP_CONNECTIONS_MAX
     cert_file_paths: CertFilePaths | None = None
 
 
@@ -178,7 +180,8 @@ class HealthChecks(Section, frozen=True, kw_only=True):
 class Requests(Section, frozen=True, kw_only=True):
     """The proxies in front of the S3 port, and what they are believed (``s3front.port.forwarded``).
 
-    ``body_memory_bytes`` is what a process may hold of bodies that it cannot pass on yet.
+    ``body_memory_bytes`` is what a process may hold of bodies that it cannot pass on yet,
+    ``max_connections`` how many clients it serves at a time.
     """
 
     via_proxy: bool = False
@@ -188,6 +191,7 @@ class Requests(Section, frozen=True, kw_only=True):
     )
     public_endpoints: tuple[PublicEndpoint, ...] = ()
     body_memory_bytes: Count = limits.BODY_MEMORY_BYTES
+    max_connections: Count = limits.HTTP_CONNECTIONS_MAX
 
     def check(self) -> None:
         if self.via_proxy and not self.trusted_proxy_cidrs:

@@ -13,6 +13,7 @@ How a connection ends:
   answer ends the connection, the client is told so by a half-closed one, and everything it still
   sends is dropped.
 * What was received is no request: it is answered as one, and the connection ends likewise.
+* There are too many connections: so is this one, before anything was received.
 * The client will send no more: what it has sent is answered before the connection ends.
 * No request has come for ``keep_alive_seconds``; the head of one that trickles in counts as none.
 """
@@ -194,7 +195,8 @@ class ServerConnection(Channel):
                     break
                 self._begin(parse_request(*found))
         except MalformedRequestError as error:
-            self._refuse(error)
+            self._server.log.warning("malformed request", peer=self.peer, reason=str(error))
+            self.refuse(error)
         finally:
             self._beginning = False
         self.keep_up()
@@ -278,9 +280,8 @@ class ServerConnection(Channel):
 
     # -- The end ----------------------------------------------------------------------------------
 
-    def _refuse(self, error: MalformedRequestError) -> None:
-        """Answer what is no request."""
-        self._server.log.warning("malformed request", peer=self.peer, reason=str(error))
+    def refuse(self, error: Exception) -> None:
+        """Answer what is no request, or before there is one, and end the connection."""
         if self.open:
             answer = self._server.render_error("/", error)
             framing = f"Content-Length: {len(answer.body)}\r\nConnection: close\r\n"

@@ -33,19 +33,25 @@ Handler = Callable[[Exchange], Awaitable[None]]
 """Answers a request. ConnectionError: nobody is there to be answered, and the connection is cut."""
 
 ErrorRenderer = Callable[[str, Exception], Answer]
-"""Makes the answer to MalformedRequestError, or to an unexpected exception of the handler, from the
-target of the request, ``/`` when there is none."""
+"""Makes the answer to MalformedRequestError, to TooManyConnectionsError, or to an unexpected
+exception of the handler, from the target of the request, ``/`` when there is none."""
 
 
 class HttpSettings(msgspec.Struct, frozen=True):
     """``keep_alive_seconds`` also bounds how long a new connection may take to send a request's
     head; ``receive_buffer_bytes`` is what a connection takes in before the handler reads on, or
     less when there are many; ``body_grace_seconds`` is how long the sender of a body is waited for
-    before it must have kept up a least rate (``shared.http1.pace``)."""
+    before it must have kept up a least rate (``shared.http1.pace``); beyond ``connections_max``
+    clients, others are turned away."""
 
     keep_alive_seconds: float
     receive_buffer_bytes: int
     body_grace_seconds: float = limits.BODY_GRACE_SECONDS
+    connections_max: int = limits.HTTP_CONNECTIONS_MAX
+
+
+class TooManyConnectionsError(Exception):
+    """There is no room for this client."""
 
 
 class HttpServer:
@@ -64,6 +70,8 @@ class HttpServer:
         self.watch = Watch(settings.keep_alive_seconds)
         self._listeners: list[asyncio.Server] = []
         self._connections: set[ServerConnection] = set()
+        self._turned_away: set[ServerConnection] = set()
+        self._said_full = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._all_closed = asyncio.Event()
         self._all_closed.set()
@@ -112,14 +120,32 @@ class HttpServer:
         self._share_buffers()
         self.watch.add(connection)
         self._all_closed.clear()
+        if len(self._connections) - len(self._turned_away) > self.settings.connections_max:
+            self._turn_away(connection)
 
     def closed(self, connection: ServerConnection) -> None:
         """Note that a connection ended; called by it."""
         self._connections.discard(connection)
+        self._turned_away.discard(connection)
+        if self._said_full and len(self._connections) < self.settings.connections_max * 0.9:
+            self._said_full = False
         self._share_buffers()
         self.watch.discard(connection)
         if not self._connections:
             self._all_closed.set()
+
+    def _turn_away(self, connection: ServerConnection) -> None:
+        """Say why, as long as there are not too many to say it to; and log it, once until there is
+        room again."""
+        if not self._said_full:
+            self._said_full = True
+            self.log.warning("too many connections", served=self.settings.connections_max)
+        told = len(self._turned_away) < limits.TURNED_AWAY_MAX
+        self._turned_away.add(connection)
+        if told:
+            connection.refuse(TooManyConnectionsError())
+        else:
+            connection.abort()
 
     def _share_buffers(self) -> None:
         share = limits.RECEIVE_BUFFERS_BYTES // max(1, len(self._connections))

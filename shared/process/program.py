@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 import uvloop
 
 from shared.failpoints import ArmedFailPoint, arm
+from shared.process.descriptors import raise_descriptor_limit
 from shared.process.heap import give_back_memory, share_one_heap
 from shared.process.logs import EventLog
 from shared.process.supervisor import (
@@ -28,6 +29,7 @@ def run_process(main: Callable[[], Awaitable[None]]) -> None:
     """Run a serving process to its end, under uvloop. First of all, see ``die_with_parent``."""
     die_with_parent()
     share_one_heap()
+    raise_descriptor_limit()
     stop_when_a_thread_dies()
 
     async def run() -> None:
