@@ -71,14 +71,9 @@ def create_http_server(
     budget = Budget(body_memory_bytes)
 
     async def on_request(exchange: Exchange) -> None:
-        body = _Body(exchange, uploads, budget)
+        body, head = _Body(exchange, uploads, budget), exchange.head
         request = Request(
-            method=exchange.method,
-            raw_target=exchange.target,
-            headers=exchange.head.headers,
-            body=body,
-            peer=exchange.peer,
-            secure=exchange.secure,
+            head.method, head.target, head.headers, body, exchange.peer, exchange.secure
         )
         try:
             await _send(exchange, await handle(request))

@@ -11,6 +11,7 @@ from typing import Final
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+_CRLF: Final = "\r\n"
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus
 }
@@ -28,10 +29,11 @@ def encode_response(status: int, headers: Mapping[str, str], framing: str) -> by
 
 def _encode(first_line: str, headers: Mapping[str, str], more: str) -> bytes:
     """Raises ValueError when a line break in a name or value would add a line."""
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers) or "\0" in lines:
+    lines = [*map(": ".join, headers.items()), ""]
+    text = "".join(lines)
+    if "\n" in text or "\r" in text or "\0" in text:
         raise ValueError("a header with a control character")
-    return f"{first_line}{lines}{more}\r\n".encode("utf-8", "surrogateescape")
+    return f"{first_line}{_CRLF.join(lines)}{more}\r\n".encode("utf-8", "surrogateescape")
 
 
 @lru_cache(maxsize=2)

@@ -179,10 +179,10 @@ class Exchange:
     ) -> None:
         """Give the whole answer. Raises ConnectionError."""
         # What GET would be answered with is not known to HEAD, unless the headers say so.
-        length = None if self.method == "HEAD" else len(body)
+        length = None if self.head.method == "HEAD" else len(body)
         head = self._encode_head(status, headers, length, close=close)
         self.ended = True
-        if self.method == "HEAD" or status in _BODILESS:
+        if self.head.method == "HEAD" or status in _BODILESS:
             body = b""
         if len(body) <= JOIN_BYTES_MAX:
             self._channel.send(head + body)
@@ -206,7 +206,7 @@ class Exchange:
         Raises ConnectionError; ClientStalledError when that takes too long, or the client takes too
         little (``shared.http1.pace``).
         """
-        if self.method == "HEAD" or not data:
+        if self.head.method == "HEAD" or not data:
             return
         if self._left is not None:
             self._left -= len(data)
@@ -259,14 +259,14 @@ class Exchange:
     @property
     def takes_files(self) -> bool:
         """Whether bytes can go to the socket directly: not when they have to be encrypted."""
-        return not self.secure and self.method != "HEAD"
+        return not self.secure and self.head.method != "HEAD"
 
     def finish(self) -> None:
         """End the body. Raises ConnectionError."""
         end = b""
-        if self._left is None and self.head.modern and self.method != "HEAD":
+        if self._left is None and self.head.modern and self.head.method != "HEAD":
             end = LAST_CHUNK
-        assert not self._left or self.method == "HEAD", "less than was announced"
+        assert not self._left or self.head.method == "HEAD", "less than was announced"
         self.ended = True
         if self._head_bytes or end:
             self._channel.send(self._taken_head(end))
@@ -298,7 +298,7 @@ class Exchange:
         if status not in _BODILESS and "Content-Length" not in headers:
             if length is not None:
                 framing = f"Content-Length: {length}\r\n"
-            elif self.method == "HEAD":
+            elif self.head.method == "HEAD":
                 pass
             elif self.head.modern:
                 framing = "Transfer-Encoding: chunked\r\n"

@@ -51,6 +51,9 @@ _SOCKET_IO_LOGGERS: Final = (
     "socketio.server",
 )
 
+_OWN_FIELDS: Final = 4
+"""Those of a line that no field of its event may take the place of: all before ``event``."""
+
 _Fields = dict[str, Any]
 _MakeLine = Callable[[float, str, str, int, _Fields], bytes]
 """Makes a line, without its break, of a time, a level, a name, a process ID and the fields."""
@@ -153,6 +156,20 @@ class _Output:
             pass  # the reader has gone, or the file is closed: the process is ending
 
 
+class _Process:
+    """The ID of this process, which the system need not be asked for each line."""
+
+    def __init__(self) -> None:
+        self.note()
+        os.register_at_fork(after_in_child=self.note)
+
+    def note(self) -> None:
+        self.id = os.getpid()
+
+
+_process = _Process()
+
+
 class _Sink(NamedTuple):
     """What becomes of an event: the name of the process, the least level, how, and where."""
 
@@ -163,7 +180,7 @@ class _Sink(NamedTuple):
 
     def write(self, seconds: float, level: str, part: str, fields: _Fields) -> None:
         name = f"{self.process_name}.{part}" if part else self.process_name
-        self.output.write(self.make_line(seconds, level, name, os.getpid(), fields))
+        self.output.write(self.make_line(seconds, level, name, _process.id, fields))
 
 
 class _Logger:
@@ -238,7 +255,8 @@ def _line(seconds: float, level: str, name: str, pid: int, fields: _Fields) -> b
     """The line, with its own fields first; a field of the event cannot take their place."""
     date = f"{_second(int(seconds))}.{int(seconds % 1 * 1000):03}Z"
     line = {"time": date, "level": level, "name": name, "pid": pid, "event": "", **fields}
-    line.update(time=date, level=level, name=name, pid=pid)
+    if len(line) != len(fields) + _OWN_FIELDS:
+        line.update(time=date, level=level, name=name, pid=pid)
     try:
         return orjson.dumps(line, default=str)
     except TypeError:
