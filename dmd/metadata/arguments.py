@@ -55,10 +55,9 @@ def known_revision(entry: Mapping[str, Any]) -> int | None:
 
 def addressed(entry: Any, what: str) -> tuple[list[str], str]:
     """The sub-level and key that an entry of an array names."""
-    match entry:
-        case {"subLevel": list() as sub_level, "key": str() as key} if conditions.is_sub_level(
-            sub_level
-        ):
+    if isinstance(entry, dict):
+        sub_level, key = entry.get("subLevel"), entry.get("key")
+        if isinstance(key, str) and conditions.is_sub_level(sub_level):
             return sub_level, key
     raise ServiceError("InvalidArgument", f"{what} needs a subLevel and a key")
 

@@ -393,16 +393,19 @@ class MetadataService:
     ) -> list[stored.Stored | Mapping[str, Any] | None]:
         """What is stored at some keys, in one snapshot; SAME where it has the revision that is
         known. That was verified when it was read, so it need not be again."""
+        values: list[bytes | None] = []
         with self._engine.snapshot() as reader:
-            found = [(key, reader.get(key), known) for key, known in wanted]
-        return [
-            None
-            if value is None
-            else SAME
-            if known is not None and stored.revision_of(value) == known
-            else stored.unpack(key, value)
-            for key, value, known in found
-        ]
+            for key, _ in wanted:
+                values.append(reader.get(key))
+        found: list[stored.Stored | Mapping[str, Any] | None] = []
+        for (key, known), value in zip(wanted, values, strict=True):
+            if value is None:
+                found.append(None)
+            elif known is not None and stored.revision_of(value) == known:
+                found.append(SAME)
+            else:
+                found.append(stored.unpack(key, value))
+        return found
 
     def _pages(self, sub_level: Sequence[str], options: Mapping[str, Any]) -> Iterator[Page]:
         wanted = _range(*record_keys.range_of(sub_level, options), options)

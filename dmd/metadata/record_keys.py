@@ -11,6 +11,7 @@ Unlike the original, an unbounded range includes keys whose first character lies
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from shared.errors import ServiceError
@@ -29,6 +30,9 @@ RECORDS_UPPER = b'"'
 
 Range = tuple[bytes, bytes]
 
+_KEPT_CHARACTERS_MAX = 128
+"""Longer names of sub-levels, which anybody may send, are not kept."""
+
 _RANGE_OPTIONS = ("gt", "gte", "lt", "lte", "start", "end")
 
 
@@ -38,6 +42,17 @@ def prefix(sub_level: Sequence[str]) -> bytes:
     A name that is empty or contains ``!`` or ``#`` would let two different paths share keys, so it
     is refused.
     """
+    if len(sub_level) == 1 and len(sub_level[0]) <= _KEPT_CHARACTERS_MAX:
+        return _prefix_of_one(sub_level[0])
+    return _prefix(sub_level)
+
+
+@lru_cache(maxsize=1024)  # most calls are about few sub-levels, which are buckets or queues
+def _prefix_of_one(name: str) -> bytes:
+    return _prefix((name,))
+
+
+def _prefix(sub_level: Sequence[str]) -> bytes:
     for name in sub_level:
         if not name or "!" in name or "#" in name:
             raise ServiceError(

@@ -148,8 +148,10 @@ class LeanConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard = True
-        self._reader.feed(data)
-        self._read()
+        whole = self._reader.whole_text(data) if self._may_go_on() else None
+        if whole is None:
+            self._reader.feed(data)
+        self._read(whole)
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -246,12 +248,16 @@ class LeanConnection(asyncio.Protocol):
 
     # -- Receiving --------------------------------------------------------------------------------
 
-    def _read(self) -> None:
-        """Handle what has arrived, as far as the client may go on."""
+    def _read(self, whole: bytes | None = None) -> None:
+        """Handle what has arrived, as far as the client may go on; ``whole`` is a text message that
+        has arrived alone."""
         left = limits.RPC_PACKETS_A_TURN_MAX
         if self._writer is not None:
             self._writer.cork()
         try:
+            if whole is not None:
+                self._handle(websocket.TEXT, whole)
+                self._whole = self._gathering is None
             while self._may_go_on():
                 message = self._reader.next()
                 if message is None:

@@ -158,6 +158,10 @@ class Connection(asyncio.Protocol):
         try:
             if self._head is not None:
                 data = self._shake_hands(data)
+            whole = self._reader.whole_text(data)
+            if whole is not None:
+                self._handle(websocket.TEXT, whole)
+                return
             self._reader.feed(data)
             while (message := self._reader.next()) is not None:
                 self._handle(*message)

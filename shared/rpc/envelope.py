@@ -112,16 +112,16 @@ def parse_call(
     attachments: Attachments | None = None,
 ) -> Call:
     """The call that a ``call`` event carries; raises InvalidArgument when it is malformed."""
-    match arguments:
-        case [str() as name, dict() as params, *_]:
-            pass
-        case _:
-            raise ServiceError("InvalidArgument", "a call takes a name and a parameter object")
+    name, params = arguments[:2] if len(arguments) >= 2 else (None, None)
+    if not isinstance(name, str) or not isinstance(params, dict):
+        raise ServiceError("InvalidArgument", "a call takes a name and a parameter object")
     rpc_arguments = params.get("rpcArgs")
     if not isinstance(rpc_arguments, list):
         raise ServiceError("InvalidArgument", "rpcArgs must be an array")
     sub_level = params.get("subLevel")
-    if not isinstance(sub_level, list) or not all(isinstance(part, str) for part in sub_level):
+    if not isinstance(sub_level, list) or not (
+        not sub_level or all(isinstance(part, str) for part in sub_level)
+    ):
         raise ServiceError("InvalidArgument", "subLevel must be an array of strings")
     request_uids = params.get("reqUids")
     if not isinstance(request_uids, str) or len(request_uids) > _REQUEST_UIDS_MAX:

@@ -45,6 +45,7 @@ _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _OPCODES: Final = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _WHOLE_TEXT: Final = 0x80 | TEXT
 _CONTROL_BYTES_MAX: Final = 125
+_SIZE_IN_TWO_BYTES: Final = 126
 _KEY_BYTES: Final = 16
 
 
@@ -184,6 +185,25 @@ class FrameReader:
     def held(self) -> int:
         """What has arrived of it."""
         return self._available + (0 if self._message is None else len(self._message))
+
+    def whole_text(self, data: bytes) -> bytes | None:
+        """The payload of what has arrived, when that is one text message, not masked or masked with
+        zeros, as it usually is, and nothing else is under way. Else None: it has to be fed.
+        """
+        start = 2 + self._mask_bytes
+        if self._available or self._message is not None or len(data) < start:
+            return None
+        size = data[1] ^ self._mask_bit
+        if size == _SIZE_IN_TWO_BYTES:
+            start += 2
+            size = int.from_bytes(data[2:4], "big")
+        elif size > _CONTROL_BYTES_MAX:
+            return None
+        if data[0] != _WHOLE_TEXT or start + size != len(data) or size > self.message_bytes_max:
+            return None
+        if self._mask_bytes and data[start - 4 : start] != NO_CHANGE:
+            return None
+        return data[start:]
 
     def feed(self, data: bytes) -> None:
         """Take what has arrived."""

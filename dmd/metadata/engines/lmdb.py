@@ -119,6 +119,31 @@ class _View:
             self._transaction.delete(key)
 
 
+class _Snapshot:
+    """A transaction that reads, as long as its view is used."""
+
+    __slots__ = ("_environment", "_file", "_key_bytes_max", "_transaction")
+
+    def __init__(self, environment: lmdb.Environment, key_bytes_max: int, file: FileIO) -> None:
+        self._environment = environment
+        self._key_bytes_max = key_bytes_max
+        self._file = file
+
+    def __enter__(self) -> _View:
+        try:
+            self._transaction = self._environment.begin()
+        except lmdb.Error as error:
+            raise EngineError(str(error)) from error
+        return _View(self._transaction, self._key_bytes_max, self._file)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        self._transaction.abort()
+        if isinstance(error, lmdb.Error):
+            raise EngineError(str(error)) from error
+
+
 class LmdbEngine:
     """See ``base.Engine``. ``directory`` exists and is writable; the caller owns it (its lock).
 
@@ -151,13 +176,8 @@ class LmdbEngine:
             )
         self._environment.reader_check()
 
-    @contextmanager
-    def snapshot(self) -> Iterator[_View]:
-        try:
-            with self._environment.begin() as transaction:
-                yield _View(transaction, self.key_bytes_max, self._file)
-        except lmdb.Error as error:
-            raise EngineError(str(error)) from error
+    def snapshot(self) -> _Snapshot:
+        return _Snapshot(self._environment, self.key_bytes_max, self._file)
 
     @contextmanager
     def transaction(self) -> Iterator[_View]:

@@ -62,6 +62,23 @@ class _View(Ranged):
                 self._items[key] = value
 
 
+class _Snapshot:
+    """A view, and the lock while it is used."""
+
+    __slots__ = ("_items", "_lock")
+
+    def __init__(self, items: SortedDict, lock: threading.RLock) -> None:
+        self._items = items
+        self._lock = lock
+
+    def __enter__(self) -> _View:
+        self._lock.acquire()
+        return _View(self._items)
+
+    def __exit__(self, *_error: object) -> None:
+        self._lock.release()
+
+
 class MemoryEngine:
     """See ``base.Engine``."""
 
@@ -71,10 +88,8 @@ class MemoryEngine:
         self._items = SortedDict()
         self._lock = threading.RLock()
 
-    @contextmanager
-    def snapshot(self) -> Iterator[_View]:
-        with self._lock:
-            yield _View(self._items)
+    def snapshot(self) -> _Snapshot:
+        return _Snapshot(self._items, self._lock)
 
     @contextmanager
     def transaction(self) -> Iterator[_View]:

@@ -78,6 +78,50 @@ def test_a_frame_of_any_size_is_read_back(size: int, from_client: bool) -> None:
     assert read_all(made) == [(TEXT, payload)]
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("from_client", [True, False])
+def test_a_text_that_arrives_alone_need_not_be_fed(size: int, from_client: bool) -> None:
+    payload = os.urandom(size)
+    raw = frame(TEXT, payload, websocket.NO_CHANGE if from_client else None)
+    made = reader(from_client=from_client)
+    assert made.whole_text(raw) in (payload, None)
+    assert (made.whole_text(raw) is not None) == (size < 1 << 16)
+    for other in (raw[:-1], raw[:1], b"", raw + raw, raw + b"x"):
+        assert size == 0 or made.whole_text(other) is None
+    assert read_all(made) == []
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        frame(BINARY, b"abc"),
+        frame(PING, b"abc"),
+        frame(TEXT, b"abc", MASK),
+        b"\x01" + frame(TEXT, b"abc")[1:],
+        b"\xc1" + frame(TEXT, b"abc")[1:],
+        frame(TEXT, bytes(70_000)),
+    ],
+)
+def test_anything_else_has_to_be_fed(raw: bytes) -> None:
+    assert reader(from_client=False).whole_text(raw) is None
+
+
+def test_a_text_behind_the_beginning_of_another_message_has_to_be_fed() -> None:
+    made = reader(from_client=False)
+    made.feed(bytes.fromhex("0103") + b"one")
+    assert read_all(made) == []
+    assert made.whole_text(frame(TEXT, b"abc")) is None
+    made = reader(from_client=False)
+    made.feed(frame(TEXT, b"abc")[:1])
+    assert made.whole_text(frame(TEXT, b"abc")) is None
+
+
+def test_a_text_that_is_too_large_has_to_be_fed_and_is_refused() -> None:
+    made = websocket.FrameReader(from_client=False, message_bytes_max=2)
+    assert made.whole_text(frame(TEXT, b"abc")) is None
+    assert made.whole_text(frame(TEXT, b"ab")) == b"ab"
+
+
 @pytest.mark.parametrize("apply_mask", [masking.apply_mask, masking._portable])
 def test_a_mask_is_undone_by_itself(apply_mask: masking.Masking) -> None:
     for size in (*range(70), *SIZES):
