@@ -250,13 +250,13 @@ class App:
 
     async def _logged(
         self, request: Request, trace: _Trace, status: int, body: StreamedBody, log: Any
-    ) -> AsyncGenerator[bytes | Passage, None]:
+    ) -> AsyncGenerator[bytes | bytearray | Passage, None]:
         """The body, with the access line written when it has been sent, or sent in part."""
         complete = False
         try:
             try:
                 async for block in body.blocks:
-                    if isinstance(block, bytes):
+                    if isinstance(block, bytes | bytearray):
                         trace.bytes_sent += len(block)
                         yield block
                         continue

@@ -41,7 +41,7 @@ def data_client(config: Config) -> DmdFileStore:
     settings = config.data_client
     socket_path = settings.socket_path and config.directory / settings.socket_path
     origin = Origin(settings.host, settings.port, socket_path)
-    return DmdFileStore(origin, credentials=data_credentials(config))
+    return DmdFileStore(origin, credentials=data_credentials(config), data_path=config.data_path)
 
 
 def daemon_credentials(config: Config) -> tuple[Credentials, Credentials]:

@@ -95,6 +95,10 @@ async def _packed(store: BlobStore, _command: Command) -> Any:
     return {"directory": place.directory, "sizeMaxBytes": place.bytes_max}
 
 
+async def _files(store: BlobStore, _command: Command) -> Any:
+    return {"directory": await store.files_place()}
+
+
 async def _adopt(store: BlobStore, command: Command) -> None:
     await store.adopt(_owner(command))
 
@@ -131,6 +135,7 @@ _CALLS: Final[dict[tuple[str, str, bool], Callable[[BlobStore, Command], Awaitab
     ("GET", "inventory", False): _inventory,
     ("GET", "owners", False): _owners,
     ("GET", "packed", False): _packed,
+    ("GET", "files", False): _files,
     ("POST", "adopt", False): _adopt,
     ("POST", "disown", False): _disown,
     ("POST", "reclaim", False): _reclaim,

@@ -41,7 +41,7 @@ class DiskUsage(msgspec.Struct, frozen=True):
 
 
 class PackedPlace(msgspec.Struct, frozen=True):
-    """Where small blobs are packed: which directory (``dmd.ownership.local_directory``), and up to
+    """Where small blobs are packed: which directory (``shared.local_directory``), and up to
     what size, in bytes."""
 
     directory: str
@@ -183,6 +183,10 @@ class BlobStore(Protocol):
     async def packed_place(self) -> PackedPlace | None:
         """Where a process beside this one may pack small blobs, which are then found here; None
         when none may."""
+
+    async def files_place(self) -> str | None:
+        """In which directory (``shared.local_directory``) a process beside this one may read blobs
+        that are files (``shared.blob_files``); None when none may."""
 
     async def disk_usage(self) -> DiskUsage:
         """Return the figures of the medium under the store. Raises StoreError."""

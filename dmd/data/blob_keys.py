@@ -22,7 +22,6 @@ from shared.blob_checksums import key_with_checksum
 SERVICE_PATH: Final = "/DataFile"
 KEY_DIGITS: Final = 40
 TIME_DIGITS: Final = 12
-DIRECTORIES: Final = 3511
 
 _KEY: Final = re.compile(rf"[0-9a-f]{{{KEY_DIGITS}}}")
 _URL_PATH: Final = re.compile(r"(/[a-zA-Z0-9]+)(?:/([0-9a-f]*))?")
@@ -71,19 +70,6 @@ def is_blob_key(key: str) -> bool:
     Only such a key ever becomes part of a path.
     """
     return _KEY.fullmatch(key) is not None
-
-
-def string_hash(text: str) -> int:
-    """Hash as the original does: h = 33 h XOR character, last character first, unsigned 32 bits."""
-    value = 5381
-    for character in reversed(text):
-        value = ((value * 33) ^ ord(character)) & 0xFFFFFFFF
-    return value
-
-
-def directory_number(key: str) -> int:
-    """Return the number, 0 to 3510, of the directory in which the file of ``key`` lies."""
-    return string_hash(key) % DIRECTORIES
 
 
 def parse_target(raw_path: str) -> Target:

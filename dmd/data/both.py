@@ -28,6 +28,7 @@ from dmd.data.file_store import PIECES_MAX, FileStore
 from dmd.data.packed.packed_store import PackedStore
 from dmd.errors import StartupError
 from shared.limits import PACKED_BLOB_BYTES
+from shared.local_directory import is_in_memory
 from shared.process.logs import EventLog
 
 _PACKED: Final = "p"
@@ -106,6 +107,10 @@ class BothStores:
         """The directory, unless other machines may have it, or nothing is to be packed."""
         identity = self._files.identity if self._packed_bytes_max > 0 else None
         return None if identity is None else PackedPlace(identity, self._packed_bytes_max)
+
+    async def files_place(self) -> str | None:
+        """The directory, unless other machines may have it."""
+        return await self._files.files_place()
 
     async def disk_usage(self) -> DiskUsage:
         """Return the figures of the file system. Raises StoreError."""
@@ -188,7 +193,7 @@ def open_both_stores(
 
     Call it in the event loop that the store will be used in.
     """
-    disk = Disk(options)
+    disk = Disk(options, in_memory=is_in_memory(directory.path))
     try:
         packed = PackedStore(directory.packed, disk, log)
     except OSError as error:

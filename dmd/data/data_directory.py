@@ -31,10 +31,11 @@ from typing import Final
 
 from dmd.belonging import ABOUT_NAME
 from dmd.checked_json import decode, encode
-from dmd.data.blob_keys import directory_number, is_blob_key
+from dmd.data.blob_keys import is_blob_key
 from dmd.data.packed.growing import numbers_in
 from dmd.errors import StartupError
 from dmd.ownership.owned_directory import OwnedDirectory, Ownership
+from shared.blob_files import blob_file
 from shared.process.logs import EventLog
 
 FORMAT_VERSION: Final = 3
@@ -85,7 +86,7 @@ class DataDirectory:
     def blob_path(self, key: str) -> Path:
         """Return where the file of a key lies, whether or not it exists."""
         assert is_blob_key(key)
-        return self.path / str(directory_number(key)) / key
+        return Path(blob_file(str(self.path), key))
 
     def make_directory_of(self, blob: Path, sync: Callable[[Path], None]) -> None:
         """Have the directory that a blob's file is to lie in, durably. Blocks; raises OSError.

@@ -21,8 +21,8 @@ import msgspec
 from isal.isal_zlib import crc32
 
 from dmd.data.base import StoreError, StoreFullError
-from dmd.data.cached_file import NotCachedError, open_cached, read_cached
 from dmd.data.mapped_file import mapped
+from shared.cached_file import OPEN_FLAGS, NotCachedError, open_cached, read_cached
 from shared.pipes import PIPE_BYTES, SPLICE_FLAGS, Pipe
 
 SEND_WAIT_MS: Final = 2
@@ -48,9 +48,6 @@ _COPIED_BYTES_MAX: Final = 4 * 1024 * 1024
 
 _PIECES_MAX: Final = os.sysconf("SC_IOV_MAX")
 
-_OPEN_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-"""For reading; a pipe or link that somebody left there cannot block it."""
-
 
 class DiskOptions(msgspec.Struct, frozen=True):
     """``no_sync`` (S3DATA_NOSYNC): answer before the bytes are durable. A crash then loses blobs.
@@ -64,10 +61,14 @@ class DiskOptions(msgspec.Struct, frozen=True):
 
 
 class Disk:
-    """File operations on blobs; the sizes and offsets are bytes."""
+    """File operations on blobs; the sizes and offsets are bytes.
 
-    def __init__(self, options: DiskOptions) -> None:
+    ``in_memory``: they are on a file system that is (``shared.local_directory``).
+    """
+
+    def __init__(self, options: DiskOptions, *, in_memory: bool = False) -> None:
         self._options = options
+        self._in_memory = in_memory
         self._buffers: list[bytearray] = []
         self._tells_cached = not options.no_cache
         """Whether it is known of files what the system has of them in memory."""
@@ -167,19 +168,24 @@ class Disk:
 
     def open(self, path: Path) -> int:
         """Open a file for reading."""
-        return os.open(path, _OPEN_FLAGS)
+        return os.open(path, OPEN_FLAGS)
 
     def open_cached(self, path: Path) -> int | None:
         """The same without waiting; None when ``open`` has to be asked. Of the methods, this and
         the next are for the event loop."""
-        return open_cached(str(path), _OPEN_FLAGS) if self._tells_cached else None
+        return open_cached(str(path)) if self._tells_cached else None
+
+    @property
+    def lets_others_read(self) -> bool:
+        """Whether what is read may stay in memory: others read as they like."""
+        return not self._options.no_cache
 
     def read_cached(self, descriptor: int, offset: int, length: int) -> bytearray | None:
         """``length`` bytes from ``offset``, without waiting; None when ``read`` has to be asked."""
         if not self._tells_cached:
             return None
         try:
-            return read_cached(descriptor, offset, length)
+            return read_cached(descriptor, offset, length, in_memory=self._in_memory)
         except NotCachedError:
             self._tells_cached = False
             return None

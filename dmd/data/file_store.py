@@ -43,7 +43,7 @@ from dmd.data.base import (
     LengthMismatchError,
     StoreError,
 )
-from dmd.data.blob_keys import DIRECTORIES, created_at_ms, is_blob_key, new_key, now_ms
+from dmd.data.blob_keys import created_at_ms, is_blob_key, new_key, now_ms
 from dmd.data.data_directory import DataDirectory
 from dmd.data.directory_sync import SharedSync
 from dmd.data.disk import Disk, store_errors
@@ -52,9 +52,10 @@ from dmd.data.incoming_file import IncomingFile
 from dmd.data.memory_store import MemoryBlob
 from dmd.data.running_checksum import RunningChecksum
 from dmd.data.waiting import to_the_end
-from dmd.ownership.local_directory import local_identity
 from shared.blob_checksums import checksum_in
+from shared.blob_files import DIRECTORIES
 from shared.failpoints import FailPoint, failpoint
+from shared.local_directory import local_identity
 from shared.process.logs import EventLog
 
 SMALL_BYTES_MAX: Final = 256 * 1024
@@ -159,6 +160,10 @@ class FileStore:
 
     async def packed_place(self) -> None:
         """Nothing is packed here."""
+
+    async def files_place(self) -> str | None:
+        """The directory, unless other machines may have it, or nothing is to stay in memory."""
+        return self.identity if self._disk.lets_others_read else None
 
     async def owners(self) -> Sequence[str]:
         """The metadata stores whose blobs these are."""

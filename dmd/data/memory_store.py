@@ -123,6 +123,9 @@ class MemoryStore:
     async def packed_place(self) -> None:
         """Nobody else has this memory."""
 
+    async def files_place(self) -> None:
+        """Nor is there a file."""
+
     async def disk_usage(self) -> DiskUsage:
         """Return the limit as the total, and what is left of it."""
         left = self._total - self._used

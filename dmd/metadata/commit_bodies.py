@@ -17,7 +17,7 @@ import msgspec
 from dmd.data.disk import Disk, DiskOptions
 from dmd.data.packed.body_reader import BodyReader
 from dmd.data.packed.body_segments import BodySegments
-from dmd.ownership.local_directory import local_identity
+from shared.local_directory import local_identity
 
 
 class BodySettings(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ class CommitBodies:
 
     @property
     def identity(self) -> str | None:
-        """Which directory they are in (``dmd.ownership.local_directory``), at this moment; None
+        """Which directory they are in (``shared.local_directory``), at this moment; None
         while they cannot be kept there."""
         try:
             found = os.stat(self._path)

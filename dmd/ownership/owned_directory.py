@@ -30,7 +30,7 @@ import msgspec
 
 from dmd.errors import SettingNeededError, StartupError
 from dmd.ownership.fence import fence
-from dmd.ownership.file_locks import doubt_about, mount_of
+from dmd.ownership.file_locks import doubt_about
 from dmd.ownership.lease import (
     Lease,
     LeaseState,
@@ -41,6 +41,7 @@ from dmd.ownership.lease import (
 )
 from shared import limits
 from shared.config.model import DirectoryLocks, DirectoryOwner
+from shared.local_directory import mount_of
 from shared.process.logs import EventLog
 from shared.process.vital import stop_process
 

@@ -76,8 +76,8 @@ async def bytes_of(reader: DataReader) -> AsyncGenerator[bytes, None]:
     """The bytes of a reader, for whoever has to see them: none is moved from where it is."""
     async with aclosing(reader.blocks()) as blocks:
         async for block in blocks:
-            if isinstance(block, bytes):
-                yield block
+            if isinstance(block, bytes | bytearray):
+                yield bytes(block)
 
 
 async def _in_thread(coder: Coder, data: bytes) -> bytes:

@@ -116,7 +116,7 @@ class ObjectData:
                 async for block in blocks:
                     yield block
 
-    async def sendable(self) -> AsyncGenerator[bytes | Passage, None]:
+    async def sendable(self) -> AsyncGenerator[bytes | bytearray | Passage, None]:
         """The same as ``locations.base.DataReader.blocks`` gives it."""
         for index in range(len(self._stretches)):
             with closing(await self._reader(index)) as reader:

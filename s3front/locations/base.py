@@ -90,7 +90,7 @@ def stored_blob(location: DataLocation) -> Stored:
 class DataReader(Protocol):
     """An open blob, or a part of it: readable to its end even if the blob is deleted meanwhile."""
 
-    def blocks(self) -> AsyncGenerator[bytes | Passage, None]:
+    def blocks(self) -> AsyncGenerator[bytes | bytearray | Passage, None]:
         """The bytes, in order; raises S3Error when the place fails."""
 
     async def read(self) -> bytes:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
 from typing import Final
 
 import orjson
 
 from s3front.locations.base import Capabilities, DataNotFoundError, ObjectInfo, Stored
 from s3front.locations.http_client import HttpClient, Origin, Response, SourceError
+from s3front.locations.local_blobs import LocalBlobs, LocalReader
 from s3front.s3_errors import S3Error
 from shared.credentials import NO_CREDENTIALS, Credentials
 from shared.http1.passage import Passage
@@ -22,6 +24,7 @@ _CODES: Final = {503: "ServiceUnavailable", 507: "InsufficientStorage"}
 
 _BASE_PATH: Final = "/DataFile/"
 _DISK_USAGE_PATH: Final = "/DataFile?diskUsage"
+_FILES_PATH: Final = "/DataFile?files"
 STALL_SECONDS_MAX: Final = 30.0
 """How long the daemon may say nothing, or take nothing."""
 
@@ -49,8 +52,11 @@ class DmdFileStore:
         origin: Origin,
         stall_seconds: float = STALL_SECONDS_MAX,
         credentials: Credentials = NO_CREDENTIALS,
+        data_path: Path | None = None,
     ) -> None:
+        """``data_path``: where the daemon's directory is, if it is on this machine."""
         self._client = HttpClient(origin, stall_seconds=stall_seconds)
+        self._local = None if data_path is None else LocalBlobs(data_path, self._ask_directory)
         self.credentials = credentials
 
     @property
@@ -66,6 +72,8 @@ class DmdFileStore:
 
     async def close(self) -> None:
         """Close the connections."""
+        if self._local is not None:
+            await self._local.close()
         await self._client.close()
 
     async def put(
@@ -90,10 +98,12 @@ class DmdFileStore:
         finally:
             del failure
 
-    async def open(self, blob: Stored, start: int, end: int) -> _Reader:
+    async def open(self, blob: Stored, start: int, end: int) -> _Reader | LocalReader:
         key = blob.key
         if _KEY.fullmatch(key) is None:
             raise DataNotFoundError(key)
+        if self._local is not None and (found := self._local.read(blob, start, end)) is not None:
+            return found
         whole = start == 0 and end == blob.size - 1
         headers = {} if whole else {"Range": f"bytes={start}-{end}"}
         length = end - start + 1
@@ -126,6 +136,16 @@ class DmdFileStore:
         if response.status not in (200, 204, 404):
             raise await _refused(response)
         await _text(response)
+
+    async def _ask_directory(self) -> str | None:
+        """Which directory of files the daemon serves; None when it tells none."""
+        try:
+            response = await self._client.request("GET", _FILES_PATH, {})
+            text = await _text(response)
+            found = orjson.loads(text)["directory"] if response.status == 200 else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return found if isinstance(found, str) else None
 
     async def _request(
         self, method: str, key: str, headers: Mapping[str, str], *, holds: bool = False

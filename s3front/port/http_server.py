@@ -280,7 +280,7 @@ async def _stream(exchange: Exchange, body: StreamedBody) -> None:
     sent, and only a short body tells the client."""
     try:
         async for block in body.blocks:
-            if isinstance(block, bytes):
+            if isinstance(block, bytes | bytearray):
                 await exchange.write(block)
             elif isinstance(block, Passage) and exchange.takes_files:
                 await exchange.write_passage(block)

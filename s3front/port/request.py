@@ -97,7 +97,7 @@ class StreamedBody(msgspec.Struct, frozen=True):
     """
 
     length: int | None
-    blocks: AsyncGenerator[bytes | Passage, None]
+    blocks: AsyncGenerator[bytes | bytearray | Passage, None]
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from dmd.data.blob_keys import directory_number
 from dmd.jobs.backup import Blobs, back_up
 from dmd.jobs.blob_access import own_data
 from dmd.jobs.errors import JobError
+from shared.blob_files import directory_number
 from shared.process.logs import get_logger
 from tests.api.jobs import EX_CONFIG, dmd
 from tests.clients_boto3 import s3_client

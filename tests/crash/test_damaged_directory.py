@@ -24,7 +24,6 @@ import pytest
 
 from dmd.checked_json import encode
 from dmd.data.base import BlobNotFoundError, StoreError
-from dmd.data.blob_keys import directory_number
 from dmd.data.both import BothStores
 from dmd.data.data_directory import DataDirectory
 from dmd.data.disk import Disk, DiskOptions
@@ -32,6 +31,7 @@ from dmd.data.file_store import SMALL_BYTES_MAX, FileStore
 from dmd.data.packed.packed_store import PackedStore
 from dmd.data.packed.segment_records import HEADER_BYTES, place_of
 from dmd.errors import StartupError
+from shared.blob_files import directory_number
 from tests.faults.damage import KINDS, NothingToDamageError, damage
 from tests.unit.dmd.data.harness import put
 from tests.unit.dmd.metadata.support import RecordingLog

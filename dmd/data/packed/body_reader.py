@@ -20,7 +20,7 @@ from dmd.data.blob_keys import is_blob_key
 from dmd.data.packed.growing import segment_path
 from dmd.data.packed.segment import read_cached
 from dmd.data.packed.segment_records import Place, State, place_of
-from dmd.ownership.local_directory import is_in_memory
+from shared.local_directory import is_in_memory
 
 OPEN_SEGMENTS_MAX: Final = 256
 

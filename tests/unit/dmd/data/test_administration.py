@@ -27,6 +27,7 @@ OWNER = str(uuid.UUID(int=7))
         ),
         ("GET", "/DataFile/?owners", Command("GET", "owners")),
         ("GET", "/DataFile?packed", Command("GET", "packed")),
+        ("GET", "/DataFile?files", Command("GET", "files")),
         ("POST", f"/DataFile?adopt={OWNER}", Command("POST", "adopt", value=OWNER)),
         ("POST", f"/DataFile/{KEY}?quarantine", Command("POST", "quarantine", KEY)),
         ("POST", f"/DataFile/{KEY}?purge", Command("POST", "purge", KEY)),

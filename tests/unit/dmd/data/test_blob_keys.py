@@ -7,31 +7,13 @@ import pytest
 from dmd.data.blob_keys import (
     Target,
     created_at_ms,
-    directory_number,
     is_blob_key,
     new_key,
     parse_target,
-    string_hash,
 )
 from dmd.data.errors import DataError
 
 ORIGINAL_KEY = "f82dfd34f0ae3075ed1ccbca7bb213027dd6c315"
-
-
-def test_string_hash_is_the_originals() -> None:
-    assert string_hash(ORIGINAL_KEY) == 2142991867
-
-
-@pytest.mark.parametrize(
-    ("key", "number"),
-    [(ORIGINAL_KEY, 352), ("0023e0d3b3500e9760f961e40c64ecdd5cd536d5", 2166)],
-)
-def test_directory_number_is_the_originals(key: str, number: int) -> None:
-    assert directory_number(key) == number
-
-
-def test_string_hash_of_nothing_is_the_seed() -> None:
-    assert string_hash("") == 5381
 
 
 def test_new_key_begins_with_its_creation_time() -> None:

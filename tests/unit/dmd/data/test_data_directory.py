@@ -17,10 +17,10 @@ from dmd.data.data_directory import ABOUT_RESCUE, FORMAT_VERSION, DataDirectory
 from dmd.errors import StartupError
 from dmd.ownership import lease
 from dmd.ownership import owned_directory as ownership
-from dmd.ownership.file_locks import Mount
 from dmd.ownership.lease import read_state
 from dmd.ownership.owned_directory import Ownership
 from shared import limits
+from shared.local_directory import Mount
 from tests.servers import REPOSITORY
 from tests.unit.dmd.data.harness import files_in
 from tests.unit.dmd.metadata.support import HarmlessTimer
@@ -119,7 +119,7 @@ from pathlib import Path
 from dmd.ownership import lease, owned_directory
 from dmd.data.data_directory import DataDirectory
 from dmd.ownership.owned_directory import Ownership
-from dmd.ownership.file_locks import Mount
+from shared.local_directory import Mount
 if sys.argv[2] == "blind":
     fcntl.flock = lambda _descriptor, _operation: None
     owned_directory.mount_of = lambda _path: Mount("9p")

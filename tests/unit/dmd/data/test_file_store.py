@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dmd.data.base import BlobNotFoundError, StoreError
-from dmd.data.blob_keys import directory_number, new_key
+from dmd.data.blob_keys import new_key
 from dmd.data.data_directory import DataDirectory
 from dmd.data.disk import Disk, DiskOptions
 from dmd.data.file_store import (
@@ -22,6 +22,7 @@ from dmd.data.file_store import (
     FileStore,
 )
 from dmd.data.incoming_file import UNSYNCED_BYTES_MAX
+from shared.blob_files import directory_number
 from tests.faults.disk import FailingDisk, failing_disk
 from tests.unit.dmd.data.harness import files_in, get, put
 from tests.unit.dmd.metadata.support import RecordingLog

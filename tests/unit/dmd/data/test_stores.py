@@ -17,8 +17,8 @@ from dmd.data.data_directory import DataDirectory
 from dmd.data.disk import DiskOptions
 from dmd.data.file_store import SMALL_BYTES_MAX
 from dmd.data.memory_store import MemoryStore
-from dmd.ownership.local_directory import local_identity
 from shared.limits import PACKED_BLOB_BYTES, PACKED_BLOB_BYTES_MAX
+from shared.local_directory import local_identity
 from tests.unit.dmd.data.harness import content_of, get, put
 from tests.unit.dmd.metadata.support import RecordingLog, until
 
@@ -362,3 +362,15 @@ async def test_small_blobs_may_be_packed_beside_a_store_that_packs(directory: Pa
         "both": {"directory": identity, "sizeMaxBytes": PACKED_BLOB_BYTES},
         "memory": {"directory": None, "sizeMaxBytes": 0},
     }
+
+
+async def test_files_may_be_read_beside_a_store_that_lets_them_stay_in_memory(
+    directory: Path,
+) -> None:
+    told = {}
+    for kind in ("file", "file-direct", "both", "memory"):
+        store = open_store(kind, directory)
+        told[kind] = (await administer(store, Command("GET", "files"))).document["directory"]
+        await store.close()
+    identity = local_identity(directory)
+    assert told == {"file": identity, "file-direct": None, "both": identity, "memory": None}

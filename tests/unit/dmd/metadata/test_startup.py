@@ -19,8 +19,8 @@ from dmd.metadata.engines.lmdb import FILE_NAME, LmdbEngine
 from dmd.metadata.metadata_directory import FORMAT_VERSION
 from dmd.metadata.record_keys import FORMAT_KEY
 from dmd.ownership import lease, owned_directory
-from dmd.ownership.file_locks import Mount
 from dmd.ownership.owned_directory import OwnedDirectory, Ownership
+from shared.local_directory import Mount
 from shared.rpc.streams import StreamSettings
 from tests.unit.dmd.metadata.support import HarmlessTimer, RecordingLog
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dmd.ownership.file_locks import Mount, doubt_about, find_mount, mount_of
+from dmd.ownership.file_locks import doubt_about
+from shared.local_directory import Mount, find_mount, mount_of
 
 MOUNTS = """\
 22 27 0:21 / /proc rw,relatime - proc proc rw

@@ -45,19 +45,28 @@ _syscall.argtypes = (
 )
 
 
-def open_cached(path: str, flags: int) -> int | None:
-    """Open a file whose path is in memory; None when it is not, or cannot be opened."""
-    how = _OpenHow(flags, 0, _RESOLVE_CACHED)
+OPEN_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+"""For reading; a pipe or link that somebody left there cannot block it."""
+
+
+def open_cached(path: str) -> int | None:
+    """Open a file for reading; None when its path is not in memory, or it cannot be opened."""
+    how = _OpenHow(OPEN_FLAGS, 0, _RESOLVE_CACHED)
     descriptor: int = _syscall(_SYS_OPENAT2, _AT_FDCWD, os.fsencode(path), how, ctypes.sizeof(how))
     return descriptor if descriptor >= 0 else None
 
 
-def read_cached(descriptor: int, offset: int, length: int) -> bytearray | None:
+def read_cached(
+    descriptor: int, offset: int, length: int, *, in_memory: bool = False
+) -> bytearray | None:
     """``length`` bytes from ``offset``, which are inside the file; None when not all of them are in
-    memory, or cannot be read. Raises NotCachedError where that can never be known."""
+    memory, or cannot be read. Raises NotCachedError where that can never be known.
+
+    ``in_memory``: the file system is (``shared.local_directory``), and refuses to be asked.
+    """
     data = bytearray(length)
     try:
-        count = os.preadv(descriptor, [data], offset, os.RWF_NOWAIT)
+        count = os.preadv(descriptor, [data], offset, 0 if in_memory else os.RWF_NOWAIT)
     except OSError as error:
         if error.errno in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
             raise NotCachedError from error

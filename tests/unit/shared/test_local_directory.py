@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dmd.ownership import local_directory
-from dmd.ownership.file_locks import Mount
-from dmd.ownership.local_directory import is_in_memory, local_identity
+from shared import local_directory
+from shared.local_directory import Mount, is_in_memory, local_identity
 
 
 def test_a_directory_is_the_same_by_any_name(tmp_path: Path) -> None:

@@ -1,0 +1,137 @@
+"""Blobs that are files on this machine, read beside the data daemon that owns them.
+
+Theory of operation. A blob is complete when its file has its final name, and never changes, so who
+may read the file needs nobody's help to read it: a hop to the daemon and back costs more than the
+bytes. The daemon is asked once which directory it serves; when it is the one that this process
+knows as the data directory, on the same machine, blobs are read there, as far as the system has
+them in memory. Whatever is not plain is left to the daemon, which waits for the disk, brings back
+what is in quarantine, and has the right error for what is damaged or gone: a blob whose key has no
+checksum (one that is packed, or of the original), one that is not there, or not in memory, or not
+what its checksum says, or more of them than may be in memory.
+
+A directory that the daemon has left meanwhile does no harm: a key names the same bytes for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+from isal.isal_zlib import crc32
+
+from s3front.locations.base import Stored
+from shared.blob_checksums import checksum_in
+from shared.blob_files import blob_file
+from shared.budget import Budget
+from shared.cached_file import NotCachedError, open_cached, read_cached
+from shared.local_directory import is_in_memory, local_identity
+
+READ_BYTES_MAX: Final = 1024 * 1024
+"""What is read at once, in the event loop: a tenth of a millisecond, with the checksum."""
+
+READS_BYTES: Final = 32 * 1024 * 1024
+"""What may be in memory of what was read, for clients that take their time, all together."""
+
+UNVERIFIED_BYTES_MIN: Final = 256 * 1024
+"""Part of a blob up to this size is left to the daemon, which reads the whole and verifies it."""
+
+ASK_AGAIN_SECONDS: Final = 60.0
+
+
+class LocalBlobs:
+    """Reads blobs in the directory ``folder``, if that is the daemon's. Make it in the event loop.
+
+    ``ask`` gives the identity of the daemon's (``shared.local_directory``), None when it tells
+    none; it raises nothing.
+    """
+
+    def __init__(self, folder: Path, ask: Callable[[], Awaitable[str | None]]) -> None:
+        self._folder = folder
+        self._path = str(folder)
+        self._ask = ask
+        self._loop = asyncio.get_running_loop()
+        self._budget = Budget(READS_BYTES)
+        self._asking: asyncio.Task[None] | None = None
+        self._ask_at = 0.0
+        self._serves = False
+        """Whether the directory is the daemon's."""
+        self._in_memory = False
+
+    def read(self, blob: Stored, start: int, end: int) -> LocalReader | None:
+        """Bytes ``start`` to ``end`` (included) of a blob, whole ones verified; None when they are
+        not to be had in this way. ``blob.key`` consists of lower-case hexadecimal digits."""
+        length = end - start + 1
+        if length > READ_BYTES_MAX:
+            return None
+        whole = length == blob.size
+        checksum = checksum_in(blob.key)
+        if checksum is None or not (whole or blob.size > UNVERIFIED_BYTES_MIN):
+            return None
+        if not self._serves:
+            self._begin_to_ask()
+            return None
+        if not self._budget.take(length):
+            return None
+        data = self._bytes(blob, start, length)
+        if data is None or (whole and crc32(data) != checksum):
+            self._budget.give(length)
+            return None
+        return LocalReader(data, self._budget)
+
+    async def close(self) -> None:
+        """Ask no more."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
+
+    def _bytes(self, blob: Stored, start: int, length: int) -> bytearray | None:
+        descriptor = open_cached(blob_file(self._path, blob.key))
+        if descriptor is None:
+            return None
+        try:
+            if os.fstat(descriptor).st_size != blob.size:
+                return None
+            return read_cached(descriptor, start, length, in_memory=self._in_memory)
+        except NotCachedError:
+            self._serves, self._ask_at = False, float("inf")
+            return None
+        finally:
+            os.close(descriptor)
+
+    def _begin_to_ask(self) -> None:
+        """Learn whose the directory is, while the daemon serves what is wanted now."""
+        now = self._loop.time()
+        if now >= self._ask_at and (self._asking is None or self._asking.done()):
+            self._ask_at = now + ASK_AGAIN_SECONDS
+            self._asking = self._loop.create_task(self._learn())
+
+    async def _learn(self) -> None:
+        theirs = await self._ask()
+        if theirs is None:
+            return
+        ours = await asyncio.to_thread(local_identity, self._folder)
+        self._in_memory = await asyncio.to_thread(is_in_memory, self._folder)
+        self._serves = theirs == ours
+
+
+class LocalReader:
+    """Bytes that were read; see ``base.DataReader``."""
+
+    def __init__(self, data: bytearray, budget: Budget) -> None:
+        self._data = data
+        self._budget = budget
+        self._size = len(data)
+
+    async def blocks(self) -> AsyncGenerator[bytes | bytearray, None]:
+        yield self._data
+
+    async def read(self) -> bytes:
+        return bytes(self._data)
+
+    def close(self) -> None:
+        """Give back its room."""
+        size, self._size = self._size, 0
+        self._budget.give(size)
