@@ -112,13 +112,22 @@ def main(arguments: argparse.Namespace, started: Sequence[Callable[[Path], Runni
         servers = [running.enter_context(_our_server(folder / OURS)), *others(arguments)]
         servers += [running.enter_context(start(folder / "other")) for start in started]
         for server in servers:
-            rows.make_buckets(server.endpoint)
+            _begin(server)
         measured = {}
         for work in workloads.chosen(arguments.rows):
             measured[work.name] = compare(servers, work, arguments.rounds, arguments.seconds)
             print("\n".join(table(work.name, measured[work.name])), flush=True)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(as_json(measured), indent=2) + "\n")
+
+
+def _begin(server: Server) -> None:
+    """Make its buckets; exits when it cannot take part."""
+    try:
+        rows.make_buckets(server.endpoint)
+        cpu_seconds_of(server.pids())
+    except (FailedRequestError, OSError, EOFError) as error:
+        sys.exit(f"{server.name}: {error}")
 
 
 def compare(

@@ -142,16 +142,20 @@ def _measure(tree: Path, folder: Path, works: list[Work]) -> dict[str, Row]:
             for name, pid in valgrind.named_processes(each.pid for each in processes).items()
             if name.startswith(("dmd.", "s3front."))
         }
-        return {work.name: _row(s3, serving, work) for work in works}
+
+        def counts() -> dict[str, int]:
+            return {name: valgrind.instructions(pid, folder) for name, pid in serving.items()}
+
+        return {work.name: _row(s3, counts, work) for work in works}
 
 
-def _row(s3: Any, serving: dict[str, int], work: Work) -> Row:
+def _row(s3: Any, counts: Callable[[], dict[str, int]], work: Work) -> Row:
     for number in range(work.unmeasured):
         work.request(s3, number)
-    before = {name: valgrind.instructions(pid) for name, pid in serving.items()}
+    before = counts()
     for number in range(work.unmeasured, work.unmeasured + work.count):
         work.request(s3, number)
-    after = {name: valgrind.instructions(pid) for name, pid in serving.items()}
+    after = counts()
     print(f"{work.name}: done", flush=True)
     return valgrind.difference(before, after, work.count * work.divisor)
 

@@ -25,7 +25,11 @@ _NO_BODY: Final = (204, 304)
 
 
 class FailedRequestError(Exception):
-    """A request was not answered with a success; the text begins with the status."""
+    """A request was not answered with a success."""
+
+    def __init__(self, status: int, answer: str) -> None:
+        self.status = status
+        super().__init__(f"{status}: {answer}")
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ class Client:
         if (header(head, b"connection") or b"").lower() == b"close":
             self.close()
         if not 200 <= status < 300:
-            raise FailedRequestError(f"{status}: {head[:200]!r} {body[:300]!r}")
+            raise FailedRequestError(status, f"{head[:200]!r} {body[:300]!r}")
         self.bytes_moved += len(payload) + len(head) + length
         return Answer(status, head, body)
 
@@ -240,5 +244,5 @@ async def run(
 
 def _kind(error: Exception) -> str:
     if isinstance(error, FailedRequestError):
-        return str(error).partition(":")[0]
+        return str(error.status)
     return type(error).__name__

@@ -8,8 +8,11 @@ from typing import Final
 
 import uvloop
 
-from tests.bench.load import Address, Client, Result, S3Endpoint, run
+from tests.bench.load import Address, Client, FailedRequestError, Result, S3Endpoint, run
 from tests.bench.workloads import Work, bucket_requests
+
+CONFLICT: Final = 409
+"""The status of a bucket that is there already, and is ours."""
 
 _FILLING_CONNECTIONS: Final = 16
 
@@ -33,8 +36,13 @@ def measure(endpoint: S3Endpoint, work: Work, seconds: float, *, tolerant: bool 
 
 
 def make_buckets(endpoint: S3Endpoint) -> None:
-    """Make the buckets of the rows. Raises FailedRequestError, OSError."""
-    _send(endpoint, bucket_requests(endpoint), 1)
+    """Make the buckets of the rows, unless they are there. Raises FailedRequestError, OSError."""
+    for request in bucket_requests(endpoint):
+        try:
+            _send(endpoint, [request], 1)
+        except FailedRequestError as error:
+            if error.status != CONFLICT:
+                raise
 
 
 def fill(endpoint: S3Endpoint, work: Work) -> None:

@@ -44,13 +44,15 @@ def counting(argv: Iterable[str], folder: Path) -> list[str]:
         "--trace-children=yes",
         f"--callgrind-out-file={folder}/counted.%p",
         f"--log-file={folder}/valgrind.%p",
+        _pipes(folder),
         *argv,
     ]
 
 
-def instructions(pid: int) -> int:
-    """What a process has executed so far, all threads together; raises CountError."""
-    command = ["vgdb", f"--pid={pid}", "status", "internal"]
+def instructions(pid: int, folder: Path) -> int:
+    """What a process has executed so far, all threads together; raises CountError. ``folder`` is
+    that of ``counting``."""
+    command = ["vgdb", _pipes(folder), f"--pid={pid}", "status", "internal"]
     try:
         asked = subprocess.run(
             command, capture_output=True, timeout=_ANSWER_SECONDS_MAX, check=False
@@ -62,6 +64,11 @@ def instructions(pid: int) -> int:
         said = (asked.stderr or asked.stdout).decode(errors="replace").strip()
         raise CountError(f"process {pid} gave no count: {said[-300:]}")
     return total
+
+
+def _pipes(folder: Path) -> str:
+    """The option that says where the pipes are; those of a process that is killed stay there."""
+    return f"--vgdb-prefix={folder}/vgdb"
 
 
 def read_total(answer: bytes) -> int | None:

@@ -77,8 +77,9 @@ async def test_a_connection_that_the_server_ends_is_opened_again() -> None:
 async def test_anything_but_a_success_is_an_error() -> None:
     async with answering([plain(b"<Code>SlowDown</Code>", "503 Slow Down")]) as address:
         client = Client(address)
-        with pytest.raises(FailedRequestError, match=r"503: .*SlowDown"):
+        with pytest.raises(FailedRequestError, match=r"503: .*SlowDown") as failed:
             await client.call(_GET)
+        assert failed.value.status == 503
         client.close()
 
 
