@@ -56,9 +56,9 @@ async def commit_unread(
     commit = planned(bucket, context.key, None, plan)
     try:
         return commit, await services.objects.commit(bucket, (commit,), context.request_id)
-    except ChangedError as error:
-        if error.index:  # the requirement behind the bucket's
-            services.buckets.read_first(bucket)
+    except ChangedError:
+        # Should it be the bucket that has changed, the next read tells it anew.
+        services.buckets.read_first(bucket)
         return None
 
 

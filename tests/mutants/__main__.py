@@ -47,7 +47,7 @@ def main() -> int:
 
 def _copied(folder: Path) -> Path:
     """A copy of the tree."""
-    ignored = shutil.ignore_patterns("__pycache__", ".*", "local*")
+    ignored = shutil.ignore_patterns("__pycache__", ".*", "localData", "localMetadata")
     return Path(shutil.copytree(REPOSITORY, folder / "tree", ignore=ignored))
 
 

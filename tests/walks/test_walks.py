@@ -117,3 +117,7 @@ def test_plain_puts_and_deletions_read_nothing(servers: TracedServers) -> None:
             assert (READ in {(call.module, call.function) for call in calls}) is reads
         calls = servers.walk(lambda: s3.delete_object(Bucket=bucket, Key="new"))
         assert READ not in {(call.module, call.function) for call in calls}
+    # The first one is a null version, so that this and all that follow are read.
+    for key in ("first None", "new"):
+        calls = servers.walk(lambda key=key: s3.put_object(Bucket=bucket, Key=key))  # type: ignore[misc]
+        assert READ in {(call.module, call.function) for call in calls}
