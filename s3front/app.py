@@ -214,7 +214,11 @@ class App:
         if operation.level is not Level.SERVICE:
             assert target.bucket is not None
             bucket, current = await self.services.objects.read(
-                target.bucket, target.key, trace.request_id, version
+                target.bucket,
+                target.key,
+                trace.request_id,
+                version,
+                with_body=operation.with_body,
             )
         context = surroundings(bucket, current, unread=False)
         authorize(context.access)

@@ -13,6 +13,7 @@ from s3front.auth.credential_sources import Credentials
 from s3front.auth.identity import Identity, Principal
 from s3front.authz.access import Access
 from s3front.encryption.transform import NO_TRANSFORMS, Transforms
+from s3front.locations.one_hop import OneHop
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.bucket_store import BucketStore
 from s3front.metadata.gateway import MetadataGateway
@@ -35,7 +36,8 @@ class Services:
     below which buckets are websites; ``health_networks`` may ask
     for the process's health; ``part_bytes_min`` is what every part but the last must have;
     ``commit_seconds_max`` is how old stored bytes may be when their record is committed;
-    ``transforms`` is where what is stored encrypted is understood.
+    ``transforms`` is where what is stored encrypted is understood; ``one_hop`` says which bytes may
+    come with their commit, None: none do.
     """
 
     metadata: MetadataGateway
@@ -53,6 +55,7 @@ class Services:
     part_bytes_min: int = limits.PART_BYTES_MIN
     commit_seconds_max: float = limits.GC_GRACE_SECONDS / 2
     transforms: Transforms = NO_TRANSFORMS
+    one_hop: OneHop | None = None
 
 
 class Context(msgspec.Struct, frozen=True):

@@ -58,6 +58,8 @@ class Operation:
     requires that the record is still that one (or it reads the bucket with what else it needs), and
     when it is not, or anything is refused, all of it is read and decided again. None: it never may.
 
+    ``with_body``: the bytes of the object are answered, and read with it where they are at hand.
+
     Actions are those of the Amazon S3 user guide, "Required permissions for Amazon S3 API
     operations"."""
 
@@ -72,6 +74,7 @@ class Operation:
     form: bool = False
     tells_region: bool = False
     unread: Callable[[Headers, BucketRecord], bool] | None = None
+    with_body: bool = False
 
     def actions_for(self, version: Version, headers: Mapping[str, str]) -> tuple[str, ...]:
         """What a request asks for that names this version and has these headers."""

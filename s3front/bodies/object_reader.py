@@ -23,6 +23,7 @@ from s3front.bodies.verified_blob import VerifiedBlob
 from s3front.context import Context
 from s3front.encryption.transform import Coder
 from s3front.locations.base import DataReader, DataStore, Stored, stored_blob
+from s3front.locations.dmd_file import DmdFileStore
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.ranges import ByteRange
 from s3front.port.request import Passage
@@ -154,6 +155,21 @@ class ObjectData:
         return await opened(stretch.store, stretch.blob, stretch.start, stretch.end)
 
 
+def at_hand(context: Context, record: ObjectRecord, body: bytes | None) -> bytes | None:
+    """The bytes of an object that came with its record, where they are just these: its only blob,
+    all of it, stored as it is, in the data daemon. None when they have to be opened."""
+    if body is None or len(body) != record.size:
+        return None
+    locations = record.locations
+    if len(locations) != 1:
+        return None
+    location = locations[0]
+    if location.start or location.size != record.size or location.is_encrypted:
+        return None
+    holder = context.services.locations.holder(location)
+    return body if holder.type == DmdFileStore.type else None
+
+
 class CopiedBody:
     """The bytes of an object as those of another one: a ``digested_body.Source``."""
 
@@ -181,6 +197,34 @@ class CopiedBody:
     def verify(self, digests: BodyDigests) -> None:
         if digests.length != self.size:
             raise self.wrong_size(digests.length)
+
+
+class HeldBody:
+    """Bytes that are here already, verified, as those of an object: a ``digested_body.Source``."""
+
+    decoder = None
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.size = len(content)
+
+    def digests(self, wanted: Algorithm | None) -> BodyDigests:
+        return BodyDigests([] if wanted is None else [wanted])
+
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
+        yield self._content
+
+    async def read(self) -> bytes:
+        return self._content
+
+    async def hold(self) -> None:
+        """They are held."""
+
+    def wrong_size(self, _size: int) -> S3Error:
+        return S3Error("InternalError")
+
+    def verify(self, digests: BodyDigests) -> None:
+        """They were, when they came."""
 
 
 async def _transformed(context: Context, location: DataLocation, start: int, end: int) -> _Stretch:

@@ -3,6 +3,7 @@
     source → decode → digests → hold back      (``digested_body``)
            → transform                          (``transform``; none by default)
            → location                           (``s3front.locations``)
+             or, few bytes, the commit          (``s3front.locations.one_hop``)
 
 PutObject and UploadPart have the body of their request as its source (``upload_body``), PostObject
 the file of a form (``form_file``), the copies the bytes of another object (``object_reader``). What
@@ -25,6 +26,7 @@ from s3front.bodies.digested_body import DigestedBody, Source, boot_seconds
 from s3front.context import Context
 from s3front.encryption.transform import Transform
 from s3front.locations.base import DataStore, ObjectInfo, Stored, stored_blob
+from s3front.metadata.gateway import Carried
 from s3front.objects.object_record import Checksum
 from s3front.s3_errors import S3Error
 from shared import limits
@@ -52,6 +54,7 @@ class StoredBody(msgspec.Struct, frozen=True, gc=False):
     """Bytes that a location holds, ``size`` of them. No bytes need no blob, and have no location.
 
     ``complete_at``: a moment (``boot_seconds``) before the location could have made the first blob.
+    ``carried``: they are few, and come with the commit of their record: nothing holds them before.
     """
 
     size: int
@@ -59,6 +62,7 @@ class StoredBody(msgspec.Struct, frozen=True, gc=False):
     checksums: Mapping[Algorithm, str]
     locations: Sequence[DataLocation]
     complete_at: float
+    carried: Carried | None = None
 
     def checksum(self, algorithm: Algorithm) -> Checksum:
         """One of those that were computed."""
@@ -86,8 +90,34 @@ async def store_body(
         data = body.blocks() if reading is None else await reading
         stored = ((await _put(destination, size, data), size),)
     elif data := await body.read():
+        carried = await _carried(context, destination, data)
+        if carried is not None:
+            stored = ((Stored(carried.name, size), size),)
+            return _stored_body(body, destination, stored, math.inf, carried)
         stored = ((await _put(destination, size, data), size),)
     return _stored_body(body, destination, stored, body.complete_at)
+
+
+async def _carried(context: Context, destination: Destination, data: bytes) -> Carried | None:
+    """Bytes that come with the commit of their record; None for those that go to their location
+    first."""
+    one_hop = context.services.one_hop
+    if one_hop is None or destination.transform is not None:
+        return None
+    bytes_max = one_hop.bytes_max(destination.store)
+    if bytes_max is None:
+        bytes_max = await one_hop.ask()
+    if len(data) > bytes_max:
+        return None
+    return Carried(one_hop.new_name(), data, one_hop.directory)
+
+
+async def give_up(context: Context, stored: StoredBody) -> None:
+    """Let go of bytes whose record was refused. A failure is logged and not raised."""
+    if stored.carried is None:
+        await delete_data(context, stored.locations)
+    elif context.services.one_hop is not None:
+        context.services.one_hop.forget()
 
 
 async def delete_data(context: Context, locations: Sequence[DataLocation]) -> None:
@@ -171,6 +201,7 @@ def _stored_body(
     destination: Destination,
     stored: Sequence[tuple[Stored, int]],
     complete_at: float,
+    carried: Carried | None = None,
 ) -> StoredBody:
     """What records are to know; ``stored`` are the blobs, each with its plain size."""
     digests = body.digests
@@ -196,7 +227,7 @@ def _stored_body(
             )
         )
         start += size
-    return StoredBody(digests.length, md5, digests.checksums(), locations, complete_at)
+    return StoredBody(digests.length, md5, digests.checksums(), locations, complete_at, carried)
 
 
 async def _each(blocks: Sequence[bytes]) -> AsyncGenerator[bytes, None]:

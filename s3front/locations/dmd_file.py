@@ -25,6 +25,7 @@ _CODES: Final = {503: "ServiceUnavailable", 507: "InsufficientStorage"}
 _BASE_PATH: Final = "/DataFile/"
 _DISK_USAGE_PATH: Final = "/DataFile?diskUsage"
 _FILES_PATH: Final = "/DataFile?files"
+_PACKED_PATH: Final = "/DataFile?packed"
 STALL_SECONDS_MAX: Final = 30.0
 """How long the daemon may say nothing, or take nothing."""
 
@@ -125,6 +126,19 @@ class DmdFileStore:
                 raise await _refused(response)
             found = orjson.loads(await _text(response))
             return int(found["available"]), int(found["total"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise S3Error("ServiceUnavailable") from error
+
+    async def packed(self) -> tuple[str | None, int]:
+        """The directory in which another process may pack small blobs, which are then found here,
+        and up to what size in bytes; None when none may. Raises S3Error."""
+        try:
+            response = await self._client.request("GET", _PACKED_PATH, {})
+            if response.status != 200:
+                await _text(response)
+                return None, 0  # another daemon, or an older one
+            found = orjson.loads(await _text(response))
+            return found["directory"], int(found["sizeMaxBytes"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise S3Error("ServiceUnavailable") from error
 

@@ -72,12 +72,22 @@ class BucketStore:
         return bucket
 
     async def read_with(
-        self, name: str, others: Sequence[tuple[str, str]], request_id: str
+        self,
+        name: str,
+        others: Sequence[tuple[str, str]],
+        request_id: str,
+        *,
+        with_bodies: bool = False,
     ) -> tuple[StoredBucket | None, list[Entry | None]]:
-        """A bucket, and the records at other (sub-level, key), in one snapshot."""
+        """A bucket, and the records at other (sub-level, key), in one snapshot; ``with_bodies``:
+        with the bytes that they name, where those are at hand."""
         kept, connection = self._kept.get(name), self._metadata.connection
         first, entries = await self._metadata.get_with_known(
-            (METASTORE, name), None if kept is None else kept.known, others, request_id
+            (METASTORE, name),
+            None if kept is None else kept.known,
+            others,
+            request_id,
+            with_bodies=with_bodies,
         )
         if first is Same.SAME:
             assert kept is not None
@@ -85,7 +95,7 @@ class BucketStore:
         if first is None:
             self._kept.forget(name)
             return None, entries
-        text, revision = first
+        text, revision, _ = first
         if connection != self._metadata.connection:
             # It waited for another one, over which the same revision may be another record's.
             return _bucket_of(name, text, revision), entries
@@ -103,7 +113,8 @@ class BucketStore:
         wanted = [(METASTORE, name) for name in names]
         found = await self._metadata.get_many(wanted, request_id)
         buckets = [
-            entry and _bucket_of(name, *entry) for name, entry in zip(names, found, strict=True)
+            entry and _bucket_of(name, entry[0], entry[1])
+            for name, entry in zip(names, found, strict=True)
         ]
         return [bucket for bucket in buckets if bucket is not None]
 

@@ -23,6 +23,7 @@ from s3front.rpc.rpc_client import (
     RpcUnavailableError,
 )
 from s3front.s3_errors import S3Error
+from shared.rpc.attachments import placeholder
 from shared.rpc.envelope import (
     APPEND_EXTENSION,
     IF_REVISION_NOT,
@@ -89,8 +90,17 @@ class Same(Enum):
     SAME = auto()
 
 
-Entry = tuple[str, int]
-"""A record as it was read, and its revision."""
+Entry = tuple[str, int, bytes | None]
+"""A record as it was read, its revision, and the bytes that it names, if they came with it."""
+
+
+class Carried(msgspec.Struct, frozen=True, gc=False):
+    """Bytes that come with the commit of a record, which has ``name`` in the place of their key;
+    for a certain ``directory`` (``s3front.locations.one_hop``)."""
+
+    name: str
+    content: bytes
+    directory: str
 
 
 class OutcomeUnknownError(S3Error):
@@ -161,9 +171,12 @@ class MetadataGateway:
         known: Known | None,
         others: Sequence[tuple[str, str]],
         request_id: str,
+        *,
+        with_bodies: bool = False,
     ) -> tuple[Entry | Same | None, list[Entry | None]]:
         """The record at ``first`` and those at ``others``, as above; SAME when the first one is
-        what is ``known`` of it, and that is not told again."""
+        what is ``known`` of it, and that is not told again. ``with_bodies``: the others with the
+        bytes that they name, as far as a daemon has those at hand."""
         client = self._client
         # Loops, as a comprehension is a call, and this is on the way of every request.
         addresses: list[dict[str, Any]] = []
@@ -178,29 +191,43 @@ class MetadataGateway:
                     and client.extends(IF_REVISION_NOT_EXTENSION)
                 ):
                     addresses[0][IF_REVISION_NOT] = known.revision
+                if with_bodies and client.bodies is not None:
+                    for address in addresses[1:]:
+                        address["body"] = True
                 found = await client.call("getMany", [addresses], (), request_id)
             else:
                 found = await self._foreign.get_many(addresses, request_id)
         entries: list[Entry | None] = []
         for entry in found[1:]:
-            entries.append(None if entry is None else (entry["value"], entry["revision"]))
+            entries.append(None if entry is None else _entry(entry))
         top = found[0]
         if top is None:
             return None, entries
         if top == SAME:
             return Same.SAME, entries
-        return (top["value"], top["revision"]), entries
+        return _entry(top), entries
 
     async def commit(
-        self, operations: Sequence[Operation], requires: Sequence[Requirement], request_id: str
+        self,
+        operations: Sequence[Operation],
+        requires: Sequence[Requirement],
+        request_id: str,
+        carried: Carried | None = None,
     ) -> Committed:
-        """Apply operations together, durably. Raises ChangedError."""
+        """Apply operations together, durably; one of them may bring what is ``carried``. Raises
+        ChangedError."""
         for operation in operations:
             if operation["type"] == APPEND:
                 operations = await self._appending(operations)
                 break
         with _IN_OUR_TERMS:
-            if await self._client.supports("batch"):
+            if carried is not None:
+                options = {"requires": list(requires), "bodies": carried.directory}
+                attached = (carried.content,)
+                result = await self._client.call(
+                    "batch", [list(operations), options], (), request_id, attached
+                )
+            elif await self._client.supports("batch"):
                 arguments = [list(operations), {"requires": list(requires)}]
                 result = await self._client.call("batch", arguments, (), request_id)
             else:
@@ -260,7 +287,10 @@ class MetadataGateway:
         """The records at (sub-level, key) each, for work that a damaged one must not stop: not of
         one snapshot if there is one."""
         try:
-            return [entry and Found(*entry) for entry in await self.get_many(wanted, request_id)]
+            return [
+                entry and Found(entry[0], entry[1])
+                for entry in await self.get_many(wanted, request_id)
+            ]
         except S3Error as error:
             if error.code != "InternalError":
                 raise
@@ -268,7 +298,7 @@ class MetadataGateway:
         for address in wanted:
             try:
                 (entry,) = await self.get_many([address], request_id)
-                found.append(entry and Found(*entry))
+                found.append(entry and Found(entry[0], entry[1]))
             except S3Error as error:
                 if error.code != "InternalError":
                     raise
@@ -309,6 +339,11 @@ def _known(error: BaseException) -> S3Error | ChangedError | None:
     return S3Error("SlowDown" if error.code == 503 else "InternalError")
 
 
+def _entry(found: Mapping[str, Any]) -> Entry:
+    body = found.get("body")
+    return found["value"], found["revision"], body if isinstance(body, bytes) else None
+
+
 def put(
     sub_level: str,
     key: str,
@@ -316,10 +351,20 @@ def put(
     *,
     release: bool = False,
     options: Mapping[str, Any] | None = None,
+    carried: Carried | None = None,
 ) -> Operation:
     """Store a record. ``release``: what it replaces gives up its data, which is queued for
-    deletion. ``options`` are those of versions."""
-    operation = {"type": "put", "subLevel": [sub_level], "key": key, "value": value}
+    deletion. ``options`` are those of versions. ``carried`` is what it names, and its commit
+    brings."""
+    operation: dict[str, Any] = {
+        "type": "put",
+        "subLevel": [sub_level],
+        "key": key,
+        "value": value,
+    }
+    if carried is not None:
+        operation["body"] = placeholder(0)
+        operation["bodyKey"] = carried.name
     return _with(operation, release, options)
 
 

@@ -18,7 +18,13 @@ from msgspec.structs import replace
 
 from s3front.metadata import gateway
 from s3front.metadata.bucket_store import BucketStore, bucket_requirement
-from s3front.metadata.gateway import Entry, MetadataGateway, Operation, Requirement
+from s3front.metadata.gateway import (
+    Carried,
+    Entry,
+    MetadataGateway,
+    Operation,
+    Requirement,
+)
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.token_store import ClientToken
 from s3front.objects.object_record import ObjectRecord
@@ -37,22 +43,26 @@ from shared.records.upload import overview_key, uploads_level
 
 
 class StoredObject(msgspec.Struct, frozen=True):
-    """A version of an object as it was read, the latest one unless ``place`` says otherwise."""
+    """A version of an object as it was read, the latest one unless ``place`` says otherwise.
+    ``body`` are its bytes, if they came with it."""
 
     record: ObjectRecord
     revision: int
     place: Place = Place.MASTER
+    body: bytes | None = None
 
 
 class ObjectCommit(msgspec.Struct, frozen=True):
     """What is to become of one object, as a part of a commit: what is done, and what has to hold
     for that. ``record`` is the one that is stored, None for a deletion. ``outbox`` is what is done
-    besides, by whoever has to hear of it."""
+    besides, by whoever has to hear of it. ``carried`` are the bytes of the object, where they come
+    with the commit."""
 
     operations: Sequence[Operation]
     requirements: Sequence[Requirement]
     record: ObjectRecord | None
     outbox: Sequence[Operation] = ()
+    carried: Carried | None = None
 
     def stored(self, version_ids: Sequence[str | None]) -> ObjectRecord:
         """The record as it is stored, by what the last of the operations answered."""
@@ -82,16 +92,25 @@ class ObjectStore:
         self.oldest_version_id = oldest_version_id
 
     async def read(
-        self, bucket: str, key: str | None, request_id: str, version: Version = LATEST
+        self,
+        bucket: str,
+        key: str | None,
+        request_id: str,
+        version: Version = LATEST,
+        *,
+        with_body: bool = False,
     ) -> tuple[StoredBucket | None, StoredObject | None]:
-        """A bucket and a version of one of its objects (none for key None), in one snapshot."""
+        """A bucket and a version of one of its objects (none for key None), in one snapshot;
+        ``with_body``: with its bytes, where those are at hand."""
         if key is None:
             return await self._buckets.read(bucket, request_id), None
         if version.is_specific:
-            stored_bucket, (found,) = await self.read_versions(bucket, [(key, version)], request_id)
+            stored_bucket, (found,) = await self.read_versions(
+                bucket, [(key, version)], request_id, with_bodies=with_body
+            )
             return stored_bucket, found
         stored_bucket, (entry,) = await self._buckets.read_with(
-            bucket, ((bucket, key),), request_id
+            bucket, ((bucket, key),), request_id, with_bodies=with_body
         )
         return stored_bucket, _object_of(entry)
 
@@ -110,7 +129,12 @@ class ObjectStore:
         )
 
     async def read_versions(
-        self, bucket: str, wanted: Sequence[tuple[str, Version]], request_id: str
+        self,
+        bucket: str,
+        wanted: Sequence[tuple[str, Version]],
+        request_id: str,
+        *,
+        with_bodies: bool = False,
     ) -> tuple[StoredBucket | None, list[StoredObject | None]]:
         """A bucket and certain versions of some of its objects, in one snapshot. A null version may
         take a second one to find."""
@@ -118,7 +142,9 @@ class ObjectStore:
         while True:
             names = [lookup.names for lookup in lookups]
             every = [(bucket, name) for each in names for name in each]
-            stored_bucket, records = await self._buckets.read_with(bucket, every, request_id)
+            stored_bucket, records = await self._buckets.read_with(
+                bucket, every, request_id, with_bodies=with_bodies
+            )
             read = [_object_of(entry) for entry in records]
             found: list[StoredObject | None] = []
             complete, start = True, 0
@@ -175,8 +201,9 @@ class ObjectStore:
     async def commit(
         self, bucket: StoredBucket, commits: Sequence[ObjectCommit], request_id: str
     ) -> Sequence[str | None]:
-        """Do what was decided for some objects, in one commit. What each of their operations
-        answered: its internal version ID. Raises ChangedError."""
+        """Do what was decided for some objects, in one commit; only one by itself may have bytes
+        with it. What each of their operations answered: its internal version ID. Raises
+        ChangedError."""
         operations: list[Operation] = []
         outbox: list[Operation] = []
         requires = [bucket_requirement(bucket)]
@@ -184,7 +211,10 @@ class ObjectStore:
             operations += commit.operations
             outbox += commit.outbox
             requires += commit.requirements
-        committed = await self._metadata.commit([*operations, *outbox], requires, request_id)
+        carried = commits[0].carried if len(commits) == 1 else None
+        committed = await self._metadata.commit(
+            [*operations, *outbox], requires, request_id, carried
+        )
         answers = committed.version_ids
         return answers[: len(operations)] if outbox else answers
 
@@ -195,7 +225,10 @@ def record_of(entry: StoredObject | None) -> ObjectRecord | None:
 
 
 def _object_of(entry: Entry | None) -> StoredObject | None:
-    return None if entry is None else StoredObject(ObjectRecord.parse(entry[0]), entry[1])
+    if entry is None:
+        return None
+    text, revision, body = entry
+    return StoredObject(ObjectRecord.parse(text), revision, body=body)
 
 
 def planned(
@@ -204,13 +237,21 @@ def planned(
     current: StoredObject | None,
     plan: Plan,
     requirement: Requirement | None = None,
+    carried: Carried | None = None,
 ) -> ObjectCommit:
-    """What a plan, made for ``current``, does and requires; ``requirement`` is one more. Pure."""
+    """What a plan, made for ``current``, does and requires; ``requirement`` is one more. What is
+    ``carried`` is of the record that its last step stores. Pure."""
+    last = plan.steps[-1]
     operations = [
         gateway.delete(bucket.name, key, release=step.release, options=step.options)
         if step.record is None
         else gateway.put(
-            bucket.name, key, step.record.serialise(), release=step.release, options=step.options
+            bucket.name,
+            key,
+            step.record.serialise(),
+            release=step.release,
+            options=step.options,
+            carried=carried if step is last else None,
         )
         for step in plan.steps
     ]
@@ -224,7 +265,7 @@ def planned(
         if current is not None and current.place is Place.OWN and current.record.is_null_version:
             # Should it have become the latest again, its master may say more.
             requirements.append(gateway.is_no_null_version(bucket.name, key))
-    return ObjectCommit(operations, requirements, plan.steps[-1].record)
+    return ObjectCommit(operations, requirements, last.record, carried=carried)
 
 
 def object_requirement(

@@ -24,7 +24,7 @@ from msgspec import convert
 
 from s3front.metadata import gateway
 from s3front.metadata.bucket_store import BucketEnding, BucketStore, bucket_requirement
-from s3front.metadata.gateway import Entry, MetadataGateway, Operation
+from s3front.metadata.gateway import Carried, Entry, MetadataGateway, Operation
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import ObjectCommit
 from s3front.objects.object_record import ObjectRecord
@@ -112,15 +112,23 @@ class UploadStore:
         return stored_bucket, _upload_of(key, upload_id, found)
 
     async def put_part(
-        self, bucket: str, upload: StoredUpload, number: int, value: str, request_id: str
+        self,
+        bucket: str,
+        upload: StoredUpload,
+        part: tuple[int, str],
+        request_id: str,
+        carried: Carried | None = None,
     ) -> None:
-        """Store a part, in place of an earlier one of its number; raises ChangedError when the
-        upload was completed or aborted meanwhile."""
-        level = uploads_level(bucket)
+        """Store a ``part``, its number and its record, in place of an earlier one of its number;
+        what it names may be ``carried``. Raises ChangedError when the upload was completed or
+        aborted meanwhile."""
+        level, (number, value) = uploads_level(bucket), part
+        key = part_key(upload.upload_id, number)
         await self._metadata.commit(
-            [gateway.put(level, part_key(upload.upload_id, number), value, release=True)],
+            [gateway.put(level, key, value, release=True, carried=carried)],
             [gateway.is_present(level, overview_key(upload.key, upload.upload_id))],
             request_id,
+            carried,
         )
 
     async def parts(
@@ -290,7 +298,7 @@ def _upload_of(key: str, upload_id: str, found: Sequence[Entry | None]) -> Store
     """The upload by what was found at its addresses."""
     if not found or found[0] is None:
         return None
-    value, revision = found[0]
+    value, revision, _ = found[0]
     return StoredUpload(key, upload_id, UploadRecord.parse(value), revision)
 
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from s3front.authz.access import Access
 from s3front.authz.decide import authorize
 from s3front.context import Context
-from s3front.metadata.gateway import ChangedError
+from s3front.metadata.gateway import Carried, ChangedError
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import ObjectCommit, StoredObject, planned, record_of
 from s3front.objects.versioning import Plan, Version
@@ -46,14 +46,15 @@ async def commit_decided(
 
 
 async def commit_unread(
-    context: Context, plan: Plan
+    context: Context, plan: Plan, carried: Carried | None = None
 ) -> tuple[ObjectCommit, Sequence[str | None]] | None:
-    """Commit a plan that rests on the bucket alone, as it was told; what was committed, and what
-    its operations answered. None when it does not hold: then ``read_now`` comes first."""
+    """Commit a plan that rests on the bucket alone, as it was told, with the bytes that it may
+    bring; what was committed, and what its operations answered. None when it does not hold: then
+    ``read_now`` comes first."""
     bucket, services = context.bucket, context.services
     if services.buckets.told(bucket.name) is not bucket:
         return None  # something newer is known by now, or it was told over another connection
-    commit = planned(bucket, context.key, None, plan)
+    commit = planned(bucket, context.key, None, plan, carried=carried)
     try:
         return commit, await services.objects.commit(bucket, (commit,), context.request_id)
     except ChangedError:

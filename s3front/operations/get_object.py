@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s3front.bodies.object_reader import ObjectData
+from s3front.bodies.object_reader import ObjectData, at_hand
 from s3front.context import Context
 from s3front.locations.base import DataNotFoundError
 from s3front.metadata.object_store import StoredObject
@@ -45,6 +45,9 @@ async def get_object(context: Context, request: Request) -> Reply:
         status, headers, part = _decide(context, request, record)
         if part is None or part.length == 0:
             return Reply(status, headers)
+        body = None if current is None else at_hand(context, record, current.body)
+        if body is not None:
+            return Reply(status, headers, body[part.start : part.end + 1])
         try:
             data = await ObjectData.open(context, record, part)
             if part.length <= _WHOLE_BYTES_MAX:
@@ -166,6 +169,7 @@ GET_OBJECT = Operation(
     version_actions=("s3:GetObjectVersion",),
     headers=_HEADERS,
     parameters=_PARAMETERS,
+    with_body=True,
 )
 HEAD_OBJECT = Operation(
     "HeadObject",

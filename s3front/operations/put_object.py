@@ -14,8 +14,14 @@ from msgspec.structs import replace
 
 from s3front.bodies.checksums import DEFAULT_ALGORITHM, Algorithm, ExpectedDigests
 from s3front.bodies.digested_body import Source
-from s3front.bodies.object_reader import CopiedBody, ObjectData
-from s3front.bodies.object_writer import check_age, delete_data, store_body
+from s3front.bodies.object_reader import CopiedBody, HeldBody, ObjectData
+from s3front.bodies.object_writer import (
+    StoredBody,
+    check_age,
+    delete_data,
+    give_up,
+    store_body,
+)
 from s3front.bodies.upload_body import UploadBody
 from s3front.context import Context
 from s3front.metadata.gateway import OutcomeUnknownError
@@ -107,19 +113,19 @@ async def store_object(
     try:
         made = None
         if context.unread:
-            made = await _commit_unread(context, record, stored.complete_at)
+            made = await _commit_unread(context, record, stored)
             if made is None:
                 context = await read_now(context)
                 location = chosen_location(context, headers)
                 if location != wanted.location:
                     wanted = replace(wanted, location=location)
-                    return await _store_again(context, headers, record, wanted)
+                    return await _store_again(context, headers, record, stored, wanted)
         if made is None:
-            made = await _commit(context, headers, record, stored.complete_at)
+            made = await _commit(context, headers, record, stored)
     except OutcomeUnknownError:
         raise  # the bytes may belong to the object, so they stay
     except (S3Error, UnreadableRecordError):
-        await delete_data(context, stored.locations)
+        await give_up(context, stored)
         raise
     failpoint(FailPoint.AFTER_RECORD_COMMIT)
     return made, checksum
@@ -137,11 +143,12 @@ def require_digest(headers: Headers, declared: ExpectedDigests) -> None:
 
 
 async def _commit_unread(
-    context: Context, record: ObjectRecord, complete_at: float
+    context: Context, record: ObjectRecord, stored: StoredBody
 ) -> ObjectRecord | None:
     """Make the record the object though nothing was read; None where something has to be."""
-    check_age(context, complete_at)
-    done = await commit_unread(context, plan_unread(context.bucket.record, record))
+    check_age(context, stored.complete_at)
+    plan = plan_unread(context.bucket.record, record)
+    done = await commit_unread(context, plan, stored.carried)
     if done is None:
         return None
     commit, version_ids = done
@@ -149,27 +156,33 @@ async def _commit_unread(
 
 
 async def _store_again(
-    context: Context, headers: Headers, record: ObjectRecord, wanted: WantedObject
+    context: Context,
+    headers: Headers,
+    record: ObjectRecord,
+    stored: StoredBody,
+    wanted: WantedObject,
 ) -> tuple[ObjectRecord, Checksum]:
     """Store the bytes of a record that is not committed where the bucket has them now: it is
     another one than that which was told."""
+    if stored.carried is not None:
+        return await store_object(context, headers, HeldBody(stored.carried.content), wanted)
     whole = ByteRange(0, record.size - 1)
     body = CopiedBody(await ObjectData.open(context, record, whole), whole.length)
     made = await store_object(context, headers, body, wanted)
-    await delete_data(context, record.locations)
+    await delete_data(context, stored.locations)
     return made
 
 
 async def _commit(
-    context: Context, headers: Headers, record: ObjectRecord, complete_at: float
+    context: Context, headers: Headers, record: ObjectRecord, stored: StoredBody
 ) -> ObjectRecord:
     """Make the record the object."""
     oldest_id = context.services.objects.oldest_version_id
 
     def decide(bucket: StoredBucket, current: StoredObject | None) -> ObjectCommit:
-        check_age(context, complete_at)
+        check_age(context, stored.complete_at)
         plan = plan_put(bucket.record, record_of(current), record, headers, oldest_id)
-        return planned(bucket, context.key, current, plan)
+        return planned(bucket, context.key, current, plan, carried=stored.carried)
 
     commit, version_ids = await commit_decided(context, decide, "ConditionalRequestConflict")
     return commit.stored(version_ids)

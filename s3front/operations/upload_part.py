@@ -11,7 +11,7 @@ from s3front.bodies.object_writer import (
     Destination,
     StoredBody,
     check_age,
-    delete_data,
+    give_up,
     store_body,
 )
 from s3front.bodies.upload_body import UploadBody
@@ -62,23 +62,22 @@ async def commit_part(
     context: Context, upload: StoredUpload, number: int, stored: StoredBody
 ) -> PartRecord:
     """Make stored bytes a part of the upload; they are removed again when it has ended."""
-    locations = stored.locations
     checksums = {algorithm.value: value for algorithm, value in stored.checksums.items()}
-    part = PartRecord(number, stored.size, stored.md5, now(), locations, checksums)
+    part = PartRecord(number, stored.size, stored.md5, now(), stored.locations, checksums)
     value = part.serialise(upload.upload_id)
     failpoint(FailPoint.AFTER_DATA_STORED)
     try:
         check_age(context, stored.complete_at)
         await context.services.uploads.put_part(
-            context.bucket.name, upload, number, value, context.request_id
+            context.bucket.name, upload, (number, value), context.request_id, stored.carried
         )
     except ChangedError as error:
-        await delete_data(context, locations)
+        await give_up(context, stored)
         raise no_such_upload(upload.upload_id) from error
     except OutcomeUnknownError:
         raise  # the bytes may be the part's, so they stay
     except S3Error:
-        await delete_data(context, locations)
+        await give_up(context, stored)
         raise
     failpoint(FailPoint.AFTER_RECORD_COMMIT)
     return part

@@ -18,6 +18,7 @@ from s3front.daemon_clients import (
 )
 from s3front.daemon_clients import renew as renew_credentials
 from s3front.locations.dmd_file import DmdFileStore
+from s3front.locations.one_hop import OneHop
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.bucket_store import BucketStore
 from s3front.metadata.gateway import MetadataGateway
@@ -80,6 +81,7 @@ async def serve(config: Config) -> None:
         websites=config.website_endpoints,
         part_bytes_min=config.multipart_min_part_size_bytes,
         commit_seconds_max=config.commit_seconds_max,
+        one_hop=OneHop(client, store),
     )
     app = App(services)
     loop = asyncio.get_running_loop()

@@ -44,7 +44,9 @@ from shared.rpc.envelope import (
     MUTATIONS,
     NOT_AFTER_EXTENSION,
     OPERATION_ID_EXTENSION,
+    BodiesOffer,
     RemoteError,
+    bodies_of,
     call_parameters,
     clock_of,
     decode_error,
@@ -116,6 +118,8 @@ class RpcClient:
         self._methods: frozenset[str] = frozenset()
         self._extensions: frozenset[str] = frozenset()
         self._listings: frozenset[str] = frozenset()
+        self.bodies: BodiesOffer | None = None
+        """What the daemon that is connected says of bodies that come with commits."""
         self._server_ahead: float | None = None
         self.connections = 0
         """How many there were, the present one included: what was told over an earlier one may
@@ -448,6 +452,7 @@ class RpcClient:
         self._methods = methods_of(manifest)
         self._extensions = extensions_of(manifest)
         self._listings = listings_of(manifest)
+        self.bodies = bodies_of(manifest)
         # The server read its clock before its answer came, so it is ahead by this or more: what is
         # not to begin after a moment of ours will not.
         clock = clock_of(manifest) if NOT_AFTER_EXTENSION in self._extensions else None

@@ -27,6 +27,7 @@ import orjson
 
 from s3front.metadata import gateway
 from s3front.metadata.gateway import (
+    Carried,
     ChangedError,
     Committed,
     Found,
@@ -178,10 +179,14 @@ class LeasedMetadata(MetadataGateway):
         self._held = held
 
     async def commit(
-        self, operations: Sequence[Operation], requires: Sequence[Requirement], request_id: str
+        self,
+        operations: Sequence[Operation],
+        requires: Sequence[Requirement],
+        request_id: str,
+        carried: Carried | None = None,
     ) -> Committed:
         try:
-            return await super().commit(operations, [*requires, self._held], request_id)
+            return await super().commit(operations, [*requires, self._held], request_id, carried)
         except ChangedError as error:
             if error.index < len(requires):
                 raise

@@ -180,6 +180,24 @@ def call_parameters(
     return params
 
 
+class BodiesOffer(msgspec.Struct, frozen=True):
+    """What a server says of bodies that come with commits: where it keeps them, and up to what size
+    in bytes."""
+
+    directory: str
+    bytes_max: int
+
+
+def bodies_of(manifest: Any) -> BodiesOffer | None:
+    """The offer of a server that has the extension ``bodies``; None of any other."""
+    if BODIES_EXTENSION not in extensions_of(manifest):
+        return None
+    match manifest.get("bodies"):
+        case {"directory": str() as directory, "sizeMaxBytes": int() as size} if size > 0:
+            return BodiesOffer(directory, size)
+    return None
+
+
 def extensions_of(manifest: Any) -> frozenset[str]:
     """The extensions that a server announces; none when its manifest is of another kind."""
     return _names_in(manifest, "extensions")

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from s3front.metadata.gateway import (
+    Carried,
     ChangedError,
     Committed,
+    Entry,
     Found,
     MetadataGateway,
     Operation,
@@ -47,16 +49,19 @@ class MetadataTwin(MetadataGateway):
 
     async def get_many(
         self, wanted: Sequence[tuple[str, str]], request_id: str
-    ) -> list[tuple[str, int] | None]:
+    ) -> list[Entry | None]:
         await asyncio.sleep(0)
         if self.is_away:
             raise S3Error("ServiceUnavailable")
-        return [self.records.get(address) for address in wanted]
+        found = [self.records.get(address) for address in wanted]
+        return [None if entry is None else (*entry, None) for entry in found]
 
     async def get_each(
         self, wanted: Sequence[tuple[str, str]], request_id: str
     ) -> list[Found | None]:
-        return [found and Found(*found) for found in await self.get_many(wanted, request_id)]
+        return [
+            found and Found(found[0], found[1]) for found in await self.get_many(wanted, request_id)
+        ]
 
     async def keys(self, sub_level: str, options: Mapping[str, Any], request_id: str) -> list[str]:
         await asyncio.sleep(0)
@@ -73,7 +78,11 @@ class MetadataTwin(MetadataGateway):
         return chosen[: options.get("limit", len(chosen))]
 
     async def commit(
-        self, operations: Sequence[Operation], requires: Sequence[Requirement], request_id: str
+        self,
+        operations: Sequence[Operation],
+        requires: Sequence[Requirement],
+        request_id: str,
+        carried: Carried | None = None,
     ) -> Committed:
         await asyncio.sleep(0)
         if self.is_away or self.refused_commits:

@@ -26,11 +26,13 @@ class Reconnected(MetadataGateway):
         known: Known | None,
         others: object,
         request_id: str,
+        *,
+        with_bodies: bool = False,
     ) -> tuple[Entry | Same | None, list[Entry | None]]:
         self.number += self.breaks
         created = datetime(2024, 5, 1, tzinfo=UTC)
         record = BucketRecord.create("bucket", f"owner {self.number}", "", created, "here")
-        return (record.serialise(), 7), []
+        return (record.serialise(), 7, None), []
 
 
 async def owner(store: BucketStore) -> str:
