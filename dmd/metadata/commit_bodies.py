@@ -52,7 +52,7 @@ class CommitBodies:
             self._known = place, local_identity(self._path)
         return self._known[1]
 
-    def of(self, record: bytes) -> bytes | None:
+    def body_of(self, record: bytes) -> bytes | None:
         """The only blob that a record names, whole and verified, when it is at hand and small
         enough; of a record of any other kind, None."""
         try:

@@ -247,7 +247,7 @@ class MetadataService:
         """What stands in an answer for the blob that a record names."""
         if self._bodies is None or call.attachments is None:
             return None
-        body = self._bodies.of(entry.record)
+        body = self._bodies.body_of(entry.record)
         return None if body is None else call.attachments.attach(body)
 
     async def _list(self, call: Call) -> Any:
