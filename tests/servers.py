@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import trustme
 
@@ -166,6 +166,10 @@ def process_tree(pid: int) -> list[int]:
             for child in (task / "children").read_text().split():
                 children += [int(child), *process_tree(int(child))]
     return children
+
+
+TWO_HOPS: Final = {"metadataDaemon": {"bodySizeMaxBytes": 0}}
+"""Settings of a cluster whose bytes go to the data daemon first, be they ever so few."""
 
 
 @dataclass

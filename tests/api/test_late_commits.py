@@ -16,7 +16,7 @@ from tests.faults.stores import assert_consistent
 from tests.forms import form_body, form_request, signed_v4
 from tests.multipart import begin_upload, send_part
 from tests.raw_http import Response, call, exchange, host_of
-from tests.servers import Cluster, Front, cluster, wait_for
+from tests.servers import TWO_HOPS, Cluster, Front, cluster, wait_for
 
 GRACE_SECONDS = 2
 CALL_TIMEOUT_MS = 900
@@ -28,7 +28,9 @@ SETTINGS = {"gcGraceSeconds": GRACE_SECONDS, "deleteDelaySeconds": 0}
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     client = {"callTimeoutMs": CALL_TIMEOUT_MS}
     folder: Path = tmp_path_factory.mktemp("late")
-    with cluster(folder, settings={**SETTINGS, "metadataClient": client}) as started:
+    # Bytes that come with their commit do not wait for one.
+    settings = {**SETTINGS, **TWO_HOPS, "metadataClient": client}
+    with cluster(folder, settings=settings) as started:
         assert call(started.fronts[0], "PUT", "/bucket").status == 200
         assert call(started.fronts[0], "PUT", "/bucket/source", LARGE).status == 200
         yield started

@@ -22,7 +22,7 @@ from tests.servers import Cluster, Front, accepts_connections, cluster, wait_for
 
 CALL_TIMEOUT_MS = 500
 SOON_SECONDS = 5.0
-DATA = b"bytes that lie in the data daemon"
+DATA = b"bytes that lie in the data daemon" * 3000  # and would not come with a commit
 
 
 @pytest.fixture(scope="module")
