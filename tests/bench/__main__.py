@@ -108,15 +108,21 @@ def _measure(servers: Cluster, seconds: float, chosen: Sequence[str]) -> dict[st
 def _measure_listings(servers: Cluster, seconds: float) -> dict[str, Row]:
     """The last rows, because the store is full of other things afterwards."""
     listing.fill(servers)
-    return {
-        name: _row(servers, Work(name, 1, _calling(request)), seconds)
+    measured = {
+        name: _row(servers, Work(name, 1, _calling([request])), seconds)
         for name, request in listing.requests(servers).items()
     }
+    listing.forget(servers)
+    pages = listing.cold_pages(servers)
+    work = Work(listing.COLD, 1, _calling(pages), count_max=len(pages))
+    return measured | {work.name: _row(servers, work, seconds)}
 
 
-def _calling(request: bytes) -> Callable[[S3Endpoint], Step]:
-    def call(client: Client, _: int) -> Awaitable[object]:
-        return client.call(request)
+def _calling(requests: Sequence[bytes]) -> Callable[[S3Endpoint], Step]:
+    """One request after the other, from the first again after the last."""
+
+    def call(client: Client, number: int) -> Awaitable[object]:
+        return client.call(requests[number % len(requests)])
 
     return lambda _: call
 

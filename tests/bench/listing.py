@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from dmd.metadata import record_keys, stored
 from dmd.metadata.engines.lmdb import LmdbEngine
 from dmd.metadata.projection import project
 from shared import version_id
+from tests.bench.against import drop_from_memory
 from tests.bench.load import signed
 from tests.clients_boto3 import s3_client
 from tests.raw_http import call
@@ -37,6 +39,8 @@ _DOCUMENT = {
     "location": [{"key": "a" * 40, "size": 1024, "start": 0, "dataStoreName": "us-east-1"}],
     "md-model-version": 6,
 }
+
+COLD = "LIST 1,000 of 1 million, cold"
 
 Records = Iterator[tuple[str, dict[str, object]]]
 
@@ -135,8 +139,7 @@ def fill(running: Cluster) -> None:
         _write(engine, bucket, records)
     _delete(engine, "deleted", _DELETIONS)
     engine.close()
-    running.start_daemons()
-    wait_for(lambda: call(running.fronts[0], "HEAD", "/large").status == 200, "the front-end")
+    _start(running)
 
 
 def _write(engine: LmdbEngine, bucket: str, records: Records) -> None:
@@ -165,6 +168,26 @@ def _delete(engine: LmdbEngine, bucket: str, count: int) -> None:
                 transaction.delete(
                     record_keys.physical([bucket], f"k{number:07}", engine.key_bytes_max)
                 )
+
+
+def cold_pages(running: Cluster) -> list[bytes]:
+    """The signed requests of pages all over the large bucket, in any order, none of them twice."""
+    port = running.fronts[0].port
+    starts = [f"k{number:07}" for number in range(0, 999_000, 1000)]
+    random.shuffle(starts)
+    return [signed(port, "GET", f"/large?list-type=2&start-after={start}") for start in starts]
+
+
+def forget(running: Cluster) -> None:
+    """Start the metadata daemon again, with nothing of its files in memory."""
+    running.dmd_metadata.stop()
+    drop_from_memory(running.folder / "metadata")
+    _start(running)
+
+
+def _start(running: Cluster) -> None:
+    running.start_daemons()
+    wait_for(lambda: call(running.fronts[0], "HEAD", "/large").status == 200, "the front-end")
 
 
 def requests(running: Cluster) -> dict[str, bytes]:
