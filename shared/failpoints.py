@@ -19,7 +19,8 @@ import msgspec
 class FailPoint(StrEnum):
     """All places, in the order in which a request comes to them."""
 
-    # The data daemon stores small blobs.
+    # Small blobs are stored: by the data daemon, or, where they come with their commit, by the
+    # metadata daemon, which has decided the group by then.
     BEFORE_SEGMENT_WRITE = "before-segment-write"
     AFTER_SEGMENT_WRITE = "after-segment-write"
     AFTER_SEGMENT_FSYNC = "after-segment-fsync"

@@ -8,18 +8,30 @@ import pytest
 
 from tests.crash.stage import Stage, stage_in
 from tests.faults.processes import FILE_POINTS
+from tests.servers import TWO_HOPS
 
 
 @pytest.fixture(scope="module")
 def packing_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with stage_in(tmp_path_factory.mktemp("packing"), {}) as stage:
+    """Small blobs are packed by the data daemon, before their commit."""
+    with stage_in(tmp_path_factory.mktemp("packing"), TWO_HOPS) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def one_hop_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Small blobs come with their commit, and are packed by the metadata daemon."""
+    with stage_in(tmp_path_factory.mktemp("one-hop"), {}) as stage:
+        stage.running.works = False
+        stage.running.work.kill()
         yield stage
 
 
 @pytest.fixture(scope="module")
 def file_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Every blob is a file."""
-    with stage_in(tmp_path_factory.mktemp("files"), {"packedSizeMaxBytes": 0}) as stage:
+    settings = {"dataDaemon": {"packedSizeMaxBytes": 0}}
+    with stage_in(tmp_path_factory.mktemp("files"), settings) as stage:
         yield stage
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,11 @@ UNOWNED = frozenset(
 )
 """Those at which a blob exists, and no record."""
 
+UNOWNED_IN_ONE_HOP = frozenset(
+    (FailPoint.AFTER_SEGMENT_WRITE, FailPoint.AFTER_SEGMENT_FSYNC, FailPoint.BEFORE_COMMIT)
+)
+"""The same where a blob comes with the commit: nothing is stored before that."""
+
 
 class Stage:
     """A cluster of one front-end and no background work, which many cases use one by one."""
@@ -54,10 +59,10 @@ class Stage:
 
 
 @contextmanager
-def stage_in(folder: Path, data_daemon: dict[str, Any]) -> Iterator[Stage]:
-    """A stage with these settings of its data daemon. When it ends, the background work is done,
+def stage_in(folder: Path, more: Mapping[str, Any]) -> Iterator[Stage]:
+    """A stage with these settings of its daemons. When it ends, the background work is done,
     and nothing may be left but what the cases have left to nobody."""
-    settings = {"deleteDelaySeconds": 0, "dataDaemon": data_daemon}
+    settings = {"deleteDelaySeconds": 0, **more}
     with cluster(folder, fronts=0, settings=settings) as running:
         # A front-end waits so long for a daemon to come back and tell what became of a commit.
         running.add_front(settings={"metadataClient": {"callTimeoutMs": 2500}})

@@ -94,14 +94,19 @@ def go_on(process: Process) -> None:
 class Victim:
     """The process of a cluster that is to die at a fail-point.
 
-    For a front-end's point that is the given front-end.
+    For a front-end's point that is the given front-end. ``one_hop``: it is the metadata daemon that
+    packs small blobs.
     """
 
-    def __init__(self, running: Cluster, front: Front, point: FailPoint) -> None:
+    def __init__(
+        self, running: Cluster, front: Front, point: FailPoint, *, one_hop: bool = False
+    ) -> None:
         self._running = running
         self._point = point
         self._front: Front | None = None
-        if point in DATA_POINTS:
+        if one_hop and point in SEGMENT_POINTS:
+            self.process = running.dmd_metadata
+        elif point in DATA_POINTS:
             self.process = running.dmd_data
         elif point in METADATA_POINTS:
             self.process = running.dmd_metadata
