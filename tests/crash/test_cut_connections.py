@@ -15,7 +15,7 @@ from tests.faults.stores import assert_settled
 from tests.load import Load
 from tests.multipart import begin_upload, completion, send_part
 from tests.raw_http import Connection, call, sign
-from tests.servers import cluster, wait_for
+from tests.servers import TWO_HOPS, cluster, wait_for
 
 ROUNDS = 500 if os.environ.get("TWOFOLD_SOAK") else 12
 WRITES_BETWEEN_CUTS_MAX = 30
@@ -73,7 +73,7 @@ def some_bytes(chance: random.Random) -> int:
 def test_a_write_that_was_held_up_does_not_happen_after_its_time(tmp_path: Path) -> None:
     """What was answered with 503 never undoes what was acknowledged afterwards."""
     with (
-        cluster(tmp_path) as running,
+        cluster(tmp_path, settings=TWO_HOPS) as running,
         front_behind_proxies(running, call_timeout_ms=1000) as held_up,
     ):
         other = running.fronts[0]
