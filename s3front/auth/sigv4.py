@@ -278,7 +278,15 @@ def signing_key(secret: str, date: str, region: str, service: str = "s3") -> byt
 
 def sign_string(key: bytes, string_to_sign: str) -> str:
     """HMAC-SHA256 in hex; also what signs the policy of a form upload."""
-    return hmac.digest(key, to_bytes(string_to_sign), "sha256").hex()
+    signing = _keyed(key).copy()
+    signing.update(to_bytes(string_to_sign))
+    return signing.hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _keyed(key: bytes) -> hmac.HMAC:
+    """HMAC-SHA256 that has its key: a copy of it signs in two thirds of the steps."""
+    return hmac.new(key, digestmod="sha256")
 
 
 def string_to_sign(timestamp: str, scope: str, canonical: str) -> str:

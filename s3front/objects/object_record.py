@@ -31,6 +31,8 @@ STANDARD_HEADERS: Mapping[str, str] = {
 }
 """Record member and header of what a client may set and gets back as it is."""
 
+_NO_STANDARD_HEADERS = dict.fromkeys(STANDARD_HEADERS, "")
+
 PRIVATE_OBJECT_ACL: Mapping[str, Any] = {
     "Canned": "private",
     "FULL_CONTROL": [],
@@ -98,7 +100,7 @@ class ObjectRecord(msgspec.Struct, frozen=True):
         document: dict[str, Any] = {
             "owner-display-name": new.owner_name,
             "owner-id": new.owner_id,
-            **{name: new.headers.get(name, "") for name in STANDARD_HEADERS},
+            **(_NO_STANDARD_HEADERS | dict(new.headers)),
             "creation-time": modified,
             "last-modified": modified,
             "content-length": new.size,

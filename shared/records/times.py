@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any, Final
+
+_TWO: Final = tuple(f"{number:02d}" for number in range(60))
+"""Numbers in two digits: months, days, hours, minutes and seconds."""
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = (
@@ -14,13 +18,15 @@ _MONTHS: Final = (
 
 def now() -> datetime:
     """The current time, in whole milliseconds: what a record can hold."""
-    moment = datetime.now(UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    # Of whole milliseconds, a float is exact enough that no microsecond comes out wrong.
+    return datetime.fromtimestamp(time.time_ns() // 1_000_000 / 1000, UTC)
 
 
 def to_iso(moment: datetime) -> str:
     """``2026-01-31T12:00:00.000Z``."""
-    return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+    # As ``isoformat`` does it, in a quarter of the steps.
+    date = f"{moment.year:04d}-{_TWO[moment.month]}-{_TWO[moment.day]}"
+    return f"{date}T{_clock(moment)}.{moment.microsecond // 1000:03d}Z"
 
 
 def from_iso(text: Any) -> datetime:
@@ -39,5 +45,8 @@ def to_http(moment: datetime) -> str:
     # email.utils has this too; here it is in every reply, at a quarter of the cost.
     moment = moment.astimezone(UTC)
     day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
-    clock = f"{moment.hour:02d}:{moment.minute:02d}:{moment.second:02d}"
-    return f"{day}, {moment.day:02d} {month} {moment.year:04d} {clock} GMT"
+    return f"{day}, {_TWO[moment.day]} {month} {moment.year:04d} {_clock(moment)} GMT"
+
+
+def _clock(moment: datetime) -> str:
+    return f"{_TWO[moment.hour]}:{_TWO[moment.minute]}:{_TWO[moment.second]}"
