@@ -1,4 +1,4 @@
-"""Where the file of a blob lies in a data directory. Pure.
+"""Which keys blobs have, and where the file of one lies in a data directory. Pure.
 
 The layout is the original's (reference/dmd-wire.md, section 11), so either daemon can serve the
 other's directory. The data daemon writes by it, and a front-end beside it reads.
@@ -6,15 +6,28 @@ other's directory. The data daemon writes by it, and a front-end beside it reads
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+KEY_DIGITS: Final = 40
+TIME_DIGITS: Final = 12
 DIRECTORIES: Final = 3511
+
+_KEY: Final = re.compile(rf"[0-9a-f]{{{KEY_DIGITS}}}")
+
+
+def is_blob_key(key: str) -> bool:
+    """Whether a blob can have this key: exactly 40 lower-case hexadecimal digits.
+
+    Only such a key ever becomes part of a path.
+    """
+    return _KEY.fullmatch(key) is not None
 
 
 def blob_file(directory: str, key: str) -> str:
     """The path of the file of ``key``, whether or not it exists.
 
-    ``key`` is that of a blob, 40 hexadecimal digits: only such a key ever becomes part of a path.
+    ``key`` is that of a blob (``is_blob_key``).
     """
     return f"{directory}/{directory_number(key)}/{key}"
 

@@ -18,8 +18,9 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from dmd.data.base import BlobStore
-from dmd.data.blob_keys import SERVICE_PATH, is_blob_key, now_ms
+from dmd.data.blob_keys import SERVICE_PATH, now_ms
 from dmd.data.errors import DataError
+from shared.blob_files import is_blob_key
 
 INVENTORY_BLOBS_MAX: Final = 10_000
 _INVENTORY_BLOBS: Final = 1000

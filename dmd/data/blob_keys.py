@@ -18,12 +18,10 @@ import msgspec
 
 from dmd.data.errors import DataError
 from shared.blob_checksums import key_with_checksum
+from shared.blob_files import KEY_DIGITS, TIME_DIGITS
 
 SERVICE_PATH: Final = "/DataFile"
-KEY_DIGITS: Final = 40
-TIME_DIGITS: Final = 12
 
-_KEY: Final = re.compile(rf"[0-9a-f]{{{KEY_DIGITS}}}")
 _URL_PATH: Final = re.compile(r"(/[a-zA-Z0-9]+)(?:/([0-9a-f]*))?")
 _DISK_USAGE: Final = f"{SERVICE_PATH}?diskUsage"
 
@@ -62,14 +60,6 @@ def created_at_ms(key: str) -> int:
     nearly always lies in the far future.
     """
     return int(key[:TIME_DIGITS], 16)
-
-
-def is_blob_key(key: str) -> bool:
-    """Whether a blob can have this key: exactly 40 lower-case hexadecimal digits.
-
-    Only such a key ever becomes part of a path.
-    """
-    return _KEY.fullmatch(key) is not None
 
 
 def parse_target(raw_path: str) -> Target:

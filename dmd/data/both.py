@@ -21,12 +21,12 @@ from dmd.data.base import (
     StoreError,
     Upload,
 )
-from dmd.data.blob_keys import is_blob_key
 from dmd.data.data_directory import DataDirectory
 from dmd.data.disk import Disk, DiskOptions
 from dmd.data.file_store import PIECES_MAX, FileStore
 from dmd.data.packed.packed_store import PackedStore
 from dmd.errors import StartupError
+from shared.blob_files import is_blob_key
 from shared.limits import PACKED_BLOB_BYTES
 from shared.local_directory import is_in_memory
 from shared.process.logs import EventLog

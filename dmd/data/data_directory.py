@@ -31,11 +31,10 @@ from typing import Final
 
 from dmd.belonging import ABOUT_NAME
 from dmd.checked_json import decode, encode
-from dmd.data.blob_keys import is_blob_key
 from dmd.data.packed.growing import numbers_in
 from dmd.errors import StartupError
 from dmd.ownership.owned_directory import OwnedDirectory, Ownership
-from shared.blob_files import blob_file
+from shared.blob_files import blob_file, is_blob_key
 from shared.process.logs import EventLog
 
 FORMAT_VERSION: Final = 3

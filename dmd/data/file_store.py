@@ -43,7 +43,7 @@ from dmd.data.base import (
     LengthMismatchError,
     StoreError,
 )
-from dmd.data.blob_keys import created_at_ms, is_blob_key, new_key, now_ms
+from dmd.data.blob_keys import created_at_ms, new_key, now_ms
 from dmd.data.data_directory import DataDirectory
 from dmd.data.directory_sync import SharedSync
 from dmd.data.disk import Disk, store_errors
@@ -53,7 +53,7 @@ from dmd.data.memory_store import MemoryBlob
 from dmd.data.running_checksum import RunningChecksum
 from dmd.data.waiting import to_the_end
 from shared.blob_checksums import checksum_in
-from shared.blob_files import DIRECTORIES
+from shared.blob_files import DIRECTORIES, is_blob_key
 from shared.failpoints import FailPoint, failpoint
 from shared.local_directory import local_identity
 from shared.process.logs import EventLog

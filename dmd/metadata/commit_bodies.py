@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from dmd.data.disk import Disk, DiskOptions
-from dmd.data.packed.body_reader import BodyReader
 from dmd.data.packed.body_segments import BodySegments
 from shared.local_directory import local_identity
+from shared.packed_reader import PackedReader
 
 
 class BodySettings(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class CommitBodies:
         self._path = settings.data_path
         folder = settings.data_path / "packed"
         self.segments = BodySegments(folder, Disk(settings.disk))
-        self._reader = BodyReader(folder)
+        self._reader = PackedReader(folder)
         self._known: tuple[tuple[int, int], str | None] | None = None
 
     @property
@@ -61,7 +61,8 @@ class CommitBodies:
             return None
         match located.location:
             case [{"key": str() as key, "size": int() as size}] if size <= self.bytes_max:
-                return self._reader.read(key)
+                content = self._reader.read(key)
+                return None if content is None else bytes(content)
         return None
 
     def close(self) -> None:

@@ -42,7 +42,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from dmd.data.blob_keys import is_blob_key
 from dmd.hold import are_held
 from dmd.metadata import arguments, conditions, pages, record_keys, stored, versioned_writes
 from dmd.metadata.alarm import DAMAGE, Alarm
@@ -66,6 +65,7 @@ from dmd.metadata.release import ENTRY_NAME_BYTES
 from dmd.metadata.versioned_writes import PutVersion
 from dmd.metadata.writer import Writer
 from shared import limits
+from shared.blob_files import is_blob_key
 from shared.errors import ServiceError
 from shared.process.logs import get_logger
 from shared.records.names import DELETIONS

@@ -1,13 +1,13 @@
-"""Blobs that are files on this machine, read beside the data daemon that owns them.
+"""Blobs on this machine, read beside the data daemon that owns them.
 
-Theory of operation. A blob is complete when its file has its final name, and never changes, so who
-may read the file needs nobody's help to read it: a hop to the daemon and back costs more than the
-bytes. The daemon is asked once which directory it serves; when it is the one that this process
-knows as the data directory, on the same machine, blobs are read there, as far as the system has
-them in memory. Whatever is not plain is left to the daemon, which waits for the disk, brings back
-what is in quarantine, and has the right error for what is damaged or gone: a blob whose key has no
-checksum (one that is packed, or of the original), one that is not there, or not in memory, or not
-what its checksum says, or more of them than may be in memory.
+Theory of operation. A blob is complete when its file has its final name, or its key is told, and
+never changes, so who may read the files needs nobody's help: a hop to the daemon and back costs
+more than the bytes. The daemon is asked once which directory it serves; when it is the one that
+this process knows as the data directory, on the same machine, blobs are read there, as far as the
+system has them in memory. Whatever is not plain is left to the daemon, which waits for the disk,
+brings back what is in quarantine, and has the right error for what is damaged or gone: a blob
+without a checksum (of the original), one that is not there, or not in memory, or not what its
+checksum says, or more of them than may be in memory.
 
 A directory that the daemon has left meanwhile does no harm: a key names the same bytes for ever.
 """
@@ -27,7 +27,9 @@ from shared.blob_checksums import checksum_in
 from shared.blob_files import blob_file
 from shared.budget import Budget
 from shared.cached_file import NotCachedError, open_cached, read_cached
+from shared.limits import PACKED_BLOB_BYTES_MAX
 from shared.local_directory import is_in_memory, local_identity
+from shared.packed_reader import PACKED_FOLDER, PackedReader
 
 READ_BYTES_MAX: Final = 1024 * 1024
 """What is read at once, in the event loop: a tenth of a millisecond, with the checksum."""
@@ -59,6 +61,7 @@ class LocalBlobs:
         self._serves = False
         """Whether the directory is the daemon's."""
         self._in_memory = False
+        self._packed = PackedReader(folder / PACKED_FOLDER)
 
     def read(self, blob: Stored, start: int, end: int) -> LocalReader | None:
         """Bytes ``start`` to ``end`` (included) of a blob, whole ones verified; None when they are
@@ -66,17 +69,17 @@ class LocalBlobs:
         length = end - start + 1
         if length > READ_BYTES_MAX:
             return None
-        whole = length == blob.size
-        checksum = checksum_in(blob.key)
-        if checksum is None or not (whole or blob.size > UNVERIFIED_BYTES_MIN):
-            return None
         if not self._serves:
             self._begin_to_ask()
             return None
         if not self._budget.take(length):
             return None
-        data = self._bytes(blob, start, length)
-        if data is None or (whole and crc32(data) != checksum):
+        checksum = checksum_in(blob.key)
+        if checksum is None:
+            data = self._packed_bytes(blob, start, length)
+        else:
+            data = self._bytes(blob, start, length, checksum)
+        if data is None:
             self._budget.give(length)
             return None
         return LocalReader(data, self._budget)
@@ -86,20 +89,35 @@ class LocalBlobs:
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.wait([self._asking])
+        self._packed.close()
 
-    def _bytes(self, blob: Stored, start: int, length: int) -> bytearray | None:
+    def _packed_bytes(self, blob: Stored, start: int, length: int) -> bytes | bytearray | None:
+        """Of a packed blob, all of which is read and verified."""
+        if blob.size > PACKED_BLOB_BYTES_MAX:
+            return None
+        content = self._packed.read(blob.key, blob.size)
+        if content is None or len(content) != blob.size:
+            return None
+        return content if length == blob.size else content[start : start + length]
+
+    def _bytes(self, blob: Stored, start: int, length: int, checksum: int) -> bytearray | None:
+        """Of a blob that is a file; all of it is verified, a part as far as the daemon would."""
+        whole = length == blob.size
+        if not (whole or blob.size > UNVERIFIED_BYTES_MIN):
+            return None
         descriptor = open_cached(blob_file(self._path, blob.key))
         if descriptor is None:
             return None
         try:
             if os.fstat(descriptor).st_size != blob.size:
                 return None
-            return read_cached(descriptor, start, length, in_memory=self._in_memory)
+            data = read_cached(descriptor, start, length, in_memory=self._in_memory)
         except NotCachedError:
             self._serves, self._ask_at = False, float("inf")
             return None
         finally:
             os.close(descriptor)
+        return None if data is not None and whole and crc32(data) != checksum else data
 
     def _begin_to_ask(self) -> None:
         """Learn whose the directory is, while the daemon serves what is wanted now."""
@@ -120,7 +138,7 @@ class LocalBlobs:
 class LocalReader:
     """Bytes that were read; see ``base.DataReader``."""
 
-    def __init__(self, data: bytearray, budget: Budget) -> None:
+    def __init__(self, data: bytes | bytearray, budget: Budget) -> None:
         self._data = data
         self._budget = budget
         self._size = len(data)

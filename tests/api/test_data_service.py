@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from dmd.data.blob_keys import is_blob_key
 from dmd.data.data_service import ServiceOptions
-from shared.blob_files import directory_number
+from shared.blob_files import directory_number, is_blob_key
 from tests.api.data_server import DEADLINE_SECONDS, LOOPS, RunningServer, servers_on
 from tests.faults.disk import FailingDisk, failing_disk
 from tests.unit.dmd.data.harness import files_in

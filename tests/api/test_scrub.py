@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import requests
 
-from dmd.data.packed.segment_records import HEADER_BYTES, place_of
 from shared.blob_files import directory_number
+from shared.segment_records import HEADER_BYTES, place_of
 from tests.api.jobs import Finished, dmd
 from tests.faults.stores import blobs_of, stored_records
 from tests.load import Load

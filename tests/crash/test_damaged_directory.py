@@ -29,9 +29,9 @@ from dmd.data.data_directory import DataDirectory
 from dmd.data.disk import Disk, DiskOptions
 from dmd.data.file_store import SMALL_BYTES_MAX, FileStore
 from dmd.data.packed.packed_store import PackedStore
-from dmd.data.packed.segment_records import HEADER_BYTES, place_of
 from dmd.errors import StartupError
 from shared.blob_files import directory_number
+from shared.segment_records import HEADER_BYTES, place_of
 from tests.faults.damage import KINDS, NothingToDamageError, damage
 from tests.unit.dmd.data.harness import put
 from tests.unit.dmd.metadata.support import RecordingLog

@@ -16,9 +16,10 @@ import pytest
 
 from dmd.data.base import BlobInfo, BlobNotFoundError
 from dmd.data.disk import Disk, DiskOptions
-from dmd.data.packed.growing import numbers_in, segment_path
+from dmd.data.packed.growing import numbers_in
 from dmd.data.packed.packed_store import PackedStore
-from dmd.data.packed.segment_records import (
+from shared.packed_reader import segment_path
+from shared.segment_records import (
     HEADER_BYTES,
     Place,
     key_of,

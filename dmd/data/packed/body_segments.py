@@ -33,7 +33,7 @@ from dmd.data.packed.growing import (
     create_segment,
     numbers_in,
 )
-from dmd.data.packed.segment_records import FIRST_OF_BODIES, LAST_OF_BODIES, holds_bodies
+from shared.segment_records import FIRST_OF_BODIES, LAST_OF_BODIES, holds_bodies
 
 _PRIVATE: Final = 0o700
 

@@ -20,13 +20,12 @@ from typing import Final
 from isal.isal_zlib import crc32
 
 from dmd.data.disk import Disk
-from dmd.data.packed.segment_records import HEADER_BYTES, Place, key_of, pack_header, record_bytes
 from shared.failpoints import FailPoint, failpoint
+from shared.packed_reader import SEGMENT_SUFFIX, segment_path
+from shared.segment_records import HEADER_BYTES, Place, key_of, pack_header, record_bytes
 
 SEGMENT_BYTES_MAX: Final = 64 * 1024 * 1024
 """What a start reads at most, to find the end of the newest segment."""
-
-_SUFFIX: Final = ".segment"
 
 
 class GrowingSegment:
@@ -125,17 +124,12 @@ def create_segment(disk: Disk, folder: Path, number: int) -> int:
     return descriptor
 
 
-def segment_path(folder: Path, number: int) -> Path:
-    """Where a segment lies."""
-    return folder / f"{number:08x}{_SUFFIX}"
-
-
 def numbers_in(folder: Path) -> set[int]:
     """The numbers of all segments of a directory; other files are none of ours."""
     numbers = set()
     with os.scandir(folder) as entries:
         for entry in entries:
-            digits = entry.name.removesuffix(_SUFFIX)
+            digits = entry.name.removesuffix(SEGMENT_SUFFIX)
             if digits != entry.name and len(digits) == 8:
                 with contextlib.suppress(ValueError):
                     numbers.add(int(digits, 16))

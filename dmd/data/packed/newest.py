@@ -35,9 +35,9 @@ from dmd.data.packed.growing import (
     GrowingSegment,
     create_segment,
     numbers_in,
-    segment_path,
 )
-from dmd.data.packed.segment_records import HEADER_BYTES, holds_bodies, record_bytes
+from shared.packed_reader import segment_path
+from shared.segment_records import HEADER_BYTES, holds_bodies, record_bytes
 
 END_NAME: Final = "end"
 

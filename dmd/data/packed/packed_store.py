@@ -2,7 +2,7 @@
 
 Theory of operation. One thread writes. It takes the blobs that wait, appends them to the newest
 segment with one write, syncs once, and only then tells their keys; while it syncs, the next ones
-gather. A key says where its blob lies (``dmd.data.packed.segment_records``), so there is no index
+gather. A key says where its blob lies (``shared.segment_records``), so there is no index
 to read, to write, or to lose, and opening a blob is one read, checked against its checksum. Another
 thread deletes: it marks the record, and turns the blocks that only deleted records touch into
 holes; a segment that is all holes is removed. The newest segment gets its holes when it is
@@ -38,14 +38,15 @@ from dmd.data.disk import Disk, store_error, store_errors
 from dmd.data.memory_store import MemoryBlob
 from dmd.data.packed import segment as segments
 from dmd.data.packed.body_segments import is_complete
-from dmd.data.packed.growing import SEGMENT_BYTES_MAX, numbers_in, segment_path
+from dmd.data.packed.growing import SEGMENT_BYTES_MAX, numbers_in
 from dmd.data.packed.newest import Append, NewestSegment
-from dmd.data.packed.segment_records import Place, State, holds_bodies, place_of
 from dmd.data.packed.upgrade import rewrite_states
 from dmd.data.waiting import to_the_end
 from dmd.group_worker import Worker
 from shared.failpoints import FailPoint, failpoint
+from shared.packed_reader import read_blob, read_blob_cached, segment_path
 from shared.process.logs import EventLog
+from shared.segment_records import Place, State, holds_bodies, place_of
 
 GROUP_ITEMS_MAX: Final = 512
 GROUP_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -181,10 +182,10 @@ class PackedStore:
         """
         place = place_of(key)
         opened = self._opened(place.segment)
-        found = segments.read_cached(opened.descriptor, place)
+        found = read_blob_cached(opened.descriptor, place)
         if found is None or found[0] is None:
             with self._descriptor(place.segment) as descriptor, store_errors():
-                found = await self._in_reader(partial(segments.read_blob, descriptor, place))
+                found = await self._in_reader(partial(read_blob, descriptor, place))
         record, content = found
         state = None if record is None else self._meaning(record.state)
         if record is None or record.key != key or state is State.DELETED:

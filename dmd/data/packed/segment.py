@@ -19,7 +19,7 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
-from dmd.data.packed.segment_records import (
+from shared.segment_records import (
     ALIGNMENT,
     HEADER_BYTES,
     MAGIC,
@@ -31,7 +31,6 @@ from dmd.data.packed.segment_records import (
 )
 
 BLOCK_BYTES: Final = 4096
-_FIRST_READ_BYTES: Final = 4096
 _WINDOW_BYTES: Final = 1024 * 1024
 _KEEP_SIZE: Final = 1
 _PUNCH_HOLE: Final = 2
@@ -43,36 +42,6 @@ _fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int6
 def read_header(descriptor: int, place: Place) -> Record | None:
     """The record at a place; None when there is none."""
     return parse_header(os.pread(descriptor, HEADER_BYTES, place.offset), 0, place)
-
-
-Found = tuple[Record | None, bytes]
-"""A record, and the bytes of its blob: too few where the file ends, or the memory."""
-
-
-def read_blob(descriptor: int, place: Place, flags: int = 0) -> Found:
-    """Read a record and its blob: a small one with one call, as its length is not known before."""
-    data = bytearray(_FIRST_READ_BYTES)
-    count = os.preadv(descriptor, [data], place.offset, flags)
-    record = parse_header(data, 0, place) if count >= HEADER_BYTES else None
-    if record is None:
-        return None, b""
-    end = HEADER_BYTES + record.length
-    if end <= count:
-        return record, bytes(memoryview(data)[HEADER_BYTES:end])
-    whole = bytearray(record.length)
-    count = os.preadv(descriptor, [whole], place.offset + HEADER_BYTES, flags)
-    return record, bytes(memoryview(whole)[:count])
-
-
-def read_cached(descriptor: int, place: Place, flags: int = os.RWF_NOWAIT) -> Found | None:
-    """A record and its blob, if all of it is in memory. Raises nothing."""
-    try:
-        record, content = read_blob(descriptor, place, flags)
-    except OSError:
-        return None  # not in memory, or an error: the read that may wait will name it
-    if record is not None and len(content) < record.length:
-        return None
-    return record, content
 
 
 def write_state(descriptor: int, record: Record, state: State) -> None:

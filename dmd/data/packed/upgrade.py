@@ -12,7 +12,7 @@ import os
 from typing import Final
 
 from dmd.data.packed.segment import scan, write_state
-from dmd.data.packed.segment_records import State
+from shared.segment_records import State
 
 _TODAYS: Final = {
     State.OLD_DELETED: State.DELETED,

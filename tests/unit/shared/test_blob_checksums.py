@@ -6,8 +6,9 @@ import secrets
 
 import pytest
 
-from dmd.data.blob_keys import created_at_ms, is_blob_key, new_key
+from dmd.data.blob_keys import created_at_ms, new_key
 from shared.blob_checksums import checksum_in
+from shared.blob_files import is_blob_key
 
 
 @pytest.mark.parametrize("checksum", [0, 1, 0xFFFFFFFF, 0x12345678])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dmd.data.base import Blob, BlobStore
 from dmd.data.packed.segment import scan
-from dmd.data.packed.segment_records import State
+from shared.segment_records import State
 
 
 def files_in(directory: Path) -> set[Path]:

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dmd.data.blob_keys import (
-    Target,
-    created_at_ms,
-    is_blob_key,
-    new_key,
-    parse_target,
-)
+from dmd.data.blob_keys import Target, created_at_ms, new_key, parse_target
 from dmd.data.errors import DataError
+from shared.blob_files import is_blob_key
 
 ORIGINAL_KEY = "f82dfd34f0ae3075ed1ccbca7bb213027dd6c315"
 

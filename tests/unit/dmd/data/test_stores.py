@@ -11,12 +11,13 @@ import pytest
 
 from dmd.data.administration import Command, administer
 from dmd.data.base import BlobInfo, BlobNotFoundError, BlobStore, LengthMismatchError
-from dmd.data.blob_keys import created_at_ms, is_blob_key, now_ms
+from dmd.data.blob_keys import created_at_ms, now_ms
 from dmd.data.both import BothStores, open_both_stores
 from dmd.data.data_directory import DataDirectory
 from dmd.data.disk import DiskOptions
 from dmd.data.file_store import SMALL_BYTES_MAX
 from dmd.data.memory_store import MemoryStore
+from shared.blob_files import is_blob_key
 from shared.limits import PACKED_BLOB_BYTES, PACKED_BLOB_BYTES_MAX
 from shared.local_directory import local_identity
 from tests.unit.dmd.data.harness import content_of, get, put

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from dmd.data.disk import DiskOptions
-from dmd.data.packed.segment_records import HEADER_BYTES
 from dmd.metadata.commit_bodies import BodySettings, CommitBodies
 from dmd.metadata.metadata_service import MetadataService
 from dmd.metadata.mutations import Body, Mutation, Put
@@ -23,6 +22,7 @@ from shared import limits
 from shared.errors import ServiceError
 from shared.rpc.attachments import Attachments, placeholder
 from shared.rpc.envelope import BODIES_EXTENSION, Call
+from shared.segment_records import HEADER_BYTES
 from tests.faults.disk import FailingDisk, failing_disk
 from tests.unit.dmd.data.harness import keys_in
 from tests.unit.dmd.data.packed.test_packed_store import flip

@@ -21,6 +21,16 @@ from s3front.locations.local_blobs import (
 from shared.blob_checksums import key_with_checksum
 from shared.blob_files import blob_file
 from shared.local_directory import local_identity
+from shared.packed_reader import PACKED_FOLDER, segment_path
+from shared.segment_records import (
+    HEADER_BYTES,
+    STATE_OFFSET,
+    Place,
+    State,
+    key_of,
+    pack_header,
+    record_bytes,
+)
 
 CONTENT = bytes(range(256)) * 2048
 LARGE = CONTENT * 4
@@ -207,3 +217,66 @@ async def test_what_slow_clients_hold_is_bounded(tmp_path: Path, blobs: LocalBlo
         reader.close()
         reader.close()
     assert blobs._budget.taken == 0
+
+
+# --- Packed blobs ---------------------------------------------------------------------------------
+
+
+def packed(folder: Path, content: bytes, place: Place = Place(1, 64)) -> Stored:
+    """A blob that the daemon has packed."""
+    key = key_of(0, place)
+    header = pack_header(key, len(content), crc32(content), 0)
+    segment = segment_path(folder / PACKED_FOLDER, place.segment)
+    segment.parent.mkdir(exist_ok=True)
+    record = header + content
+    segment.write_bytes(bytes(place.offset) + record.ljust(record_bytes(len(content)), b"\0"))
+    return Stored(key, len(content))
+
+
+def spoil(folder: Path, offset: int, data: bytes) -> None:
+    """Change the bytes at ``offset`` of the record."""
+    with segment_path(folder / PACKED_FOLDER, 1).open("r+b") as segment:
+        segment.seek(64 + offset)
+        segment.write(data)
+
+
+@pytest.mark.parametrize("content", [b"?", CONTENT, LARGE[:READ_BYTES_MAX]])
+async def test_a_packed_blob(tmp_path: Path, blobs: LocalBlobs, content: bytes) -> None:
+    blob = packed(tmp_path, content)
+    assert await content_of(whole(blobs, blob)) == content
+    assert await content_of(blobs.read(blob, blob.size - 1, blob.size - 1)) == content[-1:]
+
+
+async def test_damage_to_a_packed_blob_is_left_to_the_daemon_for_a_part_too(
+    tmp_path: Path, blobs: LocalBlobs
+) -> None:
+    blob = packed(tmp_path, CONTENT)
+    spoil(tmp_path, HEADER_BYTES + len(CONTENT) - 1, b"?")
+    assert whole(blobs, blob) is None
+    assert blobs.read(blob, 0, 0) is None
+
+
+@pytest.mark.parametrize("state", [State.QUARANTINED, State.DELETED, State.OLD_DELETED])
+async def test_a_packed_blob_in_another_state_is_left_to_the_daemon(
+    tmp_path: Path, blobs: LocalBlobs, state: State
+) -> None:
+    blob = packed(tmp_path, CONTENT)
+    spoil(tmp_path, STATE_OFFSET, state.value)
+    assert whole(blobs, blob) is None
+
+
+@pytest.mark.parametrize("size", [1, len(CONTENT) - 1, len(CONTENT) + 1])
+async def test_a_packed_blob_of_another_size_is_left_to_the_daemon(
+    tmp_path: Path, blobs: LocalBlobs, size: int
+) -> None:
+    blob = packed(tmp_path, CONTENT)
+    assert whole(blobs, Stored(blob.key, size)) is None
+    assert await content_of(whole(blobs, blob)) == CONTENT
+
+
+async def test_another_blob_at_its_place_is_not_it(tmp_path: Path, blobs: LocalBlobs) -> None:
+    blob = packed(tmp_path, CONTENT)
+    assert await content_of(whole(blobs, blob)) == CONTENT
+    other = packed(tmp_path, CONTENT[::-1])
+    assert whole(blobs, blob) is None
+    assert await content_of(whole(blobs, other)) == CONTENT[::-1]

@@ -11,10 +11,10 @@ import pytest
 
 from dmd.data.base import BlobNotFoundError
 from dmd.data.disk import DiskOptions
-from dmd.data.packed.body_reader import BodyReader
 from dmd.data.packed.body_segments import BodySegments
 from dmd.data.packed.packed_store import PackedStore
-from dmd.data.packed.segment_records import FIRST_OF_BODIES, HEADER_BYTES, place_of
+from shared.packed_reader import PackedReader
+from shared.segment_records import FIRST_OF_BODIES, HEADER_BYTES, place_of
 from tests.faults.disk import FailingDisk, failing_disk
 from tests.unit.dmd.data.packed.test_packed_store import (
     KIB,
@@ -52,8 +52,8 @@ async def store(tmp_path: Path) -> AsyncIterator[PackedStore]:
 
 
 @pytest.fixture
-def reader(tmp_path: Path) -> Iterator[BodyReader]:
-    made = BodyReader(tmp_path)
+def reader(tmp_path: Path) -> Iterator[PackedReader]:
+    made = PackedReader(tmp_path)
     yield made
     made.close()
 
@@ -156,7 +156,7 @@ async def test_an_empty_segment_stays_as_it_may_just_have_been_made(
 
 
 async def test_a_number_that_is_used_again_is_another_segment(
-    store: PackedStore, bodies: BodySegments, reader: BodyReader, tmp_path: Path
+    store: PackedStore, bodies: BodySegments, reader: PackedReader, tmp_path: Path
 ) -> None:
     (first,) = written(bodies, b"first")
     assert reader.read(first) == b"first"
@@ -205,7 +205,7 @@ def test_writers_never_share_a_segment(tmp_path: Path, bodies: BodySegments) -> 
     other.close()
 
 
-def test_what_is_forgotten_is_never_written(bodies: BodySegments, reader: BodyReader) -> None:
+def test_what_is_forgotten_is_never_written(bodies: BodySegments, reader: PackedReader) -> None:
     forgotten = bodies.add(b"forgotten")
     bodies.forget()
     bodies.write()
@@ -257,7 +257,7 @@ def test_the_folder_is_made_with_the_first_body(tmp_path: Path) -> None:
 
 
 async def test_whole_live_blobs_are_read_and_no_others(
-    store: PackedStore, bodies: BodySegments, reader: BodyReader, tmp_path: Path
+    store: PackedStore, bodies: BodySegments, reader: PackedReader, tmp_path: Path
 ) -> None:
     own = await put(store, b"own")
     live, damaged, quarantined, deleted = written(bodies, b"live" * 5000, b"b", b"c", b"d")
@@ -274,13 +274,13 @@ async def test_whole_live_blobs_are_read_and_no_others(
 def test_a_reader_keeps_few_segments_open(
     tmp_path: Path, bodies: BodySegments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dmd.data.packed.body_reader.OPEN_SEGMENTS_MAX", 2)
+    monkeypatch.setattr("shared.packed_reader.OPEN_SEGMENTS_MAX", 2)
     keys = []
     for number in range(5):
         keys += written(bodies, b"%d" % number)
         bodies.close()
     before = len(os.listdir("/proc/self/fd"))
-    reader = BodyReader(tmp_path)
+    reader = PackedReader(tmp_path)
     for number, key in [*enumerate(keys)] * 2:
         assert reader.read(key) == b"%d" % number
     assert len(os.listdir("/proc/self/fd")) == before + 2

@@ -16,7 +16,7 @@ from dmd.data.base import BlobNotFoundError, StoreError
 from dmd.data.disk import Disk, DiskOptions
 from dmd.data.packed.packed_store import PackedStore
 from dmd.data.packed.segment import BLOCK_BYTES
-from dmd.data.packed.segment_records import HEADER_BYTES, place_of
+from shared.segment_records import HEADER_BYTES, place_of
 from tests.faults.disk import FailingDisk, failing_disk
 from tests.unit.dmd.metadata.support import RecordingLog
 

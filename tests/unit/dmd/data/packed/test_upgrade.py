@@ -9,8 +9,8 @@ import pytest
 from isal.isal_zlib import crc32
 
 from dmd.data.packed import segment as segments
-from dmd.data.packed.segment_records import Place, State, key_of, pack_header
 from dmd.data.packed.upgrade import rewrite_states
+from shared.segment_records import Place, State, key_of, pack_header
 
 CONTENT = b"content"
 

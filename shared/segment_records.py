@@ -37,7 +37,7 @@ from typing import Final, NamedTuple
 
 from isal.isal_zlib import crc32
 
-from dmd.data.blob_keys import KEY_DIGITS, TIME_DIGITS
+from shared.blob_files import KEY_DIGITS, TIME_DIGITS
 
 ALIGNMENT: Final = 64
 HEADER_BYTES: Final = 44

@@ -6,8 +6,9 @@ import zlib
 
 import pytest
 
-from dmd.data.blob_keys import created_at_ms, is_blob_key
-from dmd.data.packed.segment_records import (
+from dmd.data.blob_keys import created_at_ms
+from shared.blob_files import is_blob_key
+from shared.segment_records import (
     HEADER_BYTES,
     STATE_OFFSET,
     Place,
