@@ -213,7 +213,7 @@ RECORD_LOG_TRIM_FACTOR: Final = 4
 """Old records of the log that a commit removes, for each one that it adds: more than one, so that
 the log shrinks, and not many, so that the commit stays short."""
 
-PACKED_BLOB_BYTES: Final = 64 * 1024
+PACKED_BLOB_BYTES: Final = 256 * 1024
 """Blobs of up to this size are packed, unless configured otherwise: see docs/performance.md."""
 
 PACKED_BLOB_BYTES_MAX: Final = 1024 * 1024

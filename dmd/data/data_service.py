@@ -33,6 +33,7 @@ from shared.budget import Budget
 from shared.daemon_secret import REFUSAL, Gate
 from shared.http1.exchange import Answer, Exchange
 from shared.http1.head import Headers
+from shared.limits import PACKED_BLOB_BYTES_MAX
 from shared.process.logs import EventLog
 
 UPLOAD_IDLE_SECONDS_MAX: Final = 300.0
@@ -51,7 +52,8 @@ WHOLE_READS_BYTES: Final = 32 * 1024 * 1024
 """What may be in memory of those, for readers that take their time, all together."""
 
 SPLICED_BYTES_MIN: Final = 128 * 1024
-"""A body of which as much is still to come goes to its file without coming through here."""
+"""A body of which as much is still to come goes to its file without coming through here, or is
+taken from the socket at once."""
 
 READ_SLICE_BYTES: Final = 512 * 1024
 """What a GET holds in memory at a time."""
@@ -201,7 +203,7 @@ class DataService:
     async def _receive(self, exchange: Exchange, upload: Upload) -> None:
         try:
             if exchange.gives_files and (exchange.body.left or 0) >= SPLICED_BYTES_MIN:
-                await self._splice(exchange, upload)
+                await self._take_directly(exchange, upload)
             while not exchange.body.at_end:
                 await upload.write(await exchange.body.read(self._options.upload_idle_seconds))
         except TimeoutError:
@@ -209,16 +211,24 @@ class DataService:
         except ConnectionError as error:
             raise ClientGoneError("left during its upload") from error
 
-    async def _splice(self, exchange: Exchange, upload: Upload) -> None:
-        """Let the bytes of a large upload go from the socket to its file, if they can."""
-        if not isinstance(upload, ReceivingUpload):
-            return
-        body = exchange.body
+    async def _take_directly(self, exchange: Exchange, upload: Upload) -> None:
+        """Let the bytes of a large upload go from the socket to its file, or take them from the
+        socket at once for one that is packed, if that can be: a transport copies them twice, in
+        pieces."""
+        body, idle_seconds = exchange.body, self._options.upload_idle_seconds
         body.hold()
         while body.buffered:
-            await upload.write(await body.read(self._options.upload_idle_seconds))
-        if not body.complete:
-            await exchange.read_to_file(upload.receive, self._options.upload_idle_seconds)
+            await upload.write(await body.read(idle_seconds))
+        if body.complete:
+            return
+        if isinstance(upload, ReceivingUpload):
+            await exchange.read_to_file(upload.receive, idle_seconds)
+            return
+        while not body.complete:
+            block = await exchange.read_block(PACKED_BLOB_BYTES_MAX, idle_seconds)
+            if block is None:
+                return
+            await upload.write(block)
 
     async def _get(self, exchange: Exchange) -> int:
         target = parse_target(exchange.target)

@@ -31,8 +31,8 @@ that a visit to the thread is worth while; one that does not costs no more than 
 
 RECEIVE_WAIT_MS: Final = 20
 GATHER_SECONDS: Final = 0.0005
-"""How long a thread waits for a sender, and, once there is something, for more to come: what has
-come together is moved together."""
+"""How long a thread waits for a sender, and, once there is something and much is to come, for more:
+what has come together is moved together."""
 
 _sync_file_range = ctypes.CDLL(None).sync_file_range
 _sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
@@ -112,7 +112,8 @@ class Disk:
             except BlockingIOError:
                 if not readable.poll(RECEIVE_WAIT_MS):
                     break
-                time.sleep(GATHER_SECONDS)
+                if length - received > PIPE_BYTES:
+                    time.sleep(GATHER_SECONDS)
                 continue
             if not pipe.filled:
                 raise ConnectionResetError("the body ends early")

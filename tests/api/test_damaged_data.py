@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.limits import PACKED_BLOB_BYTES
 from tests.faults.damage import damage
 from tests.multipart import begin_upload, upload_parts
 from tests.raw_http import call
@@ -21,20 +22,24 @@ no more than that the daemon could not go on."""
 PARTS = {1: b"a" * ((5 << 20) + 1), 2: b"b" * 300_000}
 
 
-def file_with(cluster: Cluster, content: bytes) -> Path:
-    """The file of the blob with this content."""
+def place_of(cluster: Cluster, content: bytes) -> tuple[Path, int]:
+    """The file that has the blob with this content, its own or a segment, and where it begins."""
+    data = cluster.folder / "data"
     files = [
         path
-        for folder in (cluster.folder / "data").iterdir()
-        if folder.name.isdigit()
+        for folder in data.iterdir()
+        if folder.name.isdigit() or folder.name == "packed"
         for path in folder.iterdir()
-        if path.stat().st_size == len(content) and path.read_bytes() == content
+        if path.stat().st_size >= len(content)
     ]
-    (found,) = files
-    return found
+    found = [(path, path.read_bytes().find(content)) for path in files]
+    ((path, offset),) = [(path, offset) for path, offset in found if offset >= 0]
+    return path, offset
 
 
-def flip(path: Path, offset: int) -> None:
+def flip(place: tuple[Path, int], offset: int) -> None:
+    path, start = place
+    offset += start
     damage(path, "flip", random.Random(offset), within=(offset, offset + 1))
 
 
@@ -47,7 +52,7 @@ def whole(front: Front, target: str) -> bytes | None:
     return response.body if response.status == 200 else None
 
 
-@pytest.mark.parametrize("size", [100_000, SIZE])
+@pytest.mark.parametrize("size", [100_000, 300_000, SIZE])
 @pytest.mark.parametrize("at", [0.0, 0.5, 1.0])
 def test_a_flipped_byte_is_neither_served_nor_copied(
     front: Front, shared_cluster: Cluster, bucket: str, size: int, at: float
@@ -55,7 +60,7 @@ def test_a_flipped_byte_is_neither_served_nor_copied(
     content, other = (random.Random(f"{size}{at}{name}").randbytes(size) for name in ("1", "2"))
     for key, body in (("key", content), ("other", other)):
         assert call(front, "PUT", f"/{bucket}/{key}", body).status == 200
-    flip(file_with(shared_cluster, content), round(at * (size - 1)))
+    flip(place_of(shared_cluster, content), round(at * (size - 1)))
     assert whole(front, f"/{bucket}/key") is None
     source = {"x-amz-copy-source": f"/{bucket}/key"}
     assert call(front, "PUT", f"/{bucket}/copy", b"", source).status in REFUSED
@@ -68,9 +73,9 @@ def test_a_flipped_byte_is_neither_served_nor_copied(
     listed = call(front, "GET", f"/{bucket}/parts?uploadId={upload}")
     assert b"<Part>" not in listed.body
     assert whole(front, f"/{bucket}/other") == other
-    # To where it is damaged, it is there to be saved by whoever asks for a range.
+    # To where it is damaged, a file is there to be saved by whoever asks for a range.
     saved = call(front, "GET", f"/{bucket}/key", headers={"Range": f"bytes=10-{size // 2 - 10}"})
-    assert saved.status == (206 if size == SIZE else 500)
+    assert saved.status == (206 if size > PACKED_BLOB_BYTES else 500)
     assert '"event":"a blob is damaged"' in shared_cluster.dmd_data.output
     assert call(front, "DELETE", f"/{bucket}/parts?uploadId={upload}").status == 204
 
@@ -78,7 +83,7 @@ def test_a_flipped_byte_is_neither_served_nor_copied(
 def test_a_damaged_part_of_an_object(front: Front, shared_cluster: Cluster, bucket: str) -> None:
     bodies = {number: random.Random(number).randbytes(len(body)) for number, body in PARTS.items()}
     upload_parts(front, f"/{bucket}/key", bodies)
-    flip(file_with(shared_cluster, bodies[2]), 299_999)
+    flip(place_of(shared_cluster, bodies[2]), 299_999)
     assert whole(front, f"/{bucket}/key") is None
     source = {"x-amz-copy-source": f"/{bucket}/key"}
     assert call(front, "PUT", f"/{bucket}/copy", b"", source).status in REFUSED

@@ -20,7 +20,7 @@ from tests.raw_http import call
 from tests.servers import Cluster, Tls, cluster, wait_for
 from tests.unit.dmd.data.harness import keys_in
 
-SMALL, LARGE = b"small garbage", b"large garbage" * 20_000
+SMALL, LARGE = b"small garbage", b"large garbage" * 30_000
 SETTINGS = {
     "deleteDelaySeconds": 0,
     "gcGraceSeconds": 1,

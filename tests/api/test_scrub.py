@@ -23,7 +23,7 @@ from tests.multipart import begin_upload, completion, send_part
 from tests.raw_http import call
 from tests.servers import Cluster, cluster, wait_for
 
-SMALL, LARGE = b"small bytes", b"large bytes" * 20_000
+SMALL, LARGE = b"small bytes", b"large bytes" * 40_000
 PARTS = {1: b"1" * 5_300_000, 2: b"two"}
 KEYS = ("small", "large", "assembled")
 

@@ -26,7 +26,7 @@ from tests.unit.dmd.data.harness import keys_in
 KILLS = 500 if os.environ.get("TWOFOLD_SOAK") else 12
 WRITERS = 6
 WRITES_BETWEEN_KILLS_MAX = 60
-SIZES = (0, 1, 100, 1000, 4000, 30_000, 65_536, 65_537, 300_000, 2_000_000)
+SIZES = (0, 1, 100, 1000, 4000, 30_000, 65_537, 262_144, 262_145, 2_000_000)
 DESCRIPTORS = 96
 _SEED_BYTES = 8
 

@@ -27,7 +27,7 @@ from tests.unit.dmd.metadata.support import RecordingLog
 
 SOAK = bool(os.environ.get("TWOFOLD_SOAK"))
 SECONDS = 3600 if SOAK else 10
-GARBAGE = (b"small garbage", b"large garbage" * 20_000)
+GARBAGE = (b"small garbage", b"large garbage" * 30_000)
 PARTS = {1: b"1" * 5_300_000, 2: b"2" * 5_300_000, 3: b"the last one"}
 
 

@@ -22,7 +22,7 @@ from s3front.locations.http_client import HttpClient, Origin
 from tests.servers import Cluster, accepts_connections, wait_for
 from tests.unit.dmd.data.harness import keys_in
 
-SIZES = (0, 1, 1000, 65_536, 65_537, 300_000, 3_000_000)
+SIZES = (0, 1, 1000, 65_537, 262_144, 262_145, 3_000_000)
 CONTENT = os.urandom(max(SIZES))
 SECONDS_MAX = 30
 
@@ -108,7 +108,7 @@ class Daemon:
         return Answer(response.status, found, content)
 
 
-@pytest.fixture(scope="module", params=[65_536, 0], ids=["packed", "files"])
+@pytest.fixture(scope="module", params=[262_144, 0], ids=["packed", "files"])
 def daemon(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Daemon]:

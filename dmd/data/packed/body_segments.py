@@ -55,7 +55,7 @@ class BodySegments:
         growing = self._growing
         if growing is None or (growing.end >= self._size_max and not growing.has_added):
             growing = self._begin()
-        return growing.add(content, now_ms())
+        return growing.add((content,), len(content), now_ms())
 
     def forget(self) -> None:
         """Write nothing of what was added."""

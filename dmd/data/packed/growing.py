@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,10 @@ from dmd.data.disk import Disk
 from shared.failpoints import FailPoint, failpoint
 from shared.packed_reader import SEGMENT_SUFFIX, segment_path
 from shared.segment_records import HEADER_BYTES, Place, key_of, pack_header, record_bytes
+
+JOINED_BYTES_MAX: Final = 64 * 1024
+"""The parts of a record of up to this size are joined for the write; those of a larger one are
+written from where they are."""
 
 SEGMENT_BYTES_MAX: Final = 64 * 1024 * 1024
 """What a start reads at most, to find the end of the newest segment."""
@@ -54,13 +59,20 @@ class GrowingSegment:
         """Whether blobs were added that are not written yet."""
         return bool(self._added)
 
-    def add(self, content: bytes, created_ms: int) -> str:
-        """The key that a blob will have, once it is written."""
-        offset, length = self._added_end, len(content)
+    def add(self, pieces: Sequence[bytes], length: int, created_ms: int) -> str:
+        """The key that a blob of ``length`` bytes will have, once it is written."""
+        offset = self._added_end
         key = key_of(created_ms, Place(self.number, offset))
-        header = pack_header(key, length, crc32(content), offset - self._added_last)
+        checksum = 0
+        for piece in pieces:
+            checksum = crc32(piece, checksum)
+        header = pack_header(key, length, checksum, offset - self._added_last)
         size = record_bytes(length)
-        self._added.append(b"".join((header, content, bytes(size - HEADER_BYTES - length))))
+        record = (header, *pieces, bytes(size - HEADER_BYTES - length))
+        if length <= JOINED_BYTES_MAX:
+            self._added.append(b"".join(record))
+        else:
+            self._added += record
         self._added_last, self._added_end = offset, offset + size
         return key
 

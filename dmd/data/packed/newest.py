@@ -103,8 +103,7 @@ class NewestSegment:
         keys: list[str] = []
         try:
             for blob in blobs:
-                content = blob.pieces[0] if len(blob.pieces) == 1 else b"".join(blob.pieces)
-                keys.append(growing.add(content, created_ms))
+                keys.append(growing.add(blob.pieces, blob.length, created_ms))
             growing.write()
         except BaseException:
             growing.forget()

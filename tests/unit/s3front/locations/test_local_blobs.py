@@ -222,8 +222,9 @@ async def test_what_slow_clients_hold_is_bounded(tmp_path: Path, blobs: LocalBlo
 # --- Packed blobs ---------------------------------------------------------------------------------
 
 
-def packed(folder: Path, content: bytes, place: Place = Place(1, 64)) -> Stored:
+def packed(folder: Path, content: bytes) -> Stored:
     """A blob that the daemon has packed."""
+    place = Place(1, 64)
     key = key_of(0, place)
     header = pack_header(key, len(content), crc32(content), 0)
     segment = segment_path(folder / PACKED_FOLDER, place.segment)
