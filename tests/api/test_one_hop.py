@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dmd.data.packed.segment_records import holds_bodies, place_of
+from shared.segment_records import holds_bodies, place_of
 from tests.api.support import new_name
 from tests.faults.stores import assert_consistent, read_stores
 from tests.multipart import upload_parts
