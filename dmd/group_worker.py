@@ -27,8 +27,9 @@ class Worker(Generic[Item, Result]):
     ``work`` returns a result or an exception for every item, in order; one that it raises is every
     item's. When it returns None the thread ends, and nothing is answered any more. A group has at
     most ``items_max`` items, and several of them only when they are not larger than ``size_max``
-    together, as ``size_of`` measures them. Whatever else ends the thread ends the process
-    (``shared.process.vital``), and so does a group that is worked on for too long.
+    together, as ``size_of`` measures them. ``done`` is told of each item in the event loop when its
+    group has been worked on, also when nobody waits for it any more. Whatever else ends the thread
+    ends the process (``shared.process.vital``), and so does a group that is worked on for too long.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Worker(Generic[Item, Result]):
         items_max: int,
         size_max: int,
         size_of: Callable[[Item], int],
+        done: Callable[[Item], None] | None = None,
     ) -> None:
         self.name = name
         self.work_under_way: int | None = None
@@ -46,6 +48,7 @@ class Worker(Generic[Item, Result]):
         self._work = work
         self._items_max = items_max
         self._size_of = size_of
+        self._done = done
         self._size_max = size_max
         self._loop = asyncio.get_running_loop()
         self._submitted: list[_Waiting[Item, Result]] = []
@@ -86,7 +89,22 @@ class Worker(Generic[Item, Result]):
             self.work_under_way = None
             if results is None:
                 return
-            self._loop.call_soon_threadsafe(_answer, group, results)
+            self._loop.call_soon_threadsafe(self._answer, group, results)
+
+    def _answer(
+        self,
+        group: Sequence[_Waiting[Item, Result]],
+        results: Sequence[Result | Exception],
+    ) -> None:
+        for waiting, result in zip(group, results, strict=True):
+            if self._done is not None:
+                self._done(waiting.item)
+            if waiting.future.done():
+                continue  # cancelled
+            if isinstance(result, Exception):
+                waiting.future.set_exception(result)
+            else:
+                waiting.future.set_result(result)
 
     def _results(self, items: Sequence[Item]) -> Sequence[Result | Exception] | None:
         try:
@@ -125,13 +143,3 @@ class _Waiting(Generic[Item, Result]):
     def __init__(self, item: Item, future: asyncio.Future[Result]) -> None:
         self.item = item
         self.future = future
-
-
-def _answer(group: Sequence[_Waiting[Item, Result]], results: Sequence[Result | Exception]) -> None:
-    for waiting, result in zip(group, results, strict=True):
-        if waiting.future.done():
-            continue  # cancelled
-        if isinstance(result, Exception):
-            waiting.future.set_exception(result)
-        else:
-            waiting.future.set_result(result)

@@ -27,11 +27,9 @@ What is counted, revisions and version IDs, is counted in the transaction (``dmd
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from msgspec.structs import replace
 
@@ -88,6 +86,7 @@ class Writer:
             items_max=limits.COMMIT_GROUP_MAX,
             size_max=limits.COMMIT_OPERATIONS_MAX,
             size_of=_size,
+            done=self._count,
         )
 
     async def submit(self, mutation: Mutation, call: Call | None = None) -> Outcome:
@@ -109,19 +108,17 @@ class Writer:
             call = replace(call, expires=time.monotonic() + self._call_timeout_seconds)
         self._waiting += 1
         self._body_bytes_waiting += body_bytes
-        answered = self._worker.submit(_Pending(mutation, call, body_bytes))
-        answered.add_done_callback(partial(self._count, body_bytes))
-        # A caller that goes away must not unsettle the group that its mutation is in.
-        return await asyncio.shield(answered)
+        # A caller that goes away does not unsettle the group that its mutation is in.
+        return await self._worker.submit(_Pending(mutation, call, body_bytes))
 
     async def close(self) -> None:
         """Commit what waits, then end the thread."""
         self._closed = True
         await self._worker.close()
 
-    def _count(self, body_bytes: int, _answered: asyncio.Future[Outcome]) -> None:
+    def _count(self, pending: _Pending) -> None:
         self._waiting -= 1
-        self._body_bytes_waiting -= body_bytes
+        self._body_bytes_waiting -= pending.body_bytes
 
     def _work(self, group: Sequence[_Pending]) -> list[Outcome | Exception] | None:
         now = time.monotonic()

@@ -34,7 +34,7 @@ from shared.limits import CLOCK_SKEW_SECONDS_MAX, PRESIGN_SECONDS_MAX
 
 # As most clients write it. Whatever else there is, is taken apart piece by piece.
 _USUAL: Final = re.compile(
-    rf"{ALGORITHM} Credential=([^,=\s]+), ?SignedHeaders=([^,=\s]+), ?Signature=([0-9a-f]+)"
+    rf"{ALGORITHM} Credential=([^,]+), ?SignedHeaders=([^,]+), ?Signature=([^,]+)"
 )
 _TIMESTAMP: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z", re.ASCII)
 _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -70,7 +70,7 @@ def parse_authorization(value: str) -> Authorization:
     Raises InvalidArgument (not this algorithm) and AuthorizationHeaderMalformed.
     """
     usual = _USUAL.fullmatch(value)
-    if usual is not None:
+    if usual is not None and (written := "".join(usual.groups())).split() == [written]:  # no blanks
         text, names, signature = usual.groups()
         return Authorization(_parse_credential(text, _malformed), _parse_names(names), signature)
     algorithm, blank, rest = value.strip().partition(" ")

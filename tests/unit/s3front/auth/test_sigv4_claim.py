@@ -7,8 +7,22 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from msgspec.structs import replace
 
-from s3front.auth.sigv4 import EMPTY_SHA256, AccessKey, RequestHead, presign, sign_request, verify
-from s3front.auth.sigv4_claim import header_claim, parse_time, presigned_claim
+from s3front.auth.sigv4 import (
+    EMPTY_SHA256,
+    AccessKey,
+    Credential,
+    RequestHead,
+    presign,
+    sign_request,
+    verify,
+)
+from s3front.auth.sigv4_claim import (
+    Authorization,
+    header_claim,
+    parse_authorization,
+    parse_time,
+    presigned_claim,
+)
 from s3front.s3_errors import S3Error
 
 KEY = AccessKey("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
@@ -75,6 +89,20 @@ def test_dates_that_clients_send(value: str) -> None:
 )
 def test_dates_that_are_none(value: str) -> None:
     assert parse_time(value) is None
+
+
+@pytest.mark.parametrize("separator", [",", ", ", " ,", "\t, ", ",  "])
+@pytest.mark.parametrize("blank", ["", " ", "\t"])
+def test_blanks_around_the_components_mean_nothing(separator: str, blank: str) -> None:
+    components = (
+        "Credential=A/K/20130524/us-east-1/s3/aws4_request",
+        "SignedHeaders=x-amz-date;host",
+        "Signature=ab==",
+    )
+    value = f"{blank}AWS4-HMAC-SHA256 {separator.join(components)}{blank}"
+    assert parse_authorization(value) == Authorization(
+        Credential("A/K", "20130524", "us-east-1"), ("host", "x-amz-date"), "ab=="
+    )
 
 
 @pytest.mark.parametrize("value", ["Fri, 24 May 2013 00:00:00 GMT", "2013-05-24T00:00:00Z"])
