@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import ClassVar
 
 import msgspec
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from dmd.metadata import stored
 from shared.records import listed_rows
@@ -31,6 +31,23 @@ _ARRAY = b"\xdd"
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _NOTHING_KNOWN = ListedObject()
+
+_VERSION_ID = ListedObject.__struct_fields__.index("version_id")
+
+# How msgpack begins values (the specification's table of formats).
+_NIL = 0xC0
+_TEXT = 0xA0
+_TEXT_END = _TEXT + 32
+"""A text of fewer than 32 bytes begins with its length and ``_TEXT``, together in a byte."""
+_TEXT_8 = 0xD9
+"""A longer one, of fewer than 256: its length is the next byte."""
+_SHORT = frozenset((_NIL, *range(_TEXT, _TEXT_END)))
+_NUMBER_BYTES = {**dict.fromkeys(range(128), 1), 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9}
+"""The bytes of a number that is not negative, by the first of them."""
+_TIME = _TEXT + 24
+"""How the usual last-modified begins. It is the first member, behind the head of the array."""
+_NUMBER_AT = 1 + 1 + 24
+"""Where the content-length is behind one."""
 
 
 def project(sub_level: Sequence[str], record: bytes) -> tuple[int, bytes]:
@@ -65,46 +82,110 @@ def listed_values(items: Sequence[tuple[bytes, bytes]]) -> list[ListedObject]:
 
 
 class ShownObject(msgspec.Struct, frozen=True, gc=False):
-    """An object that a listing shows, neither a delete marker nor a placeholder, as a row of a page
-    has it (``shared.records.listed_rows``): its own members, and what it may share with others,
-    both encoded."""
+    """An object that a listing shows, neither a delete marker nor a placeholder: its projection as
+    it is stored, of which the first ``own`` bytes are the head of the array and the members that a
+    row has of its own (``shared.records.listed_rows``), and what of it others share, encoded."""
 
     is_delete_marker: ClassVar[bool] = False
     is_placeholder: ClassVar[bool] = False
 
-    members: bytes
+    projection: bytes
+    own: int
     common: bytes
-    version_id: str | None
+
+    @property
+    def version_id(self) -> str | None:
+        """As in ``ListedObject``; hardly anybody asks."""
+        return _decode(self.projection).version_id
 
 
 _common_of = attrgetter("common")
 
 
+class _Likeness(msgspec.Struct, frozen=True, gc=False):
+    """A projection, for those that follow it: what is before its version ID and behind its own
+    members, how the ID begins and how many bytes it takes, what is behind it; and its common."""
+
+    before: bytes
+    version: int
+    version_bytes: int
+    after: bytes
+    common: bytes
+
+
 def shown_values(items: Sequence[tuple[bytes, bytes]]) -> list[ShownObject | ListedObject]:
     """What ``listed_values`` says, but of objects that are shown only what a page of them needs.
 
-    Most objects of a bucket have the same members behind their own ones. The next projection that
-    ends in the same bytes has them, too: the three flags are among those, and no two bytes like
-    them follow each other in a text, which is UTF-8, nor do they end a number, behind which there
-    are eight members more. So they are its flags, and what is around them is what it is here.
+    Most objects of a bucket differ in their own members and version IDs alone. So of each, the
+    lengths of those are looked up, and the rest is compared with the last one that was decoded.
     """
     parts = stored.projections(items, SCHEMA)
-    if parts is None:
-        parts = [_encode(listed(stored.unpack(key, value))) for key, value in items]
+    if parts is not None:
+        with suppress(*_UNREADABLE, IndexError):
+            return _shown(parts)
+    return _shown([_encoded(listed(stored.unpack(key, value))) for key, value in items])
+
+
+def _encoded(value: ListedObject) -> bytes:
+    """The projection of a record that has none, or an unreadable one."""
+    try:
+        return _encode(value)
+    except OverflowError:
+        return _encode(replace(value, content_length=None))  # a number that no listing shows
+
+
+def _shown(parts: Sequence[bytes]) -> list[ShownObject | ListedObject]:
+    """What projections say."""
     found: list[ShownObject | ListedObject] = []
-    end: bytes | None = None
-    behind, common, version_id = 0, b"", None
+    like: _Likeness | None = None
+    before, after, common, version, apart = b"", b"", b"", 0, 0
     for part in parts:
-        if end is None or not part.endswith(end):
+        own = _own_bytes(part)
+        if (
+            like is None
+            or not own
+            or not part.startswith(before, own)
+            or len(part) != own + apart
+            or part[own + len(before)] != version
+            or not part.endswith(after)
+        ):
             value = _decode(part)
             if value.is_delete_marker or value.is_placeholder:
                 found.append(value)
                 continue
-            end = _encode(astuple(value)[OWN_MEMBERS:])[1:]
-            behind, version_id = -len(end), value.version_id
-            common = _encode(listed_rows.common_of(value))
-        found.append(ShownObject(part[1:behind], common, version_id))
+            own = len(_encode(astuple(value)[:OWN_MEMBERS]))
+            like = _likeness(value)
+            before, after, common, version = like.before, like.after, like.common, like.version
+            apart = len(before) + like.version_bytes + len(after)
+        found.append(ShownObject(part, own, common))
     return found
+
+
+def _likeness(value: ListedObject) -> _Likeness:
+    members = astuple(value)
+    version = _encode(value.version_id)
+    return _Likeness(
+        _encode(members[OWN_MEMBERS:_VERSION_ID])[1:],
+        # A longer one does not tell its length by its first byte, and is like no other.
+        version[0] if version[0] in _SHORT else -1,
+        len(version),
+        _encode(members[_VERSION_ID + 1 :])[1:],
+        _encode(listed_rows.common_of(value)),
+    )
+
+
+def _own_bytes(part: bytes) -> int:
+    """Where the own members of a projection end; 0 when they are not of the usual kinds."""
+    if part[1] != _TIME:
+        return 0
+    number = _NUMBER_BYTES.get(part[_NUMBER_AT])
+    if number is None:
+        return 0
+    start = _NUMBER_AT + number
+    kind = part[start]
+    if kind == _TEXT_8:
+        return start + 2 + part[start + 1]
+    return start + 1 + kind - _TEXT if _TEXT <= kind < _TEXT_END else 0
 
 
 def page_rows(contents: Sequence[tuple[str, ShownObject]]) -> bytes:
@@ -113,7 +194,7 @@ def page_rows(contents: Sequence[tuple[str, ShownObject]]) -> bytes:
     runs: list[bytes] = []
     start = 0
     for common, run in groupby([shown for _, shown in contents], key=_common_of):
-        members = [shown.members for shown in run]
+        members = [shown.projection[1 : shown.own] for shown in run]
         stop = start + len(members)
         runs.append(listed_rows.encode_run(common, keys[start:stop], members))
         start = stop

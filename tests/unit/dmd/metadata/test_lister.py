@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import msgspec
@@ -140,13 +139,27 @@ async def test_packed_rows_tell_what_others_do(
     assert (attachments is not None and bool(attachments.to_send)) is bool(room)
 
 
-async def test_a_record_without_a_projection_is_packed_itself(engine: Engine) -> None:
+@pytest.mark.parametrize(
+    ("schema", "projection", "record", "shown"),
+    [
+        (0, b"", b'{"content-length": 3}', 3),
+        (2, b"\x90", b'{"content-length": 3}', 3),
+        (0, b"", b'{"content-length": %d}' % 10**30, None),
+        (0, b"", b"none", None),
+        (1, b"", b'{"content-length": 3}', None),
+        (1, b"\x9c\xb8", b'{"content-length": 3}', None),
+    ],
+)
+async def test_a_record_without_a_projection_is_packed_itself(
+    engine: Engine, schema: int, projection: bytes, record: bytes, shown: int | None
+) -> None:
     key = record_keys.physical(BUCKET, "a", engine.key_bytes_max)
+    entry = stored.Stored(1, schema, projection, record)
     with engine.transaction() as transaction:
-        transaction.put(key, stored.pack(key, stored.Stored(1, 0, b"", b'{"content-length": 3}')))
+        transaction.put(key, stored.pack(key, entry))
     store(engine, {"b": {"content-length": 4}})
     rows = unpacked((await packed(engine, None))["Contents"])
-    assert [(row[0], row[2]) for row in rows] == [("a", 3), ("b", 4)]
+    assert [(row[0], row[2]) for row in rows] == [("a", shown), ("b", 4)]
 
 
 async def test_a_page_without_objects_has_no_packed_rows(engine: Engine) -> None:
@@ -154,16 +167,31 @@ async def test_a_page_without_objects_has_no_packed_rows(engine: Engine) -> None
 
 
 texts = st.text(st.sampled_from("aZ\x00©ÂÃ«\u0656é€\U0001f600"), max_size=40)
+sizes = st.sampled_from([0, 127, 128, 255, 256, 65535, 65536, 2**32 - 1, 2**32, 2**63])
+
+
+def of_length(*lengths: int) -> st.SearchStrategy[str]:
+    """Texts of the lengths at which their encoding changes, and others."""
+    return st.builds("".ljust, st.sampled_from(lengths), st.sampled_from("ab"))
+
+
+usual = {
+    "last-modified": of_length(24),
+    "content-length": sizes,
+    "content-md5": of_length(0, 31, 32, 35, 255, 256),
+    "versionId": of_length(0, 27, 31, 32, 40),
+}
+"""The members in which the objects of a bucket differ, of the types that we write."""
 documents = st.fixed_dictionaries(
     {},
     optional={
-        "last-modified": texts,
-        "content-length": st.integers(0, 2**63) | texts,
-        "content-md5": texts,
+        "last-modified": usual["last-modified"] | texts,
+        "content-length": st.integers(-3, 2**63) | st.floats(0, 9) | texts,
+        "content-md5": usual["content-md5"] | texts,
         "x-amz-storage-class": st.sampled_from(["STANDARD", "GLACIER"]) | texts,
         "owner-id": texts,
         "owner-display-name": texts,
-        "versionId": texts,
+        "versionId": usual["versionId"] | texts,
         "isNull": st.booleans(),
         "isDeleteMarker": st.booleans(),
         "isPHD": st.booleans(),
@@ -175,15 +203,15 @@ documents = st.fixed_dictionaries(
 
 
 @settings(max_examples=200)
-@given(st.lists(documents, max_size=8), st.randoms())
-def test_any_objects_are_packed_as_they_are(found: list[dict[str, Any]], order: Random) -> None:
+@given(
+    st.lists(documents, max_size=6),
+    st.lists(st.fixed_dictionaries({}, optional=usual), min_size=1, max_size=4),
+)
+def test_any_objects_are_packed_as_they_are(
+    found: list[dict[str, Any]], own: list[dict[str, Any]]
+) -> None:
     # Many of them are alike but for their own members.
-    alike = [
-        {**document, "content-length": 0xC2C2C2 + number}
-        for number in range(3)
-        for document in found
-    ]
-    order.shuffle(alike)
+    alike = [{**document, **members} for document in found for members in own]
     engine = MemoryEngine()
     store(engine, {f"k{number:02}": document for number, document in enumerate([*found, *alike])})
 
