@@ -210,10 +210,10 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("found.version_id is not None and not found.is_null", "not found.is_null"),
         ("found.version_id is not None and not found.is_null", "found.version_id is not None"),
         ("reader.range(self.lower, self.upper)", "reader.range(self.lower, self.lower)"),
-        ("for form in _FORMS) != 1:", "for form in _FORMS) < 1:"),
+        ("& _FORMS) != 1:", "& _FORMS) < 1:"),
         (" if not isinstance(revision, bool):", ":"),
         ("present=False)", "present=True)"),
-        (" and all(isinstance(name, str) for name in value)", ""),
+        ("if not isinstance(name, str):", "if False:"),
     ),
     ("conditions", _GATEWAY): (
         (
@@ -270,7 +270,7 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ),
     ("unread", "s3front/operations/put_object.py"): (
         ("if location != wanted.location:", "if False:"),
-        ("    await delete_data(context, record.locations)\n", ""),
+        ("    await delete_data(context, stored.locations)\n", ""),
         ("context = await read_now(context)\n", "pass\n"),
     ),
     ("conditions", _KEPT): (
