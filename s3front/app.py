@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -48,6 +48,7 @@ from s3front.s3_errors import S3Error, incomplete_body, not_implemented
 from shared.records.bucket import BucketRecord
 from shared.records.members import UnreadableRecordError
 
+_SERVICE: Final = Level.SERVICE
 _NO_THREAD = "can't start new thread"
 """What RuntimeError says where there is no memory for one."""
 
@@ -211,7 +212,7 @@ class App:
             if decide(context.access).allowed:
                 return context
         bucket = current = None
-        if operation.level is not Level.SERVICE:
+        if operation.level is not _SERVICE:
             assert target.bucket is not None
             bucket, current = await self.services.objects.read(
                 target.bucket,

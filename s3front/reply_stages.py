@@ -62,13 +62,14 @@ def cors_headers(answered: Answered, reply: Reply) -> Reply:
 STAGES: Final[Sequence[Stage]] = (website_errors, cors_headers)
 """In their order."""
 
+_WEBSITE: Final = Kind.WEBSITE
 _MEMBERS: Final = ("cors",)
 """Of a bucket's record: those that stages look at."""
 
 
 def is_staged(target: Target, bucket: BucketRecord | None) -> bool:
     """Whether a reply depends on anything that stages look at; of most it does not."""
-    if target.kind is Kind.WEBSITE:
+    if target.kind is _WEBSITE:
         return True
     if bucket is not None:
         for member in _MEMBERS:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Final
 
 from s3front.context import Context
 from s3front.objects.versioning import LATEST, Version
@@ -29,6 +30,13 @@ class Level(Enum):
     BUCKET = auto()
     OBJECT = auto()
 
+
+# Names of the module, as each request asks for them: to look a member of an enumeration up in its
+# class takes 900 instructions.
+_SERVICE: Final = Level.SERVICE
+_BUCKET: Final = Level.BUCKET
+_OBJECT: Final = Level.OBJECT
+_WEBSITE: Final = Kind.WEBSITE
 
 WRITE_ACTIONS: Mapping[str, str] = {
     "x-amz-acl": "s3:PutObjectAcl",
@@ -88,7 +96,7 @@ class Operation:
     def version(self, target: Target) -> Version:
         """The version that a request names; raises InvalidArgument."""
         text = target.query.get("versionId")
-        if text is None or self.level is not Level.OBJECT:
+        if text is None or self.level is not _OBJECT:
             return LATEST
         if not self.version_actions:
             raise S3Error(
@@ -217,14 +225,14 @@ class Routes:
     def find(self, method: str, target: Target, headers: Headers) -> Operation:
         """The operation of a request; raises NotImplemented, MethodNotAllowed, or what AWS says of
         parameters that do not go together."""
-        level = Level.OBJECT
+        level = _OBJECT
         if target.bucket is None:
-            level = Level.SERVICE
+            level = _SERVICE
         elif target.key is None:
-            level = Level.BUCKET
-        if method == "OPTIONS" or target.kind is Kind.WEBSITE:
+            level = _BUCKET
+        if method == "OPTIONS" or target.kind is _WEBSITE:
             # A preflight is of the request that is to come: what that selects is nothing to us.
-            level = Level.BUCKET if target.bucket else Level.SERVICE
+            level = _BUCKET if target.bucket else _SERVICE
             sub_resource = None if method == "OPTIONS" else PAGE
         else:
             sub_resource = self._selected(method, level, target, headers)
@@ -235,7 +243,7 @@ class Routes:
             raise not_implemented(target.query["x-id"])
         if method in ("PUT", "POST", "DELETE"):
             refuse_unimplemented(headers, operation.headers)
-        elif level is Level.OBJECT:
+        elif level is _OBJECT:
             _refuse_encryption(headers)
         return operation
 
@@ -259,11 +267,11 @@ class Routes:
         if UPLOAD_ID in target.query:
             sub_resource = UPLOAD_ID
         if sub_resource is None:
-            if level is Level.BUCKET and LIST_TYPE in target.query:
+            if level is _BUCKET and LIST_TYPE in target.query:
                 sub_resource = LIST_TYPE
         elif sub_resource in NAMED_ONES and NAMED_ONES[sub_resource] in target.query:
             sub_resource = one_of(sub_resource)
-        if method == "PUT" and level is Level.OBJECT:
+        if method == "PUT" and level is _OBJECT:
             sub_resource = _of_put(sub_resource, target, headers)
         return sub_resource
 

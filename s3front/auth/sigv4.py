@@ -57,6 +57,7 @@ class PayloadForm(StrEnum):
     STREAMING_UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 
 
+_HASHED: Final = PayloadForm.HASHED
 _NAMED_FORMS: Final = {form.value: form for form in PayloadForm if form is not PayloadForm.HASHED}
 
 
@@ -313,7 +314,7 @@ def payload_form(value: str | None) -> PayloadForm:
             "InvalidRequest", "Missing required header for this request: x-amz-content-sha256"
         )
     if _HEX_SHA256.fullmatch(value):
-        return PayloadForm.HASHED
+        return _HASHED
     form = _NAMED_FORMS.get(value)
     if form is not None:
         return form

@@ -77,6 +77,8 @@ FULL_OBJECT: Final = "FULL_OBJECT"
 COMPOSITE: Final = "COMPOSITE"
 CHECKSUM_TYPES: Final = (COMPOSITE, FULL_OBJECT)
 
+_MD5: Final = Algorithm.MD5
+_SHA256: Final = Algorithm.SHA256
 _DIGEST_BYTES: Final = {
     Algorithm.CRC32: 4,
     Algorithm.CRC32C: 4,
@@ -161,7 +163,7 @@ class BodyDigests:
         self.algorithms = tuple(dict.fromkeys(algorithms))
         self.length = 0
         """Bytes given so far."""
-        wanted = (Algorithm.MD5, *self.algorithms, *((Algorithm.SHA256,) if sha256 else ()))
+        wanted = (_MD5, *self.algorithms, *((_SHA256,) if sha256 else ()))
         self._running = {algorithm: _FACTORIES[algorithm]() for algorithm in wanted}
         self._updates = tuple([each.update for each in self._running.values()])
 
@@ -171,7 +173,7 @@ class BodyDigests:
         self.length += len(data)
 
     def md5(self) -> bytes:
-        return self.digest(Algorithm.MD5)
+        return self.digest(_MD5)
 
     def md5_hex(self) -> str:
         """The ETag of an object uploaded in one piece, without its quotes."""
@@ -179,7 +181,7 @@ class BodyDigests:
 
     def sha256_hex(self) -> str:
         """Only when asked for."""
-        return self.digest(Algorithm.SHA256).hex()
+        return self.digest(_SHA256).hex()
 
     def digest(self, algorithm: Algorithm) -> bytes:
         """The raw digest of an algorithm that was asked for."""

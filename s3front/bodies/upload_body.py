@@ -27,6 +27,8 @@ from s3front.bodies.checksums import (
 from s3front.port.request import Headers, Request
 from s3front.s3_errors import S3Error, incomplete_body
 
+_HASHED: Final = PayloadForm.HASHED
+_UNSIGNED: Final = PayloadForm.UNSIGNED
 _TRAILER_FORMS: Final = (
     PayloadForm.STREAMING_SIGNED_TRAILER,
     PayloadForm.STREAMING_UNSIGNED_TRAILER,
@@ -116,7 +118,7 @@ def _expected_digests(identity: Identity, headers: dict[str, str]) -> ExpectedDi
         )
     return ExpectedDigests(
         decode_content_md5(headers.get("content-md5")),
-        identity.payload if form is PayloadForm.HASHED else None,
+        identity.payload if form is _HASHED else None,
         checksum,
     )
 
@@ -126,7 +128,7 @@ def _decoder(identity: Identity, headers: dict[str, str]) -> ChunkedDecoder | No
     if identity.payload is None:
         return None
     form = payload_form(identity.payload)
-    if form in (PayloadForm.HASHED, PayloadForm.UNSIGNED):
+    if form is _HASHED or form is _UNSIGNED:
         return None
     if identity.stream_key is None and form is not PayloadForm.STREAMING_UNSIGNED_TRAILER:
         raise chunks_without_key()

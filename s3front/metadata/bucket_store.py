@@ -16,13 +16,13 @@ from msgspec.structs import replace
 
 from s3front.metadata import gateway
 from s3front.metadata.gateway import (
+    SAME_AS_KNOWN,
     ChangedError,
     Entry,
     Known,
     MetadataGateway,
     Operation,
     Requirement,
-    Same,
 )
 from s3front.metadata.kept_buckets import KeptBucket, KeptBuckets, StoredBucket
 from s3front.s3_errors import S3Error
@@ -89,7 +89,7 @@ class BucketStore:
             request_id,
             with_bodies=with_bodies,
         )
-        if first is Same.SAME:
+        if first is SAME_AS_KNOWN:
             assert kept is not None
             return kept.bucket, entries
         if first is None:

@@ -90,6 +90,9 @@ class Same(Enum):
     SAME = auto()
 
 
+SAME_AS_KNOWN: Final = Same.SAME
+
+
 Entry = tuple[str, int, bytes | None]
 """A record as it was read, its revision, and the bytes that it names, if they came with it."""
 
@@ -204,7 +207,7 @@ class MetadataGateway:
         if top is None:
             return None, entries
         if top == SAME:
-            return Same.SAME, entries
+            return SAME_AS_KNOWN, entries
         return _entry(top), entries
 
     async def commit(

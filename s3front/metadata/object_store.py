@@ -30,6 +30,7 @@ from s3front.metadata.token_store import ClientToken
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.versioning import (
     LATEST,
+    NOTHING_REQUIRED,
     Lookup,
     Place,
     Plan,
@@ -256,16 +257,24 @@ def planned(
         for step in plan.steps
     ]
     requirements = [] if requirement is None else [requirement]
-    if plan.requires is Requires.NO_NULL_MASTER:
-        requirements.append(gateway.is_no_null_version(bucket.name, key))
-    elif plan.requires is Requires.NO_NULL_VERSION:
-        requirements.append(gateway.names_no_null_version(bucket.name, key))
-    elif plan.requires is Requires.UNCHANGED:
-        requirements.append(object_requirement(bucket, key, current))
-        if current is not None and current.place is Place.OWN and current.record.is_null_version:
-            # Should it have become the latest again, its master may say more.
-            requirements.append(gateway.is_no_null_version(bucket.name, key))
+    if plan.requires is not NOTHING_REQUIRED:
+        requirements += _requirements(bucket, key, current, plan.requires)
     return ObjectCommit(operations, requirements, last.record, carried=carried)
+
+
+def _requirements(
+    bucket: StoredBucket, key: str, current: StoredObject | None, required: Requires
+) -> list[Requirement]:
+    """What a plan rests on that was made for ``current``."""
+    if required is Requires.NO_NULL_MASTER:
+        return [gateway.is_no_null_version(bucket.name, key)]
+    if required is Requires.NO_NULL_VERSION:
+        return [gateway.names_no_null_version(bucket.name, key)]
+    requirements = [object_requirement(bucket, key, current)]
+    if current is not None and current.place is Place.OWN and current.record.is_null_version:
+        # Should it have become the latest again, its master may say more.
+        requirements.append(gateway.is_no_null_version(bucket.name, key))
+    return requirements
 
 
 def object_requirement(

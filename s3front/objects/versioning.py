@@ -201,6 +201,10 @@ class Requires(Enum):
     """Nor does it name one."""
 
 
+NOTHING_REQUIRED: Final = Requires.NOTHING
+"""By a name of the module, as most plans are asked for it."""
+
+
 class Step(msgspec.Struct, frozen=True):
     """One operation on the key: a put of ``record``, or without one a deletion.
 
@@ -236,7 +240,7 @@ def plan_write(
     ``oldest_id`` is the version ID of what was stored before there were versions.
     """
     if versioning is None:
-        return Plan((Step(record, {}, release=True),), Requires.NOTHING)
+        return Plan((Step(record, {}, release=True),), NOTHING_REQUIRED)
     if versioning is Versioning.SUSPENDED:
         return _plan_null_version(master, record)
     new = {"versioning": True}
