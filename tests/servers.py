@@ -180,7 +180,7 @@ class Cluster:
     process. A port of 0 stands for one that is free. With ``supervised``, front-ends are started by
     their command, which makes a supervisor, a worker and a process for background work of it; else
     there is the worker alone. ``forked`` False has real starts of Python, for what processes take
-    in memory.
+    in memory; ``python`` is that which is started then.
 
     Without ``supervised``, background work is done by a process of its own, ``work``. It is started
     if ``settings`` say when data is deleted: other tests need none.
@@ -194,6 +194,7 @@ class Cluster:
     data_port: int = 0
     supervised: bool = False
     forked: bool = True
+    python: str = sys.executable
 
     def __post_init__(self) -> None:
         self.metadata_port = self.metadata_port or free_port()
@@ -212,7 +213,7 @@ class Cluster:
     def _process(self, name: str, *argv: str, environ: Mapping[str, str] | None = None) -> Process:
         return Process(
             name,
-            [sys.executable, "-m", *argv],
+            [self.python, "-m", *argv],
             {**os.environ, **self._paths(), **self.environ, **(environ or {})},
             self.folder / f"{name}.log",
             self.forked,

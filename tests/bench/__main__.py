@@ -6,6 +6,7 @@ two JSON files as ratios, of runs made one after the other, or have two servers 
 
     python -m tests.bench --json before.json
     python -m tests.bench --json after.json --compare before.json
+    python -m tests.bench --with-tree ../before
     python -m tests.bench --with-seaweedfs
     python -m tests.bench --against http://localhost:9000 --pids 4711 --access-key K --secret-key S
 """
@@ -50,7 +51,7 @@ Row = dict[str, float]
 def main() -> None:
     arguments = _parser().parse_args()
     idle_connections.allow_many()
-    if arguments.against or arguments.with_seaweedfs:
+    if arguments.against or arguments.with_tree or arguments.with_seaweedfs:
         started = []
         if arguments.with_seaweedfs:
             started.append(partial(seaweedfs.running, seaweedfs.program(arguments)))

@@ -22,14 +22,14 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 from s3front.auth.sigv4 import AccessKey
 from tests.bench import rows, workloads
 from tests.bench.cost import cpu_seconds_of, figures
 from tests.bench.load import FailedRequestError, Result, S3Endpoint
 from tests.bench.workloads import Work
-from tests.servers import ACCESS_KEY, REGION, SECRET_KEY, Cluster, Process, cluster
+from tests.servers import ACCESS_KEY, REGION, REPOSITORY, SECRET_KEY, Cluster, Process, cluster
 
 OURS: Final = "ours"
 _RATIOS: Final = {
@@ -71,6 +71,14 @@ class Rounds:
 def add_options(parser: argparse._ArgumentGroup) -> None:
     """The options that ``main`` reads."""
     parser.add_argument("--against", nargs="+", default=[], metavar="URL", help="S3 endpoints")
+    parser.add_argument(
+        "--with-tree",
+        nargs="+",
+        default=[],
+        type=Path,
+        metavar="PATH",
+        help="other checkouts, with a .venv each; they are started",
+    )
     parser.add_argument("--access-key", default=ACCESS_KEY, help="of all of them")
     parser.add_argument("--secret-key", default=SECRET_KEY)
     parser.add_argument("--region", default=REGION)
@@ -109,7 +117,10 @@ def main(arguments: argparse.Namespace, started: Sequence[Callable[[Path], Runni
     """Measure, print and write. ``started`` are further servers, which are started in a folder."""
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="twofold-bench-")))
-        servers = [running.enter_context(_our_server(folder / OURS)), *others(arguments)]
+        servers = [running.enter_context(_our_server(OURS, folder / OURS)), *others(arguments)]
+        for number, tree in enumerate(arguments.with_tree):
+            checkout = _our_server(str(tree), folder / f"tree-{number}", tree.resolve())
+            servers.append(running.enter_context(checkout))
         servers += [running.enter_context(start(folder / "other")) for start in started]
         for server in servers:
             _begin(server)
@@ -242,11 +253,17 @@ def drop_from_memory(folder: Path) -> None:
 
 
 @contextmanager
-def _our_server(folder: Path) -> Iterator[Server]:
+def _our_server(name: str, folder: Path, tree: Path = REPOSITORY) -> Iterator[Server]:
+    """The servers of a checkout."""
     folder.mkdir()
-    with cluster(folder, forked=False, supervised=True) as running:
+    options: dict[str, Any] = {"forked": False, "supervised": True}
+    if tree != REPOSITORY:
+        # The folder in which this runs must not come first.
+        options["environ"] = {"PYTHONPATH": str(tree), "PYTHONSAFEPATH": "1"}
+        options["python"] = f"{tree}/.venv/bin/python"
+    with cluster(folder, **options) as running:
         yield Server(
-            OURS,
+            name,
             S3Endpoint("localhost", running.fronts[0].port),
             lambda: [process.pid for process in _processes(running)],
             lambda: _restart_cold(running),
