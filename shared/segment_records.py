@@ -30,7 +30,7 @@ for bodies that come with their commits (``dmd.data.packed.body_segments``).
 
 from __future__ import annotations
 
-import secrets
+import os
 import struct
 from enum import Enum
 from typing import Final, NamedTuple
@@ -66,6 +66,7 @@ class State(Enum):
 
 _STATES: Final = {state.value: state for state in State}
 _NO_STATE: Final = bytes(4)
+_LIVE: Final = State.LIVE.value
 
 
 class Place(NamedTuple):
@@ -103,11 +104,8 @@ def record_bytes(length: int) -> int:
 
 def key_of(created_ms: int, place: Place) -> str:
     """Make the key of the record at a place."""
-    return (
-        f"{created_ms:0{TIME_DIGITS}x}"
-        f"{place.segment:0{_NUMBER_DIGITS}x}{place.offset:0{_NUMBER_DIGITS}x}"
-        f"{secrets.token_hex(_RANDOM_BYTES)}"
-    )
+    random = os.urandom(_RANDOM_BYTES).hex()
+    return f"{created_ms:012x}{place.segment:08x}{place.offset:08x}{random}"
 
 
 def place_of(key: str) -> Place:
@@ -123,9 +121,9 @@ def holds_bodies(number: int) -> bool:
 
 def pack_header(key: str, length: int, checksum: int, distance: int) -> bytes:
     """The header of a live record."""
-    fields = (length, distance, checksum, bytes.fromhex(key))
-    judged = crc32(_HEADER.pack(MAGIC, _NO_STATE, *fields))
-    return _HEADER.pack(MAGIC, State.LIVE.value, *fields) + _CHECKSUM.pack(judged)
+    header = _HEADER.pack(MAGIC, _NO_STATE, length, distance, checksum, bytes.fromhex(key))
+    judged = _CHECKSUM.pack(crc32(header))
+    return b"%b%b%b%b" % (MAGIC, _LIVE, header[STATE_OFFSET + len(_LIVE) :], judged)
 
 
 def parse_header(data: bytes | bytearray, position: int, place: Place) -> Record | None:

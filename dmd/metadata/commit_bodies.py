@@ -9,8 +9,9 @@ and a repeated one, which gets the answer of the first, writes none.
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +19,9 @@ from dmd.data.disk import Disk, DiskOptions
 from dmd.data.packed.body_segments import BodySegments
 from shared.local_directory import local_identity
 from shared.packed_reader import PackedReader
+
+LOOK_SECONDS: Final = 1.0
+"""How often it is looked whether the directory is still the same; its owner looks as often."""
 
 
 class BodySettings(msgspec.Struct, frozen=True):
@@ -38,11 +42,16 @@ class CommitBodies:
         self.segments = BodySegments(folder, Disk(settings.disk))
         self._reader = PackedReader(folder)
         self._known: tuple[tuple[int, int], str | None] | None = None
+        self._looked = 0.0
 
     @property
     def identity(self) -> str | None:
-        """Which directory they are in (``shared.local_directory``), at this moment; None
-        while they cannot be kept there."""
+        """Which directory they are in (``shared.local_directory``), as of a second ago at most;
+        None while they cannot be kept there."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS and self._known is not None:
+            return self._known[1]
+        self._looked = now
         try:
             found = os.stat(self._path)
         except OSError:
@@ -60,9 +69,10 @@ class CommitBodies:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         match located.location:
-            case [{"key": str() as key, "size": int() as size}] if size <= self.bytes_max:
-                content = self._reader.read(key)
-                return None if content is None else bytes(content)
+            case [{"key": str() as key, "size": int() as size}] if 0 < size <= self.bytes_max:
+                content = self._reader.read(key, size)
+                if content is not None and len(content) == size:
+                    return bytes(content)
         return None
 
     def close(self) -> None:

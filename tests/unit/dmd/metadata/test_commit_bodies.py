@@ -191,8 +191,11 @@ async def test_a_name_that_the_record_has_twice_is_refused(daemon: Daemon) -> No
     assert await refusal(asked) == "InvalidArgument"
 
 
-async def test_a_body_for_another_directory_is_refused(daemon: Daemon, tmp_path: Path) -> None:
+async def test_a_body_for_another_directory_is_refused(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Such as that of the daemon which was connected when the front-end asked."""
+    monkeypatch.setattr("dmd.metadata.commit_bodies.LOOK_SECONDS", 0.0)
     for directory in (None, "elsewhere", 1):
         entry = put_of("k", "1" * 40, 4)
         asked = daemon.call("batch", [entry], {"bodies": directory}, attached=(b"body",))
