@@ -12,7 +12,6 @@ import errno
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from io import FileIO
 from itertools import islice
 from operator import itemgetter
@@ -144,6 +143,37 @@ class _Snapshot:
             raise EngineError(str(error)) from error
 
 
+class _Writing(_Snapshot):
+    """The one transaction that writes: it commits when its view is left without an error."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> _View:
+        try:
+            self._transaction = self._environment.begin(write=True)
+        except lmdb.PanicError as error:
+            # After a failed write of a meta page LMDB takes no more transactions until re-opened.
+            raise EngineFatalError(str(error)) from error
+        except lmdb.Error as error:
+            raise EngineError(str(error)) from error
+        return _View(self._transaction, self._key_bytes_max, self._file)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        if error is not None:
+            self._transaction.abort()
+            if isinstance(error, lmdb.Error):
+                raise _engine_error(error) from error
+            return
+        try:
+            self._transaction.commit()
+        except lmdb.Error as failure:
+            if _is_full(failure):
+                raise EngineFullError(str(failure)) from failure
+            raise EngineFatalError(str(failure)) from failure
+
+
 class LmdbEngine:
     """See ``base.Engine``. ``directory`` exists and is writable; the caller owns it (its lock).
 
@@ -179,29 +209,8 @@ class LmdbEngine:
     def snapshot(self) -> _Snapshot:
         return _Snapshot(self._environment, self.key_bytes_max, self._file)
 
-    @contextmanager
-    def transaction(self) -> Iterator[_View]:
-        try:
-            transaction = self._environment.begin(write=True)
-        except lmdb.PanicError as error:
-            # After a failed write of a meta page LMDB takes no more transactions until re-opened.
-            raise EngineFatalError(str(error)) from error
-        except lmdb.Error as error:
-            raise EngineError(str(error)) from error
-        try:
-            yield _View(transaction, self.key_bytes_max, self._file)
-        except lmdb.Error as error:
-            transaction.abort()
-            raise _engine_error(error) from error
-        except BaseException:
-            transaction.abort()
-            raise
-        try:
-            transaction.commit()
-        except lmdb.Error as error:
-            if _is_full(error):
-                raise EngineFullError(str(error)) from error
-            raise EngineFatalError(str(error)) from error
+    def transaction(self) -> _Writing:
+        return _Writing(self._environment, self.key_bytes_max, self._file)
 
     def free_bytes(self) -> int:
         """The space inside the store that is used again before its file grows."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -75,8 +74,25 @@ class _Snapshot:
         self._lock.acquire()
         return _View(self._items)
 
-    def __exit__(self, *_error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
         self._lock.release()
+
+
+class _Writing(_Snapshot):
+    """The same of a view whose changes are undone when it is left with an error."""
+
+    __slots__ = ("_view",)
+
+    def __enter__(self) -> _View:
+        self._view = super().__enter__()
+        return self._view
+
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        try:
+            if kind is not None:
+                self._view.undo()
+        finally:
+            self._lock.release()
 
 
 class MemoryEngine:
@@ -91,15 +107,8 @@ class MemoryEngine:
     def snapshot(self) -> _Snapshot:
         return _Snapshot(self._items, self._lock)
 
-    @contextmanager
-    def transaction(self) -> Iterator[_View]:
-        with self._lock:
-            view = _View(self._items)
-            try:
-                yield view
-            except BaseException:
-                view.undo()
-                raise
+    def transaction(self) -> _Writing:
+        return _Writing(self._items, self._lock)
 
     def backup(self, directory: Path) -> None:
         raise EngineError("a store in memory has no file to copy")
