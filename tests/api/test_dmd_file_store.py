@@ -6,16 +6,21 @@ import asyncio
 import gc
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from dmd.data.both import open_both_stores
+from dmd.data.data_directory import DataDirectory
 from dmd.data.data_server import serve
 from dmd.data.data_service import DataService
+from dmd.data.disk import DiskOptions
 from dmd.data.memory_store import MemoryStore
 from s3front.locations.base import DataNotFoundError, ObjectInfo, Stored
 from s3front.locations.dmd_file import DmdFileStore
 from s3front.locations.http_client import Origin
+from s3front.locations.local_blobs import LocalReader
 from s3front.s3_errors import S3Error
 from shared.process.logs import get_logger
 
@@ -154,3 +159,51 @@ async def test_a_source_that_fails_leaves_nothing_to_the_garbage_collector(
         assert (await upload())() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("size", [1, 1000, 300_000, 1_000_000])
+async def test_beside_the_daemon_what_is_in_memory_is_read_without_it(
+    tmp_path: Path, size: int
+) -> None:
+    """What is in quarantine is not: the daemon brings it back."""
+    kept = open_both_stores(DataDirectory(tmp_path), DiskOptions(), get_logger())
+    server = await serve(DataService(kept, get_logger()), "127.0.0.1", 0)
+    origin = Origin("127.0.0.1", server.port)
+    content = b"x" * size
+    async with aclosing_store(DmdFileStore(origin, data_path=tmp_path)) as client:
+        blob = await client.put(size, content, INFO)
+        while not isinstance(reader := await client.open(blob, 0, size - 1), LocalReader):
+            reader.close()
+            await asyncio.sleep(0)
+        assert await reader.read() == content
+        await kept.quarantine(blob.key)
+        reader = await client.open(blob, 0, size - 1)
+        assert not isinstance(reader, LocalReader)
+        assert await reader.read() == content
+        await server.close(1)
+        reader = await client.open(blob, 0, size - 1)
+        assert await reader.read() == content
+    await kept.close()
+
+
+@pytest.mark.parametrize("data_path", [None, Path("/nowhere"), Path("/")])
+async def test_elsewhere_the_daemon_is_asked(tmp_path: Path, data_path: Path | None) -> None:
+    kept = open_both_stores(DataDirectory(tmp_path), DiskOptions(), get_logger())
+    server = await serve(DataService(kept, get_logger()), "127.0.0.1", 0)
+    origin = Origin("127.0.0.1", server.port)
+    async with aclosing_store(DmdFileStore(origin, data_path=data_path)) as client:
+        blob = await client.put(4, b"body", INFO)
+        for _ in range(3):
+            assert await read(client, blob) == b"body"
+        await server.close(1)
+        with pytest.raises(S3Error, match="ServiceUnavailable"):
+            await client.open(blob, 0, 3)
+    await kept.close()
+
+
+@asynccontextmanager
+async def aclosing_store(store: DmdFileStore) -> AsyncIterator[DmdFileStore]:
+    try:
+        yield store
+    finally:
+        await store.close()

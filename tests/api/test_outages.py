@@ -22,7 +22,8 @@ from tests.servers import Cluster, Front, accepts_connections, cluster, wait_for
 
 CALL_TIMEOUT_MS = 500
 SOON_SECONDS = 5.0
-DATA = b"bytes that lie in the data daemon" * 3000  # and would not come with a commit
+DATA = b"bytes that lie in the data daemon" * 40_000
+"""More than comes with a commit, or is read beside the daemon at once."""
 
 
 @pytest.fixture(scope="module")
