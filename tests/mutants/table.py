@@ -73,6 +73,7 @@ TESTS = {
         "tests/unit/s3front/bodies/test_upload_body.py",
         "tests/unit/s3front/bodies/test_verified_blob.py",
         "tests/unit/s3front/locations/test_registry.py",
+        "tests/unit/s3front/locations/test_local_blobs.py",
         "tests/unit/dmd/data/test_sent_blobs.py",
         "tests/unit/shared/records/test_data_locations.py",
         "tests/api/test_dmd_file_store.py",
@@ -147,6 +148,17 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ("bodies", "s3front/locations/dmd_file.py"): (
         ("not (whole or _is_part(response, blob))", "False"),
         ("response.length != length or", ""),
+    ),
+    ("bodies", "s3front/locations/local_blobs.py"): (
+        ("data is not None and whole and crc32(data) != checksum", "False"),
+        ("os.fstat(descriptor).st_size != blob.size", "False"),
+        ("self._serves = theirs == ours", "self._serves = True"),
+        ("if not (whole or blob.size > UNVERIFIED_BYTES_MIN):", "if False:"),
+    ),
+    ("bodies", "shared/packed_reader.py"): (
+        ("record.state is not State.LIVE or ", ""),
+        (" or crc32(content) != record.checksum", ""),
+        ("record is None or record.key != key:", "record is None:"),
     ),
     ("bodies", "dmd/data/file_blob.py"): (
         ("        if offset != self._sent:\n            self._close_pipe()\n", ""),
