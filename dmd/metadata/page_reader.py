@@ -45,6 +45,7 @@ class _Stride:
     def __init__(self) -> None:
         self.keys = self._apart = _READ_FIRST
         self._seeks_left = 0
+        self._fetched = 0
 
     @property
     def alone(self) -> bool:
@@ -58,8 +59,23 @@ class _Stride:
             return min(room + 1, self._apart)
         return 1 if self.alone else min(self.keys, max(room + 1, _SEEK_KEYS))
 
+    def expect(
+        self, reader: Reader, bounds: record_keys.Range, count: int
+    ) -> Callable[[], None] | None:
+        """Say that so many keys are wanted of a range (``Reader.expect``).
+
+        Once the disk has some of them, it will have those behind them too: they are fetched before
+        the last of what was fetched is read. That is but for pages that pass many hidden keys.
+        """
+        on_disk = 0 < self._fetched < min(self.keys, count)
+        fetching = reader.expect(*bounds, count, on_disk=on_disk)
+        if fetching is not None:
+            self._fetched = count
+        return fetching
+
     def learn(self, read: int, used: int, *, apart: bool, behind_versions: bool) -> None:
         """``used`` of the keys that were read mattered; the rest, in the end, were versions."""
+        self._fetched -= read
         if apart:
             self._seeks_left = 0
             self.keys = _SEEK_KEYS
@@ -112,8 +128,10 @@ def _slice(
     while left > 0 and lower < upper:
         apart = stride.alone and page.is_behind_versions
         count = stride.count(page.room, apart=apart)
-        if not stride.alone and (fetching := reader.expect(lower, upper, page.room + 1)):
-            return lower, fetching
+        if not stride.alone:
+            fetching = stride.expect(reader, (lower, upper), page.room + 1)
+            if fetching is not None:
+                return lower, fetching
         if apart:
             items = reader.first_apart(lower, upper, count, _BEHIND_VERSIONS)
         else:

@@ -61,9 +61,12 @@ class Reader(Protocol):
     ) -> list[tuple[bytes, bytes]]:
         """The same, without what lies between each key and the key followed by ``behind``."""
 
-    def expect(self, lower: bytes, upper: bytes, count: int) -> Callable[[], None] | None:
+    def expect(
+        self, lower: bytes, upper: bytes, count: int, *, on_disk: bool = False
+    ) -> Callable[[], None] | None:
         """The first ``count`` keys of a range are going to be read, in several steps; who says so
-        before each lets a store fetch them from a slow disk together.
+        before each lets a store fetch them from a slow disk together. ``on_disk``: they are hardly
+        in memory; otherwise that is found out when the first of them are read.
 
         Something, when they are being fetched now: what returns once they are there, or about. It
         is to be called in a thread of its own, outside of the snapshot, and need not be.
@@ -92,7 +95,9 @@ class Ranged(ABC):
             lower = found[0][0] + behind
         return items
 
-    def expect(self, lower: bytes, upper: bytes, count: int) -> Callable[[], None] | None:
+    def expect(
+        self, lower: bytes, upper: bytes, count: int, *, on_disk: bool = False
+    ) -> Callable[[], None] | None:
         """See ``Reader``: nothing is to be fetched."""
         return None
 

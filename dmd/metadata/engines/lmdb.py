@@ -105,10 +105,12 @@ class _View:
                 items.append(item)
         return items
 
-    def expect(self, lower: bytes, upper: bytes, count: int) -> Callable[[], None] | None:
+    def expect(
+        self, lower: bytes, upper: bytes, count: int, *, on_disk: bool = False
+    ) -> Callable[[], None] | None:
         if self._ahead is None:
             self._ahead = ReadAhead(self._file.fileno())
-        return self._ahead.expect(lower, upper, count)
+        return self._ahead.expect(lower, upper, count, on_disk=on_disk)
 
     def put(self, key: bytes, value: bytes) -> None:
         self._transaction.put(key, value)

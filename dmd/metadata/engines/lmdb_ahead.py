@@ -38,11 +38,13 @@ class ReadAhead:
         self._descriptor = descriptor
         self._faults: int | None = None
 
-    def expect(self, lower: bytes, upper: bytes, count: int) -> Callable[[], None] | None:
+    def expect(
+        self, lower: bytes, upper: bytes, count: int, *, on_disk: bool
+    ) -> Callable[[], None] | None:
         """The first ``count`` keys of a range are going to be read (``base.Reader``)."""
         faults = getrusage(RUSAGE_THREAD).ru_majflt
         before, self._faults = self._faults, faults
-        if before is None or faults == before:
+        if not on_disk and (before is None or faults == before):
             return None
         return self._begin(lower, upper, count)
 
