@@ -31,6 +31,9 @@ _PLACEHOLDER: Final = b'{"_placeholder":true,"num":%d}'
 """As ``shared.rpc.codec`` writes it. Inside a string its quotation marks would be escaped, so that
 these bytes are found nowhere else in JSON text."""
 
+_HOLDING: Final = (list, dict)
+"""What there is in JSON that holds something."""
+
 _DEPTH_MAX: Final = 16
 """How deep in a result there may be attachments."""
 
@@ -102,11 +105,17 @@ def renumbered(text: bytes, count: int, first: int) -> bytes:
 
 def put_in(value: Any, attachments: Sequence[bytes], depth: int = _DEPTH_MAX) -> Any:
     """A JSON value with attachments in their places; a placeholder of none stays."""
-    if not depth or not isinstance(value, list | dict):
+    if not depth or type(value) not in _HOLDING:
         return value
-    if isinstance(value, list):
-        return [put_in(item, attachments, depth - 1) for item in value]
+    if type(value) is list:
+        return [
+            put_in(item, attachments, depth - 1) if type(item) in _HOLDING else item
+            for item in value
+        ]
     found = Attachments(attachments).received(value) if "_placeholder" in value else None
     if found is not None:
         return found
-    return {name: put_in(item, attachments, depth - 1) for name, item in value.items()}
+    return {
+        name: put_in(item, attachments, depth - 1) if type(item) in _HOLDING else item
+        for name, item in value.items()
+    }

@@ -44,6 +44,7 @@ NO_CHANGE: Final = bytes(4)
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _OPCODES: Final = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _WHOLE_TEXT: Final = 0x80 | TEXT
+_WHOLE: Final = (_WHOLE_TEXT, 0x80 | BINARY)
 _CONTROL_BYTES_MAX: Final = 125
 _SIZE_IN_TWO_BYTES: Final = 126
 _KEY_BYTES: Final = 16
@@ -252,7 +253,7 @@ class FrameReader:
                 self._needed = size
                 return None
             length = int.from_bytes(buffer[start + 2 : start + 2 + width], "big")
-        usual = first == _WHOLE_TEXT and second & 0x80 == self._mask_bit and self._message is None
+        usual = first in _WHOLE and second & 0x80 == self._mask_bit and self._message is None
         if not usual or length > self.message_bytes_max:
             self._check(first, second, length)
         end = size + length
