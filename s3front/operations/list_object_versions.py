@@ -8,7 +8,12 @@ from s3front.context import Context
 from s3front.metadata.listing_store import VersionsPage
 from s3front.objects.versioning import NULL_ID, Version
 from s3front.operations.honoured import LISTING
-from s3front.operations.listed import checksum_elements, owner_element, storage_class_element
+from s3front.operations.listed import (
+    checksum_elements,
+    owner_element,
+    printed_keys,
+    storage_class_element,
+)
 from s3front.operations.parameters import (
     check_optional_attributes,
     encoding_parameter,
@@ -16,12 +21,12 @@ from s3front.operations.parameters import (
 )
 from s3front.port.reply import xml_reply
 from s3front.port.request import Reply, Request
-from s3front.port.xml import element, escape, readable_element, url_encode
+from s3front.port.xml import element, shown_all, url_encode
 from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error
 from shared import limits, version_id
 from shared.listing.delimiter_versions import VersionsQuery
-from shared.records.members import shown_time, whole_number
+from shared.records.members import shown_times, whole_number
 from shared.records.projection_fields import ListedObject
 
 
@@ -48,10 +53,7 @@ async def list_object_versions(context: Context, request: Request) -> Reply:
         element("Delimiter", encode(asked.delimiter) if asked.delimiter else None),
         element("EncodingType", "url" if encode is url_encode else None),
         element("IsTruncated", "true" if page.is_truncated else "false"),
-        *(
-            _row(escape(encode(key)), internal_id, is_latest, listed)
-            for key, internal_id, is_latest, listed in page.versions
-        ),
+        *_rows(page, url_encoded=encode is url_encode),
         *(
             f"<CommonPrefixes>{element('Prefix', encode(prefix))}</CommonPrefixes>"
             for prefix in page.common_prefixes
@@ -89,23 +91,43 @@ def _next_markers(page: VersionsPage, encode: Callable[[str], str]) -> list[str]
     return [key_marker, element("NextVersionIdMarker", marker)]
 
 
-def _row(key: str, internal_id: str | None, is_latest: bool, listed: ListedObject) -> str:
+def _rows(page: VersionsPage, *, url_encoded: bool) -> list[str]:
+    """The versions of a page. There may be a thousand, so what a row costs, counts."""
+    versions = page.versions
+    keys = printed_keys([key for key, *_ in versions], url_encoded=url_encoded)
+    times = shown_times([listed.last_modified for *_, listed in versions])
+    etags = shown_all([listed.etag for *_, listed in versions])
+    return [
+        _row((key, time, etag), internal_id, is_latest, listed)
+        for key, time, etag, (_, internal_id, is_latest, listed) in zip(
+            keys, times, etags, versions, strict=True
+        )
+    ]
+
+
+def _row(
+    texts: tuple[str, str, str], internal_id: str | None, is_latest: bool, listed: ListedObject
+) -> str:
+    """A version; its key, time and entity tag are printed already."""
+    key, time, etag = texts
     shown = NULL_ID
     if internal_id is not None and not listed.is_null:
         shown = version_id.encode(internal_id)
     head = (
         f"<Key>{key}</Key><VersionId>{shown}</VersionId>"
         f"<IsLatest>{'true' if is_latest else 'false'}</IsLatest>"
-        f"{element('LastModified', shown_time(listed.last_modified))}"
+        f"<LastModified>{time}</LastModified>"
     )
     owner = owner_element(listed.owner_id, listed.owner_name)
     if listed.is_delete_marker:
         return f"<DeleteMarker>{head}{owner}</DeleteMarker>"
-    etag = readable_element("ETag", f'"{listed.etag or ""}"')
     checksum = checksum_elements(listed.checksum_algorithm, listed.checksum_kind)
     storage = storage_class_element(listed.storage_class)
     size = whole_number(listed.content_length) or 0
-    return f"<Version>{head}{etag}{checksum}<Size>{size}</Size>{owner}{storage}</Version>"
+    return (
+        f"<Version>{head}<ETag>&quot;{etag}&quot;</ETag>{checksum}<Size>{size}</Size>"
+        f"{owner}{storage}</Version>"
+    )
 
 
 LIST_OBJECT_VERSIONS = Operation(

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from s3front.context import Context
 from s3front.metadata.listing_store import ObjectsPage
 from s3front.operations.honoured import LISTING
-from s3front.operations.listed import checksum_elements, owner_element, storage_class_element
+from s3front.operations.listed import (
+    checksum_elements,
+    owner_element,
+    printed_keys,
+    storage_class_element,
+)
 from s3front.operations.parameters import (
     check_optional_attributes,
     decode_token,
@@ -20,11 +25,9 @@ from s3front.port.reply import xml_reply
 from s3front.port.request import Reply, Request
 from s3front.port.xml import (
     element,
-    escape_all,
     is_representable,
     shown_all,
     url_encode,
-    url_encode_all,
 )
 from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error
@@ -117,7 +120,7 @@ class _Asked:
 
     def printed(self, texts: Sequence[str]) -> Sequence[str]:
         """Keys as this listing prints them, escaped."""
-        return url_encode_all(texts) if self.url_encoded else escape_all(texts)
+        return printed_keys(texts, url_encoded=self.url_encoded)
 
 
 class _Fields:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
-from s3front.port.xml import readable_element
+from s3front.port.xml import escape_all, readable_element, url_encode_all
+
+
+def printed_keys(keys: Sequence[str], *, url_encoded: bool) -> Sequence[str]:
+    """Keys, or parts of them, as a listing prints them: with ``encoding-type=url``, or escaped."""
+    return url_encode_all(keys) if url_encoded else escape_all(keys)
 
 
 @lru_cache(maxsize=64)
