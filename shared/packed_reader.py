@@ -18,7 +18,6 @@ from typing import Final
 from isal.isal_zlib import crc32
 
 from shared.blob_files import is_blob_key
-from shared.cached_file import open_cached
 from shared.local_directory import is_in_memory
 from shared.segment_records import HEADER_BYTES, Place, Record, State, parse_header, place_of
 
@@ -73,7 +72,7 @@ def read_blob_cached(
 
 
 class PackedReader:
-    """Packed blobs of the directory ``folder``. Used by one thread; never waits for a disk."""
+    """Packed blobs of the directory ``folder``. Used by one thread; waits for no disk to read."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -119,8 +118,11 @@ class PackedReader:
         if descriptor is not None:
             self._open.move_to_end(number)
             return descriptor
-        descriptor = open_cached(str(segment_path(self._folder, number)))
-        if descriptor is None:
+        # Segments are few, and stay open: this waits for a disk once at most, and works where the
+        # system cannot say whether it would have to.
+        try:
+            descriptor = os.open(segment_path(self._folder, number), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
             return None
         self._open[number] = descriptor
         if len(self._open) > OPEN_SEGMENTS_MAX:
