@@ -111,6 +111,8 @@ class LeanConnection(asyncio.Protocol):
         self._writer: TurnWriter | None = None
         self._writable = asyncio.Event()
         self._writable.set()
+        self._paused = False
+        """Whether it is not writable: asked for each message, which the event is too slow for."""
         self._reading = True
         self._had_its_turn = False
         self._calls_waiting = 0
@@ -154,9 +156,11 @@ class LeanConnection(asyncio.Protocol):
         self._read(whole)
 
     def pause_writing(self) -> None:
+        self._paused = True
         self._writable.clear()
 
     def resume_writing(self) -> None:
+        self._paused = False
         self._writable.set()
         self._read()
 
@@ -302,12 +306,12 @@ class LeanConnection(asyncio.Protocol):
         self._read()
 
     def _may_go_on(self) -> bool:
-        return (
-            not self._had_its_turn
-            and self._transport is not None
-            and not self._transport.is_closing()
-            and self._writable.is_set()
-            and self._calls_waiting < limits.RPC_CALLS_WAITING_MAX
+        return not (
+            self._had_its_turn
+            or self._paused
+            or self._calls_waiting >= limits.RPC_CALLS_WAITING_MAX
+            or self._transport is None
+            or self._transport.is_closing()
         )
 
     def _keep_up(self) -> None:
@@ -367,6 +371,8 @@ class LeanConnection(asyncio.Protocol):
                 peer = self._peers.get(namespace)
                 if peer is not None:
                     peer.on_event(ack_id, name, arguments, attachments)
+            case packets.Announced():
+                self._gathering = Gathering(packet, self._reader.message_bytes_max)
             case packets.Ack(namespace, ack_id):
                 peer = self._peers.get(namespace)
                 if peer is not None:
@@ -379,8 +385,6 @@ class LeanConnection(asyncio.Protocol):
                     peer.leave()
             case packets.Close():
                 self._end(1000)
-            case packets.Announced():
-                self._gathering = Gathering(packet, self._reader.message_bytes_max)
             case _:
                 pass  # pongs, and what only servers send
 

@@ -229,14 +229,14 @@ class Connection(asyncio.Protocol):
 
     def _receive(self, packet: packets.Packet) -> None:
         match packet:
+            case packets.Announced():
+                self._gathering = Gathering(packet, self._reader.message_bytes_max)
             case packets.Ack(namespace) if namespace == self._namespace:
                 self._receiver.on_ack(packet)
             case packets.Event(namespace) if namespace == self._namespace:
                 self._receiver.on_event(self, packet)
             case packets.Ping():
                 self.send(packets.PONG)
-            case packets.Announced():
-                self._gathering = Gathering(packet, self._reader.message_bytes_max)
             case packets.Open(_, interval_ms, timeout_ms, bytes_max):
                 self._use_size(bytes_max)
                 self._silence_seconds_max = (interval_ms + timeout_ms) / 1000
