@@ -167,7 +167,9 @@ class Opening:
 def context_of(
     place: MemoryPlace, transforms: Transforms = NO_TRANSFORMS, log: RecordingLog | None = None
 ) -> Context:
-    services = SimpleNamespace(locations=LocationRegistry({}, place), transforms=transforms)
+    services = SimpleNamespace(
+        locations=LocationRegistry({}, place), transforms=transforms, one_hop=None
+    )
     target = Target("bucket", "key", "/bucket/key", "", {}, None)
     log = log or RecordingLog()
     access = cast(Any, None)  # the bytes of what may be read or written, nobody asks for again
