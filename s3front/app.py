@@ -219,11 +219,15 @@ class App:
                 target.key,
                 trace.request_id,
                 version,
-                with_body=operation.with_body,
+                with_body=operation.with_body and self._brings_bodies(),
             )
         context = surroundings(bucket, current, unread=False)
         authorize(context.access)
         return context
+
+    def _brings_bodies(self) -> bool:
+        one_hop = self.services.one_hop
+        return one_hop is not None and one_hop.brings_bodies
 
     def _told(self, operation: Operation, request: Request, target: Target) -> StoredBucket | None:
         """The bucket as it was told last, where the request can do without a read. A page is

@@ -71,6 +71,11 @@ class DmdFileStore:
         secret = credentials.secret.authorization
         self._client.renew({} if secret is None else {"Authorization": secret}, credentials.tls)
 
+    @property
+    def reads_here(self) -> bool:
+        """Whether small blobs are read without the daemon, which costs less than any hop."""
+        return self._local is not None and self._local.serves
+
     async def close(self) -> None:
         """Close the connections."""
         if self._local is not None:

