@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from s3front.rpc.rpc_client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
+from shared.rpc.envelope import RemoteError
 from tests.interop.cutting_proxy import cutting_proxy
 from tests.interop.daemons import MetadataProcess, metadata_process
 from tests.interop.proxy import proxy_of
@@ -124,6 +125,10 @@ class History:
                 answer = await client.call(step.method, [self.name, *step.arguments], self.sub)
             except RpcUnavailableError:
                 continue  # it was not sent: this says nothing, and harms nothing
+            except RemoteError as error:
+                if error.code != 503:
+                    raise
+                continue  # it came when its time was over, and was not begun
             version_id: str = json.loads(answer)["versionId"]
             return version_id
 
