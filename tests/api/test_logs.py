@@ -126,12 +126,13 @@ def send_requests_without_daemons(run: Run) -> None:
     """Failures say more than successes."""
     front = run.front
     targets = ["/logged/" + quote(key) for key in ODD_KEYS[:3]]
+    body = b"needle-body" * 200_000  # small objects are served while the data daemon is away
     for target in targets:
-        run.send(sign(front, "PUT", target, b"needle-body"))
+        run.send(sign(front, "PUT", target, body))
     run.cluster.dmd_data.kill()
     for target in targets:
         assert run.send(sign(front, "GET", target)).status == 503
-        assert run.send(sign(front, "PUT", target, b"needle-body")).status == 503
+        assert run.send(sign(front, "PUT", target, body)).status == 503
         run.send(sign(front, "DELETE", target))
     run.cluster.dmd_metadata.kill()
     assert run.send(sign(front, "GET", targets[0])).status == 503

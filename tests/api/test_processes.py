@@ -255,11 +255,12 @@ def _does_background_work(pid: int) -> bool:
 def test_killed_parts_of_the_daemon_are_replaced(installation: Installation) -> None:
     dmd, front = installation.start_both()
     assert call(front, "PUT", "/bucket").status == 200
-    assert call(front, "PUT", "/bucket/key", b"data").status == 200
+    data = bytes(300_000)  # a small object does not need the data service
+    assert call(front, "PUT", "/bucket/key", data).status == 200
     for pid in process_tree(dmd.pid):
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: call(front, "GET", "/bucket/key").body == b"data", "recovery")
-        wait_for(lambda: call(front, "PUT", "/bucket/key", b"data").status == 200, "recovery")
+        wait_for(lambda: call(front, "GET", "/bucket/key").body == data, "recovery")
+        wait_for(lambda: call(front, "PUT", "/bucket/key", data).status == 200, "recovery")
     assert dmd.stop() == 0
 
 

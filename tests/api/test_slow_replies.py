@@ -16,6 +16,9 @@ from tests.clients_boto3 import s3_client
 from tests.raw_http import Connection, call, sign
 from tests.servers import Cluster, Process, cluster, process_tree
 
+BODY = bytes(300_000)
+"""Too much to come with the commit of a record: the data daemon has to take it."""
+
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
@@ -23,7 +26,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with cluster(tmp_path_factory.mktemp("slow")) as servers:
         s3 = s3_client(servers.fronts[0])
         s3.create_bucket(Bucket="bucket")
-        s3.put_object(Bucket="bucket", Key="source", Body=b"body")
+        s3.put_object(Bucket="bucket", Key="source", Body=BODY)
         yield servers
 
 
@@ -52,7 +55,7 @@ def test_a_slow_copy_is_answered_meanwhile(running: Cluster) -> None:
     assert response.status == 200
     root = response.xml
     assert root.tag.endswith("CopyObjectResult")
-    assert call(front, "GET", "/bucket/copy").body == b"body"
+    assert call(front, "GET", "/bucket/copy").body == BODY
 
 
 def test_a_late_error_stands_in_the_body(running: Cluster) -> None:
