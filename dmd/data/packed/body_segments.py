@@ -15,6 +15,9 @@ Rules.
 3. A writer holds a lock on its segment from before the first byte until it is complete. The kernel
    gives it up with the process. Whoever makes holes asks for it first: the blocks at the end of a
    segment that grows are not free, whatever its records say.
+4. The data directory is another process's, so it may be emptied, moved or replaced at any time. No
+   group counts as written that is in a segment which is not in its place any more: nobody would
+   find it there. The next one begins where the directory is then.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ from dmd.data.packed.growing import (
     create_segment,
     numbers_in,
 )
+from shared.packed_reader import segment_path
 from shared.segment_records import FIRST_OF_BODIES, LAST_OF_BODIES, holds_bodies
 
 _PRIVATE: Final = 0o700
@@ -49,6 +53,9 @@ class BodySegments:
         self._disk = disk
         self._size_max = size_max
         self._growing: GrowingSegment | None = None
+        self._path = ""
+        self._made: os.stat_result | None = None
+        """Where the segment that grows lies, and which file it was made as."""
 
     def add(self, content: bytes) -> str:
         """The key that a body will have, once ``write`` has returned. Raises OSError."""
@@ -63,12 +70,16 @@ class BodySegments:
             self._growing.forget()
 
     def write(self) -> None:
-        """Make all that was added durable. Raises OSError, and then none of it is stored."""
+        """Make all that was added durable. Raises OSError, and then none of it is stored.
+
+        ESTALE: the directory is another one. What is added again is written into that.
+        """
         growing = self._growing
         if growing is None or not growing.has_added:
             return
         try:
             growing.write()
+            self._check_place(growing)
         finally:
             if growing.is_complete:
                 self._growing = None
@@ -81,7 +92,9 @@ class BodySegments:
 
     def _begin(self) -> GrowingSegment:
         self.close()
-        self._folder.mkdir(mode=_PRIVATE, exist_ok=True)
+        if not self._folder.is_dir():
+            self._folder.mkdir(mode=_PRIVATE, exist_ok=True)
+            self._disk.sync_directory(self._folder.parent)
         there = (number for number in numbers_in(self._folder) if holds_bodies(number))
         number = max(there, default=FIRST_OF_BODIES - 1) + 1
         if number > LAST_OF_BODIES:
@@ -89,11 +102,22 @@ class BodySegments:
         descriptor = create_segment(self._disk, self._folder, number)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._made = os.fstat(descriptor)
         except BaseException:
             os.close(descriptor)
             raise
         self._growing = GrowingSegment(self._disk, number, descriptor)
+        self._path = str(segment_path(self._folder, number))
         return self._growing
+
+    def _check_place(self, growing: GrowingSegment) -> None:
+        try:
+            found = os.stat(self._path)
+        except (FileNotFoundError, NotADirectoryError):
+            found = None
+        if found is None or self._made is None or not os.path.samestat(found, self._made):
+            growing.close()
+            raise OSError(errno.ESTALE, "the data directory was emptied, moved or replaced")
 
 
 def is_complete(descriptor: int) -> bool:

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import secrets
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,18 @@ async def test_a_body_for_another_directory_is_refused(
         "batch", [put_of("k", "1" * 40, 4)], {"bodies": identity}, attached=(b"body",)
     )
     assert await refusal(asked) == "ServiceUnavailable"
+
+
+async def test_bodies_are_kept_in_the_directory_that_is_there(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    """Its segments may be gone while the process still has the one open that grows."""
+    await daemon.put("k", b"before")
+    shutil.rmtree(tmp_path / "packed")
+    await daemon.put("k", b"after")
+    record, body = await daemon.get("k")
+    assert body == b"after"
+    assert keys_in(tmp_path) == {record["location"][0]["key"]}
 
 
 async def test_a_store_without_a_directory_offers_nothing(daemon: Daemon) -> None:

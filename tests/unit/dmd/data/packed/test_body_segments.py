@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import AsyncIterator, Iterator
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -254,6 +255,39 @@ def test_the_folder_is_made_with_the_first_body(tmp_path: Path) -> None:
 
 
 # -- The reader ---------------------------------------------------------------------------------
+
+
+def empty(folder: Path) -> None:
+    for segment in folder.iterdir():
+        segment.unlink()
+
+
+def move(folder: Path) -> None:
+    folder.rename(folder.with_name("moved"))
+
+
+def replace(folder: Path) -> None:
+    move(folder)
+    shutil.copytree(folder.with_name("moved"), folder)
+
+
+@pytest.mark.parametrize("change", [empty, move, replace])
+def test_nothing_counts_as_written_where_nobody_finds_it(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    """The bodies of a directory that is emptied or moved under them were acknowledged, and gone."""
+    folder = tmp_path / "packed"
+    bodies = BodySegments(folder, failing_disk(), SEGMENT_BYTES)
+    written(bodies, b"before")
+    change(folder)
+    bodies.add(b"after")
+    with pytest.raises(OSError, match="emptied, moved or replaced"):
+        bodies.write()
+    key = written(bodies, b"after")[0]
+    bodies.close()
+    reader = PackedReader(folder)
+    assert reader.read(key) == b"after"
+    reader.close()
 
 
 async def test_whole_live_blobs_are_read_and_no_others(
