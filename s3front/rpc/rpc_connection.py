@@ -26,8 +26,9 @@ _HTTP = b"HTTP/"
 _HEAD_END = b"\r\n\r\n"
 _GOODBYE_SECONDS = 1.0
 _MASK = websocket.NO_CHANGE
-"""Masks keep scripts in browsers from choosing what proxies see (RFC 6455, section 10.3). Nobody
-chooses what is sent here, so frames have the one that costs neither side anything."""
+"""Masks keep what somebody else has chosen (a script in a browser; here, who stores an object) from
+being taken for HTTP by a proxy on the way (RFC 6455, section 10.3). Between a front-end and its
+daemon there is none that caches, so frames have the mask that costs neither side anything."""
 
 
 class RpcConnectError(Exception):
