@@ -1,7 +1,7 @@
 """The data directory: its layout, its owner, and what is done to it at start-up.
 
     lock, lease     the process that owns the directory (dmd.ownership.owned_directory)
-    about.json      {"formatVersion": 3, "owners": [UUID, …], "metadata": UUID}, with a checksum; a
+    about.json      {"formatVersion": 4, "owners": [UUID, …], "metadata": UUID}, with a checksum; a
                     newer format is refused
     incoming/       uploads under way; whatever is there at start-up was never acknowledged
     0/ … 3510/      large blobs: the file of a key lies in the directory of its number, which is
@@ -13,7 +13,10 @@ The numbered directories are the original's (reference/dmd-wire.md, section 11),
 rest: a directory that it wrote is served as it is. Where nothing was packed, it can be given back.
 Format 1 had neither packed blobs nor a quarantine. Format 2 had other codes for the state of packed
 blobs: "oldSegments" is the number of the last segment that may have them, until all have been gone
-through (``dmd.data.packed.upgrade``). Either is raised to format 3 at the first start.
+through (``dmd.data.packed.upgrade``). Format 3 had no segments of bodies: who knows no other format
+takes one of them for its own newest segment, and appends to it beside its writer
+(``dmd.data.packed.body_segments``). Each is raised to format 4 at the first start, and so before
+anybody is told that bodies may be packed here.
 
 Owners are the metadata stores whose records name the blobs. Garbage collection reads all of them
 before it calls a blob nobody's, and refuses a directory whose owners it does not know. The
@@ -37,7 +40,9 @@ from dmd.ownership.owned_directory import OwnedDirectory, Ownership
 from shared.blob_files import blob_file, is_blob_key
 from shared.process.logs import EventLog
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
+_FORMAT_OF_STATES: Final = 3
+"""The first with today's codes for the state of packed blobs."""
 ABOUT_RESCUE: Final = f'{{"formatVersion": {FORMAT_VERSION}}}'
 
 _PRIVATE: Final = 0o700
@@ -161,7 +166,7 @@ class DataDirectory:
                 f"this program knows versions up to {FORMAT_VERSION}"
             )
         if version < FORMAT_VERSION:
-            if self.packed.is_dir():
+            if version < _FORMAT_OF_STATES and self.packed.is_dir():
                 self.old_segments = max(numbers_in(self.packed), default=0)
             self._describe(self._owners)
 

@@ -177,7 +177,7 @@ def test_a_refused_owner_leaves_the_uploads_of_the_first(tmp_path: Path) -> None
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "about.json").write_text(NEWER)
-    with pytest.raises(StartupError, match="its format is version 4"):
+    with pytest.raises(StartupError, match=f"its format is version {FORMAT_VERSION + 1}"):
         DataDirectory(tmp_path)
 
 
@@ -211,6 +211,21 @@ def test_an_older_format_is_raised(tmp_path: Path) -> None:
         "formatVersion": FORMAT_VERSION,
         "owners": [],
     }
+
+
+@pytest.mark.parametrize("more", [{}, {"oldSegments": 7}, {"metadata": "a"}])
+def test_a_directory_without_segments_of_bodies_is_refused_to_who_takes_them_for_its_own(
+    tmp_path: Path, more: dict[str, object]
+) -> None:
+    # Format 3: its daemon appends to the segment of the highest number, whoever made it.
+    about = tmp_path / "about.json"
+    about.write_text(json.dumps({"formatVersion": 3, "owners": ["a"], **more}))
+    (tmp_path / "packed").mkdir()
+    (tmp_path / "packed" / "00000009.segment").touch()
+    directory = DataDirectory(tmp_path)
+    assert directory.old_segments == more.get("oldSegments", 0)
+    directory.release()
+    assert json.loads(decode(about.read_bytes())) == {"formatVersion": 4, "owners": ["a"], **more}
 
 
 def test_every_flipped_bit_of_the_description_is_noticed_or_harmless(tmp_path: Path) -> None:
