@@ -45,6 +45,11 @@ def free_port() -> int:
             return port
 
 
+def end_by_signal() -> None:
+    """For programs that start servers: SIGTERM, which ``timeout`` sends, ends those as well."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+
+
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = DEADLINE_SECONDS) -> None:
     """Wait until ``condition`` holds; fails the test when it does not in time."""
     deadline = time.monotonic() + seconds

@@ -34,7 +34,7 @@ from tests.bench import (
 from tests.bench.cost import cpu_seconds, figures
 from tests.bench.load import Client, S3Endpoint, Step
 from tests.bench.workloads import Work
-from tests.servers import Cluster, cluster
+from tests.servers import Cluster, cluster, end_by_signal
 
 _COLUMNS = {
     "requests_per_second": ("req/s", 10, 0),
@@ -50,6 +50,7 @@ Row = dict[str, float]
 
 def main() -> None:
     arguments = _parser().parse_args()
+    end_by_signal()
     idle_connections.allow_many()
     if arguments.against or arguments.with_tree or arguments.with_seaweedfs:
         started = []

@@ -32,6 +32,7 @@ from tests.servers import (
     Front,
     Process,
     accepts_connections,
+    end_by_signal,
     free_port,
     wait_for,
 )
@@ -103,6 +104,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the counts to this file")
     parser.add_argument("--compare", type=Path, help="print ratios to an earlier file")
     arguments = parser.parse_args()
+    end_by_signal()
     unknown = sorted(set(arguments.rows) - set(names))
     if unknown:
         parser.error(f"no such row: {', '.join(unknown)}; there are: {', '.join(names)}")
