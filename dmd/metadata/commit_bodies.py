@@ -55,6 +55,7 @@ class CommitBodies:
         try:
             found = os.stat(self._path)
         except OSError:
+            self._known = None
             return None
         place = (found.st_dev, found.st_ino)
         if self._known is None or self._known[0] != place:

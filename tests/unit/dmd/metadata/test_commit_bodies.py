@@ -222,6 +222,20 @@ async def test_bodies_are_kept_in_the_directory_that_is_there(
     assert keys_in(tmp_path) == {record["location"][0]["key"]}
 
 
+async def test_a_directory_that_is_gone_is_offered_to_nobody(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However soon after it was missed somebody asks."""
+    offered = [daemon.bodies.identity]
+    shutil.rmtree(tmp_path)
+    with monkeypatch.context() as later:
+        later.setattr("dmd.metadata.commit_bodies.LOOK_SECONDS", 0.0)
+        offered.append(daemon.bodies.identity)
+    offered.append(daemon.bodies.identity)
+    assert offered[0] is not None
+    assert offered[1:] == [None, None]
+
+
 async def test_a_store_without_a_directory_offers_nothing(daemon: Daemon) -> None:
     manifest, _ = await daemon.call("getManifest")
     assert BODIES_EXTENSION in manifest["extensions"]
