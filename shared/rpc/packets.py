@@ -259,10 +259,14 @@ def encode_open(packet: Open) -> bytes:
     )
 
 
-@lru_cache(maxsize=16)
 def head(namespace: str) -> bytes:
     """What stands between the type of a packet and its id."""
     return b"" if namespace == DEFAULT_NAMESPACE else namespace.encode() + b","
+
+
+_joined_head = lru_cache(maxsize=16)(head)
+"""The same of a namespace that was joined: there are few. Of others, which anybody may name at any
+length, nothing is kept."""
 
 
 def encode_connect(namespace: str, payload: dict[str, Any] | None = None) -> bytes:
@@ -285,13 +289,13 @@ def encode_event(namespace: str, ack_id: int | None, payload: bytes, attachments
     follow it."""
     number = b"" if ack_id is None else b"%d" % ack_id
     if attachments:
-        return b"45%d-%b%b%b" % (attachments, head(namespace), number, payload)
-    return b"42%b%b%b" % (head(namespace), number, payload)
+        return b"45%d-%b%b%b" % (attachments, _joined_head(namespace), number, payload)
+    return b"42%b%b%b" % (_joined_head(namespace), number, payload)
 
 
 def encode_ack(namespace: str, ack_id: int, payload: bytes, attachments: int = 0) -> bytes:
     """An acknowledgement; ``payload`` is the JSON array of its arguments, ``attachments`` as for
     an event."""
     if attachments:
-        return b"46%d-%b%d%b" % (attachments, head(namespace), ack_id, payload)
-    return b"43%b%d%b" % (head(namespace), ack_id, payload)
+        return b"46%d-%b%d%b" % (attachments, _joined_head(namespace), ack_id, payload)
+    return b"43%b%d%b" % (_joined_head(namespace), ack_id, payload)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -300,3 +301,17 @@ def test_what_python_socketio_encodes_is_read(
     )
     ack = socketio.packet.Packet(3, arguments, namespace, ack_id or 0)
     assert packets.decode(b"4" + ack.encode().encode()) == Ack(namespace, ack_id or 0, arguments)
+
+
+def test_nothing_is_kept_of_namespaces_that_were_asked_for_in_vain() -> None:
+    """Anybody may ask, and a name is as long as a message may be."""
+    tracemalloc.start()
+    try:
+        for number in range(4):
+            namespace = f"/{number}" + "x" * 1_000_000
+            assert len(packets.encode_connect_error(namespace, "no")) > 1_000_000
+        del namespace
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
