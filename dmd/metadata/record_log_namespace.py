@@ -11,23 +11,21 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dmd.metadata.record_log_service import LogPages
-from dmd.rpc.dispatch import Dispatcher, Peer, Reply
+from dmd.rpc.dispatch import Dispatcher, Peer
 from shared.rpc.attachments import Attachments
+from shared.rpc.envelope import Call, Caller, parse_call
 
 
 class RecordLogDispatcher(Dispatcher):
     """The calls of one ``RecordLogService``."""
 
-    async def _answer(
-        self,
-        peer: Peer,
+    @staticmethod
+    def _parse(
         arguments: Sequence[Any],
-        attachments: Attachments | None,
-        *,
-        streams: bool = True,
-    ) -> Reply:
-        named = with_sub_level(tuple(arguments))
-        return await super()._answer(peer, named, attachments, streams=streams)
+        caller: Caller | None = None,
+        attachments: Attachments | None = None,
+    ) -> Call:
+        return parse_call(with_sub_level(tuple(arguments)), caller, attachments)
 
     def _start_stream(self, peer: Peer, pages: Iterator[list[Any]]) -> dict[str, Any]:
         assert isinstance(pages, LogPages)

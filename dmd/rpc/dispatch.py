@@ -77,6 +77,9 @@ class Peer:
 class Dispatcher:
     """One service on one namespace, for all its peers."""
 
+    _parse = staticmethod(parse_call)
+    """Reads a call. A namespace whose calls are written otherwise has its own."""
+
     def __init__(
         self,
         service: Service,
@@ -176,7 +179,7 @@ class Dispatcher:
     ) -> Reply:
         call: Call | None = None
         try:
-            call = parse_call(arguments, peer, attachments)
+            call = self._parse(arguments, peer, attachments)
             if self._draining:
                 raise ServiceError("ServiceUnavailable", "the daemon is stopping")
             result = await self._service.call(call)
