@@ -35,12 +35,12 @@ from s3front.auth.sigv4 import (
     PayloadForm,
     chunks_without_key,
     payload_form,
-    policy_mismatch,
     query_parameters,
     signatures_equal,
     to_bytes,
 )
 from s3front.auth.sigv4_claim import iso_time, request_date
+from s3front.auth.sigv4_policy import policy_mismatch
 from s3front.port.sub_resources import SUB_RESOURCES
 from s3front.s3_errors import S3Error
 

@@ -108,15 +108,6 @@ class Claim(msgspec.Struct, frozen=True):
         return self.expires_seconds is not None
 
 
-class PolicyClaim(msgspec.Struct, frozen=True):
-    """Who a form upload says its policy is from: ``policy`` is the text that is signed."""
-
-    policy: str
-    credential: Credential
-    signature: str
-    security_token: str | None = None
-
-
 class StreamKey(msgspec.Struct, frozen=True):
     """What the chunks of an aws-chunked body are signed with; ``seed`` is the request's signature.
 
@@ -401,27 +392,6 @@ def verify(head: RequestHead, claim: Claim, secret: str) -> StreamKey:
             "StringToSignBytes": to_bytes(text).hex(" "),
             "CanonicalRequest": canonical,
             "CanonicalRequestBytes": to_bytes(canonical).hex(" "),
-        },
-    )
-
-
-def verify_policy(claim: PolicyClaim, secret: str) -> None:
-    """Check the signature of a form upload; raises SignatureDoesNotMatch."""
-    credential = claim.credential
-    key = signing_key(secret, credential.date, credential.region, credential.service)
-    if not signatures_equal(sign_string(key, claim.policy), claim.signature):
-        raise policy_mismatch(credential.access_key, claim.policy, claim.signature)
-
-
-def policy_mismatch(access_key: str, policy: str, signature: str) -> S3Error:
-    """What a wrong signature of a policy is answered with, in either version."""
-    return S3Error(
-        "SignatureDoesNotMatch",
-        fields={
-            "AWSAccessKeyId": access_key,
-            "StringToSign": policy,
-            "SignatureProvided": signature,
-            "StringToSignBytes": to_bytes(policy).hex(" "),
         },
     )
 

@@ -24,11 +24,11 @@ from s3front.auth.sigv4 import (
     TIMESTAMP_FORMAT,
     Claim,
     Credential,
-    PolicyClaim,
     RequestHead,
     payload_hash_of,
     query_parameters,
 )
+from s3front.auth.sigv4_policy import PolicyClaim
 from s3front.s3_errors import S3Error
 from shared.limits import CLOCK_SKEW_SECONDS_MAX, PRESIGN_SECONDS_MAX
 

@@ -17,7 +17,7 @@ from typing import Final
 from msgspec.structs import replace
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from s3front.auth import sigv2, sigv4
+from s3front.auth import sigv2, sigv4_policy
 from s3front.auth.authenticate import is_signed, only_one_signature
 from s3front.auth.credential_sources import Credentials, check_token, known
 from s3front.auth.identity import UNSIGNED, Identity
@@ -108,7 +108,7 @@ async def _identity(fields: Mapping[str, str], credentials: Credentials) -> Iden
         access_key = claim.credential.access_key
         check_token(claim.security_token)
         signer = known(await credentials.find(access_key), access_key)
-        sigv4.verify_policy(claim, signer.secret)
+        sigv4_policy.verify_policy(claim, signer.secret)
         return Identity(signer.principal)
     for name in ("policy", *_V2):
         if not fields.get(name.lower()):

@@ -26,9 +26,9 @@ from s3front.auth.sigv4 import (
     presign,
     sign_request,
     verify,
-    verify_policy,
 )
 from s3front.auth.sigv4_claim import header_claim, policy_claim, presigned_claim
+from s3front.auth.sigv4_policy import verify_policy
 from s3front.s3_errors import S3Error
 
 NOW = datetime(2024, 2, 29, 23, 59, 58, tzinfo=UTC)
