@@ -1,7 +1,7 @@
 """What many holders may have in memory all together.
 
-Used by the front-end for bodies that it cannot pass on yet, and by the daemons for messages that
-are not whole.
+Used by the front-end for bodies that it cannot pass on yet, by the metadata daemon for messages
+that are not whole, and by the front-end and the data daemon for what they have read at once.
 """
 
 from __future__ import annotations
@@ -30,10 +30,12 @@ class Budget:
 
     @property
     def left(self) -> int:
+        """The bytes that nobody has."""
         return self._left
 
     @property
     def taken(self) -> int:
+        """The bytes that holders have."""
         return self._size - self._left
 
     def take(self, size: int) -> bool:
