@@ -12,11 +12,7 @@ import pytest
 
 from s3front.metadata import gateway
 from s3front.metadata.gateway import ChangedError, MetadataGateway
-from s3front.rpc.rpc_client import RpcClient
-from shared.rpc.envelope import METADATA_NAMESPACE
-from tests.interop.daemons import metadata_process
-from tests.interop.foreign_daemon import foreign_daemon
-from tests.unit.dmd.metadata.support import RecordingLog, until
+from tests.interop.gateways import gateway_to
 
 NULL = {"isNull": True, "versionId": "2"}
 NAMING = {"nullVersionId": "1", "versionId": "2"}
@@ -27,22 +23,8 @@ PLAIN = {"versionId": "2"}
 async def metadata(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[MetadataGateway]:
-    if request.param == "foreign":
-        async with foreign_daemon() as daemon:
-            async for connected in _gateway(f"http://127.0.0.1:{daemon.port}"):
-                yield connected
-        return
-    with metadata_process(tmp_path) as process:
-        async for connected in _gateway(process.url):
-            yield connected
-
-
-async def _gateway(url: str) -> AsyncIterator[MetadataGateway]:
-    client = RpcClient(url, METADATA_NAMESPACE, RecordingLog())
-    client.start()
-    await until(lambda: client.connected)
-    yield MetadataGateway(client)
-    await client.close()
+    async with gateway_to(request.param, tmp_path) as connected:
+        yield connected
 
 
 async def test_a_null_version_is_neither_there_nor_named(metadata: MetadataGateway) -> None:

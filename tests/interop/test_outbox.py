@@ -13,35 +13,16 @@ import pytest
 from s3front.metadata import gateway
 from s3front.metadata.gateway import ChangedError, MetadataGateway
 from s3front.metadata.outbox import append, outbox_level
-from s3front.rpc.rpc_client import RpcClient
-from shared.rpc.envelope import APPEND_EXTENSION, METADATA_NAMESPACE
-from tests.interop.daemons import metadata_process
-from tests.interop.foreign_daemon import foreign_daemon
-from tests.unit.dmd.metadata.support import RecordingLog, until
+from shared.rpc.envelope import APPEND_EXTENSION
+from tests.interop.gateways import gateway_to
 
 
 @pytest.fixture(params=["ours", "older", "foreign"])
 async def metadata(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[MetadataGateway]:
-    if request.param == "foreign":
-        async with foreign_daemon() as daemon:
-            async for connected in _gateway(f"http://127.0.0.1:{daemon.port}"):
-                yield connected
-        return
-    with metadata_process(tmp_path) as process:
-        async for connected in _gateway(process.url):
-            if request.param == "older":
-                connected._client._extensions -= {APPEND_EXTENSION}
-            yield connected
-
-
-async def _gateway(url: str) -> AsyncIterator[MetadataGateway]:
-    client = RpcClient(url, METADATA_NAMESPACE, RecordingLog())
-    client.start()
-    await until(lambda: client.connected)
-    yield MetadataGateway(client)
-    await client.close()
+    async with gateway_to(request.param, tmp_path, APPEND_EXTENSION) as connected:
+        yield connected
 
 
 async def test_entries_go_with_their_commit(metadata: MetadataGateway) -> None:
