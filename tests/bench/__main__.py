@@ -16,11 +16,12 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from shared.process.descriptors import raise_descriptor_limit
 from tests.bench import (
     against,
     blobs,
@@ -32,8 +33,8 @@ from tests.bench import (
     workloads,
 )
 from tests.bench.cost import cpu_seconds, figures
-from tests.bench.load import Client, S3Endpoint, Step
-from tests.bench.workloads import Work
+from tests.bench.load import S3Endpoint, Step
+from tests.bench.workloads import Work, sending
 from tests.servers import Cluster, cluster, end_by_signal
 
 _COLUMNS = {
@@ -51,7 +52,7 @@ Row = dict[str, float]
 def main() -> None:
     arguments = _parser().parse_args()
     end_by_signal()
-    idle_connections.allow_many()
+    raise_descriptor_limit()
     if arguments.against or arguments.with_tree or arguments.with_seaweedfs:
         started = []
         if arguments.with_seaweedfs:
@@ -121,12 +122,8 @@ def _measure_listings(servers: Cluster, seconds: float) -> dict[str, Row]:
 
 
 def _calling(requests: Sequence[bytes]) -> Callable[[S3Endpoint], Step]:
-    """One request after the other, from the first again after the last."""
-
-    def call(client: Client, number: int) -> Awaitable[object]:
-        return client.call(requests[number % len(requests)])
-
-    return lambda _: call
+    """Requests that are signed already."""
+    return lambda _: sending(requests)
 
 
 def _row(servers: Cluster, work: Work, seconds: float) -> Row:

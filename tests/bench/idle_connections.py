@@ -16,12 +16,6 @@ CONNECTIONS: Final = 10_000
 _DESCRIPTORS_BESIDES: Final = 200
 
 
-def allow_many() -> None:
-    """Let this process have as many descriptors as it may."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def measure(servers: Cluster, seconds: float) -> dict[str, dict[str, float]]:
     """The row: connections to the S3 port, each of which has made a request and is kept."""
     front = servers.fronts[0]

@@ -114,7 +114,7 @@ _deletable: Final = _objects("deleted", _KEYS, _SMALL)
 _cold_objects: Final = _objects("cold", _COLD_PAGES * _PAGE, b"x")
 
 
-def _sending(payloads: list[bytes]) -> Step:
+def sending(payloads: Sequence[bytes]) -> Step:
     """One request after the other, from the first again after the last."""
     return lambda client, number: client.call(payloads[number % len(payloads)])
 
@@ -122,7 +122,7 @@ def _sending(payloads: list[bytes]) -> Step:
 def _cycle(
     method: str, body: bytes = b"", folder: str = "small", keys: int = _KEYS
 ) -> Callable[[S3Endpoint], Step]:
-    return lambda endpoint: _sending(
+    return lambda endpoint: sending(
         [endpoint.signed(method, f"/{BUCKET}/{folder}/{number:06}", body) for number in range(keys)]
     )
 
@@ -130,7 +130,7 @@ def _cycle(
 def _conditional(endpoint: S3Endpoint) -> Step:
     """Overwrites with a condition that holds, as all small objects have the same bytes."""
     condition = {"if-match": f'"{hashlib.md5(_SMALL, usedforsecurity=False).hexdigest()}"'}
-    return _sending(
+    return sending(
         [
             endpoint.signed("PUT", f"/{BUCKET}/small/{number:06}", _SMALL, condition)
             for number in range(_KEYS)
@@ -139,19 +139,19 @@ def _conditional(endpoint: S3Endpoint) -> Step:
 
 
 def _versioned(endpoint: S3Endpoint) -> Step:
-    return _sending(
+    return sending(
         [endpoint.signed("PUT", f"/{VERSIONED}/{number:06}", _SMALL) for number in range(_KEYS)]
     )
 
 
 def _deletions(endpoint: S3Endpoint) -> Step:
-    return _sending(
+    return sending(
         [endpoint.signed("DELETE", f"/{BUCKET}/deleted/{number:06}") for number in range(_KEYS)]
     )
 
 
 def _page(endpoint: S3Endpoint) -> Step:
-    return _sending([endpoint.signed("GET", f"/{BUCKET}?list-type=2&prefix=small%2F")])
+    return sending([endpoint.signed("GET", f"/{BUCKET}?list-type=2&prefix=small%2F")])
 
 
 def _cold_pages(endpoint: S3Endpoint) -> Step:
@@ -163,7 +163,7 @@ def _cold_pages(endpoint: S3Endpoint) -> Step:
         for page in range(_COLD_PAGES)
     ]
     random.shuffle(pages)
-    return _sending(pages)
+    return sending(pages)
 
 
 def mixture(seed: int) -> list[str]:
