@@ -19,6 +19,8 @@ from dmd.process_options import NEW_METADATA_OPTION
 
 UUID_NAME: Final = "uuid"
 ABOUT_NAME: Final = "about.json"
+FORMAT_OF_BODIES: Final = 4
+"""The first format of a data directory that may have segments of bodies."""
 
 
 def read_uuid(path: Path) -> str | None:
@@ -41,6 +43,19 @@ def named_metadata(data: Path) -> frozenset[str]:
         return frozenset()
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise StartupError(f"{path}: it cannot be read: {error}") from error
+
+
+def may_have_bodies(data: Path) -> bool:
+    """Whether a data directory may have segments of bodies: whether a data daemon that knows of
+    them has made it its own. Not so a directory that nobody has, such as one on which no disk is
+    mounted. One whose description is damaged may: no daemon starts on it. Raises OSError."""
+    try:
+        version = json.loads(decode((data / ABOUT_NAME).read_bytes()))["formatVersion"]
+    except FileNotFoundError:
+        return False
+    except (ValueError, TypeError, KeyError):
+        return True
+    return not isinstance(version, int) or version >= FORMAT_OF_BODIES
 
 
 def _beside(about: dict[str, object]) -> tuple[object, ...]:

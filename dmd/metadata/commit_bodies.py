@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from dmd.belonging import may_have_bodies
 from dmd.data.disk import Disk, DiskOptions
 from dmd.data.packed.body_segments import BodySegments
 from shared.local_directory import local_identity
@@ -39,7 +41,8 @@ class CommitBodies:
         self.bytes_max = settings.bytes_max
         self._path = settings.data_path
         folder = settings.data_path / "packed"
-        self.segments = BodySegments(folder, Disk(settings.disk))
+        may_begin = partial(may_have_bodies, settings.data_path)
+        self.segments = BodySegments(folder, Disk(settings.disk), may_begin)
         self._reader = PackedReader(folder)
         self._known: tuple[tuple[int, int], str | None] | None = None
         self._looked = 0.0

@@ -30,6 +30,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -53,6 +54,12 @@ from shared.process.logs import EventLog
 from shared.rpc.envelope import Call
 
 _NO_ROOM = ("InsufficientStorage", "the disk of the metadata is full: only deletions are done")
+_CODES: Final = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "InsufficientStorage"),
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.ESTALE), "ServiceUnavailable"),
+}
+"""What it is that keeps a body from being stored: no room, or no data directory for now."""
+
 _TOO_LATE = ("ServiceUnavailable", "the time of the call was over before it began")
 
 
@@ -174,8 +181,7 @@ class Writer:
             return ServiceError("InsufficientStorage", f"the metadata store is full: {error}")
         except OSError as error:
             self._log.error("a body could not be stored", reason=str(error))
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            code = "InsufficientStorage" if full else "InternalError"
+            code = _CODES.get(error.errno or 0, "InternalError")
             return ServiceError(code, f"the body could not be stored: {error.strerror}")
         except EngineError as error:
             self._log.error("a mutation could not be applied", reason=str(error))

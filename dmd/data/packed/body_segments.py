@@ -17,7 +17,9 @@ Rules.
    segment that grows are not free, whatever its records say.
 4. The data directory is another process's, so it may be emptied, moved or replaced at any time. No
    group counts as written that is in a segment which is not in its place any more: nobody would
-   find it there. The next one begins where the directory is then.
+   find it there. The next one begins where the directory is then, if a data service has that: the
+   place at which no disk is mounted is no data directory, and a data service that knows nothing of
+   these segments would append to them (``dmd.belonging.may_have_bodies``).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -46,11 +49,19 @@ class BodySegments:
     """Where the bodies of commits go. Blocking; used by the thread that writes metadata.
 
     Bodies are added, and then written together. ``folder`` is made with the first of them.
+    ``may_begin`` says whether its directory may have a segment; it may raise OSError.
     """
 
-    def __init__(self, folder: Path, disk: Disk, size_max: int = SEGMENT_BYTES_MAX) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        disk: Disk,
+        may_begin: Callable[[], bool],
+        size_max: int = SEGMENT_BYTES_MAX,
+    ) -> None:
         self._folder = folder
         self._disk = disk
+        self._may_begin = may_begin
         self._size_max = size_max
         self._growing: GrowingSegment | None = None
         self._path = ""
@@ -58,7 +69,8 @@ class BodySegments:
         """Where the segment that grows lies, and which file it was made as."""
 
     def add(self, content: bytes) -> str:
-        """The key that a body will have, once ``write`` has returned. Raises OSError."""
+        """The key that a body will have, once ``write`` has returned. Raises OSError; ESTALE: no
+        data service has the directory."""
         growing = self._growing
         if growing is None or (growing.end >= self._size_max and not growing.has_added):
             growing = self._begin()
@@ -92,6 +104,8 @@ class BodySegments:
 
     def _begin(self) -> GrowingSegment:
         self.close()
+        if not self._may_begin():
+            raise OSError(errno.ESTALE, "no data daemon has the data directory")
         if not self._folder.is_dir():
             self._folder.mkdir(mode=_PRIVATE, exist_ok=True)
             self._disk.sync_directory(self._folder.parent)

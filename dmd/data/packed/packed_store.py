@@ -315,9 +315,9 @@ class PackedStore:
         path = segment_path(self._folder, number)
         try:
             opened = _Open(os.open(path, os.O_RDWR | os.O_CLOEXEC))
-        except FileNotFoundError:
+        except FileNotFoundError as error:
             if not holds_bodies(number):
-                raise
+                raise store_error(error) from error
             self._numbers.discard(number)  # removed while the directory was listed
             raise BlobNotFoundError from None
         except OSError as error:

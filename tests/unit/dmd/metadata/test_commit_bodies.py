@@ -8,12 +8,13 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dmd.data.data_directory import DataDirectory
 from dmd.data.disk import DiskOptions
 from dmd.metadata.commit_bodies import BodySettings, CommitBodies
 from dmd.metadata.metadata_service import MetadataService
@@ -49,7 +50,7 @@ class Daemon:
             bodies=self.bodies.segments,
         )
         self.service = MetadataService(self.engine, self.writer, "uuid", None, bodies=self.bodies)
-        (path / "packed").mkdir()
+        DataDirectory(path).release()
 
     async def call(
         self, name: str, *arguments: Any, attached: tuple[bytes, ...] = (), operation: str = ""
@@ -87,8 +88,21 @@ def put_of(key: str, name: str, size: int) -> dict[str, Any]:
     }
 
 
+def remove(path: Path) -> None:
+    path.rename(path.with_name(f"{path.name}-moved"))
+
+
+def put_back(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    path.with_name(f"{path.name}-moved").rename(path)
+
+
+def segments_below(path: Path) -> list[Path]:
+    return list(path.rglob("*.segment"))
+
+
 def replace_directory(path: Path) -> None:
-    path.rename(path.with_name("moved"))
+    remove(path)
     path.mkdir()
 
 
@@ -234,6 +248,34 @@ async def test_a_directory_that_is_gone_is_offered_to_nobody(
     offered.append(daemon.bodies.identity)
     assert offered[0] is not None
     assert offered[1:] == [None, None]
+
+
+def unmount(path: Path) -> None:
+    """Nothing but an empty directory is left."""
+    replace_directory(path)
+
+
+def bring_back_an_old_one(path: Path) -> None:
+    """A data service that is older than bodies may be about to start on it."""
+    replace_directory(path)
+    (path / "packed").mkdir()
+    (path / "about.json").write_text('{"formatVersion": 3, "owners": []}')
+
+
+@pytest.mark.parametrize("change", [unmount, bring_back_an_old_one, remove])
+async def test_no_body_is_kept_where_no_data_service_that_knows_of_bodies_is(
+    daemon: Daemon, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    await daemon.put("k", b"before")
+    change(tmp_path)
+    assert await refusal(daemon.put("k", b"refused")) == "ServiceUnavailable"
+    assert segments_below(tmp_path) == []
+    put_back(tmp_path)
+    await daemon.put("k", b"after")
+    assert (await daemon.get("k"))[1] == b"after"
+    (tmp_path / "about.json").write_bytes(b"damaged")
+    daemon.bodies.segments.close()
+    await daemon.put("k", b"to a directory whose daemon runs, and does not start again")
 
 
 async def test_a_store_without_a_directory_offers_nothing(daemon: Daemon) -> None:

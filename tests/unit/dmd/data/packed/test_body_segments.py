@@ -40,7 +40,7 @@ def disk() -> FailingDisk:
 
 @pytest.fixture
 def bodies(tmp_path: Path, disk: FailingDisk) -> Iterator[BodySegments]:
-    made = BodySegments(tmp_path, disk, SEGMENT_BYTES)
+    made = BodySegments(tmp_path, disk, lambda: True, SEGMENT_BYTES)
     yield made
     made.close()
 
@@ -174,7 +174,10 @@ async def test_a_number_that_is_used_again_is_another_segment(
 
 
 async def test_restarts_of_either_process_while_the_other_one_runs(tmp_path: Path) -> None:
-    store, bodies = open_store(tmp_path), BodySegments(tmp_path, failing_disk(), SEGMENT_BYTES)
+    store, bodies = (
+        open_store(tmp_path),
+        BodySegments(tmp_path, failing_disk(), lambda: True, SEGMENT_BYTES),
+    )
     keys: dict[str, bytes] = {}
     for number in range(4):
         content = b"%d" % number
@@ -182,7 +185,7 @@ async def test_restarts_of_either_process_while_the_other_one_runs(tmp_path: Pat
         keys[written(bodies, content)[0]] = content
         if number % 2:
             bodies.close()
-            bodies = BodySegments(tmp_path, failing_disk(), SEGMENT_BYTES)
+            bodies = BodySegments(tmp_path, failing_disk(), lambda: True, SEGMENT_BYTES)
         else:
             await store.close()
             store = open_store(tmp_path)
@@ -199,7 +202,7 @@ async def test_restarts_of_either_process_while_the_other_one_runs(tmp_path: Pat
 
 
 def test_writers_never_share_a_segment(tmp_path: Path, bodies: BodySegments) -> None:
-    other = BodySegments(tmp_path, failing_disk(), SEGMENT_BYTES)
+    other = BodySegments(tmp_path, failing_disk(), lambda: True, SEGMENT_BYTES)
     keys = [written(each, b"x")[0] for each in (bodies, other, bodies, other)]
     numbers = [place_of(key).segment for key in keys]
     assert numbers == [FIRST_OF_BODIES, FIRST_OF_BODIES + 1] * 2
@@ -218,7 +221,7 @@ def test_what_is_forgotten_is_never_written(bodies: BodySegments, reader: Packed
 
 def test_a_group_is_written_and_synced_once(tmp_path: Path) -> None:
     disk = CountingDisk(DiskOptions())
-    bodies = BodySegments(tmp_path, disk)
+    bodies = BodySegments(tmp_path, disk, lambda: True)
     keys = written(bodies, *[b"x"] * 100)
     assert disk.syncs == 1
     written(bodies)
@@ -247,8 +250,21 @@ async def test_what_a_failing_disk_refuses_is_not_there(
 
 
 def test_the_folder_is_made_with_the_first_body(tmp_path: Path) -> None:
-    bodies = BodySegments(tmp_path / "packed", failing_disk())
+    bodies = BodySegments(tmp_path / "packed", failing_disk(), lambda: True)
     assert not (tmp_path / "packed").exists()
+    written(bodies, b"x")
+    assert segments(tmp_path / "packed") == NAMES[:1]
+    bodies.close()
+
+
+def test_none_begins_where_no_data_service_is(tmp_path: Path) -> None:
+    ready = False
+    bodies = BodySegments(tmp_path / "packed", failing_disk(), lambda: ready)
+    with pytest.raises(OSError, match="no data daemon has") as refused:
+        bodies.add(b"x")
+    assert refused.value.errno == errno.ESTALE
+    assert list(tmp_path.iterdir()) == []
+    ready = True
     written(bodies, b"x")
     assert segments(tmp_path / "packed") == NAMES[:1]
     bodies.close()
@@ -277,7 +293,7 @@ def test_nothing_counts_as_written_where_nobody_finds_it(
 ) -> None:
     """The bodies of a directory that is emptied or moved under them were acknowledged, and gone."""
     folder = tmp_path / "packed"
-    bodies = BodySegments(folder, failing_disk(), SEGMENT_BYTES)
+    bodies = BodySegments(folder, failing_disk(), lambda: True, SEGMENT_BYTES)
     written(bodies, b"before")
     change(folder)
     bodies.add(b"after")

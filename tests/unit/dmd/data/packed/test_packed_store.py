@@ -183,6 +183,17 @@ async def test_what_a_crash_has_torn_is_cut_off(tmp_path: Path) -> None:
         await store.close()
 
 
+async def test_a_segment_that_somebody_has_removed_is_an_error_of_the_store(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    key = await put(store, b"removed")
+    await store.close()
+    store = open_store(tmp_path)
+    (tmp_path / "00000001.segment").unlink()
+    with pytest.raises(StoreError, match="ENOENT"):
+        await store.open(key)
+    await store.close()
+
+
 async def test_a_note_that_is_damaged_forbids_to_cut(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     kept, damaged = await put(store, b"kept"), await put(store, b"damaged")
