@@ -57,6 +57,17 @@ class Stage:
     def assert_consistent(self) -> Stores:
         return assert_consistent(self.running, self.unowned)
 
+    def assert_repeatable(self, operation: Operation, *, happened: bool, unowned: bool) -> None:
+        """The operation, which was cut short, has ``happened`` or not, and has or has not left an
+        ``unowned`` blob. It succeeds when it is repeated."""
+        assert operation.happened() == happened
+        self.unowned += unowned
+        self.assert_consistent()
+        repeated = operation.run()
+        assert repeated.status == (operation.repeated_status if happened else operation.status)
+        assert operation.happened()
+        self.assert_consistent()
+
 
 @contextmanager
 def stage_in(folder: Path, more: Mapping[str, Any]) -> Iterator[Stage]:

@@ -65,13 +65,8 @@ def test_an_operation_that_is_cut_short(
     victim.revive()
     assert_told(operation, response, armed)
     happened = armed.point in HAPPENED or (armed.point in METADATA_POINTS and armed.visit > 1)
-    assert operation.happened() == happened
-    stage.unowned += kind.stores_data and armed.point in UNOWNED
-    stage.assert_consistent()
-    repeated = operation.run()
-    assert repeated.status == (operation.repeated_status if happened else operation.status)
-    assert operation.happened()
-    stage.assert_consistent()
+    unowned = kind.stores_data and armed.point in UNOWNED
+    stage.assert_repeatable(operation, happened=happened, unowned=unowned)
 
 
 @pytest.mark.parametrize(

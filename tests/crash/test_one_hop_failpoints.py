@@ -41,14 +41,8 @@ def test_an_operation_that_is_cut_short(
         operation.assert_unavailable(response)
     else:
         assert response is None
-    happened = point in HAPPENED
-    assert operation.happened() == happened
-    stage.unowned += point in UNOWNED_IN_ONE_HOP
-    stage.assert_consistent()
-    repeated = operation.run()
-    assert repeated.status == (operation.repeated_status if happened else operation.status)
-    assert operation.happened()
-    stage.assert_consistent()
+    unowned = point in UNOWNED_IN_ONE_HOP
+    stage.assert_repeatable(operation, happened=point in HAPPENED, unowned=unowned)
 
 
 def test_the_data_daemon_stores_nothing(one_hop_stage: Stage) -> None:
