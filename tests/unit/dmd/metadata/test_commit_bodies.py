@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,13 @@ class Daemon:
         assert found.get("body") in (None, placeholder(0))
         return json.loads(found["value"]), attached[0] if "body" in found else None
 
+    async def held(self, asked: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """A call whose commit waits for ``engine.gate``, as does what is asked meanwhile."""
+        self.engine.gate.clear()
+        call = asyncio.create_task(asked)
+        await until(self.engine.held.is_set)
+        return call
+
 
 def put_of(key: str, name: str, size: int) -> dict[str, Any]:
     """A put of a record whose blob has this name until it has a key."""
@@ -141,9 +148,7 @@ async def test_bodies_of_a_group_are_written_together_and_before_the_commit(
     daemon: Daemon,
 ) -> None:
     await daemon.put("first", b"makes the segment")
-    daemon.engine.gate.clear()
-    held = asyncio.create_task(daemon.put("held", b"held"))
-    await until(daemon.engine.held.is_set)
+    held = await daemon.held(daemon.put("held", b"held"))
     assert len(keys_in(daemon.path)) == 2
     puts = [asyncio.create_task(daemon.put(f"k{number}", b"%d" % number)) for number in range(9)]
     await asyncio.sleep(0)
@@ -310,9 +315,7 @@ async def test_what_a_failing_disk_refuses_is_not_committed(daemon: Daemon) -> N
 async def test_others_of_a_group_are_done_although_a_body_cannot_be_stored(daemon: Daemon) -> None:
     await daemon.put("k", b"before")
     daemon.disk.fail("write", errno.ENOSPC)
-    daemon.engine.gate.clear()
-    held = asyncio.create_task(daemon.call("put", "held", "{}", {}))
-    await until(daemon.engine.held.is_set)
+    held = await daemon.held(daemon.call("put", "held", "{}", {}))
     refused = asyncio.create_task(daemon.put("k", b"refused"))
     done = asyncio.create_task(daemon.call("put", "done", "{}", {}))
     await asyncio.sleep(0)
@@ -326,9 +329,7 @@ async def test_bodies_that_wait_have_a_limit(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "BODIES_WAITING_BYTES_MAX", 25)
-    daemon.engine.gate.clear()
-    held = asyncio.create_task(daemon.put("1", b"0123456789"))
-    await until(daemon.engine.held.is_set)
+    held = await daemon.held(daemon.put("1", b"0123456789"))
     waiting = asyncio.create_task(daemon.put("2", b"0123456789"))
     await asyncio.sleep(0)
     assert await refusal(daemon.put("3", b"0123456789")) == "SlowDown"
@@ -341,9 +342,7 @@ async def test_a_group_has_so_many_bytes_of_bodies_at_most(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "BODY_BYTES_AN_OPERATION", 1)
-    daemon.engine.gate.clear()
-    first = asyncio.create_task(daemon.put("first", b"x"))
-    await until(daemon.engine.held.is_set)
+    first = await daemon.held(daemon.put("first", b"x"))
     content = bytes(BYTES_MAX)
     operations = [
         Mutation((Put(b"%d" % number, b"1" * 40, 0, b"", body=Body(b"1" * 40, content)),))
