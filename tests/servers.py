@@ -50,12 +50,18 @@ def end_by_signal() -> None:
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = DEADLINE_SECONDS) -> None:
-    """Wait until ``condition`` holds; fails the test when it does not in time."""
+def wait_for(
+    condition: Callable[[], bool],
+    what: str | Callable[[], str],
+    seconds: float = DEADLINE_SECONDS,
+) -> None:
+    """Wait until ``condition`` holds; fails the test when it does not in time, and says for
+    ``what`` it waited, or whatever that says by then."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds:g} s in vain for {what}")
+            name = what if isinstance(what, str) else what()
+            raise AssertionError(f"waited {seconds:g} s in vain for {name}")
         time.sleep(0.01)  # between two looks at the condition
 
 
@@ -274,7 +280,7 @@ class Cluster:
         ):
             wait_for(
                 lambda port=port, process=process: _serving(process, port),  # type: ignore[misc]
-                f"{process.name}:\n{process.output[-2000:]}",
+                lambda process=process: f"{process.name}:\n{process.output[-2000:]}",  # type: ignore[misc]
             )
 
     def add_front(
@@ -346,7 +352,7 @@ class Front:
     def wait(self) -> None:
         wait_for(
             lambda: _serving(self.process, self.port) and self._connected(),
-            f"{self.process.name}:\n{self.process.output[-2000:]}",
+            lambda: f"{self.process.name}:\n{self.process.output[-2000:]}",
         )
 
     def _connected(self) -> bool:

@@ -66,7 +66,7 @@ class Both(Process):
 
     def start_and_wait(self) -> None:
         self.start()
-        wait_for(lambda: bool(self.greetings), f"the greeting:\n{self.output[-3000:]}")
+        wait_for(lambda: bool(self.greetings), lambda: f"the greeting:\n{self.output[-3000:]}")
 
     def wait_for_end(self) -> int:
         assert self.handle is not None

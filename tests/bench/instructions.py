@@ -218,7 +218,7 @@ def _wait(process: Process, ports: tuple[int, ...]) -> None:
             raise AssertionError(f"{process.name} ended:\n{process.output[-4000:]}")
         return "serving" in process.output and all(map(accepts_connections, ports))
 
-    wait_for(serves, f"{process.name}:\n{process.output[-2000:]}", _START_SECONDS_MAX)
+    wait_for(serves, lambda: f"{process.name}:\n{process.output[-2000:]}", _START_SECONDS_MAX)
 
 
 if __name__ == "__main__":

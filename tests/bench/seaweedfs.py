@@ -63,7 +63,7 @@ def running(weed: Path, folder: Path) -> Iterator[Server]:
         process.start()
         wait_for(
             lambda: all(accepts_connections(port) for port, _ in ports.values()),
-            f"SeaweedFS:\n{process.output[-2000:]}",
+            lambda: f"SeaweedFS:\n{process.output[-2000:]}",
             _START_SECONDS_MAX,
         )
 
@@ -120,7 +120,9 @@ def _sync_what_is_acknowledged(weed: Path, ports: dict[str, tuple[int, int]]) ->
         said = shell.stdout + shell.stderr
         return is_synced(shell.stdout)
 
-    wait_for(configured, f"SeaweedFS to sync what it acknowledges:\n{said}", _START_SECONDS_MAX)
+    wait_for(
+        configured, lambda: f"SeaweedFS to sync what it acknowledges:\n{said}", _START_SECONDS_MAX
+    )
 
 
 def is_synced(shown: str) -> bool:

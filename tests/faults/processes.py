@@ -130,7 +130,9 @@ class Victim:
 
     def wait_for_death(self) -> None:
         """Fails the test when the process never comes to the point."""
-        wait_for(self.died, f"death {self._point}:\n{self.process.output_of_this_run[-3000:]}")
+        wait_for(
+            self.died, lambda: f"death {self._point}:\n{self.process.output_of_this_run[-3000:]}"
+        )
 
     def died(self) -> bool:
         """Whether the process has died since ``arm``."""

@@ -45,7 +45,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 
 def says(daemon: MetadataProcess, text: str) -> None:
-    wait_for(lambda: text in daemon.process.output, f"{text!r}:\n{daemon.process.output}")
+    wait_for(lambda: text in daemon.process.output, lambda: f"{text!r}:\n{daemon.process.output}")
 
 
 def serves(daemon: MetadataProcess) -> bool:
