@@ -38,6 +38,7 @@ from dmd.data.packed.growing import numbers_in
 from dmd.errors import StartupError
 from dmd.ownership.owned_directory import OwnedDirectory, Ownership
 from shared.blob_files import blob_file, is_blob_key
+from shared.packed_reader import PACKED_FOLDER
 from shared.process.logs import EventLog
 
 FORMAT_VERSION: Final = 4
@@ -63,7 +64,7 @@ class DataDirectory:
         self.path = path
         self._about = path / ABOUT_NAME
         self.incoming = path / "incoming"
-        self.packed = path / "packed"
+        self.packed = path / PACKED_FOLDER
         self.quarantine = path / "quarantine"
         self._owned: OwnedDirectory | None = None
         self._owners: tuple[str, ...] = ()

@@ -18,9 +18,9 @@ from typing import Final
 
 from dmd.belonging import ABOUT_NAME
 from dmd.data.packed.segment import next_data
+from shared.packed_reader import PACKED_FOLDER
 
 _BEFORE_THE_REST: Final = ("quarantine",)
-_PACKED: Final = "packed"
 _BLOCK_BYTES: Final = 8 * 1024 * 1024
 
 Progress = Callable[[int], None]
@@ -51,7 +51,7 @@ def holds_blobs(directory: Path) -> bool:
 def _folders(source: Path) -> Iterator[str]:
     names = {entry.name for entry in os.scandir(source) if entry.is_dir(follow_symlinks=False)}
     yield from (name for name in _BEFORE_THE_REST if name in names)
-    yield from sorted(name for name in names if name.isdigit() or name == _PACKED)
+    yield from sorted(name for name in names if name.isdigit() or name == PACKED_FOLDER)
 
 
 def _copy(source: Path, target: Path, progress: Progress) -> None:

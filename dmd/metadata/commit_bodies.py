@@ -20,7 +20,7 @@ from dmd.belonging import may_have_bodies
 from dmd.data.disk import Disk, DiskOptions
 from dmd.data.packed.body_segments import BodySegments
 from shared.local_directory import local_identity
-from shared.packed_reader import PackedReader
+from shared.packed_reader import PACKED_FOLDER, PackedReader
 
 LOOK_SECONDS: Final = 1.0
 """How often it is looked whether the directory is still the same; its owner looks as often."""
@@ -40,7 +40,7 @@ class CommitBodies:
     def __init__(self, settings: BodySettings) -> None:
         self.bytes_max = settings.bytes_max
         self._path = settings.data_path
-        folder = settings.data_path / "packed"
+        folder = settings.data_path / PACKED_FOLDER
         may_begin = partial(may_have_bodies, settings.data_path)
         self.segments = BodySegments(folder, Disk(settings.disk), may_begin)
         self._reader = PackedReader(folder)
