@@ -8,11 +8,15 @@ Rules.
 3. A write that fails, for whatever reason, is cut off again. After a sync that failed, the segment
    is complete: nobody knows which of its pages will ever reach the disk, and only what was refused
    is among them.
+4. Blocks of a segment that grows are not given back. So one is complete when there is no room on
+   the disk: the room may be that of blobs in it that are deleted. One that is short is not, or a
+   disk that stays full would have many that are shorter still.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +35,9 @@ written from where they are."""
 
 SEGMENT_BYTES_MAX: Final = 64 * 1024 * 1024
 """What a start reads at most, to find the end of the newest segment."""
+
+COMPLETE_BYTES_MIN: Final = 1024 * 1024
+"""How long a segment is at least that is complete because the disk is full."""
 
 
 class GrowingSegment:
@@ -88,8 +95,11 @@ class GrowingSegment:
         failpoint(FailPoint.BEFORE_SEGMENT_WRITE)
         try:
             self._disk.write(descriptor, self._added)
-        except BaseException:
+        except BaseException as error:
             self._cut_off(descriptor)
+            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+            if full and self.end >= COMPLETE_BYTES_MIN:
+                self.close()
             raise
         failpoint(FailPoint.AFTER_SEGMENT_WRITE)
         try:

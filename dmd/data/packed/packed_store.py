@@ -72,11 +72,13 @@ class _Open:
 
 
 class _Change(msgspec.Struct, frozen=True):
-    """A change of a record's state, and whether the blocks that it frees become holes at once."""
+    """A change of a record's state, and whether the blocks that it frees become holes at once, and
+    those of earlier changes that could make none."""
 
     before: Sequence[State]
     after: State
     punches: bool
+    sweeps: bool
 
 
 class PackedStore:
@@ -130,7 +132,7 @@ class PackedStore:
         self._newest_bodies = 0
         """The highest number of a segment of bodies, as far as the event loop knows."""
         self._marked_bodies: set[int] = set()
-        """Those with deletions that may have made no holes, as they were the newest."""
+        """Those with deletions that have made no holes, as they were growing."""
         self._learn(self._numbers)
 
     def upgrade(self, last: int, upgraded: Callable[[], Awaitable[None]]) -> None:
@@ -335,10 +337,9 @@ class PackedStore:
         place = place_of(key)
         # The newest segment gets its holes when it is complete: this thread does that later.
         punches = state is State.DELETED and place.segment != self._growing
-        if punches and place.segment == self._newest_bodies:
-            self._marked_bodies.add(place.segment)
+        change = _Change(before, state, punches, punches and place.segment in self._marked_bodies)
         with self._descriptor(place.segment) as descriptor:
-            work = partial(self._change_state, descriptor, key, _Change(before, state, punches))
+            work = partial(self._change_state, descriptor, key, change)
             unneeded = await to_the_end(self._changer.submit(work))
         if unneeded:
             self._remove(place.segment)
@@ -369,6 +370,13 @@ class PackedStore:
     def _began(self, number: int) -> None:
         self._numbers.add(number)
         self._growing = number
+
+    def _marked(self, number: int) -> None:
+        """A deletion in a segment of bodies has made no holes: it was growing."""
+        if number == self._newest_bodies:
+            self._marked_bodies.add(number)
+        else:
+            self._completed(number)  # since then the next one has been heard of
 
     def _completed(self, number: int) -> None:
         if self._growing == number:
@@ -412,10 +420,17 @@ class PackedStore:
         failpoint(FailPoint.BEFORE_DATA_UNLINK)
         segments.write_state(descriptor, record, change.after)
         failpoint(FailPoint.AFTER_DATA_UNLINK)
-        if not change.punches or (holds_bodies(place.segment) and not is_complete(descriptor)):
+        if not change.punches:
+            return False
+        if holds_bodies(place.segment) and not is_complete(descriptor):
+            self._loop.call_soon_threadsafe(self._marked, place.segment)
             return False
         start, end = segments.free_range(descriptor, place.segment, record)
         self._punch(descriptor, start, end)
+        if change.sweeps:
+            # Its writer has ended it without a next one: there was no room for that.
+            self._loop.call_soon_threadsafe(self._marked_bodies.discard, place.segment)
+            return self._make_holes(descriptor, place.segment)
         return segments.is_empty(descriptor)
 
     def _make_holes(self, descriptor: int, number: int) -> bool:

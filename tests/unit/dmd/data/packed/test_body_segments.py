@@ -148,6 +148,28 @@ async def test_a_segment_whose_writer_has_ended_is_given_back(
     assert segments(tmp_path) == []
 
 
+async def test_a_full_disk_ends_a_segment_so_that_what_was_deleted_in_it_is_given_back(
+    store: PackedStore,
+    bodies: BodySegments,
+    disk: FailingDisk,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else there was never room again: deletions in a segment that grows free nothing."""
+    monkeypatch.setattr("dmd.data.packed.growing.COMPLETE_BYTES_MIN", 64 * KIB)
+    first, second, kept = written(bodies, b"x" * 100 * KIB, b"y", b"kept" * KIB)
+    await store.delete(first)
+    used = used_bytes(tmp_path)
+    disk.fail("write", errno.ENOSPC)
+    with pytest.raises(OSError, match="No space"):
+        written(bodies, b"refused")
+    disk.repair()
+    await store.delete(second)
+    assert used_bytes(tmp_path) <= used - 96 * KIB
+    (after,) = written(bodies, b"after")
+    assert [await get(store, key) for key in (kept, after)] == [b"kept" * KIB, b"after"]
+
+
 async def test_an_empty_segment_stays_as_it_may_just_have_been_made(
     store: PackedStore, tmp_path: Path
 ) -> None:

@@ -411,6 +411,32 @@ async def test_the_store_goes_on_after_a_failure(
     assert (await get(store, before), await get(store, after)) == (b"before", b"after")
 
 
+@pytest.mark.parametrize(("complete_min", "ends"), [(64 * KIB, True), (128 * KIB, False)])
+async def test_a_full_disk_ends_a_segment_that_is_long_enough(
+    store: PackedStore,
+    disk: FailingDisk,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    complete_min: int,
+    ends: bool,
+) -> None:
+    """Deletions in the newest segment free nothing, and one that is full of them filled disks for
+    good. A disk that stays full must not get a new segment for each blob."""
+    monkeypatch.setattr("dmd.data.packed.growing.COMPLETE_BYTES_MIN", complete_min)
+    deleted, kept = await put(store, bytes(100 * KIB)), await put(store, b"kept")
+    await store.delete(deleted)
+    used = used_bytes(tmp_path)
+    disk.fail("write", errno.ENOSPC)
+    with pytest.raises(StoreError):
+        await put(store, b"refused")
+    disk.repair()
+    await store.reclaim()
+    assert (used_bytes(tmp_path) <= used - 96 * KIB) is ends
+    after = await put(store, b"after")
+    assert (place_of(after).segment == place_of(kept).segment) is not ends
+    assert (await get(store, kept), await get(store, after)) == (b"kept", b"after")
+
+
 async def test_nothing_is_appended_behind_a_sync_that_failed(
     store: PackedStore, disk: FailingDisk
 ) -> None:
