@@ -26,8 +26,12 @@ STOP_SECONDS_MAX = 20.0
 
 
 def run_process(main: Callable[[], Awaitable[None]]) -> None:
-    """Run a serving process to its end, under uvloop. First of all, see ``die_with_parent``."""
+    """Run a serving process to its end, under uvloop. First of all, see ``die_with_parent``.
+
+    SIGHUP waits until ``main`` serves: it would end a process that is still starting.
+    """
     die_with_parent()
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
     share_one_heap()
     raise_descriptor_limit()
     stop_when_a_thread_dies()
@@ -54,6 +58,7 @@ async def serve_until_stopped(reload: Callable[[], None] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     loop.add_signal_handler(signal.SIGHUP, reload or (lambda: None))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
     _leave_alone_what_stays()
     watchdog = Watchdog()
     report_ready()
