@@ -37,8 +37,6 @@ from typing import Final, NamedTuple
 
 from isal.isal_zlib import crc32
 
-from shared.blob_files import KEY_DIGITS, TIME_DIGITS
-
 ALIGNMENT: Final = 64
 HEADER_BYTES: Final = 44
 MAGIC: Final = b"2FBL"
@@ -50,8 +48,11 @@ LAST_OF_BODIES: Final = 0xB0FFFFFF
 
 _HEADER: Final = struct.Struct("<4s4sIII20s")
 _CHECKSUM: Final = struct.Struct("<I")
+_JUDGED_HEADER: Final = struct.Struct("<4s4sIII20sI")
+_PLACE_IN_KEY: Final = struct.Struct(">6xII6x")
+"""Of the 20 bytes of a key."""
+
 _RANDOM_BYTES: Final = 6
-_NUMBER_DIGITS: Final = 8
 
 
 class State(Enum):
@@ -110,8 +111,7 @@ def key_of(created_ms: int, place: Place) -> str:
 
 def place_of(key: str) -> Place:
     """Where the blob of a key lies, if it is packed; ``key`` is 40 hexadecimal digits."""
-    middle = TIME_DIGITS + _NUMBER_DIGITS
-    return Place(int(key[TIME_DIGITS:middle], 16), int(key[middle : middle + _NUMBER_DIGITS], 16))
+    return Place(*_PLACE_IN_KEY.unpack(bytes.fromhex(key)))
 
 
 def holds_bodies(number: int) -> bool:
@@ -133,16 +133,26 @@ def parse_header(data: bytes | bytearray, position: int, place: Place) -> Record
     """
     if len(data) - position < HEADER_BYTES:
         return None
-    magic, state, length, distance, checksum, key = _HEADER.unpack_from(data, position)
+    found = _JUDGED_HEADER.unpack_from(data, position)
+    magic, state, length, distance, checksum, key, judged = found
     if magic != MAGIC:
         return None
-    (judged,) = _CHECKSUM.unpack_from(data, position + _HEADER.size)
     if crc32(_HEADER.pack(magic, _NO_STATE, length, distance, checksum, key)) != judged:
         return None
-    name = key.hex()
-    assert len(name) == KEY_DIGITS
-    if place_of(name) != place:
+    if _PLACE_IN_KEY.unpack(key) != place:
         return None
     # No part of the checksum: a damaged one loses no blob.
     known = _STATES.get(state, State.LIVE)
-    return Record(place.offset, known, length, distance, checksum, name)
+    return Record(place.offset, known, length, distance, checksum, key.hex())
+
+
+def live_checksum(header: bytes | bytearray, key: str, size: int) -> int | None:
+    """The CRC-32 of a live blob of this key and size, by its record's header of ``HEADER_BYTES``.
+
+    None for whatever is not plain: ``parse_header`` says more of it.
+    """
+    magic, state, length, distance, checksum, raw, judged = _JUDGED_HEADER.unpack(header)
+    if state != _LIVE or length != size or magic != MAGIC or raw.hex() != key:
+        return None
+    expected = crc32(_HEADER.pack(MAGIC, _NO_STATE, size, distance, checksum, raw))
+    return checksum if expected == judged else None

@@ -156,18 +156,21 @@ class ObjectData:
 
 
 def at_hand(context: Context, record: ObjectRecord, body: bytes | None) -> bytes | None:
-    """The bytes of an object that came with its record, where they are just these: its only blob,
-    all of it, stored as it is, in the data daemon. None when they have to be opened."""
-    if body is None or len(body) != record.size:
-        return None
-    locations = record.locations
+    """The bytes of an object that came with its record, or that can be read without waiting, where
+    they are just these: its only blob, all of it, stored as it is, in the data daemon. None when
+    they have to be opened."""
+    size, locations = record.size, record.locations
     if len(locations) != 1:
         return None
     location = locations[0]
-    if location.start or location.size != record.size or location.is_encrypted:
+    if location.start or location.size != size or location.is_encrypted:
         return None
     holder = context.services.locations.holder(location)
-    return body if holder.type == DmdFileStore.type else None
+    if not isinstance(holder, DmdFileStore) or location.stored_size != size:
+        return None
+    if body is not None and len(body) == size:
+        return body
+    return holder.content_here(location.key, size)
 
 
 class CopiedBody:

@@ -14,6 +14,7 @@ from shared.segment_records import (
     Place,
     State,
     key_of,
+    live_checksum,
     pack_header,
     parse_header,
     place_of,
@@ -97,3 +98,22 @@ def test_a_header_is_none_at_another_place(place: Place) -> None:
 @pytest.mark.parametrize("length", range(HEADER_BYTES))
 def test_a_part_of_a_header_is_none(length: int) -> None:
     assert parse_header(HEADER[:length], 0, PLACE) is None
+
+
+@pytest.mark.parametrize("state", State)
+def test_the_checksum_of_a_live_blob_alone_is_told(state: State) -> None:
+    expected = zlib.crc32(b"bytes") if state is State.LIVE else None
+    assert live_checksum(with_state(state.value), KEY, 5) == expected
+
+
+@pytest.mark.parametrize("position", range(HEADER_BYTES))
+def test_no_checksum_is_told_by_a_damaged_header(position: int) -> None:
+    for bit in range(8):
+        damaged = with_byte(position, HEADER[position] ^ 1 << bit)
+        assert live_checksum(damaged, KEY, 5) is None
+
+
+def test_no_checksum_is_told_of_another_blob() -> None:
+    other = key_of(1_700_000_000_000, PLACE)
+    assert live_checksum(HEADER, other, 5) is None
+    assert live_checksum(HEADER, KEY, 6) is None

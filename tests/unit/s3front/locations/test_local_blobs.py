@@ -14,6 +14,7 @@ from s3front.locations.base import Stored
 from s3front.locations.local_blobs import (
     READ_BYTES_MAX,
     READS_BYTES,
+    SMALL_BYTES_MAX,
     UNVERIFIED_BYTES_MIN,
     LocalBlobs,
     LocalReader,
@@ -281,3 +282,53 @@ async def test_another_blob_at_its_place_is_not_it(tmp_path: Path, blobs: LocalB
     other = packed(tmp_path, CONTENT[::-1])
     assert whole(blobs, blob) is None
     assert await content_of(whole(blobs, other)) == CONTENT[::-1]
+
+
+async def test_a_small_packed_blob_is_had_at_once_when_its_segment_is_open(
+    tmp_path: Path, blobs: LocalBlobs
+) -> None:
+    blob = packed(tmp_path, CONTENT[:SMALL_BYTES_MAX])
+    assert blobs.content(blob.key, blob.size) is None
+    assert await content_of(whole(blobs, blob)) == CONTENT[:SMALL_BYTES_MAX]
+    assert blobs.content(blob.key, blob.size) == CONTENT[:SMALL_BYTES_MAX]
+
+
+@pytest.mark.parametrize("size", [1, SMALL_BYTES_MAX - 1, SMALL_BYTES_MAX + 1])
+async def test_a_blob_of_another_size_is_not_had_at_once(
+    tmp_path: Path, blobs: LocalBlobs, size: int
+) -> None:
+    blob = packed(tmp_path, CONTENT[:SMALL_BYTES_MAX])
+    assert whole(blobs, blob) is not None
+    assert blobs.content(blob.key, size) is None
+
+
+async def test_a_large_blob_or_a_file_is_not_had_at_once(tmp_path: Path, blobs: LocalBlobs) -> None:
+    for blob in (packed(tmp_path, CONTENT), stored(tmp_path, CONTENT[:99])):
+        assert whole(blobs, blob) is not None
+        assert blobs.content(blob.key, blob.size) is None
+    assert blobs.content("no key", 1) is None
+
+
+@pytest.mark.parametrize("offset", [0, STATE_OFFSET, 8, 16, 20, HEADER_BYTES - 1, HEADER_BYTES])
+async def test_a_damaged_blob_is_not_had_at_once(
+    tmp_path: Path, blobs: LocalBlobs, offset: int
+) -> None:
+    blob = packed(tmp_path, CONTENT[:99])
+    assert whole(blobs, blob) is not None
+    spoil(tmp_path, offset, b"?")
+    assert blobs.content(blob.key, blob.size) is None
+
+
+async def test_what_is_not_in_memory_is_not_had_at_once(
+    tmp_path: Path, blobs: LocalBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = packed(tmp_path, CONTENT[:99])
+    assert whole(blobs, blob) is not None
+
+    def failing(*_: object) -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "preadv", failing)
+        assert blobs.content(blob.key, blob.size) is None
+    assert blobs.content(blob.key, blob.size) == CONTENT[:99]
