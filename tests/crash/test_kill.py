@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.faults.processes import kill_at_once, start_again
 from tests.faults.stores import assert_settled, expire_leases
 from tests.load import Load
-from tests.servers import Cluster, Process, cluster
+from tests.servers import TWO_HOPS, Cluster, Process, cluster
 
 KILLS = 500 if os.environ.get("TWOFOLD_SOAK") else 10
 _OFTEN = ("metadata", "data", "front-end", "background work", "both daemons")
@@ -48,10 +49,11 @@ def test_without_kills_nothing_is_left_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(60 + 20 * KILLS)
-def test_acknowledged_objects_survive_kills(tmp_path: Path) -> None:
+@pytest.mark.parametrize("hops", [pytest.param({}, id="one hop"), pytest.param(TWO_HOPS, id="two")])
+def test_acknowledged_objects_survive_kills(tmp_path: Path, hops: dict[str, Any]) -> None:
     chance = random.Random()
     # Data that is given up is deleted at once, so that deletions are killed half-way, too.
-    settings = {"deleteDelaySeconds": 0}
+    settings = {"deleteDelaySeconds": 0, **hops}
     with (
         cluster(tmp_path, fronts=2, settings=settings) as running,
         Load("killed", running.fronts) as load,
