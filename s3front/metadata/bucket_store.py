@@ -23,6 +23,7 @@ from s3front.metadata.gateway import (
     MetadataGateway,
     Operation,
     Requirement,
+    Same,
 )
 from s3front.metadata.kept_buckets import KeptBucket, KeptBuckets, StoredBucket
 from s3front.s3_errors import S3Error
@@ -81,14 +82,29 @@ class BucketStore:
     ) -> tuple[StoredBucket | None, list[Entry | None]]:
         """A bucket, and the records at other (sub-level, key), in one snapshot; ``with_bodies``:
         with the bytes that they name, where those are at hand."""
+        bucket, entries = await self.read_with_known(
+            name, others, (), request_id, with_bodies=with_bodies
+        )
+        return bucket, [entry for entry in entries if entry is not SAME_AS_KNOWN]
+
+    async def read_with_known(
+        self,
+        name: str,
+        others: Sequence[tuple[str, str]],
+        known: Sequence[Known | None],
+        request_id: str,
+        *,
+        with_bodies: bool = False,
+    ) -> tuple[StoredBucket | None, list[Entry | Same | None]]:
+        """The same; SAME for each of the others that is what is ``known`` of it."""
         kept, connection = self._kept.get(name), self._metadata.connection
-        first, entries = await self._metadata.get_with_known(
-            (METASTORE, name),
-            None if kept is None else kept.known,
-            others,
+        entries = await self._metadata.get_with_known(
+            ((METASTORE, name), *others),
+            (None if kept is None else kept.known, *known),
             request_id,
             with_bodies=with_bodies,
         )
+        first = entries.pop(0)
         if first is SAME_AS_KNOWN:
             assert kept is not None
             return kept.bucket, entries

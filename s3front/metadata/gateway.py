@@ -164,51 +164,42 @@ class MetadataGateway:
         """The records at each (sub-level, key), read in one snapshot."""
         if not wanted:
             return []
-        first, others = await self.get_with_known(wanted[0], None, wanted[1:], request_id)
-        assert first is not Same.SAME
-        return [first, *others]
+        entries = await self.get_with_known(wanted, (), request_id)
+        return [entry for entry in entries if entry is not SAME_AS_KNOWN]
 
     async def get_with_known(
         self,
-        first: tuple[str, str],
-        known: Known | None,
-        others: Sequence[tuple[str, str]],
+        wanted: Sequence[tuple[str, str]],
+        known: Sequence[Known | None],
         request_id: str,
         *,
         with_bodies: bool = False,
-    ) -> tuple[Entry | Same | None, list[Entry | None]]:
-        """The record at ``first`` and those at ``others``, as above; SAME when the first one is
-        what is ``known`` of it, and that is not told again. ``with_bodies``: the others with the
-        bytes that they name, as far as a daemon has those at hand."""
+    ) -> list[Entry | Same | None]:
+        """The records at each (sub-level, key), as above; SAME for each that is what is ``known``
+        of it, as far as that is said, and which is not told again. ``with_bodies``: all but the
+        first with the bytes that they name, as far as a daemon has those at hand."""
         client = self._client
-        # Loops, as a comprehension is a call, and this is on the way of every request.
-        addresses: list[dict[str, Any]] = []
-        for sub_level, key in (first, *others):
-            addresses.append({"subLevel": [sub_level], "key": key})
+        addresses: list[dict[str, Any]] = [
+            {"subLevel": [sub_level], "key": key} for sub_level, key in wanted
+        ]
         with _IN_OUR_TERMS:
             if await client.supports("getMany"):
                 # From here on nothing waits, so that this is the connection that is asked.
-                if (
-                    known is not None
-                    and known.connection == client.connections
-                    and client.extends(IF_REVISION_NOT_EXTENSION)
-                ):
-                    addresses[0][IF_REVISION_NOT] = known.revision
+                if client.extends(IF_REVISION_NOT_EXTENSION):
+                    connection = client.connections
+                    for address, told in zip(addresses, known, strict=False):
+                        if told is not None and told.connection == connection:
+                            address[IF_REVISION_NOT] = told.revision
                 if with_bodies and client.bodies is not None:
                     for address in addresses[1:]:
                         address["body"] = True
                 found = await client.call("getMany", [addresses], (), request_id)
             else:
                 found = await self._foreign.get_many(addresses, request_id)
-        entries: list[Entry | None] = []
-        for entry in found[1:]:
-            entries.append(None if entry is None else _entry(entry))
-        top = found[0]
-        if top is None:
-            return None, entries
-        if top == SAME:
-            return SAME_AS_KNOWN, entries
-        return _entry(top), entries
+        return [
+            None if entry is None else SAME_AS_KNOWN if entry == SAME else _entry(entry)
+            for entry in found
+        ]
 
     async def commit(
         self,

@@ -12,6 +12,7 @@ for deletion, and the worker of ``s3front.work.deletions`` removes it later.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -19,13 +20,16 @@ from msgspec.structs import replace
 from s3front.metadata import gateway
 from s3front.metadata.bucket_store import BucketStore, bucket_requirement
 from s3front.metadata.gateway import (
+    SAME_AS_KNOWN,
     Carried,
     Entry,
+    Known,
     MetadataGateway,
     Operation,
     Requirement,
 )
 from s3front.metadata.kept_buckets import StoredBucket
+from s3front.metadata.kept_records import KeptRecords
 from s3front.metadata.token_store import ClientToken
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.versioning import (
@@ -42,6 +46,10 @@ from s3front.objects.versioning import (
 from shared import limits
 from shared.records.upload import overview_key, uploads_level
 
+KEPT_OBJECTS_MAX: Final = 512
+KEPT_CHARACTERS_MAX: Final = 1024 * 1024
+"""Of the objects that are read again and again: what their records say is taken from them once."""
+
 
 class StoredObject(msgspec.Struct, frozen=True):
     """A version of an object as it was read, the latest one unless ``place`` says otherwise.
@@ -51,6 +59,14 @@ class StoredObject(msgspec.Struct, frozen=True):
     revision: int
     place: Place = Place.MASTER
     body: bytes | None = None
+
+
+class KeptObject(msgspec.Struct, frozen=True):
+    """The latest version of an object, what was told of it, and the characters of its text."""
+
+    object: StoredObject
+    known: Known
+    size: int
 
 
 class ObjectCommit(msgspec.Struct, frozen=True):
@@ -90,6 +106,9 @@ class ObjectStore:
     ) -> None:
         self._metadata = metadata
         self._buckets = buckets
+        self._kept: KeptRecords[tuple[str, str], KeptObject] = KeptRecords(
+            KEPT_OBJECTS_MAX, KEPT_CHARACTERS_MAX
+        )
         self.oldest_version_id = oldest_version_id
 
     async def read(
@@ -110,10 +129,24 @@ class ObjectStore:
                 bucket, [(key, version)], request_id, with_bodies=with_body
             )
             return stored_bucket, found
-        stored_bucket, (entry,) = await self._buckets.read_with(
-            bucket, ((bucket, key),), request_id, with_bodies=with_body
+        address, connection = (bucket, key), self._metadata.connection
+        # The bytes come with a record that is told.
+        kept = None if with_body else self._kept.get(address)
+        known = None if kept is None else kept.known
+        stored_bucket, (entry,) = await self._buckets.read_with_known(
+            bucket, (address,), (known,), request_id, with_bodies=with_body
         )
-        return stored_bucket, _object_of(entry)
+        if entry is SAME_AS_KNOWN:
+            assert kept is not None
+            return stored_bucket, kept.object
+        found = _object_of(entry)
+        if found is None:
+            self._kept.forget(address)
+        elif found.body is None and connection == self._metadata.connection:
+            assert entry is not None
+            known = Known(found.revision, connection)
+            self._kept.keep(address, KeptObject(found, known, len(entry[0])))
+        return stored_bucket, found
 
     async def read_with_token(
         self, bucket: str, keys: Sequence[str], token: ClientToken | None, request_id: str

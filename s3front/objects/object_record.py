@@ -15,6 +15,7 @@ import orjson
 
 from s3front.objects.object_parts import ObjectPart, is_checksum, parse_parts, parts_member
 from shared.records.data_location import DataLocation, data_locations
+from shared.records.derived import derived
 from shared.records.members import moment, parse_document, size, text, texts
 from shared.records.times import to_iso
 
@@ -89,8 +90,9 @@ class NewObject(msgspec.Struct, frozen=True):
     acl: Mapping[str, Any] = msgspec.field(default_factory=lambda: PRIVATE_OBJECT_ACL)
 
 
-class ObjectRecord(msgspec.Struct, frozen=True):
-    """An object's metadata. The document is shared: never change it."""
+class ObjectRecord(msgspec.Struct, frozen=True, dict=True):
+    """An object's metadata. The document, and what is derived from it, is shared: never change
+    it."""
 
     document: Mapping[str, Any]
 
@@ -173,17 +175,17 @@ class ObjectRecord(msgspec.Struct, frozen=True):
         """The record with some members replaced."""
         return ObjectRecord({**self.document, **members})
 
-    @property
+    @derived
     def etag(self) -> str:
         """Without quotes."""
         return text(self.document, "content-md5")
 
-    @property
+    @derived
     def size(self) -> int:
         """In bytes. Raises UnreadableRecordError."""
         return size(self.document, "content-length")
 
-    @property
+    @derived
     def modified(self) -> datetime:
         return moment(self.document, "last-modified", "creation-time")
 
@@ -203,12 +205,12 @@ class ObjectRecord(msgspec.Struct, frozen=True):
     def is_delete_marker(self) -> bool:
         return bool(self.document.get("isDeleteMarker"))
 
-    @property
+    @derived
     def version_id(self) -> str | None:
         """The internal form; None for what was stored before there were versions."""
         return text(self.document, "versionId") or None
 
-    @property
+    @derived
     def is_null_version(self) -> bool:
         return bool(self.document.get("isNull")) or self.version_id is None
 
@@ -237,7 +239,7 @@ class ObjectRecord(msgspec.Struct, frozen=True):
             if name.startswith(USER_METADATA_PREFIX)
         }
 
-    @property
+    @derived
     def checksum(self) -> Checksum | None:
         found = self.document.get("checksum")
         if not isinstance(found, dict):
@@ -265,7 +267,7 @@ class ObjectRecord(msgspec.Struct, frozen=True):
     def tags(self) -> dict[str, str]:
         return texts(self.document.get("tags"))
 
-    @property
-    def locations(self) -> list[DataLocation]:
+    @derived
+    def locations(self) -> Sequence[DataLocation]:
         """The object's data, in order; none for an empty object."""
         return data_locations(self.document.get("location"), self.size)

@@ -37,6 +37,7 @@ from s3front.objects.object_record import ObjectRecord
 from s3front.s3_errors import S3Error
 from shared import version_id
 from shared.records.bucket import Versioning
+from shared.records.derived import remembered
 
 NULL_ID: Final = "null"
 _SEPARATOR: Final = "\0"
@@ -90,6 +91,10 @@ def with_version_id(record: ObjectRecord, made: str | None) -> ObjectRecord:
 
 def shown_id(record: ObjectRecord) -> str:
     """The ID of a record's version, as clients see it."""
+    return remembered(record, _shown_id)
+
+
+def _shown_id(record: ObjectRecord) -> str:
     if record.version_id is None or record.is_null_version:
         return NULL_ID
     return version_id.encode(record.version_id)

@@ -104,10 +104,10 @@ def _decide(
 ) -> tuple[int, dict[str, str], ByteRange | None]:
     """Status, headers and bytes of the reply; no bytes at all when the reader has them."""
     query = context.target.query
-    signed = not context.principal.is_anonymous
     size, etag, modified = record.size, record.etag, record.modified
-    described = {**object_headers(record), **described_version(context, record)}
-    headers = overridden(described, query, signed=signed)
+    headers = {**object_headers(record), **described_version(context, record)}
+    if query:
+        headers = overridden(headers, query, signed=not context.principal.is_anonymous)
     wanted = part_number(query) if "partNumber" in query else None
     range_header = request.headers.get("Range")
     if wanted is not None and range_header is not None:

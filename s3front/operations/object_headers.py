@@ -31,6 +31,7 @@ from s3front.port.header_text import (
 from s3front.port.request import Headers
 from s3front.s3_errors import S3Error
 from shared import limits
+from shared.records.derived import remembered
 from shared.records.members import UnreadableRecordError
 from shared.records.times import to_http
 
@@ -147,12 +148,16 @@ def taken_over(described: DescribedObject) -> DescribedObject:
     )
 
 
-def object_headers(record: ObjectRecord) -> dict[str, str]:
+def object_headers(record: ObjectRecord) -> Mapping[str, str]:
     """The headers of a reply about an object, without length and checksums.
 
     Whatever the record holds, they can be sent: entries of user metadata that no header can have
     are counted in one.
     """
+    return remembered(record, _described)
+
+
+def _described(record: ObjectRecord) -> dict[str, str]:
     headers = {
         "Last-Modified": to_http(record.modified),
         "ETag": f'"{record.etag}"',
@@ -197,8 +202,6 @@ def overridden(
     """The headers with those that a read asked to be replaced, which only a signed one may: else
     anybody could make pages of somebody else's objects."""
     replaced = dict(headers)
-    if not query:
-        return replaced
     for parameter, header in OVERRIDES.items():
         value = query.get(parameter)
         if not value:

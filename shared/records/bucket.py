@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from shared.records.derived import derived
 from shared.records.members import UnreadableRecordError, moment, parse_document, text
 from shared.records.times import to_iso
 
@@ -38,8 +39,9 @@ class Versioning(StrEnum):
     SUSPENDED = "Suspended"
 
 
-class BucketRecord(msgspec.Struct, frozen=True):
-    """A bucket's attributes. The document is shared: never change it."""
+class BucketRecord(msgspec.Struct, frozen=True, dict=True):
+    """A bucket's attributes. The document, and what is derived from it, is shared: never change
+    it."""
 
     document: Mapping[str, Any]
 
@@ -97,7 +99,7 @@ class BucketRecord(msgspec.Struct, frozen=True):
     def serialise(self) -> str:
         return orjson.dumps(self.document).decode()
 
-    @property
+    @derived
     def name(self) -> str:
         return text(self.document, "name")
 
@@ -115,7 +117,7 @@ class BucketRecord(msgspec.Struct, frozen=True):
         found = text(self.document, "locationConstraint")
         return found if found.isascii() and found.isprintable() and found else DEFAULT_LOCATION
 
-    @property
+    @derived
     def versioning(self) -> Versioning | None:
         """None when it was never configured. Object lock implies that it is enabled, whatever
         another writer has configured: nothing may be put in the place of a locked version.
@@ -130,7 +132,7 @@ class BucketRecord(msgspec.Struct, frozen=True):
             # To take it for none would let writes destroy versions.
             raise UnreadableRecordError("the state of versioning is not known") from error
 
-    @property
+    @derived
     def has_versions(self) -> bool:
         """Whether versioning was ever configured, whatever to."""
         try:
@@ -138,7 +140,7 @@ class BucketRecord(msgspec.Struct, frozen=True):
         except UnreadableRecordError:
             return True
 
-    @property
+    @derived
     def demands_encryption(self) -> bool:
         """Whether all that is put into it is to be stored encrypted."""
         encryption = self.document.get("serverSideEncryption")

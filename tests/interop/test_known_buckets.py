@@ -1,6 +1,7 @@
-"""A front-end is told a bucket's record once, and sees every change of it at once.
+"""A front-end is told the record of a bucket, or of an object, once, and sees every change of it at
+once.
 
-Two of them, as far as they know buckets, over real connections to one daemon.
+Two of them, as far as they know records, over real connections to one daemon.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
+from s3front.metadata import gateway
 from s3front.metadata.bucket_store import BucketEnding, BucketStore
 from s3front.metadata.gateway import ChangedError, MetadataGateway
 from s3front.metadata.kept_buckets import StoredBucket
+from s3front.metadata.object_store import ObjectStore, StoredObject
 from s3front.rpc.rpc_client import RpcClient
 from shared.records.bucket import BucketRecord
 from shared.rpc.envelope import METADATA_NAMESPACE, NULL_VERSION_EXTENSION
@@ -52,7 +56,9 @@ class FrontEnd:
     def __init__(self, url: str) -> None:
         self.client = _Watched(url, METADATA_NAMESPACE, RecordingLog(), connect_wait_seconds=20)
         self.client.answers = []
-        self.buckets = BucketStore(MetadataGateway(self.client))
+        self.metadata = MetadataGateway(self.client)
+        self.buckets = BucketStore(self.metadata)
+        self.objects = ObjectStore(self.metadata, self.buckets, "")
         self.client.start()
 
     async def wait_for_connection(self, number: int) -> None:
@@ -68,6 +74,15 @@ class FrontEnd:
         """The bucket, read together with an object, and how the daemon told it."""
         found, _ = await self.buckets.read_with("bucket", [("bucket", "key")], "test")
         return found, self.client.answers[-1][0]
+
+    async def read_object(self, key: str = "key") -> tuple[StoredObject | None, Any]:
+        """An object, and how the daemon told it."""
+        _, found = await self.objects.read("bucket", key, "test")
+        return found, self.client.answers[-1][1]
+
+    async def write_object(self, **members: Any) -> None:
+        operation = gateway.put("bucket", "key", orjson.dumps(members).decode())
+        await self.metadata.commit([operation], [], "test")
 
     async def change(self, **members: Any) -> None:
         found, _ = await self.read()
@@ -115,6 +130,52 @@ async def test_changes_are_seen_at_once_and_told_once(fronts: tuple[FrontEnd, Fr
     await other.buckets.create(RECORD.changed({"owner": "another"}), "test")
     assert await one.members("owner") == "another"
     assert await one.members("tags") == []
+
+
+async def test_changes_of_an_object_are_seen_at_once_and_told_once(
+    fronts: tuple[FrontEnd, FrontEnd],
+) -> None:
+    one, other = fronts
+    await one.buckets.create(RECORD, "test")
+    assert await one.read_object() == (None, None)
+    for number in range(2):
+        await other.write_object(number=number)
+        found, told = await one.read_object()
+        assert found is not None
+        assert (found.record.document, told["revision"]) == ({"number": number}, found.revision)
+        again, told = await one.read_object()
+        assert told == {"same": True}
+        assert again is found
+        assert await one.read_object("another key") == (None, None)
+
+    await other.metadata.commit([gateway.delete("bucket", "key")], [], "test")
+    assert await one.read_object() == (None, None)
+
+
+async def test_an_object_is_told_again_over_another_connection(
+    daemon: MetadataProcess, fronts: tuple[FrontEnd, FrontEnd]
+) -> None:
+    one, _ = fronts
+    await one.buckets.create(RECORD, "test")
+    await one.write_object(number=1)
+    found, _ = await one.read_object()
+    daemon.process.stop()
+    daemon.start()
+    await one.wait_for_connection(2)
+    again, told = await one.read_object()
+    assert (again, told.keys()) == (found, {"value", "revision"})
+    assert again is not found
+
+
+async def test_an_object_is_told_again_to_a_front_end_that_asks_for_its_bytes(
+    fronts: tuple[FrontEnd, FrontEnd],
+) -> None:
+    one, _ = fronts
+    await one.buckets.create(RECORD, "test")
+    await one.write_object(number=1)
+    await one.read_object()
+    await one.objects.read("bucket", "key", "test", with_body=True)
+    assert one.client.answers[-1][1].keys() == {"value", "revision"}
 
 
 async def test_what_was_told_is_told_again_without_a_question(

@@ -19,7 +19,7 @@ from tests.walks.traced_servers import Call, TracedServers, traced_servers
 
 ROOMS_MAX = 12
 RETURNS_MAX = 4
-READ = ("s3front.metadata.bucket_store", "read_with")
+READ = ("s3front.metadata.bucket_store", "read_with_known")
 
 _DIAGRAM = re.compile(r"^### (\w+)\n.*?^```mermaid\nsequenceDiagram\n(.*?)^```$", re.M | re.S)
 _ROOM = re.compile(r"^ *participant (\w+) as ([\w.]+)$")

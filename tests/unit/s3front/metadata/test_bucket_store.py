@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from s3front.metadata.bucket_store import BucketStore
@@ -22,17 +23,16 @@ class Reconnected(MetadataGateway):
 
     async def get_with_known(
         self,
-        first: tuple[str, str],
-        known: Known | None,
-        others: object,
+        wanted: Sequence[tuple[str, str]],
+        known: Sequence[Known | None],
         request_id: str,
         *,
         with_bodies: bool = False,
-    ) -> tuple[Entry | Same | None, list[Entry | None]]:
+    ) -> list[Entry | Same | None]:
         self.number += self.breaks
         created = datetime(2024, 5, 1, tzinfo=UTC)
         record = BucketRecord.create("bucket", f"owner {self.number}", "", created, "here")
-        return (record.serialise(), 7, None), []
+        return [(record.serialise(), 7, None)]
 
 
 async def owner(store: BucketStore) -> str:
