@@ -60,7 +60,8 @@ class OutgoingCall:
     @property
     def size(self) -> int:
         """The bytes that it takes on its way."""
-        return len(self.text) + sum(map(len, self.attachments))
+        attached = sum(map(len, self.attachments)) if self.attachments else 0
+        return len(self.text) + attached
 
     @property
     def repeatable(self) -> bool:
@@ -92,7 +93,7 @@ def envelopes(
     together."""
     if len(calls) == 1 or not together:
         for call in calls:
-            yield _single(call)
+            yield single(call), call, call.attachments
         return
     for mutation in (False, True):
         yield from _batches([call for call in calls if call.mutation is mutation], batch_bytes_max)
@@ -103,7 +104,7 @@ def _batches(calls: Sequence[OutgoingCall], bytes_max: int) -> Iterator[Envelope
     size = 0
     for call in calls:
         if call.alone:
-            yield _single(call)
+            yield single(call), call, call.attachments
             continue
         own = call.size
         if group and (len(group) >= limits.RPC_BATCH_CALLS_MAX or size + own > bytes_max):
@@ -115,13 +116,14 @@ def _batches(calls: Sequence[OutgoingCall], bytes_max: int) -> Iterator[Envelope
         yield _batch(group)
 
 
-def _single(call: OutgoingCall) -> Envelope:
-    return b"[%b,%b" % (_CALL, call.text[1:]), call, call.attachments
+def single(call: OutgoingCall) -> bytes:
+    """The JSON array of the event of one call."""
+    return b"[%b,%b" % (_CALL, call.text[1:])
 
 
 def _batch(calls: list[OutgoingCall]) -> Envelope:
     if len(calls) == 1:
-        return _single(calls[0])
+        return single(calls[0]), calls[0], calls[0].attachments
     texts: list[bytes] = []
     attachments: list[bytes] = []
     for call in calls:

@@ -25,11 +25,11 @@ import itertools
 import random
 import time
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
-from s3front.rpc.outgoing import OutgoingCall, envelopes
+from s3front.rpc.outgoing import OutgoingCall, envelopes, single
 from s3front.rpc.rpc_connection import Connection, connect, stream_id_in
 from shared import limits
 from shared.credentials import NO_CREDENTIALS, Credentials
@@ -175,39 +175,33 @@ class RpcClient:
 
     # -- Calls ------------------------------------------------------------------------------------
 
-    async def call(
+    def call(
         self,
         name: str,
         arguments: Sequence[Any],
         sub_level: Sequence[str] = (),
         request_uids: str | None = None,
         attachments: Sequence[bytes] = (),
-    ) -> Any:
+    ) -> Coroutine[Any, Any, Any]:
         """The result of a call; raises one of the errors of the module.
 
         ``attachments`` are what placeholders in the arguments stand for, as in
         ``shared.rpc.attachments``; those of the result are in their places.
         """
-        return decode_reply(
-            await self._call(name, arguments, sub_level, request_uids, attachments=attachments)
-        )
+        return self._call(name, call_parameters(arguments, sub_level, request_uids), attachments)
 
     async def _call(
         self,
         name: str,
-        arguments: Sequence[Any],
-        sub_level: Sequence[str],
-        request_uids: str | None,
+        params: dict[str, Any],
+        attachments: Sequence[bytes] = (),
         *,
         alone: bool = False,
-        attachments: Sequence[bytes] = (),
-    ) -> Sequence[Any]:
-        """What acknowledges a call."""
+    ) -> Any:
         if not self._connected.is_set():
             await self._wait_for_connection()
         if attachments and BODIES_EXTENSION not in self._extensions:
             raise RpcUnavailableError(f"{name}: the daemon that is connected takes no bodies")
-        params = call_parameters(arguments, sub_level, request_uids)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._call_timeout_seconds
         operation_id = None
@@ -226,12 +220,12 @@ class RpcClient:
             raise RpcTooLargeError(f"{name}: larger than a message may be")
         self._waiting[call] = None
         if self._timer is None:
-            self._timer = loop.call_at(call.deadline, self._expire)
+            self._timer = loop.call_at(deadline, self._expire)
         if not self._outgoing:
             loop.call_soon(self._send_outgoing)
         self._outgoing.append(call)
         try:
-            return await call.future
+            return decode_reply(await call.future)
         except asyncio.CancelledError:
             # The answer may have come in the same turn in which the caller gave up.
             if call.future.done() and not call.future.cancelled():
@@ -251,9 +245,8 @@ class RpcClient:
 
         Leaving the iteration early hangs the stream up; close the iterator then (``aclosing``).
         """
-        marker = decode_reply(
-            await self._call(name, arguments, sub_level, request_uids, alone=True)
-        )
+        params = call_parameters(arguments, sub_level, request_uids)
+        marker = await self._call(name, params, alone=True)
         stream_id = stream_id_of(marker)
         if stream_id is None:
             raise RpcOutcomeUnknownError(f"{name}: the daemon answered without a stream")
@@ -281,15 +274,27 @@ class RpcClient:
         self._send(connection, [call for call in calls if not call.future.done()])
 
     def _send(self, connection: Connection, calls: Sequence[OutgoingCall]) -> None:
+        if len(calls) == 1:
+            (call,) = calls
+            connection.send_now((self._packet(single(call), call, call.attachments),))
+            return
         together = BATCH_EVENT_EXTENSION in self._extensions
         batch_bytes_max = min(limits.RPC_BATCH_BYTES_MAX, self._event_bytes_max)
-        sent: list[tuple[bytes, Sequence[bytes]]] = []
-        for event, carried, attached in envelopes(calls, batch_bytes_max, together=together):
-            ack_id = next(self._ack_ids)
-            self._sent[ack_id] = carried
-            packet = packets.encode_event(self._namespace, ack_id, event, len(attached))
-            sent.append((packet, attached))
-        connection.send_now(sent)
+        connection.send_now(
+            [self._packet(*each) for each in envelopes(calls, batch_bytes_max, together=together)]
+        )
+
+    def _packet(
+        self,
+        event: bytes,
+        carried: OutgoingCall | list[OutgoingCall],
+        attached: Sequence[bytes],
+    ) -> tuple[bytes, Sequence[bytes]]:
+        """The packet of an envelope, with what is attached to it. From now on its acknowledgement
+        is waited for."""
+        ack_id = next(self._ack_ids)
+        self._sent[ack_id] = carried
+        return packets.encode_event(self._namespace, ack_id, event, len(attached)), attached
 
     def _expire(self) -> None:
         """Give up the calls whose time is over."""

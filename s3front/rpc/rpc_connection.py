@@ -25,6 +25,7 @@ _TARGET = "/socket.io/?EIO=4&transport=websocket"
 _HTTP = b"HTTP/"
 _HEAD_END = b"\r\n\r\n"
 _GOODBYE_SECONDS = 1.0
+_TEXT = websocket.TEXT
 _MASK = websocket.NO_CHANGE
 """Masks keep what somebody else has chosen (a script in a browser; here, who stores an object) from
 being taken for HTTP by a proxy on the way (RFC 6455, section 10.3). Between a front-end and its
@@ -90,7 +91,7 @@ class Connection(asyncio.Protocol):
         self.joined: asyncio.Future[None] = self._loop.create_future()
         self.ended = asyncio.Event()
         self._namespace = namespace
-        self._ack_start = packets.ack_start(namespace)
+        self._usual_acks = packets.usual_acks(namespace)
         self._receiver = receiver
         self._payload = payload
         self._request, self._accept = websocket.request(host, _TARGET, os.urandom(16))
@@ -121,7 +122,7 @@ class Connection(asyncio.Protocol):
         turn."""
         frames: list[bytes] = []
         for packet, attachments in sent:
-            frames.append(websocket.frame(websocket.TEXT, packet, _MASK))
+            frames.append(websocket.frame(_TEXT, packet, _MASK))
             for data in attachments:
                 frames.append(websocket.frame(websocket.BINARY, data, _MASK))
         if self._writer is not None:
@@ -161,7 +162,7 @@ class Connection(asyncio.Protocol):
                 data = self._shake_hands(data)
             whole = self._reader.whole_text(data)
             if whole is not None:
-                self._handle(websocket.TEXT, whole)
+                self._handle(_TEXT, whole)
                 return
             self._reader.feed(data)
             while (message := self._reader.next()) is not None:
@@ -208,10 +209,10 @@ class Connection(asyncio.Protocol):
         return rest
 
     def _handle(self, opcode: int, payload: bytes) -> None:
-        if opcode == websocket.TEXT:
+        if opcode == _TEXT:
             if self._gathering is not None and payload[:1] == packets.MESSAGE_TYPE:
                 raise packets.PacketError("attachments did not come")
-            ack = packets.usual_ack(payload, self._ack_start, self._namespace)
+            ack = packets.usual_ack(payload, self._usual_acks, self._namespace)
             if ack is not None:
                 self._receiver.on_ack(ack)
             else:

@@ -42,12 +42,12 @@ class TurnWriter:
         self._corked = False
         if self._transport is None:
             return
-        self._frames.extend(more)
         if self._frames:
-            data = self._frames[0] if len(self._frames) == 1 else b"".join(self._frames)
+            more = (*self._frames, *more)
             self._frames.clear()
             self._size = 0
-            self._transport.write(data)
+        if more:
+            self._transport.write(more[0] if len(more) == 1 else b"".join(more))
 
     def close(self) -> None:
         """Forget what was not written, and the transport."""

@@ -174,23 +174,20 @@ def _decode_message(message: bytes) -> Packet:
     return _about_namespace(kind, namespace, payload)
 
 
-def usual_ack(message: bytes, start: bytes, namespace: str) -> Ack | None:
+def usual_ack(message: bytes, usual: re.Pattern[bytes], namespace: str) -> Ack | None:
     """The acknowledgement that a message is, as ``decode`` would have it; None for what has to be
-    decoded as any packet. ``start`` is that of acknowledgements on the namespace (``ack_start``).
-    """
-    if not message.startswith(start):
+    decoded as any packet. ``usual`` is the pattern of the namespace (``usual_acks``)."""
+    found = usual.match(message)
+    if found is None:
         return None
-    bracket = message.find(b"[", len(start), len(start) + _ID_DIGITS_MAX + 1)
-    digits = message[len(start) : bracket]
-    if bracket < 0 or not digits.isdigit():
-        return None
-    arguments = _json(message, bracket)
-    return Ack(namespace, int(digits), arguments) if isinstance(arguments, list) else None
+    arguments = _json(message, found.end())
+    return Ack(namespace, int(found[1]), arguments) if isinstance(arguments, list) else None
 
 
-def ack_start(namespace: str) -> bytes:
-    """What acknowledgements without attachments begin with, before their ID."""
-    return b"43" + head(namespace)
+def usual_acks(namespace: str) -> re.Pattern[bytes]:
+    """Acknowledgements without attachments on a namespace, up to their arguments; the group is
+    their ID."""
+    return re.compile(rb"43%b([0-9]{1,%d})(?=\[)" % (re.escape(head(namespace)), _ID_DIGITS_MAX))
 
 
 def _event(namespace: str, ack_id: int | None, payload: Any) -> Event:

@@ -165,7 +165,7 @@ ON = "/MDFile/metadata"
 
 def usual_or_refuse(raw: bytes) -> Ack | None:
     try:
-        return packets.usual_ack(raw, packets.ack_start(ON), ON)
+        return packets.usual_ack(raw, packets.usual_acks(ON), ON)
     except PacketError:
         return None
 
@@ -198,7 +198,7 @@ def test_any_other_packet_is_none(raw: bytes) -> None:
 
 @given(st.text('01,[]{}"n', max_size=30))
 def test_the_usual_acknowledgement_is_as_any_packet_is_decoded(text: str) -> None:
-    raw = packets.ack_start(ON) + text.encode()
+    raw = b"43" + packets.head(ON) + text.encode()
     found = usual_or_refuse(raw)
     assert found is None or found == packets.decode(raw)
 
