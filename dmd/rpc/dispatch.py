@@ -97,19 +97,43 @@ class Dispatcher:
         self._draining = False
 
     async def answer(
-        self, peer: Peer, arguments: Sequence[Any], attachments: Attachments | None = None
+        self,
+        peer: Peer,
+        arguments: Sequence[Any],
+        attachments: Attachments | None = None,
+        *,
+        streams: bool = True,
     ) -> Reply:
         """Answer a ``call`` event, which came with ``attachments`` if it came in a way that has
         them; those of the answer are there afterwards.
 
         The packets of a stream follow in a task of their own: the caller sends the answer before
         it lets that run, because a consumer drops packets of streams that it does not know yet.
+        Without ``streams``, a call that begins one is refused.
         """
+        call: Call | None = None
         self._calls += 1
         try:
-            return await self._answer(peer, arguments, attachments)
+            call = self._parse(arguments, peer, attachments)
+            if self._draining:
+                raise ServiceError("ServiceUnavailable", "the daemon is stopping")
+            result = await self._service.call(call)
+            pages = getattr(result, "pages", None)
+            if pages is not None:
+                if not streams:
+                    raise ServiceError("InvalidArgument", "a stream cannot begin in a batch")
+                result = self._start_stream(peer, pages)
+        except ServiceError as error:
+            self._log_call(call, error.code)
+            return (encode_error(error),)
+        except Exception as error:
+            self._log.error("a call failed", method=call and call.name, exc_info=error)
+            return (encode_error(ServiceError("InternalError")),)
         finally:
             self._call_ended()
+        if self._log.shows_debug:
+            self._log_call(call, None)
+        return None, result
 
     async def answer_batch(
         self, peer: Peer, arguments: Sequence[Any], attachments: Attachments | None = None
@@ -126,7 +150,7 @@ class Dispatcher:
         replies: list[bytes] = [b""] * len(calls)
 
         async def answer(index: int, call: list[Any]) -> None:
-            reply = await self._answer(peer, call, attachments, streams=False)
+            reply = await self.answer(peer, call, attachments, streams=False)
             replies[index] = self.encode(reply)
 
         self._calls += 1
@@ -149,7 +173,7 @@ class Dispatcher:
 
     def _call_ended(self) -> None:
         self._calls -= 1
-        if not self._calls:
+        if self._draining and not self._calls:
             self._idle.set()
 
     async def drain(self, seconds: float) -> None:
@@ -168,34 +192,6 @@ class Dispatcher:
                     await asyncio.wait(self._streams)
         except TimeoutError:
             self._log.warning("stopping before everything was answered", calls=self._calls)
-
-    async def _answer(
-        self,
-        peer: Peer,
-        arguments: Sequence[Any],
-        attachments: Attachments | None,
-        *,
-        streams: bool = True,
-    ) -> Reply:
-        call: Call | None = None
-        try:
-            call = self._parse(arguments, peer, attachments)
-            if self._draining:
-                raise ServiceError("ServiceUnavailable", "the daemon is stopping")
-            result = await self._service.call(call)
-            pages = getattr(result, "pages", None)
-            if pages is not None:
-                if not streams:
-                    raise ServiceError("InvalidArgument", "a stream cannot begin in a batch")
-                result = self._start_stream(peer, pages)
-        except ServiceError as error:
-            self._log_call(call, error.code)
-            return (encode_error(error),)
-        except Exception as error:
-            self._log.error("a call failed", method=call and call.name, exc_info=error)
-            return (encode_error(ServiceError("InternalError")),)
-        self._log_call(call, None)
-        return None, result
 
     def _start_stream(self, peer: Peer, pages: Iterator[list[Any]]) -> dict[str, Any]:
         """The marker of a stream whose packets follow."""

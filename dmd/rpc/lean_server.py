@@ -150,10 +150,12 @@ class LeanConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard = True
-        whole = self._reader.whole_text(data) if self._may_go_on() else None
-        if whole is None:
+        whole = self._reader.whole_text(data)
+        if whole is None or self._gathering is not None or self._claims or not self._may_go_on():
             self._reader.feed(data)
-        self._read(whole)
+            self._read()
+        else:
+            self._read_whole(whole)
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -237,31 +239,40 @@ class LeanConnection(asyncio.Protocol):
         """Send a packet, and what is attached to it, at the end of this turn."""
         if self._server.trace is not None and packet[:1] == packets.MESSAGE_TYPE:
             self._server.trace.sent(packet[1:].decode())
-        self._send_frame(websocket.TEXT, packet)
-        for data in attachments:
-            self._send_frame(websocket.BINARY, data)
+        if self._writer is not None:
+            self._writer.add(websocket.frame(websocket.TEXT, packet))
+            for data in attachments:
+                self._writer.add(websocket.frame(websocket.BINARY, data))
 
     async def until_writable(self) -> None:
         """Wait until the client takes what was sent, or is gone."""
         while not self._writable.is_set():  # others that waited may have been faster
             await self._writable.wait()
 
-    def _send_frame(self, opcode: int, payload: bytes) -> None:
+    def _pong(self, payload: bytes) -> None:
         if self._writer is not None:
-            self._writer.add(websocket.frame(opcode, payload))
+            self._writer.add(websocket.frame(websocket.PONG, payload))
 
     # -- Receiving --------------------------------------------------------------------------------
 
-    def _read(self, whole: bytes | None = None) -> None:
-        """Handle what has arrived, as far as the client may go on; ``whole`` is a text message that
-        has arrived alone."""
+    def _read_whole(self, message: bytes) -> None:
+        """Handle a text message that has arrived alone, when nothing else is under way."""
+        writer = self._writer
+        assert writer is not None
+        writer.cork()
+        try:
+            self._handle_text(message)
+        finally:
+            writer.write()
+        self._whole = self._gathering is None
+        self._keep_up()
+
+    def _read(self) -> None:
+        """Handle what has arrived, as far as the client may go on."""
         left = limits.RPC_PACKETS_A_TURN_MAX
         if self._writer is not None:
             self._writer.cork()
         try:
-            if whole is not None:
-                self._handle(websocket.TEXT, whole)
-                self._whole = self._gathering is None
             while self._may_go_on():
                 message = self._reader.next()
                 if message is None:
@@ -327,25 +338,26 @@ class LeanConnection(asyncio.Protocol):
 
     def _handle(self, opcode: int, payload: bytes) -> None:
         if opcode == websocket.TEXT:
-            if self._server.trace is not None and payload[:1] == packets.MESSAGE_TYPE:
-                self._server.trace.received(payload[1:].decode(errors="replace"))
-            if self._gathering is not None and payload[:1] == packets.MESSAGE_TYPE:
-                self._server.log.debug(
-                    "a packet was dropped", reason="its attachments did not come"
-                )
-                self._gathering = None
-            try:
-                packet = packets.decode(payload)
-            except packets.PacketError as error:
-                self._server.log.debug("a packet was dropped", reason=str(error))
-            else:
-                self._receive(packet)
+            self._handle_text(payload)
         elif opcode == websocket.BINARY:
             self._gather(payload)
         elif opcode == websocket.PING:
-            self._send_frame(websocket.PONG, payload)
+            self._pong(payload)
         elif opcode == websocket.CLOSE:
             self._end(int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1000)
+
+    def _handle_text(self, message: bytes) -> None:
+        if self._server.trace is not None and message[:1] == packets.MESSAGE_TYPE:
+            self._server.trace.received(message[1:].decode(errors="replace"))
+        if self._gathering is not None and message[:1] == packets.MESSAGE_TYPE:
+            self._server.log.debug("a packet was dropped", reason="its attachments did not come")
+            self._gathering = None
+        try:
+            packet = packets.decode(message)
+        except packets.PacketError as error:
+            self._server.log.debug("a packet was dropped", reason=str(error))
+        else:
+            self._receive(packet)
 
     @property
     def _gathered(self) -> int:
@@ -366,11 +378,12 @@ class LeanConnection(asyncio.Protocol):
             self._receive(packet)
 
     def _receive(self, packet: packets.Packet) -> None:
+        if isinstance(packet, packets.Event):
+            peer = self._peers.get(packet.namespace)
+            if peer is not None:
+                peer.on_event(packet)
+            return
         match packet:
-            case packets.Event(namespace, ack_id, name, arguments, attachments):
-                peer = self._peers.get(namespace)
-                if peer is not None:
-                    peer.on_event(ack_id, name, arguments, attachments)
             case packets.Announced():
                 self._gathering = Gathering(packet, self._reader.message_bytes_max)
             case packets.Ack(namespace, ack_id):
@@ -432,19 +445,17 @@ class _LeanPeer(Peer):
         self._ack_ids = itertools.count(1)
         self._on_acks: dict[int, Callable[..., None]] = {}
 
-    def on_event(
-        self, ack_id: int | None, name: str, arguments: list[Any], received: Sequence[bytes]
-    ) -> None:
-        attachments = Attachments(received)
-        if name == CALL_EVENT:
-            answer = self._dispatcher.answer(self, arguments, attachments)
-        elif name == BATCH_EVENT:
-            answer = self._dispatcher.answer_batch(self, arguments, attachments)
+    def on_event(self, event: packets.Event) -> None:
+        attachments = Attachments(event.attachments)
+        if event.name == CALL_EVENT:
+            answer = self._dispatcher.answer(self, event.arguments, attachments)
+        elif event.name == BATCH_EVENT:
+            answer = self._dispatcher.answer_batch(self, event.arguments, attachments)
         else:
-            if name == HANG_UP_EVENT:
-                self.hang_up(arguments[0] if arguments else None)
+            if event.name == HANG_UP_EVENT:
+                self.hang_up(event.arguments[0] if event.arguments else None)
             return
-        task = eager.start(self._reply(ack_id, answer, attachments))
+        task = eager.start(self._reply(event.ack_id, answer, attachments))
         if task is not None:
             self._connection.call_waits(task)
 

@@ -63,6 +63,10 @@ class EventLog(Protocol):
     """What most code asks of a logger. ``event`` says what happened, in words that do not vary;
     everything that varies is a field."""
 
+    @property
+    def shows_debug(self) -> bool:
+        """Whether ``debug`` does anything: for those whose fields cost something to make."""
+
     def debug(self, event: str, /, **fields: Any) -> object: ...
     def info(self, event: str, /, **fields: Any) -> object: ...
     def warning(self, event: str, /, **fields: Any) -> object: ...
@@ -194,6 +198,10 @@ class _Logger:
 
     def bind(self, **fields: Any) -> Logger:
         return _Logger(self._part, {**self._bound, **fields})
+
+    @property
+    def shows_debug(self) -> bool:
+        return _sink.level <= logging.DEBUG
 
     def trace(self, event: str, /, **fields: Any) -> None:
         if _sink.level <= TRACE:

@@ -39,7 +39,7 @@ CLOSE: Final = b"1"
 MESSAGE_TYPE: Final = b"4"
 """What a packet begins with that is a message of Socket.IO."""
 
-_OPEN, _CLOSE, _PING, _PONG, _MESSAGE, _UPGRADE, _NOOP = b"0123456"
+_OPEN, _CLOSE, _PING, _PONG, _, _UPGRADE, _NOOP = b"0123456"
 _CONNECT, _DISCONNECT, _EVENT, _ACK, _CONNECT_ERROR, _BINARY_EVENT, _BINARY_ACK = b"0123456"
 
 _ID_DIGITS_MAX: Final = 15
@@ -140,23 +140,9 @@ _BARE: Final[dict[int, Packet]] = {
 
 def decode(message: bytes) -> Packet:
     """The packet of one message; raises PacketError."""
-    if not message:
-        raise PacketError("an empty message")
-    kind = message[0]
-    if kind == _MESSAGE:
-        return _decode_message(message)
-    if kind == _OPEN:
-        return _decode_open(_json(message, 1))
-    bare = _BARE.get(kind)
-    if bare is None:
-        raise PacketError(f"unknown packet type {message[:1]!r}")
-    return bare
-
-
-def _decode_message(message: bytes) -> Packet:
     head = _HEAD.match(message)
     if head is None:
-        raise PacketError(f"unknown packet {message[:2]!r}")
+        return _decode_bare(message)
     kind = message[1]
     raw_count, raw_namespace, raw_id = head.groups()
     namespace = DEFAULT_NAMESPACE if raw_namespace is None else _text(raw_namespace)
@@ -172,6 +158,19 @@ def _decode_message(message: bytes) -> Packet:
     if ack_id is not None:
         raise PacketError("only events and acknowledgements have an id")
     return _about_namespace(kind, namespace, payload)
+
+
+def _decode_bare(message: bytes) -> Packet:
+    """A packet that is no message of Socket.IO."""
+    if not message:
+        raise PacketError("an empty message")
+    kind = message[0]
+    if kind == _OPEN:
+        return _decode_open(_json(message, 1))
+    bare = _BARE.get(kind)
+    if bare is None:
+        raise PacketError(f"unknown packet {message[:2]!r}")
+    return bare
 
 
 def usual_ack(message: bytes, usual: re.Pattern[bytes], namespace: str) -> Ack | None:
@@ -238,7 +237,7 @@ def _text(raw: bytes) -> str:
 
 def _json(message: bytes, start: int) -> Any:
     try:
-        return codec.loads(memoryview(message)[start:])
+        return codec.loads(message[start:])
     except ValueError as error:
         raise PacketError("a payload is not JSON") from error
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import struct
 from collections.abc import Mapping
 from typing import Final
 
@@ -45,8 +46,15 @@ _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _OPCODES: Final = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _WHOLE_TEXT: Final = 0x80 | TEXT
 _WHOLE: Final = (_WHOLE_TEXT, 0x80 | BINARY)
+_MASKED: Final = 0x80
 _CONTROL_BYTES_MAX: Final = 125
 _SIZE_IN_TWO_BYTES: Final = 126
+_TWO_BYTES_MAX: Final = (1 << 16) - 1
+_SHORT_HEAD: Final = struct.Struct(">BB")
+_SHORT_HEAD_AND_NO_CHANGE: Final = struct.Struct(">BB4x")
+_USUAL_HEAD: Final = struct.Struct(">BBH")
+_USUAL_HEAD_AND_NO_CHANGE: Final = struct.Struct(">BBH4x")
+"""Heads of frames with a size in one byte or in two; also with the mask that changes nothing."""
 _KEY_BYTES: Final = 16
 
 
@@ -141,11 +149,11 @@ def response(key: str) -> bytes:
 def frame(opcode: int, payload: bytes, mask: bytes | None = None) -> bytes:
     """One unfragmented frame. A client gives four bytes as ``mask``, a server none."""
     length = len(payload)
-    bit = 0 if mask is None else 0x80
-    if length < 126:
-        header = bytes((0x80 | opcode, bit | length))
-    elif length < 1 << 16:
-        header = bytes((0x80 | opcode, bit | 126)) + length.to_bytes(2, "big")
+    bit = 0 if mask is None else _MASKED
+    if length <= _CONTROL_BYTES_MAX:
+        header = _SHORT_HEAD.pack(0x80 | opcode, bit | length)
+    elif length <= _TWO_BYTES_MAX:
+        header = _USUAL_HEAD.pack(0x80 | opcode, bit | _SIZE_IN_TWO_BYTES, length)
     else:
         header = bytes((0x80 | opcode, bit | 127)) + length.to_bytes(8, "big")
     if mask is None:
@@ -165,7 +173,9 @@ class FrameReader:
     """
 
     def __init__(self, *, from_client: bool, message_bytes_max: int) -> None:
-        self._mask_bit = 0x80 if from_client else 0
+        self._mask_bit = _MASKED if from_client else 0
+        self._short_head = _SHORT_HEAD_AND_NO_CHANGE if from_client else _SHORT_HEAD
+        self._usual_head = _USUAL_HEAD_AND_NO_CHANGE if from_client else _USUAL_HEAD
         self._mask_bytes = 4 if from_client else 0
         self.message_bytes_max = message_bytes_max
         self._buffer = b""
@@ -190,21 +200,23 @@ class FrameReader:
     def whole_text(self, data: bytes) -> bytes | None:
         """The payload of what has arrived, when that is one text message, not masked or masked with
         zeros, as it usually is, and nothing else is under way. Else None: it has to be fed.
+
+        It begins with the one head that such a message of its size has.
         """
-        start = 2 + self._mask_bytes
-        if self._available or self._message is not None or len(data) < start:
+        if self._available or self._message is not None:
             return None
-        size = data[1] ^ self._mask_bit
-        if size == _SIZE_IN_TWO_BYTES:
-            start += 2
-            size = int.from_bytes(data[2:4], "big")
-        elif size > _CONTROL_BYTES_MAX:
+        size = len(data) - self._usual_head.size
+        if _SIZE_IN_TWO_BYTES <= size <= _TWO_BYTES_MAX:
+            second = self._mask_bit | _SIZE_IN_TWO_BYTES
+            head = self._usual_head.pack(_WHOLE_TEXT, second, size)
+        else:
+            size = len(data) - self._short_head.size
+            if not 0 <= size <= _CONTROL_BYTES_MAX:
+                return None
+            head = self._short_head.pack(_WHOLE_TEXT, self._mask_bit | size)
+        if size > self.message_bytes_max or not data.startswith(head):
             return None
-        if data[0] != _WHOLE_TEXT or start + size != len(data) or size > self.message_bytes_max:
-            return None
-        if self._mask_bytes and data[start - 4 : start] != NO_CHANGE:
-            return None
-        return data[start:]
+        return data[len(head) :]
 
     def feed(self, data: bytes) -> None:
         """Take what has arrived."""

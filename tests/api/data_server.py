@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import requests
 import uvloop
@@ -38,6 +39,8 @@ def wait_until(condition: Callable[[], bool]) -> None:
 @dataclass
 class RecordingLog:
     """A logger that keeps its lines as (level, event, fields)."""
+
+    shows_debug: ClassVar[bool] = True
 
     lines: list[tuple[str, str, dict[str, object]]] = field(default_factory=list)
 

@@ -29,6 +29,8 @@ async def until(condition: Callable[[], bool]) -> None:
 class RecordingLog:
     """Keeps the events that were logged."""
 
+    shows_debug = False
+
     def __init__(self) -> None:
         self.events: list[str] = []
 

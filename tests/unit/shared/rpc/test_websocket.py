@@ -122,6 +122,27 @@ def test_a_text_that_is_too_large_has_to_be_fed_and_is_refused() -> None:
     assert made.whole_text(frame(TEXT, b"ab")) == b"ab"
 
 
+@pytest.mark.parametrize("from_client", [True, False])
+def test_what_need_not_be_fed_is_what_feeding_gives(from_client: bool) -> None:
+    draw = random.Random(20260)
+    taken = 0
+    for _ in range(3_000):
+        size = draw.choice([0, 1, 2, 120, 125, 126, 127, 128, 200, 65535, 65536])
+        mask = draw.choice([None, websocket.NO_CHANGE, websocket.NO_CHANGE, MASK])
+        raw = bytearray(frame(draw.choice([TEXT, TEXT, BINARY, PING]), bytes(size), mask))
+        for _ in range(draw.randrange(2)):
+            raw[draw.randrange(min(len(raw), 10))] ^= 1 << draw.randrange(8)
+        raw = raw[: draw.choice([len(raw), len(raw), draw.randrange(len(raw) + 1)])]
+        whole = reader(from_client=from_client).whole_text(bytes(raw))
+        if whole is not None:
+            made = reader(from_client=from_client)
+            made.feed(bytes(raw))
+            assert made.next() == (TEXT, whole)
+            assert made.held == 0
+            taken += 1
+    assert taken > 100
+
+
 @pytest.mark.parametrize("apply_mask", [masking.apply_mask, masking._portable])
 def test_a_mask_is_undone_by_itself(apply_mask: masking.Masking) -> None:
     for size in (*range(70), *SIZES):
