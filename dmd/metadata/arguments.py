@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dmd.metadata import conditions
+from dmd.metadata import conditions, record_keys
 from shared.errors import ServiceError
 from shared.rpc.envelope import IF_REVISION_NOT, Call
 
@@ -51,6 +51,12 @@ def known_revision(entry: Mapping[str, Any]) -> int | None:
     if value is not None and type(value) is not int:
         raise ServiceError("InvalidArgument", f"{IF_REVISION_NOT} must be a number")
     return value
+
+
+def wanted(entry: Any, key_bytes_max: int) -> tuple[bytes, int | None]:
+    """What an entry of an array of reads names: a physical key, and the revision that is known."""
+    sub_level, key = addressed(entry, "a read")
+    return record_keys.physical(sub_level, key, key_bytes_max), known_revision(entry)
 
 
 def addressed(entry: Any, what: str) -> tuple[list[str], str]:

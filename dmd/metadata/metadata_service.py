@@ -73,7 +73,6 @@ from shared.rpc import codec
 from shared.rpc.envelope import (
     BODIES_EXTENSION,
     EXTENSIONS,
-    IF_REVISION_NOT,
     SAME,
     Call,
     clock_ms,
@@ -215,40 +214,29 @@ class MetadataService:
 
     async def _get_many(self, call: Call) -> list[Mapping[str, Any] | None]:
         reads = arguments.array(call, 0, "reads", limits.BATCH_OPERATIONS_MAX)
-        wanted = [
-            (
-                self._physical(*arguments.addressed(entry, "a read")),
-                arguments.known_revision(entry) if IF_REVISION_NOT in entry else None,
-            )
-            for entry in reads
-        ]
-        found = self._read(wanted)
-        placeholders = [
-            key
-            for (key, _), entry in zip(wanted, found, strict=True)
-            if isinstance(entry, stored.Stored) and versioned_writes.is_placeholder(entry.record)
-        ]
+        key_bytes_max = self._engine.key_bytes_max
+        wanted = [arguments.wanted(read, key_bytes_max) for read in reads]
+        found, placeholders = self._read(wanted)
         if placeholders:
             # What is read is what a condition can name afterwards, so the repair comes first.
             await self._repair(*placeholders)
-            found = self._read(wanted)
-        answers: list[Mapping[str, Any] | None] = []
-        for read, entry in zip(reads, found, strict=True):
-            if not isinstance(entry, stored.Stored):
-                answers.append(entry)
-                continue
-            described = _described(entry)
-            if "body" in read and (body := self._body_of(call, entry)) is not None:
-                described["body"] = body
-            answers.append(described)
-        return answers
+            found, _ = self._read(wanted)
+        return [
+            self._answer(call, read, entry) if isinstance(entry, stored.Stored) else entry
+            for read, entry in zip(reads, found, strict=True)
+        ]
 
-    def _body_of(self, call: Call, entry: stored.Stored) -> Mapping[str, Any] | None:
-        """What stands in an answer for the blob that a record names."""
-        if self._bodies is None or call.attachments is None:
-            return None
-        body = self._bodies.body_of(entry.record)
-        return None if body is None else call.attachments.attach(body)
+    def _answer(
+        self, call: Call, read: Mapping[str, Any], entry: stored.Stored
+    ) -> Mapping[str, Any]:
+        """What a read is answered with, its body included if it asks for that."""
+        described = _described(entry)
+        if "body" in read and self._bodies is not None and call.attachments is not None:
+            body = self._bodies.body_of(entry.record)
+            attached = None if body is None else call.attachments.attach(body)
+            if attached is not None:
+                described["body"] = attached
+        return described
 
     async def _list(self, call: Call) -> Any:
         params = arguments.options(call, 0)
@@ -390,22 +378,27 @@ class MetadataService:
 
     def _read(
         self, wanted: Sequence[tuple[bytes, int | None]]
-    ) -> list[stored.Stored | Mapping[str, Any] | None]:
-        """What is stored at some keys, in one snapshot; SAME where it has the revision that is
-        known. That was verified when it was read, so it need not be again."""
-        values: list[bytes | None] = []
-        with self._engine.snapshot() as reader:
-            for key, _ in wanted:
-                values.append(reader.get(key))
+    ) -> tuple[list[stored.Stored | Mapping[str, Any] | None], list[bytes]]:
+        """What is stored at some keys, in one snapshot, and the keys of placeholders among it.
+
+        SAME where it has the revision that is known. That was verified when it was read, so it need
+        not be again.
+        """
         found: list[stored.Stored | Mapping[str, Any] | None] = []
+        placeholders: list[bytes] = []
+        with self._engine.snapshot() as reader:
+            values = [reader.get(key) for key, _ in wanted]
         for (key, known), value in zip(wanted, values, strict=True):
             if value is None:
                 found.append(None)
             elif known is not None and stored.revision_of(value) == known:
                 found.append(SAME)
             else:
-                found.append(stored.unpack(key, value))
-        return found
+                entry = stored.unpack(key, value)
+                found.append(entry)
+                if versioned_writes.is_placeholder(entry.record):
+                    placeholders.append(key)
+        return found, placeholders
 
     def _pages(self, sub_level: Sequence[str], options: Mapping[str, Any]) -> Iterator[Page]:
         wanted = _range(*record_keys.range_of(sub_level, options), options)

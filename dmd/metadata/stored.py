@@ -16,9 +16,12 @@ import msgspec
 from isal.isal_zlib import crc32
 
 _HEADER = struct.Struct(">IQBI")
+_JUDGED_HEADER = struct.Struct(">QBI")
+"""The same, without the checksum."""
 _LISTED_HEADER = struct.Struct(">I8xBI")
 """The same, without the revision."""
 
+_HEADER_BYTES = _HEADER.size
 _CHECKSUM_BYTES = 4
 _REVISION = slice(4, 12)
 
@@ -40,10 +43,10 @@ class Stored(msgspec.Struct, frozen=True):
 
 def pack(key: bytes, stored: Stored) -> bytes:
     """The bytes to store at ``key``."""
-    header = _HEADER.pack(0, stored.revision, stored.schema, len(stored.projection))
-    value = header + stored.projection + stored.record
-    checksum = crc32(memoryview(value)[_CHECKSUM_BYTES:], crc32(key))
-    return checksum.to_bytes(_CHECKSUM_BYTES, "big") + value[_CHECKSUM_BYTES:]
+    projection = stored.projection
+    header = _JUDGED_HEADER.pack(stored.revision, stored.schema, len(projection))
+    judged = b"%b%b%b" % (header, projection, stored.record)
+    return crc32(judged, crc32(key)).to_bytes(_CHECKSUM_BYTES, "big") + judged
 
 
 def projections(items: Iterable[tuple[bytes, bytes]], schema: int) -> list[bytes] | None:
@@ -52,7 +55,7 @@ def projections(items: Iterable[tuple[bytes, bytes]], schema: int) -> list[bytes
 
     As ``unpack`` for each, for listings, which read a thousand values at a time: no call for each.
     """
-    start, unpack_header = _HEADER.size, _LISTED_HEADER.unpack_from
+    start, unpack_header = _HEADER_BYTES, _LISTED_HEADER.unpack_from
     found: list[bytes] = []
     try:
         for key, value in items:
@@ -72,15 +75,16 @@ def revision_of(value: bytes) -> int | None:
 
     It is for a comparison with one that was told before: damage makes none of those.
     """
-    return None if len(value) < _HEADER.size else int.from_bytes(value[_REVISION], "big")
+    return None if len(value) < _HEADER_BYTES else int.from_bytes(value[_REVISION], "big")
 
 
 def unpack(key: bytes, value: bytes) -> Stored:
     """The value that was stored at ``key``; raises CorruptRecordError."""
-    if len(value) < _HEADER.size:
-        raise CorruptRecordError(f"the value of {key!r} has only {len(value)} bytes")
-    checksum, revision, schema, length = _HEADER.unpack_from(value)
-    if crc32(memoryview(value)[_CHECKSUM_BYTES:], crc32(key)) != checksum:
+    try:
+        checksum, revision, schema, length = _HEADER.unpack_from(value)
+    except struct.error:
+        raise CorruptRecordError(f"the value of {key!r} has only {len(value)} bytes") from None
+    if crc32(value[_CHECKSUM_BYTES:], crc32(key)) != checksum:
         raise CorruptRecordError(f"the value of {key!r} does not match its checksum")
-    start = _HEADER.size + length
-    return Stored(revision, schema, value[_HEADER.size : start], value[start:])
+    start = _HEADER_BYTES + length
+    return Stored(revision, schema, value[_HEADER_BYTES:start], value[start:])

@@ -16,7 +16,7 @@ from io import FileIO
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import lmdb
 
@@ -37,17 +37,20 @@ _READERS_MAX = 512
 
 
 class _View:
-    _ahead: ReadAhead | None = None
+    """The store in a transaction, which those below begin and end."""
 
-    def __init__(self, transaction: lmdb.Transaction, key_bytes_max: int, file: FileIO) -> None:
-        self._transaction = transaction
+    _ahead: ReadAhead | None = None
+    _transaction: lmdb.Transaction
+
+    def __init__(self, environment: lmdb.Environment, key_bytes_max: int, file: FileIO) -> None:
+        self._environment = environment
         self._key_bytes_max = key_bytes_max
         self._file = file
 
     def get(self, key: bytes) -> bytes | None:
-        if not key or len(key) > self._key_bytes_max:
-            return None
-        return cast("bytes | None", self._transaction.get(key))
+        # LMDB finds nothing at a key that is too long, but refuses an empty one.
+        # Bytes, since the transaction has no buffers.
+        return self._transaction.get(key) if key else None  # type: ignore[return-value]
 
     def range(
         self, lower: bytes, upper: bytes, *, reverse: bool = False
@@ -120,22 +123,15 @@ class _View:
             self._transaction.delete(key)
 
 
-class _Snapshot:
+class _Snapshot(_View):
     """A transaction that reads, as long as its view is used."""
 
-    __slots__ = ("_environment", "_file", "_key_bytes_max", "_transaction")
-
-    def __init__(self, environment: lmdb.Environment, key_bytes_max: int, file: FileIO) -> None:
-        self._environment = environment
-        self._key_bytes_max = key_bytes_max
-        self._file = file
-
-    def __enter__(self) -> _View:
+    def __enter__(self) -> Self:
         try:
             self._transaction = self._environment.begin()
         except lmdb.Error as error:
             raise EngineError(str(error)) from error
-        return _View(self._transaction, self._key_bytes_max, self._file)
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
@@ -148,9 +144,7 @@ class _Snapshot:
 class _Writing(_Snapshot):
     """The one transaction that writes: it commits when its view is left without an error."""
 
-    __slots__ = ()
-
-    def __enter__(self) -> _View:
+    def __enter__(self) -> Self:
         try:
             self._transaction = self._environment.begin(write=True)
         except lmdb.PanicError as error:
@@ -158,7 +152,7 @@ class _Writing(_Snapshot):
             raise EngineFatalError(str(error)) from error
         except lmdb.Error as error:
             raise EngineError(str(error)) from error
-        return _View(self._transaction, self._key_bytes_max, self._file)
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
