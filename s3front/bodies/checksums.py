@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, Protocol
@@ -28,10 +29,8 @@ from s3front.s3_errors import S3Error
 BytesLike = bytes | bytearray | memoryview
 
 _HEADER_PREFIX: Final = "x-amz-checksum-"
-# Headers with that prefix that carry no value (CreateMultipartUpload, GetObject).
-_NOT_VALUES: Final = frozenset(
-    {"x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-checksum-mode"}
-)
+# Some headers with that prefix carry no value (CreateMultipartUpload, GetObject).
+_CARRIES_VALUE: Final = re.compile(rf"{_HEADER_PREFIX}(?!(?:algorithm|type|mode)\Z)")
 
 _SDK_HEADER: Final = "x-amz-sdk-checksum-algorithm"
 
@@ -275,11 +274,7 @@ def expected_checksum(headers: Mapping[str, str]) -> ExpectedChecksum | None:
     a value that is none, or ``x-amz-sdk-checksum-algorithm`` that names another one or stands
     alone.
     """
-    values = {
-        name: text
-        for name, text in headers.items()
-        if name.startswith(_HEADER_PREFIX) and name not in _NOT_VALUES
-    }
+    values = list(filter(_CARRIES_VALUE.match, headers))
     announced = announced_trailer(headers)
     if len(values) + (announced is not None) > 1:
         raise _invalid(
@@ -290,12 +285,11 @@ def expected_checksum(headers: Mapping[str, str]) -> ExpectedChecksum | None:
     if announced is not None:
         expected = ExpectedChecksum(announced, None, in_trailer=True)
     elif values:
-        name, text = values.popitem()
-        algorithm = _BY_HEADER.get(name)
+        algorithm = _BY_HEADER.get(values[0])
         if algorithm is None:
             raise _invalid("The algorithm type you specified in x-amz-checksum- header is invalid.")
         _require_same(named, algorithm)
-        value = decode_checksum(algorithm, text)
+        value = decode_checksum(algorithm, headers[values[0]])
         expected = ExpectedChecksum(algorithm, value, in_trailer=False)
     elif named is not None:
         raise _invalid(
@@ -310,7 +304,7 @@ def expected_checksum(headers: Mapping[str, str]) -> ExpectedChecksum | None:
 
 def is_of_checksum(name: str) -> bool:
     """Whether ``expected_checksum`` reads a header; its name is in lower case."""
-    return name == _SDK_HEADER or (name.startswith(_HEADER_PREFIX) and name not in _NOT_VALUES)
+    return name == _SDK_HEADER or _CARRIES_VALUE.match(name) is not None
 
 
 def announced_trailer(headers: Mapping[str, str]) -> Algorithm | None:

@@ -106,7 +106,7 @@ class UploadBody:
 
 
 def _lower(headers: Headers) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+    return dict(zip(map(str.lower, headers), headers.values(), strict=True))
 
 
 def _expected_digests(identity: Identity, headers: dict[str, str]) -> ExpectedDigests:

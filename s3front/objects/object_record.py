@@ -32,8 +32,6 @@ STANDARD_HEADERS: Mapping[str, str] = {
 }
 """Record member and header of what a client may set and gets back as it is."""
 
-_NO_STANDARD_HEADERS = dict.fromkeys(STANDARD_HEADERS, "")
-
 PRIVATE_OBJECT_ACL: Mapping[str, Any] = {
     "Canned": "private",
     "FULL_CONTROL": [],
@@ -53,6 +51,37 @@ _NO_REPLICATION: Mapping[str, Any] = {
     "dataStoreVersionId": "",
     "isNFS": None,
 }
+
+
+_NOTHING_SAID: dict[str, Any] = {
+    "owner-display-name": "",
+    "owner-id": "",
+    **dict.fromkeys(STANDARD_HEADERS, ""),
+    "creation-time": "",
+    "last-modified": "",
+    "content-length": 0,
+    "content-type": "",
+    "content-md5": "",
+    "x-amz-version-id": "null",
+    "x-amz-server-version-id": "",
+    "x-amz-storage-class": "",
+    "x-amz-server-side-encryption": "",
+    "x-amz-server-side-encryption-aws-kms-key-id": "",
+    "x-amz-server-side-encryption-customer-algorithm": "",
+    "x-amz-website-redirect-location": "",
+    "x-amz-scal-transition-in-progress": False,
+    "acl": PRIVATE_OBJECT_ACL,
+    "key": "",
+    "location": None,
+    "isDeleteMarker": False,
+    "tags": {},
+    "replicationInfo": _NO_REPLICATION,
+    "dataStoreName": "",
+    "originOp": "",
+    "md-model-version": MODEL_VERSION,
+}
+"""The members of a new record in their order, as the original has them of an object of which
+nothing is said."""
 
 
 class Checksum(msgspec.Struct, frozen=True):
@@ -99,32 +128,23 @@ class ObjectRecord(msgspec.Struct, frozen=True, dict=True):
     @classmethod
     def create(cls, new: NewObject) -> ObjectRecord:
         modified = to_iso(new.modified)
-        document: dict[str, Any] = {
+        document: dict[str, Any] = _NOTHING_SAID | {
             "owner-display-name": new.owner_name,
             "owner-id": new.owner_id,
-            **(_NO_STANDARD_HEADERS | dict(new.headers)),
             "creation-time": modified,
             "last-modified": modified,
             "content-length": new.size,
             "content-type": new.content_type,
             "content-md5": new.etag,
-            "x-amz-version-id": "null",
-            "x-amz-server-version-id": "",
             "x-amz-storage-class": new.storage_class,
-            "x-amz-server-side-encryption": "",
-            "x-amz-server-side-encryption-aws-kms-key-id": "",
-            "x-amz-server-side-encryption-customer-algorithm": "",
             "x-amz-website-redirect-location": new.website_redirect,
-            "x-amz-scal-transition-in-progress": False,
             "acl": new.acl,
             "key": new.key,
             "location": [entry.document() for entry in new.locations] or None,
-            "isDeleteMarker": False,
             "tags": dict(new.tags),
-            "replicationInfo": _NO_REPLICATION,
             "dataStoreName": new.store_name,
             "originOp": new.origin,
-            "md-model-version": MODEL_VERSION,
+            **new.headers,
             **new.lock,
         }
         for name, value in new.user_metadata.items():
@@ -205,14 +225,15 @@ class ObjectRecord(msgspec.Struct, frozen=True, dict=True):
     def is_delete_marker(self) -> bool:
         return bool(self.document.get("isDeleteMarker"))
 
-    @derived
+    @property
     def version_id(self) -> str | None:
         """The internal form; None for what was stored before there were versions."""
         return text(self.document, "versionId") or None
 
     @derived
     def is_null_version(self) -> bool:
-        return bool(self.document.get("isNull")) or self.version_id is None
+        document = self.document
+        return "versionId" not in document or bool(document.get("isNull")) or not self.version_id
 
     @property
     def null_version_id(self) -> str | None:

@@ -27,7 +27,7 @@ from s3front.context import Context
 from s3front.metadata.gateway import OutcomeUnknownError
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import ObjectCommit, StoredObject, planned, record_of
-from s3front.objects.object_lock import Lock, has_lock_headers, wanted_lock
+from s3front.objects.object_lock import UNLOCKED, Lock, has_lock_headers, wanted_lock
 from s3front.objects.object_record import Checksum, NewObject, ObjectRecord
 from s3front.objects.put_plan import check_put, is_plain, plan_put, plan_unread
 from s3front.objects.ranges import ByteRange
@@ -57,10 +57,12 @@ async def put_object(context: Context, request: Request) -> Reply:
         await refuse_put_version(context, headers)
     check_put(headers, record_of(context.current))
     described, tags = new_object_headers(headers), tags_of_header(headers)
-    lock = wanted_lock(headers, context.bucket.record.document, now())
+    locks = has_lock_headers(headers)
+    lock = wanted_lock(headers, context.bucket.record.document, now()) if locks else UNLOCKED
     location = chosen_location(context, headers)
     body = UploadBody(context.identity, request)
-    require_digest(headers, body.expected)
+    if locks:
+        require_digest(headers, body.expected)
     algorithm = body.algorithm or DEFAULT_ALGORITHM
     wanted = WantedObject(described, tags, lock, location, algorithm)
     record, checksum = await store_object(context, headers, body, wanted)
