@@ -155,7 +155,7 @@ def new_checksum(algorithm: Algorithm) -> Checksum:
 class BodyDigests:
     """All digests of one body: MD5 always (it is the ETag), the others when asked for."""
 
-    __slots__ = ("_running", "_updates", "algorithms", "length")
+    __slots__ = ("_running", "algorithms", "length")
 
     def __init__(self, algorithms: Iterable[Algorithm] = (), *, sha256: bool = False) -> None:
         """``sha256``: for a signed payload hash. No algorithm is computed twice."""
@@ -164,11 +164,10 @@ class BodyDigests:
         """Bytes given so far."""
         wanted = (_MD5, *self.algorithms, *((_SHA256,) if sha256 else ()))
         self._running = {algorithm: _FACTORIES[algorithm]() for algorithm in wanted}
-        self._updates = tuple([each.update for each in self._running.values()])
 
     def update(self, data: BytesLike) -> None:
-        for update in self._updates:
-            update(data)
+        for running in self._running.values():
+            running.update(data)
         self.length += len(data)
 
     def md5(self) -> bytes:

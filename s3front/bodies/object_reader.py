@@ -29,6 +29,7 @@ from s3front.objects.ranges import ByteRange
 from s3front.port.request import Passage
 from s3front.s3_errors import S3Error
 from shared.records.data_location import DataLocation, known_md5s
+from shared.records.derived import remembered
 
 
 class _Stretch(msgspec.Struct, frozen=True):
@@ -159,18 +160,26 @@ def at_hand(context: Context, record: ObjectRecord, body: bytes | None) -> bytes
     """The bytes of an object that came with its record, or that can be read without waiting, where
     they are just these: its only blob, all of it, stored as it is, in the data daemon. None when
     they have to be opened."""
+    location = remembered(record, _plain_blob)
+    if location is None:
+        return None
+    holder = context.services.locations.holder(location)
+    if not isinstance(holder, DmdFileStore):
+        return None
+    if body is not None and len(body) == location.size:
+        return body
+    return holder.content_here(location.key, location.size)
+
+
+def _plain_blob(record: ObjectRecord) -> DataLocation | None:
+    """The only blob of an object, where that is just its bytes."""
     size, locations = record.size, record.locations
     if len(locations) != 1:
         return None
     location = locations[0]
     if location.start or location.size != size or location.is_encrypted:
         return None
-    holder = context.services.locations.holder(location)
-    if not isinstance(holder, DmdFileStore) or location.stored_size != size:
-        return None
-    if body is not None and len(body) == size:
-        return body
-    return holder.content_here(location.key, size)
+    return location if location.stored_size == size else None
 
 
 class CopiedBody:

@@ -74,8 +74,7 @@ class UploadBody:
 
     def digests(self, wanted: Algorithm | None) -> BodyDigests:
         return BodyDigests(
-            [each for each in (self.algorithm, wanted) if each is not None],
-            sha256=self.expected.sha256_hex is not None,
+            filter(None, (self.algorithm, wanted)), sha256=self.expected.sha256_hex is not None
         )
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:

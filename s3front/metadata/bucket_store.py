@@ -83,7 +83,7 @@ class BucketStore:
         """A bucket, and the records at other (sub-level, key), in one snapshot; ``with_bodies``:
         with the bytes that they name, where those are at hand."""
         bucket, entries = await self.read_with_known(
-            name, others, (), request_id, with_bodies=with_bodies
+            name, others, [None] * len(others), request_id, with_bodies=with_bodies
         )
         return bucket, [entry for entry in entries if entry is not SAME_AS_KNOWN]
 

@@ -164,7 +164,7 @@ class MetadataGateway:
         """The records at each (sub-level, key), read in one snapshot."""
         if not wanted:
             return []
-        entries = await self.get_with_known(wanted, (), request_id)
+        entries = await self.get_with_known(wanted, [None] * len(wanted), request_id)
         return [entry for entry in entries if entry is not SAME_AS_KNOWN]
 
     async def get_with_known(
@@ -176,23 +176,23 @@ class MetadataGateway:
         with_bodies: bool = False,
     ) -> list[Entry | Same | None]:
         """The records at each (sub-level, key), as above; SAME for each that is what is ``known``
-        of it, as far as that is said, and which is not told again. ``with_bodies``: all but the
+        of it, an entry for each, and which is not told again. ``with_bodies``: all but the
         first with the bytes that they name, as far as a daemon has those at hand."""
         client = self._client
-        addresses: list[dict[str, Any]] = [
-            {"subLevel": [sub_level], "key": key} for sub_level, key in wanted
-        ]
+        addresses: list[dict[str, Any]] = []
         with _IN_OUR_TERMS:
-            if await client.supports("getMany"):
-                # From here on nothing waits, so that this is the connection that is asked.
-                if client.extends(IF_REVISION_NOT_EXTENSION):
-                    connection = client.connections
-                    for address, told in zip(addresses, known, strict=False):
-                        if told is not None and told.connection == connection:
-                            address[IF_REVISION_NOT] = told.revision
-                if with_bodies and client.bodies is not None:
-                    for address in addresses[1:]:
-                        address["body"] = True
+            is_ours = await client.supports("getMany")
+            # From here on nothing waits, so that this is the connection that is asked.
+            connection = client.connections if client.extends(IF_REVISION_NOT_EXTENSION) else None
+            for (sub_level, key), told in zip(wanted, known, strict=True):
+                address: dict[str, Any] = {"subLevel": [sub_level], "key": key}
+                if told is not None and told.connection == connection:
+                    address[IF_REVISION_NOT] = told.revision
+                addresses.append(address)
+            if with_bodies and client.bodies is not None:
+                for address in addresses[1:]:
+                    address["body"] = True
+            if is_ours:
                 found = await client.call("getMany", [addresses], (), request_id)
             else:
                 found = await self._foreign.get_many(addresses, request_id)

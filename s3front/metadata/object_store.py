@@ -238,14 +238,17 @@ class ObjectStore:
         """Do what was decided for some objects, in one commit; only one by itself may have bytes
         with it. What each of their operations answered: its internal version ID. Raises
         ChangedError."""
-        operations: list[Operation] = []
-        outbox: list[Operation] = []
-        requires = [bucket_requirement(bucket)]
-        for commit in commits:
-            operations += commit.operations
-            outbox += commit.outbox
-            requires += commit.requirements
-        carried = commits[0].carried if len(commits) == 1 else None
+        carried = None
+        if len(commits) == 1:
+            (commit,) = commits
+            operations, outbox, carried = commit.operations, commit.outbox, commit.carried
+            requires = [bucket_requirement(bucket), *commit.requirements]
+        else:
+            operations, outbox, requires = [], [], [bucket_requirement(bucket)]
+            for commit in commits:
+                operations += commit.operations
+                outbox += commit.outbox
+                requires += commit.requirements
         committed = await self._metadata.commit(
             [*operations, *outbox], requires, request_id, carried
         )

@@ -71,10 +71,12 @@ class OutgoingCall:
     def renew(self, server_ahead: float | None) -> None:
         """Say until when it may begin: ``server_ahead`` is how many seconds the server's clock is
         ahead of the event loop's, at the least; None when that is not known."""
-        self._params.pop("notAfterMs", None)
+        params = self._params
         if server_ahead is not None:
-            self._params["notAfterMs"] = int((self.deadline + server_ahead) * 1000)
-        self.text = codec.encode((self.name, self._params))
+            params["notAfterMs"] = int((self.deadline + server_ahead) * 1000)
+        else:
+            params.pop("notAfterMs", None)
+        self.text = codec.encode((self.name, params))
 
     def fail(self, error: Exception) -> None:
         """Tell the caller, if it is still there."""

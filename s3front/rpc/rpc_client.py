@@ -30,7 +30,7 @@ from functools import partial
 from typing import Any
 
 from s3front.rpc.outgoing import OutgoingCall, envelopes, single
-from s3front.rpc.rpc_connection import Connection, connect, stream_id_in
+from s3front.rpc.rpc_connection import Connection, connect, framed, stream_id_in
 from shared import limits
 from shared.credentials import NO_CREDENTIALS, Credentials
 from shared.process.logs import EventLog
@@ -276,25 +276,26 @@ class RpcClient:
     def _send(self, connection: Connection, calls: Sequence[OutgoingCall]) -> None:
         if len(calls) == 1:
             (call,) = calls
-            connection.send_now((self._packet(single(call), call, call.attachments),))
+            connection.send_now(self._framed(single(call), call, call.attachments))
             return
         together = BATCH_EVENT_EXTENSION in self._extensions
         batch_bytes_max = min(limits.RPC_BATCH_BYTES_MAX, self._event_bytes_max)
-        connection.send_now(
-            [self._packet(*each) for each in envelopes(calls, batch_bytes_max, together=together)]
-        )
+        frames: list[bytes] = []
+        for envelope in envelopes(calls, batch_bytes_max, together=together):
+            frames += self._framed(*envelope)
+        connection.send_now(frames)
 
-    def _packet(
+    def _framed(
         self,
         event: bytes,
         carried: OutgoingCall | list[OutgoingCall],
         attached: Sequence[bytes],
-    ) -> tuple[bytes, Sequence[bytes]]:
-        """The packet of an envelope, with what is attached to it. From now on its acknowledgement
-        is waited for."""
+    ) -> list[bytes]:
+        """The frames of an envelope. From now on its acknowledgement is waited for."""
         ack_id = next(self._ack_ids)
         self._sent[ack_id] = carried
-        return packets.encode_event(self._namespace, ack_id, event, len(attached)), attached
+        packet = packets.encode_event(self._namespace, ack_id, event, len(attached))
+        return framed(packet, attached)
 
     def _expire(self) -> None:
         """Give up the calls whose time is over."""

@@ -26,6 +26,7 @@ _HTTP = b"HTTP/"
 _HEAD_END = b"\r\n\r\n"
 _GOODBYE_SECONDS = 1.0
 _TEXT = websocket.TEXT
+_BINARY = websocket.BINARY
 _MASK = websocket.NO_CHANGE
 """Masks keep what somebody else has chosen (a script in a browser; here, who stores an object) from
 being taken for HTTP by a proxy on the way (RFC 6455, section 10.3). Between a front-end and its
@@ -113,18 +114,12 @@ class Connection(asyncio.Protocol):
     def send(self, packet: bytes, attachments: Sequence[bytes] = ()) -> None:
         """Send a packet, and what is attached to it, at the end of this turn; nowhere, when the
         connection is over."""
-        self._send_frame(websocket.TEXT, packet)
-        for data in attachments:
-            self._send_frame(websocket.BINARY, data)
+        if self._writer is not None:
+            for frame in framed(packet, attachments):
+                self._writer.add(frame)
 
-    def send_now(self, sent: Sequence[tuple[bytes, Sequence[bytes]]]) -> None:
-        """Send packets, each with its attachments, now, behind what waits for the end of this
-        turn."""
-        frames: list[bytes] = []
-        for packet, attachments in sent:
-            frames.append(websocket.frame(_TEXT, packet, _MASK))
-            for data in attachments:
-                frames.append(websocket.frame(websocket.BINARY, data, _MASK))
+    def send_now(self, frames: Sequence[bytes]) -> None:
+        """Send what ``framed`` makes now, behind what waits for the end of this turn."""
         if self._writer is not None:
             self._writer.write(frames)
 
@@ -162,7 +157,7 @@ class Connection(asyncio.Protocol):
                 data = self._shake_hands(data)
             whole = self._reader.whole_text(data)
             if whole is not None:
-                self._handle(_TEXT, whole)
+                self._handle_text(whole)
                 return
             self._reader.feed(data)
             while (message := self._reader.next()) is not None:
@@ -208,15 +203,18 @@ class Connection(asyncio.Protocol):
         self._head = None
         return rest
 
+    def _handle_text(self, payload: bytes) -> None:
+        if self._gathering is not None and payload[:1] == packets.MESSAGE_TYPE:
+            raise packets.PacketError("attachments did not come")
+        ack = packets.usual_ack(payload, self._usual_acks, self._namespace)
+        if ack is not None:
+            self._receiver.on_ack(ack)
+        else:
+            self._receive(packets.decode(payload))
+
     def _handle(self, opcode: int, payload: bytes) -> None:
-        if opcode == _TEXT:
-            if self._gathering is not None and payload[:1] == packets.MESSAGE_TYPE:
-                raise packets.PacketError("attachments did not come")
-            ack = packets.usual_ack(payload, self._usual_acks, self._namespace)
-            if ack is not None:
-                self._receiver.on_ack(ack)
-            else:
-                self._receive(packets.decode(payload))
+        if opcode == websocket.TEXT:
+            self._handle_text(payload)
         elif opcode == websocket.BINARY:
             if self._gathering is None:
                 raise packets.PacketError("an attachment of no packet")
@@ -295,6 +293,14 @@ class Connection(asyncio.Protocol):
     def _send_frame(self, opcode: int, payload: bytes) -> None:
         if self._writer is not None:
             self._writer.add(websocket.frame(opcode, payload, _MASK))
+
+
+def framed(packet: bytes, attachments: Sequence[bytes] = ()) -> list[bytes]:
+    """The frames of a packet and of what is attached to it."""
+    frames = [websocket.frame(_TEXT, packet, _MASK)]
+    for data in attachments:
+        frames.append(websocket.frame(_BINARY, data, _MASK))
+    return frames
 
 
 def stream_id_in(event: packets.Event) -> tuple[str | None, dict[str, Any]]:
