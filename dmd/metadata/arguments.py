@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dmd.metadata import conditions, record_keys
+from dmd.metadata import record_keys
 from shared.errors import ServiceError
-from shared.rpc.envelope import IF_REVISION_NOT, Call
+from shared.rpc.envelope import IF_REVISION_NOT, Call, is_sub_level
 
 
 def strings(call: Call, *names: str) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ def addressed(entry: Any, what: str) -> tuple[list[str], str]:
     """The sub-level and key that an entry of an array names."""
     if isinstance(entry, dict):
         sub_level, key = entry.get("subLevel"), entry.get("key")
-        if isinstance(key, str) and conditions.is_sub_level(sub_level):
+        if isinstance(key, str) and is_sub_level(sub_level):
             return sub_level, key
     raise ServiceError("InvalidArgument", f"{what} needs a subLevel and a key")
 

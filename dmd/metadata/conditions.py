@@ -19,8 +19,9 @@ On the wire a requirement is one of::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, TypeGuard
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
 
 import msgspec
 
@@ -28,6 +29,7 @@ from dmd.metadata import record_keys, stored
 from dmd.metadata.engines.base import Reader
 from dmd.metadata.projection import listed
 from shared.errors import ServiceError
+from shared.rpc.envelope import is_sub_level
 
 
 class HasRevision(msgspec.Struct, frozen=True):
@@ -87,6 +89,12 @@ class IsEmpty(msgspec.Struct, frozen=True):
 
 Requirement = HasRevision | IsPresent | IsNoNullVersion | NamesNoNullVersion | IsEmpty
 _FORMS = ("revision", "absent", "present", "isNull", "nullVersion", "empty")
+_PLAIN_FORMS: Final[Mapping[tuple[str, bool], Callable[[bytes], Requirement]]] = {
+    ("absent", True): partial(IsPresent, present=False),
+    ("present", True): partial(IsPresent, present=True),
+    ("isNull", False): IsNoNullVersion,
+    ("nullVersion", False): NamesNoNullVersion,
+}
 _NULL_VERSION_NAME: Final = b'"nullVersionId"'
 
 
@@ -94,30 +102,22 @@ def parse(wire: Any, key_bytes_max: int) -> Requirement:
     """One requirement from its wire form; raises InvalidArgument when it is of no known form."""
     if not isinstance(wire, dict) or not is_sub_level(wire.get("subLevel")):
         raise ServiceError("InvalidArgument", "a requirement needs a subLevel")
-    sub_level = wire["subLevel"]
-    if len(wire.keys() & _FORMS) != 1:
+    stated = wire.keys() & _FORMS
+    if len(stated) != 1:
         # Of two, one would go unheeded.
         raise ServiceError("InvalidArgument", f"a requirement states one of {', '.join(_FORMS)}")
-    match wire:
-        case {"key": str() as key, "revision": int() as revision} if not isinstance(revision, bool):
-            return HasRevision(record_keys.physical(sub_level, key, key_bytes_max), revision)
-        case {"key": str() as key, "absent": True}:
-            return IsPresent(record_keys.physical(sub_level, key, key_bytes_max), present=False)
-        case {"key": str() as key, "present": True}:
-            return IsPresent(record_keys.physical(sub_level, key, key_bytes_max), present=True)
-        case {"key": str() as key, "isNull": False}:
-            return IsNoNullVersion(record_keys.physical(sub_level, key, key_bytes_max))
-        case {"key": str() as key, "nullVersion": False}:
-            return NamesNoNullVersion(record_keys.physical(sub_level, key, key_bytes_max))
-        case {"empty": Mapping() as options}:
-            return IsEmpty(*record_keys.range_of(sub_level, options))
+    form = stated.pop()
+    key, value = wire.get("key"), wire[form]
+    if form == "empty":
+        if isinstance(value, Mapping):
+            return IsEmpty(*record_keys.range_of(wire["subLevel"], value))
+    elif isinstance(key, str) and (made := _of_a_key(form, value)) is not None:
+        return made(record_keys.physical(wire["subLevel"], key, key_bytes_max))
     raise ServiceError("InvalidArgument", "a requirement is not of a known form")
 
 
-def is_sub_level(value: Any) -> TypeGuard[list[str]]:
-    """Whether ``value`` is a sub-level path: a list of strings."""
-    try:
-        "".join(value)  # in C what is asked of every key of every call: whether all are texts
-    except TypeError:
-        return False
-    return isinstance(value, list)
+def _of_a_key(form: str, value: Any) -> Callable[[bytes], Requirement] | None:
+    """What a form with this value requires of a key; None when it is no known one."""
+    if form == "revision":
+        return partial(HasRevision, revision=value) if type(value) is int else None
+    return _PLAIN_FORMS.get((form, value)) if type(value) is bool else None

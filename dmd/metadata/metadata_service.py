@@ -76,6 +76,7 @@ from shared.rpc.envelope import (
     SAME,
     Call,
     clock_ms,
+    is_sub_level,
 )
 
 _VERSION_ID_BYTES = 64
@@ -245,24 +246,22 @@ class MetadataService:
     async def _batch(self, call: Call) -> dict[str, Any]:
         options = arguments.options(call, 1)
         entries = arguments.array(call, 0, "operations", limits.BATCH_OPERATIONS_MAX)
-        operations = tuple(
-            [
-                self._operation(entry)
-                if "bodies" not in options
-                else self._with_body(self._operation(entry), entry, call, options["bodies"])
-                for entry in entries
-            ]
-        )
+        operations = [
+            self._with_body(self._operation(entry), entry, call, options["bodies"])
+            if "bodies" in options
+            else self._operation(entry)
+            for entry in entries
+        ]
         requires = options.get("requires", [])
         if not isinstance(requires, list) or len(requires) > limits.BATCH_REQUIREMENTS_MAX:
             raise ServiceError("InvalidArgument", "requires must be an array, not too long")
-        requirements = tuple(
-            conditions.parse(entry, self._engine.key_bytes_max) for entry in requires
-        )
+        key_bytes_max = self._engine.key_bytes_max
+        requirements = [conditions.parse(entry, key_bytes_max) for entry in requires]
         return_previous = options.get("returnPrevious") is True
-        committed = await self._commit(call, Mutation(operations, requirements, return_previous))
+        mutation = Mutation(tuple(operations), tuple(requirements), return_previous)
+        committed = await self._commit(call, mutation)
         result: dict[str, Any] = {"revisions": list(committed.revisions)}
-        if any(isinstance(operation, Versioned) for operation in operations):
+        if Versioned in map(type, operations):
             result["versionIds"] = list(committed.version_ids)
         if return_previous:
             result["previous"] = [
@@ -291,11 +290,11 @@ class MetadataService:
         sub_level, key = arguments.addressed(entry, "an operation")
         release = entry.get("release") is True
         options = arguments.checked_options(entry.get("options"), "an operation")
-        match entry:
-            case {"type": "put", "value": str() as value}:
-                return self._put_operation(sub_level, key, value, options, release=release)
-            case {"type": "del"}:
-                return self._del_operation(sub_level, key, options, release=release)
+        kind, value = entry.get("type"), entry.get("value")
+        if kind == "put" and isinstance(value, str):
+            return self._put_operation(sub_level, key, value, options, release=release)
+        if kind == "del":
+            return self._del_operation(sub_level, key, options, release=release)
         raise ServiceError("InvalidArgument", "an operation is a put with a value, or a del")
 
     def _with_body(
@@ -323,7 +322,7 @@ class MetadataService:
     def _append_operation(self, entry: Mapping[str, Any]) -> Operation:
         match entry:
             case {"subLevel": list() as level, "value": str() as value} if (
-                conditions.is_sub_level(level) and not {"key", "options", "release"} & entry.keys()
+                is_sub_level(level) and not {"key", "options", "release"} & entry.keys()
             ):
                 self._physical(level, "0" * ENTRY_NAME_BYTES)
                 record = record_keys.encode(value)

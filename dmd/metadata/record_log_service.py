@@ -24,7 +24,7 @@ from typing import Any
 
 import msgspec
 
-from dmd.metadata import arguments, conditions, record_keys, record_log, stored
+from dmd.metadata import arguments, record_keys, record_log, stored
 from dmd.metadata.alarm import DAMAGE, Alarm
 from dmd.metadata.engines.base import Engine, Reader
 from dmd.metadata.pages import PacketSize, Page
@@ -33,7 +33,7 @@ from shared import limits
 from shared.errors import ServiceError
 from shared.process.logs import get_logger
 from shared.records.names import RECORD_LOGS
-from shared.rpc.envelope import Call
+from shared.rpc.envelope import Call, is_sub_level
 
 
 class LogPages:
@@ -186,7 +186,7 @@ def _change(operation: Any) -> Change:
     key, value = operation.get("key"), operation.get("value")
     if (
         kind not in ("put", "del")
-        or not conditions.is_sub_level(sub_level)
+        or not is_sub_level(sub_level)
         or not isinstance(key, str)
         or not isinstance(value, str | None)
     ):

@@ -121,6 +121,8 @@ def put_request(key: bytes, record: bytes, options: Mapping[str, Any]) -> PutVer
 
     Raises InvalidArgument when they are malformed, or when the record cannot be a version.
     """
+    if not options:
+        return None
     version_id = version_id_of(options)
     if version_id is None and options.get("versioning") in (None, False, 0):
         return None

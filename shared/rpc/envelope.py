@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeGuard
 
 import msgspec
 
@@ -54,6 +54,7 @@ STREAM_ID: Final = "$streamId"
 _REQUEST_UIDS_MAX: Final = 1024
 _OPERATION_ID_CHARACTERS_MAX: Final = 128
 _MOMENT_MS_MAX: Final = 2**63
+_NUMBERS: Final = (int, float)
 
 
 class RemoteError(Exception):
@@ -119,9 +120,7 @@ def parse_call(
     if not isinstance(rpc_arguments, list):
         raise ServiceError("InvalidArgument", "rpcArgs must be an array")
     sub_level = params.get("subLevel")
-    if not isinstance(sub_level, list) or not (
-        not sub_level or all(isinstance(part, str) for part in sub_level)
-    ):
+    if not is_sub_level(sub_level):
         raise ServiceError("InvalidArgument", "subLevel must be an array of strings")
     request_uids = params.get("reqUids")
     if not isinstance(request_uids, str) or len(request_uids) > _REQUEST_UIDS_MAX:
@@ -144,11 +143,20 @@ def _asked_once(params: Mapping[str, Any]) -> tuple[str | None, float | None]:
         raise ServiceError("InvalidArgument", "operationId must be a short ASCII string")
     if not_after_ms is None:
         return operation_id, None
-    if not isinstance(not_after_ms, int | float) or isinstance(not_after_ms, bool):
+    if type(not_after_ms) not in _NUMBERS:
         raise ServiceError("InvalidArgument", "notAfterMs must be a number")
     if not -_MOMENT_MS_MAX <= not_after_ms <= _MOMENT_MS_MAX:  # also what is no number at all
         raise ServiceError("InvalidArgument", "notAfterMs is no moment")
     return operation_id, not_after_ms / 1000
+
+
+def is_sub_level(value: Any) -> TypeGuard[list[str]]:
+    """Whether ``value`` is a sub-level path: a list of strings."""
+    try:
+        "".join(value)  # whether all are strings, asked in C: of every key of every call
+    except TypeError:
+        return False
+    return isinstance(value, list)
 
 
 def clock_ms() -> int:

@@ -177,6 +177,7 @@ class FrameReader:
         self._short_head = _SHORT_HEAD_AND_NO_CHANGE if from_client else _SHORT_HEAD
         self._usual_head = _USUAL_HEAD_AND_NO_CHANGE if from_client else _USUAL_HEAD
         self._mask_bytes = 4 if from_client else 0
+        self._head_bytes_min = 2 + self._mask_bytes
         self.message_bytes_max = message_bytes_max
         self._buffer = b""
         self._position = 0
@@ -257,26 +258,28 @@ class FrameReader:
         buffer, start = self._buffer, self._position
         first, second = buffer[start], buffer[start + 1]
         length = second & 0x7F
-        size = 2 + self._mask_bytes
-        if length >= 126:
-            width = 2 if length == 126 else 8
-            size += width
+        size = self._head_bytes_min
+        if length > _CONTROL_BYTES_MAX:
+            size += 2 if length == _SIZE_IN_TWO_BYTES else 8
             if self._available < size:
                 self._needed = size
                 return None
-            length = int.from_bytes(buffer[start + 2 : start + 2 + width], "big")
-        usual = first in _WHOLE and second & 0x80 == self._mask_bit and self._message is None
-        if not usual or length > self.message_bytes_max:
+            length = int.from_bytes(buffer[start + 2 : start + size - self._mask_bytes], "big")
+        if (
+            first not in _WHOLE
+            or second & _MASKED != self._mask_bit
+            or length > self.message_bytes_max
+            or self._message is not None
+        ):
             self._check(first, second, length)
         end = size + length
         if self._available < end:
             self._needed = end
             return None
-        payload = buffer[start + size : start + end]
-        if self._mask_bytes:
-            mask = buffer[start + size - 4 : start + size]
-            if mask != NO_CHANGE:
-                payload = apply_mask(payload, mask)
+        payload_at = start + size
+        payload = buffer[payload_at : payload_at + length]
+        if self._mask_bytes and not buffer.startswith(NO_CHANGE, payload_at - 4):
+            payload = apply_mask(payload, buffer[payload_at - 4 : payload_at])
         self._position = start + end
         self._available -= end
         self._needed = 2
