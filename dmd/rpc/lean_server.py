@@ -150,12 +150,15 @@ class LeanConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard = True
-        whole = self._reader.whole_text(data)
-        if whole is None or self._gathering is not None or self._claims or not self._may_go_on():
+        attachment = None
+        text = self._reader.whole_text(data)
+        if text is None and (pair := self._reader.whole_pair(data)) is not None:
+            text, attachment = pair
+        if text is None or self._gathering is not None or self._claims or not self._may_go_on():
             self._reader.feed(data)
             self._read()
         else:
-            self._read_whole(whole)
+            self._read_whole(text, attachment)
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -255,13 +258,19 @@ class LeanConnection(asyncio.Protocol):
 
     # -- Receiving --------------------------------------------------------------------------------
 
-    def _read_whole(self, message: bytes) -> None:
-        """Handle a text message that has arrived alone, when nothing else is under way."""
+    def _read_whole(self, text: bytes, attachment: bytes | None) -> None:
+        """Handle a packet that has arrived alone, when nothing else is under way: a text message,
+        and a binary one if it came with that."""
         writer = self._writer
         assert writer is not None
         writer.cork()
         try:
-            self._handle_text(message)
+            self._handle_text(text)
+            if attachment is not None:
+                self._gather(attachment)
+        except websocket.WebSocketError as error:
+            self._broken(error)
+            return
         finally:
             writer.write()
         self._whole = self._gathering is None
@@ -285,13 +294,16 @@ class LeanConnection(asyncio.Protocol):
                     self._had_its_turn = True
                     self._loop.call_soon(self._next_turn)
         except websocket.WebSocketError as error:
-            self._server.log.warning("a client broke the websocket protocol", reason=str(error))
-            self._end(error.code)
+            self._broken(error)
             return
         finally:
             if self._writer is not None:
                 self._writer.write()
         self._keep_up()
+
+    def _broken(self, error: websocket.WebSocketError) -> None:
+        self._server.log.warning("a client broke the websocket protocol", reason=str(error))
+        self._end(error.code)
 
     def _claim(self) -> None:
         """Have room for the message under way, if it is large. Raises WebSocketError."""

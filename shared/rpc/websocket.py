@@ -45,7 +45,8 @@ NO_CHANGE: Final = bytes(4)
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _OPCODES: Final = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _WHOLE_TEXT: Final = 0x80 | TEXT
-_WHOLE: Final = (_WHOLE_TEXT, 0x80 | BINARY)
+_WHOLE_BINARY: Final = 0x80 | BINARY
+_WHOLE: Final = (_WHOLE_TEXT, _WHOLE_BINARY)
 _MASKED: Final = 0x80
 _CONTROL_BYTES_MAX: Final = 125
 _SIZE_IN_TWO_BYTES: Final = 126
@@ -200,21 +201,35 @@ class FrameReader:
 
     def whole_text(self, data: bytes) -> bytes | None:
         """The payload of what has arrived, when that is one text message, not masked or masked with
-        zeros, as it usually is, and nothing else is under way. Else None: it has to be fed.
-
-        It begins with the one head that such a message of its size has.
-        """
+        zeros, as it usually is, and nothing else is under way. Else None: it has to be fed."""
         if self._available or self._message is not None:
             return None
+        return self._whole(_WHOLE_TEXT, data)
+
+    def whole_pair(self, data: bytes) -> tuple[bytes, bytes] | None:
+        """The same of a text message, of a usual size, and a binary one: a packet that has an
+        attachment."""
+        if self._available or self._message is not None:
+            return None
+        behind = self._usual_head.size + int.from_bytes(data[2:4], "big")
+        attachment = self._whole(_WHOLE_BINARY, data[behind:])
+        if attachment is None:
+            return None
+        text = self._whole(_WHOLE_TEXT, data[:behind])
+        return None if text is None else (text, attachment)
+
+    def _whole(self, first: int, data: bytes) -> bytes | None:
+        """The payload of data that is one frame: it begins with the one head that a frame of its
+        size has which begins with the byte ``first``."""
         size = len(data) - self._usual_head.size
         if _SIZE_IN_TWO_BYTES <= size <= _TWO_BYTES_MAX:
             second = self._mask_bit | _SIZE_IN_TWO_BYTES
-            head = self._usual_head.pack(_WHOLE_TEXT, second, size)
+            head = self._usual_head.pack(first, second, size)
         else:
             size = len(data) - self._short_head.size
             if not 0 <= size <= _CONTROL_BYTES_MAX:
                 return None
-            head = self._short_head.pack(_WHOLE_TEXT, self._mask_bit | size)
+            head = self._short_head.pack(first, self._mask_bit | size)
         if size > self.message_bytes_max or not data.startswith(head):
             return None
         return data[len(head) :]

@@ -125,7 +125,7 @@ def test_a_text_that_is_too_large_has_to_be_fed_and_is_refused() -> None:
 @pytest.mark.parametrize("from_client", [True, False])
 def test_what_need_not_be_fed_is_what_feeding_gives(from_client: bool) -> None:
     draw = random.Random(20260)
-    taken = 0
+    taken = [0, 0, 0]
     for _ in range(3_000):
         size = draw.choice([0, 1, 2, 120, 125, 126, 127, 128, 200, 65535, 65536])
         mask = draw.choice([None, websocket.NO_CHANGE, websocket.NO_CHANGE, MASK])
@@ -133,14 +133,20 @@ def test_what_need_not_be_fed_is_what_feeding_gives(from_client: bool) -> None:
         for _ in range(draw.randrange(2)):
             raw[draw.randrange(min(len(raw), 10))] ^= 1 << draw.randrange(8)
         raw = raw[: draw.choice([len(raw), len(raw), draw.randrange(len(raw) + 1)])]
-        whole = reader(from_client=from_client).whole_text(bytes(raw))
-        if whole is not None:
+        behind = frame(draw.choice([BINARY, BINARY, TEXT]), bytes(draw.choice([0, 130])), mask)
+        data = bytes(raw) + draw.choice([b"", behind])
+        text = reader(from_client=from_client).whole_text(data)
+        pair = reader(from_client=from_client).whole_pair(data)
+        if text is not None or pair is not None:
             made = reader(from_client=from_client)
-            made.feed(bytes(raw))
-            assert made.next() == (TEXT, whole)
+            made.feed(data)
+            texts = [(TEXT, text)] if text is not None else []
+            pairs = [(TEXT, pair[0]), (BINARY, pair[1])] if pair is not None else []
+            assert read_all(made) == texts + pairs
             assert made.held == 0
-            taken += 1
-    assert taken > 100
+            taken[len(pairs)] += 1
+    assert taken[0] > 100
+    assert taken[2] > 20
 
 
 @pytest.mark.parametrize("apply_mask", [masking.apply_mask, masking._portable])
