@@ -8,7 +8,6 @@ can.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import queue
 import threading
 from collections import deque
@@ -118,9 +117,10 @@ class Worker(Generic[Item, Result]):
         """Wait for an item and take those behind it; nothing when none will follow."""
         while not self._backlog and not self._last_taken:
             self._take(self._queue.get())
-        with contextlib.suppress(queue.Empty):
-            while len(self._backlog) < self._items_max and not self._last_taken:
-                self._take(self._queue.get_nowait())
+        while len(self._backlog) < self._items_max and not self._last_taken:
+            if self._queue.empty():
+                break
+            self._take(self._queue.get())  # at once: nobody else takes
         group: list[_Waiting[Item, Result]] = []
         size = 0
         while self._backlog and len(group) < self._items_max:

@@ -64,6 +64,7 @@ def tick_of(version_id: str) -> int | None:
     return tick if tick < _CLOCK_TICKS else None
 
 
+@lru_cache(maxsize=4)
 def infinite(replication_group_id: str) -> str:
     """The oldest ID that there is: that of what was stored before there were versions."""
     return make(0, replication_group_id)

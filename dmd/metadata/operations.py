@@ -18,6 +18,7 @@ writer's thread uses it.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import islice
 
 import msgspec
@@ -37,6 +38,7 @@ _ANY = 0
 
 _KNOWN = 1 << 32
 _CRC_MAX = (1 << 32) - 1
+_encode = msgspec.msgpack.Encoder().encode
 _FORMS: dict[int, type[Committed] | type[Refused]] = {1: Committed, 2: Refused}
 _END = OPERATIONS_PREFIX[:-1] + b"\x01"
 
@@ -81,7 +83,7 @@ class Operations:
         """Remember an answer."""
         key = _key(self._generations[-1], operation_id)
         schema = 1 if isinstance(outcome, Committed) else 2
-        entry = stored.Stored(_fingerprint(mutation), schema, b"", msgspec.msgpack.encode(outcome))
+        entry = stored.Stored(_fingerprint(mutation), schema, b"", _encode(outcome))
         transaction.put(key, stored.pack(key, entry))
 
     def prune(self, transaction: Transaction, count: int) -> None:
@@ -125,5 +127,9 @@ def _found(engine: Engine) -> list[int]:
 
 
 def _key(generation: int, operation_id: str) -> bytes:
-    number = generation.to_bytes(_GENERATION_BYTES, "big")
-    return OPERATIONS_PREFIX + number + operation_id.encode("ascii")
+    return _prefix(generation) + operation_id.encode("ascii")
+
+
+@lru_cache(maxsize=4)
+def _prefix(generation: int) -> bytes:
+    return OPERATIONS_PREFIX + generation.to_bytes(_GENERATION_BYTES, "big")

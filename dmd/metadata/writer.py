@@ -36,7 +36,7 @@ from msgspec.structs import replace
 
 from dmd.data.packed.body_segments import BodySegments
 from dmd.group_worker import Worker
-from dmd.metadata.commit import CommitSettings, Committer
+from dmd.metadata.commit import Commit, CommitSettings, Committer
 from dmd.metadata.engines.base import (
     Engine,
     EngineError,
@@ -133,14 +133,16 @@ class Writer:
         if self._reserve.is_spent:
             wanted = self._affordable(wanted)
         try:
-            outcomes = iter(self._commit_or_split(wanted) if wanted else ())
+            outcomes = self._commit_or_split(wanted) if wanted else []
         except EngineFatalError as error:
             self._closed = True
             self._on_fatal(error)
             return None
+        if len(outcomes) == len(group):
+            return outcomes
+        done = iter(outcomes)
         return [
-            ServiceError(*pending.dropped) if pending.dropped else next(outcomes)
-            for pending in group
+            ServiceError(*pending.dropped) if pending.dropped else next(done) for pending in group
         ]
 
     def _affordable(self, group: Sequence[_Pending]) -> Sequence[_Pending]:
@@ -197,19 +199,7 @@ class Writer:
             bodies.forget()  # those of a group that was lost
         with self._engine.transaction() as transaction:
             commit = self._committer.begin(transaction, time.time_ns() // 1_000_000, bodies)
-
-            def once(pending: _Pending) -> Outcome | Exception:
-                operation_id = pending.operation_id
-                if operation_id is None:
-                    return apply(commit, pending.mutation)
-                known = self._operations.answer(transaction, operation_id, pending.mutation)
-                if known is not None:
-                    return known
-                outcome = apply(commit, pending.mutation)
-                self._operations.keep(transaction, operation_id, pending.mutation, outcome)
-                return outcome
-
-            outcomes = [once(pending) for pending in group]
+            outcomes = [self._once(commit, pending) for pending in group]
             self._operations.prune(transaction, 2 * len(group) + limits.OPERATIONS_PRUNED_MIN)
             commit.save()
             if bodies is not None:
@@ -217,6 +207,18 @@ class Writer:
             failpoint(FailPoint.BEFORE_COMMIT)
         failpoint(FailPoint.AFTER_COMMIT)
         return outcomes
+
+    def _once(self, commit: Commit, pending: _Pending) -> Outcome | Exception:
+        """Apply a mutation, unless one with its operation ID was answered: what is answered."""
+        operation_id, mutation = pending.operation_id, pending.mutation
+        if operation_id is None:
+            return apply(commit, mutation)
+        known = self._operations.answer(commit.transaction, operation_id, mutation)
+        if known is not None:
+            return known
+        outcome = apply(commit, mutation)
+        self._operations.keep(commit.transaction, operation_id, mutation, outcome)
+        return outcome
 
 
 class _Pending:

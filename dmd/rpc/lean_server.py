@@ -150,15 +150,12 @@ class LeanConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard = True
-        attachment = None
-        text = self._reader.whole_text(data)
-        if text is None and (pair := self._reader.whole_pair(data)) is not None:
-            text, attachment = pair
-        if text is None or self._gathering is not None or self._claims or not self._may_go_on():
+        whole = self._reader.whole_packet(data)
+        if whole is None or self._gathering is not None or self._claims or not self._may_go_on():
             self._reader.feed(data)
             self._read()
         else:
-            self._read_whole(text, attachment)
+            self._read_whole(*whole)
 
     def pause_writing(self) -> None:
         self._paused = True

@@ -206,17 +206,19 @@ class FrameReader:
             return None
         return self._whole(_WHOLE_TEXT, data)
 
-    def whole_pair(self, data: bytes) -> tuple[bytes, bytes] | None:
-        """The same of a text message, of a usual size, and a binary one: a packet that has an
-        attachment."""
+    def whole_packet(self, data: bytes) -> tuple[bytes, bytes | None] | None:
+        """The same, also of a text message of a usual size and a binary one behind it: a packet
+        that has an attachment."""
         if self._available or self._message is not None:
             return None
         behind = self._usual_head.size + int.from_bytes(data[2:4], "big")
-        attachment = self._whole(_WHOLE_BINARY, data[behind:])
-        if attachment is None:
-            return None
-        text = self._whole(_WHOLE_TEXT, data[:behind])
-        return None if text is None else (text, attachment)
+        if behind < len(data):
+            attachment = self._whole(_WHOLE_BINARY, data[behind:])
+            if attachment is not None:
+                text = self._whole(_WHOLE_TEXT, data[:behind])
+                return None if text is None else (text, attachment)
+        text = self._whole(_WHOLE_TEXT, data)
+        return None if text is None else (text, None)
 
     def _whole(self, first: int, data: bytes) -> bytes | None:
         """The payload of data that is one frame: it begins with the one head that a frame of its
