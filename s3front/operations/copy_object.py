@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -28,7 +29,7 @@ from s3front.objects.put_plan import check_put
 from s3front.objects.ranges import ByteRange
 from s3front.objects.versioning import LATEST, version_headers
 from s3front.operations.chosen_location import chosen_location
-from s3front.operations.copy_source import CopySource, read_source
+from s3front.operations.copy_source import CopySource, opened_source
 from s3front.operations.honoured import COPY, DESCRIPTION, WRITE_CONDITIONS
 from s3front.operations.object_headers import DescribedObject, new_object_headers, taken_over
 from s3front.operations.object_tagging import GET_OBJECT_TAGGING, PUT_OBJECT_TAGGING
@@ -58,19 +59,26 @@ async def copy_object(context: Context, request: Request) -> Reply:
 
 async def _copy_object(context: Context, headers: Headers) -> Reply:
     check_put(headers, record_of(context.current))
-    source = await read_source(context, headers)
-    check_copy_size(source.record.size)
-    described, tags = _described(context, headers, source)
-    lock = wanted_lock(headers, context.bucket.record.document, now())
-    location, algorithm = chosen_location(context, headers), _algorithm(headers, source.record)
-    wanted = WantedObject(described, tags, lock, location, algorithm, "s3:ObjectCreated:Copy")
-    whole = ByteRange(0, source.record.size - 1)
-    body = CopiedBody(await source.open(whole), whole.length)
+    source, data, wanted = await opened_source(context, headers, partial(_wanted, context, headers))
+    body = CopiedBody(data, source.record.size)
     record, checksum = await store_object(context, headers, body, wanted)
     result = _result(record.etag, record.document["last-modified"], checksum)
     reply = xml_reply("CopyObjectResult", result + element("ChecksumType", FULL_OBJECT))
     told = {**version_headers(record), **source.version_headers}
     return Reply(reply.status, {**reply.headers, **told}, reply.body)
+
+
+def _wanted(
+    context: Context, headers: Headers, source: CopySource
+) -> tuple[ByteRange, WantedObject]:
+    """What is read of the source, and what it becomes."""
+    size = source.record.size
+    check_copy_size(size)
+    described, tags = _described(context, headers, source)
+    lock = wanted_lock(headers, context.bucket.record.document, now())
+    location, algorithm = chosen_location(context, headers), _algorithm(headers, source.record)
+    wanted = WantedObject(described, tags, lock, location, algorithm, "s3:ObjectCreated:Copy")
+    return ByteRange(0, size - 1), wanted
 
 
 def _described(
@@ -164,11 +172,8 @@ async def upload_part_copy(context: Context, request: Request) -> Reply:
 async def _upload_part_copy(context: Context, headers: Headers) -> Reply:
     number = part_number(context.target.query)
     upload = await writable_upload(context)
-    source = await read_source(context, headers)
-    part = _source_range(headers.get("x-amz-copy-source-range"), source.record.size)
-    check_copy_size(part.length)
+    source, data, part = await opened_source(context, headers, partial(_wanted_part, headers))
     chosen = chosen_algorithm(upload.record)
-    data = await source.open(part)
     place = part_destination(context, upload.record, number)
     body = CopiedBody(data, part.length)
     stored = await store_body(context, body, place, chosen or DEFAULT_ALGORITHM)
@@ -177,6 +182,13 @@ async def _upload_part_copy(context: Context, headers: Headers) -> Reply:
     result = _result(stored.md5, to_iso(record.modified), checksum)
     reply = xml_reply("CopyPartResult", result)
     return Reply(reply.status, {**reply.headers, **source.version_headers}, reply.body)
+
+
+def _wanted_part(headers: Headers, source: CopySource) -> tuple[ByteRange, ByteRange]:
+    """What is read of the source for a part, which is all of it."""
+    part = _source_range(headers.get("x-amz-copy-source-range"), source.record.size)
+    check_copy_size(part.length)
+    return part, part
 
 
 def _source_range(header: str | None, size: int) -> ByteRange:

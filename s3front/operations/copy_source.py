@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -21,6 +23,11 @@ from s3front.port.request import Headers
 from s3front.port.target import check_key, decode, is_bucket_name
 from s3front.s3_errors import S3Error
 from shared.records.times import now
+
+_T = TypeVar("_T")
+
+_ATTEMPTS_MAX: Final = 5
+"""How often a source is read, each time because it was replaced."""
 
 RENAME_SOURCE = "x-amz-rename-source"
 _HEADER = "x-amz-copy-source"
@@ -48,12 +55,30 @@ class CopySource:
         versioned = self.context.bucket.record.has_versions
         return version_headers(self.record, VERSION_HEADER, versioned=versioned)
 
-    async def open(self, part: ByteRange) -> ObjectData:
-        """Its bytes; raises NoSuchKey when they were deleted meanwhile."""
+
+async def opened_source(
+    context: Context, headers: Headers, decide: Callable[[CopySource], tuple[ByteRange, _T]]
+) -> tuple[CopySource, ObjectData, _T]:
+    """Find the source, authorise its reading, and open the bytes of it that ``decide`` wants; what
+    that decided besides. When they are gone, the source was replaced or deleted between the two:
+    what holds now is read and decided on.
+
+    Raises what ``read_source`` and ``decide`` do, and InternalError for bytes that are lost.
+    """
+    missing: int | None = None
+    for _ in range(_ATTEMPTS_MAX):
+        source = await read_source(context, headers)
+        part, decided = decide(source)
         try:
-            return await ObjectData.open(self.context, self.record, part)
+            return source, await ObjectData.open(source.context, source.record, part), decided
         except DataNotFoundError as error:
-            raise S3Error("NoSuchKey", fields={"Key": self.key}) from error
+            assert source.context.current is not None
+            revision = source.context.current.revision
+            if revision == missing:
+                context.log.error("the data of an object is missing", data_key=str(error))
+                raise S3Error("InternalError") from error
+            missing = revision
+    raise S3Error("ServiceUnavailable")
 
 
 async def read_source(context: Context, headers: Headers) -> CopySource:

@@ -10,8 +10,9 @@ import pytest
 
 from shared.limits import PACKED_BLOB_BYTES
 from tests.faults.damage import damage
+from tests.faults.processes import stopped
 from tests.multipart import begin_upload, upload_parts
-from tests.raw_http import call
+from tests.raw_http import call, connected, sign
 from tests.servers import Cluster, Front
 
 SIZE = 3 * 1024 * 1024 + 17
@@ -78,6 +79,43 @@ def test_a_flipped_byte_is_neither_served_nor_copied(
     assert saved.status == (206 if size > PACKED_BLOB_BYTES else 500)
     assert '"event":"a blob is damaged"' in shared_cluster.dmd_data.output
     assert call(front, "DELETE", f"/{bucket}/parts?uploadId={upload}").status == 204
+
+
+def test_an_object_whose_blob_is_not_found_is_there(
+    front: Front, shared_cluster: Cluster, bucket: str
+) -> None:
+    """The head of its record is damaged: bytes are lost, which is no word on the key."""
+    content = random.Random("head").randbytes(1000)
+    assert call(front, "PUT", f"/{bucket}/key", content).status == 200
+    flip(place_of(shared_cluster, content), -1)
+    assert call(front, "GET", f"/{bucket}/key").status == 500
+    source = {"x-amz-copy-source": f"/{bucket}/key"}
+    copied = call(front, "PUT", f"/{bucket}/copy", b"", source)
+    assert (copied.status, copied.error["Code"]) == (500, "InternalError")
+    upload = begin_upload(lambda *request: call(front, *request), f"/{bucket}/parts")
+    target = f"/{bucket}/parts?partNumber=1&uploadId={upload}"
+    assert call(front, "PUT", target, b"", source).status == 500
+    assert call(front, "HEAD", f"/{bucket}/copy").status == 404
+    assert call(front, "DELETE", f"/{bucket}/parts?uploadId={upload}").status == 204
+
+
+def test_a_source_that_is_replaced_before_its_bytes_are_opened(
+    front: Front, shared_cluster: Cluster, bucket: str
+) -> None:
+    content = random.Random("replaced").randbytes(SIZE)
+    assert call(front, "PUT", f"/{bucket}/key", content).status == 200
+    path, _ = place_of(shared_cluster, content)
+    source = {"x-amz-copy-source": f"/{bucket}/key", "Content-Length": "0"}
+    with connected(front) as connection:
+        assert connection.exchange(sign(front, "HEAD", f"/{bucket}/key")).status == 200
+        with stopped(shared_cluster.dmd_data):
+            connection.send(sign(front, "PUT", f"/{bucket}/copy", b"", source))
+            for _ in range(3):  # behind which the record of the source has been read
+                assert call(front, "HEAD", f"/{bucket}/key").status == 200
+            assert call(front, "PUT", f"/{bucket}/key", b"new").status == 200
+            path.unlink()
+        assert connection.receive().status == 200
+    assert call(front, "GET", f"/{bucket}/copy").body == b"new"
 
 
 def test_a_damaged_part_of_an_object(front: Front, shared_cluster: Cluster, bucket: str) -> None:
