@@ -17,6 +17,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Final, Protocol
 
 import anycrc
@@ -135,11 +136,11 @@ _CRC_MODELS: Final = {
     Algorithm.CRC64NVME: anycrc.Model("CRC64-NVME"),
 }
 _FACTORIES: Final[dict[Algorithm, Callable[[], Checksum]]] = {
-    Algorithm.CRC32: lambda: _Crc(Algorithm.CRC32),
-    Algorithm.CRC32C: lambda: _Crc(Algorithm.CRC32C),
-    Algorithm.CRC64NVME: lambda: _Crc(Algorithm.CRC64NVME),
-    Algorithm.MD5: lambda: hashlib.md5(usedforsecurity=False),
-    Algorithm.SHA1: lambda: hashlib.sha1(usedforsecurity=False),
+    Algorithm.CRC32: partial(_Crc, Algorithm.CRC32),
+    Algorithm.CRC32C: partial(_Crc, Algorithm.CRC32C),
+    Algorithm.CRC64NVME: partial(_Crc, Algorithm.CRC64NVME),
+    Algorithm.MD5: partial(hashlib.md5, usedforsecurity=False),
+    Algorithm.SHA1: partial(hashlib.sha1, usedforsecurity=False),
     Algorithm.SHA256: hashlib.sha256,
     Algorithm.SHA512: hashlib.sha512,
     Algorithm.XXHASH128: xxhash.xxh3_128,
@@ -162,8 +163,11 @@ class BodyDigests:
         self.algorithms = tuple(dict.fromkeys(algorithms))
         self.length = 0
         """Bytes given so far."""
-        wanted = (_MD5, *self.algorithms, *((_SHA256,) if sha256 else ()))
-        self._running = {algorithm: _FACTORIES[algorithm]() for algorithm in wanted}
+        self._running = running = {_MD5: _FACTORIES[_MD5]()}
+        for algorithm in self.algorithms:
+            running[algorithm] = _FACTORIES[algorithm]()
+        if sha256:
+            running[_SHA256] = _FACTORIES[_SHA256]()
 
     def update(self, data: BytesLike) -> None:
         for running in self._running.values():
@@ -228,7 +232,7 @@ class ExpectedDigests(msgspec.Struct, frozen=True):
 
 def encode_digest(digest: bytes) -> str:
     """Base64, as S3 headers carry digests."""
-    return base64.b64encode(digest).decode("ascii")
+    return binascii.b2a_base64(digest, newline=False).decode("ascii")
 
 
 def decode_checksum(algorithm: Algorithm, text: str, *, in_trailer: bool = False) -> bytes:
@@ -374,10 +378,10 @@ def _verify_sha256(declared: str, computed: str) -> None:
 
 def _decode(text: str, digest_bytes: int) -> bytes | None:
     try:
-        digest = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+        digest = binascii.a2b_base64(text)
+    except ValueError:
         return None
-    # b64decode lets data follow the padding and unused bits be set: the canonical text counts.
+    # It passes over much: other characters, data behind the padding. The canonical text counts.
     return digest if len(digest) == digest_bytes and encode_digest(digest) == text else None
 
 

@@ -42,7 +42,9 @@ def is_modified(
             raise _failed("If-Unmodified-Since")
     if if_none_match is not None:
         return not _matches(if_none_match, etag)
-    since = None if modified is None else _date(modified)
+    if modified is None:
+        return True
+    since = _date(modified)
     return since is None or last_modified.replace(microsecond=0) > since or since > clock()
 
 

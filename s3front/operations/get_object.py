@@ -103,12 +103,13 @@ def _decide(
     context: Context, request: Request, record: ObjectRecord
 ) -> tuple[int, dict[str, str], ByteRange | None]:
     """Status, headers and bytes of the reply; no bytes at all when the reader has them."""
-    query = context.target.query
-    size, etag, modified = record.size, record.etag, record.modified
+    query, size = context.target.query, record.size
+    etag, modified = record.etag, record.modified
     headers = {**object_headers(record), **described_version(context, record)}
+    wanted = None
     if query:
         headers = overridden(headers, query, signed=not context.principal.is_anonymous)
-    wanted = part_number(query) if "partNumber" in query else None
+        wanted = part_number(query) if "partNumber" in query else None
     range_header = request.headers.get("Range")
     if wanted is not None and range_header is not None:
         raise S3Error(
@@ -116,7 +117,7 @@ def _decide(
         )
     if not is_modified(request.headers, etag, modified, now):
         return 304, {name: headers[name] for name in _UNMODIFIED if name in headers}, None
-    if not range_applies(request.headers, etag, modified):
+    if range_header is not None and not range_applies(request.headers, etag, modified):
         range_header = None
     whole = ByteRange(0, size - 1)
     shows_checksum = request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"

@@ -44,6 +44,7 @@ from shared.rpc.envelope import (
     MUTATIONS,
     NOT_AFTER_EXTENSION,
     OPERATION_ID_EXTENSION,
+    STREAM_ID,
     BodiesOffer,
     RemoteError,
     bodies_of,
@@ -216,7 +217,7 @@ class RpcClient:
             operation_id=operation_id,
             server_ahead=self._server_ahead,
         )
-        if call.size > self._event_bytes_max:
+        if (call.size if attachments else len(call.text)) > self._event_bytes_max:
             raise RpcTooLargeError(f"{name}: larger than a message may be")
         self._waiting[call] = None
         if self._timer is None:
@@ -327,7 +328,9 @@ class RpcClient:
                 self._answered(call, reply if isinstance(reply, list) else [reply])
 
     def _answered(self, call: OutgoingCall, reply: list[Any]) -> None:
-        stream_id = _stream_of(reply)
+        stream_id = None
+        if len(reply) > 1 and type(reply[1]) is dict and STREAM_ID in reply[1]:
+            stream_id = _stream_of(reply)
         if stream_id is not None:
             # Its packets may be handled before the caller wakes up, so it must be known from here.
             self._streams[stream_id] = Consumer()

@@ -21,6 +21,7 @@ from s3front.bodies.checksums import (
     decode_content_md5,
     encode_digest,
     expected_checksum,
+    is_of_checksum,
     new_checksum,
     parse_algorithm,
     verify_digests,
@@ -396,3 +397,47 @@ def test_payload_hash_mismatch() -> None:
         "ClientComputedContentSHA256": "ab" * 32,
         "S3ComputedContentSHA256": CHECK_VALUES[Algorithm.SHA256],
     }
+
+
+@given(st.text(st.sampled_from("AQg+/= \n\u00e9-"), max_size=12))
+def test_only_the_canonical_text_of_a_digest_is_one(text: str) -> None:
+    try:
+        digest = base64.b64decode(text, validate=True)
+    except ValueError:
+        digest = b""
+    canonical = len(digest) == 4 and base64.b64encode(digest).decode() == text
+    try:
+        assert decode_checksum(Algorithm.CRC32, text) == digest
+    except S3Error:
+        assert not canonical
+    else:
+        assert canonical
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *("x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-checksum-mode"),
+                *(
+                    "x-amz-checksum-crc32",
+                    "x-amz-checksum-modes",
+                    "x-amz-checksum-",
+                    "x-amz-meta-a",
+                ),
+                "my-x-amz-checksum-crc32",
+            ]
+        ),
+        unique=True,
+    )
+)
+def test_which_headers_carry_a_checksum(names: list[str]) -> None:
+    others = {"x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-checksum-mode"}
+    values = [name for name in names if name.startswith("x-amz-checksum-") and name not in others]
+    assert [name for name in names if is_of_checksum(name)] == values
+    headers = dict.fromkeys(names, CRC32_TEXT)
+    if values == ["x-amz-checksum-crc32"] or not values:
+        found = expected_checksum(headers)
+        assert (found is None) is (not values)
+    else:
+        assert refusal(headers)
