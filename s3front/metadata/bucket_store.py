@@ -24,6 +24,7 @@ from s3front.metadata.gateway import (
     Operation,
     Requirement,
     Same,
+    Wanted,
 )
 from s3front.metadata.kept_buckets import KeptBucket, KeptBuckets, StoredBucket
 from s3front.s3_errors import S3Error
@@ -82,29 +83,26 @@ class BucketStore:
     ) -> tuple[StoredBucket | None, list[Entry | None]]:
         """A bucket, and the records at other (sub-level, key), in one snapshot; ``with_bodies``:
         with the bytes that they name, where those are at hand."""
+        asked = [(sub_level, key, None) for sub_level, key in others]
         bucket, entries = await self.read_with_known(
-            name, others, [None] * len(others), request_id, with_bodies=with_bodies
+            name, asked, request_id, with_bodies=with_bodies
         )
         return bucket, [entry for entry in entries if entry is not SAME_AS_KNOWN]
 
     async def read_with_known(
         self,
         name: str,
-        others: Sequence[tuple[str, str]],
-        known: Sequence[Known | None],
+        others: Sequence[Wanted],
         request_id: str,
         *,
         with_bodies: bool = False,
     ) -> tuple[StoredBucket | None, list[Entry | Same | None]]:
-        """The same; SAME for each of the others that is what is ``known`` of it."""
+        """The same; SAME for each of the others that is what is known of it."""
         kept, connection = self._kept.get(name), self._metadata.connection
-        entries = await self._metadata.get_with_known(
-            ((METASTORE, name), *others),
-            (None if kept is None else kept.known, *known),
-            request_id,
-            with_bodies=with_bodies,
+        known = None if kept is None else kept.known
+        first, *entries = await self._metadata.get_with_known(
+            ((METASTORE, name, known), *others), request_id, with_bodies=with_bodies
         )
-        first = entries.pop(0)
         if first is SAME_AS_KNOWN:
             assert kept is not None
             return kept.bucket, entries
@@ -115,7 +113,8 @@ class BucketStore:
         if connection != self._metadata.connection:
             # It waited for another one, over which the same revision may be another record's.
             return _bucket_of(name, text, revision), entries
-        if kept is not None and kept.known == (revision, connection):
+        if known == (revision, connection):
+            assert kept is not None
             # A daemon that tells it every time.
             return kept.bucket, entries
         bucket = _bucket_of(name, text, revision)

@@ -93,6 +93,9 @@ class Same(Enum):
 SAME_AS_KNOWN: Final = Same.SAME
 
 
+Wanted = tuple[str, str, Known | None]
+"""The sub-level and the key of a record that is to be read, and what is known of it."""
+
 Entry = tuple[str, int, bytes | None]
 """A record as it was read, its revision, and the bytes that it names, if they came with it."""
 
@@ -164,30 +167,26 @@ class MetadataGateway:
         """The records at each (sub-level, key), read in one snapshot."""
         if not wanted:
             return []
-        entries = await self.get_with_known(wanted, [None] * len(wanted), request_id)
+        asked = [(sub_level, key, None) for sub_level, key in wanted]
+        entries = await self.get_with_known(asked, request_id)
         return [entry for entry in entries if entry is not SAME_AS_KNOWN]
 
     async def get_with_known(
-        self,
-        wanted: Sequence[tuple[str, str]],
-        known: Sequence[Known | None],
-        request_id: str,
-        *,
-        with_bodies: bool = False,
+        self, wanted: Sequence[Wanted], request_id: str, *, with_bodies: bool = False
     ) -> list[Entry | Same | None]:
-        """The records at each (sub-level, key), as above; SAME for each that is what is ``known``
-        of it, an entry for each, and which is not told again. ``with_bodies``: all but the
-        first with the bytes that they name, as far as a daemon has those at hand."""
+        """The records that are wanted, as above; SAME for each that is what is known of it, which
+        is not told again. ``with_bodies``: all but the first with the bytes that they name, as far
+        as a daemon has those at hand."""
         client = self._client
         addresses: list[dict[str, Any]] = []
         with _IN_OUR_TERMS:
             is_ours = await client.supports("getMany")
             # From here on nothing waits, so that this is the connection that is asked.
             connection = client.connections if client.extends(IF_REVISION_NOT_EXTENSION) else None
-            for (sub_level, key), told in zip(wanted, known, strict=True):
+            for sub_level, key, known in wanted:
                 address: dict[str, Any] = {"subLevel": [sub_level], "key": key}
-                if told is not None and told.connection == connection:
-                    address[IF_REVISION_NOT] = told.revision
+                if known is not None and known.connection == connection:
+                    address[IF_REVISION_NOT] = known.revision
                 addresses.append(address)
             if with_bodies and client.bodies is not None:
                 for address in addresses[1:]:

@@ -134,7 +134,7 @@ class ObjectStore:
         kept = None if with_body else self._kept.get(address)
         known = None if kept is None else kept.known
         stored_bucket, (entry,) = await self._buckets.read_with_known(
-            bucket, (address,), (known,), request_id, with_bodies=with_body
+            bucket, ((bucket, key, known),), request_id, with_bodies=with_body
         )
         if entry is SAME_AS_KNOWN:
             assert kept is not None

@@ -272,13 +272,12 @@ class RpcClient:
                 call.fail(RpcUnavailableError(f"{call.name}: the connection was lost"))
             return
         # Those whose callers have gone already are left out.
-        self._send(connection, [call for call in calls if not call.future.done()])
+        if len(calls) != 1:
+            self._send(connection, [call for call in calls if not call.future.done()])
+        elif not (call := calls[0]).future.done():
+            connection.send_now(self._framed(single(call), call, call.attachments))
 
     def _send(self, connection: Connection, calls: Sequence[OutgoingCall]) -> None:
-        if len(calls) == 1:
-            (call,) = calls
-            connection.send_now(self._framed(single(call), call, call.attachments))
-            return
         together = BATCH_EVENT_EXTENSION in self._extensions
         batch_bytes_max = min(limits.RPC_BATCH_BYTES_MAX, self._event_bytes_max)
         frames: list[bytes] = []
@@ -328,9 +327,15 @@ class RpcClient:
                 self._answered(call, reply if isinstance(reply, list) else [reply])
 
     def _answered(self, call: OutgoingCall, reply: list[Any]) -> None:
-        stream_id = None
-        if len(reply) > 1 and type(reply[1]) is dict and STREAM_ID in reply[1]:
-            stream_id = _stream_of(reply)
+        result = reply[1] if len(reply) > 1 else None
+        if call.repeated or (type(result) is dict and STREAM_ID in result):
+            self._answered_specially(call, reply)
+        elif not call.future.done():
+            call.future.set_result(reply)
+
+    def _answered_specially(self, call: OutgoingCall, reply: list[Any]) -> None:
+        """With a stream, or by a daemon that was asked before."""
+        stream_id = _stream_of(reply)
         if stream_id is not None:
             # Its packets may be handled before the caller wakes up, so it must be known from here.
             self._streams[stream_id] = Consumer()

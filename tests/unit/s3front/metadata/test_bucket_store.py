@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from s3front.metadata.bucket_store import BucketStore
-from s3front.metadata.gateway import Entry, Known, MetadataGateway, Same
+from s3front.metadata.gateway import Entry, MetadataGateway, Same, Wanted
 from shared.records.bucket import BucketRecord
 
 
@@ -22,12 +22,7 @@ class Reconnected(MetadataGateway):
         return self.number
 
     async def get_with_known(
-        self,
-        wanted: Sequence[tuple[str, str]],
-        known: Sequence[Known | None],
-        request_id: str,
-        *,
-        with_bodies: bool = False,
+        self, wanted: Sequence[Wanted], request_id: str, *, with_bodies: bool = False
     ) -> list[Entry | Same | None]:
         self.number += self.breaks
         created = datetime(2024, 5, 1, tzinfo=UTC)
