@@ -46,6 +46,7 @@ from shared.rpc.envelope import BATCH_EVENT, CALL_EVENT, HANG_UP_EVENT
 from shared.rpc.streams import Producer
 
 _CLAIMED_BYTES_MIN: Final = 64 * 1024
+_CALLS_WAITING_MAX: Final = limits.RPC_CALLS_WAITING_MAX
 
 
 class Trace(Protocol):
@@ -271,7 +272,8 @@ class LeanConnection(asyncio.Protocol):
         finally:
             writer.write()
         self._whole = self._gathering is None
-        self._keep_up()
+        if self._paused or self._calls_waiting >= _CALLS_WAITING_MAX or not self._reading:
+            self._keep_up()
 
     def _read(self) -> None:
         """Handle what has arrived, as far as the client may go on."""
@@ -329,7 +331,7 @@ class LeanConnection(asyncio.Protocol):
         return not (
             self._had_its_turn
             or self._paused
-            or self._calls_waiting >= limits.RPC_CALLS_WAITING_MAX
+            or self._calls_waiting >= _CALLS_WAITING_MAX
             or self._transport is None
             or self._transport.is_closing()
         )

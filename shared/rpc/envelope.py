@@ -125,16 +125,17 @@ def parse_call(
     request_uids = params.get("reqUids")
     if not isinstance(request_uids, str) or len(request_uids) > _REQUEST_UIDS_MAX:
         request_uids = None
-    operation_id, expires = _asked_once(params)
+    operation_id, expires = params.get("operationId"), None
+    if operation_id is not None or "notAfterMs" in params:
+        expires = _expires(operation_id, params.get("notAfterMs"))
     return Call(
         name, rpc_arguments, sub_level, request_uids, operation_id, expires, caller, attachments
     )
 
 
-def _asked_once(params: Mapping[str, Any]) -> tuple[str | None, float | None]:
-    """The operation ID and the end of the time of a call. A wrong one is not passed over: who
-    sends it relies on it."""
-    operation_id, not_after_ms = params.get("operationId"), params.get("notAfterMs")
+def _expires(operation_id: Any, not_after_ms: Any) -> float | None:
+    """The end of the time of a call. A wrong one is not passed over, nor a wrong operation ID: who
+    sends them relies on them."""
     if operation_id is not None and not (
         isinstance(operation_id, str)
         and operation_id.isascii()
@@ -142,12 +143,12 @@ def _asked_once(params: Mapping[str, Any]) -> tuple[str | None, float | None]:
     ):
         raise ServiceError("InvalidArgument", "operationId must be a short ASCII string")
     if not_after_ms is None:
-        return operation_id, None
+        return None
     if type(not_after_ms) not in _NUMBERS:
         raise ServiceError("InvalidArgument", "notAfterMs must be a number")
     if not -_MOMENT_MS_MAX <= not_after_ms <= _MOMENT_MS_MAX:  # also what is no number at all
         raise ServiceError("InvalidArgument", "notAfterMs is no moment")
-    return operation_id, not_after_ms / 1000
+    return float(not_after_ms / 1000)
 
 
 def is_sub_level(value: Any) -> TypeGuard[list[str]]:

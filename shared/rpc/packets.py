@@ -147,7 +147,8 @@ def decode(message: bytes) -> Packet:
     raw_count, raw_namespace, raw_id = head.groups()
     namespace = DEFAULT_NAMESPACE if raw_namespace is None else _text(raw_namespace)
     ack_id = None if raw_id is None else int(raw_id)
-    payload = _json(message, head.end()) if head.end() < len(message) else None
+    text = message[head.end() :]
+    payload = _json(text) if text else None
     if kind == _EVENT:
         return _event(namespace, ack_id, payload)
     if kind == _ACK:
@@ -166,7 +167,7 @@ def _decode_bare(message: bytes) -> Packet:
         raise PacketError("an empty message")
     kind = message[0]
     if kind == _OPEN:
-        return _decode_open(_json(message, 1))
+        return _decode_open(_json(message[1:]))
     bare = _BARE.get(kind)
     if bare is None:
         raise PacketError(f"unknown packet {message[:2]!r}")
@@ -179,7 +180,7 @@ def usual_ack(message: bytes, usual: re.Pattern[bytes], namespace: str) -> Ack |
     found = usual.match(message)
     if found is None:
         return None
-    arguments = _json(message, found.end())
+    arguments = _json(message[found.end() :])
     return Ack(namespace, int(found[1]), arguments) if isinstance(arguments, list) else None
 
 
@@ -235,9 +236,9 @@ def _text(raw: bytes) -> str:
         raise PacketError("a namespace is not valid UTF-8") from error
 
 
-def _json(message: bytes, start: int) -> Any:
+def _json(text: bytes) -> Any:
     try:
-        return codec.loads(message[start:])
+        return codec.loads(text)
     except ValueError as error:
         raise PacketError("a payload is not JSON") from error
 
