@@ -76,9 +76,6 @@ class Commit:
         self.bodies = bodies
         self.now_ms = now_ms
         self.records = StoredRecords(transaction)
-        self.version_ids = VersionIds(
-            self._next_version_id, version_id.infinite(settings.replication_group_id)
-        )
         self._settings = settings
         self._issued = issued
         self._log: LogWriter | None = None
@@ -91,6 +88,12 @@ class Commit:
         self._first_revision = self._revision = last
         self._kept_tick: int | None = None
         self._tick = 0
+
+    @property
+    def version_ids(self) -> VersionIds:
+        """Those that versions are given."""
+        group = self._settings.replication_group_id
+        return VersionIds(self._next_version_id, version_id.infinite(group))
 
     def next_revision(self) -> int:
         self._revision += 1

@@ -33,6 +33,8 @@ import secrets
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from msgspec.structs import replace
+
 from dmd.rpc.dispatch import Dispatcher, Peer, Reply
 from shared import limits
 from shared.budget import Budget
@@ -263,9 +265,7 @@ class LeanConnection(asyncio.Protocol):
         assert writer is not None
         writer.cork()
         try:
-            self._handle_text(text)
-            if attachment is not None:
-                self._gather(attachment)
+            self._handle_text(text, attachment)
         except websocket.WebSocketError as error:
             self._broken(error)
             return
@@ -357,7 +357,9 @@ class LeanConnection(asyncio.Protocol):
         elif opcode == websocket.CLOSE:
             self._end(int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1000)
 
-    def _handle_text(self, message: bytes) -> None:
+    def _handle_text(self, message: bytes, attachment: bytes | None = None) -> None:
+        """Handle a text message, and the binary one behind it if that is here already. Raises
+        WebSocketError."""
         if self._server.trace is not None and message[:1] == packets.MESSAGE_TYPE:
             self._server.trace.received(message[1:].decode(errors="replace"))
         if self._gathering is not None and message[:1] == packets.MESSAGE_TYPE:
@@ -367,8 +369,14 @@ class LeanConnection(asyncio.Protocol):
             packet = packets.decode(message)
         except packets.PacketError as error:
             self._server.log.debug("a packet was dropped", reason=str(error))
+            packet = packets.NOTHING
+        if attachment is None:
+            self._receive(packet)
+        elif isinstance(packet, packets.Announced) and packet.count == 1:
+            self._receive(replace(packet.packet, attachments=(attachment,)))
         else:
             self._receive(packet)
+            self._gather(attachment)
 
     @property
     def _gathered(self) -> int:

@@ -83,6 +83,9 @@ class Ignored(Packet, frozen=True):
     """A packet of a transport upgrade, which means nothing on a websocket."""
 
 
+NOTHING: Final = Ignored()
+
+
 class Connect(Packet, frozen=True):
     """A client asks for a namespace, with what authenticates it; the server says yes."""
 
@@ -133,8 +136,8 @@ _BARE: Final[dict[int, Packet]] = {
     _CLOSE: Close(),
     _PING: Ping(),
     _PONG: Pong(),
-    _UPGRADE: Ignored(),
-    _NOOP: Ignored(),
+    _UPGRADE: NOTHING,
+    _NOOP: NOTHING,
 }
 
 
