@@ -20,6 +20,7 @@ from s3front.port.request import Request
 from s3front.port.target import Target, Undecided
 from s3front.s3_errors import S3Error
 
+_VERSION_2 = f"{sigv2.ALGORITHM} "
 _IN_QUERY_V4 = ("X-Amz-Algorithm", "X-Amz-Signature")
 _IN_QUERY_V2 = ("AWSAccessKeyId", "Signature")
 
@@ -37,12 +38,14 @@ async def authenticate(
     """
     authorization = request.headers.get("Authorization")
     query = target.query
-    presigned_v4 = bool(query) and any(name in query for name in _IN_QUERY_V4)
-    presigned = presigned_v4 or (bool(query) and any(name in query for name in _IN_QUERY_V2))
+    presigned = presigned_v4 = False
+    if query:
+        presigned_v4 = any(name in query for name in _IN_QUERY_V4)
+        presigned = presigned_v4 or any(name in query for name in _IN_QUERY_V2)
     if authorization is not None:
         if presigned:
             raise only_one_signature("Authorization", authorization)
-        version_2 = authorization.startswith(f"{sigv2.ALGORITHM} ")
+        version_2 = authorization.startswith(_VERSION_2)
     elif not presigned:
         return _unsigned(request)
     else:
@@ -66,7 +69,7 @@ def is_version_2(request: Request, query: Mapping[str, str]) -> bool:
     """Whether a request carries a signature of Version 2, right or wrong."""
     authorization = request.headers.get("Authorization")
     if authorization is not None:
-        return authorization.startswith(f"{sigv2.ALGORITHM} ")
+        return authorization.startswith(_VERSION_2)
     return any(name in query for name in _IN_QUERY_V2) and not any(
         name in query for name in _IN_QUERY_V4
     )
@@ -115,9 +118,10 @@ def _verified_4(
             carried = sigv4.fold_headers(carried_headers(target, absent).items())
             head = msgspec.structs.replace(head, headers={**head.headers, **carried})
     mismatch: S3Error | None = None
+    sent = head.headers.get("host")
     for host in signed_hosts(request):
         tried = head
-        if head.headers.get("host") != host:
+        if sent != host:
             tried = msgspec.structs.replace(head, headers={**head.headers, "host": host})
         try:
             stream_key = sigv4.verify(tried, claim, signer.secret)

@@ -32,10 +32,9 @@ from s3front.auth.sigv4_policy import PolicyClaim
 from s3front.s3_errors import S3Error
 from shared.limits import CLOCK_SKEW_SECONDS_MAX, PRESIGN_SECONDS_MAX
 
-# As most clients write it. Whatever else there is, is taken apart piece by piece.
-_USUAL: Final = re.compile(
-    rf"{ALGORITHM} Credential=([^,]+), ?SignedHeaders=([^,]+), ?Signature=([^,]+)"
-)
+# What most clients write before the signature. Anything else is taken apart piece by piece.
+_USUAL: Final = re.compile(rf"{ALGORITHM} Credential=([^,]+), ?SignedHeaders=([^,]+), ?Signature=")
+_BLANK: Final = re.compile(r"\s")
 _TIMESTAMP: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z", re.ASCII)
 _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SKEW_MAX: Final = timedelta(seconds=CLOCK_SKEW_SECONDS_MAX)
@@ -69,10 +68,10 @@ def parse_authorization(value: str) -> Authorization:
 
     Raises InvalidArgument (not this algorithm) and AuthorizationHeaderMalformed.
     """
-    usual = _USUAL.fullmatch(value)
-    if usual is not None and (written := "".join(usual.groups())).split() == [written]:  # no blanks
-        text, names, signature = usual.groups()
-        return Authorization(_parse_credential(text, _malformed), _parse_names(names), signature)
+    start, named, signature = value.rpartition("Signature=")
+    usual = _parse_usual(start + named) if signature.isalnum() else None
+    if usual is not None:
+        return Authorization(*usual, signature)
     algorithm, blank, rest = value.strip().partition(" ")
     argument = {"ArgumentName": "Authorization", "ArgumentValue": value}
     if not blank:
@@ -239,6 +238,17 @@ def iso_time(time: datetime) -> str:
 
 # Clients send the same names and, for a day, the same credential; the caches are small, because
 # what they keep comes from strangers.
+@lru_cache(maxsize=256)
+def _parse_usual(text: str) -> tuple[Credential, tuple[str, ...]] | None:
+    """Credential and header names of an ``Authorization`` header up to its signature; None when
+    this is not as most clients write it. Raises AuthorizationHeaderMalformed."""
+    usual = _USUAL.fullmatch(text)
+    if usual is None or any(map(_BLANK.search, usual.groups())):
+        return None
+    credential, names = usual.groups()
+    return _parse_credential(credential, _malformed), _parse_names(names)
+
+
 @lru_cache(maxsize=256)
 def _parse_names(text: str) -> tuple[str, ...]:
     return tuple(sorted(text.lower().split(";")))

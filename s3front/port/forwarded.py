@@ -19,7 +19,7 @@ added.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
@@ -59,16 +59,18 @@ def as_sent(request: Request, proxies: Proxies) -> Request:
     )
 
 
-def signed_hosts(request: Request) -> Sequence[str]:
+def signed_hosts(request: Request) -> Iterator[str]:
     """What the client may have signed as ``host``, the most likely first.
 
     Some clients leave the scheme's own port out of the header and sign it, or the reverse.
     """
     first = request.host
+    yield from request.hosts or (first,)
     port = f":{_DEFAULT_PORTS[request.secure]}"
-    other = first.removesuffix(port) if first.endswith(port) else first + port
-    hosts = request.hosts or (first,)
-    return hosts if _has_port(first) and not first.endswith(port) else (*hosts, other)
+    if first.endswith(port):
+        yield first.removesuffix(port)
+    elif not _has_port(first):
+        yield first + port
 
 
 def in_networks(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from s3front.auth.sigv4 import (
@@ -23,6 +26,8 @@ from s3front.auth.sigv4 import (
     presign,
     query_parameters,
     sign_request,
+    sign_string,
+    signatures_equal,
     signing_key,
     uri_encode,
     verify,
@@ -333,6 +338,29 @@ def test_secrets_show_in_no_repr() -> None:
     stream = sign_request(GET, KEY, NOW).stream
     assert KEY.secret not in repr(KEY)
     assert repr(stream.signing_key) not in repr(stream)
+
+
+@pytest.mark.parametrize("size", [0, 1, 32, 63, 64, 65, 200])
+def test_strings_are_signed_with_hmac_sha256(size: int) -> None:
+    for key in (bytes(range(size)), b"\xff" * size):
+        assert sign_string(key, "a\udcff\nb") == hmac.digest(key, b"a\xff\nb", "sha256").hex()
+
+
+def test_signatures_of_other_characters_are_none() -> None:
+    assert signatures_equal("abc", "abc")
+    assert not signatures_equal("abc", "abd")
+    assert not signatures_equal("abc", "abcé")
+    assert not signatures_equal("abc", "\udcff")
+
+
+_NAMES = st.lists(st.sampled_from(["host", "a%s", "x-%", "%%", "b", "range"]), max_size=6)
+
+
+@given(_NAMES, st.dictionaries(st.sampled_from(["host", "a%s", "b", "x-%"]), st.text(max_size=5)))
+def test_canonical_headers(names: list[str], headers: dict[str, str]) -> None:
+    lines = "".join(f"{name}:{headers.get(name, '')}\n" for name in sorted(names))
+    expected = f"GET\n/test.txt\n\n{lines}\n{';'.join(sorted(names))}\nhash"
+    assert canonical_request(replace(GET, headers=headers), names, "hash") == expected
 
 
 def test_signing_keys_are_cached_within_bounds() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from s3front.auth.sigv4 import (
@@ -302,3 +304,45 @@ def test_not_yet_valid() -> None:
         ("Expires", "2013-05-24T00:01:00Z"),
         ("ServerTime", "2013-05-23T23:44:59Z"),
     ]
+
+
+# --- The Authorization header ---------------------------------------------------------------------
+
+_CREDENTIALS = st.sampled_from(
+    [
+        "AK/20130524/us-east-1/s3/aws4_request",
+        "AK/20130524/us-east-1/s4/aws4_request",
+        "AK",
+        "",
+        "A B",
+    ]
+)
+_COMPONENTS = st.lists(
+    st.one_of(
+        st.builds("Credential={}".format, _CREDENTIALS),
+        st.sampled_from(
+            ["SignedHeaders=host;a", "SignedHeaders=B;a", "SignedHeaders=", "SignedHeaders"]
+        ),
+        st.builds("Signature={}".format, st.text("a0=/ é", max_size=3)),
+        st.sampled_from(["", "Signature", "Other=1", "Signature=Signature=ab"]),
+    ),
+    max_size=5,
+)
+_USUAL = st.tuples(
+    st.builds("Credential={}".format, _CREDENTIALS),
+    st.sampled_from(["SignedHeaders=host;a", "SignedHeaders=B;a;\t"]),
+    st.builds("Signature={}".format, st.text("a0=/ é", max_size=3)),
+).map(list)
+
+
+def taken_apart(value: str) -> Authorization | tuple[str, str]:
+    try:
+        return parse_authorization(value)
+    except S3Error as error:
+        return error.code, error.message
+
+
+@given(st.one_of(_USUAL, _COMPONENTS), st.sampled_from([",", ", "]))
+def test_an_authorization_is_the_same_however_it_is_spaced(parts: list[str], comma: str) -> None:
+    usual = f"AWS4-HMAC-SHA256 {comma.join(parts)}"
+    assert taken_apart(usual) == taken_apart(usual.replace(" ", "  ", 1))
