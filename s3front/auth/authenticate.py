@@ -102,7 +102,9 @@ def _claim_4(
     request: Request, target: Target, now: datetime, *, presigned: bool
 ) -> tuple[sigv4.RequestHead, sigv4.Claim]:
     """What is signed in Version 4, and by whom, as the request says."""
-    sent = sigv4.fold_headers(request.headers.items())
+    sent = request.folded
+    if sent is None:
+        sent = sigv4.fold_headers(request.headers.items())
     head = sigv4.RequestHead(request.method, target.raw_path, target.raw_query, sent)
     read = sigv4_claim.presigned_claim if presigned else sigv4_claim.header_claim
     return head, read(head, now)

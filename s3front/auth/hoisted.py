@@ -66,7 +66,7 @@ def with_hoisted_headers(request: Request, target: Target) -> Request:
     headers.extend(found)
     named = target.query.get("X-Amz-SignedHeaders", "").lower().split(";")
     hoisted = frozenset(found).difference(named)
-    return replace(request, headers=CIMultiDictProxy(headers), hoisted=hoisted)
+    return replace(request, headers=CIMultiDictProxy(headers), folded=None, hoisted=hoisted)
 
 
 def carried_headers(target: Target, names: Collection[str]) -> dict[str, str]:

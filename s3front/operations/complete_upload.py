@@ -161,7 +161,7 @@ def _without_object_checksum(request: Request) -> Request:
     kept = CIMultiDict(request.headers)
     for name in (*(algorithm.header for algorithm in Algorithm), "x-amz-sdk-checksum-algorithm"):
         kept.popall(name, None)
-    return replace(request, headers=CIMultiDictProxy(kept))
+    return replace(request, headers=CIMultiDictProxy(kept), folded=None)
 
 
 def _parse(upload_id: str, body: bytes) -> list[_WantedPart]:

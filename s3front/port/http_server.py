@@ -73,7 +73,13 @@ def create_http_server(
     async def on_request(exchange: Exchange) -> None:
         body, head = _Body(exchange, uploads, budget), exchange.head
         request = Request(
-            head.method, head.target, head.headers, body, exchange.peer, exchange.secure
+            head.method,
+            head.target,
+            head.headers,
+            body,
+            exchange.peer,
+            exchange.secure,
+            head.folded,
         )
         try:
             await _send(exchange, await handle(request))

@@ -59,8 +59,10 @@ class Request(msgspec.Struct, frozen=True):
     """One HTTP request. ``raw_target`` is the request target exactly as it was received.
 
     ``hosts`` are what the client may have sent as ``Host`` when proxies stand before this server,
-    the most likely first; without any it is the header. ``hoisted`` are those of the headers, in
-    lower case, that stood in a presigned query and were not named among the signed headers.
+    the most likely first; without any it is the header. ``folded`` are the headers as they were
+    sent, by their names in lower case; None of some that say more (``shared.http1.head``).
+    ``hoisted`` are those of the headers, in lower case, that stood in a presigned query and were
+    not named among the signed headers.
     """
 
     method: str
@@ -69,6 +71,7 @@ class Request(msgspec.Struct, frozen=True):
     body: RequestBody
     peer: str
     secure: bool
+    folded: Mapping[str, str] | None = None
     hosts: tuple[str, ...] = ()
     hoisted: frozenset[str] = frozenset()
 

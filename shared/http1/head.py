@@ -8,6 +8,7 @@ through it: where bodies begin and end is counted by ``shared.http1.body``.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -27,6 +28,9 @@ _END: Final = b"\r\n\r\n"
 _VERSIONS: Final = {b"HTTP/1.1": True, b"HTTP/1.0": False}
 _LENGTH_DIGITS_MAX: Final = 19
 _HOST: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:\[\]%-]*")  # RFC 3986, section 3.2
+_OF_CONNECTIONS: Final = frozenset({"content-length", "transfer-encoding", "connection"})
+"""Headers that say where a body ends, and what then becomes of the connection."""
+
 _NONE: Final[list[str]] = []
 
 
@@ -40,7 +44,9 @@ class MalformedRequestError(Exception):
 
 class RequestHead(msgspec.Struct, frozen=True):
     """``target`` is exactly what was received. ``length`` is the Content-Length in bytes, None when
-    there is none. ``modern`` is HTTP/1.1."""
+    there is none. ``modern`` is HTTP/1.1. ``folded`` are the headers by their names in lower case,
+    where that is all there is to say of them: None when a name is repeated, or a value has a tab or
+    two blanks in a row."""
 
     method: str
     target: str
@@ -49,6 +55,7 @@ class RequestHead(msgspec.Struct, frozen=True):
     length: int | None
     chunked: bool
     keep_alive: bool
+    folded: Mapping[str, str] | None
 
     @property
     def expects_continue(self) -> bool:
@@ -76,7 +83,11 @@ class _Fields:
         self.complete = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.pairs.append((name.decode(), value.decode("utf-8", "surrogateescape").strip(" \t")))
+        try:
+            text = value.decode()
+        except UnicodeDecodeError:
+            text = value.decode("utf-8", "surrogateescape")
+        self.pairs.append((name.decode(), text))
 
     def on_headers_complete(self) -> None:
         self.complete = True
@@ -86,7 +97,8 @@ class HeadReader:
     """Finds heads in the bytes of a connection, wherever these are cut.
 
     ``feed`` what arrives; ``next_head`` gives a complete head, as bytes and header lines, or None;
-    ``take`` what follows the last one, when that is its body.
+    ``take`` what follows the last one, when that is its body. Lines are names and values; a value
+    may have blanks at its end.
     """
 
     def __init__(self, parser: type[HttpRequestParser] | type[HttpResponseParser]) -> None:
@@ -176,16 +188,27 @@ def parse_request(head: bytes, fields: list[tuple[str, str]]) -> RequestHead:
         method, target = words[0].decode("ascii"), words[1].decode("ascii")
     except UnicodeDecodeError as error:
         raise MalformedRequestError("a malformed request target") from error
-    headers = CIMultiDictProxy(CIMultiDict(fields))
-    hosts = len(headers.getall("Host", _NONE))
-    if hosts > 1 or (modern and not hosts):
+    headers, folded = _headers(fields)
+    hosts = headers.getall("Host", _NONE)
+    if len(hosts) > 1 or (modern and not hosts):
         raise MalformedRequestError("not exactly one Host header")
-    if hosts and not is_host(headers["Host"]):
+    if hosts and not is_host(hosts[0]):
         raise MalformedRequestError("a malformed Host header")
-    length, chunked = _framing(headers)
-    return RequestHead(
-        method, target, modern, headers, length, chunked, _keeps_alive(headers, modern=modern)
-    )
+    length, chunked, keep_alive = None, False, modern
+    if folded is None or not _OF_CONNECTIONS.isdisjoint(folded):
+        length, chunked = _framing(headers)
+        keep_alive = _keeps_alive(headers, modern=modern)
+    return RequestHead(method, target, modern, headers, length, chunked, keep_alive, folded)
+
+
+def _headers(fields: list[tuple[str, str]]) -> tuple[Headers, dict[str, str] | None]:
+    """Headers, and as in ``RequestHead.folded``."""
+    folded = {name.lower(): value for name, value in fields}
+    values = f" {' '.join(folded.values())} "
+    if len(folded) == len(fields) and not ("  " in values or "\t" in values):
+        return CIMultiDictProxy(CIMultiDict(fields)), folded
+    stripped = [(name, value.strip(" \t")) for name, value in fields]
+    return CIMultiDictProxy(CIMultiDict(stripped)), None
 
 
 def is_host(text: str) -> bool:
@@ -199,7 +222,7 @@ def parse_response(head: bytes, fields: list[tuple[str, str]]) -> ResponseHead:
     modern = _VERSIONS.get(words[0])
     if modern is None or len(words) < 2 or not (words[1].isdigit() and len(words[1]) == 3):
         raise MalformedRequestError("a malformed status line")
-    headers = CIMultiDictProxy(CIMultiDict(fields))
+    headers, _ = _headers(fields)
     length, chunked = _framing(headers)
     keep_alive = _keeps_alive(headers, modern=modern)
     return ResponseHead(int(words[1]), headers, length, chunked, keep_alive)

@@ -6,6 +6,8 @@ import itertools
 
 import pytest
 from httptools import HttpRequestParser, HttpResponseParser
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.http1.head import (
     HeadReader,
@@ -223,3 +225,37 @@ def test_a_response_without_a_reason() -> None:
 def test_what_is_no_response_is_refused(sent: bytes) -> None:
     with pytest.raises(MalformedRequestError):
         response(sent)
+
+
+_NAMES = st.sampled_from(["Connection", "connection", "X-A", "x-a", "Range", "x-amz-date", "Host"])
+_VALUES = st.text("a\t \xfc:,", max_size=5)
+_LINES = st.lists(
+    st.tuples(_NAMES, st.sampled_from([":", ": ", ":  ", ":\t"]), _VALUES), max_size=5
+)
+
+
+@given(_LINES)
+def test_headers_are_as_they_were_sent(lines: list[tuple[str, str, str]]) -> None:
+    """Folded ones too, which are there exactly when there is nothing to fold."""
+    sent = [line for line in lines if line[0] != "Host"]
+    head = request(*("".join(line).encode() for line in sent))
+    named = [(name, value.strip(" \t")) for name, _, value in sent]
+    assert list(head.headers.items()) == [("Host", "h"), *named]
+    if head.folded is not None:
+        assert head.folded == {name.lower(): value for name, value in head.headers.items()}
+    values = [value.lstrip(" \t") for *_, value in sent]
+    unrepeated = len({name.lower() for name, _ in named}) == len(named)
+    plain = unrepeated and all(value.split(" ") == value.split() for value in values)
+    assert plain == (head.folded is not None)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+@given(st.lists(st.sampled_from(["close", "Keep-Alive", "x", ""]), max_size=3), st.booleans())
+def test_a_connection_lives_on_as_it_was_asked_for(
+    method: str, options: list[str], modern: bool
+) -> None:
+    version = "HTTP/1.1" if modern else "HTTP/1.0"
+    lines = "".join(f"Connection: {option}\r\n" for option in options)
+    (head,) = requests_in(f"{method} / {version}\r\nHost: h\r\n{lines}\r\n".encode())
+    said = {option.lower() for option in options}
+    assert head.keep_alive == ("close" not in said and (modern or "keep-alive" in said))
