@@ -57,8 +57,9 @@ class Source(Protocol):
     def blocks(self) -> AsyncGenerator[bytes, None]:
         """The bytes as they come, with their coding."""
 
-    def read(self) -> Awaitable[bytes] | None:
-        """All the bytes at once, with their coding; None when too many may come for that."""
+    def read(self) -> Awaitable[Sequence[bytes]] | None:
+        """All the bytes at once, in some pieces, with their coding; None when too many may come
+        for that."""
 
     async def hold(self) -> None:
         """Make room for all of the object, for a reader that gathers what ``blocks`` gives."""
@@ -136,8 +137,9 @@ class DigestedBody:
         reading = self._source.read()
         return None if reading is None else self._whole(reading)
 
-    async def _whole(self, reading: Awaitable[bytes]) -> bytes:
-        received = await reading
+    async def _whole(self, reading: Awaitable[Sequence[bytes]]) -> bytes:
+        pieces = await reading
+        received = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if len(received) < THREAD_BYTES_MIN:
             data, _ = self._take(received)
         else:

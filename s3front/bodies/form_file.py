@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing
 
 from s3front.bodies.checksums import (
@@ -49,7 +49,7 @@ class FormFile:
             async for block in blocks:
                 yield block
 
-    def read(self) -> Awaitable[bytes] | None:
+    def read(self) -> Awaitable[Sequence[bytes]] | None:
         return None
 
     async def hold(self) -> None:

@@ -13,7 +13,7 @@ Source: Amazon S3 API reference, "POST Object".
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -126,8 +126,8 @@ class FormFile:
     def comes_at_once(self) -> bool:
         return False
 
-    async def read(self) -> bytes:
-        return b"".join([piece async for piece in self.blocks()])
+    async def read(self) -> Sequence[bytes]:
+        return [piece async for piece in self.blocks()]
 
 
 async def _read_rest(events: _Events) -> None:

@@ -197,7 +197,7 @@ class CopiedBody:
     def blocks(self) -> AsyncGenerator[bytes, None]:
         return self._data.verified()
 
-    def read(self) -> Awaitable[bytes] | None:
+    def read(self) -> Awaitable[Sequence[bytes]] | None:
         return None
 
     async def hold(self) -> None:
@@ -226,8 +226,8 @@ class HeldBody:
     async def blocks(self) -> AsyncGenerator[bytes, None]:
         yield self._content
 
-    async def read(self) -> bytes:
-        return self._content
+    async def read(self) -> Sequence[bytes]:
+        return (self._content,)
 
     async def hold(self) -> None:
         """They are held."""

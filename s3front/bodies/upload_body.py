@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -85,7 +85,7 @@ class UploadBody:
                 if decoder is not None and decoder.chunk_held:
                     await self._body.hold(decoder.chunk_held)
 
-    def read(self) -> Awaitable[bytes] | None:
+    def read(self) -> Awaitable[Sequence[bytes]] | None:
         """However few the object's bytes are to be, more may be on the way."""
         return self._body.read() if self._body.comes_at_once() else None
 

@@ -10,7 +10,7 @@ import asyncio
 import math
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -171,15 +171,15 @@ class _Body:
         except TimeoutError as error:
             raise S3Error("SlowDown") from error
 
-    async def read(self) -> bytes:
+    async def read(self) -> Sequence[bytes]:
         await self.hold(self.length or 0)
         with _IN_OUR_TERMS:
             self._exchange.accept()
             if self._exchange.gives_files and (self._exchange.body.left or 0) >= _DIRECT_BYTES_MIN:
                 return await self._read_directly()
-            return await self._next_block(sys.maxsize)
+            return (await self._next_block(sys.maxsize),)
 
-    async def _read_directly(self) -> bytes:
+    async def _read_directly(self) -> Sequence[bytes]:
         """All of the body: what has come, and the rest from the socket."""
         body = self._exchange.body
         body.hold()
@@ -193,7 +193,7 @@ class _Body:
                 break
             self.received += len(block)
             pieces.append(block)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return pieces
 
     async def blocks(self, *, gradually: bool = False) -> AsyncGenerator[bytes, None]:
         if gradually:

@@ -5,7 +5,7 @@ Only ``http_server`` knows which HTTP library serves the S3 port. Nobody changes
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -51,8 +51,9 @@ class RequestBody(Protocol):
         """Whether all the bytes may be read at once: they are few, or there is plenty of room for
         them, and they have it from now on."""
 
-    async def read(self) -> bytes:
-        """All the bytes at once, in place of ``blocks`` and with its errors; for few of them."""
+    async def read(self) -> Sequence[bytes]:
+        """All the bytes at once, in the pieces in which they came, in place of ``blocks`` and with
+        its errors; for few of them."""
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -27,5 +27,5 @@ class Pieces:
     def comes_at_once(self) -> bool:
         return self.length is not None and self.length <= 1024 * 1024
 
-    async def read(self) -> bytes:
-        return b"".join([piece async for piece in self.blocks()])
+    async def read(self) -> Sequence[bytes]:
+        return [piece async for piece in self.blocks()]
