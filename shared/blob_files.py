@@ -13,6 +13,9 @@ KEY_DIGITS: Final = 40
 TIME_DIGITS: Final = 12
 DIRECTORIES: Final = 3511
 
+INCOMING_FOLDER: Final = "incoming"
+"""The folder of a data directory for files that have no key yet."""
+
 _KEY: Final = re.compile(rf"[0-9a-f]{{{KEY_DIGITS}}}")
 
 

@@ -24,7 +24,7 @@ class FailPoint(StrEnum):
     BEFORE_SEGMENT_WRITE = "before-segment-write"
     AFTER_SEGMENT_WRITE = "after-segment-write"
     AFTER_SEGMENT_FSYNC = "after-segment-fsync"
-    # The data daemon stores a blob as a file.
+    # A blob is stored as a file: by the data daemon, or by a front-end beside it.
     BEFORE_DATA_WRITE = "before-data-write"
     AFTER_DATA_WRITE = "after-data-write"
     AFTER_DATA_FSYNC = "after-data-fsync"

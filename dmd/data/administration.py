@@ -97,7 +97,10 @@ async def _packed(store: BlobStore, _command: Command) -> Any:
 
 
 async def _files(store: BlobStore, _command: Command) -> Any:
-    return {"directory": await store.files_place()}
+    place = await store.files_place()
+    if place is None:
+        return {"directory": None}
+    return {"directory": place.directory, "writtenBytesMin": place.written_bytes_min}
 
 
 async def _adopt(store: BlobStore, command: Command) -> None:

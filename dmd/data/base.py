@@ -48,6 +48,14 @@ class PackedPlace(msgspec.Struct, frozen=True):
     bytes_max: int
 
 
+class FilesPlace(msgspec.Struct, frozen=True):
+    """Where the files of blobs are: which directory (``shared.local_directory``), and from what
+    size on, in bytes, others than its owner may write them; None when they may only read."""
+
+    directory: str
+    written_bytes_min: int | None
+
+
 class BlobInfo(msgspec.Struct, frozen=True):
     """A blob as an inventory lists it.
 
@@ -184,9 +192,9 @@ class BlobStore(Protocol):
         """Where a process beside this one may pack small blobs, which are then found here; None
         when none may."""
 
-    async def files_place(self) -> str | None:
-        """In which directory (``shared.local_directory``) a process beside this one may read blobs
-        that are files (``shared.blob_files``); None when none may."""
+    async def files_place(self) -> FilesPlace | None:
+        """Where a process beside this one may read blobs that are files (``shared.blob_files``), or
+        write them as well; None when none may."""
 
     async def disk_usage(self) -> DiskUsage:
         """Return the figures of the medium under the store. Raises StoreError."""

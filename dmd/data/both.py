@@ -15,6 +15,7 @@ from dmd.data.base import (
     Blob,
     BlobNotFoundError,
     DiskUsage,
+    FilesPlace,
     InventoryPage,
     LengthMismatchError,
     PackedPlace,
@@ -108,9 +109,12 @@ class BothStores:
         identity = self._files.identity if self._packed_bytes_max > 0 else None
         return None if identity is None else PackedPlace(identity, self._packed_bytes_max)
 
-    async def files_place(self) -> str | None:
-        """The directory, unless other machines may have it."""
-        return await self._files.files_place()
+    async def files_place(self) -> FilesPlace | None:
+        """The directory, unless other machines may have it; small blobs are to be packed."""
+        place = await self._files.files_place()
+        if place is None or place.written_bytes_min is None or self._packed_bytes_max <= 0:
+            return place
+        return FilesPlace(place.directory, self._packed_bytes_max + 1)
 
     async def disk_usage(self) -> DiskUsage:
         """Return the figures of the file system. Raises StoreError."""

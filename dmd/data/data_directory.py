@@ -37,7 +37,8 @@ from dmd.checked_json import decode, encode
 from dmd.data.packed.growing import numbers_in
 from dmd.errors import StartupError
 from dmd.ownership.owned_directory import OwnedDirectory, Ownership
-from shared.blob_files import blob_file, is_blob_key
+from shared.blob_files import INCOMING_FOLDER, blob_file, is_blob_key
+from shared.file_writes import sync_directory
 from shared.packed_reader import PACKED_FOLDER
 from shared.process.logs import EventLog
 
@@ -63,7 +64,7 @@ class DataDirectory:
     ) -> None:
         self.path = path
         self._about = path / ABOUT_NAME
-        self.incoming = path / "incoming"
+        self.incoming = path / INCOMING_FOLDER
         self.packed = path / PACKED_FOLDER
         self.quarantine = path / "quarantine"
         self._owned: OwnedDirectory | None = None
@@ -213,8 +214,4 @@ class DataDirectory:
             probe.unlink()
 
     def _sync(self) -> None:
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_directory(self.path)

@@ -8,7 +8,6 @@ Tests replace single methods to show what the store does on a full or a failing 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import select
@@ -22,6 +21,7 @@ from isal.isal_zlib import crc32
 
 from dmd.data.base import StoreError, StoreFullError
 from dmd.data.mapped_file import mapped
+from shared import file_writes
 from shared.cached_file import OPEN_FLAGS, NotCachedError, open_cached, read_cached
 from shared.pipes import PIPE_BYTES, SPLICE_FLAGS, Pipe
 
@@ -34,19 +34,12 @@ GATHER_SECONDS: Final = 0.0005
 """How long a thread waits for a sender, and, once there is something and much is to come, for more:
 what has come together is moved together."""
 
-_sync_file_range = ctypes.CDLL(None).sync_file_range
-_sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
-_WRITE: Final = 2
-"""SYNC_FILE_RANGE_WRITE of <linux/fs.h>."""
-
 _BUFFER_BYTES: Final = 512 * 1024
 _BUFFERS_KEPT_MAX: Final = 4
 
 _COPIED_BYTES_MAX: Final = 4 * 1024 * 1024
 """The checksum of so many bytes costs 0.06 ms/MiB from a copy, and mapped 0.06 of these and 0.12 of
 256 KiB; of 16 MiB it costs 0.14 from a copy and 0.07 mapped."""
-
-_PIECES_MAX: Final = os.sysconf("SC_IOV_MAX")
 
 
 class DiskOptions(msgspec.Struct, frozen=True):
@@ -79,20 +72,8 @@ class Disk:
         return os.open(path, flags, 0o600)
 
     def write(self, descriptor: int, pieces: Sequence[bytes]) -> None:
-        """Append all pieces.
-
-        Few calls matter more than few copies here: each one gives up the interpreter lock, and
-        waits for it afterwards.
-        """
-        for first in range(0, len(pieces), _PIECES_MAX):
-            group = pieces[first : first + _PIECES_MAX]
-            written = os.writev(descriptor, group)
-            if written < sum(map(len, group)):
-                self._write_rest(descriptor, memoryview(b"".join(group))[written:])
-
-    def _write_rest(self, descriptor: int, rest: memoryview) -> None:
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+        """Append all pieces."""
+        file_writes.append(descriptor, pieces)
 
     def receive(self, socket_descriptor: int, pipe: Pipe, descriptor: int, length: int) -> int:
         """Append up to ``length`` bytes that come from a socket that does not block.
@@ -139,7 +120,7 @@ class Disk:
         Errors of it are ``sync``'s to tell.
         """
         if not self._options.no_sync:
-            _sync_file_range(descriptor, 0, 0, _WRITE)
+            file_writes.begin_sync(descriptor)
 
     def sync(self, descriptor: int) -> None:
         """Make a file's bytes durable."""
@@ -159,13 +140,8 @@ class Disk:
 
     def sync_directory(self, path: Path) -> None:
         """Make the names in a directory durable."""
-        if self._options.no_sync:
-            return
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        if not self._options.no_sync:
+            file_writes.sync_directory(path)
 
     def open(self, path: Path) -> int:
         """Open a file for reading."""
@@ -180,6 +156,11 @@ class Disk:
     def lets_others_read(self) -> bool:
         """Whether what is read may stay in memory: others read as they like."""
         return not self._options.no_cache
+
+    @property
+    def lets_others_write(self) -> bool:
+        """Whether what others write, synced and left in memory, is as it is to be."""
+        return not self._options.no_cache and not self._options.no_sync
 
     def read_cached(self, descriptor: int, offset: int, length: int) -> bytearray | None:
         """``length`` bytes from ``offset``, without waiting; None when ``read`` has to be asked."""

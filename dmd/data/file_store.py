@@ -39,6 +39,7 @@ from dmd.data.base import (
     BlobInfo,
     BlobNotFoundError,
     DiskUsage,
+    FilesPlace,
     InventoryPage,
     LengthMismatchError,
     StoreError,
@@ -161,9 +162,12 @@ class FileStore:
     async def packed_place(self) -> None:
         """Nothing is packed here."""
 
-    async def files_place(self) -> str | None:
+    async def files_place(self) -> FilesPlace | None:
         """The directory, unless other machines may have it, or nothing is to stay in memory."""
-        return self.identity if self._disk.lets_others_read else None
+        identity = self.identity if self._disk.lets_others_read else None
+        if identity is None:
+            return None
+        return FilesPlace(identity, 0 if self._disk.lets_others_write else None)
 
     async def owners(self) -> Sequence[str]:
         """The metadata stores whose blobs these are."""

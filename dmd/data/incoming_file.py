@@ -6,16 +6,13 @@ import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from isal.isal_zlib import crc32
 
 from dmd.data.disk import Disk
 from shared.failpoints import FailPoint, failpoint
+from shared.file_writes import UNSYNCED_BYTES_MAX
 from shared.pipes import Pipe, give_pipe_back, take_pipe
-
-UNSYNCED_BYTES_MAX: Final = 4 * 1024 * 1024
-"""What is written before the disk is told to begin with it, a fraction of a second's work."""
 
 
 class IncomingFile:

@@ -15,19 +15,36 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from typing import Final, Protocol
+from functools import partial
+from queue import SimpleQueue
+from typing import Final, ParamSpec, Protocol, TypeVar
 
 from s3front.bodies.checksums import Algorithm, BodyDigests
 from s3front.bodies.in_turn import THREAD_BYTES_MIN, InTurn
+from s3front.locations.base import BlobFile, Stored
 from s3front.s3_errors import S3Error
 
-_DIGESTERS: Final = ThreadPoolExecutor(thread_name_prefix="digests")
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_DIGESTERS_MAX: Final = (os.cpu_count() or 1) + 4
+
+_DIGESTERS: Final = ThreadPoolExecutor(_DIGESTERS_MAX, thread_name_prefix="digests")
 """Apart from the event loop's own, so that large uploads keep nothing else waiting."""
+
+_WRITERS: Final = ThreadPoolExecutor(32, thread_name_prefix="files")
+"""For what waits for the disk most of the time."""
+
+_TURNS: Final[SimpleQueue[None]] = SimpleQueue()
+"""One for each of them that may compute digests: more would keep the event loop waiting."""
+for _ in range(_DIGESTERS_MAX):
+    _TURNS.put(None)
 
 _AHEAD: Final = 1
 """Blocks that are being digested, or wait for that, when one is sent on."""
@@ -137,6 +154,50 @@ class DigestedBody:
         reading = self._source.read()
         return None if reading is None else self._whole(reading)
 
+    async def store(self, file: BlobFile, *, at_once: bool) -> Stored | bytes:
+        """Store the bytes in a file. ``at_once``: they may be gathered before, if their source
+        gives all at once; returns them then when they could not be stored.
+
+        Raises S3Error, having left nothing behind.
+        """
+        reading = self._source.read() if at_once else None
+        if reading is not None:
+            return await _in_writer(file, self._store_pieces, file, await reading)
+        try:
+            await self._write(file)
+            self._verify()
+        except BaseException:
+            _WRITERS.submit(file.discard)
+            raise
+        return await _in_writer(file, file.publish)
+
+    async def _write(self, file: BlobFile) -> None:
+        """Write the blocks; the next ones are digested while one is written."""
+        written: asyncio.Future[None] | None = None
+        async with (
+            aclosing(self._taken()) as taken,
+            # Whatever happens, the thread has let go of the file in the end.
+            aclosing(InTurn(file.write, _WRITERS)) as writing,
+        ):
+            async for block, _ in taken:
+                if not block:
+                    continue
+                if written is not None:
+                    await written
+                written = writing.submit((block,))
+            if written is not None:
+                await written
+
+    def _store_pieces(self, file: BlobFile, received: Sequence[bytes]) -> Stored | bytes:
+        """Decode, digest, verify and store all of the bytes, in a thread."""
+        _TURNS.get()
+        try:
+            pieces = [self._take(piece)[0] for piece in received]
+        finally:
+            _TURNS.put(None)
+        self._verify()
+        return file.store(pieces) or b"".join(pieces)
+
     async def _whole(self, reading: Awaitable[Sequence[bytes]]) -> bytes:
         pieces = await reading
         received = pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -165,6 +226,20 @@ class DigestedBody:
     def _verify(self) -> None:
         self._source.verify(self.digests)
         self.complete_at = boot_seconds()
+
+
+async def _in_writer(
+    file: BlobFile, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+) -> _T:
+    """Call a function that stores a file, in a thread. What fails leaves nothing. When this is
+    cancelled the thread goes on to its end, and what it has stored is removed."""
+    loop = asyncio.get_running_loop()
+    storing = loop.run_in_executor(_WRITERS, partial(call, *args, **kwargs))
+    try:
+        return await asyncio.shield(storing)
+    except BaseException:
+        storing.add_done_callback(lambda _: _WRITERS.submit(file.discard))
+        raise
 
 
 def boot_seconds() -> float:

@@ -25,7 +25,7 @@ from s3front.bodies.checksums import Algorithm
 from s3front.bodies.digested_body import DigestedBody, Source, boot_seconds
 from s3front.context import Context
 from s3front.encryption.transform import Transform
-from s3front.locations.base import DataStore, ObjectInfo, Stored, stored_blob
+from s3front.locations.base import DataStore, ObjectInfo, Stored, StoreOfFiles, stored_blob
 from s3front.metadata.gateway import Carried
 from s3front.objects.object_record import Checksum
 from s3front.s3_errors import S3Error
@@ -86,9 +86,7 @@ async def store_body(
         )
     stored: Sequence[tuple[Stored, int]] = ()
     if size > _SMALL_BYTES_MAX:
-        reading = body.comes_at_once() if size <= _AT_ONCE_BYTES_MAX else None
-        data = body.blocks() if reading is None else await reading
-        stored = ((await _put(destination, size, data), size),)
+        stored = ((await _store_large(destination, body, size), size),)
     elif data := await body.read():
         carried = await _carried(context, destination, data)
         if carried is not None:
@@ -96,6 +94,23 @@ async def store_body(
             return _stored_body(body, destination, stored, math.inf, carried)
         stored = ((await _put(destination, size, data), size),)
     return _stored_body(body, destination, stored, body.complete_at)
+
+
+async def _store_large(destination: Destination, body: DigestedBody, size: int) -> Stored:
+    """A body that is not small, as a blob: by this process itself, where it can."""
+    at_once = size <= _AT_ONCE_BYTES_MAX
+    store = destination.store
+    data: bytes | AsyncGenerator[bytes, None]
+    if destination.transform is None and isinstance(store, StoreOfFiles):
+        file = store.new_file(size)
+        if file is not None:
+            stored = await body.store(file, at_once=at_once)
+            if isinstance(stored, Stored):
+                return stored
+            return await _put(destination, size, stored)
+    reading = body.comes_at_once() if at_once else None
+    data = body.blocks() if reading is None else await reading
+    return await _put(destination, size, data)
 
 
 async def _carried(context: Context, destination: Destination, data: bytes) -> Carried | None:

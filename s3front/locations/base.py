@@ -11,9 +11,9 @@ passes on the ``capabilities`` of what it wraps, as far as it keeps them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -100,6 +100,22 @@ class DataReader(Protocol):
         """Release it, read to the end or not."""
 
 
+class BlobFile(Protocol):
+    """The file of one new blob, written by this process. Blocking; used by one thread at a time."""
+
+    def store(self, pieces: Sequence[bytes]) -> Stored | None:
+        """Store a whole blob durably; None when that failed, and nothing of it is stored."""
+
+    def write(self, pieces: Sequence[bytes]) -> None:
+        """Append bytes. Raises S3Error."""
+
+    def publish(self) -> Stored:
+        """Make the blob durable, once all of it is there. Raises S3Error."""
+
+    def discard(self) -> None:
+        """Remove every trace; raises nothing."""
+
+
 class DataStore(Protocol):
     """One place."""
 
@@ -136,3 +152,12 @@ class DataStore(Protocol):
 
     async def close(self) -> None:
         """Give up its connections; it is not used afterwards."""
+
+
+@runtime_checkable
+class StoreOfFiles(Protocol):
+    """A ``DataStore`` whose blobs may be files that this process writes itself."""
+
+    def new_file(self, size: int) -> BlobFile | None:
+        """A file for a blob of ``size`` bytes, in place of ``put``; None where that is to be asked
+        for."""

@@ -15,6 +15,7 @@ import orjson
 from s3front.locations.base import Capabilities, DataNotFoundError, ObjectInfo, Stored
 from s3front.locations.http_client import HttpClient, Origin, Response, SourceError
 from s3front.locations.local_blobs import LocalBlobs, LocalReader
+from s3front.locations.local_files import LocalFile, LocalFiles, Offer
 from s3front.s3_errors import S3Error
 from shared.credentials import NO_CREDENTIALS, Credentials
 from shared.http1.passage import Passage
@@ -58,6 +59,7 @@ class DmdFileStore:
         """``data_path``: where the daemon's directory is, if it is on this machine."""
         self._client = HttpClient(origin, stall_seconds=stall_seconds)
         self._local = None if data_path is None else LocalBlobs(data_path, self._ask_directory)
+        self._files = None if data_path is None else LocalFiles(data_path, self._ask_offer)
         self.credentials = credentials
 
     @property
@@ -80,7 +82,14 @@ class DmdFileStore:
         """Close the connections."""
         if self._local is not None:
             await self._local.close()
+        if self._files is not None:
+            await self._files.close()
         await self._client.close()
+
+    def new_file(self, size: int) -> LocalFile | None:
+        """A file for a blob of ``size`` bytes that this process writes itself, in place of ``put``,
+        where it can."""
+        return None if self._files is None else self._files.new(size)
 
     async def put(
         self, size: int, body: bytes | AsyncGenerator[bytes, None], info: ObjectInfo
@@ -163,13 +172,26 @@ class DmdFileStore:
 
     async def _ask_directory(self) -> str | None:
         """Which directory of files the daemon serves; None when it tells none."""
+        told = await self._ask_files()
+        return None if told is None else told.directory
+
+    async def _ask_offer(self) -> Offer | None:
+        """Which files others may write in that directory; None when none."""
+        told = await self._ask_files()
+        return None if told is None or told.bytes_min is None else told
+
+    async def _ask_files(self) -> Offer | None:
         try:
             response = await self._client.request("GET", _FILES_PATH, {})
             text = await _text(response)
-            found = orjson.loads(text)["directory"] if response.status == 200 else None
-        except (OSError, ValueError, KeyError, TypeError):
+            found = orjson.loads(text) if response.status == 200 else {}
+            directory, bytes_min = found.get("directory"), found.get("writtenBytesMin")
+        except (OSError, ValueError, AttributeError):
             return None
-        return found if isinstance(found, str) else None
+        if not isinstance(directory, str):
+            return None
+        bytes_min = bytes_min if isinstance(bytes_min, int) else None
+        return Offer(directory, bytes_min, lambda: response.connected)
 
     async def _request(
         self, method: str, key: str, headers: Mapping[str, str], *, holds: bool = False

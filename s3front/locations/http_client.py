@@ -105,6 +105,12 @@ class Response:
         return self._head.headers
 
     @property
+    def connected(self) -> bool:
+        """Whether its connection is open, on which others may be asked for by now: as long as it
+        is, the server is the one that answered."""
+        return self._connection.open
+
+    @property
     def length(self) -> int | None:
         """Size of the body in bytes, when the server has said it."""
         return self._body.length

@@ -21,6 +21,7 @@ from s3front.locations.base import DataNotFoundError, ObjectInfo, Stored
 from s3front.locations.dmd_file import DmdFileStore
 from s3front.locations.http_client import Origin
 from s3front.locations.local_blobs import LocalReader
+from s3front.locations.local_files import LocalFile
 from s3front.s3_errors import S3Error
 from shared.process.logs import get_logger
 
@@ -61,7 +62,8 @@ async def test_over_a_unix_socket(tmp_path: Path) -> None:
 
 async def read(store: DmdFileStore, blob: Stored) -> bytes:
     reader = await store.open(blob, 0, blob.size - 1)
-    return b"".join([block async for block in reader.blocks() if isinstance(block, bytes)])
+    blocks = [block async for block in reader.blocks()]
+    return b"".join([block for block in blocks if isinstance(block, bytes | bytearray)])
 
 
 async def test_connections_are_good_after_a_rest(store: DmdFileStore) -> None:
@@ -207,3 +209,61 @@ async def aclosing_store(store: DmdFileStore) -> AsyncIterator[DmdFileStore]:
         yield store
     finally:
         await store.close()
+
+
+@pytest.mark.parametrize("packed_bytes_max", [0, 1000])
+async def test_beside_the_daemon_large_blobs_are_stored_without_it(
+    tmp_path: Path, packed_bytes_max: int
+) -> None:
+    """They are its blobs like all others; small ones are packed."""
+    kept = open_both_stores(DataDirectory(tmp_path), DiskOptions(), get_logger(), packed_bytes_max)
+    server = await serve(DataService(kept, get_logger()), "127.0.0.1", 0)
+    content = bytes(range(256)) * 2000
+    origin = Origin("127.0.0.1", server.port)
+    async with aclosing_store(DmdFileStore(origin, data_path=tmp_path)) as client:
+        file = await offered(client, len(content))
+        assert (client.new_file(packed_bytes_max) is None) == (packed_bytes_max > 0)
+        blob = await asyncio.to_thread(file.store, (content,))
+        assert blob is not None
+        daemons = await kept.open(blob.key)
+        assert await daemons.read(0, len(content)) == content
+        await daemons.close()
+        pages = [await kept.inventory("f0", 1)]
+        assert [each.key for page in pages for each in page.blobs] == [blob.key]
+        await kept.quarantine(blob.key)
+        assert await read(client, blob) == content
+        await client.delete(blob)
+        with pytest.raises(DataNotFoundError):
+            await client.open(blob, 0, 3)
+        await server.close(1)
+        with pytest.raises(S3Error, match="ServiceUnavailable"):
+            await client.disk_usage()
+        assert client.new_file(len(content)) is None
+    await kept.close()
+
+
+@pytest.mark.parametrize(
+    "options", [DiskOptions(no_sync=True), DiskOptions(no_cache=True), None], ids=repr
+)
+async def test_a_daemon_that_stores_otherwise_is_given_the_bytes(
+    tmp_path: Path, options: DiskOptions | None
+) -> None:
+    directory = DataDirectory(tmp_path)
+    memory = MemoryStore()
+    kept = memory if options is None else open_both_stores(directory, options, get_logger())
+    server = await serve(DataService(kept, get_logger()), "127.0.0.1", 0)
+    origin = Origin("127.0.0.1", server.port)
+    async with aclosing_store(DmdFileStore(origin, data_path=tmp_path)) as client:
+        for _ in range(3):
+            assert client.new_file(1 << 20) is None
+            assert await read(client, await client.put(4, b"body", INFO)) == b"body"
+    await server.close(1)
+    await kept.close()
+
+
+async def offered(client: DmdFileStore, size: int) -> LocalFile:
+    """A file, once the daemon has said that there may be one."""
+    async with asyncio.timeout(10):
+        while (found := client.new_file(size)) is None:
+            await client.disk_usage()
+    return found

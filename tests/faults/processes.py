@@ -95,18 +95,24 @@ class Victim:
     """The process of a cluster that is to die at a fail-point.
 
     For a front-end's point that is the given front-end. ``one_hop``: it is the metadata daemon that
-    packs small blobs.
+    packs small blobs; ``beside``: it is the front-end that writes large ones.
     """
 
     def __init__(
-        self, running: Cluster, front: Front, point: FailPoint, *, one_hop: bool = False
+        self,
+        running: Cluster,
+        front: Front,
+        point: FailPoint,
+        *,
+        one_hop: bool = False,
+        beside: bool = False,
     ) -> None:
         self._running = running
         self._point = point
         self._front: Front | None = None
         if one_hop and point in SEGMENT_POINTS:
             self.process = running.dmd_metadata
-        elif point in DATA_POINTS:
+        elif point in DATA_POINTS and not (beside and point in FILE_POINTS):
             self.process = running.dmd_data
         elif point in METADATA_POINTS:
             self.process = running.dmd_metadata

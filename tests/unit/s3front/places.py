@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncGenerator, Mapping
+import threading
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 from zlib import crc32
@@ -179,3 +180,49 @@ def context_of(
 def record_of(size: int, locations: list[dict[str, Any]], etag: str = "") -> ObjectRecord:
     """An object of so many bytes, in these data locations."""
     return ObjectRecord({"content-length": size, "content-md5": etag, "location": locations})
+
+
+class PlaceOfFiles(MemoryPlace):
+    """A place whose blobs are files that its user writes, while ``writable``. ``failure`` is what
+    writing the blocks of one ends with."""
+
+    def __init__(self, *, writable: bool = True, failure: S3Error | None = None) -> None:
+        super().__init__()
+        self.writable = writable
+        self.failure = failure
+        self.files: list[MemoryFile] = []
+
+    def new_file(self, _size: int) -> MemoryFile:
+        self.files.append(MemoryFile(self))
+        return self.files[-1]
+
+
+class MemoryFile:
+    """See ``base.BlobFile``."""
+
+    def __init__(self, place: PlaceOfFiles) -> None:
+        self._place = place
+        self._data = bytearray()
+        self.stored: Stored | None = None
+        self.discarded = threading.Event()
+
+    def store(self, pieces: Sequence[bytes]) -> Stored | None:
+        if not self._place.writable:
+            return None
+        self.write(pieces)
+        return self.publish()
+
+    def write(self, pieces: Sequence[bytes]) -> None:
+        if self._place.failure is not None:
+            raise self._place.failure
+        self._data += b"".join(pieces)
+
+    def publish(self) -> Stored:
+        self.stored = Stored(f"file{next(_NUMBERS)}", len(self._data))
+        self._place.blobs[self.stored.key] = bytes(self._data)
+        return self.stored
+
+    def discard(self) -> None:
+        if self.stored is not None:
+            self._place.blobs.pop(self.stored.key)
+        self.discarded.set()

@@ -21,8 +21,8 @@ from dmd.data.file_store import (
     SLICE_BYTES_MIN,
     FileStore,
 )
-from dmd.data.incoming_file import UNSYNCED_BYTES_MAX
 from shared.blob_files import directory_number
+from shared.file_writes import UNSYNCED_BYTES_MAX
 from tests.faults.disk import FailingDisk, failing_disk
 from tests.unit.dmd.data.harness import files_in, get, put
 from tests.unit.dmd.metadata.support import RecordingLog
