@@ -117,8 +117,11 @@ class DmdFileStore:
         key = blob.key
         if _KEY.fullmatch(key) is None:
             raise DataNotFoundError(key)
-        if self._local is not None and (found := self._local.read(blob, start, end)) is not None:
-            return found
+        local = self._local
+        if local is not None:
+            found = local.read(blob, start, end) or await local.read_from_disk(blob, start, end)
+            if found is not None:
+                return found
         whole = start == 0 and end == blob.size - 1
         headers = {} if whole else {"Range": f"bytes={start}-{end}"}
         length = end - start + 1

@@ -3,11 +3,12 @@
 Theory of operation. A blob is complete when its file has its final name, or its key is told, and
 never changes, so who may read the files needs nobody's help: a hop to the daemon and back costs
 more than the bytes. The daemon is asked once which directory it serves; when it is the one that
-this process knows as the data directory, on the same machine, blobs are read there, as far as the
-system has them in memory. Whatever is not plain is left to the daemon, which waits for the disk,
-brings back what is in quarantine, and has the right error for what is damaged or gone: a blob
-without a checksum (of the original), one that is not there, or not in memory, or not what its
-checksum says, or more of them than may be in memory.
+this process knows as the data directory, on the same machine, blobs are read there: without a
+thread as far as the system has them in memory, and files in a thread that waits for the disk.
+Whatever is not plain is left to the daemon, which brings back what is in quarantine, and has the
+right error for what is damaged or gone: a blob without a checksum (of the original), one that is
+not there, or packed and not in memory, or not what its checksum says, or more of them than may be
+in memory.
 
 A directory that the daemon has left meanwhile does no harm: a key names the same bytes for ever.
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +28,7 @@ from s3front.locations.base import Stored
 from shared.blob_checksums import checksum_in
 from shared.blob_files import blob_file
 from shared.budget import Budget
-from shared.cached_file import NotCachedError, open_cached, read_cached
+from shared.cached_file import OPEN_FLAGS, NotCachedError, open_cached, read_cached
 from shared.limits import PACKED_BLOB_BYTES_MAX
 from shared.local_directory import is_in_memory, local_identity
 from shared.packed_reader import PACKED_FOLDER, PackedReader
@@ -44,6 +46,9 @@ UNVERIFIED_BYTES_MIN: Final = 256 * 1024
 """Part of a blob up to this size is left to the daemon, which reads the whole and verifies it."""
 
 ASK_AGAIN_SECONDS: Final = 60.0
+
+_READERS: Final = 8
+"""Threads that wait for the disk."""
 
 
 class LocalBlobs:
@@ -65,6 +70,7 @@ class LocalBlobs:
         """Whether the directory is the daemon's."""
         self._in_memory = False
         self._packed = PackedReader(folder / PACKED_FOLDER)
+        self._readers = ThreadPoolExecutor(_READERS, "blob-reader")
 
     @property
     def serves(self) -> bool:
@@ -88,7 +94,7 @@ class LocalBlobs:
         if checksum is None:
             data = self._packed_bytes(blob, start, length)
         else:
-            data = self._bytes(blob, start, length, checksum)
+            data = self._cached_bytes(blob, start, length, checksum)
         if data is None:
             self._budget.give(length)
             return None
@@ -102,12 +108,32 @@ class LocalBlobs:
         content = self._packed.read_open(key, size)
         return None if content is None else bytes(content)
 
+    async def read_from_disk(self, blob: Stored, start: int, end: int) -> LocalReader | None:
+        """The same of a blob that is a file which ``read`` has not found in memory, once a thread
+        has waited for the disk."""
+        length = end - start + 1
+        checksum = checksum_in(blob.key)
+        if checksum is None or length > READ_BYTES_MAX or not self._serves:
+            return None
+        if not self._budget.take(length):
+            return None
+        data = None
+        try:
+            data = await self._loop.run_in_executor(
+                self._readers, self._disk_bytes, blob, start, length, checksum
+            )
+        finally:
+            if data is None:
+                self._budget.give(length)
+        return None if data is None else LocalReader(data, self._budget)
+
     async def close(self) -> None:
         """Ask no more."""
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.wait([self._asking])
         self._packed.close()
+        self._readers.shutdown(wait=False)
 
     def _packed_bytes(self, blob: Stored, start: int, length: int) -> bytes | bytearray | None:
         """Of a packed blob, all of which is read and verified."""
@@ -118,24 +144,35 @@ class LocalBlobs:
             return None
         return content if length == blob.size else content[start : start + length]
 
-    def _bytes(self, blob: Stored, start: int, length: int, checksum: int) -> bytearray | None:
-        """Of a blob that is a file; all of it is verified, a part as far as the daemon would."""
-        whole = length == blob.size
-        if not (whole or blob.size > UNVERIFIED_BYTES_MIN):
-            return None
+    def _cached_bytes(
+        self, blob: Stored, start: int, length: int, checksum: int
+    ) -> bytearray | None:
+        """Of a blob that is a file, as far as it is in memory."""
+
+        def read(descriptor: int) -> bytearray | None:
+            return read_cached(descriptor, start, length, in_memory=self._in_memory)
+
         descriptor = open_cached(blob_file(self._path, blob.key))
         if descriptor is None:
             return None
         try:
-            if os.fstat(descriptor).st_size != blob.size:
-                return None
-            data = read_cached(descriptor, start, length, in_memory=self._in_memory)
+            return _verified(descriptor, blob, length, checksum, read)
         except NotCachedError:
             self._serves, self._ask_at = False, float("inf")
             return None
-        finally:
-            os.close(descriptor)
-        return None if data is not None and whole and crc32(data) != checksum else data
+
+    def _disk_bytes(self, blob: Stored, start: int, length: int, checksum: int) -> bytearray | None:
+        """Of a blob that is a file. Blocks."""
+
+        def read(descriptor: int) -> bytearray | None:
+            data = bytearray(length)
+            return data if os.preadv(descriptor, [data], start) == length else None
+
+        try:
+            descriptor = os.open(blob_file(self._path, blob.key), OPEN_FLAGS)
+            return _verified(descriptor, blob, length, checksum, read)
+        except OSError:
+            return None
 
     def _begin_to_ask(self) -> None:
         """Learn whose the directory is, while the daemon serves what is wanted now."""
@@ -151,6 +188,27 @@ class LocalBlobs:
         ours = await asyncio.to_thread(local_identity, self._folder)
         self._in_memory = await asyncio.to_thread(is_in_memory, self._folder)
         self._serves = theirs == ours
+
+
+def _verified(
+    descriptor: int,
+    blob: Stored,
+    length: int,
+    checksum: int,
+    read: Callable[[int], bytearray | None],
+) -> bytearray | None:
+    """What is read of a blob's file, which is closed; all of the blob is verified, a part as far as
+    the daemon would."""
+    try:
+        whole = length == blob.size
+        if not (whole or blob.size > UNVERIFIED_BYTES_MIN):
+            return None
+        if os.fstat(descriptor).st_size != blob.size:
+            return None
+        data = read(descriptor)
+    finally:
+        os.close(descriptor)
+    return None if data is not None and whole and crc32(data) != checksum else data
 
 
 class LocalReader:

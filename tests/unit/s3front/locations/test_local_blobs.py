@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from isal.isal_zlib import crc32
 
+from s3front.locations import local_blobs
 from s3front.locations.base import Stored
 from s3front.locations.local_blobs import (
     READ_BYTES_MAX,
@@ -65,6 +67,10 @@ def stored(folder: Path, content: bytes) -> Stored:
 
 def whole(blobs: LocalBlobs, blob: Stored) -> LocalReader | None:
     return blobs.read(blob, 0, blob.size - 1)
+
+
+def from_disk(blobs: LocalBlobs, blob: Stored) -> Awaitable[LocalReader | None]:
+    return blobs.read_from_disk(blob, 0, blob.size - 1)
 
 
 async def content_of(reader: LocalReader | None) -> bytes | None:
@@ -174,19 +180,51 @@ async def test_what_is_gone_or_no_file_is_left_to_the_daemon(
     assert whole(blobs, blob) is None
 
 
-@pytest.mark.parametrize("code", [errno.EAGAIN, errno.EIO])
-async def test_what_is_not_in_memory_is_left_to_the_daemon(
-    tmp_path: Path, blobs: LocalBlobs, code: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    blob = stored(tmp_path, CONTENT)
-
-    def failing(*_: object) -> int:
+def failing_with(code: int) -> Callable[..., NoReturn]:
+    def failing(*_: object) -> NoReturn:
         raise OSError(code, os.strerror(code))
 
+    return failing
+
+
+async def test_what_is_not_in_memory_waits_for_the_disk(
+    tmp_path: Path, blobs: LocalBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = stored(tmp_path, CONTENT)
     with monkeypatch.context() as patched:
-        patched.setattr(os, "preadv", failing)
+        patched.setattr(local_blobs, "read_cached", lambda *_, **__: None)
         assert whole(blobs, blob) is None
+        assert await content_of(await from_disk(blobs, blob)) == CONTENT
+        part = await blobs.read_from_disk(blob, 1000, 1999)
+        assert await content_of(part) == CONTENT[1000:2000]
     assert await content_of(whole(blobs, blob)) == CONTENT
+
+
+async def test_what_the_disk_does_not_give_is_left_to_the_daemon(
+    tmp_path: Path, blobs: LocalBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = stored(tmp_path, CONTENT)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "preadv", failing_with(errno.EIO))
+        assert await from_disk(blobs, blob) is None
+    path = file_of(tmp_path, blob.key)
+    for content in (CONTENT[:-1] + b"?", CONTENT[:-1], CONTENT + b"?"):
+        path.write_bytes(content)
+        assert await from_disk(blobs, blob) is None
+    path.unlink()
+    assert await from_disk(blobs, blob) is None
+    small = stored(tmp_path, CONTENT[:UNVERIFIED_BYTES_MIN])
+    assert await blobs.read_from_disk(small, 1, 2) is None
+    large = stored(tmp_path, LARGE)
+    assert await from_disk(blobs, large) is None
+    assert await from_disk(blobs, Stored("0" * 40, len(CONTENT))) is None
+    assert blobs._budget.left == READS_BYTES
+
+
+async def test_nothing_is_read_from_a_disk_that_is_not_the_daemons(tmp_path: Path) -> None:
+    blobs = LocalBlobs(tmp_path, Daemon(None).tell)
+    assert await from_disk(blobs, stored(tmp_path, CONTENT)) is None
+    await blobs.close()
 
 
 async def test_a_file_system_that_does_not_tell_is_left_to_the_daemon_for_good(
