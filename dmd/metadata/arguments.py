@@ -55,8 +55,8 @@ def known_revision(entry: Mapping[str, Any]) -> int | None:
 
 def wanted(entry: Any, key_bytes_max: int) -> tuple[bytes, int | None]:
     """What an entry of an array of reads names: a physical key, and the revision that is known."""
-    sub_level, key = addressed(entry, "a read")
-    return record_keys.physical(sub_level, key, key_bytes_max), known_revision(entry)
+    physical = record_keys.physical(*addressed(entry, "a read"), key_bytes_max)
+    return physical, known_revision(entry) if IF_REVISION_NOT in entry else None
 
 
 def addressed(entry: Any, what: str) -> tuple[list[str], str]:

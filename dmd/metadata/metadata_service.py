@@ -285,12 +285,13 @@ class MetadataService:
         await self._writer.submit(Mutation(operations))
 
     def _operation(self, entry: Any) -> Operation:
-        if isinstance(entry, dict) and entry.get("type") == "append":
+        kind = entry.get("type") if isinstance(entry, dict) else None
+        if kind == "append":
             return self._append_operation(entry)
         sub_level, key = arguments.addressed(entry, "an operation")
         release = entry.get("release") is True
         options = arguments.checked_options(entry.get("options"), "an operation")
-        kind, value = entry.get("type"), entry.get("value")
+        value = entry.get("value")
         if kind == "put" and isinstance(value, str):
             return self._put_operation(sub_level, key, value, options, release=release)
         if kind == "del":
@@ -315,9 +316,11 @@ class MetadataService:
             record = operation.request.record
         else:
             raise ServiceError("InvalidArgument", "a body comes with a put")
-        if not isinstance(name, str) or not is_blob_key(name) or record.count(name.encode()) != 1:
-            raise ServiceError("InvalidArgument", "bodyKey is 40 digits that the value has once")
-        return replace(operation, body=Body(name.encode(), content))
+        if isinstance(name, str) and is_blob_key(name):
+            known_as = name.encode()
+            if record.count(known_as) == 1:
+                return replace(operation, body=Body(known_as, content))
+        raise ServiceError("InvalidArgument", "bodyKey is 40 digits that the value has once")
 
     def _append_operation(self, entry: Mapping[str, Any]) -> Operation:
         match entry:

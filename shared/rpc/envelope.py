@@ -113,8 +113,11 @@ def parse_call(
     attachments: Attachments | None = None,
 ) -> Call:
     """The call that a ``call`` event carries; raises InvalidArgument when it is malformed."""
-    name, params = arguments[:2] if len(arguments) >= 2 else (None, None)
-    if not isinstance(name, str) or not isinstance(params, dict):
+    if (
+        len(arguments) < 2
+        or not isinstance(name := arguments[0], str)
+        or not isinstance(params := arguments[1], dict)
+    ):
         raise ServiceError("InvalidArgument", "a call takes a name and a parameter object")
     rpc_arguments = params.get("rpcArgs")
     if not isinstance(rpc_arguments, list):

@@ -177,6 +177,8 @@ class FrameReader:
         self._mask_bit = _MASKED if from_client else 0
         self._short_head = _SHORT_HEAD_AND_NO_CHANGE if from_client else _SHORT_HEAD
         self._usual_head = _USUAL_HEAD_AND_NO_CHANGE if from_client else _USUAL_HEAD
+        self._usual_head_bytes = self._usual_head.size
+        self._usual_second = self._mask_bit | _SIZE_IN_TWO_BYTES
         self._mask_bytes = 4 if from_client else 0
         self._head_bytes_min = 2 + self._mask_bytes
         self.message_bytes_max = message_bytes_max
@@ -211,7 +213,7 @@ class FrameReader:
         that has an attachment."""
         if self._available or self._message is not None:
             return None
-        behind = self._usual_head.size + int.from_bytes(data[2:4], "big")
+        behind = self._usual_head_bytes + int.from_bytes(data[2:4], "big")
         if behind < len(data):
             attachment = self._whole(_WHOLE_BINARY, data[behind:])
             if attachment is not None:
@@ -223,10 +225,9 @@ class FrameReader:
     def _whole(self, first: int, data: bytes) -> bytes | None:
         """The payload of data that is one frame: it begins with the one head that a frame of its
         size has which begins with the byte ``first``."""
-        size = len(data) - self._usual_head.size
+        size = len(data) - self._usual_head_bytes
         if _SIZE_IN_TWO_BYTES <= size <= _TWO_BYTES_MAX:
-            second = self._mask_bit | _SIZE_IN_TWO_BYTES
-            head = self._usual_head.pack(first, second, size)
+            head = self._usual_head.pack(first, self._usual_second, size)
         else:
             size = len(data) - self._short_head.size
             if not 0 <= size <= _CONTROL_BYTES_MAX:
