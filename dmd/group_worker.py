@@ -115,19 +115,18 @@ class Worker(Generic[Item, Result]):
 
     def _gather(self) -> list[_Waiting[Item, Result]]:
         """Wait for an item and take those behind it; nothing when none will follow."""
-        while not self._backlog and not self._last_taken:
+        backlog = self._backlog
+        while not backlog and not self._last_taken:
             self._take(self._queue.get())
-        while len(self._backlog) < self._items_max and not self._last_taken:
-            if self._queue.empty():
-                break
+        while len(backlog) < self._items_max and not self._last_taken and not self._queue.empty():
             self._take(self._queue.get())  # at once: nobody else takes
         group: list[_Waiting[Item, Result]] = []
         size = 0
-        while self._backlog and len(group) < self._items_max:
-            size += self._size_of(self._backlog[0].item)
+        while backlog and len(group) < self._items_max:
+            size += self._size_of(backlog[0].item)
             if group and size > self._size_max:
                 break  # the first of the next group
-            group.append(self._backlog.popleft())
+            group.append(backlog.popleft())
         return group
 
     def _take(self, entry: list[_Waiting[Item, Result]] | None) -> None:

@@ -105,11 +105,6 @@ class Commit:
         if self._log is not None:
             self._log.append("put", key, entry.record)
 
-    def put_record(self, key: bytes, record: bytes, revision: int) -> None:
-        """Store a record, with its projection."""
-        sub_level, _ = record_keys.split(key)
-        self.put(key, stored.Stored(revision, *project(sub_level, record), record))
-
     def delete(self, key: bytes) -> None:
         self.transaction.delete(key)
         if self._log is not None:
@@ -145,6 +140,12 @@ class Commit:
         self._tick = version_id.next_tick(self._last_tick(), self.now_ms)
         info = str(next(self._issued)) if self._settings.version_info else ""
         return version_id.make(self._tick, self._settings.replication_group_id, info)
+
+
+def entry_of(key: bytes, record: bytes, revision: int) -> stored.Stored:
+    """What is stored of a record, at this key or another one of its sub-level."""
+    sub_level, _ = record_keys.split(key)
+    return stored.Stored(revision, *project(sub_level, record), record)
 
 
 class StoredRecords:

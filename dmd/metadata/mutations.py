@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from dmd.metadata import record_keys, release, stored, versioned_writes
-from dmd.metadata.commit import Commit
+from dmd.metadata.commit import Commit, entry_of
 from dmd.metadata.conditions import Requirement
 from dmd.metadata.versioned_writes import PutVersion
 from shared.records.names import LEASES
@@ -177,6 +177,7 @@ def _apply_versioned(commit: Commit, operation: Versioned, return_previous: bool
         before = (records.get(key) for key in decision.changes)
         replaced = [record for record in before if record is not None]
     revision = None
+    entry = None
     for key, record in decision.changes.items():
         if record is None:
             commit.delete(key)
@@ -184,7 +185,9 @@ def _apply_versioned(commit: Commit, operation: Versioned, return_previous: bool
         if revision is None:
             # The copies of one record, master and version, have one revision.
             revision = commit.next_revision()
-        commit.put_record(key, record, revision)
+        if entry is None or entry.record is not record:
+            entry = entry_of(key, record, revision)
+        commit.put(key, entry)
     if replaced:
         kept = _remaining(commit, request.key, decision, replaced)
         _queue(commit, release.queue_entry_of_lost(replaced, kept))

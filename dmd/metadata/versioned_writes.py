@@ -127,7 +127,7 @@ def put_request(key: bytes, record: bytes, options: Mapping[str, Any]) -> PutVer
     if version_id is None and options.get("versioning") in (None, False, 0):
         return None
     is_null = options.get("isNull")
-    if not isinstance(is_null, bool | None):
+    if is_null is not None and type(is_null) is not bool:
         raise ServiceError("InvalidArgument", "option 'isNull' must be true or false")
     text = record.strip()
     if version_id != NULL and not (text.startswith(b"{") and text.endswith(b"}")):

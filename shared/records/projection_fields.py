@@ -99,9 +99,9 @@ def listed_members(document: ListedDocument) -> tuple[Any, ...]:
         document.owner_id,
         document.owner_name,
         document.version_id,
-        bool(document.is_null),
-        bool(document.is_delete_marker),
-        bool(document.is_placeholder),
+        document.is_null is True,
+        document.is_delete_marker is True,
+        document.is_placeholder is True,
         checksum.algorithm if checksum else None,
         checksum.kind if checksum else None,
     )
