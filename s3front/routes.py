@@ -38,6 +38,8 @@ _BUCKET: Final = Level.BUCKET
 _OBJECT: Final = Level.OBJECT
 _WEBSITE: Final = Kind.WEBSITE
 
+_WRITES: Final = frozenset(("PUT", "POST", "DELETE"))
+
 WRITE_ACTIONS: Mapping[str, str] = {
     "x-amz-acl": "s3:PutObjectAcl",
     "x-amz-tagging": "s3:PutObjectTagging",
@@ -241,7 +243,7 @@ class Routes:
             raise self._no_operation(method, level, sub_resource)
         if target.query.get("x-id") in _OTHER_SERVICES:
             raise not_implemented(target.query["x-id"])
-        if method in ("PUT", "POST", "DELETE"):
+        if method in _WRITES:
             refuse_unimplemented(headers, operation.headers)
         elif level is _OBJECT:
             _refuse_encryption(headers)
@@ -263,14 +265,16 @@ class Routes:
 
     def _selected(self, method: str, level: Level, target: Target, headers: Headers) -> str | None:
         """What it knows a request by besides method and level; raises InvalidArgument."""
-        sub_resource = next((name for name in target.query if name in self.sub_resources), None)
-        if UPLOAD_ID in target.query:
-            sub_resource = UPLOAD_ID
-        if sub_resource is None:
-            if level is _BUCKET and LIST_TYPE in target.query:
-                sub_resource = LIST_TYPE
-        elif sub_resource in NAMED_ONES and NAMED_ONES[sub_resource] in target.query:
-            sub_resource = one_of(sub_resource)
+        query, sub_resource = target.query, None
+        if query:
+            sub_resource = next((name for name in query if name in self.sub_resources), None)
+            if UPLOAD_ID in query:
+                sub_resource = UPLOAD_ID
+            if sub_resource is None:
+                if level is _BUCKET and LIST_TYPE in query:
+                    sub_resource = LIST_TYPE
+            elif sub_resource in NAMED_ONES and NAMED_ONES[sub_resource] in query:
+                sub_resource = one_of(sub_resource)
         if method == "PUT" and level is _OBJECT:
             sub_resource = _of_put(sub_resource, target, headers)
         return sub_resource

@@ -132,7 +132,7 @@ class _Body:
         self._held = 0
         self._block_bytes_max = _LARGE_BLOCK_BYTES_MAX
         self.received = 0
-        self.length = exchange.body.length
+        self.length = exchange.head.length
 
     async def accept(self) -> None:
         # Also when the body is empty: botocore misreads all further replies of a connection where

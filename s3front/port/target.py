@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from enum import Enum, auto
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -102,7 +103,8 @@ def parse_target(
     ``host`` is the Host header; ``endpoints`` the configured host names, ``websites`` those below
     which names are those of buckets that are websites.
     """
-    raw_target = _ABSOLUTE_FORM.sub("", raw_target, count=1)
+    if not raw_target.startswith("/"):
+        raw_target = _ABSOLUTE_FORM.sub("", raw_target, count=1)
     raw_path, _, raw_query = raw_target.partition("?")
     if not raw_path.startswith("/"):
         raw_path = "/" + raw_path
@@ -125,7 +127,7 @@ def parse_target(
     else:
         key = path or None
     _check(bucket, key)
-    query = _parse_query(raw_query)
+    query = _parse_query(raw_query) if raw_query else {}
     return Target(bucket, key, raw_path, raw_query, query, endpoint, virtual_host)
 
 
@@ -155,7 +157,7 @@ def _check(bucket: str | None, key: str | None) -> None:
 
 def check_key(key: str) -> None:
     """Refuse a key that cannot be stored."""
-    size = len(key.encode())
+    size = len(key) if key.isascii() else len(key.encode())
     if size > limits.KEY_BYTES_MAX:
         raise S3Error(
             "KeyTooLongError",
@@ -231,6 +233,7 @@ def _candidates(name: str) -> tuple[str, ...]:
     return tuple(beginning for beginning in beginnings if is_bucket_name(beginning))
 
 
+@lru_cache(maxsize=256)  # the requests of a client have the same
 def host_name(host: str) -> str:
     """A Host header without its port, in the form in which names are compared: a full stop at the
     end means nothing here, as names are never looked up."""

@@ -22,7 +22,7 @@ class IncomingBody:
     """Takes bytes as they arrive, gives them out as they are asked for.
 
     ``length`` is None for a chunked body, and, ``until_end``, one that the end of the connection
-    ends.
+    ends. ``channel`` is None only of one that has nothing to come.
     """
 
     __slots__ = (
@@ -42,7 +42,7 @@ class IncomingBody:
     )
 
     def __init__(
-        self, channel: Channel, length: int | None, *, chunked: bool, until_end: bool = False
+        self, channel: Channel | None, length: int | None, *, chunked: bool, until_end: bool = False
     ) -> None:
         self._channel = channel
         self._decoder = ChunkDecoder() if chunked else None
@@ -73,6 +73,7 @@ class IncomingBody:
 
     def hold(self) -> None:
         """Let what has not arrived stay in the socket, until ``read`` has to wait for it."""
+        assert self._channel is not None
         self.held = True
         self._channel.keep_up()
 
@@ -141,12 +142,14 @@ class IncomingBody:
                 return b""
             if self._failure is not None:
                 raise self._failure
+            assert self._channel is not None
             if self.held:
                 self.held = False
                 self._channel.keep_up()
             await self._waiter.wait(self._channel, seconds, self.pace)
         piece = self._pieces.popleft()
         self.buffered -= len(piece)
+        assert self._channel is not None
         self._channel.keep_up()
         return piece
 
@@ -159,3 +162,7 @@ class IncomingBody:
             pieces[-1] += piece
         else:
             pieces.append(piece)
+
+
+NO_BODY: Final = IncomingBody(None, 0, chunked=False)
+"""That of every request without one: there is nothing in it that changes."""

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Final
 
 from httptools import HttpRequestParser
 
-from shared.http1.body import IncomingBody
+from shared.http1.body import NO_BODY, IncomingBody
 from shared.http1.channel import Channel
 from shared.http1.encoding import encode_response
 from shared.http1.exchange import WRITE_STALL_SECONDS_MAX, Exchange
@@ -214,8 +214,9 @@ class ServerConnection(Channel):
 
     def _begin(self, head: RequestHead) -> None:
         """Start the handler, with what has come of the body. Raises MalformedRequestError."""
-        body = IncomingBody(self, head.length, chunked=head.chunked)
-        if not body.complete:
+        body = NO_BODY
+        if head.length or head.chunked:
+            body = IncomingBody(self, head.length, chunked=head.chunked)
             arrived = self._reader.take()
             if arrived:
                 self._reader.feed(body.feed(arrived))
@@ -228,7 +229,7 @@ class ServerConnection(Channel):
         self._exchange = Exchange(self, head, body)
         task = eager.start(self._answer(self._exchange))
         if task is not None:
-            self._server.keep(task)
+            self._server.keep(self, task)
 
     async def _answer(self, exchange: Exchange) -> None:
         try:
@@ -243,6 +244,8 @@ class ServerConnection(Channel):
         except Exception as error:
             self._server.log.error("unexpected error", exc_info=error)
             self._fail(exchange, error)
+        finally:
+            self._server.let_go(self)
         self._answered(exchange)
 
     def _fail(self, exchange: Exchange, error: Exception) -> None:

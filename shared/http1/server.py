@@ -72,7 +72,7 @@ class HttpServer:
         self._connections: set[ServerConnection] = set()
         self._turned_away: set[ServerConnection] = set()
         self._said_full = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[ServerConnection, asyncio.Task[None]] = {}
         self._all_closed = asyncio.Event()
         self._all_closed.set()
 
@@ -152,10 +152,14 @@ class HttpServer:
         enough = max(share, limits.RECEIVE_BUFFER_BYTES_MIN)
         self.receive_buffer_bytes = min(self.settings.receive_buffer_bytes, enough)
 
-    def keep(self, task: asyncio.Task[None]) -> None:
-        """Hold a handler's task until it ends: the event loop itself does not."""
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def keep(self, connection: ServerConnection, task: asyncio.Task[None]) -> None:
+        """Hold the task of a connection's handler until it is let go, as it ends: the event loop
+        itself does not."""
+        self._tasks[connection] = task
+
+    def let_go(self, connection: ServerConnection) -> None:
+        """See ``keep``; called for every handler. It costs less than being told by the task."""
+        self._tasks.pop(connection, None)
 
 
 def _spare_pacing(listener: socket.socket) -> None:
