@@ -286,23 +286,21 @@ def expected_checksum(headers: Mapping[str, str]) -> ExpectedChecksum | None:
     declared = headers.get(_SDK_HEADER)
     named = parse_algorithm(declared) if declared else None
     if announced is not None:
-        expected = ExpectedChecksum(announced, None, in_trailer=True)
-    elif values:
+        _require_same(named, announced)
+        return ExpectedChecksum(announced, None, in_trailer=True)
+    if values:
         algorithm = _BY_HEADER.get(values[0])
         if algorithm is None:
             raise _invalid("The algorithm type you specified in x-amz-checksum- header is invalid.")
         _require_same(named, algorithm)
         value = decode_checksum(algorithm, headers[values[0]])
-        expected = ExpectedChecksum(algorithm, value, in_trailer=False)
-    elif named is not None:
+        return ExpectedChecksum(algorithm, value, in_trailer=False)
+    if named is not None:
         raise _invalid(
             "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or "
             "x-amz-trailer headers were found."
         )
-    else:
-        return None
-    _require_same(named, expected.algorithm)
-    return expected
+    return None
 
 
 def is_of_checksum(name: str) -> bool:

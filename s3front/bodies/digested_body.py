@@ -18,12 +18,12 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
 from queue import SimpleQueue
-from typing import Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 from s3front.bodies.checksums import Algorithm, BodyDigests
 from s3front.bodies.in_turn import THREAD_BYTES_MIN, InTurn
@@ -141,13 +141,14 @@ class DigestedBody:
             while pending:
                 yield await pending.popleft()
 
-    async def read(self) -> bytes:
+    def read(self) -> Coroutine[Any, Any, bytes]:
         """The bytes at once, verified; for few of them."""
         reading = self._source.read()
-        if reading is None:
-            await self._source.hold()
-            return b"".join([block async for block in self.blocks()])
-        return await self._whole(reading)
+        return self._gathered() if reading is None else self._whole(reading)
+
+    async def _gathered(self) -> bytes:
+        await self._source.hold()
+        return b"".join([block async for block in self.blocks()])
 
     def comes_at_once(self) -> Awaitable[bytes] | None:
         """The same if the source gives all at once; else None, and nothing has been read."""
