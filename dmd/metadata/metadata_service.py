@@ -55,6 +55,7 @@ from dmd.metadata.mutations import (
     Delete,
     Mutation,
     Operation,
+    Outcome,
     Put,
     Refused,
     Versioned,
@@ -128,10 +129,10 @@ class MetadataService:
 
     async def call(self, call: Call) -> Any:
         """The result of a call, a JSON value or a Stream; raises ServiceError."""
-        if call.name == "getManifest":
-            return {**self._manifest, **self._offered(call), "clockMs": clock_ms()}
         method = self._methods.get(call.name)
         if method is None:
+            if call.name == "getManifest":
+                return {**self._manifest, **self._offered(call), "clockMs": clock_ms()}
             raise ServiceError("InvalidArgument", f"unknown method {call.name!r}")
         try:
             return await method(call)
@@ -179,12 +180,12 @@ class MetadataService:
     async def _put(self, call: Call) -> str | None:
         key, value = arguments.strings(call, "key", "value")
         operation = self._put_operation(call.sub_level, key, value, arguments.options(call, 2))
-        return _version_answer(await self._commit(call, Mutation((operation,))))
+        return _version_answer(_committed(await self._writer.submit(Mutation((operation,)), call)))
 
     async def _del(self, call: Call) -> str | None:
         (key,) = arguments.strings(call, "key")
         operation = self._del_operation(call.sub_level, key, arguments.options(call, 1))
-        return _version_answer(await self._commit(call, Mutation((operation,))))
+        return _version_answer(_committed(await self._writer.submit(Mutation((operation,)), call)))
 
     async def _create_read_stream(self, call: Call) -> Stream:
         found = self._pages(call.sub_level, arguments.options(call, 0))
@@ -259,7 +260,7 @@ class MetadataService:
         requirements = [conditions.parse(entry, key_bytes_max) for entry in requires]
         return_previous = options.get("returnPrevious") is True
         mutation = Mutation(tuple(operations), tuple(requirements), return_previous)
-        committed = await self._commit(call, mutation)
+        committed = _committed(await self._writer.submit(mutation, call))
         result: dict[str, Any] = {"revisions": list(committed.revisions)}
         if Versioned in map(type, operations):
             result["versionIds"] = list(committed.version_ids)
@@ -268,16 +269,6 @@ class MetadataService:
                 None if entry is None else _described(entry) for entry in committed.previous
             ]
         return result
-
-    async def _commit(self, call: Call, mutation: Mutation) -> Committed:
-        outcome = await self._writer.submit(mutation, call)
-        if isinstance(outcome, Refused):
-            raise ServiceError(
-                "PreconditionFailed",
-                "a requirement of the batch does not hold",
-                {"requirement": str(outcome.index)},
-            )
-        return outcome
 
     async def _repair(self, *masters: bytes) -> None:
         """Replace placeholders for deletion that a foreign daemon left."""
@@ -432,6 +423,17 @@ def _range(lower: bytes, upper: bytes, options: Mapping[str, Any]) -> pages.Rang
 
 def _version_name(key: str, version_id: str) -> str:
     return f"{key}\0" if version_id == versioned_writes.NULL else f"{key}\0{version_id}"
+
+
+def _committed(outcome: Outcome) -> Committed:
+    """What a mutation has done; raises PreconditionFailed when it was refused."""
+    if isinstance(outcome, Refused):
+        raise ServiceError(
+            "PreconditionFailed",
+            "a requirement of the batch does not hold",
+            {"requirement": str(outcome.index)},
+        )
+    return outcome
 
 
 def _version_answer(committed: Committed) -> str | None:

@@ -45,7 +45,7 @@ def pack(key: bytes, stored: Stored) -> bytes:
     """The bytes to store at ``key``."""
     projection = stored.projection
     header = _JUDGED_HEADER.pack(stored.revision, stored.schema, len(projection))
-    judged = b"%b%b%b" % (header, projection, stored.record)
+    judged = b"".join((header, projection, stored.record))
     return crc32(judged, crc32(key)).to_bytes(_CHECKSUM_BYTES, "big") + judged
 
 

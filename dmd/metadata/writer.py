@@ -27,6 +27,7 @@ What is counted, revisions and version IDs, is counted in the transaction (``dmd
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import time
 from collections.abc import Callable, Sequence
@@ -96,12 +97,13 @@ class Writer:
             done=self._count,
         )
 
-    async def submit(self, mutation: Mutation, call: Call | None = None) -> Outcome:
+    def submit(self, mutation: Mutation, call: Call | None = None) -> asyncio.Future[Outcome]:
         """Apply ``mutation`` durably, for a call if there is one.
 
-        Raises ServiceError: SlowDown when too many mutations wait already, ServiceUnavailable when
-        its time was over before it began, InsufficientStorage when there is no room for it (the
-        disk or the map is full), InternalError when the store could not take it.
+        Raises ServiceError: ServiceUnavailable when the writer is closed, SlowDown when too many
+        mutations wait already. The future raises ServiceUnavailable when its time was over before
+        it began, InsufficientStorage when there is no room for it (the disk or the map is full),
+        InternalError when the store could not take it.
         """
         if self._closed:
             raise ServiceError("ServiceUnavailable", "the metadata daemon is stopping")
@@ -116,7 +118,7 @@ class Writer:
         self._waiting += 1
         self._body_bytes_waiting += body_bytes
         # A caller that goes away does not unsettle the group that its mutation is in.
-        return await self._worker.submit(_Pending(mutation, call, body_bytes))
+        return self._worker.submit(_Pending(mutation, call, body_bytes))
 
     async def close(self) -> None:
         """Commit what waits, then end the thread."""

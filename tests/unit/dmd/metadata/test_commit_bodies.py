@@ -348,7 +348,7 @@ async def test_a_group_has_so_many_bytes_of_bodies_at_most(
         Mutation((Put(b"%d" % number, b"1" * 40, 0, b"", body=Body(b"1" * 40, content)),))
         for number in range(5)
     ]
-    puts = [asyncio.create_task(daemon.writer.submit(mutation)) for mutation in operations]
+    puts = [daemon.writer.submit(mutation) for mutation in operations]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     daemon.engine.gate.set()

@@ -39,7 +39,10 @@ class Harness:
         self.writer = Writer(self.engine, self.log, self.fatal.append)
 
     def submit(self, mutation: Mutation) -> asyncio.Task[Outcome]:
-        return asyncio.create_task(self.writer.submit(mutation))
+        return asyncio.create_task(self._submit(mutation))
+
+    async def _submit(self, mutation: Mutation) -> Outcome:
+        return await self.writer.submit(mutation)
 
     async def hold(self) -> asyncio.Task[Outcome]:
         """Make the writer wait in the commit of a first mutation, so that others gather."""
@@ -72,7 +75,7 @@ async def harness() -> AsyncIterator[Harness]:
     await made.writer.close()
 
 
-async def outcome_of(task: asyncio.Task[Outcome]) -> Outcome | str:
+async def outcome_of(task: asyncio.Future[Outcome]) -> Outcome | str:
     """What a caller got: an outcome, or the name of an error."""
     try:
         return await task
@@ -359,9 +362,7 @@ async def test_a_repeated_mutation_gets_the_first_answer_and_is_not_done_again(
 
 async def test_a_mutation_that_is_repeated_in_its_own_group_is_done_once(harness: Harness) -> None:
     first = await harness.hold()
-    tasks = [
-        asyncio.create_task(harness.writer.submit(putting(b"k"), named("id"))) for _ in range(3)
-    ]
+    tasks = [harness.writer.submit(putting(b"k"), named("id")) for _ in range(3)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)  # they are handed over
     harness.let_go()
@@ -382,8 +383,7 @@ async def test_what_nobody_waits_for_does_not_begin(harness: Harness) -> None:
     client = Client()
     calls = [named("left", client), named("late", expires=0.0), named("wanted", Client())]
     tasks = [
-        asyncio.create_task(harness.writer.submit(putting(b"%d" % number), call))
-        for number, call in enumerate(calls)
+        harness.writer.submit(putting(b"%d" % number), call) for number, call in enumerate(calls)
     ]
     await asyncio.sleep(0)
     await asyncio.sleep(0)  # they are handed over
