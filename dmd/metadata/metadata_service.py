@@ -247,11 +247,9 @@ class MetadataService:
     async def _batch(self, call: Call) -> dict[str, Any]:
         options = arguments.options(call, 1)
         entries = arguments.array(call, 0, "operations", limits.BATCH_OPERATIONS_MAX)
+        directory = options.get("bodies")
         operations = [
-            self._with_body(self._operation(entry), entry, call, options["bodies"])
-            if "bodies" in options
-            else self._operation(entry)
-            for entry in entries
+            self._with_body(self._operation(entry), entry, call, directory) for entry in entries
         ]
         requires = options.get("requires", [])
         if not isinstance(requires, list) or len(requires) > limits.BATCH_REQUIREMENTS_MAX:
@@ -296,7 +294,8 @@ class MetadataService:
         if "body" not in entry:
             return operation
         bodies, attachments = self._bodies, call.attachments
-        if bodies is None or attachments is None or directory != bodies.identity:
+        here = None if bodies is None else bodies.identity
+        if bodies is None or attachments is None or here is None or directory != here:
             raise ServiceError("ServiceUnavailable", "the bodies are meant for another daemon")
         content, name = attachments.received(entry["body"]), entry.get("bodyKey")
         if content is None or len(content) > bodies.bytes_max:

@@ -216,9 +216,9 @@ async def test_a_body_for_another_directory_is_refused(
 ) -> None:
     """Such as that of the daemon which was connected when the front-end asked."""
     monkeypatch.setattr("dmd.metadata.commit_bodies.LOOK_SECONDS", 0.0)
-    for directory in (None, "elsewhere", 1):
-        entry = put_of("k", "1" * 40, 4)
-        asked = daemon.call("batch", [entry], {"bodies": directory}, attached=(b"body",))
+    unnamed: list[dict[str, Any]] = [{}, *({"bodies": name} for name in (None, "elsewhere", 1))]
+    for options in unnamed:
+        asked = daemon.call("batch", [put_of("k", "1" * 40, 4)], options, attached=(b"body",))
         assert await refusal(asked) == "ServiceUnavailable"
     identity = daemon.bodies.identity
     replace_directory(tmp_path)
