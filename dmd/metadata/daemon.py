@@ -195,7 +195,7 @@ class MetadataDaemon:
             opened.pop_all()  # from here on, close ends them
         reserve = None
         if settings.path is not None and isinstance(engine, LmdbEngine):
-            reserve = Reserve(settings.path, settings.reserve_bytes, engine.free_bytes, log)
+            reserve = Reserve(settings.path, settings.reserve_bytes, engine.has_free, log)
         bodies = None if settings.bodies is None else CommitBodies(settings.bodies)
         writer = Writer(
             engine,

@@ -4,7 +4,9 @@ Theory of operation. A deletion writes: pages are copied before they are changed
 directory, ``reserve``, keeps some space from everybody. When a commit finds the disk full, the file
 is emptied, and what gives up data is done in the room that it had; what adds data is refused until
 there is room again. That is so when the reserve can be taken back from the disk, or when the store
-has as much free space inside, which its file never gives back to the disk.
+has as much free space inside, which its file never gives back to the disk. Of that space a reserve
+is kept as well: as long as there is none on the disk, it is looked at again and again, and what
+adds data is refused before the rest of it is needed.
 
 Used by the writer's thread alone. Nothing here raises.
 """
@@ -27,24 +29,30 @@ _SHARE_MAX: Final = 16
 
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 _LOOK_SECONDS: Final = 1.0
+_LOOK_INSIDE_SECONDS: Final = 0.25
+"""How often the store's own space is looked at while it is the reserve: what is added between two
+looks takes from it."""
+
 _MARGIN: Final = 2
 """How many reserves have to be free before one is taken back."""
 
 
 class Reserve:
-    """See the module. ``size`` is bytes, 0 for none; ``free_bytes`` is told by the store."""
+    """See the module. ``size`` is bytes, 0 for none; ``has_free`` is asked whether the store has so
+    many bytes inside."""
 
     def __init__(
-        self, directory: Path, size: int, free_bytes: Callable[[], int], log: EventLog
+        self, directory: Path, size: int, has_free: Callable[[int], bool], log: EventLog
     ) -> None:
         self._directory = directory
         self._path = directory / FILE_NAME
-        self._free_bytes = free_bytes
+        self._has_free = has_free
         self._log = log
         self._size = 0
         self._looked = 0.0
         self.is_spent = False
         """Whether the disk was full, and there is no room again yet."""
+        self._is_inside = False
         try:
             figures = os.statvfs(directory)
             self._size = min(size, figures.f_blocks * figures.f_frsize // _SHARE_MAX)
@@ -69,18 +77,28 @@ class Reserve:
             return False
         return True
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the reserve is on the disk, so that nothing has to be asked of ``has_room``."""
+        return not (self.is_spent or self._is_inside)
+
     def has_room(self) -> bool:
-        """Whether data may be added. Looks at the disk at most once a second."""
-        if not self.is_spent:
+        """Whether data may be added. Looks at the disk at most once a second, at the space of the
+        store more often while that is the reserve."""
+        if self.is_whole:
             return True
         now = time.monotonic()
-        if now - self._looked < _LOOK_SECONDS:
-            return False
+        if now - self._looked < (_LOOK_SECONDS if self.is_spent else _LOOK_INSIDE_SECONDS):
+            return not self.is_spent
         self._looked = now
-        if not (self._take(margin=_MARGIN) or self._free_bytes() >= self._size * _MARGIN):
+        self._is_inside = not self._take(margin=_MARGIN)
+        if self._is_inside and not self._has_free(self._size * (_MARGIN if self.is_spent else 1)):
+            if not self.is_spent:
+                self._spend("the store has no more room than deletions need")
             return False
-        self.is_spent = False
-        self._log.info("there is room for metadata again")
+        if self.is_spent:
+            self.is_spent = False
+            self._log.info("there is room for metadata again")
         return True
 
     def _spend(self, reason: str) -> None:
@@ -130,6 +148,7 @@ class NoReserve:
     """For a store that has no disk."""
 
     is_spent = False
+    is_whole = True
 
     def release(self) -> bool:
         """There is nothing to release."""

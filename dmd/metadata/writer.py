@@ -132,7 +132,7 @@ class Writer:
     def _work(self, group: Sequence[_Pending]) -> list[Outcome | Exception] | None:
         now = time.monotonic()
         wanted: Sequence[_Pending] = [pending for pending in group if not pending.unwanted(now)]
-        if self._reserve.is_spent:
+        if not self._reserve.is_whole:
             wanted = self._affordable(wanted)
         try:
             outcomes = self._commit_or_split(wanted) if wanted else []

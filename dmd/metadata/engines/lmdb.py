@@ -208,15 +208,16 @@ class LmdbEngine:
     def transaction(self) -> _Writing:
         return _Writing(self._environment, self.key_bytes_max, self._file)
 
-    def free_bytes(self) -> int:
-        """The space inside the store that is used again before its file grows."""
+    def has_free(self, size: int) -> bool:
+        """Whether so many bytes inside the store are used again before its file grows."""
         with self._path.open("rb") as file:
             meta, _ = choose_meta(file.fileno())
             if meta is None:
-                return 0
+                return False
             damaged: list[Damage] = []
             view = PageView(PageFile(file.fileno(), meta.page_bytes), meta, damaged.append)
-            return sum(1 for _ in view.free_pages(lambda *_: None)) * meta.page_bytes
+            wanted = -(-size // meta.page_bytes)
+            return sum(1 for _ in islice(view.free_pages(lambda *_: None), wanted)) == wanted
 
     def backup(self, directory: Path) -> None:
         path = directory / FILE_NAME
