@@ -16,8 +16,8 @@ from tests.clients_boto3 import s3_client
 from tests.raw_http import Connection, call, sign
 from tests.servers import Cluster, Process, cluster, process_tree
 
-BODY = bytes(300_000)
-"""Too much to come with the commit of a record: the data daemon has to take it."""
+BODY = bytes(2_000_000)
+"""More than a front-end beside the data daemon reads itself."""
 
 
 @pytest.fixture(scope="module")
