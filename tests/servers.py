@@ -290,8 +290,10 @@ class Cluster:
         settings: Mapping[str, Any] | None = None,
         workers: int = 1,
         port: int = 0,
+        beside: bool = True,
     ) -> Front:
-        """Start one more front-end, over HTTPS when ``tls`` is given."""
+        """Start one more front-end, over HTTPS when ``tls`` is given. Not ``beside`` the daemons,
+        it knows nothing of their directories, and reaches them through their ports alone."""
         port = port or free_port()
         extra: dict[str, Any] = {"listenOn": [f"127.0.0.1:{port}"], **(settings or {})}
         if tls is not None:
@@ -302,7 +304,10 @@ class Cluster:
         if not self.supervised:
             supervised.append("--no-work")
         argv = supervised if self.supervised or workers > 1 else ["s3front.process.serve"]
-        process = self._process(f"s3front-{number}", *argv, environ={"S3_CONFIG_FILE": str(config)})
+        environ = {"S3_CONFIG_FILE": str(config)}
+        if not beside:
+            environ["S3DATAPATH"] = str(self.folder / "of-another-machine")
+        process = self._process(f"s3front-{number}", *argv, environ=environ)
         if argv is not supervised:
             process.listens_on = port
         front = Front(process, port, tls)

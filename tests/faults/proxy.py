@@ -243,5 +243,5 @@ def front_behind_proxies(
         host = {"host": "127.0.0.1"}
         client = {**host, "port": metadata.port, "callTimeoutMs": call_timeout_ms}
         settings = {"metadataClient": client, "dataClient": {**host, "port": data.port}}
-        front = running.add_front(settings=settings)
+        front = running.add_front(settings=settings, beside=False)
         yield ProxiedFront(front, metadata, data)
