@@ -277,7 +277,9 @@ def expected_checksum(headers: Mapping[str, str]) -> ExpectedChecksum | None:
     a value that is none, or ``x-amz-sdk-checksum-algorithm`` that names another one or stands
     alone.
     """
-    values = list(filter(_CARRIES_VALUE.match, headers))
+    # A look for the prefix anywhere costs a third of one at the start, and finds few.
+    similar = [name for name in headers if _HEADER_PREFIX in name]
+    values = [name for name in similar if _CARRIES_VALUE.match(name)]
     announced = announced_trailer(headers)
     if len(values) + (announced is not None) > 1:
         raise _invalid(

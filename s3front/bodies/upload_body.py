@@ -105,7 +105,7 @@ class UploadBody:
 
 
 def _lower(headers: Headers) -> dict[str, str]:
-    return dict(zip(map(str.lower, headers), headers.values(), strict=True))
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _expected_digests(identity: Identity, headers: dict[str, str]) -> ExpectedDigests:

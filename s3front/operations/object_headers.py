@@ -78,12 +78,10 @@ def new_object_headers(headers: Headers, *, encoded_words: bool = True) -> Descr
     if storage_class not in _STORAGE_CLASSES:
         raise S3Error("InvalidStorageClass", fields={"StorageClassRequested": storage_class})
     standard = {}
-    # Members are called as their headers, in lower case.
-    if not STANDARD_HEADERS.keys().isdisjoint(map(str.lower, headers)):
-        for name, header in STANDARD_HEADERS.items():
-            value = headers.get(header)
-            if value:
-                standard[name] = stored_line(value)
+    for name, header in STANDARD_HEADERS.items():
+        value = headers.get(header)
+        if value:
+            standard[name] = stored_line(value)
     if "content-encoding" in standard:
         # The coding of the transfer is no property of the object.
         codings = standard["content-encoding"].split(",")

@@ -237,11 +237,8 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("if not isinstance(name, str):", "if False:"),
     ),
     ("conditions", _GATEWAY): (
-        (
-            "known is not None\n                    and known.connection == client.connections\n",
-            "known is not None\n",
-        ),
-        ("addresses[0][IF_REVISION_NOT]", "addresses[-1][IF_REVISION_NOT]"),
+        ("known is not None and known.connection == connection:", "known is not None:"),
+        ("address[IF_REVISION_NOT] =", "(addresses or [address])[0][IF_REVISION_NOT] ="),
     ),
     ("unread", _GATEWAY): (
         (
