@@ -52,6 +52,8 @@ _JUDGED_HEADER: Final = struct.Struct("<4s4sIII20sI")
 _PLACE_IN_KEY: Final = struct.Struct(">6xII6x")
 """Of the 20 bytes of a key."""
 
+_PLACE: Final = struct.Struct(">II")
+_TIME_BYTES: Final = 6
 _RANDOM_BYTES: Final = 6
 
 
@@ -105,8 +107,8 @@ def record_bytes(length: int) -> int:
 
 def key_of(created_ms: int, place: Place) -> str:
     """Make the key of the record at a place."""
-    random = os.urandom(_RANDOM_BYTES).hex()
-    return f"{created_ms:012x}{place.segment:08x}{place.offset:08x}{random}"
+    created = created_ms.to_bytes(_TIME_BYTES)
+    return (created + _PLACE.pack(*place) + os.urandom(_RANDOM_BYTES)).hex()
 
 
 def place_of(key: str) -> Place:

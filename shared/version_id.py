@@ -53,7 +53,7 @@ def next_tick(last: int, now_ms: int) -> int:
 
 def make(tick: int, replication_group_id: str, info: str = "") -> str:
     """The internal ID of a tick."""
-    return f"{_TICKS - 1 - tick:020}{_group(replication_group_id)}{info}"
+    return f"{str(_TICKS - 1 - tick).zfill(20)}{_group(replication_group_id)}{info}"
 
 
 def tick_of(version_id: str) -> int | None:

@@ -92,7 +92,7 @@ def sequence_key(name: str, sequence: int) -> bytes:
 
 def sequence_name(sequence: int) -> str:
     """The key of a record of the log in its sub-level."""
-    return f"{sequence:0{_SEQUENCE_DIGITS}}"
+    return str(sequence).zfill(_SEQUENCE_DIGITS)
 
 
 def log_record(change: Change, now_ms: int) -> bytes:

@@ -74,4 +74,4 @@ class OneHop:
 
     def new_name(self) -> str:
         """What stands for the key of a body in its record: 40 digits."""
-        return f"{self._prefix}{next(self._numbers):012x}"
+        return self._prefix + next(self._numbers).to_bytes(6).hex()

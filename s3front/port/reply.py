@@ -23,7 +23,7 @@ REGION_HEADER = "x-amz-bucket-region"
 def new_request_id() -> str:
     """An ID for a request: what the client and the log call it by."""
     # It need not be a secret, so the system is not asked for it; a process that forks gets others.
-    return f"{random.getrandbits(64):016X}"
+    return random.getrandbits(64).to_bytes(8).hex().upper()
 
 
 def common_headers(request_id: str) -> dict[str, str]:

@@ -207,7 +207,7 @@ class RpcClient:
         deadline = loop.time() + self._call_timeout_seconds
         operation_id = None
         if name in MUTATIONS and OPERATION_ID_EXTENSION in self._extensions:
-            operation_id = f"{self._operation_prefix}{next(self._operations):012x}"
+            operation_id = self._operation_prefix + next(self._operations).to_bytes(6).hex()
         call = OutgoingCall(
             name,
             params,

@@ -261,7 +261,7 @@ def _level_name(level: int) -> str:
 
 def _line(seconds: float, level: str, name: str, pid: int, fields: _Fields) -> bytes:
     """The line, with its own fields first; a field of the event cannot take their place."""
-    date = f"{_second(int(seconds))}.{int(seconds % 1 * 1000):03}Z"
+    date = f"{_second(int(seconds))}.{str(int(seconds % 1 * 1000)).zfill(3)}Z"
     line = {"time": date, "level": level, "name": name, "pid": pid, "event": "", **fields}
     if len(line) != len(fields) + _OWN_FIELDS:
         line.update(time=date, level=level, name=name, pid=pid)
