@@ -18,7 +18,7 @@ from httptools import (
     HttpRequestParser,
     HttpResponseParser,
 )
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy, istr
 
 from shared.limits import HEADER_BYTES_MAX, HEADER_SECTION_BYTES_MAX, HEADERS_MAX
 
@@ -31,6 +31,8 @@ _HOST: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:\[\]%-]*")  # RFC 3986, sec
 _OF_CONNECTIONS: Final = frozenset({"content-length", "transfer-encoding", "connection"})
 """Headers that say where a body ends, and what then becomes of the connection."""
 
+_KEPT_NAMES_MAX: Final = 1024
+_KEPT_NAME_BYTES_MAX: Final = 64
 _NONE: Final[list[str]] = []
 
 
@@ -73,21 +75,42 @@ class ResponseHead(msgspec.Struct, frozen=True):
     keep_alive: bool
 
 
-class _Fields:
-    """What the parser calls back."""
+class _Names(dict[bytes, tuple[str, str]]):
+    """Header names, as sent and in lower case, by their bytes: clients send the same ones over and
+    over. It is emptied when strangers have filled it."""
 
-    __slots__ = ("complete", "pairs")
+    def __missing__(self, name: bytes) -> tuple[str, str]:
+        text = name.decode()
+        spelled = istr(text), text.lower()
+        if len(name) <= _KEPT_NAME_BYTES_MAX:
+            if len(self) >= _KEPT_NAMES_MAX:
+                self.clear()
+            self[name] = spelled
+        return spelled
+
+
+_names: Final = _Names()
+
+
+class Fields:
+    """The header lines of a head, as the parser calls them back. ``pairs`` are names and values; a
+    value may have blanks at its end. ``folded`` has the last value of each name in lower case."""
+
+    __slots__ = ("complete", "folded", "pairs")
 
     def __init__(self) -> None:
         self.pairs: list[tuple[str, str]] = []
+        self.folded: dict[str, str] = {}
         self.complete = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        spelled, lower = _names[name]
         try:
             text = value.decode()
         except UnicodeDecodeError:
             text = value.decode("utf-8", "surrogateescape")
-        self.pairs.append((name.decode(), text))
+        self.folded[lower] = text
+        self.pairs.append((spelled, text))
 
     def on_headers_complete(self) -> None:
         self.complete = True
@@ -97,15 +120,14 @@ class HeadReader:
     """Finds heads in the bytes of a connection, wherever these are cut.
 
     ``feed`` what arrives; ``next_head`` gives a complete head, as bytes and header lines, or None;
-    ``take`` what follows the last one, when that is its body. Lines are names and values; a value
-    may have blanks at its end.
+    ``take`` what follows the last one, when that is its body.
     """
 
     def __init__(self, parser: type[HttpRequestParser] | type[HttpResponseParser]) -> None:
         self._make_parser = parser
         self._received = b""
         self._parsed = 0
-        self._fields: _Fields | None = None
+        self._fields: Fields | None = None
         self._parser: HttpRequestParser | HttpResponseParser | None = None
 
     @property
@@ -122,7 +144,7 @@ class HeadReader:
         rest, self._received = self._received, b""
         return rest
 
-    def next_head(self) -> tuple[bytes, list[tuple[str, str]]] | None:
+    def next_head(self) -> tuple[bytes, Fields] | None:
         """The next head, once it is complete. Raises MalformedRequestError as soon as it cannot be
         one any more."""
         received = self._received
@@ -134,7 +156,7 @@ class HeadReader:
                 received = self._received = _without_empty_lines(received)
                 if received in (b"", b"\r"):
                     return None
-            self._fields = _Fields()
+            self._fields = Fields()
             self._parser = self._make_parser(self._fields)
         assert self._fields is not None
         end = received.find(_END, max(self._parsed - len(_END) + 1, 0))
@@ -147,10 +169,11 @@ class HeadReader:
         if end < 0:
             self._parsed = size
             return None
-        head, fields = received[:size], self._fields.pairs
+        head, fields = received[:size], self._fields
         self._received = received[size:]
         self._parsed, self._parser = 0, None
-        _check_limits(head, fields)
+        if size > HEADER_BYTES_MAX or len(fields.pairs) > HEADERS_MAX:
+            _check_limits(head, fields)
         return head, fields
 
     def _parse(self, data: bytes) -> None:
@@ -170,15 +193,14 @@ def _without_empty_lines(received: bytes) -> bytes:
     return received[start:]
 
 
-def _check_limits(head: bytes, fields: list[tuple[str, str]]) -> None:
-    if len(fields) > HEADERS_MAX:
+def _check_limits(head: bytes, fields: Fields) -> None:
+    if len(fields.pairs) > HEADERS_MAX:
         raise MalformedRequestError("too many header lines", too_large=True)
-    longest = len(head)
-    if longest > HEADER_BYTES_MAX and max(map(len, head.split(b"\r\n"))) > HEADER_BYTES_MAX:
+    if max(map(len, head.split(b"\r\n"))) > HEADER_BYTES_MAX:
         raise MalformedRequestError("a header line is too large", too_large=True)
 
 
-def parse_request(head: bytes, fields: list[tuple[str, str]]) -> RequestHead:
+def parse_request(head: bytes, fields: Fields) -> RequestHead:
     """Make the value of a head that HeadReader found. Raises MalformedRequestError."""
     words = head[: head.index(b"\r\n")].split(b" ")
     modern = _VERSIONS.get(words[-1])
@@ -201,13 +223,13 @@ def parse_request(head: bytes, fields: list[tuple[str, str]]) -> RequestHead:
     return RequestHead(method, target, modern, headers, length, chunked, keep_alive, folded)
 
 
-def _headers(fields: list[tuple[str, str]]) -> tuple[Headers, dict[str, str] | None]:
+def _headers(fields: Fields) -> tuple[Headers, dict[str, str] | None]:
     """Headers, and as in ``RequestHead.folded``."""
-    folded = {name.lower(): value for name, value in fields}
+    pairs, folded = fields.pairs, fields.folded
     values = f" {' '.join(folded.values())} "
-    if len(folded) == len(fields) and not ("  " in values or "\t" in values):
-        return CIMultiDictProxy(CIMultiDict(fields)), folded
-    stripped = [(name, value.strip(" \t")) for name, value in fields]
+    if len(folded) == len(pairs) and not ("  " in values or "\t" in values):
+        return CIMultiDictProxy(CIMultiDict(pairs)), folded
+    stripped = [(name, value.strip(" \t")) for name, value in pairs]
     return CIMultiDictProxy(CIMultiDict(stripped)), None
 
 
@@ -216,7 +238,7 @@ def is_host(text: str) -> bool:
     return _HOST.fullmatch(text) is not None
 
 
-def parse_response(head: bytes, fields: list[tuple[str, str]]) -> ResponseHead:
+def parse_response(head: bytes, fields: Fields) -> ResponseHead:
     """Make the value of a head that HeadReader found. Raises MalformedRequestError."""
     words = head[: head.index(b"\r\n")].split(b" ", 2)
     modern = _VERSIONS.get(words[0])

@@ -17,6 +17,7 @@ from shared.http1.head import (
     parse_request,
     parse_response,
 )
+from shared.http1.head import _names as names_kept
 from shared.limits import HEADER_BYTES_MAX, HEADER_SECTION_BYTES_MAX, HEADERS_MAX
 
 PUT = (
@@ -259,3 +260,12 @@ def test_a_connection_lives_on_as_it_was_asked_for(
     (head,) = requests_in(f"{method} / {version}\r\nHost: h\r\n{lines}\r\n".encode())
     said = {option.lower() for option in options}
     assert head.keep_alive == ("close" not in said and (modern or "keep-alive" in said))
+
+
+def test_names_are_spelled_as_they_were_sent_however_many_there_were() -> None:
+    for number in range(3000):
+        for name in (f"X-Name-{number}", f"x-name-{number}", f"X-Long-{number}-{'A' * 64}"):
+            head = request(f"{name}: {number}".encode())
+            assert list(head.headers.items()) == [("Host", "h"), (name, str(number))]
+            assert head.folded == {"host": "h", name.lower(): str(number)}
+    assert len(names_kept) <= 1024
