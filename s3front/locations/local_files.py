@@ -164,7 +164,7 @@ def find_place(folder: Path, identity: str) -> Place | None:
             return None
         if os.stat(folder / INCOMING_FOLDER).st_uid != found.st_uid:
             return None
-        present = {int(name) for name in os.listdir(folder) if name.isdigit()}
+        present = {int(name) for name in os.listdir(folder) if name.isascii() and name.isdigit()}
         sync_directory(folder)
     except OSError:
         return None
