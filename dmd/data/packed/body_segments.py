@@ -15,11 +15,10 @@ Rules.
 3. A writer holds a lock on its segment from before the first byte until it is complete. The kernel
    gives it up with the process. Whoever makes holes asks for it first: the blocks at the end of a
    segment that grows are not free, whatever its records say.
-4. The data directory is another process's, so it may be emptied, moved or replaced at any time. No
-   group counts as written that is in a segment which is not in its place any more: nobody would
-   find it there. The next one begins where the directory is then, if a data service has that: the
-   place at which no disk is mounted is no data directory, and a data service that knows nothing of
-   these segments would append to them (``dmd.belonging.may_have_bodies``).
+4. The data directory is another process's. When it was emptied, moved or replaced, the next segment
+   begins where the directory is then, if a data service has that: the place at which no disk is
+   mounted is no data directory, and a data service that knows nothing of these segments would
+   append to them (``dmd.belonging.may_have_bodies``).
 """
 
 from __future__ import annotations
@@ -64,9 +63,6 @@ class BodySegments:
         self._may_begin = may_begin
         self._size_max = size_max
         self._growing: GrowingSegment | None = None
-        self._path = ""
-        self._made: os.stat_result | None = None
-        """Where the segment that grows lies, and which file it was made as."""
 
     def add(self, content: bytes) -> str:
         """The key that a body will have, once ``write`` has returned. Raises OSError; ESTALE: no
@@ -91,7 +87,6 @@ class BodySegments:
             return
         try:
             growing.write()
-            self._check_place(growing)
         finally:
             if growing.is_complete:
                 self._growing = None
@@ -116,22 +111,12 @@ class BodySegments:
         descriptor = create_segment(self._disk, self._folder, number)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._made = os.fstat(descriptor)
+            path = segment_path(self._folder, number)
+            self._growing = GrowingSegment(self._disk, path, number, descriptor)
         except BaseException:
             os.close(descriptor)
             raise
-        self._growing = GrowingSegment(self._disk, number, descriptor)
-        self._path = str(segment_path(self._folder, number))
         return self._growing
-
-    def _check_place(self, growing: GrowingSegment) -> None:
-        try:
-            found = os.stat(self._path)
-        except (FileNotFoundError, NotADirectoryError):
-            found = None
-        if found is None or self._made is None or not os.path.samestat(found, self._made):
-            growing.close()
-            raise OSError(errno.ESTALE, "the data directory was emptied, moved or replaced")
 
 
 def is_complete(descriptor: int) -> bool:

@@ -11,6 +11,8 @@ Rules.
 4. Blocks of a segment that grows are not given back. So one is complete when there is no room on
    the disk: the room may be that of blobs in it that are deleted. One that is short is not, or a
    disk that stays full would have many that are shorter still.
+5. A directory may be emptied, moved or replaced at any time. Nothing counts as written that is in a
+   segment which is not in its place any more: nobody would find it there.
 """
 
 from __future__ import annotations
@@ -45,11 +47,14 @@ class GrowingSegment:
     that is meaningless as long as there is none."""
 
     def __init__(
-        self, disk: Disk, number: int, descriptor: int, end: int = 0, last: int = 0
+        self, disk: Disk, path: Path, number: int, descriptor: int, end: int = 0, last: int = 0
     ) -> None:
+        """``path`` is where the segment lies that ``descriptor`` is of. Raises OSError."""
         self.number = number
         self.end = end
         self._disk = disk
+        self._made = os.fstat(descriptor)
+        self._path = str(path)
         self._descriptor: int | None = descriptor
         self._last = last
         self._added: list[bytes] = []
@@ -89,7 +94,10 @@ class GrowingSegment:
         self._added_end, self._added_last = self.end, self._last
 
     def write(self) -> None:
-        """Make all that was added durable. Raises OSError, and then nothing of it is stored."""
+        """Make all that was added durable. Raises OSError, and then nothing of it is stored.
+
+        ESTALE: the segment is not in its place any more, and complete.
+        """
         descriptor = self._descriptor
         assert descriptor is not None
         failpoint(FailPoint.BEFORE_SEGMENT_WRITE)
@@ -104,6 +112,7 @@ class GrowingSegment:
         failpoint(FailPoint.AFTER_SEGMENT_WRITE)
         try:
             self._disk.sync(descriptor)
+            self._check_place()
         except BaseException:
             self._cut_off(descriptor)
             self.close()
@@ -119,6 +128,14 @@ class GrowingSegment:
             descriptor, self._descriptor = self._descriptor, None
             with contextlib.suppress(OSError):  # all that was told is synced
                 os.close(descriptor)
+
+    def _check_place(self) -> None:
+        try:
+            found = os.stat(self._path)
+        except (FileNotFoundError, NotADirectoryError):
+            found = None
+        if found is None or not os.path.samestat(found, self._made):
+            raise OSError(errno.ESTALE, "the data directory was emptied, moved or replaced")
 
     def _cut_off(self, descriptor: int) -> None:
         """Remove what was written behind the end; a segment that keeps it is complete."""

@@ -146,7 +146,8 @@ class NewestSegment:
         self._last_number = number = self._last_number + 1
         descriptor = create_segment(self._disk, self._folder, number)
         self.number = number
-        self._growing = growing = GrowingSegment(self._disk, number, descriptor)
+        path = segment_path(self._folder, number)
+        self._growing = growing = GrowingSegment(self._disk, path, number, descriptor)
         self._began(number)
         return growing
 
@@ -174,7 +175,7 @@ class NewestSegment:
                 os.ftruncate(descriptor, reached)
                 self._disk.sync(descriptor)
             os.lseek(descriptor, reached, os.SEEK_SET)
-            self._growing = GrowingSegment(self._disk, self.number, descriptor, reached, last)
+            self._growing = GrowingSegment(self._disk, path, self.number, descriptor, reached, last)
             keep = True
         finally:
             if not keep:

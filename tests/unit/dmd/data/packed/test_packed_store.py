@@ -437,6 +437,28 @@ async def test_a_full_disk_ends_a_segment_that_is_long_enough(
     assert (await get(store, kept), await get(store, after)) == (b"kept", b"after")
 
 
+@pytest.mark.parametrize("taken", ["segment", "folder"])
+async def test_nothing_counts_as_written_where_nobody_finds_it(tmp_path: Path, taken: str) -> None:
+    """Blobs of a folder that is emptied or moved under the store were acknowledged, and gone."""
+    folder = tmp_path / "packed"
+    folder.mkdir()
+    store = open_store(folder)
+    await put(store, b"before")
+    if taken == "folder":
+        folder.rename(tmp_path / "moved")
+    else:
+        for segment in folder.iterdir():
+            segment.unlink()
+    with pytest.raises(StoreError, match="ESTALE"):
+        await put(store, b"after")
+    folder.mkdir(exist_ok=True)
+    key = await put(store, b"after")
+    await store.close()
+    again = open_store(folder)
+    assert await get(again, key) == b"after"
+    await again.close()
+
+
 async def test_nothing_is_appended_behind_a_sync_that_failed(
     store: PackedStore, disk: FailingDisk
 ) -> None:
