@@ -77,6 +77,23 @@ def test_an_operation_that_is_cut_short(
     stage.assert_repeatable(operation, happened=False, unowned=point in UNOWNED)
 
 
+class PutInBlocks(PutOver):
+    """More than is collected before it is written."""
+
+    after = bytes(range(256)) * (24 << 10)
+
+
+def test_a_front_end_that_dies_between_two_blocks(stage: Stage) -> None:
+    operation = PutInBlocks(stage.front, stage.bucket)
+    victim = Victim(stage.running, stage.front, FailPoint.AFTER_DATA_WRITE, beside=True)
+    victim.arm(3)
+    wait_until_beside(stage)
+    assert outcome(operation) is None
+    victim.wait_for_death()
+    victim.revive()
+    stage.assert_repeatable(operation, happened=False, unowned=False)
+
+
 def test_the_data_daemon_has_no_part_in_it(stage: Stage) -> None:
     """Nor has it to be told: it knows the blob when it is asked for it."""
     wait_until_beside(stage)
