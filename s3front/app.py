@@ -318,11 +318,10 @@ class App:
 
 def _expected_owners(meant: Request, request: Request) -> list[str]:
     """Whom the bucket is to belong to: what a form says counts as well as its headers."""
-    owners: list[str] = []
-    for each in (meant,) if request is meant else (meant, request):
-        if EXPECTED_OWNER in each.headers:
-            owners.append(each.headers[EXPECTED_OWNER])
-    return owners
+    said = [meant.headers.get(EXPECTED_OWNER)]
+    if request is not meant:
+        said.append(request.headers.get(EXPECTED_OWNER))
+    return [owner for owner in said if owner is not None]
 
 
 def _region(bucket: BucketRecord | None) -> dict[str, str]:

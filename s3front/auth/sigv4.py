@@ -239,8 +239,8 @@ def canonical_request(
     ``x-amz-content-sha256``.
     """
     path = canonical_path(head.raw_path)
-    names = tuple(sorted(signed_headers))
-    return _canonical(path, head, names, payload_hash, presigned)
+    signed = _signed(tuple(sorted(signed_headers)))
+    return _canonical(path, head, signed, payload_hash, presigned)
 
 
 class _Signed(msgspec.Struct, frozen=True):
@@ -250,6 +250,7 @@ class _Signed(msgspec.Struct, frozen=True):
     these, ``form`` is what the canonical request says of headers.
     """
 
+    listed: tuple[str, ...]
     names: frozenset[str]
     values: Callable[[Mapping[str, str]], str | tuple[str, ...]]
     form: str
@@ -260,22 +261,21 @@ def _signed(names: tuple[str, ...]) -> _Signed:
     literal = [name.replace("%", "%%") for name in names]
     lines = "".join([f"{name}:%s\n" for name in literal])
     values = itemgetter(*names) if names else lambda _: ()
-    return _Signed(frozenset(names), values, f"{lines}\n{';'.join(literal)}")
+    return _Signed(names, frozenset(names), values, f"{lines}\n{';'.join(literal)}")
 
 
 def _canonical(
     path: str,
     head: RequestHead,
-    names: tuple[str, ...],
+    signed: _Signed,
     payload_hash: str,
     presigned: bool,
 ) -> str:
-    headers, signed = head.headers, _signed(names)
     try:
-        values = signed.values(headers)
+        values = signed.values(head.headers)
     except KeyError:
-        values = tuple([headers.get(name, "") for name in names])
-    query = canonical_query(head.raw_query, presigned=presigned)
+        values = tuple([head.headers.get(name, "") for name in signed.listed])
+    query = canonical_query(head.raw_query, presigned=presigned) if head.raw_query else ""
     return f"{head.method}\n{path}\n{query}\n{signed.form % values}\n{payload_hash}"
 
 
@@ -299,6 +299,12 @@ def signing_key(secret: str, date: str, region: str, service: str = "s3") -> byt
     for part in (date, region, service, "aws4_request"):
         key = hmac.digest(key, to_bytes(part), "sha256")
     return key
+
+
+@lru_cache(maxsize=4096)
+def _key_and_scope(secret: str, credential: Credential) -> tuple[bytes, str]:
+    key = signing_key(secret, credential.date, credential.region, credential.service)
+    return key, credential.scope
 
 
 def sign_string(key: bytes, string_to_sign: str) -> str:
@@ -404,13 +410,11 @@ def verify(head: RequestHead, claim: Claim, secret: str) -> StreamKey:
     Returns what the chunks of the body must be signed with. Raises AccessDenied (headers that must
     be signed are not) and SignatureDoesNotMatch.
     """
-    names = claim.signed_headers
-    _require_signed(head.headers, _signed(names).names)
-    credential = claim.credential
-    scope = credential.scope
-    key = signing_key(secret, credential.date, credential.region, credential.service)
+    signed = _signed(claim.signed_headers)
+    _require_signed(head.headers, signed.names)
+    key, scope = _key_and_scope(secret, claim.credential)
     path = canonical_path(head.raw_path)
-    canonical = _canonical(path, head, names, claim.payload_hash, claim.presigned)
+    canonical = _canonical(path, head, signed, claim.payload_hash, claim.presigned)
     text = string_to_sign(claim.timestamp, scope, canonical)
     if signatures_equal(sign_string(key, text), claim.signature):
         return StreamKey(key, claim.timestamp, scope, claim.signature)
@@ -418,14 +422,14 @@ def verify(head: RequestHead, claim: Claim, secret: str) -> StreamKey:
         # Clients that escape the slashes of a key only on the wire sign the key. Both are the same
         # key, so accepting either signature opens nothing else.
         path = path.replace("%2F", "/")
-        other = _canonical(path, head, names, claim.payload_hash, claim.presigned)
+        other = _canonical(path, head, signed, claim.payload_hash, claim.presigned)
         other = string_to_sign(claim.timestamp, scope, other)
         if signatures_equal(sign_string(key, other), claim.signature):
             return StreamKey(key, claim.timestamp, scope, claim.signature)
     raise S3Error(
         "SignatureDoesNotMatch",
         fields={
-            "AWSAccessKeyId": credential.access_key,
+            "AWSAccessKeyId": claim.credential.access_key,
             "StringToSign": text,
             "SignatureProvided": claim.signature,
             "StringToSignBytes": to_bytes(text).hex(" "),

@@ -110,8 +110,7 @@ def header_claim(head: RequestHead, now: datetime) -> Claim:
     day).
     """
     authorization = parse_authorization(head.headers.get("authorization", ""))
-    value, time = request_date(head.headers, now)
-    timestamp = value if _is_timestamp(value) else time.strftime(TIMESTAMP_FORMAT)
+    timestamp = request_date(head.headers, now)
     credential = authorization.credential
     if credential.date != timestamp[:8]:
         raise _malformed(
@@ -128,17 +127,20 @@ def header_claim(head: RequestHead, now: datetime) -> Claim:
     )
 
 
-def request_date(headers: Mapping[str, str], now: datetime) -> tuple[str, datetime]:
-    """The date of a request that is signed in its header, as sent and as a time.
+def request_date(headers: Mapping[str, str], now: datetime) -> str:
+    """The date of a request that is signed in its header, as a timestamp.
 
     Raises AccessDenied (no valid date) and RequestTimeTooSkewed (more than 15 minutes off).
     """
-    value = headers.get("x-amz-date", headers.get("date", ""))
-    time = parse_time(value)
-    if time is None or time < _UNIX_EPOCH:
+    value = headers.get("x-amz-date")
+    if value is None:
+        value = headers.get("date", "")
+    dated = _date(value)
+    if dated is None:
         raise S3Error(
             "AccessDenied", "AWS authentication requires a valid Date or x-amz-date header"
         )
+    time, timestamp = dated
     if abs(now - time) > _SKEW_MAX:
         raise S3Error(
             "RequestTimeTooSkewed",
@@ -148,7 +150,16 @@ def request_date(headers: Mapping[str, str], now: datetime) -> tuple[str, dateti
                 "MaxAllowedSkewMilliseconds": str(CLOCK_SKEW_SECONDS_MAX * 1000),
             },
         )
-    return value, time
+    return timestamp
+
+
+@lru_cache(maxsize=256)  # many requests are of one second
+def _date(value: str) -> tuple[datetime, str] | None:
+    """A date as a time and as a timestamp; None when it is none, or before 1970."""
+    time = parse_time(value)
+    if time is None or time < _UNIX_EPOCH:
+        return None
+    return time, value if _is_timestamp(value) else time.strftime(TIMESTAMP_FORMAT)
 
 
 def presigned_claim(head: RequestHead, now: datetime) -> Claim:
