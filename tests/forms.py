@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from s3front.auth.sigv4 import AccessKey, Credential, sign_string, signing_key
+from s3front.auth.signing import sign_string, signing_key
+from s3front.auth.sigv4 import AccessKey, Credential
 from tests.raw_http import OWNER, Wire, wire
 
 BOUNDARY = "----boundary"

@@ -34,7 +34,8 @@ from typing import Final
 
 import msgspec
 
-from s3front.auth.sigv4 import EMPTY_SHA256, PayloadForm, StreamKey, signatures_equal
+from s3front.auth.signing import signatures_equal
+from s3front.auth.sigv4 import EMPTY_SHA256, PayloadForm, StreamKey
 from s3front.s3_errors import S3Error, incomplete_body
 from shared.limits import CHUNK_BYTES_MAX, CHUNK_HEADER_BYTES_MAX, TRAILER_BYTES_MAX
 

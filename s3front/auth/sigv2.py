@@ -31,13 +31,12 @@ from typing import Final
 
 import msgspec
 
+from s3front.auth.signing import signatures_equal, to_bytes
 from s3front.auth.sigv4 import (
     PayloadForm,
     chunks_without_key,
     payload_form,
     query_parameters,
-    signatures_equal,
-    to_bytes,
 )
 from s3front.auth.sigv4_claim import iso_time, request_date
 from s3front.auth.sigv4_policy import policy_mismatch

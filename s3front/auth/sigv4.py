@@ -16,7 +16,6 @@ client signed are hashed as it sent them.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,23 +23,16 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes
 
 import msgspec
 
+from s3front.auth.signing import sign_string, signatures_equal, signing_key, to_bytes
 from s3front.s3_errors import S3Error, not_implemented
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
-
-_BLOCK_BYTES: Final = 64
-_INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
-_OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
-"""What HMAC makes of its key (RFC 2104, section 2), and the size of SHA-256's blocks for that."""
 
 TIMESTAMP_FORMAT: Final = "%Y%m%dT%H%M%SZ"
 # Text that is in AWS's encoding as it stands, so that most requests need not be encoded again:
@@ -279,11 +271,6 @@ def _canonical(
     return f"{head.method}\n{path}\n{query}\n{signed.form % values}\n{payload_hash}"
 
 
-def to_bytes(text: str) -> bytes:
-    """The bytes that text came as on the wire."""
-    return text.encode("utf-8", "surrogateescape")
-
-
 def _encode_again(text: str, *, form: bool = False) -> str:
     raw = to_bytes(text.replace("+", " ") if form else text)
     return quote_from_bytes(unquote_to_bytes(raw), safe="~")
@@ -293,48 +280,14 @@ def _encode_again(text: str, *, form: bool = False) -> str:
 
 
 @lru_cache(maxsize=4096)
-def signing_key(secret: str, date: str, region: str, service: str = "s3") -> bytes:
-    """The key of one day, region and service, derived from the secret (four HMACs, cached)."""
-    key = b"AWS4" + to_bytes(secret)
-    for part in (date, region, service, "aws4_request"):
-        key = hmac.digest(key, to_bytes(part), "sha256")
-    return key
-
-
-@lru_cache(maxsize=4096)
 def _key_and_scope(secret: str, credential: Credential) -> tuple[bytes, str]:
     key = signing_key(secret, credential.date, credential.region, credential.service)
     return key, credential.scope
 
 
-def sign_string(key: bytes, string_to_sign: str) -> str:
-    """HMAC-SHA256 in hex; also what signs the policy of a form upload."""
-    with_key_inside, with_key_outside = _keyed(key)
-    inner, outer = with_key_inside.copy(), with_key_outside.copy()
-    inner.update(string_to_sign.encode("utf-8", "surrogateescape"))
-    outer.update(inner.digest())
-    return outer.hexdigest()
-
-
-@lru_cache(maxsize=4096)
-def _keyed(key: bytes) -> tuple[_Hash, _Hash]:
-    """The two hashes of HMAC-SHA256, having taken in the key (RFC 2104, section 4): copies of them
-    sign in half the steps of ``hmac``."""
-    if len(key) > _BLOCK_BYTES:
-        key = hashlib.sha256(key).digest()
-    padded = key.ljust(_BLOCK_BYTES, b"\0")
-    return hashlib.sha256(padded.translate(_INNER)), hashlib.sha256(padded.translate(_OUTER))
-
-
 def string_to_sign(timestamp: str, scope: str, canonical: str) -> str:
     digest = hashlib.sha256(to_bytes(canonical)).hexdigest()
     return f"{ALGORITHM}\n{timestamp}\n{scope}\n{digest}"
-
-
-def signatures_equal(ours: str, theirs: str) -> bool:
-    """Compare in a time that does not tell how much of it was right."""
-    # Of text, only ASCII is compared.
-    return theirs.isascii() and hmac.compare_digest(ours, theirs)
 
 
 # --- What is signed of the body, and the query ----------------------------------------------------

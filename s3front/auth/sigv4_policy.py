@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
-from s3front.auth.sigv4 import Credential, sign_string, signatures_equal, signing_key, to_bytes
+from s3front.auth.signing import sign_string, signatures_equal, signing_key, to_bytes
+from s3front.auth.sigv4 import Credential
 from s3front.s3_errors import S3Error
 
 

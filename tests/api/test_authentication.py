@@ -13,14 +13,13 @@ from urllib.parse import quote, urlsplit
 import pytest
 import requests
 
+from s3front.auth.signing import sign_string, signing_key
 from s3front.auth.sigv4 import (
     EMPTY_SHA256,
     AccessKey,
     RequestHead,
     canonical_request,
     presign,
-    sign_string,
-    signing_key,
     string_to_sign,
 )
 from s3front.bodies.checksums import Algorithm

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from s3front.auth.signing import sign_string, signatures_equal, signing_key
 from s3front.auth.sigv4 import (
     EMPTY_SHA256,
     AccessKey,
@@ -26,9 +27,6 @@ from s3front.auth.sigv4 import (
     presign,
     query_parameters,
     sign_request,
-    sign_string,
-    signatures_equal,
-    signing_key,
     uri_encode,
     verify,
 )
