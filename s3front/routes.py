@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Final
 
 from s3front.context import Context
@@ -314,9 +315,16 @@ def _refuse_encryption(headers: Headers) -> None:
         )
 
 
+@lru_cache(maxsize=64)
+def _any_unimplemented(names: str) -> bool:
+    """Whether one of these names, a line each, may ask for it. Clients send the same again and
+    again."""
+    return _ANY_UNIMPLEMENTED.search("\n" + names.lower()) is not None
+
+
 def refuse_unimplemented(headers: Headers, honoured: frozenset[str] = frozenset()) -> None:
     """Refuse a request whose headers ask for what is not there."""
-    if _ANY_UNIMPLEMENTED.search("\n" + "\n".join(headers).lower()) is None:
+    if not _any_unimplemented("\n".join(headers)):
         return
     for name, value in headers.items():
         lower = name.lower()
