@@ -8,9 +8,11 @@ import weakref
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dmd.data import administration
 from dmd.data.both import open_both_stores
 from dmd.data.data_directory import DataDirectory
 from dmd.data.data_server import serve
@@ -23,6 +25,7 @@ from s3front.locations.http_client import Origin
 from s3front.locations.local_blobs import LocalReader
 from s3front.locations.local_files import LocalFile
 from s3front.s3_errors import S3Error
+from shared.local_directory import local_identity
 from shared.process.logs import get_logger
 
 STALL_SECONDS = 3.0
@@ -257,6 +260,48 @@ async def test_a_daemon_that_stores_otherwise_is_given_the_bytes(
         for _ in range(3):
             assert client.new_file(1 << 20) is None
             assert await read(client, await client.put(4, b"body", INFO)) == b"body"
+    await server.close(1)
+    await kept.close()
+
+
+ANSWERS = [
+    {},
+    [],
+    {"directory": 5, "writtenBytesMin": 0},
+    {"directory": None, "writtenBytesMin": 0},
+    {"directory": "another", "writtenBytesMin": 0},
+    {"directory": ""},
+    {"directory": "", "writtenBytesMin": None},
+    {"directory": "", "writtenBytesMin": "0"},
+]
+"""What other daemons may say of their files; "" stands for the directory."""
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=repr)
+async def test_a_daemon_that_offers_no_files_is_given_the_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any
+) -> None:
+    """An older one, for instance, says where its files are, and no more."""
+    kept = open_both_stores(DataDirectory(tmp_path), DiskOptions(), get_logger())
+    asked = asyncio.Event()
+
+    async def files(_store: object, _command: object) -> Any:
+        asked.set()
+        if isinstance(answer, dict) and answer.get("directory") == "":
+            return {**answer, "directory": local_identity(tmp_path)}
+        return answer
+
+    monkeypatch.setitem(administration._CALLS, ("GET", "files", False), files)
+    server = await serve(DataService(kept, get_logger()), "127.0.0.1", 0)
+    origin = Origin("127.0.0.1", server.port)
+    async with aclosing_store(DmdFileStore(origin, data_path=tmp_path)) as client:
+        assert client.new_file(1 << 20) is None
+        await asked.wait()
+        for _ in range(3):
+            await client.disk_usage()
+            assert client.new_file(1 << 20) is None
+        blob = await client.put(1 << 20, bytes(1 << 20), INFO)
+        assert await read(client, blob) == bytes(1 << 20)
     await server.close(1)
     await kept.close()
 
