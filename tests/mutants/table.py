@@ -231,10 +231,10 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("found.version_id is not None and not found.is_null", "not found.is_null"),
         ("found.version_id is not None and not found.is_null", "found.version_id is not None"),
         ("reader.range(self.lower, self.upper)", "reader.range(self.lower, self.lower)"),
-        ("& _FORMS) != 1:", "& _FORMS) < 1:"),
-        (" if not isinstance(revision, bool):", ":"),
+        ("if len(stated) != 1:", "if len(stated) < 1:"),
+        ("if type(value) is int else", "if isinstance(value, int) else"),
         ("present=False)", "present=True)"),
-        ("if not isinstance(name, str):", "if False:"),
+        ("isinstance(key, str) and (made", "(made"),
     ),
     ("conditions", _GATEWAY): (
         ("known is not None and known.connection == connection:", "known is not None:"),
