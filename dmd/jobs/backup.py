@@ -26,11 +26,12 @@ from dmd.errors import StartupError
 from dmd.hold import deletions_held
 from dmd.jobs.backup_data import copy_data, holds_blobs
 from dmd.jobs.blob_access import Data, own_data
+from dmd.jobs.check import damaged_records
 from dmd.jobs.check_data import DataCheck
 from dmd.jobs.check_plan import Problem
 from dmd.jobs.errors import JobError
 from dmd.jobs.gc import no_collection
-from dmd.metadata.engines.base import EngineError
+from dmd.metadata.engines.base import Engine, EngineError
 from dmd.metadata.engines.lmdb import FILE_NAME
 from dmd.metadata.metadata_directory import fsync_directory, open_engine, write_uuid
 from dmd.ownership.owned_directory import OwnedDirectory, is_owned
@@ -71,8 +72,8 @@ class Blobs:
 
 @dataclass(frozen=True, slots=True)
 class Lacking:
-    """What a backup has not: blobs that the installation has ``lost``, and those that are not the
-    data daemon's, ``elsewhere``, by the type of their place."""
+    """What a backup has not: records and blobs that the installation has ``lost``, and blobs that
+    are not the data daemon's, ``elsewhere``, by the type of their place."""
 
     lost: Sequence[Problem] = ()
     elsewhere: Mapping[str, int] = field(default_factory=dict)
@@ -82,7 +83,6 @@ def back_up(metadata: Path, blobs: Blobs | None, target: Path, progress: Progres
     """Copy the store of a metadata directory, and blobs unless they are None, into the new folder
     ``target``; what the copy of both lacks. Raises JobError and StartupError.
     """
-    lacking = Lacking()
     if target.exists():
         raise JobError(f"{target}: exists already; name a new folder")
     unfinished = target.with_name(target.name + ".unfinished")
@@ -98,7 +98,7 @@ def back_up(metadata: Path, blobs: Blobs | None, target: Path, progress: Progres
                 write_uuid(unfinished, deployment)
             if blobs is not None:
                 copy_data(blobs.path, unfinished / DATA_NAME, _counted_on(progress))
-                lacking = _compare(unfinished, blobs)
+            lacking = _compare(engine, unfinished, blobs)
         fsync_directory(unfinished)
         unfinished.rename(target)
         fsync_directory(target.parent)
@@ -113,24 +113,37 @@ def back_up(metadata: Path, blobs: Blobs | None, target: Path, progress: Progres
     return lacking
 
 
-def _compare(copy: Path, blobs: Blobs) -> Lacking:
+def _compare(source: Engine, copy: Path, blobs: Blobs | None) -> Lacking:
     """Refuse a copy with holes that are not in what was copied, too; those that are. Raises
     JobError, StartupError, EngineError, OSError."""
     engine = open_engine(copy, read_only=True)
     try:
+        damaged = list(damaged_records(engine))
+        _refuse_new(damaged, lambda: damaged_records(source))
+        if blobs is None:
+            return Lacking(damaged)
         with own_data(copy / DATA_NAME, get_logger()) as copied:
             check = DataCheck(engine, copied, copy, 0)
             found = list(check.run(_nobody))
-        if not found:
-            return Lacking((), check.elsewhere)
-        with blobs.open() as source:
-            known = {_what(each) for each in DataCheck(engine, source, copy, 0).run(_nobody)}
-        for problem in found:
-            if _what(problem) not in known:
-                raise JobError(f"the copy is not whole: {problem.text}")
-        return Lacking(found, check.elsewhere)
+
+        def before() -> Iterator[Problem]:
+            with blobs.open() as data:
+                yield from DataCheck(engine, data, copy, 0).run(_nobody)
+
+        _refuse_new(found, before)
+        return Lacking([*damaged, *found], check.elsewhere)
     finally:
         engine.close()
+
+
+def _refuse_new(found: Sequence[Problem], before: Callable[[], Iterator[Problem]]) -> None:
+    """Raise JobError for a problem that was not there before."""
+    if not found:
+        return
+    known = {_what(each) for each in before()}
+    for problem in found:
+        if _what(problem) not in known:
+            raise JobError(f"the copy is not whole: {problem.text}")
 
 
 def _what(problem: Problem) -> tuple[object, ...]:

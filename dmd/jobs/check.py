@@ -130,6 +130,14 @@ def _entry(sub_level: tuple[str, ...], raw: Raw) -> Entry | Problem:
         return Problem("damaged", sub_level, name, str(error))
 
 
+def damaged_records(engine: Engine) -> Iterator[Problem]:
+    """The records of a store that cannot be read. Raises EngineError."""
+    for raw in raw_records(engine):
+        entry = _entry(tuple(split(raw[0])[0]), raw)
+        if isinstance(entry, Problem):
+            yield entry
+
+
 def _judge(
     engine: Engine,
     sub_level: tuple[str, ...],

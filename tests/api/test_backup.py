@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +22,7 @@ from shared.blob_files import directory_number
 from shared.process.logs import get_logger
 from tests.api.jobs import EX_CONFIG, dmd
 from tests.clients_boto3 import s3_client
+from tests.faults.damage import damage
 from tests.faults.stores import blobs_of, call_metadata, stored_records
 from tests.load import Load
 from tests.raw_http import call
@@ -107,6 +110,23 @@ def test_blobs_in_places_of_other_types_are_not_passed_over_in_silence(
     assert (copied.code, copied.errors) == (0, f"{told}copied\n")
     again = dmd(running, "backup", "--json", str(tmp_path / "again")).document
     assert (again["lost"], again["elsewhere"]) == (0, {"aws_s3": 2})
+
+
+@pytest.mark.parametrize("options", [[], ["--metadata-only"]], ids=str)
+def test_a_record_that_was_damaged_before_is_told(
+    running: Cluster, tmp_path: Path, options: list[str]
+) -> None:
+    mark = {"x-amz-meta-mark": "the mark of this object"}
+    assert call(running.fronts[0], "PUT", "/bucket/lost", b"lost", mark).status == 200
+    store = running.folder / "metadata" / "metadata.lmdb"
+    # Pages that are not in use any more may have it, too.
+    for found in re.finditer(b"the mark of this object", store.read_bytes()):
+        damage(store, "flip", random.Random(1), within=found.span())
+    target = tmp_path / "copy"
+    finished = dmd(running, "backup", *options, str(target))
+    assert (finished.code, finished.output) == (1, f"{target}: backed up\n")
+    assert finished.errors.startswith("lost before this backup: bucket/lost: the value of ")
+    assert finished.errors.count("\n") == 1
 
 
 def test_what_was_lost_before_keeps_nobody_from_a_backup_of_the_rest(
