@@ -28,9 +28,6 @@ _END: Final = b"\r\n\r\n"
 _VERSIONS: Final = {b"HTTP/1.1": True, b"HTTP/1.0": False}
 _LENGTH_DIGITS_MAX: Final = 19
 _HOST: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:\[\]%-]*")  # RFC 3986, section 3.2
-_OF_CONNECTIONS: Final = frozenset({"content-length", "transfer-encoding", "connection"})
-"""Headers that say where a body ends, and what then becomes of the connection."""
-
 _KEPT_NAMES_MAX: Final = 1024
 _KEPT_NAME_BYTES_MAX: Final = 64
 _NONE: Final[list[str]] = []
@@ -62,6 +59,8 @@ class RequestHead(msgspec.Struct, frozen=True):
     @property
     def expects_continue(self) -> bool:
         """Whether the client waits for ``100 Continue`` (RFC 9110 section 10.1.1)."""
+        if self.folded is not None and "expect" not in self.folded:
+            return False
         return self.modern and self.headers.get("Expect", "").lower() == "100-continue"
 
 
@@ -217,9 +216,11 @@ def parse_request(head: bytes, fields: Fields) -> RequestHead:
     if hosts and not is_host(hosts[0]):
         raise MalformedRequestError("a malformed Host header")
     length, chunked, keep_alive = None, False, modern
-    if folded is None or not _OF_CONNECTIONS.isdisjoint(folded):
+    if folded is None or "connection" in folded or "transfer-encoding" in folded:
         length, chunked = _framing(headers)
         keep_alive = _keeps_alive(headers, modern=modern)
+    elif "content-length" in folded:
+        length = _content_length(folded["content-length"])
     return RequestHead(method, target, modern, headers, length, chunked, keep_alive, folded)
 
 
@@ -262,10 +263,13 @@ def _framing(headers: Headers) -> tuple[int | None, bool]:
         if codings[0].lower() != "chunked":
             raise MalformedRequestError("a Transfer-Encoding other than chunked")
         return None, True
-    text = lengths[0]
+    return _content_length(lengths[0]), False
+
+
+def _content_length(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= _LENGTH_DIGITS_MAX):
         raise MalformedRequestError("bad Content-Length")
-    return int(text), False
+    return int(text)
 
 
 def _keeps_alive(headers: Headers, *, modern: bool) -> bool:

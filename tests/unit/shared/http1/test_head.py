@@ -269,3 +269,29 @@ def test_names_are_spelled_as_they_were_sent_however_many_there_were() -> None:
             assert list(head.headers.items()) == [("Host", "h"), (name, str(number))]
             assert head.folded == {"host": "h", name.lower(): str(number)}
     assert len(names_kept) <= 1024
+
+
+_FRAMINGS = st.sampled_from(
+    [
+        b"Content-Length: 0",
+        b"Content-Length: 10",
+        b"content-length: 9999999999999999999",
+        b"Content-Length: +1",
+        b"Transfer-Encoding: chunked",
+        b"Expect: 100-Continue",
+        b"Expect: no",
+        b"Connection: close",
+    ]
+)
+
+
+@given(st.lists(_FRAMINGS, unique=True))
+def test_a_head_that_needs_no_folding_means_what_it_means_else(lines: list[bytes]) -> None:
+    def meaning(*more: bytes) -> object:
+        try:
+            head = request(*lines, *more)
+        except MalformedRequestError as error:
+            return str(error)
+        return head.length, head.chunked, head.keep_alive, head.expects_continue
+
+    assert meaning() == meaning(b"x: a", b"x: b")
