@@ -171,7 +171,8 @@ def scrub(
         for damage in known.damage:
             version = "" if damage.version is None else f" version {damage.version}"
             where = shown(damage.sub_level, damage.key)
-            typer.echo(f"damaged: {where}{version}: blob {damage.blob}: {damage.reason}")
+            blob = f"blob {damage.blob}: " if damage.blob else ""
+            typer.echo(f"damaged: {where}{version}: {blob}{damage.reason}")
         typer.echo(
             f"{known.blobs} blobs, {known.bytes} bytes read, {known.unverified} without a known "
             f"digest, {known.damaged} damaged"

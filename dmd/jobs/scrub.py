@@ -2,7 +2,7 @@
 
 It runs for long beside servers at work, at a limited rate, and can go on where it stopped. What
 looks damaged may only have been deleted meanwhile, so its record is read again before it is
-reported, and the blob too.
+reported, and the blob too. A record that is damaged itself is reported, as nobody knows its blobs.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ from dmd.data.base import BlobNotFoundError
 from dmd.jobs.blob_access import DamagedError, Data
 from dmd.jobs.check_plan import Problem
 from dmd.jobs.errors import JobError
-from dmd.jobs.references import NamedData, Stretch, named_data, still_names
+from dmd.jobs.record_walk import raw_records
+from dmd.jobs.references import NamedData, Stretch, data_of, holds_data, still_names
 from dmd.jobs.scrub_plan import Damage, Pace, Reading, ScrubState, damage_of, parse_state
+from dmd.metadata import stored
 from dmd.metadata.engines.base import Engine
 from dmd.metadata.record_keys import RECORDS_LOWER, split
 
 _SAVE_SECONDS: Final = 5.0
 _MISSING: Final = "there is no such blob"
+_UNREADABLE: Final = "the record does not match its checksum"
 
 
 class Scrub:
@@ -55,21 +58,37 @@ class Scrub:
         state = self.state
         saved_at = time.monotonic()
         start = bytes.fromhex(state.cursor) + b"\0" if state.cursor else RECORDS_LOWER
-        for named in named_data(self._engine, start):
-            for stretch in named.stretches:
-                reason = self._damage(stretch, progress)
-                if reason is not None:
-                    reason = self._confirmed(named, stretch, progress)
-                if reason is not None:
-                    state.found(_place(named.physical, stretch, reason))
-                state.blobs += 1
-                state.unverified += stretch.md5 is None
-            state.cursor = named.physical.hex()
+        for physical, value in raw_records(self._engine, start):
+            try:
+                named = data_of(physical, stored.unpack(physical, value))
+            except stored.CorruptRecordError:
+                self._unreadable(physical)
+            else:
+                if named is None:
+                    continue
+                self._blobs(named, progress)
+            state.cursor = physical.hex()
             if time.monotonic() > saved_at + _SAVE_SECONDS:
                 self._save(state)
                 saved_at = time.monotonic()
         state.complete = True
         self._save(state)
+
+    def _blobs(self, named: NamedData, progress: Callable[[int], None]) -> None:
+        state = self.state
+        for stretch in named.stretches:
+            reason = self._damage(stretch, progress)
+            if reason is not None:
+                reason = self._confirmed(named, stretch, progress)
+            if reason is not None:
+                state.found(_place(named.physical, stretch.key.hex(), reason))
+            state.blobs += 1
+            state.unverified += stretch.md5 is None
+
+    def _unreadable(self, physical: bytes) -> None:
+        """A record is damaged, which is reported if its blobs would have been read."""
+        if holds_data(split(physical)[0]):
+            self.state.found(_place(physical, "", _UNREADABLE))
 
     def _confirmed(
         self, named: NamedData, stretch: Stretch, progress: Callable[[int], None]
@@ -119,10 +138,10 @@ def deep_problems(engine: Engine, data: Data, known: Sequence[Problem]) -> Itera
             yield Problem("damaged-data", tuple(damage.sub_level), key, text)
 
 
-def _place(physical: bytes, stretch: Stretch, reason: str) -> Damage:
+def _place(physical: bytes, blob: str, reason: str) -> Damage:
     sub_level, name = split(physical)
     key, separator, version = name.partition("\0")
-    return Damage(sub_level, key, version if separator else None, stretch.key.hex(), reason)
+    return Damage(sub_level, key, version if separator else None, blob, reason)
 
 
 def load_state(path: Path | None, metadata: str) -> ScrubState:

@@ -34,7 +34,7 @@ def damage_of(size: int, md5: str | None, reading: Reading) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A blob that is not well, and the record that names it."""
+    """A blob that is not well, and the record that names it; no blob if it is the record."""
 
     sub_level: Sequence[str]
     key: str

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import requests
 from shared.blob_files import directory_number
 from shared.segment_records import HEADER_BYTES, place_of
 from tests.api.jobs import Finished, dmd
+from tests.faults.damage import damage
 from tests.faults.stores import blobs_of, stored_records
 from tests.load import Load
 from tests.multipart import begin_upload, completion, send_part
@@ -136,6 +139,19 @@ def test_a_flipped_bit_of_a_packed_blob_is_never_served(running: Cluster) -> Non
     response = requests.get(url, timeout=10)
     assert (response.status_code, b"damaged" in response.content) == (500, True)
     assert call(running.fronts[0], "GET", "/bucket/small").status == 500
+
+
+def test_a_damaged_record_is_found_and_told_once(running: Cluster) -> None:
+    mark = {"x-amz-meta-mark": "the mark of this object"}
+    assert call(running.fronts[0], "PUT", "/bucket/marked", b"marked", mark).status == 200
+    store = running.folder / "metadata" / "metadata.lmdb"
+    # Pages that are not in use any more may have it, too.
+    for found in re.finditer(b"the mark of this object", store.read_bytes()):
+        damage(store, "flip", random.Random(1), within=found.span())
+    assert damaged(scrub(running)) == ["marked"]
+    told = dmd(running, "scrub", "--rate", "1000")
+    assert "damaged: bucket/marked: the record does not match its checksum\n" in told.output
+    assert check(running, "--deep") == [("damaged", "marked")]
 
 
 @pytest.mark.parametrize("live", [True, False])
