@@ -31,7 +31,7 @@ Reply = tuple[Any, ...]
 
 
 class Service(Protocol):
-    """What is served. A call is in no task until it first waits (``shared.loop.eager``)."""
+    """What is served. A call is in no task until it waits a second time (``shared.loop.eager``)."""
 
     async def call(self, call: Call) -> Any:
         """The result; raises ServiceError."""

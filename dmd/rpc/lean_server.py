@@ -2,8 +2,8 @@
 
 Theory of operation. A connection is one protocol object on the event loop: bytes come in, frames
 become packets, packets become calls, and whatever is to be sent in one turn of the loop leaves in
-one write at its end. A call that has nothing to wait for is answered on the same stack, without a
-task (``shared.loop.eager``).
+one write at its end. A call that has nothing to wait for is answered on the same stack; neither it
+nor one that waits once has a task (``shared.loop.eager``).
 
 Nothing that a client does may take more than its share:
 
@@ -439,15 +439,14 @@ class LeanConnection(asyncio.Protocol):
         if self._join_timer is not None:
             self._join_timer.cancel()
 
-    def call_waits(self, task: asyncio.Task[None]) -> None:
+    def call_waits(self) -> None:
         """Count a call that is not answered yet."""
         self._calls_waiting += 1
-        task.add_done_callback(self._call_ended)
 
-    def _call_ended(self, task: asyncio.Task[None]) -> None:
+    def call_ended(self, error: BaseException | None) -> None:
+        """It is answered now, unless there was an error."""
         self._calls_waiting -= 1
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
+        if isinstance(error, Exception):
             self._server.log.error("an answer could not be sent", exc_info=error)
         if not self._reading:
             self._read()
@@ -474,9 +473,9 @@ class _LeanPeer(Peer):
             if event.name == HANG_UP_EVENT:
                 self.hang_up(event.arguments[0] if event.arguments else None)
             return
-        task = eager.start(self._reply(event.ack_id, answer, attachments))
-        if task is not None:
-            self._connection.call_waits(task)
+        reply = self._reply(event.ack_id, answer, attachments)
+        if eager.follow(reply, self._connection.call_ended):
+            self._connection.call_waits()
 
     def on_ack(self, ack_id: int) -> None:
         on_ack = self._on_acks.pop(ack_id, None)

@@ -117,3 +117,95 @@ async def test_what_the_service_waits_for_may_be_shielded() -> None:
     inner.set_result(5)
     await task
     assert results == [5]
+
+
+async def test_a_followed_coroutine_that_waits_for_nothing_has_ended() -> None:
+    ends: list[BaseException | None] = []
+
+    async def work() -> None:
+        pass
+
+    assert not eager.follow(work(), ends.append)
+    await asyncio.sleep(0)
+    assert ends == []
+
+
+async def test_one_that_waits_once_is_in_no_task() -> None:
+    steps: list[object] = []
+    ends: list[BaseException | None] = []
+    future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def work() -> None:
+        steps.append(await future)
+        steps.append(asyncio.all_tasks() == before)
+
+    before = asyncio.all_tasks()
+    assert eager.follow(work(), ends.append)
+    future.set_result("result")
+    assert (steps, ends) == ([], [])
+    await asyncio.sleep(0)  # the turn in which it is woken
+    assert (steps, ends) == (["result", True], [None])
+
+
+async def test_one_that_goes_on_waiting_has_a_task() -> None:
+    tasks = []
+    ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+
+    async def work() -> None:
+        await ready
+        await asyncio.sleep(0)
+        async with asyncio.timeout(60):
+            await asyncio.sleep(0)
+            tasks.append(asyncio.current_task())
+
+    ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    assert eager.follow(work(), ended.set_result)
+    ready.set_result(None)
+    assert await ended is None
+    assert tasks != [None]
+
+
+@pytest.mark.parametrize("turns", range(3))
+@pytest.mark.parametrize("error", [KeyError("key"), asyncio.CancelledError()])
+async def test_the_end_of_a_followed_one_tells_its_error(error: BaseException, turns: int) -> None:
+    ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+    waited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def work() -> None:
+        await waited
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        raise error
+
+    assert eager.follow(work(), ended.set_result)
+    waited.set_result(None)
+    assert type(await ended) is type(error)
+
+
+async def test_an_error_that_is_followed_from_the_start_is_raised_at_once() -> None:
+    async def work() -> None:
+        raise ValueError("early")
+
+    with pytest.raises(ValueError, match="early"):
+        eager.follow(work(), lambda _: None)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_what_a_followed_one_waits_for_may_fail(cancelled: bool) -> None:
+    seen: list[str] = []
+    ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+    waited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def work() -> None:
+        try:
+            await waited
+        except (KeyError, asyncio.CancelledError) as error:
+            seen.append(type(error).__name__)
+
+    assert eager.follow(work(), ended.set_result)
+    if cancelled:
+        waited.cancel()
+    else:
+        waited.set_exception(KeyError("thrown"))
+    assert await ended is None
+    assert seen == ["CancelledError" if cancelled else "KeyError"]
