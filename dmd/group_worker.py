@@ -116,8 +116,11 @@ class Worker(Generic[Item, Result]):
     def _gather(self) -> list[_Waiting[Item, Result]]:
         """Wait for an item and take those behind it; nothing when none will follow."""
         backlog = self._backlog
-        while not backlog and not self._last_taken:
-            self._take(self._queue.get())
+        if not backlog and not self._last_taken:
+            taken = self._queue.get()
+            if taken is not None and len(taken) == 1 and self._queue.empty():
+                return taken  # the usual one, alone
+            self._take(taken)
         while len(backlog) < self._items_max and not self._last_taken and not self._queue.empty():
             self._take(self._queue.get())  # at once: nobody else takes
         group: list[_Waiting[Item, Result]] = []
