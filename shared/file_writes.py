@@ -28,13 +28,15 @@ def append(descriptor: int, pieces: Sequence[bytes | memoryview]) -> None:
     Few calls matter more than few copies here: each one gives up the interpreter lock, and waits
     for it afterwards.
     """
-    for first in range(0, len(pieces), _PIECES_MAX):
-        group = pieces[first : first + _PIECES_MAX]
-        written = os.writev(descriptor, group)
-        if written < sum(map(len, group)):
-            rest = memoryview(b"".join(group))[written:]
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
+    if len(pieces) > _PIECES_MAX:
+        for first in range(0, len(pieces), _PIECES_MAX):
+            append(descriptor, pieces[first : first + _PIECES_MAX])
+        return
+    written = os.writev(descriptor, pieces)
+    if written < sum(map(len, pieces)):
+        rest = memoryview(b"".join(pieces))[written:]
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
 
 
 def begin_sync(descriptor: int) -> None:

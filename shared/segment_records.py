@@ -47,7 +47,6 @@ LAST_OF_BODIES: Final = 0xB0FFFFFF
 """The numbers of segments of bodies. One in 256 keys of files looks as if it were of one."""
 
 _HEADER: Final = struct.Struct("<4s4sIII20s")
-_CHECKSUM: Final = struct.Struct("<I")
 _JUDGED_HEADER: Final = struct.Struct("<4s4sIII20sI")
 _PLACE_IN_KEY: Final = struct.Struct(">6xII6x")
 """Of the 20 bytes of a key."""
@@ -123,9 +122,9 @@ def holds_bodies(number: int) -> bool:
 
 def pack_header(key: str, length: int, checksum: int, distance: int) -> bytes:
     """The header of a live record."""
-    header = _HEADER.pack(MAGIC, _NO_STATE, length, distance, checksum, bytes.fromhex(key))
-    judged = _CHECKSUM.pack(crc32(header))
-    return b"%b%b%b%b" % (MAGIC, _LIVE, header[STATE_OFFSET + len(_LIVE) :], judged)
+    raw = bytes.fromhex(key)
+    judged = crc32(_HEADER.pack(MAGIC, _NO_STATE, length, distance, checksum, raw))
+    return _JUDGED_HEADER.pack(MAGIC, _LIVE, length, distance, checksum, raw, judged)
 
 
 def parse_header(data: bytes | bytearray, position: int, place: Place) -> Record | None:
