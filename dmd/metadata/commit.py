@@ -53,12 +53,32 @@ class Committer:
     """Begins the commits of one process."""
 
     def __init__(self, settings: CommitSettings) -> None:
-        self._settings = settings
-        self._issued = count()
+        self.settings = settings
+        self.issued = count()
+        self._counted: tuple[bytes | None, int] = (None, 0)
 
     def begin(self, transaction: Transaction, now_ms: int, bodies: Bodies | None = None) -> Commit:
         """``now_ms`` is the time of the commit in milliseconds since the epoch."""
-        return Commit(transaction, now_ms, self._settings, self._issued, bodies or NoBodies())
+        return Commit(transaction, now_ms, self, bodies or NoBodies())
+
+    def last_revision(self, transaction: Transaction) -> int:
+        """The revision that was counted last. Raises CorruptRecordError.
+
+        It is stored like a record, with its checksum: a wrong one would give two writes the same
+        revision. What is the same, byte for byte, as was written last needs no look at that.
+        """
+        value = transaction.get(REVISION_KEY)
+        known, revision = self._counted
+        if value is None:
+            return 0
+        return revision if value == known else stored.unpack(REVISION_KEY, value).revision
+
+    def count_revision(self, transaction: Transaction, revision: int) -> None:
+        """Keep the revision that was counted last."""
+        entry = stored.Stored(revision, stored.NO_PROJECTION, b"", b"")
+        value = stored.pack(REVISION_KEY, entry)
+        transaction.put(REVISION_KEY, value)
+        self._counted = value, revision
 
 
 class Commit:
@@ -68,31 +88,26 @@ class Commit:
         self,
         transaction: Transaction,
         now_ms: int,
-        settings: CommitSettings,
-        issued: Iterator[int],
+        committer: Committer,
         bodies: Bodies,
     ) -> None:
         self.transaction = transaction
         self.bodies = bodies
         self.now_ms = now_ms
         self.records = StoredRecords(transaction)
-        self._settings = settings
-        self._issued = issued
+        self._committer = committer
         self._log: LogWriter | None = None
-        if settings.record_log is not None:
-            self._log = LogWriter(transaction, settings.record_log, now_ms)
-        value = transaction.get(REVISION_KEY)
-        # The last revision is stored like a record, with its checksum: a wrong one would give two
-        # writes the same revision.
-        last = 0 if value is None else stored.unpack(REVISION_KEY, value).revision
-        self._first_revision = self._revision = last
+        record_log = committer.settings.record_log
+        if record_log is not None:
+            self._log = LogWriter(transaction, record_log, now_ms)
+        self._first_revision = self._revision = committer.last_revision(transaction)
         self._kept_tick: int | None = None
         self._tick = 0
 
     @property
     def version_ids(self) -> VersionIds:
         """Those that versions are given."""
-        group = self._settings.replication_group_id
+        group = self._committer.settings.replication_group_id
         return VersionIds(self._next_version_id, version_id.infinite(group))
 
     def next_revision(self) -> int:
@@ -115,13 +130,11 @@ class Commit:
         if self._log is not None:
             self._log.save()
         if self._revision != self._first_revision:
-            self._keep(REVISION_KEY, stored.Stored(self._revision, stored.NO_PROJECTION, b"", b""))
+            self._committer.count_revision(self.transaction, self._revision)
         if self._kept_tick is not None and self._tick != self._kept_tick:
             tick = str(self._tick).encode()
-            self._keep(VERSION_TICK_KEY, stored.Stored(0, stored.NO_PROJECTION, b"", tick))
-
-    def _keep(self, key: bytes, entry: stored.Stored) -> None:
-        self.transaction.put(key, stored.pack(key, entry))
+            entry = stored.Stored(0, stored.NO_PROJECTION, b"", tick)
+            self.transaction.put(VERSION_TICK_KEY, stored.pack(VERSION_TICK_KEY, entry))
 
     def count_version_id(self, given: str) -> None:
         """Let every version ID that is made from now on be newer than one that was given."""
@@ -138,8 +151,9 @@ class Commit:
 
     def _next_version_id(self) -> str:
         self._tick = version_id.next_tick(self._last_tick(), self.now_ms)
-        info = str(next(self._issued)) if self._settings.version_info else ""
-        return version_id.make(self._tick, self._settings.replication_group_id, info)
+        settings = self._committer.settings
+        info = str(next(self._committer.issued)) if settings.version_info else ""
+        return version_id.make(self._tick, settings.replication_group_id, info)
 
 
 def entry_of(key: bytes, record: bytes, revision: int) -> stored.Stored:

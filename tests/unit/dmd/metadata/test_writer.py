@@ -233,6 +233,36 @@ async def test_a_refusal_uses_up_no_revision(harness: Harness) -> None:
     assert revisions(await harness.writer.submit(putting(b"k"))) == (2,)
 
 
+async def test_a_revision_of_a_lost_commit_is_counted_again(harness: Harness) -> None:
+    """What is known of the counter is what the store has, not what was meant to be there."""
+    harness.engine.bad_keys.add(b"bad")
+    await harness.writer.submit(putting(b"a"))
+    assert await outcome_of(harness.writer.submit(putting(b"b", b"bad"))) == "InternalError"
+    assert revisions(await harness.writer.submit(putting(b"c"))) == (2,)
+
+
+@pytest.mark.parametrize("bit", range(0, 8 * 17, 5))
+async def test_a_counter_that_is_damaged_gives_no_revision(harness: Harness, bit: int) -> None:
+    await harness.writer.submit(putting(b"a"))
+    with harness.engine.inner.transaction() as transaction:
+        whole = transaction.get(REVISION_KEY)
+        assert whole is not None
+        flipped = int.from_bytes(whole, "big") ^ 1 << bit
+        transaction.put(REVISION_KEY, flipped.to_bytes(len(whole), "big"))
+    assert await outcome_of(harness.writer.submit(putting(b"b"))) == "InternalError"
+    with harness.engine.inner.transaction() as transaction:
+        transaction.put(REVISION_KEY, whole)
+    assert revisions(await harness.writer.submit(putting(b"b"))) == (2,)
+
+
+async def test_a_counter_that_another_has_moved_is_gone_on_from(harness: Harness) -> None:
+    await harness.writer.submit(putting(b"a"))
+    with harness.engine.inner.transaction() as transaction:
+        moved = stored.Stored(41, stored.NO_PROJECTION, b"", b"")
+        transaction.put(REVISION_KEY, stored.pack(REVISION_KEY, moved))
+    assert revisions(await harness.writer.submit(putting(b"b"))) == (42,)
+
+
 async def test_the_revision_of_a_record_is_the_one_that_was_answered(harness: Harness) -> None:
     (revision,) = revisions(await harness.writer.submit(putting(b"k")))
     with harness.engine.snapshot() as reader:
