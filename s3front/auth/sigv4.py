@@ -42,6 +42,9 @@ _ENCODED_PATH: Final = re.compile(rf"(?:[A-Za-z0-9\-._~/]++|{_ESCAPE})*+", re.AS
 _ENCODED_QUERY: Final = re.compile(rf"(?:[A-Za-z0-9\-._~=&]++|{_ESCAPE})*+", re.ASCII)
 _BLANKS: Final = re.compile(r"[ \t]+")
 _HEX_SHA256: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
+_KEPT_NAMES_MAX: Final = 64
+"""A client signs a dozen headers. What is kept of thousands, others each time, fills the memory."""
+
 # Proxies and HTTP libraries rewrite these after signing (the AWS SDKs leave them out as well).
 _NEVER_SIGNED: Final = frozenset(
     {"authorization", "connection", "expect", "transfer-encoding", "user-agent", "x-amzn-trace-id"}
@@ -231,7 +234,7 @@ def canonical_request(
     ``x-amz-content-sha256``.
     """
     path = canonical_path(head.raw_path)
-    signed = _signed(tuple(sorted(signed_headers)))
+    signed = _prepared(tuple(sorted(signed_headers)))
     return _canonical(path, head, signed, payload_hash, presigned)
 
 
@@ -248,12 +251,14 @@ class _Signed(msgspec.Struct, frozen=True):
     form: str
 
 
-@lru_cache(maxsize=256)
-def _signed(names: tuple[str, ...]) -> _Signed:
+def _prepared(names: tuple[str, ...]) -> _Signed:
     literal = [name.replace("%", "%%") for name in names]
     lines = "".join([f"{name}:%s\n" for name in literal])
     values = itemgetter(*names) if names else lambda _: ()
     return _Signed(names, frozenset(names), values, f"{lines}\n{';'.join(literal)}")
+
+
+_signed: Final = lru_cache(maxsize=256)(_prepared)
 
 
 def _canonical(
@@ -363,7 +368,8 @@ def verify(head: RequestHead, claim: Claim, secret: str) -> StreamKey:
     Returns what the chunks of the body must be signed with. Raises AccessDenied (headers that must
     be signed are not) and SignatureDoesNotMatch.
     """
-    signed = _signed(claim.signed_headers)
+    names = claim.signed_headers
+    signed = _signed(names) if len(names) <= _KEPT_NAMES_MAX else _prepared(names)
     _require_signed(head.headers, signed.names)
     key, scope = _key_and_scope(secret, claim.credential)
     path = canonical_path(head.raw_path)

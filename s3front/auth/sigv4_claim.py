@@ -34,7 +34,13 @@ from shared.limits import CLOCK_SKEW_SECONDS_MAX, PRESIGN_SECONDS_MAX
 
 # What most clients write before the signature. Anything else is taken apart piece by piece.
 _USUAL: Final = re.compile(rf"{ALGORITHM} Credential=([^,]+), ?SignedHeaders=([^,]+), ?Signature=")
+_USUAL_CHARACTERS_MAX: Final = 1024
+"""What most clients write is shorter, and what is kept of it comes from strangers."""
+
 _BLANK: Final = re.compile(r"\s")
+_REGION_CHARACTERS_MAX: Final = 128
+"""Any name is taken for a region's, but the keys of so many regions are kept (``signing_key``)."""
+
 _TIMESTAMP: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z", re.ASCII)
 _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SKEW_MAX: Final = timedelta(seconds=CLOCK_SKEW_SECONDS_MAX)
@@ -69,7 +75,9 @@ def parse_authorization(value: str) -> Authorization:
     Raises InvalidArgument (not this algorithm) and AuthorizationHeaderMalformed.
     """
     start, named, signature = value.rpartition("Signature=")
-    usual = _parse_usual(start + named) if signature.isalnum() else None
+    usual = None
+    if signature.isalnum() and len(value) <= _USUAL_CHARACTERS_MAX:
+        usual = _parse_usual(start + named)
     if usual is not None:
         return Authorization(*usual, signature)
     algorithm, blank, rest = value.strip().partition(" ")
@@ -260,7 +268,6 @@ def _parse_usual(text: str) -> tuple[Credential, tuple[str, ...]] | None:
     return _parse_credential(credential, _malformed), _parse_names(names)
 
 
-@lru_cache(maxsize=256)
 def _parse_names(text: str) -> tuple[str, ...]:
     return tuple(sorted(text.lower().split(";")))
 
@@ -275,6 +282,8 @@ def _parse_credential(text: str, error: Callable[[str], S3Error]) -> Credential:
             '"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".'
         )
     access_key, date, region, service, terminal = parts
+    if len(region) > _REGION_CHARACTERS_MAX:
+        raise error(f"incorrect region. It has more than {_REGION_CHARACTERS_MAX} characters.")
     if not (len(date) == 8 and date.isascii() and date.isdigit()):
         raise error(
             f'incorrect date format "{date}". This date in the credential must be in the format '

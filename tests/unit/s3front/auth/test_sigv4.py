@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import tracemalloc
 from datetime import UTC, datetime
 
 import pytest
@@ -368,6 +369,23 @@ def test_signing_keys_are_cached_within_bounds() -> None:
     assert signing_key.cache_info().maxsize == 4096
 
 
+def test_little_is_kept_of_the_many_headers_that_strangers_name() -> None:
+    """Each request has others, as many as a header line has room for."""
+    listed = ";".join(f"{number:x}" for number in range(3000))
+    head = signed(GET)
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            named = f"SignedHeaders=host;n{number};{listed};"
+            value = head.headers["authorization"].replace("SignedHeaders=", named)
+            with pytest.raises(S3Error, match="SignatureDoesNotMatch"):
+                check(with_headers(head, {"authorization": value}))
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 1024 * 1024
+
+
 @pytest.mark.parametrize("place", ["header", "parameter", "absent"])
 def test_presigned_payload_hash(place: str) -> None:
     head = GET
@@ -467,6 +485,10 @@ EXPECTING = (
             "Credential=a/2013/r/s3/aws4_request,SignedHeaders=host,Signature=0",
             'incorrect date format "2013". This date in the credential must be in the format '
             '"yyyyMMdd".',
+        ),
+        (
+            f"Credential=a/20130524/{'r' * 129}/s3/aws4_request,SignedHeaders=host,Signature=0",
+            "incorrect region. It has more than 128 characters.",
         ),
         (
             "Credential=a/20130524/r/ec2/aws4_request,SignedHeaders=host,Signature=0",
