@@ -167,13 +167,8 @@ class SignedRequest:
 
 def fold_headers(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Lower-case names; values trimmed, inner blanks collapsed, repeated ones joined with ","."""
-    listed = list(pairs)
-    folded = {name.lower(): value for name, value in listed}
-    values = f" {' '.join(folded.values())} "
-    if len(folded) == len(listed) and not ("  " in values or "\t" in values):
-        return folded  # as those of most requests: there is nothing to trim, and none is repeated
-    folded.clear()
-    for name, value in listed:
+    folded: dict[str, str] = {}
+    for name, value in pairs:
         lower = name.lower()
         text = _BLANKS.sub(" ", value) if "  " in value or "\t" in value else value
         text = text.strip(" ")
