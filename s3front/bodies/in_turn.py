@@ -47,11 +47,21 @@ class InTurn(Generic[_Argument, _Result]):
         return future
 
     async def aclose(self) -> None:
-        """Drop what was not begun, and wait for the call that was."""
+        """Drop what was not begun, and wait for the call that was, however often this is cancelled:
+        afterwards nobody uses what the function works on."""
         with self._lock:
             self._waiting.clear()
-        if self._call is not None:
-            await asyncio.wait([asyncio.wrap_future(self._call)])
+        if self._call is None:
+            return
+        ended = asyncio.wrap_future(self._call)
+        cancelled: asyncio.CancelledError | None = None
+        while not ended.done():
+            try:
+                await asyncio.wait([ended])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
 
     def _begin(self) -> None:
         """Have the next argument called with; under the lock."""

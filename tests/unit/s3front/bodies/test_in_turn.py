@@ -124,6 +124,33 @@ def test_closing_waits_for_the_call_under_way_and_drops_the_others() -> None:
     run(scenario())
 
 
+def test_closing_waits_however_often_it_is_given_up() -> None:
+    """What the function works on is free afterwards: a descriptor may be another file's by then."""
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def held_up(_: int) -> None:
+        begun.set()
+        assert go_on.wait(10)
+        ended.set()
+
+    async def scenario() -> None:
+        calls = InTurn(held_up, POOL)
+        calls.submit(0)
+        await asyncio.to_thread(begun.wait)
+        closing = asyncio.create_task(calls.aclose())
+        for _ in range(3):
+            await asyncio.sleep(0)
+            closing.cancel()
+        await asyncio.sleep(0)
+        assert not closing.done()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert ended.is_set()
+
+    run(scenario())
+
+
 def test_closing_what_never_ran() -> None:
     async def scenario() -> None:
         await InTurn(len, POOL).aclose()
