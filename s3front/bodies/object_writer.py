@@ -25,7 +25,7 @@ from s3front.bodies.checksums import Algorithm
 from s3front.bodies.digested_body import DigestedBody, Source, boot_seconds
 from s3front.context import Context
 from s3front.encryption.transform import Transform
-from s3front.locations.base import DataStore, ObjectInfo, Stored, StoreOfFiles, stored_blob
+from s3front.locations.base import DataStore, ObjectInfo, Stored, stored_blob
 from s3front.metadata.gateway import Carried
 from s3front.objects.object_record import Checksum
 from s3front.s3_errors import S3Error
@@ -99,17 +99,16 @@ async def store_body(
 async def _store_large(destination: Destination, body: DigestedBody, size: int) -> Stored:
     """A body that is not small, as a blob: by this process itself, where it can."""
     at_once = size <= _AT_ONCE_BYTES_MAX
-    store = destination.store
+    file = None if destination.transform is not None else destination.store.new_file(size)
     data: bytes | AsyncGenerator[bytes, None]
-    if destination.transform is None and isinstance(store, StoreOfFiles):
-        file = store.new_file(size)
-        if file is not None:
-            stored = await body.store(file, at_once=at_once)
-            if isinstance(stored, Stored):
-                return stored
-            return await _put(destination, size, stored)
-    reading = body.comes_at_once() if at_once else None
-    data = body.blocks() if reading is None else await reading
+    if file is None:
+        reading = body.comes_at_once() if at_once else None
+        data = body.blocks() if reading is None else await reading
+    else:
+        stored = await body.store(file, at_once=at_once)
+        if isinstance(stored, Stored):
+            return stored
+        data = stored
     return await _put(destination, size, data)
 
 

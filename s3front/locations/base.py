@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -136,6 +136,10 @@ class DataStore(Protocol):
         S3Error.
         """
 
+    def new_file(self, size: int) -> BlobFile | None:
+        """A file for a blob of ``size`` bytes that is written by this process itself, in place of
+        ``put``; None where that is to be asked for, as most have it."""
+
     async def open(self, blob: Stored, start: int, end: int) -> DataReader:
         """Open bytes ``start`` to ``end`` (included) of a blob; of a place without ``ranges``
         these are all of them.
@@ -152,12 +156,3 @@ class DataStore(Protocol):
 
     async def close(self) -> None:
         """Give up its connections; it is not used afterwards."""
-
-
-@runtime_checkable
-class StoreOfFiles(Protocol):
-    """A ``DataStore`` whose blobs may be files that this process writes itself."""
-
-    def new_file(self, size: int) -> BlobFile | None:
-        """A file for a blob of ``size`` bytes, in place of ``put``; None where that is to be asked
-        for."""

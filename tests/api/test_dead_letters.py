@@ -175,6 +175,9 @@ class Place:
     ) -> Stored:
         raise NotImplementedError
 
+    def new_file(self, size: int) -> None:
+        """Blobs are given to it."""
+
     async def open(self, blob: Stored, start: int, end: int) -> Any:
         raise NotImplementedError
 
