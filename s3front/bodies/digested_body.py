@@ -16,21 +16,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from functools import partial
-from queue import SimpleQueue
-from typing import Any, Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, TypeVarTuple
 
 from s3front.bodies.checksums import Algorithm, BodyDigests
 from s3front.bodies.in_turn import THREAD_BYTES_MIN, InTurn
 from s3front.locations.base import BlobFile, Stored
 from s3front.s3_errors import S3Error
 
-_P = ParamSpec("_P")
+_Arguments = TypeVarTuple("_Arguments")
 _T = TypeVar("_T")
 
 _DIGESTERS_MAX: Final = (os.cpu_count() or 1) + 4
@@ -39,12 +38,10 @@ _DIGESTERS: Final = ThreadPoolExecutor(_DIGESTERS_MAX, thread_name_prefix="diges
 """Apart from the event loop's own, so that large uploads keep nothing else waiting."""
 
 _WRITERS: Final = ThreadPoolExecutor(32, thread_name_prefix="files")
-"""For what waits for the disk most of the time."""
+"""For what waits for the disk most of the time: as many as the data daemon has."""
 
-_TURNS: Final[SimpleQueue[None]] = SimpleQueue()
+_TURNS: Final = threading.Semaphore(_DIGESTERS_MAX)
 """One for each of them that may compute digests: more would keep the event loop waiting."""
-for _ in range(_DIGESTERS_MAX):
-    _TURNS.put(None)
 
 _AHEAD: Final = 1
 """Blocks that are being digested, or wait for that, when one is sent on."""
@@ -191,11 +188,8 @@ class DigestedBody:
 
     def _store_pieces(self, file: BlobFile, received: Sequence[bytes]) -> Stored | bytes:
         """Decode, digest, verify and store all of the bytes, in a thread."""
-        _TURNS.get()
-        try:
+        with _TURNS:
             pieces = [self._take(piece)[0] for piece in received]
-        finally:
-            _TURNS.put(None)
         self._verify()
         return file.store(pieces) or b"".join(pieces)
 
@@ -229,13 +223,11 @@ class DigestedBody:
         self.complete_at = boot_seconds()
 
 
-async def _in_writer(
-    file: BlobFile, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
-) -> _T:
+async def _in_writer(file: BlobFile, call: Callable[[*_Arguments], _T], *args: *_Arguments) -> _T:
     """Call a function that stores a file, in a thread. What fails leaves nothing. When this is
     cancelled the thread goes on to its end, and what it has stored is removed."""
     loop = asyncio.get_running_loop()
-    storing = loop.run_in_executor(_WRITERS, partial(call, *args, **kwargs))
+    storing = loop.run_in_executor(_WRITERS, call, *args)
     try:
         return await asyncio.shield(storing)
     except BaseException:
