@@ -95,7 +95,11 @@ async def read_upload(
     check_key(key)
     # The host stays that of the form's request, whatever its fields are called.
     described = replace(
-        request, headers=_headers(fields), body=FormFile(form, sizes), hosts=(request.host,)
+        request,
+        headers=_headers(fields),
+        folded=None,
+        body=FormFile(form, sizes),
+        hosts=(request.host,),
     )
     return FormUpload(described, replace(target, key=key), identity)
 
