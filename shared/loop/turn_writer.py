@@ -42,12 +42,15 @@ class TurnWriter:
         self._corked = False
         if self._transport is None:
             return
-        if self._frames:
-            more = (*self._frames, *more)
-            self._frames.clear()
+        frames = self._frames
+        if len(frames) == 1 and not more:
             self._size = 0
-        if more:
-            self._transport.write(more[0] if len(more) == 1 else b"".join(more))
+            self._transport.write(frames.pop())
+        elif frames or more:
+            joined = b"".join((*frames, *more))
+            frames.clear()
+            self._size = 0
+            self._transport.write(joined)
 
     def close(self) -> None:
         """Forget what was not written, and the transport."""
