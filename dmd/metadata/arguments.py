@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import msgspec
+from msgspec import ValidationError, convert
 
 from dmd.metadata import record_keys
 from shared.errors import ServiceError
 from shared.rpc.envelope import IF_REVISION_NOT, Call, is_sub_level
+
+
+class _Read(msgspec.Struct, frozen=True, gc=False):
+    """An entry of an array of reads, if it is a usual one."""
+
+    key: str
+    sub_level: list[str] = msgspec.field(name="subLevel")
+    known: int | None = msgspec.field(default=None, name=IF_REVISION_NOT)
+
+
+class _Reads(msgspec.Struct, frozen=True, gc=False):
+    reads: list[_Read]
 
 
 def strings(call: Call, *names: str) -> tuple[str, ...]:
@@ -53,8 +68,19 @@ def known_revision(entry: Mapping[str, Any]) -> int | None:
     return value
 
 
-def wanted(entry: Any, key_bytes_max: int) -> tuple[bytes, int | None]:
-    """What an entry of an array of reads names: a physical key, and the revision that is known."""
+def wanted(entries: Sequence[Any], key_bytes_max: int) -> list[tuple[bytes, int | None]]:
+    """What entries of an array of reads name: physical keys, and the revisions that are known."""
+    try:
+        # All are looked at in one step, which says less of what is wrong with them.
+        reads = convert({"reads": entries}, _Reads).reads
+    except (ValidationError, UnicodeEncodeError):
+        return [wanted_by(entry, key_bytes_max) for entry in entries]
+    physical = record_keys.physical
+    return [(physical(read.sub_level, read.key, key_bytes_max), read.known) for read in reads]
+
+
+def wanted_by(entry: Any, key_bytes_max: int) -> tuple[bytes, int | None]:
+    """The same of one entry, of any kind."""
     physical = record_keys.physical(*addressed(entry, "a read"), key_bytes_max)
     return physical, known_revision(entry) if IF_REVISION_NOT in entry else None
 

@@ -216,8 +216,7 @@ class MetadataService:
 
     async def _get_many(self, call: Call) -> list[Mapping[str, Any] | None]:
         reads = arguments.array(call, 0, "reads", limits.BATCH_OPERATIONS_MAX)
-        key_bytes_max = self._engine.key_bytes_max
-        wanted = [arguments.wanted(read, key_bytes_max) for read in reads]
+        wanted = arguments.wanted(reads, self._engine.key_bytes_max)
         found, placeholders = self._read(wanted)
         if placeholders:
             # What is read is what a condition can name afterwards, so the repair comes first.

@@ -63,7 +63,14 @@ def _prefix(sub_level: Sequence[str]) -> bytes:
 
 def physical(sub_level: Sequence[str], key: str, key_bytes_max: int) -> bytes:
     """The physical key of a record; raises InvalidArgument or KeyTooLongError."""
-    result = prefix(sub_level) + encode(key)
+    if len(sub_level) == 1 and len(sub_level[0]) <= _KEPT_CHARACTERS_MAX:
+        base = _prefix_of_one(sub_level[0])
+    else:
+        base = _prefix(sub_level)
+    try:
+        result = base + key.encode()
+    except UnicodeEncodeError as error:
+        raise _not_unicode() from error
     if len(result) > key_bytes_max:
         raise ServiceError(
             "KeyTooLongError", f"the key takes {len(result)} bytes of {key_bytes_max}"
@@ -82,7 +89,11 @@ def encode(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise ServiceError("InvalidArgument", "a string is not valid Unicode") from error
+        raise _not_unicode() from error
+
+
+def _not_unicode() -> ServiceError:
+    return ServiceError("InvalidArgument", "a string is not valid Unicode")
 
 
 def range_of(sub_level: Sequence[str], options: Mapping[str, Any]) -> Range:
