@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import itemgetter
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
 
 from s3front.bodies.checksums import FULL_OBJECT
-from s3front.objects.object_lock import Lock
+from s3front.objects.object_lock import LOCK_MEMBERS, Lock
 from s3front.objects.object_parts import ObjectPart
 from s3front.objects.object_record import (
     STANDARD_HEADERS,
@@ -59,6 +61,12 @@ OVERRIDES = {
     "response-content-type": "Content-Type",
     "response-expires": "Expires",
 }
+
+_extras: Final = itemgetter(
+    *STANDARD_HEADERS, "x-amz-website-redirect-location", "tags", "x-amz-storage-class"
+)
+_NO_EXTRAS: Final = (*[""] * len(STANDARD_HEADERS), "", {}, "STANDARD")
+"""What ``_extras`` are of an object of which its uploader said nothing in particular."""
 
 
 class DescribedObject(msgspec.Struct, frozen=True):
@@ -158,13 +166,17 @@ def object_headers(record: ObjectRecord) -> Mapping[str, str]:
 
 
 def _described(record: ObjectRecord) -> dict[str, str]:
+    etag, content_type = record.etag, record.content_type
     headers = {
         "Last-Modified": to_http(record.modified),
-        "ETag": f'"{record.etag}"',
+        "ETag": f'"{etag}"',
         "Accept-Ranges": "bytes",
-        "Content-Type": record.content_type,
-        **record.headers,
+        "Content-Type": content_type,
     }
+    values = etag + content_type
+    if values.isascii() and values.isprintable() and _has_no_extras(record.document):
+        return headers
+    headers |= record.headers
     redirect, tags, storage_class = record.website_redirect, record.tags, record.storage_class
     if redirect:
         headers["x-amz-website-redirect-location"] = redirect
@@ -186,6 +198,19 @@ def _described(record: ObjectRecord) -> dict[str, str]:
     if missing:
         headers["x-amz-missing-meta"] = str(missing)
     return headers
+
+
+def _has_no_extras(document: Mapping[str, Any]) -> bool:
+    """Whether there are headers of what every object has, and no others. False where only a look
+    at each member tells."""
+    try:
+        if _extras(document) != _NO_EXTRAS:
+            return False
+    except KeyError:
+        return False
+    return document.keys().isdisjoint(LOCK_MEMBERS) and USER_METADATA_PREFIX not in "\n".join(
+        document
+    )
 
 
 def _lock_headers(record: ObjectRecord) -> dict[str, str]:

@@ -15,11 +15,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
 
-from shared.records.members import UnreadableRecordError, whole_number
+from shared.records.members import SIZE_MAX, UnreadableRecordError, whole_number
 
 _ENCRYPTION: Final = frozenset(
     (
@@ -36,6 +37,12 @@ STORED_SIZE: Final = "storedSize"
 
 _PART_ETAG: Final = re.compile(r"[0-9]+:([0-9a-f]{32})\Z")
 _MD5: Final = re.compile(r"[0-9a-f]{32}\Z")
+
+_members: Final = itemgetter(
+    "key", "size", "start", "dataStoreName", "dataStoreType", "dataStoreETag"
+)
+_USUAL: Final = (str, int, int, str, str, str)
+"""What ``_members`` are in all that is written today."""
 
 
 class DataLocation(msgspec.Struct, frozen=True, gc=False):
@@ -66,7 +73,10 @@ class DataLocation(msgspec.Struct, frozen=True, gc=False):
     @property
     def stored_size(self) -> int:
         """The size of its blob, where that is not the size of the object's bytes. In bytes."""
-        found = None if self.members is None else whole_number(self.members.get(STORED_SIZE))
+        members = self.members
+        if members is None or STORED_SIZE not in members:
+            return self.size
+        found = whole_number(members[STORED_SIZE])
         return self.size if found is None else found
 
     @property
@@ -87,6 +97,9 @@ def data_locations(entries: Any, size: int | None) -> list[DataLocation]:
     """
     if entries is None:
         return []
+    only = _usual(entries)
+    if only is not None:
+        return [only]
     if not isinstance(entries, list):
         entries = [entries]
     documents = [_document(entry) for entry in entries]
@@ -100,6 +113,24 @@ def data_locations(entries: Any, size: int | None) -> list[DataLocation]:
         end = location.start + location.size
         locations.append(location)
     return locations
+
+
+def _usual(entries: Any) -> DataLocation | None:
+    """The location of nearly every record, which has just one that says all: for a fifth of what it
+    costs to look at it member by member."""
+    if type(entries) is not list or len(entries) != 1:
+        return None
+    (document,) = entries
+    try:
+        members = _members(document)
+    except (KeyError, TypeError):
+        return None
+    if tuple(map(type, members)) != _USUAL:
+        return None
+    key, size, start, store_name, store_type, store_etag = members
+    if not (0 <= size <= SIZE_MAX and 0 <= start <= SIZE_MAX):
+        return None
+    return DataLocation(key, size, start, store_name, store_type, store_etag, document)
 
 
 def known_md5s(locations: Sequence[DataLocation], etag: str) -> list[str | None]:

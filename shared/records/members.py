@@ -22,7 +22,9 @@ from shared.records.times import from_iso, to_iso
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """The time of what says none that can be read."""
 
-_SIZE_MAX: Final = 2**63 - 1
+SIZE_MAX: Final = 2**63 - 1
+"""The most bytes that anything may be said to have."""
+
 _ISO_CHARACTERS: Final = len("2026-01-31T12:00:00.000Z")
 
 
@@ -101,13 +103,13 @@ def whole_number(found: Any) -> int | None:
     """A number of bytes, also one that is written as a text; None for anything else."""
     if type(found) is str and found.isascii() and found.isdecimal() and len(found) < 20:
         found = int(found)
-    return found if type(found) is int and 0 <= found <= _SIZE_MAX else None
+    return found if type(found) is int and 0 <= found <= SIZE_MAX else None
 
 
 def shown_sizes(found: Sequence[Any]) -> list[int]:
     """``whole_number`` of each, 0 for what is none."""
     return [
-        number if type(number) is int and 0 <= number <= _SIZE_MAX else whole_number(number) or 0
+        number if type(number) is int and 0 <= number <= SIZE_MAX else whole_number(number) or 0
         for number in found
     ]
 
@@ -115,7 +117,7 @@ def shown_sizes(found: Sequence[Any]) -> list[int]:
 def size(document: Mapping[str, Any], name: str) -> int:
     """A number of bytes; 0 where nothing is said. Raises UnreadableRecordError."""
     found = document.get(name)
-    if type(found) is int and 0 <= found <= _SIZE_MAX:
+    if type(found) is int and 0 <= found <= SIZE_MAX:
         return found
     number = whole_number(found or 0)
     if number is None or found is False:

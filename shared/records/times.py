@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 _TWO: Final = tuple(f"{number:02d}" for number in range(60))
@@ -46,12 +47,19 @@ def from_iso(text: Any) -> datetime:
 def to_http(moment: datetime) -> str:
     """``Sat, 31 Jan 2026 12:00:00 GMT`` (RFC 9110, section 5.6.7)."""
     # email.utils has this too; here it is in every reply, at a quarter of the cost.
-    moment = moment.astimezone(UTC)
-    day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
-    return f"{day}, {_TWO[moment.day]} {month} {_year(moment)} {_clock(moment)} GMT"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return f"{_http_day(moment.toordinal())} {_clock(moment)} GMT"
 
 
-def _year(moment: datetime) -> str:
+@lru_cache(maxsize=512)
+def _http_day(ordinal: int) -> str:
+    """The day of such a time. Objects that are read share few of them."""
+    day = date.fromordinal(ordinal)
+    return f"{_DAYS[day.weekday()]}, {_TWO[day.day]} {_MONTHS[day.month - 1]} {_year(day)}"
+
+
+def _year(moment: date) -> str:
     return str(moment.year).zfill(4)
 
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.objects.object_record import Checksum, NewObject, ObjectRecord
@@ -43,6 +45,33 @@ def record_of(described: DescribedObject) -> ObjectRecord:
             website_redirect=described.website_redirect,
         )
     )
+
+
+_TEXTS = ["", "a", "STANDARD", "GLACIER", "\x00", "ä", "2026-01-31T12:00:00.000Z", "ON"]
+_FORMS = [*_TEXTS, None, 0, 1, 1.5, True, False, [], ["a"], {}, {"a": "b"}, {"a": 1}]
+_MEMBERS = (
+    *("cache-control", "content-disposition", "content-encoding", "content-language", "expires"),
+    *("x-amz-website-redirect-location", "tags", "x-amz-storage-class"),
+    *("last-modified", "creation-time", "content-type", "content-md5"),
+    *("retentionMode", "retentionDate", "legalHold"),
+)
+changes = st.dictionaries(st.sampled_from(_MEMBERS), st.sampled_from(_FORMS), max_size=4)
+
+
+@given(changes, st.sets(st.sampled_from(_MEMBERS), max_size=2))
+@example({}, set())
+def test_an_object_without_extras_is_described_as_one_with_them(
+    changed: dict[str, Any], without: set[str]
+) -> None:
+    """That has an entry of user metadata, which is shown beside everything else."""
+    document = {**record_of(described()).document, **changed}
+    for name in without:
+        document.pop(name, None)
+    extra = ObjectRecord({**document, "x-amz-meta-of-its-own": "set"})
+    assert object_headers(extra) == {
+        **object_headers(ObjectRecord(document)),
+        "x-amz-meta-of-its-own": "set",
+    }
 
 
 def test_a_plain_object() -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from s3front.objects.object_parts import ObjectPart, parse_parts
 from shared.records.data_location import DataLocation, data_locations, known_md5s
+from shared.records.members import SIZE_MAX, UnreadableRecordError
 
 ENTRY = {
     "key": "k",
@@ -41,6 +44,53 @@ def bare(size: int = 9) -> list[DataLocation]:
 )
 def test_every_form_is_read(entries: Any, expected: list[DataLocation]) -> None:
     assert data_locations(entries, 9) == expected
+
+
+sizes: st.SearchStrategy[Any] = st.sampled_from(
+    [0, 4, SIZE_MAX, SIZE_MAX + 1, -1, "4", "", "x", None, True, 4.0, [], {}]
+)
+names: st.SearchStrategy[Any] = st.sampled_from(
+    ["", "us-east-1", "1:etag", None, 5, False, [], {"a": 1}]
+)
+documents = st.fixed_dictionaries(
+    {},
+    optional={
+        "key": st.sampled_from(["k", "", None, 5]),
+        "size": sizes,
+        "start": sizes,
+        "dataStoreName": names,
+        "dataStoreType": names,
+        "dataStoreETag": names,
+        "storedSize": sizes,
+        "cryptoScheme": sizes,
+    },
+)
+usual = st.fixed_dictionaries(
+    {
+        "key": st.just("k"),
+        "size": st.integers(-1, SIZE_MAX + 1),
+        "start": st.integers(-1, SIZE_MAX + 1),
+        "dataStoreName": st.text(max_size=3),
+        "dataStoreType": st.text(max_size=3),
+        "dataStoreETag": st.text(max_size=3),
+    },
+    optional={"storedSize": sizes},
+)
+
+
+@given(documents | usual)
+@example(ENTRY)
+def test_the_only_location_of_a_list_is_read_as_one_without_a_list(document: Any) -> None:
+    """The first has a way of its own where it is of the usual form, the other never has."""
+
+    def read(entries: Any) -> Any:
+        try:
+            located = data_locations(entries, 9)
+        except UnreadableRecordError as error:
+            return str(error)
+        return located, [(entry.stored_size, entry.is_encrypted) for entry in located]
+
+    assert read([document]) == read(document)
 
 
 def test_without_a_start_one_lies_behind_the_other() -> None:
