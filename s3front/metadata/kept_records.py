@@ -60,3 +60,25 @@ class KeptRecords(Generic[Key, Kept]):
         kept = self._entries.pop(key, None)
         if kept is not None:
             self._size -= kept.size
+
+
+class RecentKeys(Generic[Key]):
+    """The keys that were asked for last: at most so many, forgotten all at once.
+
+    For records of which there are many more than are kept. Those that are read once, as by whoever
+    goes through a bucket, neither cost what keeping costs nor take the place of others.
+    """
+
+    def __init__(self, keys_max: int) -> None:
+        self._keys_max = keys_max
+        self._keys: set[Key] = set()
+
+    def again(self, key: Key) -> bool:
+        """Whether this key is one of them; from now on it is."""
+        keys = self._keys
+        if key in keys:
+            return True
+        if len(keys) >= self._keys_max:
+            keys.clear()
+        keys.add(key)
+        return False

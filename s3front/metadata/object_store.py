@@ -29,7 +29,7 @@ from s3front.metadata.gateway import (
     Requirement,
 )
 from s3front.metadata.kept_buckets import StoredBucket
-from s3front.metadata.kept_records import KeptRecords
+from s3front.metadata.kept_records import KeptRecords, RecentKeys
 from s3front.metadata.token_store import ClientToken
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.versioning import (
@@ -49,6 +49,9 @@ from shared.records.upload import overview_key, uploads_level
 KEPT_OBJECTS_MAX: Final = 512
 KEPT_CHARACTERS_MAX: Final = 1024 * 1024
 """Of the objects that are read again and again: what their records say is taken from them once."""
+
+RECENT_OBJECTS_MAX: Final = 2 * KEPT_OBJECTS_MAX
+"""An object is kept when it is read again among the reads of so many others."""
 
 
 class StoredObject(msgspec.Struct, frozen=True):
@@ -109,6 +112,7 @@ class ObjectStore:
         self._kept: KeptRecords[tuple[str, str], KeptObject] = KeptRecords(
             KEPT_OBJECTS_MAX, KEPT_CHARACTERS_MAX
         )
+        self._recent: RecentKeys[tuple[str, str]] = RecentKeys(RECENT_OBJECTS_MAX)
         self.oldest_version_id = oldest_version_id
 
     async def read(
@@ -142,7 +146,11 @@ class ObjectStore:
         found = _object_of(entry)
         if found is None:
             self._kept.forget(address)
-        elif found.body is None and connection == self._metadata.connection:
+        elif (
+            found.body is None
+            and connection == self._metadata.connection
+            and (kept is not None or self._recent.again(address))
+        ):
             assert entry is not None
             known = Known(found.revision, connection)
             self._kept.keep(address, KeptObject(found, known, len(entry[0])))

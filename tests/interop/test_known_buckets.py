@@ -143,6 +143,10 @@ async def test_changes_of_an_object_are_seen_at_once_and_told_once(
         found, told = await one.read_object()
         assert found is not None
         assert (found.record.document, told["revision"]) == ({"number": number}, found.revision)
+        if number == 0:
+            # It is kept when it is read again.
+            found, told = await one.read_object()
+            assert told.keys() == {"value", "revision"}
         again, told = await one.read_object()
         assert told == {"same": True}
         assert again is found
@@ -158,6 +162,7 @@ async def test_an_object_is_told_again_over_another_connection(
     one, _ = fronts
     await one.buckets.create(RECORD, "test")
     await one.write_object(number=1)
+    await one.read_object()
     found, _ = await one.read_object()
     daemon.process.stop()
     daemon.start()
@@ -173,6 +178,7 @@ async def test_an_object_is_told_again_to_a_front_end_that_asks_for_its_bytes(
     one, _ = fronts
     await one.buckets.create(RECORD, "test")
     await one.write_object(number=1)
+    await one.read_object()
     await one.read_object()
     await one.objects.read("bucket", "key", "test", with_body=True)
     assert one.client.answers[-1][1].keys() == {"value", "revision"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from s3front.metadata.gateway import Known
 from s3front.metadata.kept_buckets import KeptBucket, KeptBuckets, StoredBucket
+from s3front.metadata.kept_records import RecentKeys
 from shared.records.bucket import BucketRecord
 
 
@@ -60,3 +61,9 @@ def test_what_is_forgotten_takes_no_room() -> None:
     buckets.forget("a")
     filled(buckets, "b", "c", size=50)
     assert kept_names(buckets, "a", "b", "c") == ["b", "c"]
+
+
+def test_a_key_is_asked_for_again_until_many_others_were() -> None:
+    recent: RecentKeys[str] = RecentKeys(2)
+    assert [recent.again(key) for key in "abab"] == [False, False, True, True]
+    assert [recent.again(key) for key in "cab"] == [False, False, False]
