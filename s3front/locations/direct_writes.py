@@ -25,6 +25,7 @@ DIRECT_BYTES_MAX: Final = 1024 * 1024
 """More than that is written in several steps, and the disk is better kept busy in between."""
 
 _BUFFERS_MAX: Final = 6
+"""Each is a MiB that stays in memory once it was needed."""
 
 _ALIGNED: Final = 4096
 """What lengths are multiples of: no disk asks for more."""
@@ -57,8 +58,8 @@ def gathered(pieces: Sequence[bytes]) -> Iterator[memoryview]:
 
 def write_directly(descriptor: int, content: memoryview) -> bool:
     """Write to a new file what was ``gathered``: past the page cache, but for the bytes that fill
-    no block. False: the file system does not do that, and all of it went the usual way. Raises
-    OSError."""
+    no block. False: not as much as could have gone there, and the rest went the usual way, as where
+    the file system does not do that. Raises OSError."""
     size = len(content)
     written = 0
     with_blocks = size - size % _ALIGNED
