@@ -40,7 +40,7 @@ HOLD_HEADER: Final = "x-amz-object-lock-legal-hold"
 LOCK_HEADERS: Final = frozenset((MODE_HEADER, UNTIL_HEADER, HOLD_HEADER))
 BYPASS_HEADER: Final = "x-amz-bypass-governance-retention"
 
-LOCK_MEMBERS: Final = frozenset(("retentionMode", "retentionDate", "legalHold"))
+_MEMBERS: Final = frozenset(("retentionMode", "retentionDate", "legalHold"))
 _DAYS_MAX: Final = 36_500
 _YEARS_MAX: Final = 100
 _WHOLE: Final = re.compile(r"-?[0-9]{1,9}\Z")
@@ -92,7 +92,7 @@ class Lock(msgspec.Struct, frozen=True):
 
     def put_into(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """A record with this lock in place of the one it has."""
-        others = {name: value for name, value in document.items() if name not in LOCK_MEMBERS}
+        others = {name: value for name, value in document.items() if name not in _MEMBERS}
         return others | self.members()
 
     def headers(self) -> dict[str, str]:

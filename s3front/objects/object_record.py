@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -82,6 +82,11 @@ _NOTHING_SAID: dict[str, Any] = {
 }
 """The members of a new record in their order, as the original has them of an object of which
 nothing is said."""
+
+USUAL_MEMBERS: Final = frozenset(
+    (*_NOTHING_SAID, "checksum", "uploadId", "parts", "versionId", "isNull", "nullVersionId")
+)
+"""Members that a record may have without user metadata, and without a lock."""
 
 
 class Checksum(msgspec.Struct, frozen=True):

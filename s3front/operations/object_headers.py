@@ -10,11 +10,12 @@ import msgspec
 from msgspec.structs import replace
 
 from s3front.bodies.checksums import FULL_OBJECT
-from s3front.objects.object_lock import LOCK_MEMBERS, Lock
+from s3front.objects.object_lock import Lock
 from s3front.objects.object_parts import ObjectPart
 from s3front.objects.object_record import (
     STANDARD_HEADERS,
     USER_METADATA_PREFIX,
+    USUAL_MEMBERS,
     Checksum,
     ObjectRecord,
 )
@@ -208,9 +209,7 @@ def _has_no_extras(document: Mapping[str, Any]) -> bool:
             return False
     except KeyError:
         return False
-    return document.keys().isdisjoint(LOCK_MEMBERS) and USER_METADATA_PREFIX not in "\n".join(
-        document
-    )
+    return USUAL_MEMBERS.issuperset(document)
 
 
 def _lock_headers(record: ObjectRecord) -> dict[str, str]:
