@@ -81,11 +81,10 @@ class App:
         """The reply to a request. It does not raise, whatever the request is."""
         request = as_sent(request, self.services.proxies)
         trace = _Trace(new_request_id(), time.perf_counter())
-        log = self.services.log.bind(request_id=trace.request_id)
         try:
-            reply = await self._answer(request, trace, log)
+            reply = await self._answer(request, trace)
         except S3Error as error:
-            _log_failure(error, log)
+            self._log_failure(error, trace)
             await self._look_at_bucket(request, trace, error)
             if trace.tells_region and error.status == HTTPStatus.FORBIDDEN:
                 error.headers.update(_region(trace.bucket))
@@ -94,10 +93,10 @@ class App:
             reply = replace(self._error(request, trace, _incomplete(request)), close=True)
         except asyncio.CancelledError:
             trace.error = "client went away"
-            self._log_access(request, trace, 499, log)
+            self._log_access(request, trace, 499)
             raise
         except Exception as error:
-            reply = self._error(request, trace, _unexpected(error, log))
+            reply = self._error(request, trace, self._unexpected(error, trace))
         target = trace.target
         if target is not None and is_staged(target, trace.bucket):
             answered = Answered(request, trace.request_id, target, trace.bucket, trace.failure)
@@ -105,15 +104,15 @@ class App:
         headers = {**common_headers(trace.request_id), **reply.headers}
         body = reply.body
         if isinstance(body, StreamedBody) and request.method != "HEAD":
-            blocks = self._logged(request, trace, reply.status, body, log)
+            blocks = self._logged(request, trace, reply.status, body)
             body = StreamedBody(body.length, blocks)
         else:
             if isinstance(body, bytes) and request.method != "HEAD":
                 trace.bytes_sent = len(body)
-            self._log_access(request, trace, reply.status, log)
+            self._log_access(request, trace, reply.status)
         return Reply(reply.status, headers, body, reply.close)
 
-    async def _answer(self, request: Request, trace: _Trace, log: Any) -> Reply:
+    async def _answer(self, request: Request, trace: _Trace) -> Reply:
         services = self.services
         if request.raw_target.startswith(HEALTH_PATH):
             trace.operation = "Health"
@@ -152,7 +151,7 @@ class App:
                 signed, target, services.credentials, now, self.routes.sub_resources
             )
         owners = _expected_owners(meant, request)
-        context = await self._context(operation, request, owners, trace, log)
+        context = await self._context(operation, request, owners, trace)
         if not context.unread:
             return await operation.handler(context, request)
         try:
@@ -166,12 +165,7 @@ class App:
         return await operation.handler(context, request)
 
     async def _context(
-        self,
-        operation: Operation,
-        request: Request,
-        owners: Sequence[str],
-        trace: _Trace,
-        log: Any,
+        self, operation: Operation, request: Request, owners: Sequence[str], trace: _Trace
     ) -> Context:
         """What the operation works on, and that the sender may: bucket and object are read in one
         round trip, unless what was told of the bucket is enough to go on. Raises what ``authorize``
@@ -201,7 +195,6 @@ class App:
                 access,
                 bucket,
                 current,
-                log,
                 version,
                 unread,
             )
@@ -258,7 +251,7 @@ class App:
         return error_reply(error, resource, trace.request_id, HOST_ID)
 
     async def _logged(
-        self, request: Request, trace: _Trace, status: int, body: StreamedBody, log: Any
+        self, request: Request, trace: _Trace, status: int, body: StreamedBody
     ) -> AsyncGenerator[bytes | bytearray | Passage, None]:
         """The body, with the access line written when it has been sent, or sent in part."""
         complete = False
@@ -276,33 +269,57 @@ class App:
             except Exception as error:
                 if body.length is not None:
                     raise
-                yield self._late_error(request, trace, error, log)
+                yield self._late_error(request, trace, error)
             complete = True
         except S3Error as error:
             trace.error = error.code
+            log = self._log(trace)
             log.warning("reply broken off", code=error.code, reason=repr(error.__cause__))
             raise
         finally:
             await body.blocks.aclose()
             if not complete and trace.error is None:
                 trace.error = "client went away"
-            self._log_access(request, trace, status, log)
+            self._log_access(request, trace, status)
 
-    def _late_error(self, request: Request, trace: _Trace, error: Exception, log: Any) -> bytes:
+    def _late_error(self, request: Request, trace: _Trace, error: Exception) -> bytes:
         """The document of an error whose status came too late for the head of its reply."""
         if isinstance(error, S3Error):
-            _log_failure(error, log)
+            self._log_failure(error, trace)
             failure = error
         else:
-            failure = _unexpected(error, log)
+            failure = self._unexpected(error, trace)
         body = self._error(request, trace, failure).body
         assert isinstance(body, bytes)
         return body.removeprefix(DECLARATION.encode())
 
-    def _log_access(self, request: Request, trace: _Trace, status: int, log: Any) -> None:
+    def _log_failure(self, error: S3Error, trace: _Trace) -> None:
+        if _is_failure(error):
+            log = self._log(trace)
+            log.warning("request failed", code=error.code, reason=repr(error.__cause__))
+
+    def _unexpected(self, error: Exception, trace: _Trace) -> S3Error:
+        log = self._log(trace)
+        if isinstance(error, MemoryError) or str(error) == _NO_THREAD:
+            # No fault of the request's, and none of the code: fewer of them at once will do.
+            log.error("out of memory", reason=repr(error))
+            return S3Error("SlowDown")
+        if isinstance(error, UnreadableRecordError):
+            # Another writer's, or damaged: it stays as it is.
+            log.error("a stored record cannot be read", reason=str(error))
+            return not_implemented(f"the form of what is stored ({error})")
+        log.error("unexpected error", exc_info=error)
+        return S3Error("InternalError")
+
+    def _log(self, trace: _Trace) -> Any:
+        """A logger whose lines name the request. Of most there is the access line alone."""
+        return self.services.log.bind(request_id=trace.request_id)
+
+    def _log_access(self, request: Request, trace: _Trace, status: int) -> None:
         target = trace.target
-        log.info(
+        self.services.log.info(
             "access",
+            request_id=trace.request_id,
             method=request.method,
             operation=trace.operation,
             bucket=target.bucket if target else None,
@@ -333,27 +350,9 @@ def _is_failure(error: S3Error) -> bool:
     return error.status >= 500 and error.status != HTTPStatus.NOT_IMPLEMENTED
 
 
-def _log_failure(error: S3Error, log: Any) -> None:
-    if _is_failure(error):
-        log.warning("request failed", code=error.code, reason=repr(error.__cause__))
-
-
 def _incomplete(request: Request) -> S3Error:
     """Of a body whose connection ended."""
     announced = request.body.length
     if announced is None:
         return S3Error("IncompleteBody", "The request body terminated unexpectedly")
     return incomplete_body(announced, request.body.received)
-
-
-def _unexpected(error: Exception, log: Any) -> S3Error:
-    if isinstance(error, MemoryError) or str(error) == _NO_THREAD:
-        # No fault of the request's, and none of the code: fewer of them at once will do.
-        log.error("out of memory", reason=repr(error))
-        return S3Error("SlowDown")
-    if isinstance(error, UnreadableRecordError):
-        # Another writer's, or damaged: it stays as it is.
-        log.error("a stored record cannot be read", reason=str(error))
-        return not_implemented(f"the form of what is stored ({error})")
-    log.error("unexpected error", exc_info=error)
-    return S3Error("InternalError")

@@ -71,9 +71,13 @@ class Context(msgspec.Struct, frozen=True):
     access: Access
     stored_bucket: StoredBucket | None
     current: StoredObject | None
-    log: Any
     version: Version = LATEST
     unread: bool = False
+
+    @property
+    def log(self) -> Any:
+        """A logger whose lines name the request; made when somebody asks for it."""
+        return self.services.log.bind(request_id=self.request_id)
 
     @property
     def principal(self) -> Principal:

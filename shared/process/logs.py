@@ -227,7 +227,8 @@ class _Logger:
         self.error(event, exc_info=sys.exception(), **fields)
 
     def _write(self, level: str, event: str, fields: _Fields) -> None:
-        line = {**self._bound, **fields, "event": event}
+        line = {**self._bound, **fields} if self._bound else fields
+        line["event"] = event
         error = line.pop("exc_info", None)
         if error is not None:
             line["exception"] = "".join(traceback.format_exception(error)).rstrip("\n")

@@ -172,12 +172,14 @@ def context_of(
     place: MemoryPlace, transforms: Transforms = NO_TRANSFORMS, log: RecordingLog | None = None
 ) -> Context:
     services = SimpleNamespace(
-        locations=LocationRegistry({}, place), transforms=transforms, one_hop=None
+        locations=LocationRegistry({}, place),
+        transforms=transforms,
+        one_hop=None,
+        log=log or RecordingLog(),
     )
     target = Target("bucket", "key", "/bucket/key", "", {}, None)
-    log = log or RecordingLog()
     access = cast(Any, None)  # the bytes of what may be read or written, nobody asks for again
-    return Context(cast(Any, services), "id", target, UNSIGNED, access, None, None, log)
+    return Context(cast(Any, services), "id", target, UNSIGNED, access, None, None)
 
 
 def record_of(size: int, locations: list[dict[str, Any]], etag: str = "") -> ObjectRecord:

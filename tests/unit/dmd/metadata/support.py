@@ -34,6 +34,9 @@ class RecordingLog:
     def __init__(self) -> None:
         self.events: list[str] = []
 
+    def bind(self, **_fields: object) -> RecordingLog:
+        return self
+
     def debug(self, event: str, /, **_fields: object) -> None:
         """Calls are not of interest."""
 

@@ -102,9 +102,9 @@ class Buckets:
         keys = ConditionKeys(request, {}, OWNER)
         access = Access(OWNER, operation.actions, arn("bucket"), keys, bucket.record)
         services = SimpleNamespace(buckets=self.store, objects=self._objects)
-        identity, nothing = Identity(OWNER), cast(Any, None)
+        identity = Identity(OWNER)
         return await operation.handler(
-            Context(cast(Any, services), "test", target, identity, access, bucket, None, nothing),
+            Context(cast(Any, services), "test", target, identity, access, bucket, None),
             request,
         )
 
