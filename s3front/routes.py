@@ -25,6 +25,9 @@ from shared.records.bucket import BucketRecord
 class Level(Enum):
     """What an operation works on, and so what is read before it is authorised."""
 
+    # Of what it is, in place of its name's: the table is asked for one by each request.
+    __hash__ = object.__hash__
+
     SERVICE = auto()
     NEW_BUCKET = auto()
     """A bucket that need not exist."""
