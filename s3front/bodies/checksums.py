@@ -17,7 +17,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, Protocol
 
 import anycrc
@@ -277,9 +277,7 @@ def expected_checksum(headers: Mapping[str, str]) -> ExpectedChecksum | None:
     a value that is none, or ``x-amz-sdk-checksum-algorithm`` that names another one or stands
     alone.
     """
-    # A look for the prefix anywhere costs a third of one at the start, and finds few.
-    similar = [name for name in headers if _HEADER_PREFIX in name]
-    values = [name for name in similar if _CARRIES_VALUE.match(name)]
+    values = _names_of_values(tuple(headers))
     announced = announced_trailer(headers)
     if len(values) + (announced is not None) > 1:
         raise _invalid(
@@ -303,6 +301,12 @@ def expected_checksum(headers: Mapping[str, str]) -> ExpectedChecksum | None:
             "x-amz-trailer headers were found."
         )
     return None
+
+
+@lru_cache(maxsize=64)
+def _names_of_values(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of these headers that carry a checksum. Clients send the same again and again."""
+    return tuple(name for name in names if _CARRIES_VALUE.match(name))
 
 
 def is_of_checksum(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -24,7 +24,7 @@ from s3front.bodies.checksums import (
     verify_digests,
     with_trailer,
 )
-from s3front.port.request import Headers, Request
+from s3front.port.request import Request
 from s3front.s3_errors import S3Error, incomplete_body
 
 _HASHED: Final = PayloadForm.HASHED
@@ -47,7 +47,7 @@ class UploadBody:
     """
 
     def __init__(self, identity: Identity, request: Request, *, document: bool = False) -> None:
-        headers = _lower(request.headers)
+        headers = _lower(request)
         if request.hoisted and not document:
             headers = {
                 name: value
@@ -104,11 +104,14 @@ class UploadBody:
         verify_digests(expected, digests)
 
 
-def _lower(headers: Headers) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+def _lower(request: Request) -> Mapping[str, str]:
+    """The headers by their names in lower case; of a name that is there twice, the last."""
+    if request.folded is not None:
+        return request.folded
+    return {name.lower(): value for name, value in request.headers.items()}
 
 
-def _expected_digests(identity: Identity, headers: dict[str, str]) -> ExpectedDigests:
+def _expected_digests(identity: Identity, headers: Mapping[str, str]) -> ExpectedDigests:
     form = None if identity.payload is None else payload_form(identity.payload)
     checksum = expected_checksum(headers)
     if checksum is not None and checksum.in_trailer and form not in _TRAILER_FORMS:
@@ -122,7 +125,7 @@ def _expected_digests(identity: Identity, headers: dict[str, str]) -> ExpectedDi
     )
 
 
-def _decoder(identity: Identity, headers: dict[str, str]) -> ChunkedDecoder | None:
+def _decoder(identity: Identity, headers: Mapping[str, str]) -> ChunkedDecoder | None:
     """The decoder of a streamed body, None for a plain one."""
     if identity.payload is None:
         return None

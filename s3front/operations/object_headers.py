@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
 
@@ -52,6 +53,12 @@ _STORAGE_CLASSES = frozenset(
         "GLACIER_IR",
     )
 )
+_STORAGE_CLASS = "x-amz-storage-class"
+_REDIRECT = "x-amz-website-redirect-location"
+_DESCRIBING = frozenset(
+    name.lower() for name in (*STANDARD_HEADERS.values(), "Content-Type", _STORAGE_CLASS, _REDIRECT)
+)
+"""The headers that say something of an object, but for its metadata."""
 
 # Query parameter and the header that it overrides (GetObject, "Overriding response header values").
 OVERRIDES = {
@@ -63,9 +70,7 @@ OVERRIDES = {
     "response-expires": "Expires",
 }
 
-_extras: Final = itemgetter(
-    *STANDARD_HEADERS, "x-amz-website-redirect-location", "tags", "x-amz-storage-class"
-)
+_extras: Final = itemgetter(*STANDARD_HEADERS, _REDIRECT, "tags", _STORAGE_CLASS)
 _NO_EXTRAS: Final = (*[""] * len(STANDARD_HEADERS), "", {}, "STANDARD")
 """What ``_extras`` are of an object of which its uploader said nothing in particular."""
 
@@ -80,10 +85,29 @@ class DescribedObject(msgspec.Struct, frozen=True):
     storage_class: str = "STANDARD"
 
 
+_NOTHING_SAID = DescribedObject(DEFAULT_CONTENT_TYPE, {}, {}, "")
+
+
 def new_object_headers(headers: Headers, *, encoded_words: bool = True) -> DescribedObject:
     """What to keep of a request's headers; raises MetadataTooLarge, InvalidStorageClass,
     InvalidRedirectLocation. ``encoded_words``: as for ``stored_metadata``."""
-    storage_class = headers.get("x-amz-storage-class", "STANDARD")
+    if not _any_describes("\n".join(headers)):
+        return _NOTHING_SAID
+    return _said(headers, encoded_words=encoded_words)
+
+
+@lru_cache(maxsize=64)
+def _any_describes(names: str) -> bool:
+    """Whether one of these names, a line each, says something of an object. Clients send the same
+    again and again."""
+    lines = names.lower().split("\n")
+    return not _DESCRIBING.isdisjoint(lines) or any(
+        line.startswith(USER_METADATA_PREFIX) for line in lines
+    )
+
+
+def _said(headers: Headers, *, encoded_words: bool) -> DescribedObject:
+    storage_class = headers.get(_STORAGE_CLASS, "STANDARD")
     if storage_class not in _STORAGE_CLASSES:
         raise S3Error("InvalidStorageClass", fields={"StorageClassRequested": storage_class})
     standard = {}
@@ -106,7 +130,7 @@ def new_object_headers(headers: Headers, *, encoded_words: bool = True) -> Descr
 
 
 def _website_redirect(headers: Headers) -> str:
-    value = headers.get("x-amz-website-redirect-location")
+    value = headers.get(_REDIRECT)
     if not value:
         return ""
     location = stored_line(value)
@@ -180,11 +204,11 @@ def _described(record: ObjectRecord) -> dict[str, str]:
     headers |= record.headers
     redirect, tags, storage_class = record.website_redirect, record.tags, record.storage_class
     if redirect:
-        headers["x-amz-website-redirect-location"] = redirect
+        headers[_REDIRECT] = redirect
     if tags:
         headers["x-amz-tagging-count"] = str(len(tags))
     if storage_class != "STANDARD":
-        headers["x-amz-storage-class"] = storage_class
+        headers[_STORAGE_CLASS] = storage_class
     headers |= _lock_headers(record)
     values = "".join(map(str, headers.values()))
     if not (values.isascii() and values.isprintable()):

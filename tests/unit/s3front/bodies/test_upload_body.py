@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from s3front.auth.identity import ANONYMOUS, Identity
+from s3front.auth.identity import ANONYMOUS, UNSIGNED, Identity
 from s3front.auth.sigv4 import AccessKey, PayloadForm, RequestHead, sign_request
 from s3front.bodies.checksums import Algorithm
 from s3front.bodies.digested_body import DigestedBody
@@ -164,3 +164,20 @@ def test_the_form_of_a_body_is_no_question_of_who_sent_it(form: PayloadForm) -> 
 def test_a_hash_that_nobody_signed_is_verified(digest: bytes, code: str) -> None:
     identity = Identity(ANONYMOUS, None, hashlib.sha256(digest).hexdigest())
     assert let_go(identity, {}, [bytes(10)]) == (0 if code else 10, code)
+
+
+@pytest.mark.parametrize("value", [base64.b64encode(bytes(4)).decode(), "none", ""])
+@pytest.mark.parametrize("name", [CRC32, CRC32.upper(), "Content-MD5", "x-amz-trailer", "X-Other"])
+def test_headers_that_are_folded_mean_what_they_mean_else(name: str, value: str) -> None:
+    fields = CIMultiDictProxy(CIMultiDict({"Content-Length": "1", name: value}))
+    folded = {key.lower(): text for key, text in fields.items()}
+
+    def meaning(folded: dict[str, str] | None) -> object:
+        request = Request("PUT", "/b/k", fields, Pieces([b"a"], 1), "", True, folded)
+        try:
+            body = UploadBody(UNSIGNED, request)
+        except S3Error as error:
+            return error.code, error.fields
+        return body.expected, body.algorithm, body.size
+
+    assert meaning(folded) == meaning(None)

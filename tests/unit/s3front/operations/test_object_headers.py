@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ from s3front.operations.object_headers import (
     overridden,
     taken_over,
 )
+from s3front.operations.object_headers import _said as said_one_by_one
 from s3front.s3_errors import S3Error
 from shared.http1.encoding import encode_response
 
@@ -72,6 +74,45 @@ def test_an_object_without_extras_is_described_as_one_with_them(
         **object_headers(ObjectRecord(document)),
         "x-amz-meta-of-its-own": "set",
     }
+
+
+_NAMES = st.sampled_from(
+    [
+        "Host",
+        "Content-Length",
+        "x-amz-meta",
+        "x-amz-met-a",
+        "my-x-amz-meta-a",
+        "a\nx-amz-meta-a",
+        "X-Amz-Meta-A",
+        "x-amz-meta-",
+        "content-TYPE",
+        "Cache-Control",
+        "content-encoding",
+        "Expires",
+        "x-amz-storage-class",
+        "X-Amz-Website-Redirect-Location",
+    ]
+)
+
+
+@given(
+    st.lists(st.tuples(_NAMES, st.sampled_from(["", "/a", "aws-chunked", "STANDARD_IA"]))),
+    st.booleans(),
+)
+def test_headers_that_say_nothing_are_not_looked_through(
+    pairs: list[tuple[str, str]], encoded_words: bool
+) -> None:
+    """What comes of it is what comes of a look at each."""
+    headers = CIMultiDictProxy(CIMultiDict(pairs))
+
+    def outcome(described_by: Callable[..., DescribedObject]) -> object:
+        try:
+            return described_by(headers, encoded_words=encoded_words)
+        except S3Error as error:
+            return error.code, error.fields
+
+    assert outcome(new_object_headers) == outcome(said_one_by_one)
 
 
 def test_a_plain_object() -> None:
