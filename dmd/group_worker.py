@@ -95,15 +95,17 @@ class Worker(Generic[Item, Result]):
         group: Sequence[_Waiting[Item, Result]],
         results: Sequence[Result | Exception],
     ) -> None:
+        done = self._done
         for waiting, result in zip(group, results, strict=True):
-            if self._done is not None:
-                self._done(waiting.item)
-            if waiting.future.done():
+            future = waiting.future
+            if done is not None:
+                done(waiting.item)
+            if future.done():
                 continue  # cancelled
             if isinstance(result, Exception):
-                waiting.future.set_exception(result)
+                future.set_exception(result)
             else:
-                waiting.future.set_result(result)
+                future.set_result(result)
 
     def _results(self, items: Sequence[Item]) -> Sequence[Result | Exception] | None:
         try:

@@ -94,7 +94,6 @@ class Commit:
         self.transaction = transaction
         self.bodies = bodies
         self.now_ms = now_ms
-        self.records = StoredRecords(transaction)
         self._committer = committer
         self._log: LogWriter | None = None
         record_log = committer.settings.record_log
@@ -103,6 +102,11 @@ class Commit:
         self._first_revision = self._revision = committer.last_revision(transaction)
         self._kept_tick: int | None = None
         self._tick = 0
+
+    @property
+    def records(self) -> StoredRecords:
+        """What is stored, as of now."""
+        return StoredRecords(self.transaction)
 
     @property
     def version_ids(self) -> VersionIds:

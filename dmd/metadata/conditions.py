@@ -89,6 +89,8 @@ class IsEmpty(msgspec.Struct, frozen=True):
 
 Requirement = HasRevision | IsPresent | IsNoNullVersion | NamesNoNullVersion | IsEmpty
 _FORMS = ("revision", "absent", "present", "isNull", "nullVersion", "empty")
+_USUAL_MEMBERS: Final = 3
+"""A sub-level, a key and a revision, and so no second form."""
 _PLAIN_FORMS: Final[Mapping[tuple[str, bool], Callable[[bytes], Requirement]]] = {
     ("absent", True): partial(IsPresent, present=False),
     ("present", True): partial(IsPresent, present=True),
@@ -100,6 +102,15 @@ _NULL_VERSION_NAME: Final = b'"nullVersionId"'
 
 def parse(wire: Any, key_bytes_max: int) -> Requirement:
     """One requirement from its wire form; raises InvalidArgument when it is of no known form."""
+    if isinstance(wire, dict) and len(wire) == _USUAL_MEMBERS:
+        revision, sub_level, key = wire.get("revision"), wire.get("subLevel"), wire.get("key")
+        if type(revision) is int and isinstance(key, str) and is_sub_level(sub_level):
+            return HasRevision(record_keys.physical(sub_level, key, key_bytes_max), revision)
+    return parse_any(wire, key_bytes_max)
+
+
+def parse_any(wire: Any, key_bytes_max: int) -> Requirement:
+    """The same of any requirement: most name a revision."""
     if not isinstance(wire, dict) or not is_sub_level(wire.get("subLevel")):
         raise ServiceError("InvalidArgument", "a requirement needs a subLevel")
     stated = wire.keys() & _FORMS

@@ -209,10 +209,11 @@ def _remaining(
     places.update(
         versioned_writes.version_key(key, known) for known in version_ids if known is not None
     )
-    found = (commit.records.get(place) for place in places)
+    records = commit.records
+    found = (records.get(place) for place in places)
     remaining = [record for record in found if record is not None]
     if None in version_ids:
-        remaining += (record for _, record in versioned_writes.versions(commit.records, key))
+        remaining += (record for _, record in versioned_writes.versions(records, key))
     return remaining
 
 

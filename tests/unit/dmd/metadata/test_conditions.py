@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from dmd.metadata import conditions, record_keys, stored
 from dmd.metadata.engines.memory import MemoryEngine
@@ -145,3 +147,40 @@ def test_a_damaged_record_has_no_revision_to_compare(engine: MemoryEngine) -> No
         transaction.put(key, b"\0" * 20)
     with pytest.raises(stored.CorruptRecordError):
         holds(engine, {"subLevel": ["b1"], "key": "k", "revision": 0})
+
+
+WIRES = st.dictionaries(
+    st.sampled_from(
+        ["subLevel", "key", "revision", "absent", "present", "isNull", "empty", "other"]
+    ),
+    st.one_of(
+        st.sampled_from([["b1"], [], ["b!"], [1], "k", "k" * KEY_BYTES_MAX, "\ud800", {}]),
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**65), 2**65),
+        st.floats(),
+    ),
+)
+NAMED = st.fixed_dictionaries(
+    {"subLevel": st.just(["b1"]), "key": st.text(), "revision": st.integers()},
+    optional={"absent": st.just(True), "other": st.just(1)},
+)
+
+
+def parsed(parse: Any, wire: Any) -> Any:
+    """What is parsed, or the error."""
+    try:
+        made = parse(wire, KEY_BYTES_MAX)
+    except ServiceError as error:
+        return error.code, error.message
+    return type(made), made
+
+
+@given(st.one_of(NAMED, WIRES, st.none(), st.lists(st.integers())))
+@example({"subLevel": ["b1"], "key": "k", "revision": True})
+@example({"subLevel": ["b1"], "key": "k", "revision": 1, "absent": True})
+@example({"subLevel": ["b!"], "key": "k", "revision": 1})
+@example({"subLevel": ["b1"], "key": "k" * KEY_BYTES_MAX, "revision": 1})
+@example({"subLevel": ["b1"], "key": 1, "revision": 1})
+def test_a_usual_requirement_is_read_as_any(wire: Any) -> None:
+    assert parsed(conditions.parse, wire) == parsed(conditions.parse_any, wire)
