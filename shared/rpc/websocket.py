@@ -213,12 +213,15 @@ class FrameReader:
         that has an attachment."""
         if self._available or self._message is not None:
             return None
-        behind = self._usual_head_bytes + int.from_bytes(data[2:4], "big")
-        if behind < len(data):
+        size = int.from_bytes(data[2:4], "big")
+        head = self._usual_head.pack(_WHOLE_TEXT, self._usual_second, size)
+        if data.startswith(head) and _SIZE_IN_TWO_BYTES <= size <= self.message_bytes_max:
+            start = len(head)
+            behind = start + size
+            if behind == len(data):
+                return data[start:], None
             attachment = self._whole(_WHOLE_BINARY, data[behind:])
-            if attachment is not None:
-                text = self._whole(_WHOLE_TEXT, data[:behind])
-                return None if text is None else (text, attachment)
+            return None if attachment is None else (data[start:behind], attachment)
         text = self._whole(_WHOLE_TEXT, data)
         return None if text is None else (text, None)
 
