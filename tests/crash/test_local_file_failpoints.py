@@ -5,9 +5,11 @@ As in ``test_failpoints``, where the data daemon writes them. Here it has no par
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 
 import pytest
+import requests
 
 from shared.failpoints import FailPoint
 from tests.api.support import new_name
@@ -47,8 +49,13 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 def uploads(stage: Stage) -> int:
-    """How many the data daemon has had."""
-    return stage.running.dmd_data.output.count('"method":"PUT"')
+    """How many the data daemon has had. What it says of them may be on its way: what it says of a
+    later request comes behind."""
+    running, mark = stage.running, f"/DataFile/{secrets.token_hex(20)}"
+    asked = requests.get(f"http://127.0.0.1:{running.data_port}{mark}", timeout=10)
+    assert asked.status_code == 404
+    wait_for(lambda: mark in running.dmd_data.output, "what the data daemon says of a request")
+    return running.dmd_data.output.count('"method":"PUT"')
 
 
 def wait_until_beside(stage: Stage) -> None:
