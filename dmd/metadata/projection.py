@@ -20,7 +20,7 @@ from dmd.metadata import stored
 from shared.records import listed_rows
 from shared.records.listed_rows import OWN_MEMBERS
 from shared.records.names import holds_objects
-from shared.records.projection_fields import SCHEMA, ListedObject, listed_object
+from shared.records.projection_fields import SCHEMA, ListedObject, listed_object, members_of
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(ListedObject).decode
@@ -55,7 +55,7 @@ def project(sub_level: Sequence[str], record: bytes) -> tuple[int, bytes]:
     if not holds_objects(sub_level):
         return stored.NO_PROJECTION, b""
     try:
-        return SCHEMA, _encode(listed_object(record))
+        return SCHEMA, _encode(members_of(record))
     except (*_UNREADABLE, OverflowError):
         # OverflowError: JSON holds integers that msgpack does not.
         return stored.NO_PROJECTION, b""

@@ -66,7 +66,12 @@ def listed_object(record: bytes | str) -> ListedObject:
 
     Raises msgspec.DecodeError, UnicodeDecodeError or RecursionError for what is no such document.
     """
-    return ListedObject(*listed_members(decoded(record, ListedDocument, _decode)))
+    return ListedObject(*members_of(record))
+
+
+def members_of(record: bytes | str) -> tuple[Any, ...]:
+    """The same as a tuple, which is encoded like a ``ListedObject``: its members, in order."""
+    return listed_members(decoded(record, ListedDocument, _decode))
 
 
 def decoded(

@@ -10,7 +10,7 @@ import pytest
 
 from dmd.metadata.projection import project
 from dmd.metadata.stored import NO_PROJECTION
-from shared.records.projection_fields import SCHEMA
+from shared.records.projection_fields import SCHEMA, listed_object
 
 NONE = (NO_PROJECTION, b"")
 RECORD = {
@@ -53,6 +53,12 @@ def test_the_row_has_the_members_that_listings_print() -> None:
         "crc64nvme",
         "FULL_OBJECT",
     ]
+
+
+@pytest.mark.parametrize("record", [RECORD, {}, {"content-length": 1.5}, {"isPHD": None, "a": {}}])
+def test_the_row_is_what_a_listed_object_is_encoded_to(record: dict[str, Any]) -> None:
+    text = json.dumps(record).encode()
+    assert project(["bucket"], text)[1] == msgspec.msgpack.encode(listed_object(text))
 
 
 def test_members_that_are_missing_are_empty() -> None:
