@@ -16,7 +16,7 @@ from isal.isal_zlib import crc32
 from s3front.locations import direct_writes, local_files
 from s3front.locations.base import Stored
 from s3front.locations.direct_writes import DIRECT_BYTES_MAX
-from s3front.locations.local_files import LocalFile, LocalFiles, Offer
+from s3front.locations.local_files import BYTES_MAX, LocalFile, LocalFiles, Offer
 from s3front.s3_errors import S3Error
 from shared.blob_checksums import checksum_in
 from shared.blob_files import INCOMING_FOLDER, blob_file, is_blob_key
@@ -94,6 +94,11 @@ def assert_stored(folder: Path, blob: Stored | None, content: bytes) -> None:
     assert path.read_bytes() == content
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.stat().st_nlink == 1
+
+
+async def test_very_large_blobs_are_the_daemons(files: LocalFiles) -> None:
+    assert files.new(BYTES_MAX + 1) is None
+    new(files, BYTES_MAX).discard()
 
 
 @pytest.mark.parametrize("size", SIZES)
