@@ -180,7 +180,7 @@ class App:
             trace.bucket = None if bucket is None else bucket.record
             access = Access(
                 principal,
-                operation.actions_for(version, request.headers),
+                operation.actions_for(version, request.folded or request.headers),
                 arn(target.bucket, target.key),
                 ConditionKeys(request, target.query, principal),
                 trace.bucket,

@@ -93,7 +93,7 @@ class Operation:
     def actions_for(self, version: Version, headers: Mapping[str, str]) -> tuple[str, ...]:
         """What a request asks for that names this version and has these headers."""
         actions = self.version_actions if version.is_specific else self.actions
-        if self.header_actions:
+        if any(map(headers.__contains__, self.header_actions)):  # of most requests, none
             actions += tuple(
                 action for name, action in self.header_actions.items() if name in headers
             )

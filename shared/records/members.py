@@ -25,6 +25,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 SIZE_MAX: Final = 2**63 - 1
 """The most bytes that anything may be said to have."""
 
+_INTEGERS: Final = {int}
 _ISO_CHARACTERS: Final = len("2026-01-31T12:00:00.000Z")
 
 
@@ -108,6 +109,8 @@ def whole_number(found: Any) -> int | None:
 
 def shown_sizes(found: Sequence[Any]) -> list[int]:
     """``whole_number`` of each, 0 for what is none."""
+    if set(map(type, found)) == _INTEGERS and min(found) >= 0 and max(found) <= SIZE_MAX:
+        return list(found)
     return [
         number if type(number) is int and 0 <= number <= SIZE_MAX else whole_number(number) or 0
         for number in found

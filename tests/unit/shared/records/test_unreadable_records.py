@@ -217,5 +217,8 @@ def test_many_times_are_shown_as_each_of_them(odd: str | None) -> None:
 
 
 def test_many_sizes_are_shown_as_each_of_them() -> None:
-    sizes = [0, 7, 2**63, -1, "12", "x", 1.5, None, True]
+    sizes = [0, 7, 2**63 - 1, 2**63, -1, "12", "x", 1.5, None, True]
     assert shown_sizes(sizes) == [whole_number(size) or 0 for size in sizes]
+    for odd in sizes:
+        assert shown_sizes([0, 7, odd]) == [0, 7, whole_number(odd) or 0]
+    assert shown_sizes([]) == []
