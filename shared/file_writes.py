@@ -1,6 +1,7 @@
-"""Writing the files of blobs, and having what was written made durable. Blocking.
+"""Writing to files, and having what was written made durable. Blocking.
 
-Called by whoever stores blobs as files: the data daemon, and a front-end beside it.
+Called by whoever stores blobs as files, the data daemon and a front-end beside it, and, for names
+in directories, by all that keep files of their own.
 """
 
 from __future__ import annotations

@@ -33,8 +33,9 @@ from dmd.jobs.errors import JobError
 from dmd.jobs.gc import no_collection
 from dmd.metadata.engines.base import Engine, EngineError
 from dmd.metadata.engines.lmdb import FILE_NAME
-from dmd.metadata.metadata_directory import fsync_directory, open_engine, write_uuid
+from dmd.metadata.metadata_directory import open_engine, write_uuid
 from dmd.ownership.owned_directory import OwnedDirectory, is_owned
+from shared.file_writes import sync_directory
 from shared.process.logs import get_logger
 
 DATA_NAME: Final = "data"
@@ -99,9 +100,9 @@ def back_up(metadata: Path, blobs: Blobs | None, target: Path, progress: Progres
             if blobs is not None:
                 copy_data(blobs.path, unfinished / DATA_NAME, _counted_on(progress))
             lacking = _compare(engine, unfinished, blobs)
-        fsync_directory(unfinished)
+        sync_directory(unfinished)
         unfinished.rename(target)
-        fsync_directory(target.parent)
+        sync_directory(target.parent)
     except (EngineError, OSError) as error:
         _clear(unfinished)
         raise JobError(f"{target}: {error}") from error
@@ -206,9 +207,9 @@ def _restore_data(source: Path, data: Path, progress: Progress) -> None:
         for folder in unfinished.iterdir():
             if folder.is_dir():
                 folder.rename(data / folder.name)
-        fsync_directory(data)
+        sync_directory(data)
         (unfinished / ABOUT_NAME).rename(data / ABOUT_NAME)
-        fsync_directory(data)
+        sync_directory(data)
     except OSError as error:
         raise JobError(f"{data}: {error}") from error
     finally:
@@ -231,9 +232,9 @@ def install(metadata: Path, build: Callable[[Path], None], deployment: str | Non
         open_engine(unfinished).close()
         if deployment is not None:
             write_uuid(metadata, deployment)
-        fsync_directory(unfinished)
+        sync_directory(unfinished)
         (unfinished / FILE_NAME).rename(metadata / FILE_NAME)
-        fsync_directory(metadata)
+        sync_directory(metadata)
     except (EngineError, OSError) as error:
         raise JobError(f"{metadata}: {error}") from error
     except StartupError as error:

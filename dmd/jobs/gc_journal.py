@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final
 
 from dmd.jobs.errors import JobError
-from dmd.metadata.metadata_directory import fsync_directory
+from shared.file_writes import sync_directory
 
 FILE_NAME: Final = "gc.journal"
 LAYOUT: Final = ">20sQ"
@@ -57,7 +57,7 @@ class Journal:
             self.add(key, since_ms)
         self.sync()
         unfinished.rename(folder / FILE_NAME)
-        fsync_directory(folder)
+        sync_directory(folder)
 
     def add(self, key: bytes, since_ms: int) -> None:
         """Note that a blob is in quarantine from now on."""

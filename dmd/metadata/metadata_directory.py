@@ -15,6 +15,7 @@ from dmd.metadata.engines.base import Engine, EngineError, EngineFatalError
 from dmd.metadata.engines.lmdb import FILE_NAME, LmdbEngine
 from dmd.metadata.engines.lmdb_reader import OnDamage, PageStore
 from dmd.metadata.record_keys import FORMAT_KEY
+from shared.file_writes import sync_directory
 
 FORMAT_VERSION = 1
 _LEVELDB_NAME = "rootDB"
@@ -86,15 +87,6 @@ def write_uuid(path: Path, value: str) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         unfinished.rename(path / UUID_NAME)
-        fsync_directory(path)
+        sync_directory(path)
     except OSError as error:
         raise StartupError(f"{path / UUID_NAME}: {error}") from error
-
-
-def fsync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
