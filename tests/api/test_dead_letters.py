@@ -321,8 +321,9 @@ async def test_places_that_are_away_are_asked_seldom(deletions: Deletions) -> No
 
 async def test_entries_that_no_message_can_move_hold_nothing_up(deletions: Deletions) -> None:
     """A key that is the longest there is, and a letter that quotes more than a message has."""
-    huge = f"{int(deletions.now * 1000) - 2:014}.huge"
-    entries = {"0." + "x" * 1960: '{"location":"bad"}', huge: '"' * 48_000_000}
+    due = int(deletions.now * 1000)
+    longest, huge = f"{due - 3:014}.".ljust(1962, "x"), f"{due - 2:014}.huge"
+    entries = {longest: '{"location":"bad"}', huge: '"' * 48_000_000}
     deletions.place.failures = {"bad": "InternalError"}
     await asyncio.to_thread(put_records, deletions.running, DELETIONS, entries)
     await deletions.queue(["good"])

@@ -23,6 +23,7 @@ from dmd.process_options import STANDBY_OPTION
 from s3front.rpc.rpc_client import RpcClient, RpcOutcomeUnknownError, RpcUnavailableError
 from shared.records.names import METASTORE, RECORD_LOGS, USERS_BUCKET, owner_entry_key
 from tests.crash.test_metadata_kill import connected
+from tests.faults.processes import stands_still
 from tests.faults.stores import assert_metadata_is_well
 from tests.interop.daemons import MetadataProcess
 from tests.servers import accepts_connections, wait_for
@@ -87,6 +88,7 @@ async def write_until_stopped(owner: MetadataProcess, written: Written, writes: 
         tasks = [asyncio.create_task(written.run(client, writer)) for writer in range(WRITERS)]
         await until(lambda: len(written.acknowledged) >= writes)
         os.kill(owner.process.pid, signal.SIGSTOP)
+        await until(lambda: stands_still(owner.process))  # what reads the store finds one commit
         await client.close()
         await asyncio.gather(*tasks)
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from shared.failpoints import FailPoint
 from tests.raw_http import call
@@ -83,6 +84,18 @@ def stopped(process: Process) -> Iterator[None]:
         yield
     finally:
         go_on(process)
+
+
+def stands_still(process: Process) -> bool:
+    """Whether each thread of a process that was sent SIGSTOP has noticed, or is gone: one that
+    waits for the disk ends its call first."""
+    try:
+        stats = [task / "stat" for task in Path(f"/proc/{process.pid}/task").iterdir()]
+        # Behind the name of the thread, which may have anything in it.
+        states = [stat.read_text().rpartition(")")[2].split()[0] for stat in stats]
+    except OSError:
+        return True
+    return all(state in "TtZX" for state in states)
 
 
 def go_on(process: Process) -> None:
