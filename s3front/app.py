@@ -45,12 +45,11 @@ from s3front.port.xml import DECLARATION
 from s3front.reply_stages import Answered, is_staged, staged
 from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error, incomplete_body, not_implemented
+from shared.process.heap import is_out_of_memory
 from shared.records.bucket import BucketRecord
 from shared.records.members import UnreadableRecordError
 
 _SERVICE: Final = Level.SERVICE
-_NO_THREAD = "can't start new thread"
-"""What RuntimeError says where there is no memory for one."""
 
 
 class _Trace(msgspec.Struct):
@@ -300,7 +299,7 @@ class App:
 
     def _unexpected(self, error: Exception, trace: _Trace) -> S3Error:
         log = self._log(trace)
-        if isinstance(error, MemoryError) or str(error) == _NO_THREAD:
+        if is_out_of_memory(error):
             # No fault of the request's, and none of the code: fewer of them at once will do.
             log.error("out of memory", reason=repr(error))
             return S3Error("SlowDown")

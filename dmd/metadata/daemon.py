@@ -223,17 +223,15 @@ class MetadataDaemon:
             rest = _debugging_interface(service, log_service, log, settings)
         network = _Network(dispatchers, rest, log, settings)
         daemon = cls(network, engine, writer, directory, faults, bodies)
-        port = settings.port
         try:
-            await network.listen(settings.host, port)
+            # The main port last: who finds that one open finds all of them open.
             if rest is not None and settings.rest_port is not None:
-                port = settings.rest_port
+                port, setting = settings.rest_port, "metadataDaemon.restPort"
                 await rest.listen(bind_all(settings.host, port), settings.tls)
+            port, setting = settings.port, "--metadata-port or METADATA_PORT"
+            await network.listen(settings.host, port)
         except OSError as error:
             await daemon.close()
-            setting = "--metadata-port or METADATA_PORT"
-            if port != settings.port:
-                setting = "metadataDaemon.restPort"
             raise StartupError(cannot_listen(settings.host, port, error, setting)) from error
         return daemon
 

@@ -22,6 +22,14 @@ _MMAP_THRESHOLD_MAX: Final = 32 * 1024 * 1024
 
 _PAGE_BYTES: Final = 4096
 
+_NO_THREAD: Final = "can't start new thread"
+"""What RuntimeError says where there is no memory for one."""
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error says that this process may have no more memory: no fault of the code."""
+    return isinstance(error, MemoryError) or str(error) == _NO_THREAD
+
 
 def share_one_heap() -> None:
     """Let all threads of this process allocate from one heap; before any is started.

@@ -29,6 +29,7 @@ from typing import Any, BinaryIO, Final, NamedTuple, Protocol
 import orjson
 
 from shared.daemon_secret import without_payload
+from shared.process.heap import is_out_of_memory
 from shared.process.readable_log import is_for_people, readable_line
 
 TRACE: Final = 5
@@ -109,6 +110,7 @@ def configure_logging(
         library.setLevel(max(packets, _library_level(LEVELS[level])))
         library.addFilter(_without_payloads)
     logging.getLogger("aiohttp.server").addFilter(_malformed_requests_briefly)
+    logging.getLogger("asyncio").addFilter(_little_memory_briefly)
     logging.captureWarnings(True)
 
 
@@ -134,6 +136,15 @@ def _malformed_requests_briefly(record: logging.LogRecord) -> bool:
         record.exc_info = None
         record.levelno = min(record.levelno, logging.WARNING)
         record.msg, record.args = "malformed request: %s", (type(error).__name__,)
+    return True
+
+
+def _little_memory_briefly(record: logging.LogRecord) -> bool:
+    """A filter: a connection that the loop ends because there is no memory to read from it."""
+    error = record.exc_info[1] if record.exc_info else None
+    if is_out_of_memory(error):
+        record.exc_info = None
+        record.msg, record.args = "out of memory: %r", (error,)
     return True
 
 

@@ -180,6 +180,16 @@ class TestStandardLibrary:
             logging.getLogger("aiohttp.server").exception("Error handling request")
         assert "trouble" in log.lines()[1]["exception"]
 
+    @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+    async def test_a_connection_that_ends_for_want_of_memory_has_no_traceback(
+        self, log: Log, error: Exception
+    ) -> None:
+        context = {"message": "Fatal error on transport", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(context)
+        line = log.line()
+        assert (line["level"], line["event"]) == ("error", f"out of memory: {error!r}")
+        assert "exception" not in line
+
     @pytest.mark.parametrize("name", ["engineio.server", "socketio.server", "engineio.client"])
     def test_packets_are_written_without_what_authenticates(
         self, configure: Callable[[str], Log], name: str
