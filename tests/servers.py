@@ -146,15 +146,17 @@ class Process:
             )
 
     def kill(self) -> None:
-        """``kill -9`` of the process and its children, at once."""
+        """``kill -9`` of the process and its children, at once; none of them holds a port then."""
         if self.handle is None:
             return
         # Children are in process groups of their own, and nobody's once their parent is dead.
-        for pid in (self.handle.pid, *process_tree(self.handle.pid)):
+        children = process_tree(self.handle.pid)
+        for pid in (self.handle.pid, *children):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.handle.wait()
         self.handle = None
+        wait_for(lambda: all(map(has_ended, children)), f"the children of {self.name} to end")
 
     def stop(self, seconds: float = DEADLINE_SECONDS) -> int:
         """SIGTERM; the exit code."""
@@ -167,6 +169,15 @@ class Process:
             raise AssertionError(f"{self.name} did not stop:\n{self.output[-4000:]}") from None
         self.handle = None
         return code
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process is no more, but for what its parent may still ask of it."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state in "ZX"
 
 
 def process_tree(pid: int) -> list[int]:
