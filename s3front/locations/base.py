@@ -4,9 +4,10 @@ A location stores immutable blobs under keys that it makes itself. It streams in
 both directions, and speaks of failures in S3's terms: ServiceUnavailable when the place is away,
 InternalError when it answered with an error.
 
-A new type is one file of this folder, with a class that follows ``DataStore`` and what reads its
-details (``location_config.LocationType``), and one row of ``registry.TYPES``. What wraps a store
-passes on the ``capabilities`` of what it wraps, as far as it keeps them.
+A new type is one file of this folder, with a class that follows ``DataStore`` (for a place that
+others run: a subclass of ``remote_store.RemoteStore``) and what reads its details
+(``location_config.LocationType``), and one row of ``registry.TYPES``. What wraps a store passes on
+the ``capabilities`` of what it wraps, as far as it keeps them.
 """
 
 from __future__ import annotations
@@ -48,6 +49,27 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tags: bool = False
     """It keeps an object's tags beside its bytes."""
 
+    create_only: bool = False
+    """It can store a blob on the condition that there is none of this key, whoever else does."""
+
+    checksums: bool = False
+    """It says, or verifies, a checksum of what it has stored."""
+
+    encryption: bool = False
+    """It encrypts what it stores."""
+
+    collected: bool = False
+    """What no record names there is found and removed by somebody else (``dmd gc``). In any other
+    place each new blob is noted in the journal of strays before it is stored."""
+
+    blob_bytes_max: int | None = None
+    """The largest blob that it stores by one ``put``; None for whatever S3 allows."""
+
+    part_bytes_min: int = 0
+    part_bytes_max: int | None = None
+    parts_max: int | None = None
+    """The limits of its own uploads: bytes of each part but the last, and their number."""
+
 
 class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
     """What the bytes are of: for places that name their blobs by it, or keep it beside them."""
@@ -57,6 +79,9 @@ class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
     content_type: str
     user_metadata: Mapping[str, str]
     """Without the prefix of its headers, as records have it."""
+    headers: Mapping[str, str] = _NOTHING
+    """Cache-Control and its kin, by their names in records (``object_record.STANDARD_HEADERS``)."""
+    tags: Mapping[str, str] = _NOTHING
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
@@ -64,6 +89,8 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
 
     ``etag`` is the place's own, None where it says none; ``size`` is in bytes, of what is stored.
     ``extra`` are further members of the data location that its place needs to find it again.
+    ``md5`` is that of the bytes as the place has them, in hex, if it says so when it stores them:
+    it is held against that of the bytes that were sent.
     """
 
     key: str
@@ -71,6 +98,7 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     version: str | None = None
     etag: str | None = None
     extra: Mapping[str, Any] = _NOTHING
+    md5: str | None = None
 
     def members(self) -> Mapping[str, Any]:
         """What a data location keeps of it, besides the key."""
@@ -128,10 +156,11 @@ class DataStore(Protocol):
         """What it does itself."""
 
     async def put(
-        self, size: int, body: bytes | AsyncGenerator[bytes, None], info: ObjectInfo
+        self, size: int, body: bytes | AsyncGenerator[bytes, None], info: ObjectInfo, mark: str = ""
     ) -> Stored:
         """Store ``size`` bytes durably.
 
+        ``mark`` is the blob's in the journal of strays, for places that are not ``collected``.
         When the iterator raises, nothing is stored and its exception is raised. Raises
         S3Error.
         """
@@ -147,12 +176,16 @@ class DataStore(Protocol):
         Raises DataNotFoundError and S3Error.
         """
 
-    async def disk_usage(self) -> tuple[int, int]:
-        """The bytes that are available where the blobs are, and all that there are. Raises
-        S3Error."""
-
     async def delete(self, blob: Stored) -> None:
         """Remove a blob; one that is gone is no error. Raises S3Error."""
 
     async def close(self) -> None:
         """Give up its connections; it is not used afterwards."""
+
+
+class DaemonStore(DataStore, Protocol):
+    """The data daemon."""
+
+    async def disk_usage(self) -> tuple[int, int]:
+        """The bytes that are available where the blobs are, and all that there are. Raises
+        S3Error."""

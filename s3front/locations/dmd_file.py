@@ -47,7 +47,7 @@ class DmdFileStore:
     """
 
     type = "file"
-    capabilities = Capabilities(ranges=True)
+    capabilities = Capabilities(ranges=True, collected=True)
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class DmdFileStore:
         return None if self._files is None else self._files.new(size)
 
     async def put(
-        self, size: int, body: bytes | AsyncGenerator[bytes, None], info: ObjectInfo
+        self, size: int, body: bytes | AsyncGenerator[bytes, None], info: ObjectInfo, mark: str = ""
     ) -> Stored:
         headers = {"Content-Length": str(size), "Content-Type": _CONTENT_TYPE}
         try:

@@ -7,18 +7,21 @@ a file of CloudServer's can be taken as it is: what needs such a location is ref
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
-from s3front.locations.base import DataStore
+from s3front.locations.base import DaemonStore, DataStore
 from shared.config.documents import Document, display_name, find, read_document
 from shared.config.errors import ConfigError, nearest
 from shared.config.model import DEFAULT_LOCATION, Config
 from shared.config.validation import Section, parse
 from shared.config.values import Rule, Text, read_flag
+from shared.process.logs import EventLog
 
 _NAME: Final = "locationConfig.json"
 
@@ -80,17 +83,34 @@ class Location(Section, frozen=True, kw_only=True):
     details: object = None
 
 
+class Written(NamedTuple):
+    """Where the details of a ``location`` stand: under ``key`` in a ``file``. Variables of the
+    environment may stand above them; paths among them begin at the installation's ``directory``."""
+
+    file: str
+    key: str
+    location: str
+    environ: Mapping[str, str]
+    directory: Path
+
+
+class Surroundings(NamedTuple):
+    """What stores are made with: that of the data ``daemon``, and where to say what is amiss."""
+
+    daemon: DaemonStore
+    log: EventLog
+
+
 class LocationType(NamedTuple):
     """A type of locations that works.
 
-    ``read_details(document, file, key)`` makes the ``details`` of a location of what stands under
-    ``key`` in the file; raises ConfigError. Secrets among them are ``Secret``.
-    ``make(location, daemon)`` makes its store, in the event loop; ``daemon`` is the one of the data
-    daemon.
+    ``read_details(document, written)`` makes the ``details`` of a location of what stands in the
+    file; raises ConfigError. Secrets among them are ``Secret``.
+    ``make(location, surroundings)`` makes its store, in the event loop.
     """
 
-    read_details: Callable[[object, str, str], object]
-    make: Callable[[Location, DataStore], DataStore]
+    read_details: Callable[[object, Written], object]
+    make: Callable[[Location, Surroundings], DataStore]
 
 
 _BUILT_IN: Final[Document] = {
@@ -103,7 +123,11 @@ _BUILT_IN: Final[Document] = {
 }
 
 
-def load_locations(config: Config, types: Mapping[str, LocationType]) -> Mapping[str, Location]:
+def load_locations(
+    config: Config,
+    types: Mapping[str, LocationType],
+    environ: Mapping[str, str] = os.environ,
+) -> Mapping[str, Location]:
     """The locations by name, from S3_LOCATION_FILE, else ``conf/locationConfig.json``, else
     ``locationConfig.json``, else the one built-in location.
 
@@ -114,7 +138,10 @@ def load_locations(config: Config, types: Mapping[str, LocationType]) -> Mapping
     path = config.location_file or find(config.directory, _NAME)
     file = _NAME if path is None else display_name(path, config.directory)
     document = _BUILT_IN if path is None else read_document(path, file)
-    locations = {name: _location(name, entry, file, types) for name, entry in document.items()}
+    locations = {}
+    for name, entry in document.items():
+        written = Written(file, f"{name}.details", name, environ, config.directory)
+        locations[name] = _location(entry, written, types)
     _require_unique_ids(locations, file)
     if DEFAULT_LOCATION not in locations:
         raise ConfigError(file, DEFAULT_LOCATION, "is missing: this location must exist")
@@ -131,7 +158,8 @@ def load_locations(config: Config, types: Mapping[str, LocationType]) -> Mapping
     return MappingProxyType(locations)
 
 
-def _location(name: str, entry: object, file: str, types: Mapping[str, LocationType]) -> Location:
+def _location(entry: object, written: Written, types: Mapping[str, LocationType]) -> Location:
+    name, file = written.location, written.file
     if not isinstance(entry, dict):
         raise ConfigError(file, name, "must be an object")
     given = entry.get("type")
@@ -151,7 +179,7 @@ def _location(name: str, entry: object, file: str, types: Mapping[str, LocationT
         type=parsed.type,
         object_id=parsed.object_id,
         legacy_aws_behavior=parsed.legacy_aws_behavior,
-        details=types[parsed.type].read_details(parsed.details, file, f"{name}.details"),
+        details=types[parsed.type].read_details(parsed.details, written),
     )
 
 

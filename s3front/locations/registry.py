@@ -6,20 +6,22 @@ from collections.abc import Mapping
 from typing import Final
 
 from s3front.locations.base import DataStore
-from s3front.locations.location_config import Location, LocationType
+from s3front.locations.location_config import Location, LocationType, Surroundings, Written
 from s3front.s3_errors import S3Error
 from shared.config.errors import ConfigError
 from shared.records.data_location import DataLocation
 
 
-def _no_details(document: object, file: str, key: str) -> None:
+def _no_details(document: object, written: Written) -> None:
     if document != {}:
-        raise ConfigError(file, key, "must be an empty object for a location of type file")
+        raise ConfigError(
+            written.file, written.key, "must be an empty object for a location of type file"
+        )
 
 
 TYPES: Final[Mapping[str, LocationType]] = {
     # The data daemon, whatever the location is called: config.json says where it is.
-    "file": LocationType(_no_details, lambda _location, daemon: daemon),
+    "file": LocationType(_no_details, lambda _location, surroundings: surroundings.daemon),
 }
 """The types of locations that work, as files and records name them."""
 
@@ -30,14 +32,15 @@ class LocationRegistry:
     def __init__(
         self,
         locations: Mapping[str, Location],
-        daemon: DataStore,
+        surroundings: Surroundings,
         types: Mapping[str, LocationType] = TYPES,
     ) -> None:
         self._locations = locations
-        self._daemon = daemon
+        self._surroundings = surroundings
+        self._daemon = surroundings.daemon
         self._types = types
         self._stores = {
-            name: types[location.type].make(location, daemon)
+            name: types[location.type].make(location, surroundings)
             for name, location in locations.items()
             if location.is_supported
         }
@@ -46,7 +49,7 @@ class LocationRegistry:
     def renewed(self, locations: Mapping[str, Location]) -> LocationRegistry:
         """The same for other locations; those that have not changed keep their stores, and nothing
         is closed that a request may be using."""
-        new = LocationRegistry({}, self._daemon, self._types)
+        new = LocationRegistry({}, self._surroundings, self._types)
         new._locations = locations
         new._made = self._made
         for name, location in locations.items():
@@ -55,7 +58,7 @@ class LocationRegistry:
             if location == self._locations.get(name):
                 new._stores[name] = self._stores[name]
             else:
-                new._stores[name] = self._types[location.type].make(location, self._daemon)
+                new._stores[name] = self._types[location.type].make(location, self._surroundings)
                 new._made.append(new._stores[name])
         return new
 

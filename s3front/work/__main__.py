@@ -19,6 +19,7 @@ from s3front.daemon_clients import (
     renew,
     usable_locations,
 )
+from s3front.locations.location_config import Surroundings
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.gateway import MetadataGateway
 from s3front.rpc.rpc_client import RpcClient
@@ -41,7 +42,7 @@ async def work(config: Config, workers: Sequence[Registration] = WORKERS) -> Non
     log = get_logger()
     arm_failpoint(config.failpoint, log)
     client, store = metadata_client(config, log), data_client(config)
-    locations = LocationRegistry(usable_locations(config, log), store)
+    locations = LocationRegistry(usable_locations(config, log), Surroundings(store, log))
     tools = _tools(config, client, locations, log)
     runner = Runner(partial(LeasedMetadata, client), tools, workers, holder_name())
 

@@ -13,6 +13,7 @@ import pytest
 from dmd.metadata import record_keys
 from dmd.metadata.metadata_directory import open_engine
 from s3front.locations.base import Capabilities, ObjectInfo, Stored
+from s3front.locations.location_config import Surroundings
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.gateway import MetadataGateway
 from s3front.rpc.rpc_client import RpcClient
@@ -20,6 +21,7 @@ from s3front.s3_errors import S3Error
 from s3front.work.deletions import DeletionWorker
 from s3front.work.outbox_worker import AWAY_SECONDS_MAX, RETRY_SECONDS
 from s3front.work.worker import Pace, Tools
+from shared.process.logs import get_logger
 from shared.records.names import (
     DEAD_LETTERS,
     DELETIONS,
@@ -171,7 +173,7 @@ class Place:
         self.asked = 0
 
     async def put(
-        self, size: int, body: bytes | AsyncGenerator[bytes, None], info: ObjectInfo
+        self, size: int, body: bytes | AsyncGenerator[bytes, None], info: ObjectInfo, mark: str = ""
     ) -> Stored:
         raise NotImplementedError
 
@@ -201,7 +203,7 @@ class Deletions:
         self.now = 50_000_000_000.0
         self.place = Place()
         self.running = running
-        registry = LocationRegistry({}, self.place)
+        registry = LocationRegistry({}, Surroundings(self.place, get_logger()))
         self.worker = DeletionWorker(
             Tools(gateway, registry, 0, RecordingLog(), lambda: self.now, lambda: self.now)
         )

@@ -13,11 +13,13 @@ from s3front.auth.identity import UNSIGNED
 from s3front.context import Context
 from s3front.encryption.transform import NO_TRANSFORMS, Transform, Transforms
 from s3front.locations.base import Capabilities, DataNotFoundError, ObjectInfo, Stored
+from s3front.locations.location_config import Surroundings
 from s3front.locations.registry import LocationRegistry
 from s3front.objects.object_record import ObjectRecord
 from s3front.port.request import Passage
 from s3front.port.target import Target
 from s3front.s3_errors import S3Error
+from shared.process.logs import get_logger
 from shared.records.data_location import DataLocation
 from tests.unit.dmd.metadata.support import RecordingLog
 
@@ -58,7 +60,7 @@ class MemoryPlace:
         self._says = says or {}
 
     async def put(
-        self, size: int, body: bytes | AsyncGenerator[bytes, None], info: ObjectInfo
+        self, size: int, body: bytes | AsyncGenerator[bytes, None], info: ObjectInfo, mark: str = ""
     ) -> Stored:
         data = body if isinstance(body, bytes) else b"".join([block async for block in body])
         assert len(data) == size
@@ -172,7 +174,7 @@ def context_of(
     place: MemoryPlace, transforms: Transforms = NO_TRANSFORMS, log: RecordingLog | None = None
 ) -> Context:
     services = SimpleNamespace(
-        locations=LocationRegistry({}, place),
+        locations=LocationRegistry({}, Surroundings(place, get_logger())),
         transforms=transforms,
         one_hop=None,
         log=log or RecordingLog(),

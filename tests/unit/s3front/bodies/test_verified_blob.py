@@ -62,7 +62,7 @@ class Store:
         return Reader(bytes(self.content[start : end + 1]))
 
     async def put(
-        self, size: int, body: bytes | AsyncGenerator[bytes, None], info: ObjectInfo
+        self, size: int, body: bytes | AsyncGenerator[bytes, None], info: ObjectInfo, mark: str = ""
     ) -> Stored:
         raise AssertionError
 

@@ -10,6 +10,8 @@ from s3front.locations.base import DataStore
 from s3front.locations.location_config import (
     Location,
     LocationType,
+    Surroundings,
+    Written,
     load_locations,
     location_warnings,
 )
@@ -17,6 +19,7 @@ from s3front.locations.registry import TYPES, LocationRegistry
 from s3front.s3_errors import S3Error
 from shared.config import ConfigError
 from shared.config.validation import Section, parse
+from shared.process.logs import get_logger
 from shared.records.data_location import data_locations
 from tests.unit.s3front.places import MemoryPlace
 from tests.unit.shared.config.conftest import Installation
@@ -35,15 +38,19 @@ class Tape(MemoryPlace):
         self.drive = details.drive
 
 
-def read_details(document: object, file: str, key: str) -> TapeDetails:
-    return parse(TapeDetails, document, file, prefix=key)
+def read_details(document: object, written: Written) -> TapeDetails:
+    return parse(TapeDetails, document, written.file, prefix=written.key)
 
 
-def make(location: Location, _daemon: DataStore) -> Tape:
+def make(location: Location, _surroundings: Surroundings) -> Tape:
     return Tape(location.details)
 
 
 WITH_TAPE = {**TYPES, "tape": LocationType(read_details, make)}
+
+
+def around(daemon: MemoryPlace) -> Surroundings:
+    return Surroundings(daemon, get_logger())
 
 
 def entry(drive: str) -> dict[str, object]:
@@ -75,7 +82,7 @@ def test_a_name_leads_to_its_store(installation: Installation) -> None:
     locations = locations_of(
         installation, attic=entry("a"), cellar=entry("b"), cloud={"type": "gcp"}
     )
-    registry = LocationRegistry(locations, daemon, WITH_TAPE)
+    registry = LocationRegistry(locations, around(daemon), WITH_TAPE)
     attic, cellar = registry.store("attic"), registry.store("cellar")
     assert isinstance(attic, Tape)
     assert isinstance(cellar, Tape)
@@ -87,7 +94,8 @@ def test_a_name_leads_to_its_store(installation: Installation) -> None:
 
 def test_what_records_say_leads_to_their_data(installation: Installation) -> None:
     daemon = MemoryPlace()
-    registry = LocationRegistry(locations_of(installation, attic=entry("a")), daemon, WITH_TAPE)
+    locations = locations_of(installation, attic=entry("a"))
+    registry = LocationRegistry(locations, around(daemon), WITH_TAPE)
     assert holder(registry, "attic", "tape") is registry.store("attic")
     # The daemon's data stays where it is, whatever its location is now.
     assert holder(registry, "attic", "file") is daemon
@@ -102,7 +110,7 @@ def test_what_records_say_leads_to_their_data(installation: Installation) -> Non
 async def test_a_reload_keeps_what_has_not_changed(installation: Installation) -> None:
     daemon = MemoryPlace()
     before = LocationRegistry(
-        locations_of(installation, attic=entry("a"), cellar=entry("b")), daemon, WITH_TAPE
+        locations_of(installation, attic=entry("a"), cellar=entry("b")), around(daemon), WITH_TAPE
     )
     after = before.renewed(locations_of(installation, attic=entry("a"), cellar=entry("c")))
     assert after.store("attic") is before.store("attic")

@@ -7,12 +7,14 @@ from typing import Any, cast
 
 import pytest
 
-from s3front.locations.base import DataStore, Stored
+from s3front.locations.base import DaemonStore, Stored
+from s3front.locations.location_config import Surroundings
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata import gateway
 from s3front.s3_errors import S3Error
 from s3front.work.deletions import GO_SECONDS, DeletionWorker
 from s3front.work.worker import Pace, Tools
+from shared.process.logs import get_logger
 from shared.records.names import DEAD_LETTERS, DELETIONS
 from tests.unit.dmd.metadata.support import RecordingLog
 from tests.unit.s3front.metadata_twin import MetadataTwin
@@ -45,7 +47,7 @@ class Deletions:
         def clock() -> float:
             return self.place.now
 
-        registry = LocationRegistry({}, cast(DataStore, self.place))
+        registry = LocationRegistry({}, Surroundings(cast(DaemonStore, self.place), get_logger()))
         tools = Tools(self.store, registry, 0, RecordingLog(), clock, clock)
         self.worker = DeletionWorker(tools)
 

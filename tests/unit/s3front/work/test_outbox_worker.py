@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from s3front.locations.location_config import Surroundings
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata import gateway
 from s3front.metadata.outbox import outbox_level
@@ -40,7 +41,7 @@ class Entries(OutboxWorker[str]):
         self.behaviour: dict[str, Exception] = {}
         self.endless: set[str] = set()
         self.store = store
-        locations = LocationRegistry({}, None)  # type: ignore[arg-type]  # nobody asks
+        locations = LocationRegistry({}, Surroundings(None, None))  # type: ignore[arg-type]  # nobody asks
         super().__init__(
             Tools(store, locations, 0, RecordingLog(), lambda: self.now, lambda: self.now), LEVEL
         )

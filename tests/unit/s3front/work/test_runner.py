@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from s3front.locations.location_config import Surroundings
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata import gateway
 from s3front.s3_errors import S3Error
@@ -69,7 +70,7 @@ class Stage:
 
     def tools(self) -> Tools:
         clock = asyncio.get_running_loop().time
-        locations = LocationRegistry({}, None)  # type: ignore[arg-type]  # no worker here asks
+        locations = LocationRegistry({}, Surroundings(None, None))  # type: ignore[arg-type]  # no worker here asks
         return Tools(self.store, locations, 0.0, self.log, clock, clock)
 
     async def other_goes_on(self) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from s3front.locations.location_config import Surroundings
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata import gateway
 from s3front.metadata.gateway import Found
@@ -42,7 +43,7 @@ class Unreadable(MetadataTwin):
 
 
 def worker(store: MetadataTwin) -> UploadWorker:
-    locations = LocationRegistry({}, None)  # type: ignore[arg-type]  # nobody asks
+    locations = LocationRegistry({}, Surroundings(None, None))  # type: ignore[arg-type]  # nobody asks
     return UploadWorker(Tools(store, locations, 0, RecordingLog(), lambda: 0.0, lambda: 0.0))
 
 

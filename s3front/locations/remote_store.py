@@ -1,0 +1,207 @@
+"""A place for object bytes that others run: an S3 service, Azure, a RING.
+
+``RemoteStore`` is what a new type of such a place fills in. What it leaves out, the place does not
+do, and ``capabilities`` do not say that it does.
+
+**Names.** A place that keeps versions stores each blob under its natural name (``natural_name``)
+and records say which version it is. A place without versions must never overwrite: a request that
+is refused in the end, or a process that dies before its commit, would take acknowledged bytes with
+it. So there a blob gets its natural name only where that is free, by a condition that the place
+itself decides on (``capabilities.create_only``), and else a name of its own (``own_name``), which
+its mark is a part of.
+
+**Marks.** Each new blob, and each upload of parts, has a mark: forty hex digits, kept beside the
+blob (``MARK_METADATA``) and in the journal of strays (``s3front.metadata.strays``) until a record
+names it. By its mark ``remove_strays`` finds what a request has left that nobody acknowledged.
+
+**Uploads of parts.** Where ``capabilities.multipart`` says so, an upload is one of the place's own
+from its beginning, so that the object is one blob there. ``begin_upload`` returns its handle, which
+is kept in the upload's record; the parts' locations say which upload they are of (``PART_OF``) and
+go with it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from enum import Enum, auto
+from typing import Any, Final
+
+import msgspec
+
+from s3front.locations.base import BlobFile, Capabilities, DataReader, ObjectInfo, Stored
+from s3front.s3_errors import S3Error
+
+MARK_METADATA: Final = "twofold-mark"
+"""The name under which a blob's mark is kept beside it, among its user metadata."""
+
+UPLOAD: Final = "dataStoreUploadId"
+"""The member of a data location that makes it an upload of parts which is not a blob yet: to
+delete it is to abort the upload, and what it has become if it was completed."""
+
+PART_OF: Final = "dataStorePartOf"
+"""The member of a data location that makes it a part of an upload which is not completed: it goes
+with that, so that to delete it is to do nothing."""
+
+MARK: Final = "dataStoreMark"
+"""The member of a data location that says the blob's mark."""
+
+_SEPARATOR: Final = "~"
+_MARK_DIGITS: Final = 40
+
+
+class Trouble(Enum):
+    """What is wrong with a place, and so what may be tried."""
+
+    UNREACHED = auto()
+    """It was not asked: no connection. Nothing was done, and it can be asked again."""
+    SILENT = auto()
+    """It was asked and did not answer, or not to the end: what was asked may have been done."""
+    BUSY = auto()
+    """It has refused for now, having done nothing, and wants to be asked less (503, 429, 500)."""
+    REFUSED = auto()
+    """It does not let us: credentials, permissions, a bucket that is not there. Asking again is of
+    no use until somebody changes something."""
+    BROKEN = auto()
+    """It answered with something else than what it has to."""
+
+
+_CODES: Final = {
+    Trouble.UNREACHED: "ServiceUnavailable",
+    Trouble.SILENT: "ServiceUnavailable",
+    Trouble.BUSY: "SlowDown",
+    Trouble.REFUSED: "ServiceUnavailable",
+    Trouble.BROKEN: "InternalError",
+}
+
+
+class PlaceError(S3Error):
+    """A place failed. ``reason`` is for those who run the server, and goes to the log as the cause:
+    clients learn the code alone."""
+
+    def __init__(self, trouble: Trouble, reason: str) -> None:
+        super().__init__(_CODES[trouble])
+        self.trouble = trouble
+        self.reason = reason
+        self.__cause__ = RuntimeError(reason)
+
+
+class UploadedPart(msgspec.Struct, frozen=True, gc=False):
+    """A part of an upload: its number there, its size in bytes, its MD5 in hex, and what the place
+    said when it was stored."""
+
+    number: int
+    size: int
+    md5: str
+    stored: Stored
+
+
+class Finding(msgspec.Struct, frozen=True, gc=False):
+    """What a look at a place found: whether something is as it should be (None: it is just so),
+    and in words what is, or what is missing and how to mend it."""
+
+    what: str
+    is_good: bool | None
+    words: str
+
+
+class RemoteStore(ABC):
+    """See the module, and ``base.DataStore`` for what is not described here."""
+
+    @property
+    @abstractmethod
+    def type(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """As far as they are known: what is probed is known after the first look."""
+
+    @abstractmethod
+    async def put(
+        self, size: int, body: bytes | AsyncGenerator[bytes, None], info: ObjectInfo, mark: str = ""
+    ) -> Stored: ...
+
+    def new_file(self, _size: int) -> BlobFile | None:
+        return None
+
+    @abstractmethod
+    async def open(self, blob: Stored, start: int, end: int) -> DataReader: ...
+
+    @abstractmethod
+    async def delete(self, blob: Stored) -> None:
+        """Remove a blob, an upload (``UPLOAD``) or nothing (``PART_OF``). Never removes another
+        blob that has got the name since, and does no harm when it is done twice."""
+
+    @abstractmethod
+    async def close(self) -> None: ...
+
+    @abstractmethod
+    async def remove_strays(self, info: ObjectInfo, mark: str) -> None:
+        """Remove every blob and every upload with this mark, which was for an object of this bucket
+        and key; of nothing that is there is no error. Raises PlaceError."""
+
+    @abstractmethod
+    async def look(self, *, thorough: bool) -> Sequence[Finding]:
+        """Look at the place: whether it is there, lets us in, and keeps versions. ``thorough``:
+        try each capability and each permission as well, with objects that are removed again.
+        Raises PlaceError when there is nothing to look at."""
+
+    async def begin_upload(self, info: ObjectInfo, mark: str) -> Stored:
+        """Begin an upload of parts; its handle, with members ``UPLOAD`` and ``MARK``."""
+        raise NotImplementedError
+
+    async def put_part(
+        self, upload: Stored, number: int, size: int, body: bytes | AsyncGenerator[bytes, None]
+    ) -> Stored:
+        """Store a part in place of an earlier one of its number; like ``put``."""
+        raise NotImplementedError
+
+    async def complete_upload(
+        self, upload: Stored, parts: Sequence[UploadedPart], info: ObjectInfo
+    ) -> Stored:
+        """Make the blob of the parts, of which there is one at least, none of them empty. Asked
+        again after it was completed, with the same parts, it answers the same. Raises S3Error:
+        InvalidPart, EntityTooSmall, and PlaceError."""
+        raise NotImplementedError
+
+    async def copy(
+        self, source: RemoteStore, blob: Stored, info: ObjectInfo, mark: str
+    ) -> Stored | None:
+        """Copy a whole blob of ``source``, a store of this type, into a new one, at the place
+        itself; None where it has to come through this process. The answer has an ``md5``."""
+        return None
+
+    async def put_tags(self, blob: Stored, tags: Mapping[str, str]) -> None:
+        """Replace the tags that are kept beside a blob; of one that is gone is no error."""
+        raise NotImplementedError
+
+
+def new_mark() -> str:
+    """A mark that no other blob has."""
+    return secrets.token_hex(_MARK_DIGITS // 2)
+
+
+def mark_of(blob: Stored) -> str | None:
+    """The mark of a stored blob, None where its record says none: another front-end's."""
+    found = blob.extra.get(MARK)
+    return found if isinstance(found, str) else None
+
+
+def natural_name(info: ObjectInfo, *, bucket_match: bool) -> str:
+    """The name of an object's blob as CloudServer has it: the object's key, behind that of its
+    bucket unless the place is one bucket's alone (reference/cloudserver-features.md, section 5)."""
+    return info.key if bucket_match else f"{info.bucket}/{info.key}"
+
+
+def own_name(natural: str, mark: str, bytes_max: int) -> str:
+    """A name that no other blob has, which begins as the natural one does, as far as that fits."""
+    ending = _SEPARATOR + mark
+    kept = natural.encode("utf-8", "surrogatepass")[: bytes_max - len(ending)]
+    return kept.decode("utf-8", "ignore") + ending
+
+
+def members(**found: Any) -> dict[str, Any]:
+    """Members of a data location, without those that are None."""
+    return {name: value for name, value in found.items() if value is not None}
