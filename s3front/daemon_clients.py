@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from s3front.locations.dmd_file import DmdFileStore
-from s3front.locations.http_client import Origin
 from s3front.locations.location_config import Location, load_locations, location_warnings
+from s3front.locations.origin import Origin
 from s3front.locations.registry import TYPES
 from s3front.rpc.rpc_client import CONNECT_WAIT_SECONDS, RpcClient
 from shared.config import Config

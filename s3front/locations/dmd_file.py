@@ -13,9 +13,10 @@ from typing import Final
 import orjson
 
 from s3front.locations.base import Capabilities, DataNotFoundError, ObjectInfo, Stored
-from s3front.locations.http_client import HttpClient, Origin, Response, SourceError
+from s3front.locations.http_client import HttpClient, Response, SourceError
 from s3front.locations.local_blobs import LocalBlobs, LocalReader
 from s3front.locations.local_files import LocalFile, LocalFiles, Offer
+from s3front.locations.origin import Origin
 from s3front.s3_errors import S3Error
 from shared.credentials import NO_CREDENTIALS, Credentials
 from shared.http1.passage import Passage

@@ -16,12 +16,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from httptools import HttpResponseParser
 
+from s3front.locations.origin import Origin
 from shared.http1.body import IncomingBody
 from shared.http1.channel import JOIN_BYTES_MAX, Channel, Watch
 from shared.http1.deadlines import Watched
@@ -56,27 +56,12 @@ class SourceError(Exception):
         self.error = error
 
 
+class NotConnectedError(ConnectionError):
+    """There is no connection to the server, so that it was not asked."""
+
+
 class _StaleConnectionError(ConnectionError):
     """A kept connection ended before a byte of a response came."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where the server is. ``socket_path``: a Unix socket that is preferred while it connects.
-
-    ``tls`` is for TCP alone: a Unix socket never leaves the machine.
-    """
-
-    host: str
-    port: int
-    socket_path: Path | None = None
-    tls: ssl.SSLContext | None = None
-
-    @property
-    def authority(self) -> str:
-        """The value of the Host header."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
 
 
 class Response:
@@ -188,17 +173,19 @@ class HttpClient:
         body: bytes | AsyncGenerator[bytes, None] = b"",
         *,
         holds: bool = False,
+        stall_seconds: float | None = None,
     ) -> Response:
         """Send a request; returns when the head of the response is there.
 
         The headers say how long a body is that is not bytes; they are Content-Length alone, as
         chunks are not sent. ``holds``: what does not come with the head of the response stays in
-        the socket until it is wanted, for ``Response.passage``. Raises OSError: there is no
-        connection, or it ended, or it stalled (TimeoutError), or what came is not HTTP. Raises
-        SourceError.
+        the socket until it is wanted, for ``Response.passage``. ``stall_seconds`` are this
+        request's, in place of the client's. Raises OSError: there is no connection
+        (NotConnectedError), or it ended, or it stalled (TimeoutError), or what came is not HTTP.
+        Raises SourceError.
         """
         head = encode_request(method, target, {**self._headers, **headers})
-        kind = _Kind(bodiless=method == "HEAD", holds=holds)
+        kind = _Kind(method == "HEAD", holds, stall_seconds or self.stall_seconds)
         connection = self._take_idle()
         if connection is not None:
             try:
@@ -218,7 +205,13 @@ class HttpClient:
         return None
 
     async def _connect(self) -> _Connection:
-        origin = self._origin
+        try:
+            return await self._reach(self._origin)
+        except OSError as error:
+            reason = str(error) or f"no connection in {CONNECT_SECONDS_MAX:g} s"
+            raise NotConnectedError(reason) from error
+
+    async def _reach(self, origin: Origin) -> _Connection:
         async with asyncio.timeout(CONNECT_SECONDS_MAX):
             if origin.socket_path is not None:
                 try:
@@ -255,10 +248,11 @@ class HttpClient:
 
 
 class _Kind(NamedTuple):
-    """What is special about the body of a response."""
+    """What is special about a request, and about the body of its response."""
 
     bodiless: bool
     holds: bool
+    stall_seconds: float
 
 
 class _Call:
@@ -314,7 +308,7 @@ class _Connection(Channel):
         """Send a request and wait for the head of its response; see ``HttpClient.request``."""
         call = self._call = _Call(kind)
         used, self._used, self._heard = self._used, True, False
-        seconds = self._client.stall_seconds
+        seconds = kind.stall_seconds
         try:
             try:
                 if isinstance(body, bytes):

@@ -7,6 +7,7 @@ from typing import Final
 
 from s3front.locations.base import DataStore
 from s3front.locations.location_config import Location, LocationType, Surroundings, Written
+from s3front.locations.ring import RING
 from s3front.s3_errors import S3Error
 from shared.config.errors import ConfigError
 from shared.records.data_location import DataLocation
@@ -22,6 +23,7 @@ def _no_details(document: object, written: Written) -> None:
 TYPES: Final[Mapping[str, LocationType]] = {
     # The data daemon, whatever the location is called: config.json says where it is.
     "file": LocationType(_no_details, lambda _location, surroundings: surroundings.daemon),
+    "scality": RING,
 }
 """The types of locations that work, as files and records name them."""
 

@@ -21,9 +21,9 @@ from dmd.data.disk import DiskOptions
 from dmd.data.memory_store import MemoryStore
 from s3front.locations.base import DataNotFoundError, ObjectInfo, Stored
 from s3front.locations.dmd_file import DmdFileStore
-from s3front.locations.http_client import Origin
 from s3front.locations.local_blobs import LocalReader
 from s3front.locations.local_files import LocalFile
+from s3front.locations.origin import Origin
 from s3front.s3_errors import S3Error
 from shared.local_directory import local_identity
 from shared.process.logs import get_logger

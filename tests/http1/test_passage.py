@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from s3front.locations.http_client import HttpClient, Origin, Response
+from s3front.locations.http_client import HttpClient, Response
+from s3front.locations.origin import Origin
 from shared.http1.exchange import Exchange
 from tests.http1.serving import DEADLINE_SECONDS, KINDS, LOOPS, Peer, Serving, run, serving, until
 

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from s3front.locations.http_client import HttpClient, Origin
+from s3front.locations.http_client import HttpClient
+from s3front.locations.origin import Origin
 from tests.servers import Cluster, accepts_connections, wait_for
 from tests.unit.dmd.data.harness import keys_in
 
