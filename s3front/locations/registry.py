@@ -7,6 +7,7 @@ from typing import Final
 
 from s3front.locations.base import DataStore
 from s3front.locations.location_config import Location, LocationType, Surroundings, Written
+from s3front.locations.remote_store import RemoteStore
 from s3front.locations.ring import RING
 from s3front.s3_errors import S3Error
 from shared.config.errors import ConfigError
@@ -91,6 +92,16 @@ class LocationRegistry:
         if location is not None:
             raise _unsupported(name, location.type)
         return self._daemon
+
+    def remote(self, name: str) -> RemoteStore:
+        """The store of a location that others run; raises NotImplemented for any other name."""
+        store = self._stores.get(name)
+        if isinstance(store, RemoteStore):
+            return store
+        location = self._locations.get(name)
+        if location is not None:
+            raise _unsupported(name, location.type)
+        raise S3Error("NotImplemented", f"The location '{name}' is not configured.")
 
     def holder(self, location: DataLocation) -> DataStore:
         """The store that holds the data of a record; raises NotImplemented.

@@ -83,6 +83,7 @@ def _tools(config: Config, client: RpcClient, locations: LocationRegistry, log: 
         log=log,
         clock=time.monotonic,
         wall_clock=time.time,
+        stray_seconds=config.gc_grace_seconds,
     )
 
 

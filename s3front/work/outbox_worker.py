@@ -26,13 +26,13 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
 import orjson
 
 from s3front.metadata import gateway
-from s3front.metadata.gateway import Found, Operation
+from s3front.metadata.gateway import ChangedError, Found, Operation, Requirement
 from s3front.metadata.outbox import later_key
 from s3front.s3_errors import S3Error
 from s3front.work.dead_letters import REASON_CHARACTERS_MAX, set_aside, tries_of
@@ -80,7 +80,8 @@ class NeverError(Exception):
 
 
 class MoreToDoError(Exception):
-    """Something of an entry was done, and its time is over; ``left`` is the entry of all else."""
+    """Something of an entry was done; ``left`` is the entry of all else, and takes its place if it
+    is still there."""
 
     def __init__(self, left: Mapping[str, Any]) -> None:
         super().__init__("there is more to do")
@@ -89,11 +90,13 @@ class MoreToDoError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What became of the entry at ``key``, if that is counted, and what is to be written of it."""
+    """What became of the entry at ``key``, if that is counted, what is to be written of it, and
+    what has to hold for that: else it was somebody else's meanwhile."""
 
     key: str
     became: str | None
     operations: Sequence[Operation]
+    requirements: Sequence[Requirement] = ()
 
     @property
     def characters(self) -> int:
@@ -204,7 +207,7 @@ class OutboxWorker(ABC, Generic[Item]):
                 return None  # it was somebody else's, who had the lease before
             async with room:
                 if self._tools.clock() < begin_until:
-                    return await self._settle(keys[index], found.text)
+                    return await self._settle(keys[index], found)
             left.append(index)
             return None
 
@@ -219,6 +222,8 @@ class OutboxWorker(ABC, Generic[Item]):
         """Write what became of entries, in one commit if the daemon takes it; of how many."""
         try:
             return await self._write(outcomes)
+        except ChangedError:
+            pass  # one of them is somebody else's by now
         except S3Error as error:
             if error.status == _AWAY:
                 raise
@@ -227,6 +232,8 @@ class OutboxWorker(ABC, Generic[Item]):
     async def _conclude_alone(self, outcome: _Outcome) -> int:
         try:
             return await self._write([outcome])
+        except ChangedError:
+            return 0
         except S3Error as error:
             if error.status == _AWAY:
                 raise
@@ -241,14 +248,16 @@ class OutboxWorker(ABC, Generic[Item]):
 
     async def _write(self, outcomes: Sequence[_Outcome]) -> int:
         operations = [operation for outcome in outcomes for operation in outcome.operations]
-        await self._tools.metadata.commit(operations, [], self._request_id)
+        requires = [each for outcome in outcomes for each in outcome.requirements]
+        await self._tools.metadata.commit(operations, requires, self._request_id)
         for outcome in outcomes:
             if outcome.became is not None:
                 self._counts[outcome.became] += 1
         return len(outcomes)
 
-    async def _settle(self, key: str, text: str | None) -> _Outcome | None:
+    async def _settle(self, key: str, found: Found) -> _Outcome | None:
         """Do what an entry says; what became of it, None when it stays as it is."""
+        text = found.text
         if text is None:
             return self._give_up(key, text, "the record is damaged")
         try:
@@ -270,7 +279,11 @@ class OutboxWorker(ABC, Generic[Item]):
         except NeverError as error:
             return self._give_up(key, text, str(error))
         except MoreToDoError as error:
-            return self._moved(key, error.left, 0)
+            moved = self._moved(key, error.left, 0)
+            # What is left of it may be to do only as long as nobody else has taken it.
+            assert found.revision is not None
+            unchanged = gateway.has_revision(self._level, key, found.revision)
+            return replace(moved, requirements=[unchanged])
         except LeaseLostError:
             raise
         except Exception as error:

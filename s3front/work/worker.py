@@ -25,6 +25,7 @@ from typing import Any, Final, Protocol
 
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.gateway import MetadataGateway
+from shared import limits
 from shared.process.logs import EventLog
 
 STEP_SECONDS_MAX: Final = 300.0
@@ -65,7 +66,8 @@ class Tools:
     """What workers work with.
 
     ``metadata`` requires the worker's lease in every commit. ``wall_clock`` is in seconds since the
-    epoch, ``clock`` is monotonic.
+    epoch, ``clock`` is monotonic. ``stray_seconds`` is how old a note of the journal of strays may
+    become.
     """
 
     metadata: MetadataGateway
@@ -74,6 +76,7 @@ class Tools:
     log: EventLog
     clock: Callable[[], float]
     wall_clock: Callable[[], float]
+    stray_seconds: float = limits.GC_GRACE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,13 @@ from typing import Final
 
 from s3front.work.client_tokens import TokenWorker
 from s3front.work.deletions import DeletionWorker
+from s3front.work.stray_removal import StrayWorker
 from s3front.work.upload_remains import UploadWorker
 from s3front.work.worker import Registration
 
 WORKERS: Final = (
     Registration("deletions", DeletionWorker),
     Registration("uploads", UploadWorker),
+    Registration("strays", StrayWorker),
     Registration("client-tokens", TokenWorker),
 )

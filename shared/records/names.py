@@ -23,6 +23,9 @@ DELETIONS: Final = "..deletions"
 OUTBOXES_PREFIX: Final = "..outbox.."
 """The outbox of a worker is the sub-level of this prefix and its name (ours)."""
 
+STRAYS: Final = OUTBOXES_PREFIX + "strays"
+"""The journal of what is stored in places that others run and is no object's yet (ours)."""
+
 RECORD_LOGS: Final = "..recordLogs"
 """The sub-levels below it are the logs of changes."""
 
