@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import msgspec
 
@@ -21,7 +21,9 @@ from shared.config.errors import ConfigError, nearest
 from shared.config.model import DEFAULT_LOCATION, Config
 from shared.config.validation import Section, parse
 from shared.config.values import Rule, Text, read_flag
-from shared.process.logs import EventLog
+
+if TYPE_CHECKING:
+    from shared.process.logs import EventLog  # commands read locations, and import little
 
 _NAME: Final = "locationConfig.json"
 
