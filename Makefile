@@ -1,4 +1,4 @@
-# Targets: start, test, test-endpoint, interop, mutants, lint, bench, bench-instructions, bench-seaweedfs, soak, clean. Every one installs what it needs into .venv first.
+# Targets: start, mem_backend, test, test-endpoint, interop, mutants, lint, bench, bench-instructions, bench-seaweedfs, soak, clean. Every one installs what it needs into .venv first.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -12,7 +12,7 @@ endif
 # An option for a variable of make's command line: some shells have a HOST in the environment.
 given = $(if $(filter command,$(origin $(1))),$(2) '$($(1))')
 
-.PHONY: start test compiled test-endpoint interop unit mutants lint bench bench-instructions bench-seaweedfs soak clean install install-dev clients curl
+.PHONY: start mem_backend test compiled test-endpoint interop unit mutants lint bench bench-instructions bench-seaweedfs soak clean install install-dev clients curl
 
 # The script takes the place of the shell, so that it is what make hands a signal on to.
 # make start [PORT=8000] [HOST=127.0.0.1] [DATA=/srv/s3] [METADATA_PORT=9990] [DATA_PORT=9991]
@@ -22,6 +22,10 @@ ifndef S3_DATA_DIR
 endif
 	@exec env PATH="$(CURDIR)/$(BIN):$$PATH" sh deploy/start-both.sh \
 	  $(call given,PORT,--port) $(call given,HOST,--host) $(call given,DATA,--data)
+
+# Everything in memory: no dmd, and nothing stays.
+mem_backend: install
+	@exec env S3BACKEND=mem $(BIN)/s3front start $(call given,PORT,--port) $(call given,HOST,--host)
 
 # What is installed and checked first waits for the network more than for a core. Tests wait for
 # their servers and for time to pass, so there are two at once for each of two cores.

@@ -117,10 +117,19 @@ done
 trap 'stopping=yes' TERM INT
 trap 'kill -HUP "$dmd" "$front" 2>/dev/null' HUP
 
+# What is to be in memory, `s3front start` keeps itself; of dmd, the rest is needed.
+part=''
+[ "${S3METADATA:-${S3BACKEND:-}}" = mem ] && part=data
+if [ "${S3DATA:-${S3BACKEND:-}}" = mem ]; then
+    [ "$part" = data ] && exec s3front start
+    part=metadata
+fi
+
 make_private_folder
 choose_socket
 open_pipe
-dmd start &
+# shellcheck disable=SC2086 # nothing, or one word
+dmd start $part &
 dmd=$!
 s3front start &
 front=$!

@@ -78,7 +78,9 @@ def start(  # noqa: PLR0913  # an argument for each option
     try:
         config = load_config()
         if not memory:
-            _make_directories(config, Part if part is None else (part,))
+            parts = Part if part is None else (part,)
+            _refuse_without_use(config, parts)
+            _make_directories(config, parts)
     except (ConfigError, StartupError, OSError) as error:
         exit_with_problem(PROGRAM, error)
     pass_on_log_format(config)
@@ -87,6 +89,17 @@ def start(  # noqa: PLR0913  # an argument for each option
         os.execv(argv[0], argv)  # noqa: S606  # this interpreter and our own module
     children = [Child(f"{PROGRAM}-{part}", _argv(part, options)) for part in Part]
     replace_with_supervisor(children, name=PROGRAM)
+
+
+def _refuse_without_use(config: Config, parts: Sequence[Part] | type[Part]) -> None:
+    """A service that no front-end of this configuration asks is a mistake. Raises StartupError."""
+    chosen = {Part.METADATA: config.backends.metadata, Part.DATA: config.backends.data}
+    for part in parts:
+        if chosen[part] == "mem":
+            raise StartupError(
+                f"the {part} is in memory, as S3BACKEND or S3{part.upper()} says, and `s3front "
+                "start` keeps it itself: leave this service out"
+            )
 
 
 def _make_directories(config: Config, parts: Sequence[Part] | type[Part]) -> None:

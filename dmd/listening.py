@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 import stat
 from pathlib import Path
@@ -13,6 +14,10 @@ from dmd.errors import StartupError
 
 BACKLOG: Final = 1024
 
+BOUND_PORT: Final = "TWOFOLD_BOUND_PORT"
+"""Environment variable, ``port:descriptor``: a socket that listens on the port, which a supervisor
+has bound for this process, and keeps while it starts it again."""
+
 _NO_SUCH_ADDRESS_HERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
@@ -21,8 +26,12 @@ def bind_all(host: str, port: int) -> list[socket.socket]:
 
     ``localhost`` is often both 127.0.0.1 and ::1 by name while IPv6 is switched off, as in most
     containers: addresses that are not there are left out. Raises OSError when none is there, when
-    the name is unknown, or when one of the addresses is taken.
+    the name is unknown, or when one of the addresses is taken. A port that a supervisor has bound
+    is what it has bound.
     """
+    bound_port, _, descriptor = os.environ.get(BOUND_PORT, "").partition(":")
+    if descriptor and int(bound_port) == port:
+        return [socket.socket(fileno=int(descriptor))]
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
     missing: OSError | None = None

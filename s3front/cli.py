@@ -11,6 +11,7 @@ from typing import Final
 from s3front.locations.location_config import load_locations
 from s3front.locations.registry import TYPES
 from s3front.port.listeners import LISTEN_FDS, bind_sockets
+from s3front.process.private_daemon_start import private_children
 from shared.config import Config, ConfigError, load_accounts, load_config
 from shared.process.command_line import (
     HOST,
@@ -53,8 +54,9 @@ def start(
         # Everything that can be wrong is said once, here, and not by every worker.
         _check_tls(config)
         load_accounts(config)
-        load_locations(config, TYPES)
+        locations = load_locations(config, TYPES)
         sockets = bind_sockets(config)
+        children = private_children(config, locations)
     except (ConfigError, OSError) as error:
         exit_with_problem(PROGRAM, error)
     pass_on_log_format(config)
@@ -62,7 +64,7 @@ def start(
     os.environ[LISTEN_FDS] = ",".join(str(descriptor) for descriptor in descriptors)
     argv = [sys.executable, "-m", "s3front.process.serve"]
     count = workers or config.clusters
-    children = [Child(f"{PROGRAM}-{number + 1}", argv, descriptors) for number in range(count)]
+    children += [Child(f"{PROGRAM}-{number + 1}", argv, descriptors) for number in range(count)]
     if not no_work:
         # Whatever becomes of it, S3 is served.
         children.append(_work_process()._replace(is_essential=False))

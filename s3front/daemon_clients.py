@@ -6,6 +6,7 @@ commands that ask about it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from s3front.locations.dmd_file import DmdFileStore
@@ -13,7 +14,8 @@ from s3front.locations.location_config import Location, load_locations, location
 from s3front.locations.origin import Origin
 from s3front.locations.registry import TYPES
 from s3front.rpc.rpc_client import CONNECT_WAIT_SECONDS, RpcClient
-from shared.config import Config
+from shared.config import Config, ConfigError
+from shared.config.errors import ENVIRONMENT
 from shared.credentials import Credentials, data_credentials, metadata_credentials
 from shared.process.logs import EventLog
 from shared.rpc.envelope import METADATA_NAMESPACE
@@ -23,6 +25,13 @@ def metadata_client(
     config: Config, log: EventLog, *, connect_wait_seconds: float = CONNECT_WAIT_SECONDS
 ) -> RpcClient:
     """The client of the metadata service, not started yet. Raises ConfigError."""
+    private = config.private_daemon
+    if config.backends.metadata == "mem" and (private is None or private.metadata_port is None):
+        raise ConfigError(
+            ENVIRONMENT,
+            "S3BACKEND" if os.environ.get("S3BACKEND") else "S3METADATA",
+            "the metadata is in the memory of `s3front start`, where nobody else can reach it",
+        )
     credentials = metadata_credentials(config)
     settings = config.metadata_client
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -61,4 +70,18 @@ def usable_locations(config: Config, log: EventLog) -> Mapping[str, Location]:
     locations = load_locations(config, TYPES)
     for warning in location_warnings(locations, TYPES):
         log.warning("location without effect", location=warning)
+    private = config.private_daemon
+    for name, location in locations.items():
+        if location.type == "mem" and (private is None or private.data_port is None):
+            log.warning(
+                "location without effect",
+                location=f"location {name!r}: its bytes are in the memory of `s3front start`, "
+                "which has to be started after it was configured; what needs it is answered by 503",
+            )
+        if location.type == "file" and config.backends.metadata == "mem":
+            log.warning(
+                "location is not in memory",
+                location=f"location {name!r}: its bytes stay on disk, and nothing says what they "
+                "are of once this server has ended",
+            )
     return locations

@@ -33,7 +33,10 @@ NO_CREDENTIALS: Final = Credentials()
 
 
 def metadata_credentials(config: Config) -> Credentials:
-    """Those of ``metadataClient``. Raises ConfigError."""
+    """Those of ``metadataClient``, or of metadata in memory. Raises ConfigError."""
+    private = config.private_daemon
+    if private is not None and private.metadata_port is not None:
+        return Credentials(DaemonSecret((private.secret.reveal(),)))
     tls = client_context(config.metadata_client.tls, config.file, "metadataClient.tls")
     return Credentials(config.shared_secret, tls)
 

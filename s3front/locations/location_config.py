@@ -14,11 +14,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from s3front.locations.base import DaemonStore, DataStore
 from shared.config.documents import Document, display_name, find, read_document
 from shared.config.errors import ConfigError, nearest
-from shared.config.model import DEFAULT_LOCATION, Config
+from shared.config.model import DEFAULT_LOCATION, Config, PrivateDaemon
 from shared.config.validation import Section, parse
 from shared.config.values import Rule, Text, read_flag
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from shared.process.logs import EventLog  # commands read locations, and import little
 
 _NAME: Final = "locationConfig.json"
+
+_BACKENDS: Final = ("file", "mem")
+"""Types that are the names of locations as well."""
 
 _CLOUDSERVERS: Final = (
     "aws_s3",
@@ -73,7 +77,8 @@ class Location(Section, frozen=True, kw_only=True):
 
     ``legacy_aws_behavior``: creating a bucket again that the requester owns succeeds, as it does
     in Amazon's us-east-1. ``object_id`` names the location in CloudServer's records; files written
-    for its older versions lack it. ``details`` are what its type has made of them.
+    for its older versions lack it, and it is the name then. ``details`` are what its type has made
+    of them.
     """
 
     name: str
@@ -97,10 +102,12 @@ class Written(NamedTuple):
 
 
 class Surroundings(NamedTuple):
-    """What stores are made with: that of the data ``daemon``, and where to say what is amiss."""
+    """What stores are made with: that of the data ``daemon``, where to say what is amiss, and the
+    daemon that keeps in memory what is to be there, if this process has one."""
 
     daemon: DaemonStore
     log: EventLog
+    private_daemon: PrivateDaemon | None = None
 
 
 class LocationType(NamedTuple):
@@ -144,6 +151,7 @@ def load_locations(
     for name, entry in document.items():
         written = Written(file, f"{name}.details", name, environ, config.directory)
         locations[name] = _location(entry, written, types)
+    _add_named_like_backends(locations, config, types)
     _require_unique_ids(locations, file)
     if DEFAULT_LOCATION not in locations:
         raise ConfigError(file, DEFAULT_LOCATION, "is missing: this location must exist")
@@ -157,7 +165,29 @@ def load_locations(
             raise ConfigError(
                 config.file, f"restEndpoints.{host}", f"location {name!r} is not in {file}{hint}"
             )
-    return MappingProxyType(locations)
+    return MappingProxyType(_all_of_one_type(locations, config))
+
+
+def _add_named_like_backends(
+    locations: dict[str, Location], config: Config, types: Mapping[str, LocationType]
+) -> None:
+    """The locations ``file`` and ``mem``, which CloudServer's stock file has, where an endpoint has
+    one of them and the file does not."""
+    for name in config.rest_endpoints.values():
+        if name in _BACKENDS and name in types and name not in locations:
+            locations[name] = Location(name=name, type=name, object_id=name)
+
+
+def _all_of_one_type(locations: dict[str, Location], config: Config) -> dict[str, Location]:
+    """The locations as S3DATA has them: with ``file`` and ``mem`` they are names alone, and all of
+    them lead to that one place."""
+    one = config.backends.data
+    if one == "multiple":
+        return locations
+    return {
+        name: replace(location, type=one, details=None, is_supported=True)
+        for name, location in locations.items()
+    }
 
 
 def _location(entry: object, written: Written, types: Mapping[str, LocationType]) -> Location:
@@ -171,7 +201,7 @@ def _location(entry: object, written: Written, types: Mapping[str, LocationType]
         return Location(
             name=name,
             type=given,
-            object_id=object_id if isinstance(object_id, str) else None,
+            object_id=object_id if isinstance(object_id, str) and object_id else name,
             legacy_aws_behavior=legacy is True,
             is_supported=False,
         )
@@ -179,7 +209,7 @@ def _location(entry: object, written: Written, types: Mapping[str, LocationType]
     return Location(
         name=name,
         type=parsed.type,
-        object_id=parsed.object_id,
+        object_id=parsed.object_id or name,
         legacy_aws_behavior=parsed.legacy_aws_behavior,
         details=types[parsed.type].read_details(parsed.details, written),
     )

@@ -15,15 +15,24 @@ from shared.records.data_location import DataLocation
 
 
 def _no_details(document: object, written: Written) -> None:
-    if document != {}:
+    # Zenko says of its own places that they keep versions, which bytes in them do not need.
+    if document not in ({}, {"supportsVersioning": True}, {"supportsVersioning": False}):
         raise ConfigError(
-            written.file, written.key, "must be an empty object for a location of type file"
+            written.file, written.key, "must be an empty object for a location of type file or mem"
         )
+
+
+def _in_memory(location: Location, surroundings: Surroundings) -> DataStore:
+    from s3front.locations.mem import memory_store  # noqa: PLC0415  # on first use
+
+    return memory_store(location, surroundings)
 
 
 TYPES: Final[Mapping[str, LocationType]] = {
     # The data daemon, whatever the location is called: config.json says where it is.
     "file": LocationType(_no_details, lambda _location, surroundings: surroundings.daemon),
+    # Memory that the processes of one `s3front start` share.
+    "mem": LocationType(_no_details, _in_memory),
     "scality": RING,
 }
 """The types of locations that work, as files and records name them."""

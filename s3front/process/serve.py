@@ -73,7 +73,7 @@ async def serve(config: Config) -> None:
         objects=ObjectStore(metadata, buckets, oldest_version_id),
         listings=ListingStore(metadata),
         uploads=UploadStore(metadata, buckets),
-        locations=LocationRegistry(locations, Surroundings(store, log)),
+        locations=LocationRegistry(locations, Surroundings(store, log, config.private_daemon)),
         credentials=from_file,
         endpoints=config.endpoints,
         health_networks=config.health_checks.allow_from,

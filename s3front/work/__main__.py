@@ -42,7 +42,8 @@ async def work(config: Config, workers: Sequence[Registration] = WORKERS) -> Non
     log = get_logger()
     arm_failpoint(config.failpoint, log)
     client, store = metadata_client(config, log), data_client(config)
-    locations = LocationRegistry(usable_locations(config, log), Surroundings(store, log))
+    surroundings = Surroundings(store, log, config.private_daemon)
+    locations = LocationRegistry(usable_locations(config, log), surroundings)
     tools = _tools(config, client, locations, log)
     runner = Runner(partial(LeasedMetadata, client), tools, workers, holder_name())
 

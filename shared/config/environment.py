@@ -44,12 +44,17 @@ _T = TypeVar("_T")
 
 _BACKENDS: Final = {
     # variable: (values of this version, further values of CloudServer's)
-    "S3BACKEND": (("file",), ("mem", "scality", "cdmi")),
-    "S3DATA": (("file", "multiple"), ("mem", "scality")),
-    "S3METADATA": (("file",), ("mem", "mongodb", "scality", "cdmi")),
+    "S3BACKEND": (("mem", "file"), ("scality", "cdmi")),
+    "S3DATA": (("mem", "file", "multiple", "scality"), ()),
+    "S3METADATA": (("mem", "file"), ("mongodb", "scality", "cdmi")),
     "S3VAULT": (("mem",), ("vault", "multiple", "scality")),
 }
 
+
+_ADVICE: Final = {
+    "scality": " (objects go to a RING by a location of type scality, with S3DATA=multiple)"
+}
+"""What else is to be said of a value of CloudServer's."""
 
 _THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -128,10 +133,24 @@ def settings_updates(settings: Settings, environment: Environment) -> Updates:
 
 
 def backends(environment: Environment) -> Backends:
-    """S3DATA, S3METADATA and S3VAULT, on top of S3BACKEND, which sets all of them at once."""
+    """S3DATA, S3METADATA and S3VAULT, on top of S3BACKEND, which sets all of them at once.
+
+    ``scality`` is ``multiple`` under an older name: a RING is one of the locations.
+    """
     chosen = {name: environment.parsed(name, _backend_of(name)) for name in _BACKENDS}
-    data = chosen["S3DATA"] or chosen["S3BACKEND"]
-    return Backends(data="file") if data == "file" else Backends()
+    everything = chosen["S3BACKEND"]
+    data = chosen["S3DATA"] or everything or "multiple"
+    metadata = chosen["S3METADATA"] or everything or "file"
+    if metadata == "mem" and data == "file":
+        refuse(
+            "S3DATA" if chosen["S3DATA"] else "S3METADATA",
+            "S3DATA=file makes no sense with metadata in memory: at the end of the process, all "
+            "bytes would stay on disk, and nothing would say what they are of; use S3DATA=mem, or "
+            "S3DATA=multiple for a location that has a use for them",
+        )
+    return Backends(
+        data=cast("Any", "multiple" if data == "scality" else data), metadata=cast("Any", metadata)
+    )
 
 
 def version_id_encoding(environment: Environment) -> VersionIdEncoding | None:
@@ -311,7 +330,8 @@ def _backend_of(variable: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text in known:
             choice = " or ".join(accepted)
-            raise ValueError(f"{text!r} is not supported by this version; use {choice}")
+            advice = _ADVICE.get(text, "")
+            raise ValueError(f"{text!r} is not supported by this version; use {choice}{advice}")
         return check(text)
 
     return parse

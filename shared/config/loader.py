@@ -22,6 +22,13 @@ from shared.config.environment import (
 )
 from shared.config.errors import ConfigError
 from shared.config.model import CertFilePaths, Config, Settings
+from shared.config.private_daemon import (
+    PART_OF_PRIVATE_DAEMON,
+    PRIVATE_DAEMON,
+    as_private_daemon,
+    parse_private_daemon,
+    with_private_metadata,
+)
 from shared.config.validation import SectionT, parse
 from shared.config.values import parse_flag
 from shared.failpoints import parse_failpoint
@@ -48,7 +55,7 @@ def load_config(environ: Mapping[str, str] | None = None, directory: Path | None
     secured = _secured(settings, environment, directory, file)
     data = environment.directory("S3_DATA_DIR")
     within = "" if data is None else f"{data}/"
-    return Config(
+    config = Config(
         **asdict(settings) | secured,
         file=file,
         directory=directory,
@@ -62,9 +69,12 @@ def load_config(environ: Mapping[str, str] | None = None, directory: Path | None
         auth_file=environment.existing_file("S3AUTH_CONFIG"),
         credentials=credentials(environment),
         version_id_encoding=version_id_encoding(environment) or "hex",
+        private_daemon=environment.parsed(PRIVATE_DAEMON, parse_private_daemon),
         failpoint=environment.parsed("DMD_FAILPOINT", parse_failpoint),
         warnings=warnings + variable_warnings(variables),
     )
+    is_part = environment.text(PART_OF_PRIVATE_DAEMON) is not None
+    return as_private_daemon(config) if is_part else with_private_metadata(config)
 
 
 def _settings(path: Path, file: str) -> tuple[Settings, tuple[str, ...]]:

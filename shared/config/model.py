@@ -277,13 +277,25 @@ class Settings(Section, frozen=True, kw_only=True):
 class Backends(Section, frozen=True, kw_only=True):
     """Which implementations are in use: ``S3DATA``, ``S3METADATA`` and ``S3VAULT``.
 
-    ``data`` is ``multiple`` when each bucket's location chooses where its bytes go, ``file`` when
-    all of them go to the data daemon.
+    ``data`` is ``multiple`` when the location that is chosen says where bytes go; ``file`` when all
+    of them go to the data daemon, whatever the location is, and ``mem`` when all are kept in
+    memory. ``metadata`` is with the metadata daemon, or in memory. What is in memory has a daemon
+    of its own, which ``s3front start`` runs (``PrivateDaemon``).
     """
 
-    data: Literal["file", "multiple"] = "multiple"
-    metadata: Literal["file"] = "file"
+    data: Literal["mem", "file", "multiple"] = "multiple"
+    metadata: Literal["mem", "file"] = "file"
     vault: Literal["mem"] = "mem"
+
+
+class PrivateDaemon(Section, frozen=True, kw_only=True):
+    """The daemon that keeps everything in memory, and that the processes of one ``s3front start``
+    have to themselves (``shared.config.private_daemon``): the loopback ports of its services, None
+    for one that it does not have, and the secret that it asks for."""
+
+    metadata_port: int | None
+    data_port: int | None
+    secret: Secret
 
 
 class EnvironmentCredentials(Section, frozen=True, kw_only=True):
@@ -315,6 +327,8 @@ class Config(Settings, frozen=True, kw_only=True):
     data_no_cache: bool = False
     """Drop object bytes from the page cache after use."""
     backends: Backends = Backends()
+    private_daemon: PrivateDaemon | None = None
+    """That of the supervisor which this process has; None without one."""
     location_file: Path | None = None
     """S3_LOCATION_FILE; None when the variable is not set."""
     auth_file: Path | None = None

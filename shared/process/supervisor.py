@@ -40,7 +40,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType, TracebackType
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -88,6 +88,8 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 class Child(NamedTuple):
     """A program to run: ``name`` is for the log, ``pass_fds`` stay open under their numbers.
+    ``environ`` is added to its environment. ``keeps`` is what it has in memory alone, and is lost
+    when it ends: the log says so.
 
     One that is not essential ends nothing but itself: nobody waits until it is ready, and it is
     started again whatever its exit code is.
@@ -102,6 +104,8 @@ class Child(NamedTuple):
     argv: Sequence[str]
     pass_fds: Sequence[int] = ()
     is_essential: bool = True
+    environ: Mapping[str, str] = {}  # nobody changes it
+    keeps: str = ""
 
 
 def supervise(
@@ -224,7 +228,7 @@ class _Run:
         self._ready_fd, write_fd = os.pipe()
         os.set_blocking(self._ready_fd, False)
         environ = {name: value for name, value in os.environ.items() if name != _NOTIFY_SOCKET}
-        environ |= {READY_FD: str(write_fd), SUPERVISOR_PID: str(os.getpid())}
+        environ |= {**child.environ, READY_FD: str(write_fd), SUPERVISOR_PID: str(os.getpid())}
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the caller's own programs
                 list(child.argv),
@@ -406,6 +410,8 @@ class _Supervisor:
             self._stop(EX_SOFTWARE)
         else:
             delay = keeper.schedule_restart(ran)
+            if keeper.child.keeps:
+                about["lost"] = keeper.child.keeps
             self._log("error", "child restarts", keeper, **about, delay_seconds=delay)
 
     def _start_due(self) -> None:
@@ -470,8 +476,7 @@ def replace_with_supervisor(
     fraction of that memory for as long as the children run.
     """
     described = [
-        [child.name, list(child.argv), list(child.pass_fds), child.is_essential]
-        for child in children
+        child._replace(argv=list(child.argv), pass_fds=list(child.pass_fds)) for child in children
     ]
     for child in children:
         for descriptor in child.pass_fds:

@@ -351,3 +351,20 @@ def test_a_path_that_is_too_long_for_a_socket_is_no_obstacle(installation: Insta
         assert private_folders(folder) == []
     finally:
         both.kill()
+
+
+@pytest.mark.parametrize("variable", ["S3BACKEND", "S3DATA"])
+def test_what_is_in_memory_needs_no_daemon(installation: Installation, variable: str) -> None:
+    installation.environ[variable] = "mem"
+    both = Both(installation)
+    both.start()
+    try:
+        both.front.wait()
+        assert call(both.front, "PUT", "/bucket").status == 200
+        assert call(both.front, "PUT", "/bucket/key", b"body").status == 200
+        assert call(both.front, "GET", "/bucket/key").body == b"body"
+        assert accepts_connections(installation.metadata_port) == (variable == "S3DATA")
+        assert not accepts_connections(installation.data_port)
+        assert both.stop() == 0
+    finally:
+        both.kill()

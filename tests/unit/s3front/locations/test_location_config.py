@@ -41,7 +41,7 @@ def test_locations_are_found_by_name(installation: Installation) -> None:
     assert locations["paris"].name == "paris"
     assert locations["paris"].object_id == "p"
     assert locations["paris"].legacy_aws_behavior
-    assert locations["us-east-1"].object_id is None
+    assert locations["us-east-1"].object_id == "us-east-1"
     assert not locations["us-east-1"].legacy_aws_behavior
 
 
@@ -84,7 +84,7 @@ def test_file_can_be_named(installation: Installation) -> None:
         ),
         (
             {"us-east-1": {"type": "file", "details": {"bucketName": "b"}}},
-            "us-east-1.details: must be an empty object for a location of type file",
+            "us-east-1.details: must be an empty object for a location of type file or mem",
         ),
         (
             {"us-east-1": {"type": "file", "isCold": True}},

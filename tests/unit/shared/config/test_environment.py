@@ -150,17 +150,38 @@ def test_config_file_can_be_named(installation: Installation) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environ", "data"),
+    ("environ", "data", "metadata"),
     [
-        ({}, "multiple"),
-        ({"S3BACKEND": "file"}, "file"),
-        ({"S3BACKEND": "file", "S3DATA": "multiple"}, "multiple"),
-        ({"S3DATA": "file", "S3METADATA": "file", "S3VAULT": "mem"}, "file"),
+        ({}, "multiple", "file"),
+        ({"S3BACKEND": "file"}, "file", "file"),
+        ({"S3BACKEND": "file", "S3DATA": "multiple"}, "multiple", "file"),
+        ({"S3DATA": "file", "S3METADATA": "file", "S3VAULT": "mem"}, "file", "file"),
+        ({"S3DATA": "scality"}, "multiple", "file"),
+        ({"S3DATA": "mem"}, "mem", "file"),
+        ({"S3BACKEND": "mem"}, "mem", "mem"),
+        ({"S3BACKEND": "mem", "S3DATA": "multiple"}, "multiple", "mem"),
+        ({"S3BACKEND": "mem", "S3METADATA": "file"}, "mem", "file"),
     ],
 )
-def test_backends(installation: Installation, environ: dict[str, str], data: str) -> None:
+def test_backends(
+    installation: Installation, environ: dict[str, str], data: str, metadata: str
+) -> None:
     backends = installation.load(environ).backends
-    assert (backends.data, backends.metadata, backends.vault) == (data, "file", "mem")
+    assert (backends.data, backends.metadata, backends.vault) == (data, metadata, "mem")
+
+
+@pytest.mark.parametrize(
+    ("environ", "variable"),
+    [
+        ({"S3BACKEND": "mem", "S3DATA": "file"}, "S3DATA"),
+        ({"S3BACKEND": "file", "S3METADATA": "mem"}, "S3METADATA"),
+    ],
+)
+def test_bytes_that_nothing_would_name_are_not_kept(
+    installation: Installation, environ: dict[str, str], variable: str
+) -> None:
+    refused = installation.refusal(environ)
+    assert refused.startswith(f"environment: {variable}: S3DATA=file makes no sense with metadata")
 
 
 @pytest.mark.parametrize(
@@ -169,10 +190,15 @@ def test_backends(installation: Installation, environ: dict[str, str], data: str
         ("S3_CONFIG_FILE", "no.json", "there is no file no.json"),
         ("S3_LOCATION_FILE", "no.json", "there is no file no.json"),
         ("S3AUTH_CONFIG", "no.json", "there is no file no.json"),
-        ("S3DATA", "azure", "'azure' is not one of file, multiple"),
-        ("S3DATA", "mem", "'mem' is not supported by this version; use file or multiple"),
-        ("S3BACKEND", "mem", "'mem' is not supported by this version; use file"),
-        ("S3METADATA", "mongodb", "'mongodb' is not supported by this version; use file"),
+        ("S3DATA", "azure", "'azure' is not one of mem, file, multiple, scality"),
+        (
+            "S3BACKEND",
+            "scality",
+            "'scality' is not supported by this version; use mem or file (objects go to a RING by "
+            "a location of type scality, with S3DATA=multiple)",
+        ),
+        ("S3BACKEND", "cdmi", "'cdmi' is not supported by this version; use mem or file"),
+        ("S3METADATA", "mongodb", "'mongodb' is not supported by this version; use mem or file"),
         ("S3VAULT", "vault", "'vault' is not supported by this version; use mem"),
         ("S3VAULT", "file", "'file' is not one of mem"),
         ("S3DATA_NOSYNC", "maybe", "'maybe' is neither true nor false"),
