@@ -60,7 +60,7 @@ class Ring:
         """Those of its location."""
         return {"connector": {"sproxyd": {"bootstrap": self.bootstrap}}}
 
-    def keys(self) -> set[str]:
+    def blobs(self) -> set[str]:
         """Of all blobs."""
         return {path.name for path in self.folder.iterdir() if not path.name.startswith(".")}
 

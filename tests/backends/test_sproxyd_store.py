@@ -62,7 +62,7 @@ async def blocks_of(*blocks: bytes) -> AsyncGenerator[bytes, None]:
 
 async def test_what_is_stored_is_read(store: SproxydStore, there: Ring) -> None:
     blob = await store.put(4, b"body", INFO)
-    assert (await read(store, blob), blob.size, there.keys()) == (b"body", 4, {blob.key})
+    assert (await read(store, blob), blob.size, there.blobs()) == (b"body", 4, {blob.key})
     streamed = await store.put(8, blocks_of(b"many", b"more"), INFO)
     assert await read(store, streamed) == b"manymore"
 
@@ -88,9 +88,9 @@ async def test_the_key_is_that_of_the_mark(store: SproxydStore, there: Ring) -> 
     blob = await store.put(4, b"body", INFO, mark)
     assert blob.key == sproxyd_key("photos", mark, 2)
     await store.remove_strays(INFO, new_mark())
-    assert there.keys() == {blob.key}
+    assert there.blobs() == {blob.key}
     await store.remove_strays(INFO, mark)
-    assert there.keys() == set()
+    assert there.blobs() == set()
     await store.remove_strays(INFO, mark)
 
 
@@ -122,7 +122,7 @@ async def test_what_is_no_key_is_not_asked_for(store: SproxydStore, there: Ring)
 async def test_removing(store: SproxydStore, there: Ring) -> None:
     blob = await store.put(4, b"body", INFO)
     await store.delete(blob)
-    assert there.keys() == set()
+    assert there.blobs() == set()
 
 
 @pytest.mark.parametrize("status", [423, 404, 204])
@@ -138,7 +138,7 @@ async def test_many_are_removed_in_few_requests(store: SproxydStore, there: Ring
     blobs = await asyncio.gather(*(store.put(1, b"x", INFO) for _ in range(12)))
     gone = [Stored(sproxyd_key("b", new_mark(), 2), 1) for _ in range(1500)]
     await store.delete_many([*blobs, *gone, Stored("no key", 1)])
-    assert there.keys() == set()
+    assert there.blobs() == set()
     asked = order(store, there)[0].said()["requests"]
     assert asked[12:] == ["POST /proxy/arc/.batch_delete"] * 2
 
@@ -173,7 +173,7 @@ async def test_a_body_that_fails_stores_nothing(store: SproxydStore, there: Ring
 
     with pytest.raises(S3Error, match="BadDigest"):
         await store.put(4, body(), INFO)
-    assert there.keys() == set()
+    assert there.blobs() == set()
 
 
 # -- Hosts that fail ------------------------------------------------------------------------------
@@ -192,11 +192,11 @@ async def test_the_other_host_is_asked(store: SproxydStore, there: Ring, fault: 
     first, second = order(store, there)
     FAULTS[fault](first)
     blob = await store.put(4, b"body", INFO)
-    assert there.keys() == {kept.key, blob.key}
+    assert there.blobs() == {kept.key, blob.key}
     assert await read(store, kept) == b"kept"
     await store.delete(kept)
     await store.delete_many([blob])
-    assert there.keys() == set()
+    assert there.blobs() == set()
     assert second.said()["requests"]
 
 
@@ -219,7 +219,7 @@ async def test_a_host_that_failed_is_asked_again_when_the_others_fail(
     second.process.kill()
     first.start()
     await store.put(4, b"body", INFO)
-    assert len(there.keys()) == 2
+    assert len(there.blobs()) == 2
 
 
 async def test_a_stream_goes_to_the_other_host_as_long_as_it_has_not_begun(
@@ -241,7 +241,7 @@ async def test_a_stream_that_has_begun_is_not_sent_again(store: SproxydStore, th
     with pytest.raises(PlaceError) as caught:
         await store.put(64 * 64 * 1024, body(), INFO)
     assert caught.value.trouble is Trouble.SILENT
-    assert (there.keys(), second.said()["requests"]) == (set(), [])
+    assert (there.blobs(), second.said()["requests"]) == (set(), [])
     first.process.kill()
 
 
@@ -319,7 +319,7 @@ async def test_looking_thoroughly(store: SproxydStore, there: Ring) -> None:
         "read part of a blob",
         "remove a blob",
     ]
-    assert there.keys() == set()
+    assert there.blobs() == set()
 
 
 async def test_a_host_that_lets_nobody_store(store: SproxydStore, there: Ring) -> None:
