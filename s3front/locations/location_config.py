@@ -17,6 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from s3front.locations.base import DaemonStore, DataStore
+from s3front.locations.place_limits import PlaceLimits
 from shared.config.documents import Document, display_name, find, read_document
 from shared.config.errors import ConfigError, nearest
 from shared.config.model import DEFAULT_LOCATION, Config, PrivateDaemon
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 
 _NAME: Final = "locationConfig.json"
 
-_BACKENDS: Final = ("file", "mem")
-"""Types that are the names of locations as well."""
+OWN_TYPES: Final = ("file", "mem")
+"""Types that are the names of locations as well. This installation keeps their data itself, so that
+nothing has to be limited."""
 
 _CLOUDSERVERS: Final = (
     "aws_s3",
@@ -67,6 +69,7 @@ class LocationEntry(Section, frozen=True, kw_only=True):
     object_id: Text | None = None
     legacy_aws_behavior: bool = False
     details: Annotated[object, Rule(lambda value: value)] = msgspec.field(default_factory=dict)
+    limits: PlaceLimits | None = None
     is_transient: Annotated[bool, Rule(_no_flag)] = False
     is_cold: Annotated[bool, Rule(_no_flag)] = False
     size_limit_gb: Annotated[None, Rule(_nothing)] = msgspec.field(default=None, name="sizeLimitGB")
@@ -78,7 +81,7 @@ class Location(Section, frozen=True, kw_only=True):
     ``legacy_aws_behavior``: creating a bucket again that the requester owns succeeds, as it does
     in Amazon's us-east-1. ``object_id`` names the location in CloudServer's records; files written
     for its older versions lack it, and it is the name then. ``details`` are what its type has made
-    of them.
+    of them, ``limits`` those of a place that others run.
     """
 
     name: str
@@ -88,6 +91,7 @@ class Location(Section, frozen=True, kw_only=True):
     is_supported: bool = True
     """Whether data can be kept there."""
     details: object = None
+    limits: PlaceLimits = PlaceLimits()
 
 
 class Written(NamedTuple):
@@ -174,7 +178,7 @@ def _add_named_like_backends(
     """The locations ``file`` and ``mem``, which CloudServer's stock file has, where an endpoint has
     one of them and the file does not."""
     for name in config.rest_endpoints.values():
-        if name in _BACKENDS and name in types and name not in locations:
+        if name in OWN_TYPES and name in types and name not in locations:
             locations[name] = Location(name=name, type=name, object_id=name)
 
 
@@ -206,12 +210,16 @@ def _location(entry: object, written: Written, types: Mapping[str, LocationType]
             is_supported=False,
         )
     parsed = parse(LocationEntry, entry, file, prefix=name)
+    if parsed.limits is not None and parsed.type in OWN_TYPES:
+        reason = f"has no effect on a location of type {parsed.type}"
+        raise ConfigError(file, f"{name}.limits", reason)
     return Location(
         name=name,
         type=parsed.type,
         object_id=parsed.object_id or name,
         legacy_aws_behavior=parsed.legacy_aws_behavior,
         details=types[parsed.type].read_details(parsed.details, written),
+        limits=parsed.limits or PlaceLimits(),
     )
 
 

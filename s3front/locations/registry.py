@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from s3front.locations.base import DataStore
-from s3front.locations.location_config import Location, LocationType, Surroundings, Written
+from s3front.locations.location_config import (
+    OWN_TYPES,
+    Location,
+    LocationType,
+    Surroundings,
+    Written,
+)
+from s3front.locations.place_counters import PlaceReport
 from s3front.locations.remote_store import RemoteStore
 from s3front.locations.ring import RING
 from s3front.s3_errors import S3Error
@@ -52,7 +59,7 @@ class LocationRegistry:
         self._daemon = surroundings.daemon
         self._types = types
         self._stores = {
-            name: types[location.type].make(location, surroundings)
+            name: self._make(location)
             for name, location in locations.items()
             if location.is_supported
         }
@@ -70,9 +77,32 @@ class LocationRegistry:
             if location == self._locations.get(name):
                 new._stores[name] = self._stores[name]
             else:
-                new._stores[name] = self._types[location.type].make(location, self._surroundings)
+                new._stores[name] = self._make(location)
                 new._made.append(new._stores[name])
         return new
+
+    def _make(self, location: Location) -> DataStore:
+        store = self._types[location.type].make(location, self._surroundings)
+        if location.type in OWN_TYPES or not isinstance(store, RemoteStore):
+            return store
+        from s3front.locations.resilience import ResilientStore  # noqa: PLC0415  # on first use
+
+        return ResilientStore(store, location.name, location.limits, self._surroundings.log)
+
+    def reports(self) -> Mapping[str, PlaceReport]:
+        """What this process knows of the places that others run, by location."""
+        remotes = {
+            name: store for name, store in self._stores.items() if isinstance(store, RemoteStore)
+        }
+        if not remotes:
+            return {}
+        from s3front.locations.resilience import ResilientStore  # noqa: PLC0415  # on first use
+
+        return {
+            name: store.report()
+            for name, store in remotes.items()
+            if isinstance(store, ResilientStore)
+        }
 
     async def close(self) -> None:
         """Close the stores of all locations that there have been, but for the daemon's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import orjson
 
 from s3front.context import Services
@@ -21,7 +22,9 @@ async def health_reply(request: Request, services: Services) -> Reply:
     """200 when the metadata daemon is connected, 503 when it is not, and why if that is known.
 
     Disks that are nearly full are told in ``storage``; they do not make it unhealthy, as objects
-    can still be read and deleted.
+    can still be read and deleted. ``locations`` has what this process knows of the places that
+    others run (``locations.place_counters``): one that is away is no reason to send requests
+    elsewhere.
 
     Only addresses of ``healthChecks.allowFrom`` are answered. A path below ``/_/`` never names a
     bucket: no bucket name has an underscore.
@@ -41,6 +44,10 @@ async def health_reply(request: Request, services: Services) -> Reply:
     document: dict[str, object] = {"metadata": metadata}
     if healthy and (low := await _low_disks(services)):
         document["storage"] = low
+    if reports := services.locations.reports():
+        document["locations"] = {
+            name: msgspec.to_builtins(report) for name, report in reports.items()
+        }
     body = orjson.dumps(document)
     return Reply(code, {"Content-Type": "application/json"}, body)
 

@@ -16,11 +16,13 @@ from s3front.locations.location_config import (
     location_warnings,
 )
 from s3front.locations.registry import TYPES, LocationRegistry
+from s3front.locations.resilience import ResilientStore
 from s3front.s3_errors import S3Error
 from shared.config import ConfigError
 from shared.config.validation import Section, parse
 from shared.process.logs import get_logger
 from shared.records.data_location import data_locations
+from tests.unit.s3front.locations.scripted_remote import ScriptedRemote
 from tests.unit.s3front.places import MemoryPlace
 from tests.unit.shared.config.conftest import Installation
 
@@ -105,6 +107,49 @@ def test_what_records_say_leads_to_their_data(installation: Installation) -> Non
     for name, kind in (("gone", "tape"), ("us-east-1", "tape"), ("attic", "aws_s3"), ("", "mem")):
         with pytest.raises(S3Error, match="NotImplemented"):
             holder(registry, name, kind)
+
+
+def with_cloud(remote: ScriptedRemote) -> dict[str, LocationType]:
+    row = LocationType(lambda document, _written: document, lambda _location, _around: remote)
+    return {**TYPES, "tape": row}
+
+
+def cloud(**limits: object) -> dict[str, object]:
+    return {**entry("a"), "limits": limits}
+
+
+def test_a_place_that_others_run_is_made_resilient(installation: Installation) -> None:
+    remote = ScriptedRemote()
+    daemon = MemoryPlace()
+    locations = locations_of(installation, cloud=cloud(maxCalls=3))
+    registry = LocationRegistry(locations, around(daemon), with_cloud(remote))
+    store = registry.store("cloud")
+    assert isinstance(store, ResilientStore)
+    assert store.inner is remote
+    assert registry.store("us-east-1") is daemon
+    assert {name: report.limit for name, report in registry.reports().items()} == {"cloud": 3}
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"maxCalls": 0}, "maxCalls: must be a whole number from 1 to 10000"),
+        ({"maxBodies": "many"}, "maxBodies: must be a whole number from 1 to 10000"),
+        ({"deadlineSeconds": 601}, "deadlineSeconds: must be a whole number from 1 to 600"),
+        ({"maxCall": 3}, "maxCall: unknown key; did you mean maxCalls"),
+    ],
+)
+def test_limits_are_looked_at(
+    installation: Installation, limits: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"cloud\.limits\.{reason}"):
+        locations_of(installation, cloud=cloud(**limits))
+
+
+def test_what_is_kept_here_has_no_limits(installation: Installation) -> None:
+    entry = {"type": "file", "limits": {"maxCalls": 3}}
+    with pytest.raises(ConfigError, match=r"here\.limits: has no effect on .* type file"):
+        locations_of(installation, here=entry)
 
 
 async def test_a_reload_keeps_what_has_not_changed(installation: Installation) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import orjson
@@ -9,12 +10,30 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.context import Services
+from s3front.locations.place_counters import PlaceReport
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.gateway import MetadataGateway
 from s3front.operations.health import health_reply
 from s3front.port.request import Request
 from s3front.s3_errors import S3Error
 from shared.config.values import parse_networks
+
+REPORT = PlaceReport(
+    state="open",
+    reason="connection refused",
+    requests=12,
+    retries=1,
+    failures={"UNREACHED": 7},
+    opened=1,
+    closed=0,
+    running=0,
+    waiting=0,
+    limit=64,
+    reading=2,
+    writing=0,
+    latency_seconds=0.5,
+    latencies=(12, 0),
+)
 
 
 class _Connected:
@@ -24,9 +43,13 @@ class _Connected:
 
     def __init__(self, usage: tuple[int, int] = (50, 100)) -> None:
         self._usage = usage
+        self.known: dict[str, PlaceReport] = {}
 
     async def disk_usage(self) -> tuple[int, int]:
         return self._usage
+
+    def reports(self) -> Mapping[str, PlaceReport]:
+        return self.known
 
 
 async def body_for(metadata: tuple[int, int], data: tuple[int, int]) -> dict[str, Any]:
@@ -95,3 +118,16 @@ async def test_disks_that_are_nearly_full_are_told() -> None:
     assert await body_for((50, 100), (4, 100)) == {"metadata": metadata, "storage": {"data": low}}
     told = await body_for((4, 100), (4, 100))
     assert told["storage"] == {"metadata": low, "data": low}
+
+
+async def test_what_is_known_of_places_that_others_run_is_told() -> None:
+    request, services = asked("127.0.0.1", (50, 100), (50, 100))
+    cast(_Connected, services.locations).known["cloud"] = REPORT
+    reply = await health_reply(request, services)
+    assert reply.status == 200
+    assert isinstance(reply.body, bytes)
+    told = orjson.loads(reply.body)["locations"]
+    assert told["cloud"]["state"] == "open"
+    assert told["cloud"]["reason"] == "connection refused"
+    assert told["cloud"]["failures"] == {"UNREACHED": 7}
+    assert told["cloud"]["latencySeconds"] == 0.5
