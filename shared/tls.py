@@ -78,13 +78,17 @@ def renew(
 
 def client_context(tls: ClientTls | None, file: str, key: str) -> ssl.SSLContext | None:
     """The TLS of a client, None for a plain one."""
-    if tls is None:
-        return None
-    if tls.ca is None:
+    return None if tls is None else trusting_context(tls.ca, file, f"{key}.ca")
+
+
+def trusting_context(ca: Path | None, file: str, key: str) -> ssl.SSLContext:
+    """The TLS of a client that trusts these authorities, or those of the system; ``key`` is where
+    they are configured."""
+    if ca is None:
         context = ssl.create_default_context()
     else:
         context = _nobody_trusted()
-        _load_authorities(context, tls.ca, file, f"{key}.ca")
+        _load_authorities(context, ca, file, key)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 

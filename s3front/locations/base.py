@@ -112,7 +112,9 @@ def stored_blob(location: DataLocation) -> Stored:
         return Stored(key, location.size)
     size = location.stored_size if STORED_SIZE in members else location.size
     version = members.get(_VERSION)
-    return Stored(key, size, version if isinstance(version, str) else None, None, members)
+    # Behind the number of the part.
+    etag = location.store_etag.partition(":")[2] or None
+    return Stored(key, size, version if isinstance(version, str) else None, etag, members)
 
 
 class DataReader(Protocol):

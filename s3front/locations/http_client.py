@@ -17,14 +17,15 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from httptools import HttpResponseParser
 
+from s3front.locations.http_call import Call, Kind
+from s3front.locations.http_connect import connect
 from s3front.locations.origin import Origin
 from shared.http1.body import IncomingBody
 from shared.http1.channel import JOIN_BYTES_MAX, Channel, Watch
-from shared.http1.deadlines import Watched
 from shared.http1.encoding import encode_request
 from shared.http1.head import (
     Headers,
@@ -34,7 +35,7 @@ from shared.http1.head import (
     parse_response,
 )
 from shared.http1.passage import Passage
-from shared.http1.waiter import Waiter
+from shared.tls import explain
 
 CONNECT_SECONDS_MAX: Final = 2.0
 
@@ -61,7 +62,12 @@ class NotConnectedError(ConnectionError):
 
 
 class _StaleConnectionError(ConnectionError):
-    """A kept connection ended before a byte of a response came."""
+    """A kept connection ended before a byte of a response came. ``unsent``: and before anything of
+    the body was asked for."""
+
+    def __init__(self, reason: str, *, unsent: bool) -> None:
+        super().__init__(reason)
+        self.unsent = unsent
 
 
 class Response:
@@ -145,8 +151,10 @@ class HttpClient:
         stall_seconds: float,
         headers: Mapping[str, str] | None = None,
         idle_seconds: float = IDLE_SECONDS_MAX,
+        connect_seconds: float = CONNECT_SECONDS_MAX,
     ) -> None:
         self._origin = origin
+        self._connect_seconds = connect_seconds
         self._headers = {"Host": origin.authority, **(headers or {})}
         self.stall_seconds = stall_seconds
         self.idle_seconds = idle_seconds
@@ -174,24 +182,30 @@ class HttpClient:
         *,
         holds: bool = False,
         stall_seconds: float | None = None,
+        expects: bool = False,
     ) -> Response:
         """Send a request; returns when the head of the response is there.
 
         The headers say how long a body is that is not bytes; they are Content-Length alone, as
         chunks are not sent. ``holds``: what does not come with the head of the response stays in
         the socket until it is wanted, for ``Response.passage``. ``stall_seconds`` are this
-        request's, in place of the client's. Raises OSError: there is no connection
-        (NotConnectedError), or it ended, or it stalled (TimeoutError), or what came is not HTTP.
-        Raises SourceError.
+        request's, in place of the client's. ``expects``: a body that is not bytes is asked for
+        when the server says that it wants it, or nothing, so that a refusal or an idle connection
+        that has ended costs nothing of it (RFC 9110, section 10.1.1).
+
+        Raises OSError: there is no connection (NotConnectedError), or it ended, or it stalled
+        (TimeoutError), or what came is not HTTP. Raises SourceError.
         """
+        if expects:
+            headers = {**headers, "Expect": "100-continue"}
         head = encode_request(method, target, {**self._headers, **headers})
-        kind = _Kind(method == "HEAD", holds, stall_seconds or self.stall_seconds)
+        kind = Kind(method == "HEAD", holds, stall_seconds or self.stall_seconds, expects)
         connection = self._take_idle()
         if connection is not None:
             try:
                 return await connection.ask(head, body, kind)
-            except _StaleConnectionError:
-                if not isinstance(body, bytes):
+            except _StaleConnectionError as error:
+                if not (isinstance(body, bytes) or error.unsent):
                     raise
         # In a task, as time-outs need one.
         connection = await self._loop.create_task(self._connect())
@@ -206,26 +220,11 @@ class HttpClient:
 
     async def _connect(self) -> _Connection:
         try:
-            return await self._reach(self._origin)
+            async with asyncio.timeout(self._connect_seconds):
+                return await connect(self._loop, lambda: _Connection(self), self._origin)
         except OSError as error:
-            reason = str(error) or f"no connection in {CONNECT_SECONDS_MAX:g} s"
+            reason = explain(error) or f"no connection in {self._connect_seconds:g} s"
             raise NotConnectedError(reason) from error
-
-    async def _reach(self, origin: Origin) -> _Connection:
-        async with asyncio.timeout(CONNECT_SECONDS_MAX):
-            if origin.socket_path is not None:
-                try:
-                    _, connection = await self._loop.create_unix_connection(
-                        lambda: _Connection(self), str(origin.socket_path)
-                    )
-                except (OSError, ValueError):
-                    pass  # the daemon is on another host, or does not listen there
-                else:
-                    return connection
-            _, connection = await self._loop.create_connection(
-                lambda: _Connection(self), origin.host, origin.port, ssl=origin.tls
-            )
-        return connection
 
     def opened(self, connection: _Connection) -> None:
         """Note a new connection; called by it."""
@@ -247,45 +246,6 @@ class HttpClient:
         return True
 
 
-class _Kind(NamedTuple):
-    """What is special about a request, and about the body of its response."""
-
-    bodiless: bool
-    holds: bool
-    stall_seconds: float
-
-
-class _Call:
-    """One request and its response. Whoever waits for it looks here and not at the connection,
-    which may have the next request before that coroutine has its turn."""
-
-    __slots__ = ("failure", "head", "kind", "response_body", "reusable", "sent", "waiter")
-
-    def __init__(self, kind: _Kind) -> None:
-        self.kind = kind
-        self.head: ResponseHead | None = None
-        self.response_body: IncomingBody | None = None
-        self.failure: str | None = None
-        self.sent = False
-        self.reusable = True
-        self.waiter = Waiter()
-
-    async def answered(self, owner: Watched, seconds: float) -> tuple[ResponseHead, IncomingBody]:
-        """Wait for the head of the response. ``owner`` is the connection. Raises ConnectionError,
-        TimeoutError."""
-        while self.head is None or self.response_body is None:
-            if self.failure is not None:
-                raise ConnectionResetError(self.failure)
-            await self.waiter.wait(owner, seconds)
-        return self.head, self.response_body
-
-    def fail(self, reason: str) -> None:
-        """No more will come."""
-        self.reusable = False
-        self.failure = reason
-        self.waiter.wake()
-
-
 class _Connection(Channel):
     """One connection, with at most one request at a time."""
 
@@ -293,7 +253,7 @@ class _Connection(Channel):
         super().__init__(client.watch)
         self._client = client
         self._reader = HeadReader(HttpResponseParser)
-        self._call: _Call | None = None
+        self._call: Call | None = None
         self._body: IncomingBody | None = None
         """The body whose end has not arrived yet."""
         self._used = False
@@ -303,10 +263,10 @@ class _Connection(Channel):
     # -- Asking -----------------------------------------------------------------------------------
 
     async def ask(
-        self, head: bytes, body: bytes | AsyncGenerator[bytes, None], kind: _Kind
+        self, head: bytes, body: bytes | AsyncGenerator[bytes, None], kind: Kind
     ) -> Response:
         """Send a request and wait for the head of its response; see ``HttpClient.request``."""
-        call = self._call = _Call(kind)
+        call = self._call = Call(kind)
         used, self._used, self._heard = self._used, True, False
         seconds = kind.stall_seconds
         try:
@@ -322,19 +282,19 @@ class _Connection(Channel):
         except ConnectionError as error:
             self._give_up(call)
             if used and not self._heard:
-                raise _StaleConnectionError(str(error)) from error
+                raise _StaleConnectionError(str(error), unsent=call.unsent) from error
             raise
         except BaseException:
             self._give_up(call)
             raise
         return Response(self, response_head, response_body, seconds)
 
-    def _give_up(self, call: _Call) -> None:
+    def _give_up(self, call: Call) -> None:
         """End the connection, unless it has another request already."""
         if call is self._call:
             self.abort()
 
-    def _send_at_once(self, call: _Call, head: bytes, body: bytes) -> None:
+    def _send_at_once(self, call: Call, head: bytes, body: bytes) -> None:
         if len(body) <= JOIN_BYTES_MAX:
             self.send(head + body)
         else:
@@ -343,14 +303,18 @@ class _Connection(Channel):
         call.sent = True
 
     async def _send_blocks(
-        self, call: _Call, head: bytes, blocks: AsyncGenerator[bytes, None], seconds: float
+        self, call: Call, head: bytes, blocks: AsyncGenerator[bytes, None], seconds: float
     ) -> None:
         """Send a body as it comes. The time that its source takes is not the server's."""
+        call.unsent = call.kind.expects
+        self.send(head)
+        if call.kind.expects:
+            await call.invitation(self)
         try:
-            self.send(head)
-            while (block := await _next(blocks)) is not None:
+            # A server that answers before it has everything wants no more of it.
+            call.reusable = call.reusable and call.head is None
+            while call.reusable and (block := await _next(blocks)) is not None:
                 if call.head is not None:
-                    # A server that answers before it has everything wants no more of it.
                     call.reusable = False
                     break
                 self.send(block)
@@ -440,10 +404,12 @@ class _Connection(Channel):
         elif self._call is not None:
             self._settle(self._call)
 
-    def _receive_head(self, call: _Call) -> None:
+    def _receive_head(self, call: Call) -> None:
         while (found := self._reader.next_head()) is not None:
             head = parse_response(*found)
             if head.status < 200:
+                call.invited = True
+                call.waiter.wake()
                 continue
             if call.kind.bodiless or head.status in _BODILESS:
                 body = IncomingBody(self, 0, chunked=False)
@@ -462,7 +428,7 @@ class _Connection(Channel):
                 self._settle(call)
             return
 
-    def _settle(self, call: _Call) -> None:
+    def _settle(self, call: Call) -> None:
         """Once nothing more is sent and all of the response is there: be idle, or end."""
         if call is not self._call or call.head is None or self._body is not None or not call.sent:
             return

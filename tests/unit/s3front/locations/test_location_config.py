@@ -71,8 +71,8 @@ def test_file_can_be_named(installation: Installation) -> None:
         ({"us-east-1": {}}, "us-east-1.type: is missing"),
         ({"us-east-1": {"type": 1}}, "us-east-1.type: must be a string"),
         (
-            {"us-east-1": {"type": "aws_s3", "details": {"credentials": 1}}},
-            "us-east-1: type 'aws_s3' is not supported by this version",
+            {"us-east-1": {"type": "mongodb", "details": {"credentials": 1}}},
+            "us-east-1: type 'mongodb' is not supported by this version",
         ),
         (
             {"us-east-1": {"type": "azur"}},
@@ -116,7 +116,7 @@ def test_the_stock_file_of_cloudserver_is_taken(installation: Installation) -> N
         **US_EAST_1,
         "location-dmf-v1": {"type": "dmf", "objectId": "location-dmf-v1", **cold},
         "location-azure-archive-v1": {"type": "azure_archive", "objectId": "a", **cold},
-        "cloud": {"type": "aws_s3", "details": {"credentials": {"secretKey": "secret"}}},
+        "cloud": {"type": "mongodb", "details": {"credentials": {"secretKey": "secret"}}},
         "typo": {"type": "fil"},
     }
     installation.write("locationConfig.json", document)
@@ -129,7 +129,7 @@ def test_the_stock_file_of_cloudserver_is_taken(installation: Installation) -> N
         "what needs it is refused",
         "location 'location-azure-archive-v1': type 'azure_archive' is not supported by this "
         "version; what needs it is refused",
-        "location 'cloud': type 'aws_s3' is not supported by this version; what needs it is "
+        "location 'cloud': type 'mongodb' is not supported by this version; what needs it is "
         "refused",
         "location 'typo': type 'fil' is unknown; did you mean file?; what needs it is refused",
     )

@@ -1,0 +1,158 @@
+"""What an S3 service answers: errors as what they mean for us, and documents. Pure.
+
+Source: Amazon S3 API reference, "Error responses"; where another service has codes of its own, they
+say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+from xml.etree.ElementTree import Element
+
+import msgspec
+
+from s3front.locations.remote_store import PlaceError, Trouble
+from s3front.port.xml import parse
+from s3front.s3_errors import S3Error
+
+ELEMENTS_MAX: Final = 50_000
+"""Of one document: a listing has a thousand entries."""
+
+_BUSY: Final = frozenset({
+    "InternalError",
+    "OperationAborted",
+    "ConditionalRequestConflict",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "SlowDown",
+    "SlowDownRead",  # MinIO
+    "SlowDownWrite",
+    "TooManyRequests",
+    "XMinioServerNotInitialized",
+})  # fmt: skip
+
+_EXPIRED: Final = frozenset({
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "TokenRefreshRequired",
+})  # fmt: skip
+"""What other keys may change."""
+
+_REFUSED: Final = _EXPIRED | {
+    "AccessDenied",
+    "AccountProblem",
+    "AllAccessDisabled",
+    "AuthorizationHeaderMalformed",
+    "InvalidBucketName",
+    "InvalidObjectState",
+    "NoSuchBucket",
+    "NotSignedUp",
+    "PermanentRedirect",
+    "QuotaExceeded",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "TemporaryRedirect",
+}
+
+_OF_STATUS: Final[Mapping[int, str]] = {
+    301: "PermanentRedirect",
+    304: "NotModified",
+    307: "TemporaryRedirect",
+    400: "BadRequest",
+    401: "AccessDenied",
+    403: "AccessDenied",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    409: "OperationAborted",
+    411: "MissingContentLength",
+    412: "PreconditionFailed",
+    416: "InvalidRange",
+    429: "TooManyRequests",
+    500: "InternalError",
+    501: "NotImplemented",
+    503: "ServiceUnavailable",
+}
+"""Codes of answers that have no document: those to HEAD, and those of servers in front."""
+
+
+class ErrorDocument(msgspec.Struct, frozen=True):
+    """``code`` is empty where the answer has none. ``region`` is the bucket's."""
+
+    code: str
+    message: str
+    region: str | None = None
+
+
+class S3AnswerError(PlaceError):
+    """The service answered with an error."""
+
+    def __init__(self, status: int, found: ErrorDocument, what: str) -> None:
+        code = found.code or _OF_STATUS.get(status, "")
+        super().__init__(_trouble(status, code), f"{what}: {status} {code} {found.message}".strip())
+        self.status = status
+        self.place_code = code
+        self.region = found.region
+
+    @property
+    def wants_other_keys(self) -> bool:
+        """Whether newer keys may be accepted."""
+        return self.place_code in _EXPIRED
+
+    @property
+    def is_absence(self) -> bool:
+        """Whether there is no such object, version or upload, in a bucket that there is."""
+        return self.status == 404 and self.place_code != "NoSuchBucket"
+
+    @property
+    def is_unknown_call(self) -> bool:
+        """Whether the service does not know what it was asked for."""
+        return self.status == 501 or self.place_code == "NotImplemented"
+
+
+def _trouble(status: int, code: str) -> Trouble:
+    if code in _REFUSED:
+        return Trouble.REFUSED
+    if code in _BUSY or status in (429, 500, 503):
+        return Trouble.BUSY
+    if status in (502, 504):
+        # A server in front does not know what the one behind it has done.
+        return Trouble.SILENT
+    if status in (401, 403, 507):
+        return Trouble.REFUSED
+    return Trouble.BROKEN
+
+
+def error_document(body: bytes) -> ErrorDocument:
+    """What the body of an error says, whatever it is."""
+    try:
+        tree = parse(body, "Error")
+    except S3Error:
+        return ErrorDocument("", "")
+    return _error(tree)
+
+
+def _error(tree: Element) -> ErrorDocument:
+    message = tree.findtext("Message") or ""
+    return ErrorDocument(tree.findtext("Code") or "", message[:200], tree.findtext("Region"))
+
+
+def document(body: bytes, root: str, what: str) -> Element:
+    """The document of an answer that says that it is good: it may be an error nevertheless, as that
+    of a long call begins before its end is known. Blanks may precede it. Raises PlaceError."""
+    text = body.lstrip()
+    try:
+        return parse(text, root, ELEMENTS_MAX)
+    except S3Error:
+        found = error_document(text)
+    if found.code:
+        raise S3AnswerError(500, found, what)
+    # Half of a document, or another one: what was asked for may have been done.
+    raise PlaceError(Trouble.SILENT, f"{what}: the answer is no {root}")
+
+
+def unquoted(etag: str | None) -> str | None:
+    """An ETag without its quotes, None for none."""
+    return etag.strip('"') if etag else None

@@ -1,0 +1,182 @@
+"""What has to be known of a bucket before something is written to it, and how that is learned.
+
+Whether it keeps versions is asked, and asked again after some minutes, and when an answer shows
+something else than was expected. What the service does with conditions and with ETags is tried, as
+services differ and say nothing: with an object under a name that nobody has, which is removed
+again. It is tried once by each process, before its first write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import Final
+
+import msgspec
+
+from s3front.locations.remote_store import PlaceError, Trouble, new_mark
+from s3front.locations.s3_answers import S3AnswerError, unquoted
+from s3front.locations.s3_client import S3Call, S3Client
+from shared.process.logs import EventLog
+
+VERSION_HEADER: Final = "x-amz-version-id"
+ENCRYPTION_HEADER: Final = "x-amz-server-side-encryption"
+
+PROBE_PREFIX: Final = "twofold-probe~"
+_PROBE: Final = b"An S3 server tries what this service can do. It removes this object again.\n"
+
+_ASK_AGAIN_SECONDS: Final = 300.0
+
+
+class Versioning(Enum):
+    """Whether a bucket keeps versions."""
+
+    ON = auto()
+    OFF = auto()
+    """It never has, as far as is known: each key has one object."""
+    SUSPENDED = auto()
+    """It does no more. Its keys have versions, one of which the next object takes the place of."""
+
+
+class Habits(msgspec.Struct, frozen=True):
+    """What was tried. ``create_only``: the condition that there is no object is kept. ``md5``: the
+    ETag of what was stored at once is its MD5."""
+
+    create_only: bool
+    md5: bool
+
+
+class S3Bucket:
+    """See the module; ``name`` is the location's, for the log."""
+
+    def __init__(self, client: S3Client, name: str, log: EventLog, *, versions: bool) -> None:
+        """``versions``: whether to ask for them."""
+        self._client = client
+        self._name = name
+        self._log = log
+        self._asks = versions
+        self._versioning = Versioning.OFF
+        self._asked_at: float | None = None
+        self._warned = False
+        self._habits: Habits | None = None
+        self._lock = asyncio.Lock()
+
+    @property
+    def known_versioning(self) -> Versioning | None:
+        """What is known without asking."""
+        return None if self._asks and self._asked_at is None else self._versioning
+
+    @property
+    def known_habits(self) -> Habits | None:
+        """What is known without trying."""
+        return self._habits
+
+    async def versioning(self) -> Versioning:
+        """Whether versions are kept. Raises PlaceError."""
+        if not self._asks or self._is_fresh():
+            return self._versioning
+        async with self._lock:
+            if not self._is_fresh():
+                self._learn(await self._ask())
+        return self._versioning
+
+    async def habits(self) -> Habits:
+        """What the service does; tried when it is not known. Raises PlaceError."""
+        if self._habits is None:
+            async with self._lock:
+                if self._habits is None:
+                    self._habits = await self._try()
+        return self._habits
+
+    def saw(self, headers: Mapping[str, str]) -> str | None:
+        """Learn from the answer to a write; returns the version that it made, None for none."""
+        version = version_of(headers)
+        if (version is not None) != (self._versioning is Versioning.ON) and self._asks:
+            self._asked_at = None
+            if version is not None:
+                self._learn(Versioning.ON)
+        return version
+
+    def _is_fresh(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        return self._asked_at is not None and now < self._asked_at + _ASK_AGAIN_SECONDS
+
+    def _learn(self, versioning: Versioning) -> None:
+        self._versioning = versioning
+        self._asked_at = asyncio.get_running_loop().time()
+        if versioning is Versioning.ON:
+            self._warned = False
+        elif not self._warned:
+            self._warned = True
+            # Manual, 3.2.1 and 3.2.6.
+            self._log.warning(
+                "the bucket of a location keeps no versions: switch versioning on there",
+                location=self._name,
+            )
+
+    async def _ask(self) -> Versioning:
+        call = S3Call("GET", query=(("versioning", ""),))
+        try:
+            _, tree = await self._client.read(call, "VersioningConfiguration")
+        except S3AnswerError as error:
+            # It may not be ours to know, or nothing that this service knows of. Then nothing is
+            # overwritten, until an answer shows a version.
+            if error.is_unknown_call or error.place_code == "AccessDenied":
+                return Versioning.OFF
+            raise
+        status = tree.findtext("Status")
+        known = {"Enabled": Versioning.ON, "Suspended": Versioning.SUSPENDED}
+        return known.get(status or "", Versioning.OFF)
+
+    async def _try(self) -> Habits:
+        name = PROBE_PREFIX + new_mark()
+        md5 = hashlib.md5(_PROBE, usedforsecurity=False)
+        headers = {
+            "Content-MD5": base64.b64encode(md5.digest()).decode(),
+            "Content-Type": "text/plain",
+            "If-None-Match": "*",
+        }
+        call = S3Call("PUT", name, headers=headers, body=_PROBE)
+        made: list[str | None] = []
+        try:
+            stored = await self._client.done(call)
+            made.append(stored.get(VERSION_HEADER))
+            is_md5 = unquoted(stored.get("ETag")) == md5.hexdigest()
+            made.append((await self._client.done(call)).get(VERSION_HEADER))
+        except S3AnswerError as error:
+            if not made:
+                return await self._without_conditions(error)
+            if error.status not in (409, 412):
+                raise
+            return Habits(create_only=True, md5=is_md5)
+        finally:
+            await self._remove(name, made)
+        return Habits(create_only=False, md5=is_md5)
+
+    async def _without_conditions(self, error: S3AnswerError) -> Habits:
+        """What is taken for granted where nothing could be tried."""
+        if error.trouble is not Trouble.BROKEN and error.place_code != "AccessDenied":
+            raise error
+        return Habits(create_only=False, md5=True)
+
+    async def _remove(self, name: str, versions: list[str | None]) -> None:
+        for version in versions:
+            query = () if version is None else (("versionId", version),)
+            try:
+                await self._client.done(S3Call("DELETE", name, query))
+            except PlaceError as error:
+                self._log.warning(
+                    "an object that something was tried with was not removed",
+                    location=self._name,
+                    data_key=name,
+                    reason=error.reason,
+                )
+
+
+def version_of(headers: Mapping[str, str]) -> str | None:
+    """The version that an answer is about; None for what has no ID of its own."""
+    version = headers.get(VERSION_HEADER)
+    return None if version in (None, "", "null") else version

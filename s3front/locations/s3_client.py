@@ -1,0 +1,236 @@
+"""Signed requests to one bucket of an S3 service, and what comes of them.
+
+It finds out itself, from what the service answers, which region the bucket is in, how far its clock
+is from ours, and that keys have been replaced; a request that failed for one of these is sent once
+more, if nothing of its body is gone. Beyond that nothing is repeated here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Final
+from xml.etree.ElementTree import Element
+
+import msgspec
+
+from s3front.auth.sigv4 import EMPTY_SHA256
+from s3front.locations.aws_credentials import KeySource, key_source
+from s3front.locations.http_client import (
+    HttpClient,
+    NotConnectedError,
+    Response,
+    SourceError,
+)
+from s3front.locations.origin import Origin
+from s3front.locations.remote_store import PlaceError, Trouble
+from s3front.locations.s3_answers import S3AnswerError, document, error_document
+from s3front.locations.s3_details import DEFAULT_REGION, S3Details
+from s3front.locations.s3_signing import (
+    UNSIGNED_PAYLOAD,
+    Keys,
+    Signer,
+    encoded_path,
+    encoded_query,
+)
+from shared.limits import XML_INLINE_BYTES_MAX
+from shared.tls import trusting_context
+
+CONNECT_SECONDS_MAX: Final = 5.0
+STALL_SECONDS_MAX: Final = 30.0
+"""How long the service may say nothing, or take nothing."""
+
+IDLE_SECONDS_MAX: Final = 15.0
+"""Less than most services keep a connection on which nothing comes."""
+
+DOCUMENT_BYTES_MAX: Final = 8 * 1024 * 1024
+ERROR_BYTES_MAX: Final = 64 * 1024
+
+_SKEW_SECONDS_MIN: Final = 30.0
+"""A smaller difference between the clocks is not why a request was refused."""
+
+Body = bytes | AsyncGenerator[bytes, None]
+Parameters = Sequence[tuple[str, str]]
+
+
+class S3Call(msgspec.Struct, frozen=True):
+    """A request about the bucket, or, with a ``key``, about an object of it.
+
+    ``size`` is that of a ``body`` which is not bytes.
+    """
+
+    method: str
+    key: str | None = None
+    query: Parameters = ()
+    headers: Mapping[str, str] = {}
+    body: Body = b""
+    size: int = 0
+
+    @property
+    def what(self) -> str:
+        """What it is, for the log: keys are not named there."""
+        names = "&".join(name for name, _ in self.query)
+        target = "bucket" if self.key is None else "object"
+        return f"{self.method} {target}{f'?{names}' if names else ''}"
+
+
+class S3Client:
+    """See the module. Make it inside the event loop; ``close`` it."""
+
+    def __init__(self, details: S3Details) -> None:
+        self._details = details
+        self._source: KeySource = key_source(details)
+        self._region = details.region or DEFAULT_REGION
+        self._skew_seconds = 0.0
+        self._tls = None
+        if details.secure:
+            self._tls = trusting_context(details.ca_bundle, "locationConfig.json", "caBundle")
+        self._clients: dict[str, HttpClient] = {}
+
+    @property
+    def region(self) -> str:
+        """The bucket's region, as far as it is known."""
+        return self._region
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients.values():
+            await client.close()
+
+    async def ask(self, call: S3Call) -> Response:
+        """The response to a request, whose status says that it was done, or 304. Raises PlaceError,
+        S3AnswerError if the service refused, and what the source of the body raised."""
+        keys = await self._source.keys()
+        response = await self._sent(call, keys)
+        if response.status < 300:
+            return response
+        refusal = await self._refusal(call, response)
+        newer = await self._adjusted(response, refusal, keys)
+        if newer is None or not isinstance(call.body, bytes):
+            raise refusal
+        response = await self._sent(call, newer)
+        if response.status < 300:
+            return response
+        raise await self._refusal(call, response)
+
+    async def done(self, call: S3Call) -> Mapping[str, str]:
+        """The headers of the response to a request whose answer has nothing else to say."""
+        response = await self.ask(call)
+        await _whole(response, call, ERROR_BYTES_MAX)
+        return response.headers
+
+    async def read(self, call: S3Call, root: str) -> tuple[Mapping[str, str], Element]:
+        """The headers and the document that a request is answered with; raises as ``ask``."""
+        response = await self.ask(call)
+        body = await _whole(response, call, DOCUMENT_BYTES_MAX)
+        if len(body) <= XML_INLINE_BYTES_MAX:
+            return response.headers, document(body, root, call.what)
+        return response.headers, await asyncio.to_thread(document, body, root, call.what)
+
+    async def _sent(self, call: S3Call, keys: Keys) -> Response:
+        body, details = call.body, self._details
+        if isinstance(body, bytes):
+            size, payload = len(body), UNSIGNED_PAYLOAD if body else EMPTY_SHA256
+        else:
+            size, payload = call.size, UNSIGNED_PAYLOAD
+        host, names = self._place(call)
+        client = self._client(host)
+        path, query = encoded_path(*names), encoded_query(call.query)
+        headers = {"Host": self._authority(host), **call.headers}
+        signer = Signer(keys, self._region, self._skew_seconds)
+        signed = signer.sign(call.method, path, query, headers, payload)
+        if size or call.method in ("PUT", "POST"):
+            signed["Content-Length"] = str(size)
+        target = f"{path}?{query}" if query else path
+        expects = not isinstance(body, bytes)
+        try:
+            return await client.request(call.method, target, signed, body, expects=expects)
+        except SourceError as error:
+            failure = error.error
+        except NotConnectedError as error:
+            reason = f"no connection to {details.host}: {error}"
+            raise PlaceError(Trouble.UNREACHED, reason) from None
+        except OSError as error:
+            reason = str(error) or "it was silent for too long"
+            raise PlaceError(Trouble.SILENT, f"{call.what}: {reason}") from None
+        try:
+            # Not where the other error is handled: each would name the other.
+            raise failure
+        finally:
+            del failure
+
+    def _place(self, call: S3Call) -> tuple[str, tuple[str, ...]]:
+        """The host that a request goes to, and the names that its path is made of."""
+        details = self._details
+        host = details.host
+        if details.is_amazon and host.startswith("s3.amazonaws."):
+            host = host.replace("s3.", f"s3.{self._region}.", 1)
+        key = "" if call.key is None else call.key
+        if details.path_style:
+            return host, (details.bucket, key) if key else (details.bucket,)
+        return f"{details.bucket}.{host}", (key,)
+
+    def _authority(self, host: str) -> str:
+        details = self._details
+        shown = f"[{host}]" if ":" in host else host
+        default = 443 if details.secure else 80
+        return shown if details.port == default else f"{shown}:{details.port}"
+
+    def _client(self, host: str) -> HttpClient:
+        client = self._clients.get(host)
+        if client is None:
+            client = self._clients[host] = HttpClient(
+                Origin(host, self._details.port, tls=self._tls),
+                stall_seconds=STALL_SECONDS_MAX,
+                idle_seconds=IDLE_SECONDS_MAX,
+                connect_seconds=CONNECT_SECONDS_MAX,
+            )
+        return client
+
+    async def _refusal(self, call: S3Call, response: Response) -> S3AnswerError:
+        try:
+            body = await response.read_all(ERROR_BYTES_MAX)
+        except OSError:
+            body = b""
+        return S3AnswerError(response.status, error_document(body), call.what)
+
+    async def _adjusted(
+        self, response: Response, refusal: S3AnswerError, keys: Keys
+    ) -> Keys | None:
+        """The keys to send a refused request again with, when it may be accepted then."""
+        if refusal.place_code == "RequestTimeTooSkewed":
+            return keys if self._set_clock(response) else None
+        if refusal.wants_other_keys:
+            newer = await self._source.keys(refused=keys)
+            return newer if newer != keys else None
+        region = response.headers.get("x-amz-bucket-region") or refusal.region
+        if region and region != self._region and response.status in (301, 307, 400, 403):
+            self._region = region
+            return keys
+        return None
+
+    def _set_clock(self, response: Response) -> bool:
+        """Follow the service's clock; False when that is not what is wrong."""
+        try:
+            theirs = parsedate_to_datetime(response.headers["Date"]).timestamp()
+        except (KeyError, ValueError):
+            return False
+        skew = theirs - time.time()
+        if abs(skew - self._skew_seconds) < _SKEW_SECONDS_MIN:
+            return False
+        self._skew_seconds = skew
+        return True
+
+
+async def _whole(response: Response, call: S3Call, size_max: int) -> bytes:
+    """The body of a good answer, all of it. Raises PlaceError."""
+    try:
+        body = await response.read_all(size_max + 1)
+    except OSError as error:
+        reason = f"{call.what}: half an answer: {error}"
+        raise PlaceError(Trouble.SILENT, reason) from None
+    if len(body) > size_max:
+        raise PlaceError(Trouble.BROKEN, f"{call.what}: the answer is too large")
+    return body

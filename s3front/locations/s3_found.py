@@ -1,0 +1,86 @@
+"""What is at an S3 service under a name: an object with a certain mark, the versions of a key."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Final
+
+import msgspec
+
+from s3front.locations.s3_answers import S3AnswerError, unquoted
+from s3front.locations.s3_bucket import VERSION_HEADER
+from s3front.locations.s3_client import Parameters, S3Call, S3Client
+from s3front.locations.s3_objects import MARK_HEADER
+
+VERSIONS_MAX: Final = 1000
+"""How many versions of a key are looked at, the newest first."""
+
+NULL_VERSION: Final = "null"
+
+
+class Found(msgspec.Struct, frozen=True):
+    """An object that is there. ``version`` as the service says it, which may be ``null``."""
+
+    mark: str | None
+    etag: str | None
+    size: int
+    version: str | None
+    headers: Mapping[str, str]
+
+
+def of_version(version: str | None) -> Parameters:
+    """The query that names a version; nothing for None."""
+    return () if version is None else (("versionId", version),)
+
+
+async def look_at(client: S3Client, name: str, version: str | None = None) -> Found | None:
+    """The object, or one version of it; None if there is none. Raises PlaceError."""
+    try:
+        headers = await client.done(S3Call("HEAD", name, of_version(version)))
+    except S3AnswerError as error:
+        if error.is_absence or error.status == 405:  # a delete marker
+            return None
+        raise
+    length = headers.get("Content-Length", "")
+    return Found(
+        mark=headers.get(MARK_HEADER),
+        etag=unquoted(headers.get("ETag")),
+        size=int(length) if length.isdigit() else -1,
+        version=headers.get(VERSION_HEADER),
+        headers=headers,
+    )
+
+
+async def versions_of(client: S3Client, name: str) -> AsyncGenerator[str, None]:
+    """The versions of a key, the newest first, without delete markers. Raises PlaceError."""
+    key_marker, version_marker, seen = "", "", 0
+    while seen < VERSIONS_MAX:
+        query = [("versions", ""), ("prefix", name)]
+        if key_marker:
+            query += [("key-marker", key_marker), ("version-id-marker", version_marker)]
+        _, tree = await client.read(S3Call("GET", query=query), "ListVersionsResult")
+        entries = [entry for entry in tree if entry.tag in ("Version", "DeleteMarker")]
+        for entry in entries:
+            if entry.findtext("Key") != name:
+                return  # of a longer one, as the shortest is listed first
+            seen += 1
+            if entry.tag == "Version":
+                yield entry.findtext("VersionId") or NULL_VERSION
+        key_marker = tree.findtext("NextKeyMarker") or ""
+        version_marker = tree.findtext("NextVersionIdMarker") or ""
+        if tree.findtext("IsTruncated") != "true" or not key_marker or not entries:
+            return
+
+
+async def find_mark(client: S3Client, name: str, mark: str, *, versions: bool) -> Found | None:
+    """The object of a name, or the one of its ``versions``, that has a mark. Raises PlaceError."""
+    found = await look_at(client, name)
+    if found is not None and found.mark == mark:
+        return found
+    if not versions:
+        return None
+    async for version in versions_of(client, name):
+        found = await look_at(client, name, version)
+        if found is not None and found.mark == mark:
+            return msgspec.structs.replace(found, version=version)
+    return None

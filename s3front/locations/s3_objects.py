@@ -1,0 +1,108 @@
+"""What an object is called at an S3 service, and the headers that it is stored with. Pure.
+
+Names are the natural ones (``remote_store.natural_name``). Not every service takes every key of
+S3's, and servers in front of some change paths: elsewhere than at Amazon, a key with a part that is
+empty, ``.`` or ``..`` gets a name of its own, in which these are escaped.
+
+Metadata is kept beside the bytes for those who look there (manual, 3.2.5); records have all of it.
+So what does not fit is left out, the largest first, instead of refusing the object: Amazon takes
+2 KB of user metadata, 2 KB of other headers, and ten tags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from s3front.locations.base import ObjectInfo
+from s3front.locations.remote_store import MARK_METADATA, natural_name, own_name
+from s3front.objects.object_record import STANDARD_HEADERS, USER_METADATA_PREFIX
+from s3front.port.header_text import is_name, sent_line, sent_metadata
+
+NAME_BYTES_MAX: Final = 1024
+MARK_HEADER: Final = USER_METADATA_PREFIX + MARK_METADATA
+TAGGING_HEADER: Final = "x-amz-tagging"
+
+_METADATA_BYTES_MAX: Final = 2048
+_HEADERS_BYTES_MAX: Final = 2048
+_TAGS_MAX: Final = 10
+_TAGGING_BYTES_MAX: Final = 2048
+"""Of the header: all headers together have 8 KB at Amazon."""
+
+
+def free_name(info: ObjectInfo, *, bucket_match: bool, is_amazon: bool) -> str | None:
+    """The natural name of an object's blob; None where the service may not take it."""
+    natural = natural_name(info, bucket_match=bucket_match)
+    if len(natural.encode("utf-8", "surrogateescape")) > NAME_BYTES_MAX:
+        return None
+    if not is_amazon and any(part in ("", ".", "..") for part in natural.split("/")):
+        return None
+    return natural
+
+
+def unused_name(info: ObjectInfo, mark: str, *, bucket_match: bool, is_amazon: bool) -> str:
+    """A name that no other blob has."""
+    natural = natural_name(info, bucket_match=bucket_match)
+    if not is_amazon:
+        natural = "/".join(map(_escaped, natural.split("/")))
+    return own_name(natural, mark, NAME_BYTES_MAX)
+
+
+def is_unused_name(name: str, mark: str | None) -> bool:
+    """Whether a name is of that kind, with this mark."""
+    return mark is not None and name.endswith(mark)
+
+
+def object_headers(info: ObjectInfo, mark: str) -> tuple[dict[str, str], int]:
+    """The headers of a new object, and how many entries of its metadata are not among them."""
+    found, omitted = _user_metadata(info.user_metadata, len(MARK_METADATA) + len(mark))
+    headers = {f"{USER_METADATA_PREFIX}{name}": value for name, value in found.items()}
+    headers[MARK_HEADER] = mark
+    standard = {STANDARD_HEADERS[name]: sent_line(text) for name, text in info.headers.items()}
+    fitting = _fitting(
+        {name: text for name, text in standard.items() if text.isascii()}, _HEADERS_BYTES_MAX
+    )
+    headers.update(fitting)
+    if info.content_type.isascii() and info.content_type.isprintable():
+        headers["Content-Type"] = info.content_type or "binary/octet-stream"
+    return headers, omitted + len(standard) - len(fitting)
+
+
+def tagging(tags: Mapping[str, str]) -> str | None:
+    """The header that gives a new object its tags; None when they have to be put afterwards."""
+    encoded = urlencode(tags, quote_via=quote, safe="-_.~")
+    if len(encoded) > _TAGGING_BYTES_MAX:
+        return None
+    return encoded
+
+
+def fitting_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
+    """Those of an object's tags that an object of the service can have: the first ten."""
+    return dict(list(tags.items())[:_TAGS_MAX])
+
+
+def _user_metadata(given: Mapping[str, str], mark_bytes: int) -> tuple[dict[str, str], int]:
+    sent = {
+        name: sent_metadata(value).strip()
+        for name, value in given.items()
+        if is_name(name) and name.lower() != MARK_METADATA
+    }
+    fitting = _fitting(sent, _METADATA_BYTES_MAX - mark_bytes)
+    return fitting, len(given) - len(fitting)
+
+
+def _fitting(entries: Mapping[str, str], bytes_max: int) -> dict[str, str]:
+    """The entries without the largest ones, so many that the others have room, in their order."""
+    kept = dict(entries)
+    size = sum(len(name) + len(value) for name, value in kept.items())
+    for name in sorted(kept, key=lambda name: len(name) + len(kept[name]), reverse=True):
+        if size <= bytes_max:
+            break
+        size -= len(name) + len(kept.pop(name))
+    return kept
+
+
+def _escaped(part: str) -> str:
+    """One part of a name, as no server mistakes it for something else."""
+    return part.replace(".", "%2E") if part in (".", "..") else part or "%2F"

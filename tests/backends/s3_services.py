@@ -1,0 +1,109 @@
+"""S3 services for the tests of ``aws_s3``, as processes on this machine, and buckets in them."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from s3front.locations.location_config import Written
+from s3front.locations.s3_details import S3Details, read_details
+from tests.servers import ACCESS_KEY, REGION, SECRET_KEY, cluster
+
+
+@dataclass(frozen=True)
+class Service:
+    """An S3 service that listens on a port of this machine."""
+
+    name: str
+    port: int
+    access_key: str = ACCESS_KEY
+    secret_key: str = SECRET_KEY
+    region: str = REGION
+
+    def client(self, port: int = 0) -> Any:
+        """boto3's client of it, to look from the other side."""
+        return boto3.client(
+            "s3",
+            endpoint_url=f"http://127.0.0.1:{port or self.port}",
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name=self.region,
+            config=Config(
+                retries={"total_max_attempts": 1},
+                s3={"addressing_style": "path"},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+
+@dataclass
+class Remote:
+    """A bucket of a service that is a location's."""
+
+    service: Service
+    bucket: str
+    s3: Any
+    versioned: bool
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def document(self, **details: Any) -> dict[str, Any]:
+        """Its details in locationConfig.json."""
+        return {
+            "awsEndpoint": f"127.0.0.1:{self.service.port}",
+            "https": False,
+            "bucketName": self.bucket,
+            "bucketMatch": True,
+            "credentials": {
+                "accessKey": self.service.access_key,
+                "secretKey": self.service.secret_key,
+            },
+            **self.more,
+            **details,
+        }
+
+    def details(self, **changed: Any) -> S3Details:
+        written = Written("locationConfig.json", "there.details", "there", {}, Path("/"))
+        return read_details(self.document(**changed), written)
+
+    def keys(self) -> list[str]:
+        """The names of all objects, without what is hidden by a delete marker."""
+        found = self.s3.list_objects_v2(Bucket=self.bucket)
+        return [entry["Key"] for entry in found.get("Contents", [])]
+
+    def versions(self, name: str) -> list[str]:
+        """The versions of a name, the newest first, without delete markers."""
+        found = self.s3.list_object_versions(Bucket=self.bucket, Prefix=name)
+        return [entry["VersionId"] for entry in found.get("Versions", []) if entry["Key"] == name]
+
+    def content(self, name: str, **more: Any) -> bytes:
+        body: bytes = self.s3.get_object(Bucket=self.bucket, Key=name, **more)["Body"].read()
+        return body
+
+    def head(self, name: str, **more: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self.s3.head_object(Bucket=self.bucket, Key=name, **more)
+        return found
+
+
+def remote(service: Service, *, versioned: bool) -> Remote:
+    """A new bucket."""
+    s3, name = service.client(), f"remote-{uuid.uuid4().hex[:16]}"
+    s3.create_bucket(Bucket=name)
+    if versioned:
+        status = {"Status": "Enabled"}
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration=status)
+    return Remote(service, name, s3, versioned)
+
+
+@contextlib.contextmanager
+def twofold(folder: Path) -> Iterator[Service]:
+    """A second instance of this server."""
+    with cluster(folder) as running:
+        yield Service("twofold", running.fronts[0].port)

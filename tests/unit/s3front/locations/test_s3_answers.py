@@ -1,0 +1,61 @@
+"""What the answers of an S3 service mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from s3front.locations.remote_store import PlaceError, Trouble
+from s3front.locations.s3_answers import S3AnswerError, document, error_document
+
+
+def error_of(code: str, more: str = "") -> bytes:
+    return f"<Error><Code>{code}</Code><Message>no</Message>{more}</Error>".encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "trouble"),
+    [
+        (503, error_of("SlowDown"), Trouble.BUSY),
+        (503, b"", Trouble.BUSY),
+        (500, error_of("InternalError"), Trouble.BUSY),
+        (429, b"<html>", Trouble.BUSY),
+        (409, error_of("OperationAborted"), Trouble.BUSY),
+        (400, error_of("RequestTimeout"), Trouble.BUSY),
+        (502, b"<html>", Trouble.SILENT),
+        (504, b"", Trouble.SILENT),
+        (403, error_of("AccessDenied"), Trouble.REFUSED),
+        (403, b"", Trouble.REFUSED),
+        (400, error_of("ExpiredToken"), Trouble.REFUSED),
+        (404, error_of("NoSuchBucket"), Trouble.REFUSED),
+        (301, error_of("PermanentRedirect"), Trouble.REFUSED),
+        (507, b"", Trouble.REFUSED),
+        (400, error_of("MalformedXML"), Trouble.BROKEN),
+        (404, error_of("NoSuchKey"), Trouble.BROKEN),
+    ],
+)
+def test_what_an_error_means(status: int, body: bytes, trouble: Trouble) -> None:
+    error = S3AnswerError(status, error_document(body), "GET object")
+    assert error.trouble is trouble
+    assert error.reason.startswith(f"GET object: {status}")
+
+
+def test_absence_is_that_of_an_object() -> None:
+    assert S3AnswerError(404, error_document(b""), "").is_absence
+    assert S3AnswerError(404, error_document(error_of("NoSuchVersion")), "").is_absence
+    assert not S3AnswerError(404, error_document(error_of("NoSuchBucket")), "").is_absence
+
+
+def test_an_error_in_a_good_answer() -> None:
+    with pytest.raises(S3AnswerError) as caught:
+        document(b" \n \n" + error_of("InternalError"), "CopyObjectResult", "PUT object")
+    assert caught.value.trouble is Trouble.BUSY
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"   ", b"<CopyObjectResult><ETag>", b"<html></html>", b"<!DOCTYPE x [<!ENTITY a 'b'>]>"],
+)
+def test_an_answer_that_is_none(body: bytes) -> None:
+    with pytest.raises(PlaceError) as caught:
+        document(body, "CopyObjectResult", "PUT object")
+    assert caught.value.trouble is Trouble.SILENT

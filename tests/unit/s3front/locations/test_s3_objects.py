@@ -1,0 +1,65 @@
+"""Names and headers of objects at an S3 service."""
+
+from __future__ import annotations
+
+from s3front.locations.base import ObjectInfo
+from s3front.locations.remote_store import new_mark
+from s3front.locations.s3_objects import (
+    MARK_HEADER,
+    free_name,
+    object_headers,
+    tagging,
+    unused_name,
+)
+
+MARK = new_mark()
+
+
+def info(key: str = "cat.jpg", **user_metadata: str) -> ObjectInfo:
+    return ObjectInfo("photos", key, "image/jpeg", user_metadata)
+
+
+def test_a_name_that_the_service_may_not_take_is_not_used() -> None:
+    for key in ("a//b", "./a", "a/..", "dir/", "/a"):
+        assert free_name(info(key), bucket_match=True, is_amazon=True) == key
+        assert free_name(info(key), bucket_match=True, is_amazon=False) is None
+    assert free_name(info("x" * 1024), bucket_match=True, is_amazon=True) == "x" * 1024
+    assert free_name(info("x" * 1024), bucket_match=False, is_amazon=True) is None
+
+
+def test_own_names_have_no_part_that_means_something_else() -> None:
+    name = unused_name(info("a//../b/."), MARK, bucket_match=False, is_amazon=False)
+    assert name == f"photos/a/%2F/%2E%2E/b/%2E~{MARK}"
+    natural = unused_name(info("a//b"), MARK, bucket_match=False, is_amazon=True)
+    assert natural == f"photos/a//b~{MARK}"
+
+
+def test_user_metadata_that_has_no_room_is_left_out() -> None:
+    small = {"colour": "black"}
+    headers, omitted = object_headers(info(**small), MARK)
+    assert (headers["x-amz-meta-colour"], headers[MARK_HEADER], omitted) == ("black", MARK, 0)
+    headers, omitted = object_headers(info(**small, large="x" * 1900, larger="y" * 2000), MARK)
+    assert (set(headers), omitted) == (
+        {"x-amz-meta-colour", "x-amz-meta-large", MARK_HEADER, "Content-Type"},
+        1,
+    )
+    metadata = {name: text for name, text in headers.items() if name.startswith("x-amz-meta-")}
+    assert sum(len(n) - len("x-amz-meta-") + len(text) for n, text in metadata.items()) <= 2048
+
+
+def test_a_mark_of_the_user_is_not_ours() -> None:
+    given = ObjectInfo("photos", "a", "text/plain", {"twofold-mark": "0" * 40})
+    assert object_headers(given, MARK)[0][MARK_HEADER] == MARK
+
+
+def test_headers_that_no_signature_carries_are_left_out() -> None:
+    given = ObjectInfo(
+        "photos", "a", "text/plain", {}, {"cache-control": "no-store", "expires": "\xfc"}
+    )
+    headers, omitted = object_headers(given, MARK)
+    assert (headers["Cache-Control"], "Expires" in headers, omitted) == ("no-store", False, 1)
+
+
+def test_tags_as_a_header() -> None:
+    assert tagging({"a b": "c&d=", "ü": ""}) == "a%20b=c%26d%3D&%C3%BC="
+    assert tagging({"k": "ü" * 400}) is None
