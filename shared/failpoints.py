@@ -30,6 +30,8 @@ class FailPoint(StrEnum):
     AFTER_DATA_FSYNC = "after-data-fsync"
     AFTER_DATA_LINK = "after-data-link"
     AFTER_DIRECTORY_FSYNC = "after-directory-fsync"
+    # A front-end has noted what it is about to store in a place that others run.
+    AFTER_STRAY_NOTED = "after-stray-noted"
     # A front-end has stored the bytes of an object or a part; no record names them yet.
     AFTER_DATA_STORED = "after-data-stored"
     # The metadata daemon has applied a group of mutations; committed it, and not answered yet.

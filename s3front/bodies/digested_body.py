@@ -43,6 +43,12 @@ _WRITERS: Final = ThreadPoolExecutor(32, thread_name_prefix="files")
 _TURNS: Final = threading.Semaphore(_DIGESTERS_MAX)
 """One for each of them that may compute digests: more would keep the event loop waiting."""
 
+SMALL_BYTES_MAX: Final = 256 * 1024
+"""Objects up to this size are collected and verified before anything is sent on."""
+
+AT_ONCE_BYTES_MAX: Final = 1024 * 1024
+"""So are those up to this size, as long as their source has room for all of their bytes."""
+
 _AHEAD: Final = 1
 """Blocks that are being digested, or wait for that, when one is sent on."""
 

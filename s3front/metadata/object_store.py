@@ -30,6 +30,7 @@ from s3front.metadata.gateway import (
 )
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.kept_records import KeptRecords, RecentKeys
+from s3front.metadata.strays import StrayNote, commit_noted
 from s3front.metadata.token_store import ClientToken
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.versioning import (
@@ -76,13 +77,18 @@ class ObjectCommit(msgspec.Struct, frozen=True):
     """What is to become of one object, as a part of a commit: what is done, and what has to hold
     for that. ``record`` is the one that is stored, None for a deletion. ``outbox`` is what is done
     besides, by whoever has to hear of it. ``carried`` are the bytes of the object, where they come
-    with the commit."""
+    with the commit; ``notes`` are those of its blobs in the journal of strays."""
 
     operations: Sequence[Operation]
     requirements: Sequence[Requirement]
     record: ObjectRecord | None
     outbox: Sequence[Operation] = ()
     carried: Carried | None = None
+    notes: Sequence[StrayNote] = ()
+
+    def with_notes(self, notes: Sequence[StrayNote]) -> ObjectCommit:
+        """The same, of what has these notes."""
+        return replace(self, notes=notes) if notes else self
 
     def stored(self, version_ids: Sequence[str | None]) -> ObjectRecord:
         """The record as it is stored, by what the last of the operations answered."""
@@ -244,13 +250,19 @@ class ObjectStore:
         self, bucket: StoredBucket, commits: Sequence[ObjectCommit], request_id: str
     ) -> Sequence[str | None]:
         """Do what was decided for some objects, in one commit; only one by itself may have bytes
-        with it. What each of their operations answered: its internal version ID. Raises
+        with it, or notes. What each of their operations answered: its internal version ID. Raises
         ChangedError."""
         carried = None
         if len(commits) == 1:
             (commit,) = commits
             operations, outbox, carried = commit.operations, commit.outbox, commit.carried
             requires = [bucket_requirement(bucket), *commit.requirements]
+            if commit.notes:
+                every = [*operations, *outbox]
+                noted = await commit_noted(
+                    self._metadata, every, requires, commit.notes, request_id
+                )
+                return noted.version_ids[: len(operations)]
         else:
             operations, outbox, requires = [], [], [bucket_requirement(bucket)]
             for commit in commits:

@@ -27,6 +27,7 @@ from s3front.metadata.bucket_store import BucketEnding, BucketStore, bucket_requ
 from s3front.metadata.gateway import Carried, Entry, MetadataGateway, Operation
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import ObjectCommit
+from s3front.metadata.strays import StrayNote, commit_noted
 from s3front.objects.object_record import ObjectRecord
 from shared import limits
 from shared.failpoints import FailPoint, failpoint
@@ -118,18 +119,19 @@ class UploadStore:
         part: tuple[int, str],
         request_id: str,
         carried: Carried | None = None,
+        notes: Sequence[StrayNote] = (),
     ) -> None:
         """Store a ``part``, its number and its record, in place of an earlier one of its number;
-        what it names may be ``carried``. Raises ChangedError when the upload was completed or
-        aborted meanwhile."""
+        what it names may be ``carried``, or have ``notes``. Raises ChangedError when the upload was
+        completed or aborted meanwhile."""
         level, (number, value) = uploads_level(bucket), part
         key = part_key(upload.upload_id, number)
-        await self._metadata.commit(
-            [gateway.put(level, key, value, release=True, carried=carried)],
-            [gateway.is_present(level, overview_key(upload.key, upload.upload_id))],
-            request_id,
-            carried,
-        )
+        operations = [gateway.put(level, key, value, release=True, carried=carried)]
+        requires = [gateway.is_present(level, overview_key(upload.key, upload.upload_id))]
+        if notes:
+            await commit_noted(self._metadata, operations, requires, notes, request_id)
+        else:
+            await self._metadata.commit(operations, requires, request_id, carried)
 
     async def parts(
         self, bucket: str, upload_id: str, after: int, count: int, request_id: str

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from s3front.bodies.object_writer import Destination
+from collections.abc import Mapping
+
+from s3front.bodies.stored_body import Destination
 from s3front.context import Context
 from s3front.locations.base import ObjectInfo
 from s3front.locations.location_config import Location
@@ -36,15 +38,27 @@ def chosen_location(context: Context, headers: Headers) -> str:
 
 
 def destination(
-    context: Context, location: str, described: DescribedObject, part: int = 1
+    context: Context, location: str, described: DescribedObject, tags: Mapping[str, str]
 ) -> Destination:
-    """Where the bytes of the target go, or of a ``part`` of it: to the ``location``. Raises
-    NotImplemented for one that nothing can be kept in."""
+    """Where the bytes of the target go: to the ``location``. Raises NotImplemented for one that
+    nothing can be kept in."""
+    store = context.services.locations.store(location)
+    return Destination(store, location, info_of(context, described, tags))
+
+
+def info_of(context: Context, described: DescribedObject, tags: Mapping[str, str]) -> ObjectInfo:
+    """What a place may keep beside the bytes of the target."""
     target = context.target
     assert target.bucket is not None
     assert target.key is not None
-    info = ObjectInfo(target.bucket, target.key, described.content_type, described.user_metadata)
-    return Destination(context.services.locations.store(location), location, info, part)
+    return ObjectInfo(
+        target.bucket,
+        target.key,
+        described.content_type,
+        described.user_metadata,
+        described.standard,
+        tags,
+    )
 
 
 def unsupported_type(location: Location) -> str:

@@ -16,6 +16,7 @@ from s3front.context import Context
 from s3front.metadata.gateway import Carried, ChangedError
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import ObjectCommit, StoredObject, planned, record_of
+from s3front.metadata.strays import StrayNote
 from s3front.objects.versioning import Plan, Version
 from s3front.s3_errors import S3Error
 
@@ -46,15 +47,15 @@ async def commit_decided(
 
 
 async def commit_unread(
-    context: Context, plan: Plan, carried: Carried | None = None
+    context: Context, plan: Plan, carried: Carried | None = None, notes: Sequence[StrayNote] = ()
 ) -> tuple[ObjectCommit, Sequence[str | None]] | None:
     """Commit a plan that rests on the bucket alone, as it was told, with the bytes that it may
-    bring; what was committed, and what its operations answered. None when it does not hold: then
-    ``read_now`` comes first."""
+    bring, or their notes; what was committed, and what its operations answered. None when it does
+    not hold: then ``read_now`` comes first."""
     bucket, services = context.bucket, context.services
     if services.buckets.told(bucket.name) is not bucket:
         return None  # something newer is known by now, or it was told over another connection
-    commit = planned(bucket, context.key, None, plan, carried=carried)
+    commit = planned(bucket, context.key, None, plan, carried=carried).with_notes(notes)
     try:
         return commit, await services.objects.commit(bucket, (commit,), context.request_id)
     except ChangedError:

@@ -15,13 +15,8 @@ from msgspec.structs import replace
 from s3front.bodies.checksums import DEFAULT_ALGORITHM, Algorithm, ExpectedDigests
 from s3front.bodies.digested_body import Source
 from s3front.bodies.object_reader import CopiedBody, HeldBody, ObjectData
-from s3front.bodies.object_writer import (
-    StoredBody,
-    check_age,
-    delete_data,
-    give_up,
-    store_body,
-)
+from s3front.bodies.object_writer import store_body
+from s3front.bodies.stored_body import StoredBody, check_age, give_up
 from s3front.bodies.upload_body import UploadBody
 from s3front.context import Context
 from s3front.metadata.gateway import OutcomeUnknownError
@@ -88,7 +83,7 @@ async def store_object(
     """Store the bytes of an object, then commit its record; returns that as it is stored, and its
     checksum. The bytes go again when the record is refused."""
     described, principal = wanted.described, context.principal
-    place = destination(context, wanted.location, described)
+    place = destination(context, wanted.location, described, wanted.tags)
     stored = await store_body(context, source, place, wanted.algorithm)
     checksum = stored.checksum(wanted.algorithm)
     new = NewObject(
@@ -150,7 +145,7 @@ async def _commit_unread(
     """Make the record the object though nothing was read; None where something has to be."""
     check_age(context, stored.complete_at)
     plan = plan_unread(context.bucket.record, record)
-    done = await commit_unread(context, plan, stored.carried)
+    done = await commit_unread(context, plan, stored.carried, stored.notes)
     if done is None:
         return None
     commit, version_ids = done
@@ -171,7 +166,7 @@ async def _store_again(
     whole = ByteRange(0, record.size - 1)
     body = CopiedBody(await ObjectData.open(context, record, whole), whole.length)
     made = await store_object(context, headers, body, wanted)
-    await delete_data(context, stored.locations)
+    await give_up(context, stored)
     return made
 
 
@@ -184,7 +179,8 @@ async def _commit(
     def decide(bucket: StoredBucket, current: StoredObject | None) -> ObjectCommit:
         check_age(context, stored.complete_at)
         plan = plan_put(bucket.record, record_of(current), record, headers, oldest_id)
-        return planned(bucket, context.key, current, plan, carried=stored.carried)
+        commit = planned(bucket, context.key, current, plan, carried=stored.carried)
+        return commit.with_notes(stored.notes)
 
     commit, version_ids = await commit_decided(context, decide, "ConditionalRequestConflict")
     return commit.stored(version_ids)

@@ -6,14 +6,11 @@ that is late for a Complete or an Abort is refused and leaves nothing.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from s3front.bodies.checksums import DEFAULT_ALGORITHM, FULL_OBJECT, Algorithm
-from s3front.bodies.object_writer import (
-    Destination,
-    StoredBody,
-    check_age,
-    give_up,
-    store_body,
-)
+from s3front.bodies.object_writer import store_body
+from s3front.bodies.stored_body import Destination, StoredBody, check_age, give_up
 from s3front.bodies.upload_body import UploadBody
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError, OutcomeUnknownError
@@ -55,7 +52,8 @@ async def upload_part(context: Context, request: Request) -> Reply:
 
 def part_destination(context: Context, upload: UploadRecord, number: int) -> Destination:
     """Where the bytes of a part go."""
-    return destination(context, upload.location, described_by(upload), number)
+    place = destination(context, upload.location, described_by(upload), upload.tags)
+    return replace(place, part=number)
 
 
 async def commit_part(
@@ -69,7 +67,12 @@ async def commit_part(
     try:
         check_age(context, stored.complete_at)
         await context.services.uploads.put_part(
-            context.bucket.name, upload, (number, value), context.request_id, stored.carried
+            context.bucket.name,
+            upload,
+            (number, value),
+            context.request_id,
+            stored.carried,
+            stored.notes,
         )
     except ChangedError as error:
         await give_up(context, stored)

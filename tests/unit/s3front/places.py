@@ -51,7 +51,7 @@ class MemoryPlace:
     type = "file"
 
     def __init__(self, *, ranges: bool = True, says: Mapping[str, Any] | None = None) -> None:
-        self.capabilities = Capabilities(ranges=ranges)
+        self.capabilities = Capabilities(ranges=ranges, collected=True)
         self.blobs: dict[str, bytes] = {}
         self.infos: list[ObjectInfo] = []
         self.opened: list[tuple[Stored, int, int]] = []

@@ -17,7 +17,8 @@ from s3front.bodies.checksums import Algorithm
 from s3front.bodies.digested_body import Source
 from s3front.bodies.form_file import FormFile
 from s3front.bodies.object_reader import CopiedBody, ObjectData
-from s3front.bodies.object_writer import Destination, StoredBody, delete_data, store_body
+from s3front.bodies.object_writer import store_body
+from s3front.bodies.stored_body import Destination, StoredBody, delete_data
 from s3front.bodies.upload_body import UploadBody
 from s3front.context import Context
 from s3front.encryption.transform import Transform

@@ -13,7 +13,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.auth.identity import UNSIGNED
 from s3front.bodies.checksums import Algorithm
-from s3front.bodies.object_writer import Destination, StoredBody, store_body
+from s3front.bodies.object_writer import store_body
+from s3front.bodies.stored_body import Destination, StoredBody
 from s3front.bodies.upload_body import UploadBody
 from s3front.encryption.transform import Transform
 from s3front.locations.base import Stored
