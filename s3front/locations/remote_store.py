@@ -90,6 +90,10 @@ class PlaceError(S3Error):
         self.reason = reason
         self.__cause__ = RuntimeError(reason)
 
+    def __str__(self) -> str:
+        """For those who run the server, too."""
+        return f"{self.code}: {self.reason}"
+
 
 class UploadedPart(msgspec.Struct, frozen=True, gc=False):
     """A part of an upload: its number there, its size in bytes, its MD5 in hex, and what the place
