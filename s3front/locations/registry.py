@@ -7,6 +7,7 @@ from typing import Final
 
 from s3front.locations.azure_details import AZURE
 from s3front.locations.base import DataStore
+from s3front.locations.folder import FOLDER
 from s3front.locations.location_config import (
     OWN_TYPES,
     Location,
@@ -45,6 +46,7 @@ TYPES: Final[Mapping[str, LocationType]] = {
     "scality": RING,
     "aws_s3": AWS_S3,
     "azure": AZURE,
+    "folder": FOLDER,
 }
 """The types of locations that work, as files and records name them."""
 
