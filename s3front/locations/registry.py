@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from s3front.locations.azure_details import AZURE
 from s3front.locations.base import DataStore
-from s3front.locations.folder import FOLDER
 from s3front.locations.location_config import (
     OWN_TYPES,
     Location,
@@ -45,8 +43,6 @@ TYPES: Final[Mapping[str, LocationType]] = {
     "mem": LocationType(_no_details, _in_memory),
     "scality": RING,
     "aws_s3": AWS_S3,
-    "azure": AZURE,
-    "folder": FOLDER,
 }
 """The types of locations that work, as files and records name them."""
 

@@ -1,0 +1,40 @@
+"""Fixtures of the tests against services that others run, and of the suite over every type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.backends.places import CHOSEN, PLACE, Place, Server, new_bucket, server
+from tests.backends.s3_services import Service, twofold
+
+
+@pytest.fixture(scope="session")
+def twofold_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A second instance of this server, as an S3 service."""
+    with twofold(tmp_path_factory.mktemp("remote")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session", params=CHOSEN, ids=[place.type for place in CHOSEN])
+def at(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server with locations of one type."""
+    place: Place = request.param
+    with server(place, tmp_path_factory.mktemp(place.type)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def s3(at: Server) -> Any:
+    """A client of it."""
+    return at.client()
+
+
+@pytest.fixture
+def bucket(s3: Any) -> str:
+    """A fresh bucket at the place."""
+    return new_bucket(s3, PLACE)
