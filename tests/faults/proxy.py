@@ -131,12 +131,12 @@ class TcpProxy:
             await link.ended.wait()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        client = _Side(reader, writer)
+        client = Side(reader, writer)
         if self._refuses:
             client.close(reset=True)
             return
         try:
-            server = _Side(*await asyncio.open_connection("127.0.0.1", self.target_port))
+            server = Side(*await asyncio.open_connection("127.0.0.1", self.target_port))
         except OSError:
             client.close(reset=True)
             return
@@ -159,14 +159,14 @@ class TcpProxy:
             self._links.discard(link)
             link.ended.set()
 
-    async def _pump(self, source: _Side, sink: _Side, to: str) -> bool:
+    async def _pump(self, source: Side, sink: Side, to: str) -> bool:
         """Forward until the end; whether that is to be a reset."""
         try:
             return await self._forward(source, sink, to)
         except OSError:
             return True
 
-    async def _forward(self, source: _Side, sink: _Side, to: str) -> bool:
+    async def _forward(self, source: Side, sink: Side, to: str) -> bool:
         while data := await source.reader.read(_BLOCK_BYTES):
             if self._held_text and to == "client" and self._held_text in data:
                 self._flows.clear()
@@ -186,7 +186,7 @@ class TcpProxy:
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
+class Side:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
@@ -210,7 +210,7 @@ class _Side:
 class _Link:
     """A connection through the proxy. The end of one direction is that of both."""
 
-    def __init__(self, client: _Side, server: _Side, task: asyncio.Task[None]) -> None:
+    def __init__(self, client: Side, server: Side, task: asyncio.Task[None]) -> None:
         self._sides = (client, server)
         self.task = task
         self.ended = asyncio.Event()
