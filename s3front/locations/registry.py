@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from s3front.locations.azure_details import AZURE
 from s3front.locations.base import DataStore
+from s3front.locations.folder import FOLDER
 from s3front.locations.location_config import (
     OWN_TYPES,
     Location,
@@ -43,6 +45,8 @@ TYPES: Final[Mapping[str, LocationType]] = {
     "mem": LocationType(_no_details, _in_memory),
     "scality": RING,
     "aws_s3": AWS_S3,
+    "azure": AZURE,
+    "folder": FOLDER,
 }
 """The types of locations that work, as files and records name them."""
 

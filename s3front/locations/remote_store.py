@@ -23,8 +23,10 @@ go with it.
 from __future__ import annotations
 
 import secrets
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any, Final
 
@@ -49,6 +51,7 @@ MARK: Final = "dataStoreMark"
 
 _SEPARATOR: Final = "~"
 _MARK_DIGITS: Final = 40
+_MOMENT_DIGITS: Final = 12
 
 
 class Trouble(Enum):
@@ -89,6 +92,10 @@ class PlaceError(S3Error):
         self.trouble = trouble
         self.reason = reason
         self.__cause__ = RuntimeError(reason)
+
+    def __str__(self) -> str:
+        """For those who run the server, too."""
+        return f"{self.code}: {self.reason}"
 
 
 class UploadedPart(msgspec.Struct, frozen=True, gc=False):
@@ -183,8 +190,17 @@ class RemoteStore(ABC):
 
 
 def new_mark() -> str:
-    """A mark that no other blob has."""
-    return secrets.token_hex(_MARK_DIGITS // 2)
+    """A mark that no other blob has. Its last twelve digits are when it was made, in ms."""
+    moment = int(time.time() * 1000)
+    return f"{secrets.token_hex((_MARK_DIGITS - _MOMENT_DIGITS) // 2)}{moment:0{_MOMENT_DIGITS}x}"
+
+
+def moment_of(mark: str) -> datetime | None:
+    """When a mark was made, by the clock of whoever made it; None for what says nothing of it."""
+    try:
+        return datetime.fromtimestamp(int(mark[-_MOMENT_DIGITS:], 16) / 1000, UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def mark_of(blob: Stored) -> str | None:

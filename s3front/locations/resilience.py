@@ -9,7 +9,8 @@ another one:
    are short queues in front (``turnstile``); who would wait too long gets SlowDown.
 2. **Deadlines.** An answer begins within ``deadline_seconds``, tries and waiting included. While a
    body is written the place has as long for each block; the time that the body itself takes to
-   come is not the place's. Completing an upload and copying may take ``LONG_TIMES`` as long.
+   come is not the place's. Completing an upload and copying may take ``LONG_TIMES`` as long, a
+   deletion 10 s at most: nobody should wait for what can be done later.
 3. **Tries.** What has done nothing is tried again, what is harmless twice also after silence,
    within the deadline and a budget (``retry_budget``). A body that was begun is not sent again.
 4. **A circuit breaker** (``circuit_breaker``): a place that is away, silent or broken is not asked
@@ -23,6 +24,7 @@ Whoever goes away while waiting or being served gives back what it had.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
@@ -62,22 +64,23 @@ Body = bytes | AsyncGenerator[bytes, None]
 
 
 class _Kind(NamedTuple):
-    """What is asked of a place, after which troubles it may be asked again, and whether it may take
-    long."""
+    """What is asked of a place, after which troubles it may be asked again, how many times the
+    deadline of the location it may take, and how many seconds at most."""
 
     name: str
     again: frozenset[Trouble]
-    is_long: bool = False
+    times: int = 1
+    seconds_max: float = math.inf
 
 
 _PUT: Final = _Kind("put", _NOTHING_DONE)
 _OPEN: Final = _Kind("open", _HARMLESS)
-_DELETE: Final = _Kind("delete", _HARMLESS)
-_REMOVE_STRAYS: Final = _Kind("remove strays", _HARMLESS)
+_DELETE: Final = _Kind("delete", _HARMLESS, seconds_max=10)
+_REMOVE_STRAYS: Final = _Kind("remove strays", _HARMLESS, seconds_max=30)
 _BEGIN_UPLOAD: Final = _Kind("begin upload", _NOTHING_DONE)
 _PUT_PART: Final = _Kind("put part", _NOTHING_DONE)
-_COMPLETE_UPLOAD: Final = _Kind("complete upload", _HARMLESS, is_long=True)
-_COPY: Final = _Kind("copy", _NOTHING_DONE, is_long=True)
+_COMPLETE_UPLOAD: Final = _Kind("complete upload", _HARMLESS, LONG_TIMES)
+_COPY: Final = _Kind("copy", _NOTHING_DONE, LONG_TIMES)
 _PUT_TAGS: Final = _Kind("put tags", _HARMLESS)
 
 
@@ -229,7 +232,7 @@ class ResilientStore(RemoteStore):
     ) -> T:
         """Ask the place, more than once if need be; ``source`` is the body that goes with it."""
         began = self._clock()
-        deadline = began + self._seconds * (LONG_TIMES if kind.is_long else 1)
+        deadline = began + min(self._seconds * kind.times, kind.seconds_max)
         self._counters.requests += 1
         self._budget.note_request()
         tries = 0
@@ -320,7 +323,7 @@ class ResilientStore(RemoteStore):
         except TimeoutError:
             if source is not None and source.failure is not None:
                 raise
-        raise PlaceError(Trouble.SILENT, f"no answer within {self._seconds:g} s")
+        raise PlaceError(Trouble.SILENT, f"no answer within {seconds:.2g} s")
 
     async def _enter(self, kind: _Kind, turnstile: Turnstile, seconds: float) -> Slot:
         """Come in, unless the place is cut off. Raises PlaceError."""

@@ -20,6 +20,7 @@ import msgspec
 from s3front.locations.remote_store import PlaceError, Trouble, new_mark
 from s3front.locations.s3_answers import S3AnswerError, unquoted
 from s3front.locations.s3_client import S3Call, S3Client
+from s3front.locations.s3_objects import TAGGING_HEADER
 from shared.process.logs import EventLog
 
 VERSION_HEADER: Final = "x-amz-version-id"
@@ -62,6 +63,7 @@ class S3Bucket:
         self._asked_at: float | None = None
         self._warned = False
         self._habits: Habits | None = None
+        self._tags: bool | None = None
         self._lock = asyncio.Lock()
 
     @property
@@ -73,6 +75,20 @@ class S3Bucket:
     def known_habits(self) -> Habits | None:
         """What is known without trying."""
         return self._habits
+
+    @property
+    def known_tags(self) -> bool | None:
+        """Whether objects keep tags, without trying."""
+        return self._tags
+
+    async def keeps_tags(self) -> bool:
+        """Whether objects keep tags, and we may set them; tried when it is not known. Raises
+        PlaceError."""
+        if self._tags is None:
+            async with self._lock:
+                if self._tags is None:
+                    self._tags = await self._try_tags()
+        return self._tags
 
     async def versioning(self) -> Versioning:
         """Whether versions are kept. Raises PlaceError."""
@@ -161,6 +177,25 @@ class S3Bucket:
         if error.trouble is not Trouble.BROKEN and error.place_code != "AccessDenied":
             raise error
         return Habits(create_only=False, md5=True)
+
+    async def _try_tags(self) -> bool:
+        name = PROBE_PREFIX + new_mark()
+        made: list[str | None] = []
+        put = S3Call("PUT", name, headers={TAGGING_HEADER: "a=b"}, body=_PROBE)
+        try:
+            made.append((await self._client.done(put)).get(VERSION_HEADER))
+            _, tree = await self._client.read(S3Call("GET", name, (("tagging", ""),)), "Tagging")
+            return tree.findtext("TagSet/Tag/Key") == "a"
+        except S3AnswerError as error:
+            # NotImplemented, AccessDenied, or whatever a service says to what it does not know.
+            if error.trouble is Trouble.BUSY:
+                raise
+            self._log.warning(
+                "objects keep no tags at a location", location=self._name, reason=error.reason
+            )
+            return False
+        finally:
+            await self._remove(name, made)
 
     async def _remove(self, name: str, versions: list[str | None]) -> None:
         for version in versions:

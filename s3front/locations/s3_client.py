@@ -58,7 +58,8 @@ Parameters = Sequence[tuple[str, str]]
 class S3Call(msgspec.Struct, frozen=True):
     """A request about the bucket, or, with a ``key``, about an object of it.
 
-    ``size`` is that of a ``body`` which is not bytes.
+    ``size`` is that of a ``body`` which is not bytes. ``stall_seconds``: how long the service may
+    be silent, where it takes long to do what is asked.
     """
 
     method: str
@@ -67,6 +68,7 @@ class S3Call(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = {}
     body: Body = b""
     size: int = 0
+    stall_seconds: float = STALL_SECONDS_MAX
 
     @property
     def what(self) -> str:
@@ -146,7 +148,14 @@ class S3Client:
         target = f"{path}?{query}" if query else path
         expects = not isinstance(body, bytes)
         try:
-            return await client.request(call.method, target, signed, body, expects=expects)
+            return await client.request(
+                call.method,
+                target,
+                signed,
+                body,
+                stall_seconds=call.stall_seconds,
+                expects=expects,
+            )
         except SourceError as error:
             failure = error.error
         except NotConnectedError as error:

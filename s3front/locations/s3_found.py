@@ -84,3 +84,13 @@ async def find_mark(client: S3Client, name: str, mark: str, *, versions: bool) -
         if found is not None and found.mark == mark:
             return msgspec.structs.replace(found, version=version)
     return None
+
+
+async def remove(client: S3Client, name: str, version: str | None) -> None:
+    """Remove an object, or one version of it; of one that is gone is no error. Raises
+    PlaceError."""
+    try:
+        await client.done(S3Call("DELETE", name, of_version(version)))
+    except S3AnswerError as error:
+        if not error.is_absence:
+            raise

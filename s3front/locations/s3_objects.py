@@ -19,6 +19,7 @@ from s3front.locations.base import ObjectInfo
 from s3front.locations.remote_store import MARK_METADATA, natural_name, own_name
 from s3front.objects.object_record import STANDARD_HEADERS, USER_METADATA_PREFIX
 from s3front.port.header_text import is_name, sent_line, sent_metadata
+from s3front.port.xml import document, element
 
 NAME_BYTES_MAX: Final = 1024
 MARK_HEADER: Final = USER_METADATA_PREFIX + MARK_METADATA
@@ -75,6 +76,14 @@ def tagging(tags: Mapping[str, str]) -> str | None:
     if len(encoded) > _TAGGING_BYTES_MAX:
         return None
     return encoded
+
+
+def tag_document(tags: Mapping[str, str]) -> bytes:
+    """The body that replaces an object's tags."""
+    content = "".join(
+        f"<Tag>{element('Key', name)}{element('Value', text)}</Tag>" for name, text in tags.items()
+    )
+    return document("Tagging", f"<TagSet>{content}</TagSet>")
 
 
 def fitting_tags(tags: Mapping[str, str]) -> Mapping[str, str]:

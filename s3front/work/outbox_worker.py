@@ -10,7 +10,7 @@ No entry holds up another one:
 1. An entry that needs a place which is away stays as it is, and so do all others that need it. The
    place is tried again after ``AWAY_SECONDS_MIN``, then twice as long each time up to
    ``AWAY_SECONDS_MAX``. Entries for other places are done meanwhile: those that wait are not read
-   again and again, however many they are.
+   again and again, however many they are; and no step waits for a trial that takes long.
 2. What else fails, or takes longer than ``ENTRY_SECONDS_MAX``, is tried again later,
    ``RETRY_SECONDS``, and then set aside as a dead letter with the reason. The number of tries is in
    the entry, so that it counts over all processes.
@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
@@ -56,6 +57,10 @@ an entry before those that were read."""
 _PAGE_ENTRIES: Final = 200
 _PROBE_ENTRIES: Final = 20
 _AT_ONCE: Final = 16
+"""How many entries of one place are done at once: a place that hangs takes no room from others."""
+
+TRIAL_SECONDS: Final = 0.2
+"""How long a step waits for the trials of places that were away."""
 
 _COMMIT_CHARACTERS_MAX: Final = 4 * 1024**2
 """What one commit writes, unless one entry alone is more: a page of the largest entries fits into
@@ -111,6 +116,20 @@ class _Away:
     reason: str
     try_at: float
     rest_seconds: float
+    is_confirmed: bool = False
+    """Whether a trial has found it away once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry(Generic[Item]):
+    """An entry that was read: where it is, what stands there, what it is, and what it needs."""
+
+    key: str
+    text: str
+    revision: int | None
+    document: Mapping[str, Any]
+    item: Item
+    places: Collection[str]
 
 
 class OutboxWorker(ABC, Generic[Item]):
@@ -127,6 +146,9 @@ class OutboxWorker(ABC, Generic[Item]):
         self._position = ""
         """All entries up to here are done, or wait for a place that is away."""
         self._away: dict[str, _Away] = {}
+        self._trials: dict[str, asyncio.Task[int]] = {}
+        self._at_work: set[str] = set()
+        """The keys of entries that are being done."""
         self._look_again_at = 0.0
         self._counts = {_DONE: 0, _POSTPONED: 0, _SET_ASIDE: 0}
 
@@ -151,39 +173,43 @@ class OutboxWorker(ABC, Generic[Item]):
     async def step(self) -> Step:
         """Work through a page of what is due."""
         now = self._tools.clock()
-        settled = 0
-        for place in [name for name, away in self._away.items() if away.try_at <= now]:
-            settled += await self._try_place(place)
+        for place, away in self._away.items():
+            if away.try_at <= now and place not in self._trials:
+                self._trials[place] = asyncio.ensure_future(self._try_place(place, away))
+                self._trials[place].add_done_callback(_look_at_end)
         if now >= self._look_again_at:
             self._position, self._look_again_at = "", now + LOOK_AGAIN_SECONDS
         keys = await self._keys({"gt": self._position} if self._position else {}, _PAGE_ENTRIES)
-        count, begun = await self._settle_all(keys)
-        settled += count
+        settled, begun = await self._settle_all(keys)
         has_more = len(keys) == _PAGE_ENTRIES or begun < len(keys)
         if begun:
             self._position = keys[begun - 1]
+        settled += await self._ended_trials()
         if not has_more and not self._away:
             self._position = ""
         return Pace.BUSY if settled or has_more else Pace.IDLE
 
-    async def _try_place(self, name: str) -> int:
+    async def _ended_trials(self) -> int:
+        """How many entries were settled by trials that have ended by now."""
+        if not self._trials:
+            return 0
+        await asyncio.wait(self._trials.values(), timeout=TRIAL_SECONDS)
+        ended = [place for place, trial in self._trials.items() if trial.done()]
+        return sum([self._trials.pop(place).result() for place in ended])
+
+    async def _try_place(self, name: str, away: _Away) -> int:
         """Try some entries of a place that was away; how many were settled."""
-        before = self._away.pop(name)
-        try:
-            keys = await self._keys({"gte": before.first_key}, _PROBE_ENTRIES)
-            settled, _ = await self._settle_all(keys)
-        except Exception:
-            # What was not written has to be tried again.
-            self._away[name] = before
-            raise
-        still = self._away.get(name)
-        if still is None:
-            self._tools.log.info("a place is there again", place=name, queue=self._level)
-            # Everything behind may have waited for it.
-            self._position = min(self._position, keys[-1]) if keys else ""
-        else:
-            still.rest_seconds = min(before.rest_seconds * 2, AWAY_SECONDS_MAX)
-            still.try_at = self._tools.clock() + still.rest_seconds
+        away.is_confirmed = False
+        keys = await self._keys({"gte": away.first_key}, _PROBE_ENTRIES)
+        settled, _ = await self._settle_all(keys, trial=name)
+        if away.is_confirmed:
+            away.rest_seconds = min(away.rest_seconds * 2, AWAY_SECONDS_MAX)
+            away.try_at = self._tools.clock() + away.rest_seconds
+            return settled
+        del self._away[name]
+        self._tools.log.info("a place is there again", place=name, queue=self._level)
+        # Everything behind may have waited for it.
+        self._position = min(self._position, keys[-1]) if keys else ""
         return settled
 
     async def _keys(self, bounds: Mapping[str, str], count: int) -> list[str]:
@@ -192,22 +218,36 @@ class OutboxWorker(ABC, Generic[Item]):
         options = {"lt": before, "limit": count, **bounds}
         return await self._tools.metadata.keys(self._level, options, self._request_id)
 
-    async def _settle_all(self, keys: Sequence[str]) -> tuple[int, int]:
+    async def _settle_all(self, keys: Sequence[str], trial: str = "") -> tuple[int, int]:
         """Do what entries say; how many were settled by that, one way or another, and how many of
-        them, from the first on, were begun with.
+        them, from the first on, were begun with. A ``trial`` asks a place that was away.
         """
+        mine = [key for key in keys if key not in self._at_work]
+        self._at_work.update(mine)
+        try:
+            return await self._settle_mine(keys, frozenset(mine), trial)
+        finally:
+            self._at_work.difference_update(mine)
+
+    async def _settle_mine(
+        self, keys: Sequence[str], mine: Collection[str], trial: str
+    ) -> tuple[int, int]:
         begin_until = self._tools.clock() + BEGIN_SECONDS_MAX
         left: list[int] = []
         addresses = [(self._level, key) for key in keys]
         read = await self._tools.metadata.get_each(addresses, self._request_id)
-        room = asyncio.Semaphore(_AT_ONCE)
+        rooms: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_AT_ONCE))
 
         async def settle(index: int, found: Found | None) -> _Outcome | None:
-            if found is None:
-                return None  # it was somebody else's, who had the lease before
-            async with room:
+            key = keys[index]
+            if found is None or key not in mine:
+                return None  # it is done already, or is being done
+            entry = self._read(key, found)
+            if isinstance(entry, _Outcome):
+                return entry
+            async with rooms[min(entry.places, default="")]:
                 if self._tools.clock() < begin_until:
-                    return await self._settle(keys[index], found)
+                    return await self._settle(entry, trial)
             left.append(index)
             return None
 
@@ -255,24 +295,30 @@ class OutboxWorker(ABC, Generic[Item]):
                 self._counts[outcome.became] += 1
         return len(outcomes)
 
-    async def _settle(self, key: str, found: Found) -> _Outcome | None:
-        """Do what an entry says; what became of it, None when it stays as it is."""
+    def _read(self, key: str, found: Found) -> _Entry[Item] | _Outcome:
+        """An entry, or what becomes of that which is none."""
         text = found.text
         if text is None:
             return self._give_up(key, text, "the record is damaged")
         try:
             document = orjson.loads(text)
             item = self.parse(document)
-            places = self.places(item)
+            return _Entry(key, text, found.revision, document, item, self.places(item))
         except Exception as error:
             return self._give_up(key, text, f"it is no entry of this queue: {error}")
-        if away := [self._away[place] for place in places if place in self._away]:
+
+    async def _settle(self, entry: _Entry[Item], trial: str) -> _Outcome | None:
+        """Do what an entry says; what became of it, None when it stays as it is."""
+        key, text = entry.key, entry.text
+        away = [self._away[name] for name in entry.places if name in self._away]
+        # A trial that has found its place away goes no further.
+        if [each for each in away if each is not self._away.get(trial) or each.is_confirmed]:
             for each in away:
                 each.first_key = min(each.first_key, key)
             return None
         try:
             async with asyncio.timeout(ENTRY_SECONDS_MAX):
-                await self.perform(item)
+                await self.perform(entry.item)
         except PlaceAwayError as error:
             self._note_away(error.place, key, str(error))
             return None
@@ -281,19 +327,20 @@ class OutboxWorker(ABC, Generic[Item]):
         except MoreToDoError as error:
             moved = self._moved(key, error.left, 0)
             # What is left of it may be to do only as long as nobody else has taken it.
-            assert found.revision is not None
-            unchanged = gateway.has_revision(self._level, key, found.revision)
+            assert entry.revision is not None
+            unchanged = gateway.has_revision(self._level, key, entry.revision)
             return replace(moved, requirements=[unchanged])
         except LeaseLostError:
             raise
         except Exception as error:
-            return self._postpone(key, text, document, _reason(error))
+            return self._postpone(key, text, entry.document, _reason(error))
         return _Outcome(key, _DONE, [gateway.delete(self._level, key)])
 
     def _note_away(self, place: str, key: str, reason: str) -> None:
         known = self._away.get(place)
         if known is not None:
             known.first_key = min(known.first_key, key)
+            known.is_confirmed = True
             return
         try_at = self._tools.clock() + AWAY_SECONDS_MIN
         self._away[place] = _Away(key, reason, try_at, AWAY_SECONDS_MIN)
@@ -337,6 +384,12 @@ def _reason(error: Exception) -> str:
         return f"it took longer than {ENTRY_SECONDS_MAX:g} s"
     reason = str(error) if isinstance(error, S3Error) else repr(error)
     return reason[:REASON_CHARACTERS_MAX]
+
+
+def _look_at_end(trial: asyncio.Task[int]) -> None:
+    """A worker may be given up before it has asked how a trial ended; nobody is to wonder."""
+    if not trial.cancelled():
+        trial.exception()
 
 
 def _in_commits(outcomes: Sequence[_Outcome]) -> Iterator[Sequence[_Outcome]]:

@@ -1,4 +1,4 @@
-"""Fixtures of the tests against services that others run, and of the suite over every type."""
+"""Fixtures of the suite over every type of locations."""
 
 from __future__ import annotations
 
@@ -8,14 +8,6 @@ from typing import Any
 import pytest
 
 from tests.backends.places import CHOSEN, PLACE, Place, Server, new_bucket, server
-from tests.backends.s3_services import Service, twofold
-
-
-@pytest.fixture(scope="session")
-def twofold_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A second instance of this server, as an S3 service."""
-    with twofold(tmp_path_factory.mktemp("remote")) as running:
-        yield running
 
 
 @pytest.fixture(scope="session", params=CHOSEN, ids=[place.type for place in CHOSEN])

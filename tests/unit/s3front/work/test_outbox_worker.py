@@ -25,7 +25,7 @@ from s3front.work.outbox_worker import (
 )
 from s3front.work.worker import Pace, Tools
 from shared.records.names import DEAD_LETTERS
-from tests.unit.dmd.metadata.support import RecordingLog
+from tests.unit.dmd.metadata.support import RecordingLog, until
 from tests.unit.s3front.metadata_twin import MetadataTwin
 
 LEVEL = outbox_level("entries")
@@ -109,7 +109,7 @@ async def test_however_many_hang_a_step_ends(
     monkeypatch.setattr(outbox_worker, "ENTRY_SECONDS_MAX", 0.01)
     names = [f"h{number:03}" for number in range(100)]
     entries.endless = set(names)
-    await entries.queue(*names, "z")
+    await entries.queue(*names, "hz")
     steps = 0
     advance = asyncio.get_running_loop().time
     begun = advance()
@@ -121,7 +121,7 @@ async def test_however_many_hang_a_step_ends(
         lambda: (advance() - begun) * 3000,
         lambda: entries.now,
     )
-    while entries.done != ["z"]:
+    while entries.done != ["hz"]:
         assert await entries.step() is Pace.BUSY
         steps += 1
     assert steps > 1
@@ -291,3 +291,47 @@ async def test_letters_that_are_set_aside_again_are_put_back_once(entries: Entri
         assert len(put_back_names) <= len(names)
     assert put_back_names == names
     assert entries.set_aside() == set(names)
+
+
+async def test_a_place_that_hangs_holds_up_no_other(entries: Entries) -> None:
+    """Neither when it is found to be away, nor when it is tried again, however long that takes."""
+    away: dict[str, Exception] = {
+        f"a{number:02}": PlaceAwayError("a", "it is away") for number in range(60)
+    }
+    entries.behaviour = away
+    await entries.queue(*away)
+    await entries.work()
+    entries.behaviour = {}
+    entries.endless = set(away)
+    entries.now += 1
+    for number in range(3):
+        await entries.queue(f"b{number}", at=1 + number)
+        await asyncio.wait_for(entries.work(), 5)
+    assert entries.done == ["b0", "b1", "b2"]
+    assert len(entries._trials) == 1
+    for trial in entries._trials.values():
+        trial.cancel()
+
+
+async def test_entries_of_others_are_done_while_some_hang(entries: Entries) -> None:
+    entries.endless = {f"a{number:02}" for number in range(60)}
+    await entries.queue(*entries.endless, "b")
+    step = asyncio.ensure_future(entries.step())
+    await until(lambda: entries.done == ["b"])
+    assert not step.done()
+    step.cancel()
+
+
+async def test_nothing_is_done_twice_at_once(entries: Entries) -> None:
+    """A trial and the rest of a step may come upon the same entries."""
+    away: dict[str, Exception] = {"a": PlaceAwayError("a", "it is away")}
+    entries.behaviour = away
+    names = [f"b{number:02}" for number in range(5)]
+    await entries.queue("a", *names)
+    await entries.step()
+    away.clear()
+    await entries.queue("a2", "b9", at=1)
+    entries.now += LOOK_AGAIN_SECONDS
+    await entries.work()
+    assert sorted(entries.done) == sorted(["a", "a2", *names, "b9"])
+    assert entries.queued() == {}

@@ -3,77 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 
 import pytest
 
-from s3front.locations.aws_s3 import AwsS3Store
-from s3front.locations.base import DataNotFoundError, ObjectInfo, Stored
+from s3front.locations.base import DataNotFoundError, ObjectInfo
 from s3front.locations.remote_store import MARK, MARK_METADATA, PlaceError, Trouble, new_mark
 from tests.api.data_server import RecordingLog
-from tests.backends.s3_services import Remote, Service, remote
-from tests.etags import etag_of
+from tests.backends.s3_services import Remote
+from tests.backends.s3_stores import INFO, Stores, blocks_of, md5_of, read
 
-INFO = ObjectInfo("photos", "2026/cat.jpg", "image/jpeg", {"colour": "black"})
 LARGE = secrets.token_bytes(3 * 1024 * 1024 + 5)
-
-
-@pytest.fixture
-def log() -> RecordingLog:
-    return RecordingLog()
-
-
-@pytest.fixture(params=[True, False], ids=["versioned", "plain"])
-def there(request: pytest.FixtureRequest, twofold_service: Service) -> Remote:
-    """A bucket that keeps versions, and one that does not."""
-    return remote(twofold_service, versioned=request.param)
-
-
-@pytest.fixture
-def plain(twofold_service: Service) -> Remote:
-    return remote(twofold_service, versioned=False)
-
-
-@pytest.fixture
-def versioned(twofold_service: Service) -> Remote:
-    return remote(twofold_service, versioned=True)
-
-
-class Stores:
-    """Makes stores, and closes them."""
-
-    def __init__(self, log: RecordingLog) -> None:
-        self._log = log
-        self._made: list[AwsS3Store] = []
-
-    def __call__(self, there: Remote, **details: object) -> AwsS3Store:
-        self._made.append(AwsS3Store("there", there.details(**details), self._log))
-        return self._made[-1]
-
-    async def close(self) -> None:
-        for store in self._made:
-            await store.close()
-
-
-@pytest.fixture
-async def stores(log: RecordingLog) -> AsyncIterator[Stores]:
-    made = Stores(log)
-    yield made
-    await made.close()
-
-
-def md5_of(data: bytes) -> str:
-    return etag_of(data).strip('"')
-
-
-async def blocks_of(data: bytes, size: int = 256 * 1024) -> AsyncGenerator[bytes, None]:
-    for start in range(0, len(data), size):
-        yield data[start : start + size]
-
-
-async def read(store: AwsS3Store, blob: Stored, start: int = 0, end: int = -1) -> bytes:
-    reader = await store.open(blob, start, end if end >= 0 else blob.size - 1)
-    return b"".join([piece async for piece in reader.blocks()])
 
 
 async def test_what_is_stored_is_read(there: Remote, stores: Stores) -> None:

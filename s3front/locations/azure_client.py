@@ -1,0 +1,260 @@
+"""A container of Azure's, by its client library ``azure-storage-blob``.
+
+What the library does itself is switched off where somebody else does it: retries (``resilience``
+does them) and logs. Its calls are made in tasks of their own, since aiohttp beneath it needs one
+and what calls here may be in none (``shared.loop.eager``).
+
+A blob is read by ``_client.blob.download``, which the library keeps to itself: what it offers
+everybody (``download_blob``) has the whole of a piece in memory before it hands out a byte of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from types import TracebackType
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import quote
+
+import aiohttp
+from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.storage.blob import ContentSettings
+from azure.storage.blob.aio import BlobClient, ContainerClient
+
+from s3front.locations.azure_details import AzureDetails
+from s3front.locations.azure_errors import MISSING_CODES, error_code, place_error
+from s3front.locations.azure_recognition import Seen
+from s3front.locations.base import ObjectInfo
+
+CONNECT_SECONDS_MAX: Final = 5.0
+STALL_SECONDS_MAX: Final = 30.0
+"""How long Azure may say nothing, or take nothing."""
+
+READ_BYTES: Final = 256 * 1024
+SINGLE_PUT_BYTES_MAX: Final = 4000 * 1024 * 1024
+"""What one Put Blob, or one Put Block, may bring."""
+
+_IDLE_SECONDS_MAX: Final = 55.0
+
+_METADATA_HEADER: Final = "x-ms-meta-"
+_TOKEN_SCOPE: Final = "https://storage.azure.com/.default"  # noqa: S105  # an address
+_TOKEN_OPTIONS: Final = frozenset({"proxies", "retry_total"})
+
+_T = TypeVar("_T")
+
+# They may say what was signed, and with what.
+for _name in ("azure", "msal"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
+
+
+class AzureContainer:
+    """The container of a location. Make it inside the event loop; ``close`` it.
+
+    ``proxy`` is the URL of an HTTP proxy that connections go through.
+    """
+
+    def __init__(self, details: AzureDetails, proxy: str | None = None) -> None:
+        self.details = details
+        self._transport = _transport()
+        options: dict[str, Any] = {
+            "transport": self._transport,
+            "connection_data_block_size": READ_BYTES,
+            "max_single_put_size": SINGLE_PUT_BYTES_MAX,
+            "retry_total": 0,
+            "retry_connect": 0,
+            "retry_read": 0,
+            "retry_status": 0,
+            "logging_enable": False,
+        }
+        if proxy is not None:
+            options["proxies"] = {"http": proxy, "https": proxy}
+        self._credential = _credential(details, options)
+        self._client = ContainerClient(
+            details.azure_storage_endpoint,
+            details.azure_container_name,
+            credential=self._credential,
+            **options,
+        )
+
+    @property
+    def client(self) -> ContainerClient:
+        return self._client
+
+    def blob(self, name: str) -> BlobClient:
+        return self._client.get_blob_client(name)
+
+    def url(self, name: str) -> str:
+        """The address of a blob, without what lets one in."""
+        details = self.details
+        path = f"{details.azure_container_name}/{quote(name, safe='~/')}"
+        return f"{details.azure_storage_endpoint}/{path}"
+
+    async def token(self) -> str | None:
+        """A token that lets Azure itself read for us; None where tokens are not used."""
+        credential = self._credential
+        if not isinstance(credential, AsyncTokenCredential):
+            return None
+        found = await in_task(credential.get_token(_TOKEN_SCOPE))
+        return found.token
+
+    async def download(self, name: str, wanted: str | None) -> Download:
+        """Begin to read a blob, or a range of it (``bytes=0-99``). Raises what the library does."""
+        asked = self.blob(name)._client.blob.download(
+            range=wanted, decompress=False, cls=lambda answer, stream, _: (answer, stream)
+        )
+        answer, stream = cast("tuple[Any, Any]", await in_task(asked))
+        return Download(answer.http_response, stream)
+
+    async def look_up(self, name: str) -> Seen | None:
+        """What there is of a blob; None when there is none. Raises what the library does."""
+        try:
+            found = await in_task(self.blob(name).get_blob_properties())
+        except ResourceNotFoundError as error:
+            # The answer to HEAD has no body, and from some no code either.
+            if error_code(error) in MISSING_CODES | {""}:
+                return None
+            raise
+        md5 = found.content_settings.content_md5
+        return Seen(
+            str(found.etag), found.size, found.metadata or {}, None if not md5 else bytes(md5).hex()
+        )
+
+    def answers(self, what: str) -> Answers:
+        """A block in which whatever the library raises becomes a PlaceError that says ``what`` was
+        to be done."""
+        return Answers(f"container {self.details.azure_container_name!r}: {what}")
+
+    async def close(self) -> None:
+        await self._client.close()
+        await self._transport.close()
+        if isinstance(self._credential, AsyncTokenCredential):
+            await self._credential.close()
+
+
+class Download:
+    """A blob whose headers have come, and whose bytes are on their way."""
+
+    def __init__(self, response: Any, stream: AsyncIterator[bytes]) -> None:
+        self._response = response
+        self._stream = stream
+        self.headers: Mapping[str, str] = response.headers
+
+    @property
+    def seen(self) -> Seen:
+        """What the headers say of the whole blob."""
+        headers = self.headers
+        in_range = "Content-Range" in headers
+        size = headers.get("Content-Range" if in_range else "Content-Length") or ""
+        total = size.rpartition("/")[2]
+        md5 = headers.get("x-ms-blob-content-md5" if in_range else "Content-MD5")
+        metadata = {
+            name[len(_METADATA_HEADER) :]: value
+            for name, value in headers.items()
+            if name.lower().startswith(_METADATA_HEADER)
+        }
+        return Seen(
+            headers.get("ETag") or "",
+            int(total) if total.isdecimal() else -1,
+            metadata,
+            None if md5 is None else base64.b64decode(md5).hex(),
+        )
+
+    def blocks(self) -> AsyncIterator[bytes]:
+        """The bytes as they come. Raises what the library does."""
+        return self._stream
+
+    def close(self) -> None:
+        """Give up the rest, and the connection with it if there is one."""
+        self._response.internal_response.close()
+
+
+class Answers:
+    """See ``AzureContainer.answers``."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, AzureError | aiohttp.ClientError | OSError):
+            raise place_error(error, self._what) from None
+
+
+async def in_task(asked: Awaitable[_T]) -> _T:
+    """What a call of the library returns, which is made in a task of its own and ends with its
+    caller."""
+    task = asyncio.get_running_loop().create_task(_awaited(asked))
+    try:
+        return await task
+    except BaseException:
+        task.cancel()
+        raise
+
+
+async def _awaited(asked: Awaitable[_T]) -> _T:
+    return await asked
+
+
+def _transport() -> AioHttpTransport:
+    session = aiohttp.ClientSession(
+        # How many there are at once is limited above.
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS_MAX),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        # It would take a password out of ~/.netrc.
+        trust_env=False,
+        read_bufsize=READ_BYTES,
+    )
+    return AioHttpTransport(
+        session=session,
+        connection_timeout=CONNECT_SECONDS_MAX,
+        read_timeout=STALL_SECONDS_MAX,
+        connection_data_block_size=READ_BYTES,
+        use_env_settings=False,
+    )
+
+
+def _credential(
+    details: AzureDetails, options: Mapping[str, Any]
+) -> AzureNamedKeyCredential | AzureSasCredential | AsyncTokenCredential:
+    key, sas, secret = details.azure_storage_access_key, details.sas_token, details.client_key
+    if details.auth_method == "shared-key":
+        assert key is not None
+        return AzureNamedKeyCredential(details.account, key.reveal())
+    if details.auth_method == "shared-access-signature":
+        assert sas is not None
+        return AzureSasCredential(sas.reveal())
+    from azure.identity.aio import ClientSecretCredential  # noqa: PLC0415  # on first use
+
+    assert secret is not None
+    return ClientSecretCredential(
+        details.tenant_id or "",
+        details.client_id or "",
+        secret.reveal(),
+        transport=_transport(),
+        **{name: value for name, value in options.items() if name in _TOKEN_OPTIONS},
+    )
+
+
+def content_settings(info: ObjectInfo) -> ContentSettings:
+    """What Azure is to answer with a blob; it has no place for Expires."""
+    headers = info.headers
+    return ContentSettings(
+        content_type=info.content_type or None,
+        content_encoding=headers.get("content-encoding") or None,
+        content_language=headers.get("content-language") or None,
+        content_disposition=headers.get("content-disposition") or None,
+        cache_control=headers.get("cache-control") or None,
+    )

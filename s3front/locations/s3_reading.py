@@ -1,0 +1,103 @@
+"""Reading objects of an S3 service: the one that a record means, or an error."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from s3front.locations.base import DataNotFoundError, Stored
+from s3front.locations.http_client import Response
+from s3front.locations.remote_store import PART_OF, UPLOAD, PlaceError, Trouble
+from s3front.locations.s3_answers import S3AnswerError, unquoted
+from s3front.locations.s3_client import S3Call, S3Client
+from s3front.locations.s3_found import NULL_VERSION, look_at, of_version
+from s3front.s3_errors import S3Error
+
+
+async def open_object(client: S3Client, blob: Stored, start: int, end: int) -> S3Reader:
+    """See ``RemoteStore.open``. What has no version has to have the ETag that it was stored
+    with."""
+    if UPLOAD in blob.extra or PART_OF in blob.extra:
+        raise DataNotFoundError(blob.key)
+    if blob.version not in (None, NULL_VERSION) or blob.etag is None:
+        return await _open(client, blob, (start, end), blob.version)
+    try:
+        return await _open(client, blob, (start, end), None)
+    except DataNotFoundError as error:
+        failure: Exception = error
+    except S3AnswerError as error:
+        if error.status != 412:
+            raise
+        failure = error
+    # What was stored before versions were kept is a version since.
+    found = await look_at(client, blob.key, NULL_VERSION)
+    if found is None or found.etag != blob.etag:
+        raise failure
+    return await _open(client, blob, (start, end), NULL_VERSION)
+
+
+async def _open(
+    client: S3Client, blob: Stored, span: tuple[int, int], version: str | None
+) -> S3Reader:
+    start, end = span
+    is_whole = start == 0 and end == blob.size - 1
+    headers = {"Accept-Encoding": "identity"}
+    if not is_whole:
+        headers["Range"] = f"bytes={start}-{end}"
+    if blob.etag is not None and version in (None, NULL_VERSION):
+        headers["If-Match"] = f'"{blob.etag}"'
+    try:
+        response = await client.ask(S3Call("GET", blob.key, of_version(version), headers))
+    except S3AnswerError as error:
+        if error.is_absence or error.status == 405:  # a delete marker
+            raise DataNotFoundError(blob.key) from None
+        if error.place_code == "InvalidObjectState":
+            raise S3Error("InvalidObjectState") from error
+        raise
+    wanted = "" if is_whole else f"bytes {start}-{end}/{blob.size}"
+    if (
+        response.headers.get("Content-Range", "") == wanted
+        and response.status == (200 if is_whole else 206)
+        and response.length in (None, end - start + 1)
+        and ("If-Match" not in headers or unquoted(response.headers.get("ETag")) == blob.etag)
+    ):
+        return S3Reader(response, end - start + 1)
+    response.close()
+    raise PlaceError(Trouble.BROKEN, "an object is another one than that which was stored")
+
+
+class S3Reader:
+    """An object that is being read; see ``base.DataReader``."""
+
+    def __init__(self, response: Response, length: int) -> None:
+        self._response = response
+        self._length = length
+
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
+        left = self._length
+        try:
+            while block := await self._response.read():
+                left -= len(block)
+                if left < 0:
+                    break
+                yield block
+        except OSError as error:
+            raise _cut(error) from None
+        if left:
+            raise _cut(None)
+
+    async def read(self) -> bytes:
+        try:
+            found = await self._response.read_all(self._length)
+        except OSError as error:
+            raise _cut(error) from None
+        if len(found) != self._length:
+            raise _cut(None)
+        return found
+
+    def close(self) -> None:
+        self._response.close()
+
+
+def _cut(error: OSError | None) -> PlaceError:
+    reason = "it has another length" if error is None else str(error) or "silent for too long"
+    return PlaceError(Trouble.SILENT, f"an object was not read to its end: {reason}")

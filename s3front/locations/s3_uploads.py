@@ -1,0 +1,226 @@
+"""Uploads of parts at an S3 service.
+
+An upload has its blob's name from its beginning. Its mark is among the metadata of what it becomes,
+but nobody is shown it before: an upload whose beginning nobody knows (its answer was lost) is found
+by its name, if that is its own, else by its age, which its mark says, and as it has no part: else
+somebody would know it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+
+from s3front.locations.base import ObjectInfo, Stored
+from s3front.locations.remote_store import (
+    MARK,
+    PART_OF,
+    UPLOAD,
+    PlaceError,
+    Trouble,
+    UploadedPart,
+    mark_of,
+    moment_of,
+)
+from s3front.locations.s3_answers import S3AnswerError, unquoted
+from s3front.locations.s3_bucket import S3Bucket, Versioning
+from s3front.locations.s3_client import Body, S3Call, S3Client
+from s3front.locations.s3_found import Found, find_mark, remove
+from s3front.locations.s3_objects import is_unused_name
+from s3front.locations.s3_writing import LONG_STALL_SECONDS_MAX, S3Writing, text_in, with_md5
+from s3front.port.xml import NAMESPACE, element
+from s3front.s3_errors import S3Error
+
+PART_BYTES_MIN: Final = 5 * 1024 * 1024
+PART_BYTES_MAX: Final = 5 * 1024**3
+PARTS_MAX: Final = 10_000
+
+_BAD_PARTS: Final = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
+_OF_PARTS: Final = re.compile("[0-9a-f]{32}-[0-9]+")
+
+_BEGUN_WITHIN: Final = timedelta(minutes=30)
+"""After its mark was made an upload was begun, by whatever clock: signatures allow 15 minutes."""
+
+
+class _Upload(NamedTuple):
+    upload_id: str
+    begun: datetime | None
+
+
+class S3Uploads:
+    """See the module."""
+
+    def __init__(self, client: S3Client, bucket: S3Bucket, writing: S3Writing) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._writing = writing
+
+    async def begin(self, info: ObjectInfo, mark: str) -> Stored:
+        """See ``RemoteStore.begin_upload``."""
+        name = await self._writing.name(info, mark)
+        headers, _ = await self._writing.headers(info, mark)
+        call = S3Call("POST", name, (("uploads", ""),), headers)
+        _, tree = await self._client.read(call, "InitiateMultipartUploadResult")
+        upload_id = text_in(tree, "UploadId", call.what)
+        return Stored(name, 0, extra={UPLOAD: upload_id, MARK: mark})
+
+    async def put_part(self, upload: Stored, number: int, size: int, body: Body) -> Stored:
+        """See ``RemoteStore.put_part``; raises NoSuchUpload as well."""
+        await self._bucket.habits()
+        upload_id = upload.extra[UPLOAD]
+        query = (("partNumber", str(number)), ("uploadId", upload_id))
+        sent = await with_md5(body)
+        call = S3Call("PUT", upload.key, query, sent.headers, sent.data, size)
+        try:
+            answer = await self._client.done(call)
+        except S3AnswerError as error:
+            if error.is_absence:
+                raise S3Error("NoSuchUpload") from error
+            raise
+        md5 = self._writing.md5_in(answer)
+        if sent.md5 is not None and md5 not in (None, sent.md5):
+            raise PlaceError(Trouble.BROKEN, "other bytes were stored than those that were sent")
+        etag = unquoted(answer.get("ETag"))
+        return Stored(upload.key, size, None, etag, {PART_OF: upload_id}, md5)
+
+    async def complete(
+        self, upload: Stored, parts: Sequence[UploadedPart], info: ObjectInfo
+    ) -> Stored:
+        """See ``RemoteStore.complete_upload``."""
+        query = (("uploadId", upload.extra[UPLOAD]),)
+        sent = await with_md5(_document(parts))
+        call = S3Call(
+            "POST", upload.key, query, body=sent.data, stall_seconds=LONG_STALL_SECONDS_MAX
+        )
+        mark = mark_of(upload) or ""
+        try:
+            answer, tree = await self._client.read(call, "CompleteMultipartUploadResult")
+        except S3AnswerError as error:
+            if error.place_code in _BAD_PARTS:
+                code = error.place_code
+                raise S3Error("InvalidPart" if code == "InvalidPartOrder" else code) from error
+            if not error.is_absence:
+                raise
+            version, etag = await self._completed(upload, mark, error)
+        else:
+            version, etag = self._bucket.saw(answer), unquoted(tree.findtext("ETag"))
+            if version is None and await self._bucket.versioning() is Versioning.ON:
+                # The head of the answer was sent before there was a version.
+                version, etag = await self._completed(upload, mark, None)
+        size = sum(part.size for part in parts)
+        stored = Stored(upload.key, size, version, etag, {MARK: mark})
+        if not _is_made_of(etag, parts):
+            await remove(self._client, upload.key, version)
+            raise PlaceError(Trouble.BROKEN, "an upload has become something else than its parts")
+        if info.tags and await self._writing.leaves_tags(info):
+            await self._writing.put_tags(stored, info.tags)
+        return stored
+
+    async def _completed(
+        self, upload: Stored, mark: str, error: S3AnswerError | None
+    ) -> tuple[str | None, str | None]:
+        """Version and ETag of what an upload has become; raises NoSuchUpload."""
+        found = await self._made(upload, mark)
+        if found is None:
+            raise S3Error("NoSuchUpload") from error
+        return (None if found.version == "null" else found.version), found.etag
+
+    async def _made(self, upload: Stored, mark: str) -> Found | None:
+        keeps = await self._bucket.versioning() is not Versioning.OFF
+        return await find_mark(self._client, upload.key, mark, versions=keeps)
+
+    async def abort(self, upload: Stored) -> None:
+        """End an upload, and remove what it has become if it was completed. Raises PlaceError."""
+        if await self._abort(upload.key, upload.extra[UPLOAD]):
+            return
+        mark = mark_of(upload)
+        found = None if mark is None else await self._made(upload, mark)
+        if found is not None:
+            await remove(self._client, upload.key, found.version)
+
+    async def _abort(self, name: str, upload_id: str) -> bool:
+        """Whether there was such an upload."""
+        try:
+            await self._client.done(S3Call("DELETE", name, (("uploadId", upload_id),)))
+        except S3AnswerError as error:
+            if error.is_absence:
+                return False
+            raise
+        return True
+
+    async def remove_strays(self, name: str, mark: str) -> None:
+        """End the uploads of a name that have this mark and that nobody knows."""
+        async for upload in self._uploads(name):
+            if is_unused_name(name, mark) or await self._is_unknown(name, upload, mark):
+                await self._abort(name, upload.upload_id)
+
+    async def _is_unknown(self, name: str, upload: _Upload, mark: str) -> bool:
+        marked = moment_of(mark)
+        if marked is None or upload.begun is None or abs(upload.begun - marked) > _BEGUN_WITHIN:
+            return False
+        call = S3Call("GET", name, (("max-parts", "1"), ("uploadId", upload.upload_id)))
+        try:
+            _, tree = await self._client.read(call, "ListPartsResult")
+        except S3AnswerError as error:
+            if error.is_absence:
+                return False
+            raise
+        return tree.find("Part") is None
+
+    async def _uploads(self, name: str) -> AsyncGenerator[_Upload, None]:
+        """Those of a name."""
+        markers: tuple[tuple[str, str], ...] = ()
+        while True:
+            call = S3Call("GET", query=(("prefix", name), ("uploads", ""), *markers))
+            try:
+                _, tree = await self._client.read(call, "ListMultipartUploadsResult")
+            except S3AnswerError as error:
+                if error.is_unknown_call:
+                    return
+                raise
+            entries = tree.findall("Upload")
+            for entry in entries:
+                if entry.findtext("Key") == name:
+                    begun = _moment(entry.findtext("Initiated"))
+                    yield _Upload(text_in(entry, "UploadId", call.what), begun)
+            next_key = tree.findtext("NextKeyMarker") or ""
+            # Those of longer names come after it.
+            if tree.findtext("IsTruncated") != "true" or next_key != name or not entries:
+                return
+            next_upload = tree.findtext("NextUploadIdMarker") or ""
+            markers = (("key-marker", next_key), ("upload-id-marker", next_upload))
+
+
+def _document(parts: Sequence[UploadedPart]) -> bytes:
+    content = "".join(
+        f"<Part>{element('ETag', _quoted(part))}{element('PartNumber', part.number)}</Part>"
+        for part in parts
+    )
+    root = "CompleteMultipartUpload"
+    return f'<{root} xmlns="{NAMESPACE}">{content}</{root}>'.encode()
+
+
+def _quoted(part: UploadedPart) -> str:
+    return f'"{part.stored.etag or part.md5}"'
+
+
+def _is_made_of(etag: str | None, parts: Sequence[UploadedPart]) -> bool:
+    """Whether an ETag can be that of an object that these parts make: as far as the service has the
+    ETags of S3 (Amazon S3 API reference, "Object"), and does not encrypt by keys of its own."""
+    if etag is None or _OF_PARTS.fullmatch(etag) is None:
+        return True
+    if any(part.stored.etag not in (None, part.md5) for part in parts):
+        return True
+    digests = b"".join(bytes.fromhex(part.md5) for part in parts)
+    made = hashlib.md5(digests, usedforsecurity=False).hexdigest()
+    return etag == f"{made}-{len(parts)}"
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text or "").astimezone(UTC)
+    except ValueError:
+        return None

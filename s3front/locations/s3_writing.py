@@ -1,0 +1,251 @@
+"""New objects at an S3 service: what they are called, what they are stored with, and storing them.
+
+See ``aws_s3`` for when a blob has its natural name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Final
+from xml.etree.ElementTree import Element
+
+import msgspec
+
+from s3front.locations.base import ObjectInfo, Stored
+from s3front.locations.remote_store import MARK, PlaceError, Trouble, new_mark
+from s3front.locations.s3_answers import S3AnswerError, unquoted
+from s3front.locations.s3_bucket import ENCRYPTION_HEADER, S3Bucket, Versioning
+from s3front.locations.s3_client import Body, S3Call, S3Client
+from s3front.locations.s3_details import S3Details
+from s3front.locations.s3_found import look_at, of_version, remove
+from s3front.locations.s3_objects import (
+    TAGGING_HEADER,
+    fitting_tags,
+    free_name,
+    object_headers,
+    tag_document,
+    tagging,
+    unused_name,
+)
+from s3front.locations.s3_signing import encoded_path, encoded_query
+from shared.process.logs import EventLog
+
+COPY_BYTES_MAX: Final = 5 * 1024**3
+"""The largest object that one call copies."""
+
+_CREATE_ONLY: Final = {"If-None-Match": "*"}
+_MD5: Final = re.compile("[0-9a-f]{32}")
+_DIGEST_IN_THREAD_BYTES: Final = 256 * 1024
+
+LONG_STALL_SECONDS_MAX: Final = 300.0
+"""How long the service may be silent over what takes it long to do, and what it does not do as one
+that is asked and answers blanks meanwhile."""
+
+
+class SentBody(msgspec.Struct, frozen=True):
+    """Bytes to send, with their MD5 in hex and the header that says it, if they are there."""
+
+    data: Body
+    md5: str | None
+    headers: Mapping[str, str]
+
+
+class _NewBlob(msgspec.Struct, frozen=True):
+    size: int
+    body: SentBody
+    headers: Mapping[str, str]
+    mark: str
+
+
+class S3Writing:
+    """See the module; ``name`` is the location's."""
+
+    def __init__(
+        self, client: S3Client, bucket: S3Bucket, details: S3Details, name: str, log: EventLog
+    ) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._details = details
+        self._name = name
+        self._log = log
+        self._has_omitted = False
+
+    async def put(self, size: int, body: Body, info: ObjectInfo, mark: str) -> Stored:
+        """See ``RemoteStore.put``."""
+        mark = mark or new_mark()
+        versioning = await self._bucket.versioning()
+        habits = await self._bucket.habits()
+        headers, tags_left = await self.headers(info, mark)
+        new = _NewBlob(size, await with_md5(body), headers, mark)
+        name, stored = self.natural(info), None
+        if name is not None and versioning is Versioning.ON:
+            stored = await self._stored(name, new)
+        elif name is not None and versioning is Versioning.OFF and habits.create_only:
+            stored = await self._stored_once(name, new)
+        if stored is None:
+            stored = await self._stored(self.unused(info, mark), new)
+        if tags_left:
+            await self.put_tags(stored, info.tags)
+        return stored
+
+    # -- Names and headers ------------------------------------------------------------------------
+
+    def natural(self, info: ObjectInfo) -> str | None:
+        """The natural name of an object's blob; None where the service may not take it."""
+        details = self._details
+        return free_name(info, bucket_match=details.bucket_match, is_amazon=details.is_amazon)
+
+    def unused(self, info: ObjectInfo, mark: str) -> str:
+        """A name that no other blob has."""
+        details = self._details
+        return unused_name(
+            info, mark, bucket_match=details.bucket_match, is_amazon=details.is_amazon
+        )
+
+    async def name(self, info: ObjectInfo, mark: str) -> str:
+        """The name of a blob that nobody decides about at the moment in which it is there."""
+        natural = self.natural(info)
+        if natural is not None and await self._bucket.versioning() is Versioning.ON:
+            return natural
+        return self.unused(info, mark)
+
+    async def headers(self, info: ObjectInfo, mark: str) -> tuple[dict[str, str], bool]:
+        """Those of a new object, and whether its tags have to be put when it is there."""
+        headers, omitted = object_headers(info, mark)
+        if self._details.encryption is not None:
+            headers[ENCRYPTION_HEADER] = self._details.encryption
+        tags = fitting_tags(info.tags)
+        if (omitted or len(tags) < len(info.tags)) and not self._has_omitted:
+            self._has_omitted = True
+            self._log.warning(
+                "metadata of an object has no room at a location, and is in its record alone",
+                location=self._name,
+                bucket=info.bucket,
+                key=info.key,
+            )
+        if not tags or not await self._bucket.keeps_tags():
+            return headers, False
+        header = tagging(tags)
+        if header is not None:
+            headers[TAGGING_HEADER] = header
+        return headers, header is None
+
+    async def leaves_tags(self, info: ObjectInfo) -> bool:
+        """Whether an object's tags have to be put when it is there."""
+        return tagging(fitting_tags(info.tags)) is None and await self._bucket.keeps_tags()
+
+    # -- Storing ----------------------------------------------------------------------------------
+
+    async def _stored_once(self, name: str, new: _NewBlob) -> Stored | None:
+        """Store a blob under a name that nobody has; None, and nothing is gone of its body, if
+        somebody has it."""
+        streams = not isinstance(new.body.data, bytes)
+        if streams and not await self._is_free(name):
+            return None
+        try:
+            return await self._stored(name, new, _CREATE_ONLY)
+        except S3AnswerError as error:
+            if error.status not in (409, 412):
+                raise
+        if streams:
+            raise PlaceError(Trouble.BUSY, "the name was taken while the object was sent")
+        return None
+
+    async def _is_free(self, name: str) -> bool:
+        try:
+            return await look_at(self._client, name) is None
+        except S3AnswerError as error:
+            # Who may not list a bucket does not learn that there is no such object.
+            if error.status == 403:
+                return False
+            raise
+
+    async def _stored(
+        self, name: str, new: _NewBlob, condition: Mapping[str, str] | None = None
+    ) -> Stored:
+        headers = {**new.headers, **new.body.headers, **(condition or {})}
+        call = S3Call("PUT", name, headers=headers, body=new.body.data, size=new.size)
+        answer = await self._client.done(call)
+        version = self._bucket.saw(answer)
+        md5 = self.md5_in(answer)
+        if new.body.md5 is not None and md5 not in (None, new.body.md5):
+            await remove(self._client, name, version)
+            raise PlaceError(Trouble.BROKEN, "other bytes were stored than those that were sent")
+        return Stored(name, new.size, version, unquoted(answer.get("ETag")), {MARK: new.mark}, md5)
+
+    def md5_in(self, answer: Mapping[str, str]) -> str | None:
+        """The MD5 of what was stored at once, in hex, if the answer says it as an ETag."""
+        etag, habits = unquoted(answer.get("ETag")), self._bucket.known_habits
+        if etag is None or _MD5.fullmatch(etag) is None or habits is None or not habits.md5:
+            return None
+        # Amazon S3 API reference, "Object": so encrypted, it is another one.
+        return None if answer.get(ENCRYPTION_HEADER, "").startswith("aws:kms") else etag
+
+    # -- Copies, tags -----------------------------------------------------------------------------
+
+    async def copy(self, source: S3Details, blob: Stored, info: ObjectInfo, mark: str) -> Stored:
+        """Copy a blob of a bucket that is reached as this one. Raises PlaceError."""
+        await self._bucket.habits()
+        name = await self.name(info, mark)
+        headers, tags_left = await self.headers(info, mark)
+        headers["x-amz-copy-source"] = _copy_source(source.bucket, blob)
+        headers["x-amz-metadata-directive"] = "REPLACE"
+        headers["x-amz-tagging-directive"] = "REPLACE"
+        if blob.version is None and blob.etag is not None:
+            headers["x-amz-copy-source-if-match"] = f'"{blob.etag}"'
+        call = S3Call("PUT", name, headers=headers, stall_seconds=LONG_STALL_SECONDS_MAX)
+        answer, tree = await self._client.read(call, "CopyObjectResult")
+        version = self._bucket.saw(answer)
+        etag = unquoted(tree.findtext("ETag"))
+        md5 = self.md5_in({**answer, "ETag": etag or ""})
+        stored = Stored(name, blob.size, version, etag, {MARK: mark}, md5)
+        if tags_left:
+            await self.put_tags(stored, info.tags)
+        return stored
+
+    async def put_tags(self, blob: Stored, tags: Mapping[str, str]) -> None:
+        """See ``RemoteStore.put_tags``."""
+        if not await self._bucket.keeps_tags():
+            return
+        query = (("tagging", ""), *of_version(blob.version))
+        call = S3Call("DELETE", blob.key, query)
+        if tags:
+            body = await with_md5(tag_document(fitting_tags(tags)))
+            call = S3Call("PUT", blob.key, query, body.headers, body.data)
+        try:
+            await self._client.done(call)
+        except S3AnswerError as error:
+            if not error.is_absence and error.status != 405:  # a delete marker
+                raise
+
+
+async def with_md5(body: Body) -> SentBody:
+    """The body, and its MD5 if it is there as a whole."""
+    if not isinstance(body, bytes):
+        return SentBody(body, None, {})
+    if len(body) > _DIGEST_IN_THREAD_BYTES:
+        digest = await asyncio.to_thread(_md5, body)
+    else:
+        digest = _md5(body)
+    return SentBody(body, digest.hex(), {"Content-MD5": base64.b64encode(digest).decode()})
+
+
+def _md5(data: bytes) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()
+
+
+def _copy_source(bucket: str, blob: Stored) -> str:
+    query = encoded_query(of_version(blob.version))
+    return encoded_path(bucket, blob.key) + (f"?{query}" if query else "")
+
+
+def text_in(tree: Element, name: str, what: str) -> str:
+    """What an element of an answer says, which has to be there. Raises PlaceError."""
+    text = tree.findtext(name)
+    if not text:
+        raise PlaceError(Trouble.BROKEN, f"{what}: the answer has no {name}")
+    return text

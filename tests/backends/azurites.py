@@ -1,0 +1,95 @@
+"""Azurite, the emulator of Blob Storage that Azure's makers provide, with a container in it."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from azure.storage.blob import (
+    BlobServiceClient,
+    ContainerClient,
+    ContainerSasPermissions,
+    generate_container_sas,
+)
+
+from tests.servers import REPOSITORY, Process, accepts_connections, free_port, wait_for
+
+ACCOUNT: Final = "twofoldtests"
+CONTAINER: Final = "zenkontainer"
+_PROGRAM: Final = REPOSITORY / ".build" / "azurite" / "node_modules" / ".bin" / "azurite-blob"
+
+
+@dataclass(frozen=True)
+class Azurite:
+    """A running Azurite with an account."""
+
+    process: Process
+    port: int
+    key: str
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}/{ACCOUNT}"
+
+    @property
+    def service(self) -> BlobServiceClient:
+        """Azure's own client, to look from the other side."""
+        return BlobServiceClient(
+            self.endpoint, {"account_name": ACCOUNT, "account_key": self.key}, retry_total=0
+        )
+
+    def container(self, name: str = CONTAINER) -> ContainerClient:
+        """A container, which is made if it is not there."""
+        client = self.service.get_container_client(name)
+        if not client.exists():
+            client.create_container()
+        return client
+
+    def details(self, container: str = CONTAINER, **others: Any) -> dict[str, Any]:
+        """The details of a location, as in locationConfig.json."""
+        return {
+            "azureStorageEndpoint": f"{self.endpoint}/",
+            "azureContainerName": container,
+            "azureStorageAccountName": ACCOUNT,
+            "azureStorageAccessKey": self.key,
+            "bucketMatch": True,
+            **others,
+        }
+
+    def sas(self, permission: str, container: str = CONTAINER, hours: int = 1000) -> str:
+        """A signature for a container."""
+        return generate_container_sas(
+            ACCOUNT,
+            container,
+            account_key=self.key,
+            permission=ContainerSasPermissions.from_string(permission),
+            expiry=datetime.now(UTC) + timedelta(hours=hours),
+        )
+
+
+@contextmanager
+def azurite(folder: Path, *, in_memory: bool = True) -> Iterator[Azurite]:
+    """Azurite as long as the block runs; its blobs are in memory, or else in the folder."""
+    port, key = free_port(), base64.b64encode(secrets.token_bytes(64)).decode()
+    argv = [str(_PROGRAM), "--blobPort", str(port), "--blobHost", "127.0.0.1"]
+    argv += ["--silent", "--disableTelemetry", "--skipApiVersionCheck"]
+    argv += ["--inMemoryPersistence"] if in_memory else ["--location", str(folder)]
+    path = f"{REPOSITORY / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    environ = {**os.environ, "PATH": path, "AZURITE_ACCOUNTS": f"{ACCOUNT}:{key}"}
+    process = Process("azurite", argv, environ, folder / "azurite.log")
+    process.start()
+    try:
+        wait_for(
+            lambda: process.poll() is not None or accepts_connections(port),
+            lambda: f"azurite: {process.output[-2000:]}",
+        )
+        yield Azurite(process, port, key)
+    finally:
+        process.kill()
