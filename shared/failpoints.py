@@ -34,6 +34,8 @@ class FailPoint(StrEnum):
     AFTER_STRAY_NOTED = "after-stray-noted"
     # A front-end has stored the bytes of an object or a part; no record names them yet.
     AFTER_DATA_STORED = "after-data-stored"
+    # A place has made a blob of the parts of its own upload; no record names it yet.
+    AFTER_PLACE_COMPLETION = "after-place-completion"
     # The metadata daemon has applied a group of mutations; committed it, and not answered yet.
     BEFORE_COMMIT = "before-commit"
     AFTER_COMMIT = "after-commit"

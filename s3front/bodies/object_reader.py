@@ -93,9 +93,12 @@ class ObjectData:
         """The bytes in order, for a copy: see ``verified_blob``."""
         locations = self._record.locations
         md5s = known_md5s(locations, self._record.etag)
-        md5_of = {location.key: md5 for location, md5 in zip(locations, md5s, strict=True)}
+        # Places that have versions have several blobs of one name.
+        names = [(blob.key, blob.version) for blob in map(stored_blob, locations)]
+        md5_of = dict(zip(names, md5s, strict=True))
         for index, stretch in enumerate(self._stretches):
-            blocks = self._verified(index, md5_of[stretch.blob.key])
+            blob = stretch.blob
+            blocks = self._verified(index, md5_of[blob.key, blob.version])
             if stretch.coder is not None:
                 blocks = coded(blocks, stretch.coder)
             async with aclosing(blocks):

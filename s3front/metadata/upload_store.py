@@ -89,12 +89,19 @@ class UploadStore:
         self._buckets = buckets
 
     async def create(
-        self, bucket: StoredBucket, key: str, upload_id: str, record: UploadRecord, request_id: str
+        self,
+        bucket: StoredBucket,
+        record: UploadRecord,
+        request_id: str,
+        notes: Sequence[StrayNote] = (),
     ) -> None:
-        """Begin an upload; raises ChangedError when the bucket has changed."""
-        level = uploads_level(bucket.name)
-        operation = gateway.put(level, overview_key(key, upload_id), record.serialise())
-        await self._metadata.commit([operation], [bucket_requirement(bucket)], request_id)
+        """Begin an upload, which ``notes`` may be about; raises ChangedError when the bucket has
+        changed."""
+        document = record.document
+        key = overview_key(document["key"], document["uploadId"])
+        operation = gateway.put(uploads_level(bucket.name), key, record.serialise())
+        requires = [bucket_requirement(bucket)]
+        await commit_noted(self._metadata, [operation], requires, notes, request_id)
 
     async def read(
         self, bucket: str, key: str, upload_id: str, request_id: str
@@ -170,8 +177,11 @@ class UploadStore:
         write: ObjectCommit,
         request_id: str,
     ) -> ObjectRecord:
-        """Turn parts into the object that ``write`` stores; its record. Raises ChangedError
+        """Turn parts into the object that ``write`` stores; its record. An upload that is one of
+        its place's own is given up when the object has nothing of it. Raises ChangedError
         (index 0: the upload, 1: the bucket)."""
+        assert write.record is not None
+        release = not write.record.locations
         level = uploads_level(bucket.name)
         requires = [
             gateway.has_revision(
@@ -187,21 +197,22 @@ class UploadStore:
         ]
         used = [part.record.number for part in parts]
         committed = await self._metadata.commit(
-            [*self._end(bucket.name, upload, used), *write.outbox, *write.operations],
+            [*self._end(bucket.name, upload, used, release), *write.outbox, *write.operations],
             [*requires, *write.requirements],
             request_id,
         )
         return write.stored(committed.version_ids)
 
     async def end(
-        self, bucket: str, upload: StoredUpload, used: Collection[int], request_id: str
+        self, bucket: str, upload: StoredUpload, used: Collection[int] | None, request_id: str
     ) -> None:
-        """End an upload, of which an object took over the data of the parts ``used``: of none when
-        it is given up. Raises ChangedError when somebody else has ended it."""
+        """End an upload, of which an object took over the data of the parts ``used``; None when it
+        is given up, with what it is at its place. Raises ChangedError when somebody else has ended
+        it."""
         level = uploads_level(bucket)
         key = overview_key(upload.key, upload.upload_id)
         await self._metadata.commit(
-            self._end(bucket, upload, used),
+            self._end(bucket, upload, used or (), used is None),
             [gateway.has_revision(level, key, upload.revision)],
             request_id,
         )
@@ -220,7 +231,7 @@ class UploadStore:
         overviews = found[:_ENDED_MAX]
         operations = [gateway.put(ENDED_UPLOADS, bucket, "{}")]
         for key in overviews:
-            operations.append(gateway.delete(level, key))
+            operations.append(gateway.delete(level, key, release=True))
             _, upload_id = parse_overview_key(key)
             operations.append(gateway.put(level, closing_key(upload_id), _closing([])))
         requirements = [gateway.is_present(level, key) for key in overviews]
@@ -232,10 +243,12 @@ class UploadStore:
             ]
         return BucketEnding(operations, requirements, is_complete)
 
-    def _end(self, bucket: str, upload: StoredUpload, used: Collection[int]) -> list[Operation]:
+    def _end(
+        self, bucket: str, upload: StoredUpload, used: Collection[int], release: bool
+    ) -> list[Operation]:
         level = uploads_level(bucket)
         return [
-            gateway.delete(level, overview_key(upload.key, upload.upload_id)),
+            gateway.delete(level, overview_key(upload.key, upload.upload_id), release=release),
             gateway.put(level, closing_key(upload.upload_id), _closing(used)),
         ]
 

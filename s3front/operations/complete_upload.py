@@ -31,7 +31,8 @@ from s3front.bodies.checksums import (
 from s3front.bodies.request_document import interpreted, read_document
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
-from s3front.metadata.object_store import StoredObject, planned, record_of
+from s3front.metadata.kept_buckets import StoredBucket
+from s3front.metadata.object_store import ObjectCommit, StoredObject, planned, record_of
 from s3front.metadata.upload_store import StoredPart, StoredUpload
 from s3front.objects.object_lock import Lock
 from s3front.objects.object_parts import ObjectPart
@@ -44,6 +45,7 @@ from s3front.operations.half_completed import are_given_up, completed_object, is
 from s3front.operations.honoured import CHECKSUMS, WRITE_CONDITIONS
 from s3front.operations.object_headers import taken_over
 from s3front.operations.object_url import object_url
+from s3front.operations.place_uploads import complete_there, handle_of
 from s3front.operations.put_version import PUT_VERSION, refuse_put_version
 from s3front.operations.uploads import (
     check_unchanged,
@@ -116,20 +118,21 @@ async def _complete(
         check_unchanged(headers, context.key, upload.record, current)
         _require_checksums(upload.record, wanted)
         try:
-            parts = await _parts(context, upload_id, wanted)
+            parts = await _parts(context, upload, wanted)
+            if await are_given_up(context, upload, parts):
+                raise no_such_upload(upload_id)
+            record = _object_record(context, upload, parts)
+            _verify(headers, upload.record, record)
+            write = _written(context, headers, bucket, current, record)
+            if upload.record.handle is not None:  # its place is not asked before
+                record = await _made_there(context, upload, parts, record)
+                write = _written(context, headers, bucket, current, record)
         except S3Error:
-            # They go when somebody else completes the upload.
+            # What it rests on goes when somebody else completes the upload.
             again = await uploads.read(bucket.name, context.key, upload_id, context.request_id)
             if again is not None and again.revision == upload.revision:
                 raise
             continue
-        if await are_given_up(context, upload, parts):
-            raise no_such_upload(upload_id)
-        record = _object_record(context, upload, parts)
-        _verify(headers, upload.record, record)
-        oldest_id = context.services.objects.oldest_version_id
-        plan = plan_put(bucket.record, record_of(current), record, headers, oldest_id)
-        write = planned(bucket, context.key, current, plan)
         try:
             record = await uploads.complete(bucket, upload, parts, write, context.request_id)
         except ChangedError:
@@ -212,10 +215,33 @@ def _require_checksums(upload: UploadRecord, wanted: Sequence[_WantedPart]) -> N
             )
 
 
+def _written(
+    context: Context,
+    headers: Headers,
+    bucket: StoredBucket,
+    current: StoredObject | None,
+    record: ObjectRecord,
+) -> ObjectCommit:
+    """What makes the record the object, given what was read; raises what ``plan_put`` does."""
+    oldest_id = context.services.objects.oldest_version_id
+    plan = plan_put(bucket.record, record_of(current), record, headers, oldest_id)
+    return planned(bucket, context.key, current, plan)
+
+
+async def _made_there(
+    context: Context, upload: StoredUpload, parts: Sequence[StoredPart], record: ObjectRecord
+) -> ObjectRecord:
+    """The record of an object whose bytes the place of its upload puts together."""
+    described = described_by(upload.record)
+    locations = await complete_there(context, upload.record, parts, described, record.etag)
+    return record.changed({"location": [entry.document() for entry in locations] or None})
+
+
 async def _parts(
-    context: Context, upload_id: str, wanted: Sequence[_WantedPart]
+    context: Context, upload: StoredUpload, wanted: Sequence[_WantedPart]
 ) -> list[StoredPart]:
     """The parts that the request lists, checked against what is stored."""
+    upload_id = upload.upload_id
     found = await context.services.uploads.read_parts(
         context.bucket.name, upload_id, [part.number for part in wanted], context.request_id
     )
@@ -231,7 +257,9 @@ async def _parts(
                 },
             )
         parts.append(part)
-    smallest = context.services.part_bytes_min
+    place = handle_of(context, upload.record)
+    of_place = 0 if place is None else place[0].capabilities.part_bytes_min
+    smallest = max(context.services.part_bytes_min, of_place)
     for part in parts[:-1]:
         if part.record.size < smallest:
             raise S3Error(
@@ -258,25 +286,24 @@ def _object_record(
     described = taken_over(described_by(upload.record))
     algorithm = chosen_algorithm(upload.record) or DEFAULT_ALGORITHM
     locations: list[DataLocation] = []
-    size = 0
     digests = md5(usedforsecurity=False)
     for number, part in enumerate(parts, start=1):
         refuse_part(part.record)
         digests.update(bytes.fromhex(part.record.etag))
-        for entry in part.record.locations:
+        for entry in () if upload.record.handle is not None else part.record.locations:
             context.services.locations.holder(entry)  # raises for a place that is not known here
             # Of an object, parts are counted from 1 (``s3front.objects.object_parts``); the rest is
             # what the place has said, or the part's own ETag.
             its_own = entry.store_etag.partition(":")[2]
             etag = f"{number}:{its_own or part.record.etag}"
-            locations.append(replace(entry, start=size, store_etag=etag))
-            size += entry.size
+            start = locations[-1].start + locations[-1].size if locations else 0
+            locations.append(replace(entry, start=start, store_etag=etag))
     return ObjectRecord.create(
         NewObject(
             key=upload.key,
             owner_id=owner_id,
             owner_name=owner_name,
-            size=size,
+            size=sum(part.record.size for part in parts),
             etag=f"{digests.hexdigest()}-{len(parts)}",
             content_type=described.content_type,
             modified=now(),

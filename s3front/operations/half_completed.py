@@ -18,6 +18,7 @@ from s3front.metadata.object_store import StoredObject
 from s3front.metadata.upload_store import StoredPart, StoredUpload
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.versioning import NULL, Version
+from s3front.operations.place_uploads import is_part_of_its_upload
 from shared import limits
 from shared.listing.delimiter_versions import VersionsQuery
 from shared.records.data_location import DataLocation
@@ -71,7 +72,12 @@ async def used_parts(
         bucket, upload.upload_id, 0, limits.PARTS_MAX, context.request_id
     )
     return [
-        part.number for part in parts if any(location.key in owned for location in part.locations)
+        part.number
+        for part in parts
+        if any(
+            location.key in owned and not is_part_of_its_upload(location)
+            for location in part.locations
+        )
     ]
 
 

@@ -19,6 +19,7 @@ from s3front.operations.chosen_location import destination
 from s3front.operations.honoured import BODY
 from s3front.operations.object_headers import checksum_headers
 from s3front.operations.parameters import part_number
+from s3front.operations.place_uploads import handle_of
 from s3front.operations.uploads import (
     chosen_algorithm,
     described_by,
@@ -52,8 +53,12 @@ async def upload_part(context: Context, request: Request) -> Reply:
 
 def part_destination(context: Context, upload: UploadRecord, number: int) -> Destination:
     """Where the bytes of a part go."""
+    found = handle_of(context, upload)
     place = destination(context, upload.location, described_by(upload), upload.tags)
-    return replace(place, part=number)
+    if found is None:
+        return replace(place, part=number)
+    store, handle = found
+    return replace(place, store=store, part=number, upload=handle)
 
 
 async def commit_part(

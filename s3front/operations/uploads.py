@@ -8,7 +8,7 @@ from typing import Any
 
 from s3front.bodies.checksums import CHECKSUM_TYPES, Algorithm, find_algorithm, parse_algorithm
 from s3front.context import Context
-from s3front.metadata.gateway import ChangedError
+from s3front.metadata.gateway import ChangedError, OutcomeUnknownError
 from s3front.metadata.object_store import StoredObject
 from s3front.metadata.upload_store import StoredUpload
 from s3front.objects.object_lock import wanted_lock
@@ -24,6 +24,7 @@ from s3front.operations.object_headers import (
     new_object_headers,
 )
 from s3front.operations.parameters import bounded_integer, encoding_parameter, integer_parameter
+from s3front.operations.place_uploads import PlaceUpload, begin_there, give_up_there
 from s3front.operations.tag_sets import tags_of_header
 from s3front.port.reply import xml_reply
 from s3front.port.request import Headers, Reply, Request
@@ -76,7 +77,10 @@ async def create_multipart_upload(context: Context, request: Request) -> Reply:
     if algorithm is not None:
         document["checksumAlgorithm"] = algorithm
         document["checksumType"] = kind
-    await _create(context, upload_id, UploadRecord(document))
+    begun = await begin_there(context, location, described, tags)
+    if begun is not None:
+        document["location"] = [begun.handle.document()]
+    await _create(context, UploadRecord(document), begun)
     content = (
         element("Bucket", context.bucket.name)
         + element("Key", context.key)
@@ -89,18 +93,25 @@ async def create_multipart_upload(context: Context, request: Request) -> Reply:
     return Reply(reply.status, {**reply.headers, **checksum}, reply.body)
 
 
-async def _create(context: Context, upload_id: str, record: UploadRecord) -> None:
-    bucket = context.bucket
-    for _ in range(ATTEMPTS_MAX):
-        try:
-            await context.services.uploads.create(
-                bucket, context.key, upload_id, record, context.request_id
-            )
-        except ChangedError:
-            bucket, _current = await read_again(context, bucket)
-        else:
-            return
-    raise S3Error("OperationAborted")
+async def _create(context: Context, record: UploadRecord, begun: PlaceUpload | None) -> None:
+    """Commit the record of an upload that may have ``begun`` at its place."""
+    bucket, notes = context.bucket, () if begun is None else begun.notes
+    try:
+        for _ in range(ATTEMPTS_MAX):
+            try:
+                await context.services.uploads.create(bucket, record, context.request_id, notes)
+            except ChangedError:
+                bucket, _current = await read_again(context, bucket)
+            else:
+                failpoint(FailPoint.AFTER_RECORD_COMMIT)
+                return
+        raise S3Error("OperationAborted")
+    except OutcomeUnknownError:
+        raise  # it may be the upload's, so it stays
+    except S3Error:
+        if begun is not None:
+            await give_up_there(context, begun)
+        raise
 
 
 def _described(described: DescribedObject) -> dict[str, str]:
@@ -214,12 +225,12 @@ async def abort_multipart_upload(context: Context, _request: Request) -> Reply:
     return Reply(204)
 
 
-async def _parts_of_an_object(context: Context, upload: StoredUpload) -> Sequence[int]:
-    """The parts of an upload whose data an object has already: none, but for what the original left
-    half done."""
+async def _parts_of_an_object(context: Context, upload: StoredUpload) -> Sequence[int] | None:
+    """The parts of an upload whose data an object has already; None when there is no such object,
+    as always but for what the original left half done."""
     bucket = context.bucket
     made = await completed_object(context, bucket, context.current, upload)
-    return () if made is None else await used_parts(context, bucket.name, upload, made)
+    return None if made is None else await used_parts(context, bucket.name, upload, made)
 
 
 async def existing_upload(context: Context) -> StoredUpload:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from s3front.locations.base import stored_blob
+from s3front.locations.remote_store import PART_OF
 from s3front.s3_errors import S3Error
 from s3front.work.outbox_worker import (
     ENTRY_SECONDS_MAX,
@@ -36,7 +37,9 @@ class DeletionWorker(OutboxWorker[Sequence[DataLocation]]):
         self._locations = tools.locations
 
     def parse(self, document: Any) -> Sequence[DataLocation]:
-        return data_locations(document["location"], None)
+        locations = data_locations(document["location"], None)
+        # Parts of an upload of their place's own go with it.
+        return [each for each in locations if PART_OF not in (each.members or ())]
 
     def places(self, item: Sequence[DataLocation]) -> Collection[str]:
         return {location.store_name for location in item}

@@ -38,6 +38,8 @@ STORED_SIZE: Final = "storedSize"
 _PART_ETAG: Final = re.compile(r"[0-9]+:([0-9a-f]{32})\Z")
 _MD5: Final = re.compile(r"[0-9a-f]{32}\Z")
 
+_WITH_OWN_ETAGS: Final = ("aws_s3", "azure", "gcp")
+
 _members: Final = itemgetter(
     "key", "size", "start", "dataStoreName", "dataStoreType", "dataStoreETag"
 )
@@ -138,7 +140,8 @@ def known_md5s(locations: Sequence[DataLocation], etag: str) -> list[str | None]
 
     ``dataStoreETag`` has that of a part. A part may lie in several pieces, of which each has it,
     and then it is of none of them. Of a record's only location ``etag``, the record's own, is as
-    good. Where the data is encrypted, both are of what it was before.
+    good. Where the data is encrypted, both are of what it was before. Clouds have ETags of their
+    own there, which look like an MD5 and need not be one.
     """
     pieces = Counter(location.store_etag for location in locations)
     whole = etag if len(locations) == 1 and _MD5.match(etag) else None
@@ -149,7 +152,7 @@ def _known_md5(location: DataLocation, pieces: int, whole: str | None) -> str | 
     if location.is_encrypted:
         return None
     match = _PART_ETAG.match(location.store_etag)
-    if match is not None:
+    if match is not None and location.store_type not in _WITH_OWN_ETAGS:
         return match[1] if pieces == 1 else None
     return whole
 

@@ -5,7 +5,7 @@ Documents of the original (reference/dmd-wire.md, section 5), in the sub-level
 
 * ``overview..|..<key>..|..<uploadId>``: the upload, and what its object is to become. It is the
   commit point: while it exists parts may be stored, and whoever removes it decides what becomes of
-  them.
+  them. ``location`` (ours) is the upload at the place of the parts, where that has uploads itself.
 * ``<uploadId>..|..<5-digit number>``: a part, which owns its data.
 * ``closing..|..<uploadId>`` (ours): an upload that was completed or aborted and whose part records
   are still being removed. It says which parts' data now belongs to the object.
@@ -131,6 +131,13 @@ class UploadRecord(msgspec.Struct, frozen=True):
         document = self.document
         named = document.get("controllingLocationConstraint") or document.get("dataStoreName")
         return str(named or DEFAULT_LOCATION)
+
+    @property
+    def handle(self) -> DataLocation | None:
+        """What the place of the parts knows the upload by, where it is one of the place's own;
+        None for all others. Raises UnreadableRecordError."""
+        found = data_locations(self.document.get("location"), None)
+        return found[0] if found else None
 
     @property
     def owner(self) -> tuple[str, str]:

@@ -13,14 +13,13 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from s3front.operations.chosen_location import LOCATION_HEADER
 from shared.records.names import DELETIONS, STRAYS
 from tests.backends.native_cluster import PLACES, Stage, native_cluster
+from tests.backends.native_support import CHOICE, code_of, end_faults, there
 from tests.clients_boto3 import s3_client
 from tests.servers import wait_for
 
 SIZES = (1, 1000, 300_000, 3_000_000)
-CHOICE = LOCATION_HEADER.removeprefix("x-amz-meta-")
 CONTENT = random.Random(3).randbytes(max(SIZES))
 
 
@@ -50,20 +49,7 @@ def bucket(client: Any, place: str) -> str:
 @pytest.fixture(autouse=True)
 def no_faults(stage: Stage) -> Iterator[None]:
     yield
-    for place in stage.places.values():
-        for fault in (place.root / "faults").iterdir():
-            fault.unlink()
-
-
-def there(stage: Stage, bucket: str) -> list[Any]:
-    """The blobs of a bucket, wherever they are."""
-    return [
-        blob for place in stage.places.values() for blob in place.blobs() if blob.bucket == bucket
-    ]
-
-
-def code_of(error: pytest.ExceptionInfo[ClientError]) -> str:
-    return str(error.value.response["Error"]["Code"])
+    end_faults(stage)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -138,7 +138,9 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("if self._size is not None and digests.length > self._size:", "if False:"),
     ),
     ("bodies", "s3front/bodies/object_writer.py"): (
-        ("            await _delete(context, destination.store, blob)\n", "            pass\n"),
+        ("            await delete_blob(context, destination.store, blob)\n", "            pass\n"),
+    ),
+    ("bodies", "s3front/bodies/stored_body.py"): (
         ("        start += size\n", ""),
         ("{**members, **kept, STORED_SIZE: blob.size}", "{**kept, STORED_SIZE: blob.size}"),
         ("members=members or None,", "members=None,"),
@@ -288,7 +290,7 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ),
     ("unread", "s3front/operations/put_object.py"): (
         ("if location != wanted.location:", "if False:"),
-        ("    await delete_data(context, stored.locations)\n", ""),
+        ("    await give_up(context, stored)\n    return made", "    return made"),
         ("context = await read_now(context)\n", "pass\n"),
     ),
     ("conditions", _KEPT): (

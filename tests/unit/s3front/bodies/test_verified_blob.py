@@ -51,7 +51,7 @@ class Store:
     content: bytearray
     opened: list[tuple[int, int]] = field(default_factory=list)
     type: str = "file"
-    capabilities: ClassVar = Capabilities(ranges=True)
+    capabilities: ClassVar = Capabilities(ranges=True, collected=True)
 
     def new_file(self, size: int) -> None:
         """Blobs are given to it."""
