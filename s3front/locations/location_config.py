@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from s3front.locations.base import DaemonStore, DataStore
 from s3front.locations.place_limits import PlaceLimits
+from s3front.locations.zenko_types import in_our_terms
 from shared.config.documents import Document, display_name, find, read_document
 from shared.config.errors import ConfigError, nearest
 from shared.config.model import DEFAULT_LOCATION, Config, PrivateDaemon
@@ -49,20 +50,25 @@ _CLOUDSERVERS: Final = (
 
 def _no_flag(value: object) -> bool:
     if value:
-        raise ValueError("is not supported by this version")
+        raise ValueError("is not supported by this version: nothing is archived")
     return read_flag(value)
 
 
-def _nothing(value: object) -> None:
-    if value is not None:
-        raise ValueError("is not supported by this version")
+def _no_limit(value: object) -> None:
+    """Zenko writes 0 where there is no limit."""
+    if value:
+        raise ValueError(
+            "is not supported by this version, which would store more: take it out, and have the "
+            "place itself limit what is stored there"
+        )
 
 
 class LocationEntry(Section, frozen=True, kw_only=True):
     """One location as the file describes it, of a type that works.
 
-    What CloudServer promises for a transient, cold or limited location is not kept by this
-    version, so asking for it is an error.
+    What CloudServer promises for a cold or limited location is not kept by this version, so asking
+    for it is an error. Of a transient one, data may be removed once it has been replicated: it may
+    as well stay.
     """
 
     type: Text
@@ -70,9 +76,11 @@ class LocationEntry(Section, frozen=True, kw_only=True):
     legacy_aws_behavior: bool = False
     details: Annotated[object, Rule(lambda value: value)] = msgspec.field(default_factory=dict)
     limits: PlaceLimits | None = None
-    is_transient: Annotated[bool, Rule(_no_flag)] = False
+    is_transient: bool = False
     is_cold: Annotated[bool, Rule(_no_flag)] = False
-    size_limit_gb: Annotated[None, Rule(_nothing)] = msgspec.field(default=None, name="sizeLimitGB")
+    size_limit_gb: Annotated[None, Rule(_no_limit)] = msgspec.field(
+        default=None, name="sizeLimitGB"
+    )
 
 
 class Location(Section, frozen=True, kw_only=True):
@@ -90,6 +98,8 @@ class Location(Section, frozen=True, kw_only=True):
     legacy_aws_behavior: bool = False
     is_supported: bool = True
     """Whether data can be kept there."""
+    is_transient: bool = False
+    """Whether data is there to be replicated alone."""
     details: object = None
     limits: PlaceLimits = PlaceLimits()
 
@@ -198,6 +208,7 @@ def _location(entry: object, written: Written, types: Mapping[str, LocationType]
     name, file = written.location, written.file
     if not isinstance(entry, dict):
         raise ConfigError(file, name, "must be an object")
+    entry = in_our_terms(entry)
     given = entry.get("type")
     # Its other keys are not looked at: they may hold a cloud's credentials.
     if isinstance(given, str) and given and given not in types:
@@ -220,18 +231,25 @@ def _location(entry: object, written: Written, types: Mapping[str, LocationType]
         legacy_aws_behavior=parsed.legacy_aws_behavior,
         details=types[parsed.type].read_details(parsed.details, written),
         limits=parsed.limits or PlaceLimits(),
+        is_transient=parsed.is_transient,
     )
 
 
 def location_warnings(
     locations: Mapping[str, Location], types: Mapping[str, LocationType]
 ) -> tuple[str, ...]:
-    """One line for each location where no data can be kept."""
-    return tuple(
+    """One line for each location where no data can be kept, or not as it says."""
+    refused = [
         f"location {location.name!r}: {_refusal(location.type, types)}; what needs it is refused"
         for location in locations.values()
         if not location.is_supported
-    )
+    ]
+    stays = [
+        f"location {location.name!r}: isTransient has no effect, data stays there"
+        for location in locations.values()
+        if location.is_transient
+    ]
+    return (*refused, *stays)
 
 
 def _refusal(given: str, types: Mapping[str, LocationType]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from s3front.bodies.stored_body import Destination
 from s3front.context import Context
@@ -12,19 +13,27 @@ from s3front.objects.protection import refuse_bucket
 from s3front.operations.object_headers import DescribedObject
 from s3front.port.request import Headers
 from s3front.s3_errors import S3Error
+from shared.records.bucket import DEFAULT_LOCATION
 
-LOCATION_HEADER = "x-amz-meta-scal-location-constraint"
+_IN_METADATA: Final = "scal-location-constraint"
+
+LOCATION_HEADER: Final = f"x-amz-meta-{_IN_METADATA}"
+"""Names the location of one object. It is user metadata as well, and stays with the object."""
+
+_LEGACY_LOCATIONS: Final = ("sproxyd", "legacy")
+"""Where CloudServer keeps what goes into a bucket that is older than locations, if they exist."""
 
 
 def chosen_location(context: Context, headers: Headers) -> str:
-    """The name of the location: the request's choice, else the bucket's.
+    """The name of the location, by the first of these that says it (manual, 2.3 and 2.7.1): the
+    request, its bucket, the endpoint that it was sent to, and ``us-east-1``.
 
     Raises InvalidArgument, and NotImplemented where nothing can be stored as it has to be.
     """
     refuse_bucket(context.bucket.record)
     wanted = headers.get(LOCATION_HEADER)
     if wanted is None:
-        return context.bucket.record.location
+        return _of_bucket(context)
     location = context.services.locations.find(wanted)
     if location is None or not location.is_supported:
         raise S3Error(
@@ -35,6 +44,29 @@ def chosen_location(context: Context, headers: Headers) -> str:
             {"ArgumentName": LOCATION_HEADER, "ArgumentValue": wanted},
         )
     return wanted
+
+
+def _of_bucket(context: Context) -> str:
+    given = context.bucket.record.location_constraint
+    if given is not None:
+        return given
+    services = context.services
+    for name in _LEGACY_LOCATIONS:
+        if services.locations.find(name) is not None:
+            return name
+    return services.endpoints.get(context.target.endpoint or "", DEFAULT_LOCATION)
+
+
+def with_location_of(
+    context: Context, headers: Headers, user_metadata: Mapping[str, str]
+) -> Mapping[str, str]:
+    """User metadata that a copy takes over from its source. If they name a location, that is where
+    the source was to go: the copy goes where its own request says, or else its bucket, and tells
+    that, as CloudServer has it."""
+    wanted = headers.get(LOCATION_HEADER)
+    if wanted is None and _IN_METADATA not in user_metadata:
+        return user_metadata
+    return {**user_metadata, _IN_METADATA: wanted or _of_bucket(context)}
 
 
 def destination(

@@ -28,7 +28,7 @@ from s3front.objects.object_record import STANDARD_HEADERS, Checksum, ObjectReco
 from s3front.objects.put_plan import check_put
 from s3front.objects.ranges import ByteRange
 from s3front.objects.versioning import LATEST, version_headers
-from s3front.operations.chosen_location import chosen_location
+from s3front.operations.chosen_location import LOCATION_HEADER, chosen_location, with_location_of
 from s3front.operations.copy_source import CopySource, opened_source
 from s3front.operations.honoured import COPY, DESCRIPTION, WRITE_CONDITIONS
 from s3front.operations.object_headers import DescribedObject, new_object_headers, taken_over
@@ -97,7 +97,9 @@ def _described(
         LATEST,
     )
     reclasses = given.storage_class != record.storage_class
-    if itself and not (replaces or reclasses or given.website_redirect):
+    here = record.document.get("dataStoreName")
+    moves = headers.get(LOCATION_HEADER, here) != here
+    if itself and not (replaces or reclasses or moves or given.website_redirect):
         raise S3Error(
             "InvalidRequest",
             "This copy request is illegal because it is trying to copy an object to itself without "
@@ -118,7 +120,7 @@ def _described(
     kept = DescribedObject(
         record.content_type,
         standard,
-        record.user_metadata,
+        with_location_of(context, headers, record.user_metadata),
         given.website_redirect,
         given.storage_class,
     )

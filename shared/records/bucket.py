@@ -113,9 +113,15 @@ class BucketRecord(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def location(self) -> str:
-        """Where data goes unless a request says otherwise."""
+        """Where the bucket is, as clients see it."""
+        return self.location_constraint or DEFAULT_LOCATION
+
+    @property
+    def location_constraint(self) -> str | None:
+        """Where data goes unless a request says otherwise; None of a bucket that was made before
+        there were locations."""
         found = text(self.document, "locationConstraint")
-        return found if found.isascii() and found.isprintable() and found else DEFAULT_LOCATION
+        return found if found.isascii() and found.isprintable() and found else None
 
     @derived
     def versioning(self) -> Versioning | None:

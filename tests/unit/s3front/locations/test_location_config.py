@@ -88,11 +88,12 @@ def test_file_can_be_named(installation: Installation) -> None:
         ),
         (
             {"us-east-1": {"type": "file", "isCold": True}},
-            "us-east-1.isCold: is not supported by this version",
+            "us-east-1.isCold: is not supported by this version: nothing is archived",
         ),
         (
             {"us-east-1": {"type": "file", "sizeLimitGB": 3}},
-            "us-east-1.sizeLimitGB: is not supported by this version",
+            "us-east-1.sizeLimitGB: is not supported by this version, which would store more: take "
+            "it out, and have the place itself limit what is stored there",
         ),
         (
             {
@@ -136,7 +137,7 @@ def test_the_stock_file_of_cloudserver_is_taken(installation: Installation) -> N
 
 
 def test_defaults_that_cloudserver_writes_out_are_accepted(installation: Installation) -> None:
-    entry = {"type": "file", "isTransient": False, "isCold": False, "sizeLimitGB": None}
+    entry = {"type": "file", "isTransient": False, "isCold": False, "sizeLimitGB": 0}
     installation.write("locationConfig.json", {"us-east-1": entry})
     assert load_locations(installation.load(), TYPES)["us-east-1"].type == "file"
 
@@ -149,3 +150,104 @@ def test_endpoint_of_a_location_that_does_not_exist_names_its_key(
         "config.json: restEndpoints.localhost: location 'us-east-2' is not in "
         "locationConfig.json; did you mean us-east-1?"
     )
+
+
+def test_what_is_there_to_be_replicated_stays(installation: Installation) -> None:
+    entry = {"type": "file", "isTransient": True, "sizeLimitGB": None}
+    installation.write("locationConfig.json", {**US_EAST_1, "on-the-way": entry})
+    assert location_warnings(load_locations(installation.load(), TYPES), TYPES) == (
+        "location 'on-the-way': isTransient has no effect, data stays there",
+    )
+
+
+def test_locations_named_like_backends_need_not_be_written_down(
+    installation: Installation,
+) -> None:
+    """Manual, 5.2.3: CloudServer's stock file has them."""
+    endpoints = {"localhost": "file", "127.0.0.1": "mem", "s3.example.com": "us-east-1"}
+    installation.write("config.json", {"restEndpoints": endpoints})
+    installation.write("locationConfig.json", US_EAST_1)
+    locations = load_locations(installation.load(), TYPES)
+    assert {name: location.type for name, location in locations.items()} == {
+        "us-east-1": "file",
+        "file": "file",
+        "mem": "mem",
+    }
+
+
+def test_the_location_of_the_manual(installation: Installation) -> None:
+    """Manual, 2.7.1."""
+    mine = {"type": "file", "legacyAwsBehavior": False, "details": {}}
+    installation.write("locationConfig.json", {"myLocationConstraint": mine, **US_EAST_1})
+    installation.write("config.json", {"restEndpoints": {"localhost": "myLocationConstraint"}})
+    location = load_locations(installation.load(), TYPES)["myLocationConstraint"]
+    assert (location.type, location.object_id) == ("file", "myLocationConstraint")
+
+
+def test_the_services_of_the_manual(installation: Installation) -> None:
+    """Manual, 3.2.2, 3.3.2 and 5.1.1, as they stand there."""
+    amazon = {"awsEndpoint": "s3.amazonaws.com", "bucketName": "zenkobucket", "bucketMatch": True}
+    keys = {
+        "accessKey": "WHDBFKILOSDDVF78NPMQ",
+        "secretKey": "87hdfGCvDS+YYzefKLnjjZEYstOIuIjs/2X72eET",
+    }
+    document = {
+        **US_EAST_1,
+        "aws-test": {
+            "type": "aws_s3",
+            "legacyAwsBehavior": True,
+            "details": {**amazon, "credentials": keys},
+        },
+        "aws-profile": {
+            "type": "aws_s3",
+            "legacyAwsBehavior": True,
+            "details": {**amazon, "credentialsProfile": "zenko"},
+        },
+        "awsbackend": {
+            "type": "aws_s3",
+            "details": {
+                "awsEndpoint": "s3.amazonaws.com",
+                "bucketName": "yourawss3bucket",
+                "bucketMatch": True,
+                "credentialsProfile": "aws_hosted_profile",
+            },
+        },
+        "azure-test": {
+            "type": "azure",
+            "legacyAwsBehavior": False,
+            "details": {
+                "azureStorageEndpoint": "https://zenkomeetups.blob.core.windows.net/",
+                "bucketMatch": True,
+                "azureContainerName": "zenkontainer",
+                "azureStorageAccountName": "zenkomeetups",
+                "azureStorageAccessKey": "auhyDo8izbuU4aZGdhxnWh0ODKFP3IWjsN1UfFaoqFbnYzPj9bxeCVAz"
+                "TIcgzdgqomDKx6QS+8ov8PYCON0Nkw==",
+            },
+        },
+    }
+    installation.write("locationConfig.json", document)
+    profiles = installation.write(
+        "credentials",
+        "".join(
+            f"[{name}]\naws_access_key_id={keys['accessKey']}\n"
+            f"aws_secret_access_key={keys['secretKey']}\n"
+            for name in ("zenko", "aws_hosted_profile")
+        ),
+    )
+    environ = {"AWS_SHARED_CREDENTIALS_FILE": str(profiles)}
+    locations = load_locations(installation.load(), TYPES, environ)
+    assert set(locations) == set(document)
+    assert location_warnings(locations, TYPES) == ()
+    assert "87hdf" not in repr(locations)
+    assert "auhyDo" not in repr(locations)
+
+
+@pytest.mark.parametrize("one", ["file", "mem"])
+def test_one_place_for_all_data(installation: Installation, one: str) -> None:
+    """S3DATA: locations are names then."""
+    document = {**US_EAST_1, "cloud": {"type": "gcp-or-so"}, "cellar": {"type": "file"}}
+    installation.write("locationConfig.json", document)
+    locations = load_locations(installation.load({"S3DATA": one}), TYPES)
+    assert {(location.type, location.is_supported) for location in locations.values()} == {
+        (one, True)
+    }
