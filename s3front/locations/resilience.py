@@ -235,18 +235,22 @@ class ResilientStore(RemoteStore):
         deadline = began + min(self._seconds * kind.times, kind.seconds_max)
         self._counters.requests += 1
         self._budget.note_request()
-        tries = 0
+        tries, was_silent = 0, False
         try:
             while True:
                 tries += 1
                 try:
                     return await self._try(kind, ask, deadline, source)
-                except _TurnedAwayError:
-                    raise
+                except _TurnedAwayError as error:
+                    if not was_silent:
+                        raise
+                    failure = PlaceError(error.trouble, "it is not asked again")
+                    break
                 except PlaceError as error:
                     if source is not None and source.failure is not None:
                         raise
                     failure = error
+                was_silent = was_silent or failure.trouble is Trouble.SILENT
                 pause = self._pause_seconds(kind, failure, tries, deadline, source)
                 if pause is None:
                     break
@@ -254,6 +258,9 @@ class ResilientStore(RemoteStore):
                 await asyncio.sleep(pause)
         finally:
             self._counters.note_latency(self._clock() - began)
+        if was_silent and failure.trouble is not Trouble.SILENT:
+            # What was asked first may have been done, whatever the place says now.
+            failure = PlaceError(Trouble.SILENT, failure.reason)
         self._counters.note_failure(failure.trouble.name)
         # Not where it was caught: its cause is the reason, which the log is to have.
         raise self._named(kind.name, failure)

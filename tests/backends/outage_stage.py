@@ -4,12 +4,10 @@ server that misbehaves, and all that clients do with it."""
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import signal
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -67,6 +65,8 @@ class OutageStage:
     faults: HttpFaults
     remote_running: Cluster
     credentials: dict[str, str]
+    authdata: Path
+    """The accounts of the remote service, which it reads again when they change."""
     acknowledged: dict[str, bytes] = field(default_factory=dict)
     """What was answered with success, and is in the bucket ``there``."""
     fixed: dict[str, str] = field(default_factory=dict)
@@ -249,7 +249,11 @@ def tell(name: str, ask: Callable[[Any], Any], s3: Any) -> Told:
 
 
 def write_locations(
-    folder: Path, remote: Remote, faults: HttpFaults, credentials: Mapping[str, str]
+    folder: Path,
+    remote: Remote,
+    faults: HttpFaults,
+    credentials: Mapping[str, str],
+    more: Mapping[str, Any] = {},
 ) -> Path:
     """locationConfig.json of the cluster."""
     path = folder / "locations.json"
@@ -261,14 +265,18 @@ def write_locations(
             "details": details,
             "limits": {"deadlineSeconds": DEADLINE_SECONDS},
         },
+        **more,
     }
     path.write_text(json.dumps(document))
     return path
 
 
 @contextlib.contextmanager
-def outage_stage(folder: Path, *, versioned: bool = True) -> Iterator[OutageStage]:
-    """It runs until the block ends; its remote bucket keeps versions, or does not."""
+def outage_stage(
+    folder: Path, *, versioned: bool = True, supervised: bool = False
+) -> Iterator[OutageStage]:
+    """It runs until the block ends; its remote bucket keeps versions, or does not. One that is
+    ``supervised`` has a location ``memory``."""
     authdata = folder / "authdata.json"
     accounts = json.loads((Path(__file__).parents[2] / "conf" / "authdata.json").read_text())
     folder.mkdir(parents=True, exist_ok=True)
@@ -278,19 +286,26 @@ def outage_stage(folder: Path, *, versioned: bool = True) -> Iterator[OutageStag
         place = remote(Service("twofold", remote_running.fronts[0].port), versioned=versioned)
         (folder / "here").mkdir()
         credentials = {"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}
-        path = write_locations(folder / "here", place, faults, credentials)
+        memory = {"memory": {"type": "mem"}} if supervised else {}
+        path = write_locations(folder / "here", place, faults, credentials, memory)
         settings = {
             "deleteDelaySeconds": 0,
             "gcGraceSeconds": GRACE_SECONDS,
             "metadataClient": {"callTimeoutMs": 1000},
         }
         environ = {"S3_LOCATION_FILE": str(path)}
-        with cluster(folder / "here", settings=settings, environ=environ) as running:
-            stage = OutageStage(running, place, faults, remote_running, credentials)
+        options: dict[str, Any] = {
+            "settings": settings,
+            "environ": environ,
+            "supervised": supervised,
+        }
+        with cluster(folder / "here", **options) as running:
+            stage = OutageStage(running, place, faults, remote_running, credentials, authdata)
             s3 = stage.client()
-            s3.create_bucket(
-                Bucket="there", CreateBucketConfiguration={"LocationConstraint": "there"}
-            )
+            for name in ("there", *memory):
+                s3.create_bucket(
+                    Bucket=name, CreateBucketConfiguration={"LocationConstraint": name}
+                )
             s3.create_bucket(Bucket="here")
             yield stage
 
@@ -303,11 +318,3 @@ def empty(stage: OutageStage) -> None:
     for entry in s3.list_multipart_uploads(Bucket="there").get("Uploads", []):
         s3.abort_multipart_upload(Bucket="there", Key=entry["Key"], UploadId=entry["UploadId"])
     stage.acknowledged.clear()
-
-
-def new_name() -> str:
-    return uuid.uuid4().hex
-
-
-def stream(data: bytes) -> io.BytesIO:
-    return io.BytesIO(data)

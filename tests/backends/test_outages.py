@@ -10,23 +10,38 @@ names.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from botocore.exceptions import ClientError
 
+from shared.records.names import DELETIONS
 from tests.backends.outage_stage import (
     ANSWERED_SECONDS_MAX,
     CODES,
     EXPECTED,
+    LARGE,
     LONG_SECONDS,
+    SMALL,
     OutageStage,
     Told,
     empty,
     outage_stage,
+    tell,
 )
 from tests.faults.http_faults import Act, Misbehaviour, Stage
+from tests.faults.stores import stored_records
+from tests.fuzz.watch import Watched
+from tests.servers import ACCESS_KEY, SECRET_KEY, wait_for
 
 SOAK = bool(os.environ.get("TWOFOLD_SOAK"))
+
+KEPT_CONNECTIONS_MAX = 32
+"""How many connections may be kept for the next requests."""
+
+OTHER_WORK_SECONDS_MAX = 15.0
 
 MAY_TAKE_LONG = {"complete", "copy", "copy large", "upload part copy"}
 
@@ -133,5 +148,153 @@ def test_every_client_is_answered_and_nothing_is_lost(stage: OutageStage, name: 
     stage.faults.misbehave(CASES[name])
     told = stage.call_all()
     assert_answered(told)
+    stage.faults.heal()
+    assert_recovered(stage)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("way", ["refuse", "be_deaf"])
+def test_a_place_that_cannot_be_reached(stage: OutageStage, way: str) -> None:
+    getattr(stage.faults, way)()
+    told = stage.call_all()
+    assert_answered(told)
+    failed = {each.name: each.code for each in told if each.code}
+    assert failed["get"] == failed["put large"] == "ServiceUnavailable"
+    # What needs no bytes does not need the place.
+    assert failed.keys().isdisjoint({"head", "delete"})
+    stage.faults.heal()
+    assert_recovered(stage)
+
+
+def test_a_place_that_is_away_is_not_asked_until_it_is_tried(stage: OutageStage) -> None:
+    logged = len(stage.front.process.output)
+    stage.faults.misbehave(Misbehaviour(Stage.HEAD, Act.RESET))
+    s3 = stage.client()
+    ask = {
+        "get": lambda s3: s3.get_object(Bucket="there", Key="stored"),
+        "put": lambda s3: s3.put_object(Bucket="there", Key="new", Body=b"bytes"),
+    }
+    wait_for(
+        lambda: bool(tell("get", ask["get"], s3).code) and stage.report()["state"] == "open",
+        "the circuit to open",
+    )
+    opened = stage.report()
+    assert opened["opened"] >= 1
+    assert opened["reason"]
+    asked = len(stage.faults.requests)
+    for _ in range(50):
+        for name, call in ask.items():
+            told = tell(name, call, s3)
+            assert (told.code, told.status) == ("ServiceUnavailable", 503)
+            assert told.seconds < 1
+    # One try at a time, each after a longer rest.
+    assert len(stage.faults.requests) - asked <= 4
+    stage.faults.heal()
+    stage.wait_until_closed()
+    assert stage.report()["closed"] == opened["closed"] + 1
+    lines = stage.front.process.output[logged:].splitlines()
+    changes = [line for line in lines if "a location is " in line]
+    assert len(changes) == 2, changes
+    assert '"location":"there"' in changes[0]
+    assert '"reason":"' in changes[0]
+    failed = [line for line in lines if '"event":"request failed"' in line]
+    assert failed
+    assert all("location 'there', " in line for line in failed)
+    assert_recovered(stage)
+
+
+@pytest.mark.timeout(300)
+def test_credentials_that_are_replaced_are_used_once_they_are_known(stage: OutageStage) -> None:
+    accounts = stage.authdata.read_text()
+    assert accounts.count(SECRET_KEY) == 1
+    changed = accounts.replace(f'"{ACCESS_KEY}"', '"anotherKey"')
+    stage.authdata.write_text(changed)
+    s3 = stage.client()
+
+    def refused() -> bool:
+        return bool(tell("get", lambda s3: s3.get_object(Bucket="there", Key="stored"), s3).code)
+
+    wait_for(refused, "the remote service to know the old key no more")
+    told = stage.call_all()
+    assert_answered(told)
+    assert {each.code for each in told if each.name in ("get", "put small", "put large")} == {
+        "ServiceUnavailable"
+    }
+    # Somebody has to do something; it is no outage that would pass.
+    assert stage.report()["state"] == "closed"
+    assert stage.report()["failures"]["REFUSED"] > 0
+    stage.renew_credentials("anotherKey", SECRET_KEY)
+    wait_for(lambda: not refused(), "the new key to be used")
+    stage.authdata.write_text(accounts)
+    stage.renew_credentials(ACCESS_KEY, SECRET_KEY)
+    wait_for(lambda: not refused(), "the first key to be used again")
+    assert_recovered(stage)
+
+
+@pytest.mark.parametrize("key", ["new-small", "new-large"])
+def test_bytes_that_change_on_their_way_there_are_not_acknowledged(
+    stage: OutageStage, key: str
+) -> None:
+    data = SMALL if key == "new-small" else LARGE
+    stage.faults.misbehave(Misbehaviour(Stage.REQUEST, Act.FLIP, 1000, concerns=is_put))
+    told = tell("put", lambda s3: s3.put_object(Bucket="there", Key=key, Body=data), stage.client())
+    assert (told.code, told.status) == ("InternalError", 500)
+    stage.faults.heal()
+    with pytest.raises(ClientError, match="404"):
+        stage.client().head_object(Bucket="there", Key=key)
+    assert_recovered(stage)
+
+
+def is_put(method: str, _target: str) -> bool:
+    return method == "PUT"
+
+
+def test_what_an_outage_took_is_given_back(stage: OutageStage) -> None:
+    """Memory, and connections to the place."""
+    watched = Watched([stage.front.process])
+
+    def connections() -> int:
+        return stage.faults.connections
+
+    stage.call_all()
+    for wrong in (WRONG["hang at body 500000"], WRONG["hang at request 1000"]):
+        stage.prepare()
+        stage.faults.misbehave(wrong)
+        clients = [stage.client() for _ in range(24)]
+        names = ["get large", "put large"] * (len(clients) // 2)
+        calls = [stage.calls()[name] for name in names]
+        with ThreadPoolExecutor(len(clients)) as pool:
+            told = list(pool.map(tell, names, calls, clients))
+        assert_answered(told)
+        stage.faults.heal()
+        stage.wait_until_closed()
+    stage.wait_until_free()
+    wait_for(lambda: connections() <= KEPT_CONNECTIONS_MAX, lambda: f"connections: {connections()}")
+    watched.assert_unharmed()
+    assert_recovered(stage)
+
+
+@pytest.mark.timeout(300)
+def test_background_work_for_other_places_goes_on(stage: OutageStage) -> None:
+    """While there is much to delete at a place that hangs."""
+    s3 = stage.client()
+    keys = [f"much/{number:03}" for number in range(60)]
+    for key in keys:
+        s3.put_object(Bucket="there", Key=key, Body=SMALL)
+    stage.faults.misbehave(WRONG["hang at head 0"])
+    for key in keys:
+        s3.delete_object(Bucket="there", Key=key)
+
+    def waiting(name: str) -> int:
+        entries = stored_records(stage.running, [DELETIONS])[DELETIONS].values()
+        return sum(each["dataStoreName"] == name for entry in entries for each in entry["location"])
+
+    for number in range(5):
+        for _ in range(10):
+            s3.put_object(Bucket="here", Key="again", Body=LARGE[: 300_000 + number])
+        began = time.monotonic()
+        wait_for(lambda: not waiting("us-east-1"), "deletions of another location")
+        assert time.monotonic() - began < OTHER_WORK_SECONDS_MAX
+    assert waiting("there") >= len(keys)
     stage.faults.heal()
     assert_recovered(stage)

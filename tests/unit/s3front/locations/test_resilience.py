@@ -146,6 +146,17 @@ async def test_a_blob_that_is_gone_is_no_failure() -> None:
     assert nothing_is_held(store)
 
 
+@pytest.mark.parametrize("last", [Trouble.UNREACHED, Trouble.BUSY, Trouble.REFUSED])
+async def test_what_may_have_been_done_is_not_told_to_be_undone(last: Trouble) -> None:
+    """A try that the place refuses says nothing of the one before, to which it did not answer."""
+    remote = ScriptedRemote(trouble(Trouble.SILENT))
+    remote.always = trouble(last)
+    error = await failure_of(resilient(remote).complete_upload(BLOB, PARTS, INFO))
+    assert isinstance(error, PlaceError)
+    assert error.trouble is Trouble.SILENT
+    assert len(remote.asked) > 1
+
+
 async def test_there_are_not_many_more_requests_than_clients_make() -> None:
     remote = ScriptedRemote()
     remote.always = trouble(Trouble.BUSY)
