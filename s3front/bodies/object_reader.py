@@ -163,7 +163,7 @@ def at_hand(context: Context, record: ObjectRecord, body: bytes | None) -> bytes
     """The bytes of an object that came with its record, or that can be read without waiting, where
     they are just these: its only blob, all of it, stored as it is, in the data daemon. None when
     they have to be opened."""
-    location = remembered(record, _plain_blob)
+    location = remembered(record, plain_blob)
     if location is None:
         return None
     holder = context.services.locations.holder(location)
@@ -174,8 +174,8 @@ def at_hand(context: Context, record: ObjectRecord, body: bytes | None) -> bytes
     return holder.content_here(location.key, location.size)
 
 
-def _plain_blob(record: ObjectRecord) -> DataLocation | None:
-    """The only blob of an object, where that is just its bytes."""
+def plain_blob(record: ObjectRecord) -> DataLocation | None:
+    """Where the only blob of an object is, where that is just its bytes."""
     size, locations = record.size, record.locations
     if len(locations) != 1:
         return None

@@ -41,7 +41,7 @@ from s3front.bodies.stored_body import (
     stored_body,
 )
 from s3front.context import Context
-from s3front.locations.base import Capabilities, Stored
+from s3front.locations.base import Capabilities, DataNotFoundError, Stored
 from s3front.locations.remote_store import (
     MARK,
     PART_OF,
@@ -169,7 +169,7 @@ def left_nothing(error: BaseException) -> bool:
     """Whether it is certain that what failed so has stored nothing."""
     if isinstance(error, PlaceError):
         return error.trouble in _NOTHING_DONE
-    return isinstance(error, S3Error)
+    return isinstance(error, S3Error | DataNotFoundError)
 
 
 async def _store_part(

@@ -19,8 +19,9 @@ from s3front.bodies.checksums import (
     find_algorithm,
     parse_algorithm,
 )
-from s3front.bodies.object_reader import CopiedBody
+from s3front.bodies.object_reader import CopiedBody, ObjectData
 from s3front.bodies.object_writer import store_body
+from s3front.bodies.stored_body import StoredBody
 from s3front.context import Context
 from s3front.metadata.object_store import record_of
 from s3front.objects.object_lock import wanted_lock
@@ -29,12 +30,13 @@ from s3front.objects.put_plan import check_put
 from s3front.objects.ranges import ByteRange
 from s3front.objects.versioning import LATEST, version_headers
 from s3front.operations.chosen_location import LOCATION_HEADER, chosen_location, with_location_of
-from s3front.operations.copy_source import CopySource, opened_source
+from s3front.operations.copy_source import CopySource, opened_source, used_source
 from s3front.operations.honoured import COPY, DESCRIPTION, WRITE_CONDITIONS
 from s3front.operations.object_headers import DescribedObject, new_object_headers, taken_over
 from s3front.operations.object_tagging import GET_OBJECT_TAGGING, PUT_OBJECT_TAGGING
 from s3front.operations.parameters import part_number
-from s3front.operations.put_object import WantedObject, store_object
+from s3front.operations.place_copies import copied_there
+from s3front.operations.put_object import WantedObject, commit_object, store_object
 from s3front.operations.tag_sets import tags_of_header
 from s3front.operations.upload_part import commit_part, part_destination
 from s3front.operations.uploads import chosen_algorithm, writable_upload
@@ -59,26 +61,38 @@ async def copy_object(context: Context, request: Request) -> Reply:
 
 async def _copy_object(context: Context, headers: Headers) -> Reply:
     check_put(headers, record_of(context.current))
-    source, data, wanted = await opened_source(context, headers, partial(_wanted, context, headers))
-    body = CopiedBody(data, source.record.size)
-    record, checksum = await store_object(context, headers, body, wanted)
+    source, found, wanted = await used_source(
+        context, headers, partial(_wanted, context, headers), partial(_bytes_of, context)
+    )
+    if isinstance(found, StoredBody):
+        record, checksum = await commit_object(context, headers, found, wanted)
+    else:
+        body = CopiedBody(found, source.record.size)
+        record, checksum = await store_object(context, headers, body, wanted)
     result = _result(record.etag, record.document["last-modified"], checksum)
     reply = xml_reply("CopyObjectResult", result + element("ChecksumType", FULL_OBJECT))
     told = {**version_headers(record), **source.version_headers}
     return Reply(reply.status, {**reply.headers, **told}, reply.body)
 
 
-def _wanted(
-    context: Context, headers: Headers, source: CopySource
-) -> tuple[ByteRange, WantedObject]:
-    """What is read of the source, and what it becomes."""
-    size = source.record.size
-    check_copy_size(size)
+async def _bytes_of(
+    context: Context, source: CopySource, wanted: WantedObject
+) -> StoredBody | ObjectData:
+    """The bytes of the source, copied by their place if it can, else open."""
+    copied = await copied_there(context, source, wanted)
+    if copied is not None:
+        return copied
+    whole = ByteRange(0, source.record.size - 1)
+    return await ObjectData.open(source.context, source.record, whole)
+
+
+def _wanted(context: Context, headers: Headers, source: CopySource) -> WantedObject:
+    """What the source becomes."""
+    check_copy_size(source.record.size)
     described, tags = _described(context, headers, source)
     lock = wanted_lock(headers, context.bucket.record.document, now())
     location, algorithm = chosen_location(context, headers), _algorithm(headers, source.record)
-    wanted = WantedObject(described, tags, lock, location, algorithm, "s3:ObjectCreated:Copy")
-    return ByteRange(0, size - 1), wanted
+    return WantedObject(described, tags, lock, location, algorithm, "s3:ObjectCreated:Copy")
 
 
 def _described(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -25,6 +25,7 @@ from s3front.s3_errors import S3Error
 from shared.records.times import now
 
 _T = TypeVar("_T")
+_Used = TypeVar("_Used")
 
 _ATTEMPTS_MAX: Final = 5
 """How often a source is read, each time because it was replaced."""
@@ -60,17 +61,36 @@ async def opened_source(
     context: Context, headers: Headers, decide: Callable[[CopySource], tuple[ByteRange, _T]]
 ) -> tuple[CopySource, ObjectData, _T]:
     """Find the source, authorise its reading, and open the bytes of it that ``decide`` wants; what
-    that decided besides. When they are gone, the source was replaced or deleted between the two:
-    what holds now is read and decided on.
+    that decided besides.
+
+    Raises what ``used_source`` does.
+    """
+
+    async def opened(source: CopySource, wanted: tuple[ByteRange, _T]) -> ObjectData:
+        return await ObjectData.open(source.context, source.record, wanted[0])
+
+    source, data, (_, decided) = await used_source(context, headers, decide, opened)
+    return source, data, decided
+
+
+async def used_source(
+    context: Context,
+    headers: Headers,
+    decide: Callable[[CopySource], _T],
+    use: Callable[[CopySource, _T], Awaitable[_Used]],
+) -> tuple[CopySource, _Used, _T]:
+    """Find the source, authorise its reading, and ``use`` its bytes as ``decide`` wants it. When
+    they are gone, the source was replaced or deleted between the two: what holds now is read and
+    decided on.
 
     Raises what ``read_source`` and ``decide`` do, and InternalError for bytes that are lost.
     """
     missing: int | None = None
     for _ in range(_ATTEMPTS_MAX):
         source = await read_source(context, headers)
-        part, decided = decide(source)
+        decided = decide(source)
         try:
-            return source, await ObjectData.open(source.context, source.record, part), decided
+            return source, await use(source, decided), decided
         except DataNotFoundError as error:
             assert source.context.current is not None
             revision = source.context.current.revision

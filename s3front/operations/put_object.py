@@ -82,9 +82,16 @@ async def store_object(
 ) -> tuple[ObjectRecord, Checksum]:
     """Store the bytes of an object, then commit its record; returns that as it is stored, and its
     checksum. The bytes go again when the record is refused."""
-    described, principal = wanted.described, context.principal
-    place = destination(context, wanted.location, described, wanted.tags)
+    place = destination(context, wanted.location, wanted.described, wanted.tags)
     stored = await store_body(context, source, place, wanted.algorithm)
+    return await commit_object(context, headers, stored, wanted)
+
+
+async def commit_object(
+    context: Context, headers: Headers, stored: StoredBody, wanted: WantedObject
+) -> tuple[ObjectRecord, Checksum]:
+    """The same of bytes that are stored already."""
+    described, principal = wanted.described, context.principal
     checksum = stored.checksum(wanted.algorithm)
     new = NewObject(
         key=context.key,
