@@ -18,6 +18,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from s3front.locations.base import Capabilities, ObjectInfo, Stored
 from s3front.locations.location_config import Location, Surroundings
 from s3front.locations.remote_store import (
@@ -96,16 +98,22 @@ class AwsS3Store(RemoteStore):
             await self._delete_unversioned(blob)
 
     async def _delete_unversioned(self, blob: Stored) -> None:
-        versioning = await self._bucket.versioning()
-        version = None if versioning is Versioning.OFF else NULL_VERSION
-        if await self._is_there(blob, version):
-            await remove(self._client, blob.key, version)
+        for version in await self._places_of_unversioned():
+            if await self._is_there(blob, version):
+                await remove(self._client, blob.key, version)
+                return
+
+    async def _places_of_unversioned(self) -> tuple[str | None, ...]:
+        """Which versions what has none may be by now."""
+        if await self._bucket.versioning() is Versioning.OFF:
+            return (None,)
+        return (NULL_VERSION, None)
 
     async def _is_there(self, blob: Stored, version: str | None) -> bool:
         """Whether what has its name is the blob: by its mark, or, where another front-end has
         stored it, its ETag."""
         mark = mark_of(blob)
-        if is_unused_name(blob.key, mark):
+        if is_unused_name(blob.key, mark) and version is None:
             return True
         found = await look_at(self._client, blob.key, version)
         if found is None:
@@ -152,12 +160,13 @@ class AwsS3Store(RemoteStore):
             raise
 
     async def put_tags(self, blob: Stored, tags: Mapping[str, str]) -> None:
-        if blob.version in (None, NULL_VERSION):
-            versioning = await self._bucket.versioning()
-            version = None if versioning is Versioning.OFF else NULL_VERSION
-            if not await self._is_there(blob, version):
+        if blob.version not in (None, NULL_VERSION):
+            await self._writing.put_tags(blob, tags)
+            return
+        for version in await self._places_of_unversioned():
+            if await self._is_there(blob, version):
+                await self._writing.put_tags(replace(blob, version=version), tags)
                 return
-        await self._writing.put_tags(blob, tags)
 
 
 def _is_one_account(one: S3Details, other: S3Details) -> bool:

@@ -13,11 +13,13 @@ from xml.etree.ElementTree import Element
 import msgspec
 
 from s3front.locations.remote_store import PlaceError, Trouble
-from s3front.port.xml import parse
+from s3front.port.xml import parse_any
 from s3front.s3_errors import S3Error
 
 ELEMENTS_MAX: Final = 50_000
 """Of one document: a listing has a thousand entries."""
+
+_ERROR_ELEMENTS_MAX: Final = 1000
 
 _BUSY: Final = frozenset({
     "InternalError",
@@ -128,29 +130,31 @@ def _trouble(status: int, code: str) -> Trouble:
 def error_document(body: bytes) -> ErrorDocument:
     """What the body of an error says, whatever it is."""
     try:
-        tree = parse(body, "Error")
+        tree = parse_any(body, _ERROR_ELEMENTS_MAX)
     except S3Error:
         return ErrorDocument("", "")
-    return _error(tree)
-
-
-def _error(tree: Element) -> ErrorDocument:
+    inner = tree.find("Error")
+    if inner is not None:  # in an ErrorResponse, as other services of Amazon's have it
+        tree = inner
     message = tree.findtext("Message") or ""
     return ErrorDocument(tree.findtext("Code") or "", message[:200], tree.findtext("Region"))
 
 
-def document(body: bytes, root: str, what: str) -> Element:
+def document(body: bytes, what: str) -> Element:
     """The document of an answer that says that it is good: it may be an error nevertheless, as that
-    of a long call begins before its end is known. Blanks may precede it. Raises PlaceError."""
+    of a long call begins before its end is known. Blanks may precede it. Some services have roots
+    of their own. Raises PlaceError."""
     text = body.lstrip()
     try:
-        return parse(text, root, ELEMENTS_MAX)
+        tree = parse_any(text, ELEMENTS_MAX)
     except S3Error:
-        found = error_document(text)
-    if found.code:
-        raise S3AnswerError(500, found, what)
-    # Half of a document, or another one: what was asked for may have been done.
-    raise PlaceError(Trouble.SILENT, f"{what}: the answer is no {root}")
+        # Half of a document: what was asked for may have been done.
+        raise PlaceError(Trouble.SILENT, f"{what}: the answer is no whole document") from None
+    if tree.tag in ("Error", "ErrorResponse"):
+        raise S3AnswerError(500, error_document(text), what)
+    if tree.tag == "html":
+        raise PlaceError(Trouble.BROKEN, f"{what}: the answer is a web page")
+    return tree
 
 
 def unquoted(etag: str | None) -> str | None:

@@ -136,7 +136,7 @@ class S3Bucket:
     async def _ask(self) -> Versioning:
         call = S3Call("GET", query=(("versioning", ""),))
         try:
-            _, tree = await self._client.read(call, "VersioningConfiguration")
+            _, tree = await self._client.read(call)
         except S3AnswerError as error:
             # It may not be ours to know, or nothing that this service knows of. Then nothing is
             # overwritten, until an answer shows a version.
@@ -184,7 +184,7 @@ class S3Bucket:
         put = S3Call("PUT", name, headers={TAGGING_HEADER: "a=b"}, body=_PROBE)
         try:
             made.append((await self._client.done(put)).get(VERSION_HEADER))
-            _, tree = await self._client.read(S3Call("GET", name, (("tagging", ""),)), "Tagging")
+            _, tree = await self._client.read(S3Call("GET", name, (("tagging", ""),)))
             return tree.findtext("TagSet/Tag/Key") == "a"
         except S3AnswerError as error:
             # NotImplemented, AccessDenied, or whatever a service says to what it does not know.

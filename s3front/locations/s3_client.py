@@ -123,13 +123,13 @@ class S3Client:
         await _whole(response, call, ERROR_BYTES_MAX)
         return response.headers
 
-    async def read(self, call: S3Call, root: str) -> tuple[Mapping[str, str], Element]:
+    async def read(self, call: S3Call) -> tuple[Mapping[str, str], Element]:
         """The headers and the document that a request is answered with; raises as ``ask``."""
         response = await self.ask(call)
         body = await _whole(response, call, DOCUMENT_BYTES_MAX)
         if len(body) <= XML_INLINE_BYTES_MAX:
-            return response.headers, document(body, root, call.what)
-        return response.headers, await asyncio.to_thread(document, body, root, call.what)
+            return response.headers, document(body, call.what)
+        return response.headers, await asyncio.to_thread(document, body, call.what)
 
     async def _sent(self, call: S3Call, keys: Keys) -> Response:
         body, details = call.body, self._details

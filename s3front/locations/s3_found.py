@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
 
+from s3front.locations.remote_store import moment_of
 from s3front.locations.s3_answers import S3AnswerError, unquoted
 from s3front.locations.s3_bucket import VERSION_HEADER
 from s3front.locations.s3_client import Parameters, S3Call, S3Client
@@ -14,6 +16,9 @@ from s3front.locations.s3_objects import MARK_HEADER
 
 VERSIONS_MAX: Final = 1000
 """How many versions of a key are looked at, the newest first."""
+
+CLOCKS_APART_MAX: Final = timedelta(minutes=30)
+"""Between a mark's clock and the service's; signatures allow for 15."""
 
 NULL_VERSION: Final = "null"
 
@@ -33,6 +38,14 @@ def of_version(version: str | None) -> Parameters:
     return () if version is None else (("versionId", version),)
 
 
+def moment(text: str | None) -> datetime | None:
+    """A time of a listing."""
+    try:
+        return datetime.fromisoformat(text or "").astimezone(UTC)
+    except ValueError:
+        return None
+
+
 async def look_at(client: S3Client, name: str, version: str | None = None) -> Found | None:
     """The object, or one version of it; None if there is none. Raises PlaceError."""
     try:
@@ -40,6 +53,8 @@ async def look_at(client: S3Client, name: str, version: str | None = None) -> Fo
     except S3AnswerError as error:
         if error.is_absence or error.status == 405:  # a delete marker
             return None
+        if version == NULL_VERSION and error.status == 400:
+            return None  # not every service that speaks of versions knows it
         raise
     length = headers.get("Content-Length", "")
     return Found(
@@ -51,18 +66,24 @@ async def look_at(client: S3Client, name: str, version: str | None = None) -> Fo
     )
 
 
-async def versions_of(client: S3Client, name: str) -> AsyncGenerator[str, None]:
-    """The versions of a key, the newest first, without delete markers. Raises PlaceError."""
+async def versions_of(
+    client: S3Client, name: str, since: datetime | None
+) -> AsyncGenerator[str, None]:
+    """The versions of a key, the newest first, without delete markers, down to a moment. Raises
+    PlaceError."""
     key_marker, version_marker, seen = "", "", 0
     while seen < VERSIONS_MAX:
         query = [("versions", ""), ("prefix", name)]
         if key_marker:
             query += [("key-marker", key_marker), ("version-id-marker", version_marker)]
-        _, tree = await client.read(S3Call("GET", query=query), "ListVersionsResult")
+        _, tree = await client.read(S3Call("GET", query=query))
         entries = [entry for entry in tree if entry.tag in ("Version", "DeleteMarker")]
         for entry in entries:
             if entry.findtext("Key") != name:
                 return  # of a longer one, as the shortest is listed first
+            modified = moment(entry.findtext("LastModified"))
+            if since is not None and modified is not None and modified < since:
+                return
             seen += 1
             if entry.tag == "Version":
                 yield entry.findtext("VersionId") or NULL_VERSION
@@ -74,12 +95,13 @@ async def versions_of(client: S3Client, name: str) -> AsyncGenerator[str, None]:
 
 async def find_mark(client: S3Client, name: str, mark: str, *, versions: bool) -> Found | None:
     """The object of a name, or the one of its ``versions``, that has a mark. Raises PlaceError."""
+    marked = moment_of(mark)
     found = await look_at(client, name)
     if found is not None and found.mark == mark:
         return found
     if not versions:
         return None
-    async for version in versions_of(client, name):
+    async for version in versions_of(client, name, marked and marked - CLOCKS_APART_MAX):
         found = await look_at(client, name, version)
         if found is not None and found.mark == mark:
             return msgspec.structs.replace(found, version=version)

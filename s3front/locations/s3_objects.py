@@ -2,7 +2,8 @@
 
 Names are the natural ones (``remote_store.natural_name``). Not every service takes every key of
 S3's, and servers in front of some change paths: elsewhere than at Amazon, a key with a part that is
-empty, ``.`` or ``..`` gets a name of its own, in which these are escaped.
+empty, ``.`` or ``..``, has a backslash, or is longer than the name of a file, gets a name of its
+own without such.
 
 Metadata is kept beside the bytes for those who look there (manual, 3.2.5); records have all of it.
 So what does not fit is left out, the largest first, instead of refusing the object: Amazon takes
@@ -11,6 +12,7 @@ So what does not fit is left out, the largest first, instead of refusing the obj
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -25,9 +27,13 @@ NAME_BYTES_MAX: Final = 1024
 MARK_HEADER: Final = USER_METADATA_PREFIX + MARK_METADATA
 TAGGING_HEADER: Final = "x-amz-tagging"
 
+_PART_BYTES_MAX: Final = 200
+"""Of a part of a name, elsewhere than at Amazon: it is the name of a file there, at some."""
+
 _METADATA_BYTES_MAX: Final = 2048
 _HEADERS_BYTES_MAX: Final = 2048
 _TAGS_MAX: Final = 10
+_TAG: Final = re.compile(r"[A-Za-z0-9 +=._:/@-]*")
 _TAGGING_BYTES_MAX: Final = 2048
 """Of the header: all headers together have 8 KB at Amazon."""
 
@@ -37,7 +43,7 @@ def free_name(info: ObjectInfo, *, bucket_match: bool, is_amazon: bool) -> str |
     natural = natural_name(info, bucket_match=bucket_match)
     if len(natural.encode("utf-8", "surrogateescape")) > NAME_BYTES_MAX:
         return None
-    if not is_amazon and any(part in ("", ".", "..") for part in natural.split("/")):
+    if not is_amazon and not all(map(_is_plain, natural.split("/"))):
         return None
     return natural
 
@@ -71,7 +77,11 @@ def object_headers(info: ObjectInfo, mark: str) -> tuple[dict[str, str], int]:
 
 
 def tagging(tags: Mapping[str, str]) -> str | None:
-    """The header that gives a new object its tags; None when they have to be put afterwards."""
+    """The header that gives a new object its tags; None when they have to be put afterwards: as
+    they are long, or have characters that not every service takes, and the object is to be stored
+    nevertheless."""
+    if not all(_TAG.fullmatch(text) for pair in tags.items() for text in pair):
+        return None
     encoded = urlencode(tags, quote_via=quote, safe="-_.~")
     if len(encoded) > _TAGGING_BYTES_MAX:
         return None
@@ -112,6 +122,18 @@ def _fitting(entries: Mapping[str, str], bytes_max: int) -> dict[str, str]:
     return kept
 
 
+def _is_plain(part: str) -> bool:
+    if part in ("", ".", "..") or "\\" in part:
+        return False
+    return len(part.encode("utf-8", "replace")) <= _PART_BYTES_MAX
+
+
 def _escaped(part: str) -> str:
-    """One part of a name, as no server mistakes it for something else."""
-    return part.replace(".", "%2E") if part in (".", "..") else part or "%2F"
+    """One part of a name, as no server mistakes it for something else; one that is too long becomes
+    several."""
+    if part in ("", ".", ".."):
+        return part.replace(".", "%2E") or "%2F"
+    part, step = part.replace("\\", "%5C"), _PART_BYTES_MAX // 4
+    if _is_plain(part):
+        return part
+    return "/".join(part[start : start + step] for start in range(0, len(part), step))

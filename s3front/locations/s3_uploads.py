@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import AsyncGenerator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from s3front.locations.base import ObjectInfo, Stored
@@ -28,7 +28,7 @@ from s3front.locations.remote_store import (
 from s3front.locations.s3_answers import S3AnswerError, unquoted
 from s3front.locations.s3_bucket import S3Bucket, Versioning
 from s3front.locations.s3_client import Body, S3Call, S3Client
-from s3front.locations.s3_found import Found, find_mark, remove
+from s3front.locations.s3_found import CLOCKS_APART_MAX, Found, find_mark, moment, remove
 from s3front.locations.s3_objects import is_unused_name
 from s3front.locations.s3_writing import LONG_STALL_SECONDS_MAX, S3Writing, text_in, with_md5
 from s3front.port.xml import NAMESPACE, element
@@ -40,9 +40,6 @@ PARTS_MAX: Final = 10_000
 
 _BAD_PARTS: Final = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
 _OF_PARTS: Final = re.compile("[0-9a-f]{32}-[0-9]+")
-
-_BEGUN_WITHIN: Final = timedelta(minutes=30)
-"""After its mark was made an upload was begun, by whatever clock: signatures allow 15 minutes."""
 
 
 class _Upload(NamedTuple):
@@ -63,7 +60,7 @@ class S3Uploads:
         name = await self._writing.name(info, mark)
         headers, _ = await self._writing.headers(info, mark)
         call = S3Call("POST", name, (("uploads", ""),), headers)
-        _, tree = await self._client.read(call, "InitiateMultipartUploadResult")
+        _, tree = await self._client.read(call)
         upload_id = text_in(tree, "UploadId", call.what)
         return Stored(name, 0, extra={UPLOAD: upload_id, MARK: mark})
 
@@ -97,7 +94,7 @@ class S3Uploads:
         )
         mark = mark_of(upload) or ""
         try:
-            answer, tree = await self._client.read(call, "CompleteMultipartUploadResult")
+            answer, tree = await self._client.read(call)
         except S3AnswerError as error:
             if error.place_code in _BAD_PARTS:
                 code = error.place_code
@@ -134,22 +131,19 @@ class S3Uploads:
 
     async def abort(self, upload: Stored) -> None:
         """End an upload, and remove what it has become if it was completed. Raises PlaceError."""
-        if await self._abort(upload.key, upload.extra[UPLOAD]):
-            return
+        await self._abort(upload.key, upload.extra[UPLOAD])
+        # Some say nothing else of an upload that was completed.
         mark = mark_of(upload)
         found = None if mark is None else await self._made(upload, mark)
         if found is not None:
             await remove(self._client, upload.key, found.version)
 
-    async def _abort(self, name: str, upload_id: str) -> bool:
-        """Whether there was such an upload."""
+    async def _abort(self, name: str, upload_id: str) -> None:
         try:
             await self._client.done(S3Call("DELETE", name, (("uploadId", upload_id),)))
         except S3AnswerError as error:
-            if error.is_absence:
-                return False
-            raise
-        return True
+            if not error.is_absence:
+                raise
 
     async def remove_strays(self, name: str, mark: str) -> None:
         """End the uploads of a name that have this mark and that nobody knows."""
@@ -159,11 +153,11 @@ class S3Uploads:
 
     async def _is_unknown(self, name: str, upload: _Upload, mark: str) -> bool:
         marked = moment_of(mark)
-        if marked is None or upload.begun is None or abs(upload.begun - marked) > _BEGUN_WITHIN:
+        if marked is None or upload.begun is None or abs(upload.begun - marked) > CLOCKS_APART_MAX:
             return False
         call = S3Call("GET", name, (("max-parts", "1"), ("uploadId", upload.upload_id)))
         try:
-            _, tree = await self._client.read(call, "ListPartsResult")
+            _, tree = await self._client.read(call)
         except S3AnswerError as error:
             if error.is_absence:
                 return False
@@ -176,7 +170,7 @@ class S3Uploads:
         while True:
             call = S3Call("GET", query=(("prefix", name), ("uploads", ""), *markers))
             try:
-                _, tree = await self._client.read(call, "ListMultipartUploadsResult")
+                _, tree = await self._client.read(call)
             except S3AnswerError as error:
                 if error.is_unknown_call:
                     return
@@ -184,7 +178,7 @@ class S3Uploads:
             entries = tree.findall("Upload")
             for entry in entries:
                 if entry.findtext("Key") == name:
-                    begun = _moment(entry.findtext("Initiated"))
+                    begun = moment(entry.findtext("Initiated"))
                     yield _Upload(text_in(entry, "UploadId", call.what), begun)
             next_key = tree.findtext("NextKeyMarker") or ""
             # Those of longer names come after it.
@@ -217,10 +211,3 @@ def _is_made_of(etag: str | None, parts: Sequence[UploadedPart]) -> bool:
     digests = b"".join(bytes.fromhex(part.md5) for part in parts)
     made = hashlib.md5(digests, usedforsecurity=False).hexdigest()
     return etag == f"{made}-{len(parts)}"
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text or "").astimezone(UTC)
-    except ValueError:
-        return None

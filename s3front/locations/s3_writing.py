@@ -119,13 +119,9 @@ class S3Writing:
         if self._details.encryption is not None:
             headers[ENCRYPTION_HEADER] = self._details.encryption
         tags = fitting_tags(info.tags)
-        if (omitted or len(tags) < len(info.tags)) and not self._has_omitted:
-            self._has_omitted = True
-            self._log.warning(
-                "metadata of an object has no room at a location, and is in its record alone",
-                location=self._name,
-                bucket=info.bucket,
-                key=info.key,
+        if omitted or len(tags) < len(info.tags):
+            self._note_omitted(
+                "metadata of an object has no room there", bucket=info.bucket, key=info.key
             )
         if not tags or not await self._bucket.keeps_tags():
             return headers, False
@@ -187,8 +183,11 @@ class S3Writing:
 
     # -- Copies, tags -----------------------------------------------------------------------------
 
-    async def copy(self, source: S3Details, blob: Stored, info: ObjectInfo, mark: str) -> Stored:
-        """Copy a blob of a bucket that is reached as this one. Raises PlaceError."""
+    async def copy(
+        self, source: S3Details, blob: Stored, info: ObjectInfo, mark: str
+    ) -> Stored | None:
+        """Copy a blob of a bucket that is reached as this one; None when there is another one.
+        Raises PlaceError."""
         await self._bucket.habits()
         name = await self.name(info, mark)
         headers, tags_left = await self.headers(info, mark)
@@ -198,11 +197,15 @@ class S3Writing:
         if blob.version is None and blob.etag is not None:
             headers["x-amz-copy-source-if-match"] = f'"{blob.etag}"'
         call = S3Call("PUT", name, headers=headers, stall_seconds=LONG_STALL_SECONDS_MAX)
-        answer, tree = await self._client.read(call, "CopyObjectResult")
+        answer, tree = await self._client.read(call)
         version = self._bucket.saw(answer)
         etag = unquoted(tree.findtext("ETag"))
         md5 = self.md5_in({**answer, "ETag": etag or ""})
         stored = Stored(name, blob.size, version, etag, {MARK: mark}, md5)
+        if blob.version is None and _are_others(etag, blob.etag):
+            # Not every service looks at conditions.
+            await remove(self._client, name, version)
+            return None
         if tags_left:
             await self.put_tags(stored, info.tags)
         return stored
@@ -219,8 +222,16 @@ class S3Writing:
         try:
             await self._client.done(call)
         except S3AnswerError as error:
-            if not error.is_absence and error.status != 405:  # a delete marker
+            if error.place_code == "InvalidTag":
+                self._note_omitted("the service does not take the tags of an object")
+            elif not error.is_absence and error.status != 405:  # a delete marker
                 raise
+
+    def _note_omitted(self, what: str, **fields: str) -> None:
+        """Say once that records know more than the place."""
+        if not self._has_omitted:
+            self._has_omitted = True
+            self._log.warning(f"{what}: its record alone has it", location=self._name, **fields)
 
 
 async def with_md5(body: Body) -> SentBody:
@@ -236,6 +247,13 @@ async def with_md5(body: Body) -> SentBody:
 
 def _md5(data: bytes) -> bytes:
     return hashlib.md5(data, usedforsecurity=False).digest()
+
+
+def _are_others(one: str | None, other: str | None) -> bool:
+    """Whether two ETags are those of other bytes, as far as they tell."""
+    return one != other and all(
+        etag is not None and _MD5.fullmatch(etag) is not None for etag in (one, other)
+    )
 
 
 def _copy_source(bucket: str, blob: Stored) -> str:

@@ -122,6 +122,14 @@ def url_encode_all(texts: Sequence[str]) -> Sequence[str]:
 
 
 def parse(body: bytes, root: str, elements_max: int = limits.XML_ELEMENTS_MAX) -> Element:
+    """``parse_any`` of a document that must have this root; raises MalformedXML."""
+    tree = parse_any(body, elements_max)
+    if tree.tag != root:
+        raise S3Error("MalformedXML")
+    return tree
+
+
+def parse_any(body: bytes, elements_max: int) -> Element:
     """The root element, with the namespaces taken off all names; raises MalformedXML, also for more
     elements, or deeper ones, than any such document has.
 
@@ -138,8 +146,6 @@ def parse(body: bytes, root: str, elements_max: int = limits.XML_ELEMENTS_MAX) -
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         raise S3Error("MalformedXML") from error
     _strip_namespaces(tree)
-    if tree.tag != root:
-        raise S3Error("MalformedXML")
     return tree
 
 

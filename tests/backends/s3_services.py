@@ -3,29 +3,54 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import boto3
+import pytest
 from botocore.config import Config
 
 from s3front.locations.location_config import Written
 from s3front.locations.s3_details import S3Details, read_details
-from tests.servers import ACCESS_KEY, REGION, SECRET_KEY, cluster
+from tests.bench import seaweedfs as bench_seaweedfs
+from tests.servers import (
+    ACCESS_KEY,
+    REGION,
+    REPOSITORY,
+    SECRET_KEY,
+    Process,
+    accepts_connections,
+    cluster,
+    free_port,
+    wait_for,
+)
+
+_BUILD: Final = REPOSITORY / ".build"
+_START_SECONDS_MAX: Final = 60.0
+_MOTO_LACKS: Final = frozenset({"signatures", "memory of uploads", "dates of uploads"})
 
 
 @dataclass(frozen=True)
 class Service:
-    """An S3 service that listens on a port of this machine."""
+    """An S3 service that listens on a port of this machine. ``lacks``: what it does not do as S3,
+    and what no client could make up for."""
 
     name: str
     port: int
     access_key: str = ACCESS_KEY
     secret_key: str = SECRET_KEY
     region: str = REGION
+    lacks: frozenset[str] = frozenset()
+
+    def needs(self, *what: str) -> None:
+        """Leave a test out that the service cannot pass."""
+        if missing := self.lacks & set(what):
+            pytest.skip(f"{self.name} lacks {', '.join(missing)}")
 
     def client(self, port: int = 0) -> Any:
         """boto3's client of it, to look from the other side."""
@@ -107,3 +132,66 @@ def twofold(folder: Path) -> Iterator[Service]:
     """A second instance of this server."""
     with cluster(folder) as running:
         yield Service("twofold", running.fronts[0].port)
+
+
+@contextlib.contextmanager
+def seaweedfs(folder: Path) -> Iterator[Service]:
+    """SeaweedFS (``make clients``)."""
+    program = bench_seaweedfs.PROGRAM
+    with bench_seaweedfs.running(program, folder, 16, syncs=False) as running:
+        yield Service("seaweedfs", running.endpoint.port, lacks=frozenset({"sizes of parts"}))
+
+
+@contextlib.contextmanager
+def moto(folder: Path) -> Iterator[Service]:
+    """moto's server (``make clients``), which looks at no signature."""
+    port = free_port()
+    program = _BUILD / "moto" / "bin" / "moto_server"
+    with _program("moto", [str(program), "-p", str(port)], {}, folder, port):
+        yield Service("moto", port, lacks=_MOTO_LACKS)
+
+
+@contextlib.contextmanager
+def minio(folder: Path) -> Iterator[Service]:
+    """MinIO (``make minio``)."""
+    port = free_port()
+    program = Path(os.environ.get("TWOFOLD_MINIO") or _BUILD / "minio" / "minio")
+    environ = {"MINIO_ROOT_USER": ACCESS_KEY, "MINIO_ROOT_PASSWORD": SECRET_KEY}
+    argv = [str(program), "server", str(folder / "disk"), "--address", f"127.0.0.1:{port}"]
+    with _program("minio", argv, environ, folder, port):
+        yield Service("minio", port)
+
+
+@contextlib.contextmanager
+def _program(
+    name: str, argv: list[str], environ: dict[str, str], folder: Path, port: int
+) -> Iterator[None]:
+    """A program that listens on a port until the block ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    process = Process(name, argv, {**os.environ, **environ}, folder / f"{name}.log")
+    try:
+        process.start()
+        wait_for(
+            lambda: accepts_connections(port),
+            lambda: f"{name}:\n{process.output[-2000:]}",
+            _START_SECONDS_MAX,
+        )
+        yield
+    finally:
+        process.kill()
+
+
+SERVICES: Final[dict[str, Callable[[Path], AbstractContextManager[Service]]]] = {
+    "twofold": twofold,
+    "moto": moto,
+    "seaweedfs": seaweedfs,
+    "minio": minio,
+}
+
+
+def chosen() -> list[str]:
+    """The services that this run of the tests is about: in the long campaigns all of them."""
+    named = os.environ.get("TWOFOLD_S3_SERVICES")
+    if named:
+        return named.split(",")
+    return list(SERVICES) if os.environ.get("TWOFOLD_SOAK") == "1" else ["twofold"]

@@ -52,12 +52,16 @@ def program(arguments: argparse.Namespace) -> Path:
 
 
 @contextlib.contextmanager
-def running(weed: Path, folder: Path) -> Iterator[Server]:
-    """A SeaweedFS that ends with the block."""
+def running(
+    weed: Path, folder: Path, volume_mib: int = 1024, *, syncs: bool = True
+) -> Iterator[Server]:
+    """A SeaweedFS that ends with the block; each bucket takes seven volumes, or so."""
     (folder / "files").mkdir(parents=True)
     _write_identities(folder / "s3.json")
     ports = {part: (free_port(), free_port()) for part in _PARTS}
-    process = Process("weed", command(weed, folder, ports), {**os.environ}, folder / "weed.log")
+    process = Process(
+        "weed", command(weed, folder, ports, volume_mib), {**os.environ}, folder / "weed.log"
+    )
 
     def start() -> None:
         process.start()
@@ -76,16 +80,20 @@ def running(weed: Path, folder: Path) -> Iterator[Server]:
     endpoint = S3Endpoint("127.0.0.1", ports["s3"][0], key=key)
     try:
         start()
-        _sync_what_is_acknowledged(weed, ports)
+        if syncs:
+            _sync_what_is_acknowledged(weed, ports)
         yield Server("SeaweedFS", endpoint, lambda: [process.pid], restart_cold)
     finally:
         process.kill()
 
 
-def command(weed: Path, folder: Path, ports: dict[str, tuple[int, int]]) -> list[str]:
+def command(
+    weed: Path, folder: Path, ports: dict[str, tuple[int, int]], volume_mib: int
+) -> list[str]:
     """Its command line; ``ports`` has each part's, for HTTP and for gRPC."""
     options = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}/files", "-filer", "-s3"]
-    options += [f"-s3.config={folder}/s3.json", "-volume.max=0", "-master.volumeSizeLimitMB=1024"]
+    options += [f"-s3.config={folder}/s3.json", "-volume.max=0"]
+    options.append(f"-master.volumeSizeLimitMB={volume_mib}")
     options += ["-master.telemetry=false"]
     for part, (port, grpc) in ports.items():
         options += [f"-{part}.port={port}", f"-{part}.port.grpc={grpc}"]

@@ -7,14 +7,16 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.api.data_server import RecordingLog
-from tests.backends.s3_services import Remote, Service, remote, twofold
+from tests.backends.s3_services import SERVICES, Remote, Service, chosen, remote
 from tests.backends.s3_stores import Stores
 
 
-@pytest.fixture(scope="session")
-def twofold_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A second instance of this server, as an S3 service."""
-    with twofold(tmp_path_factory.mktemp("remote")) as running:
+@pytest.fixture(scope="session", params=chosen())
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """An S3 service that others run: a second instance of this server, or a real other one."""
+    with SERVICES[request.param](tmp_path_factory.mktemp("remote")) as running:
         yield running
 
 
@@ -24,19 +26,19 @@ def log() -> RecordingLog:
 
 
 @pytest.fixture(params=[True, False], ids=["versioned", "plain"])
-def there(request: pytest.FixtureRequest, twofold_service: Service) -> Remote:
+def there(request: pytest.FixtureRequest, service: Service) -> Remote:
     """A bucket that keeps versions, and one that does not."""
-    return remote(twofold_service, versioned=request.param)
+    return remote(service, versioned=request.param)
 
 
 @pytest.fixture
-def plain(twofold_service: Service) -> Remote:
-    return remote(twofold_service, versioned=False)
+def plain(service: Service) -> Remote:
+    return remote(service, versioned=False)
 
 
 @pytest.fixture
-def versioned(twofold_service: Service) -> Remote:
-    return remote(twofold_service, versioned=True)
+def versioned(service: Service) -> Remote:
+    return remote(service, versioned=True)
 
 
 @pytest.fixture

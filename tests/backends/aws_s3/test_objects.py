@@ -168,6 +168,7 @@ async def test_the_source_of_a_body_fails(there: Remote, stores: Stores) -> None
 
 
 async def test_a_wrong_secret_is_refused(there: Remote, stores: Stores) -> None:
+    there.service.needs("signatures")
     keys = {"accessKey": there.service.access_key, "secretKey": "wrong"}
     store = stores(there, credentials=keys)
     with pytest.raises(PlaceError) as caught:

@@ -47,15 +47,21 @@ def test_absence_is_that_of_an_object() -> None:
 
 def test_an_error_in_a_good_answer() -> None:
     with pytest.raises(S3AnswerError) as caught:
-        document(b" \n \n" + error_of("InternalError"), "CopyObjectResult", "PUT object")
+        document(b" \n \n" + error_of("InternalError"), "PUT object")
     assert caught.value.trouble is Trouble.BUSY
 
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"   ", b"<CopyObjectResult><ETag>", b"<html></html>", b"<!DOCTYPE x [<!ENTITY a 'b'>]>"],
+    [b"", b"   ", b"<CopyObjectResult><ETag>", b"<!DOCTYPE x [<!ENTITY a 'b'>]><x>&a;</x>"],
 )
 def test_an_answer_that_is_none(body: bytes) -> None:
     with pytest.raises(PlaceError) as caught:
-        document(body, "CopyObjectResult", "PUT object")
+        document(body, "PUT object")
     assert caught.value.trouble is Trouble.SILENT
+
+
+def test_a_web_page_is_no_answer() -> None:
+    with pytest.raises(PlaceError) as caught:
+        document(b"<html><body>Log in</body></html>", "PUT object")
+    assert caught.value.trouble is Trouble.BROKEN

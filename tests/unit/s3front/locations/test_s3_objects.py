@@ -23,6 +23,7 @@ def test_a_name_that_the_service_may_not_take_is_not_used() -> None:
     for key in ("a//b", "./a", "a/..", "dir/", "/a"):
         assert free_name(info(key), bucket_match=True, is_amazon=True) == key
         assert free_name(info(key), bucket_match=True, is_amazon=False) is None
+    assert free_name(info("x" * 300), bucket_match=True, is_amazon=False) is None
     assert free_name(info("x" * 1024), bucket_match=True, is_amazon=True) == "x" * 1024
     assert free_name(info("x" * 1024), bucket_match=False, is_amazon=True) is None
 
@@ -30,6 +31,8 @@ def test_a_name_that_the_service_may_not_take_is_not_used() -> None:
 def test_own_names_have_no_part_that_means_something_else() -> None:
     name = unused_name(info("a//../b/."), MARK, bucket_match=False, is_amazon=False)
     assert name == f"photos/a/%2F/%2E%2E/b/%2E~{MARK}"
+    long = unused_name(info("x" * 300 + "/y"), MARK, bucket_match=True, is_amazon=False)
+    assert max(map(len, long.split("/"))) < 250
     natural = unused_name(info("a//b"), MARK, bucket_match=False, is_amazon=True)
     assert natural == f"photos/a//b~{MARK}"
 
@@ -61,5 +64,6 @@ def test_headers_that_no_signature_carries_are_left_out() -> None:
 
 
 def test_tags_as_a_header() -> None:
-    assert tagging({"a b": "c&d=", "ü": ""}) == "a%20b=c%26d%3D&%C3%BC="
-    assert tagging({"k": "ü" * 400}) is None
+    assert tagging({"a b": "c+d=", "@": ""}) == "a%20b=c%2Bd%3D&%40="
+    assert tagging({"k": "x" * 3000}) is None
+    assert tagging({"k": "ü"}) is None
