@@ -148,6 +148,13 @@ class LocationRegistry:
             raise _unsupported(name, location.type)
         raise S3Error("NotImplemented", f"The location '{name}' is not configured.")
 
+    def keeps_tags(self, location: DataLocation) -> bool:
+        """Whether the place of a record's data keeps its tags as well."""
+        try:
+            return self.holder(location).capabilities.tags
+        except S3Error:
+            return False
+
     def holder(self, location: DataLocation) -> DataStore:
         """The store that holds the data of a record; raises NotImplemented.
 

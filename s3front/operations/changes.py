@@ -7,10 +7,12 @@ meanwhile does not come back; when it is another one meanwhile, that is what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
 
 from s3front.context import Context
-from s3front.metadata.gateway import ChangedError
+from s3front.metadata.gateway import ChangedError, Operation
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import ObjectCommit, StoredObject, planned
 from s3front.objects.object_record import ObjectRecord
@@ -36,16 +38,20 @@ async def change_bucket(context: Context, change: Callable[[BucketRecord], Bucke
 
 
 async def change_version(
-    context: Context, change: Callable[[StoredBucket, ObjectRecord], ObjectRecord]
+    context: Context,
+    change: Callable[[StoredBucket, ObjectRecord], ObjectRecord],
+    outbox: Callable[[ObjectRecord], Sequence[Operation]] | None = None,
 ) -> ObjectRecord:
     """Replace the record of the request's version by what ``change`` makes of it, which is
-    returned. ``change`` is given the bucket as well, as it was read with the version."""
+    returned. ``change`` is given the bucket as well, as it was read with the version. ``outbox`` is
+    who has to hear of the changed record, and hears of it."""
 
     def decide(bucket: StoredBucket, current: StoredObject | None) -> ObjectCommit:
         changed = change(bucket, existing_record(context, current, changes=True))
         assert current is not None
         plan = plan_change(bucket.record.versioning, current.record, current.place, changed)
-        return planned(bucket, context.key, current, plan)
+        commit = planned(bucket, context.key, current, plan)
+        return commit if outbox is None else replace(commit, outbox=outbox(changed))
 
     commit, _ = await commit_decided(context, decide, "OperationAborted")
     assert commit.record is not None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from s3front.bodies.request_document import interpreted, read_document
 from s3front.context import Context
+from s3front.metadata import gateway
+from s3front.metadata.tag_changes import TagChange
 from s3front.objects.object_record import ObjectRecord
+from s3front.objects.versioning import shown_id
 from s3front.operations.changes import change_version
 from s3front.operations.get_object import described_version, existing_record
 from s3front.operations.honoured import DOCUMENT
@@ -16,6 +19,7 @@ from s3front.port.reply import xml_reply
 from s3front.port.request import Reply, Request
 from s3front.routes import Level, Operation
 from shared import limits
+from shared.records.members import UnreadableRecordError
 
 
 async def get_object_tagging(context: Context, _request: Request) -> Reply:
@@ -47,7 +51,22 @@ async def delete_object_tagging(context: Context, _request: Request) -> Reply:
 
 async def _set(context: Context, tags: Mapping[str, str], origin: str) -> ObjectRecord:
     members = {"tags": dict(tags), "originOp": origin}
-    return await change_version(context, lambda _bucket, record: record.changed(members))
+    outbox = partial(_kept_elsewhere, context)
+    return await change_version(context, lambda _bucket, record: record.changed(members), outbox)
+
+
+def _kept_elsewhere(context: Context, record: ObjectRecord) -> Sequence[gateway.Operation]:
+    """What has the tags of a record changed where its bytes are as well; nothing for most."""
+    try:
+        locations = record.locations
+    except UnreadableRecordError:
+        return ()
+    bucket = context.bucket.name
+    return [
+        TagChange(bucket, context.key, shown_id(record), location.store_name).operation()
+        for location in locations[:1]
+        if context.services.locations.keeps_tags(location)
+    ]
 
 
 GET_OBJECT_TAGGING = Operation(

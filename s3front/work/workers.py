@@ -7,6 +7,7 @@ from typing import Final
 from s3front.work.client_tokens import TokenWorker
 from s3front.work.deletions import DeletionWorker
 from s3front.work.stray_removal import StrayWorker
+from s3front.work.tags_elsewhere import TagWorker
 from s3front.work.upload_remains import UploadWorker
 from s3front.work.worker import Registration
 
@@ -14,5 +15,6 @@ WORKERS: Final = (
     Registration("deletions", DeletionWorker),
     Registration("uploads", UploadWorker),
     Registration("strays", StrayWorker),
+    Registration("tags", TagWorker),
     Registration("client-tokens", TokenWorker),
 )
