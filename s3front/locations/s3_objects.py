@@ -27,6 +27,9 @@ NAME_BYTES_MAX: Final = 1024
 MARK_HEADER: Final = USER_METADATA_PREFIX + MARK_METADATA
 TAGGING_HEADER: Final = "x-amz-tagging"
 
+_NOT_FOR_PLACES: Final = frozenset({MARK_METADATA, "scal-location-constraint"})
+"""User metadata that is a mark, or would choose among the locations of another such server."""
+
 _PART_BYTES_MAX: Final = 200
 """Of a part of a name, elsewhere than at Amazon: it is the name of a file there, at some."""
 
@@ -105,10 +108,10 @@ def _user_metadata(given: Mapping[str, str], mark_bytes: int) -> tuple[dict[str,
     sent = {
         name: sent_metadata(value).strip()
         for name, value in given.items()
-        if is_name(name) and name.lower() != MARK_METADATA
+        if is_name(name) and name.lower() not in _NOT_FOR_PLACES
     }
     fitting = _fitting(sent, _METADATA_BYTES_MAX - mark_bytes)
-    return fitting, len(given) - len(fitting)
+    return fitting, len(sent) - len(fitting)
 
 
 def _fitting(entries: Mapping[str, str], bytes_max: int) -> dict[str, str]:

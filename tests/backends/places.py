@@ -21,6 +21,7 @@ import requests
 
 from shared.config.private_daemon import PRIVATE_DAEMON, parse_private_daemon
 from tests.backends.rings import ring
+from tests.backends.s3_services import remote, twofold
 from tests.clients_boto3 import s3_client
 from tests.servers import Cluster, Front, process_tree, wait_for
 
@@ -199,10 +200,28 @@ def _scality(folder: Path) -> Iterator[Outside]:
         yield Outside(entry, entry, lambda _server: running.blobs())
 
 
+@contextlib.contextmanager
+def _aws_s3(folder: Path) -> Iterator[Outside]:
+    """A second instance of this server; a bucket with versions, and one without."""
+    with twofold(folder) as service:
+        places = [remote(service, versioned=True), remote(service, versioned=False)]
+        entry, other = (
+            {"type": "aws_s3", "details": place.document(bucketMatch=False)} for place in places
+        )
+        yield Outside(
+            entry,
+            other,
+            lambda _server: {name for place in places for name in place.everything()},
+            by_key=True,
+            described=lambda name: Described(*places[0].described(name)),
+        )
+
+
 PLACES: Final = (
     Place("file", _file, in_ci=True),
     Place("mem", _mem, in_ci=True, supervised=True),
     Place("scality", _scality),
+    Place("aws_s3", _aws_s3, in_ci=True),
 )
 
 CHOSEN: Final = [place for place in PLACES if place.in_ci or SOAK]

@@ -16,6 +16,7 @@ import pytest
 from botocore.config import Config
 
 from s3front.locations.location_config import Written
+from s3front.locations.remote_store import MARK_METADATA
 from s3front.locations.s3_details import S3Details, read_details
 from tests.bench import seaweedfs as bench_seaweedfs
 from tests.servers import (
@@ -108,6 +109,24 @@ class Remote:
         found = self.s3.list_object_versions(Bucket=self.bucket, Prefix=name)
         return [entry["VersionId"] for entry in found.get("Versions", []) if entry["Key"] == name]
 
+    def everything(self) -> set[str]:
+        """All versions of all objects, and all uploads, each behind its name."""
+        found = set()
+        for page in self.s3.get_paginator("list_object_versions").paginate(Bucket=self.bucket):
+            found |= {f"{each['Key']}\0{each['VersionId']}" for each in page.get("Versions", [])}
+        uploads = self.s3.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket)
+        for page in uploads:
+            found |= {f"{each['Key']}\0{each['UploadId']}" for each in page.get("Uploads", [])}
+        return found
+
+    def described(self, entry: str) -> tuple[dict[str, str], dict[str, str]]:
+        """User metadata and tags of what ``everything`` has, without the mark."""
+        name = entry.partition("\0")[0]
+        metadata = dict(self.head(name)["Metadata"])
+        metadata.pop(MARK_METADATA, None)
+        found = self.s3.get_object_tagging(Bucket=self.bucket, Key=name)["TagSet"]
+        return metadata, {tag["Key"]: tag["Value"] for tag in found}
+
     def content(self, name: str, **more: Any) -> bytes:
         body: bytes = self.s3.get_object(Bucket=self.bucket, Key=name, **more)["Body"].read()
         return body
@@ -136,7 +155,7 @@ def twofold(folder: Path) -> Iterator[Service]:
 
 @contextlib.contextmanager
 def seaweedfs(folder: Path) -> Iterator[Service]:
-    """SeaweedFS (``make clients``)."""
+    """SeaweedFS (``make soak`` installs it)."""
     program = bench_seaweedfs.PROGRAM
     with bench_seaweedfs.running(program, folder, 16, syncs=False) as running:
         yield Service("seaweedfs", running.endpoint.port, lacks=frozenset({"sizes of parts"}))
@@ -144,7 +163,7 @@ def seaweedfs(folder: Path) -> Iterator[Service]:
 
 @contextlib.contextmanager
 def moto(folder: Path) -> Iterator[Service]:
-    """moto's server (``make clients``), which looks at no signature."""
+    """moto's server (``make soak`` installs it), which looks at no signature."""
     port = free_port()
     program = _BUILD / "moto" / "bin" / "moto_server"
     with _program("moto", [str(program), "-p", str(port)], {}, folder, port):
@@ -153,9 +172,9 @@ def moto(folder: Path) -> Iterator[Service]:
 
 @contextlib.contextmanager
 def minio(folder: Path) -> Iterator[Service]:
-    """MinIO (``make minio``)."""
+    """MinIO, whose program TWOFOLD_MINIO names: it is not among those that ``make`` installs."""
     port = free_port()
-    program = Path(os.environ.get("TWOFOLD_MINIO") or _BUILD / "minio" / "minio")
+    program = Path(os.environ["TWOFOLD_MINIO"])
     environ = {"MINIO_ROOT_USER": ACCESS_KEY, "MINIO_ROOT_PASSWORD": SECRET_KEY}
     argv = [str(program), "server", str(folder / "disk"), "--address", f"127.0.0.1:{port}"]
     with _program("minio", argv, environ, folder, port):
@@ -190,8 +209,10 @@ SERVICES: Final[dict[str, Callable[[Path], AbstractContextManager[Service]]]] = 
 
 
 def chosen() -> list[str]:
-    """The services that this run of the tests is about: in the long campaigns all of them."""
+    """The services that this run of the tests is about: TWOFOLD_S3_SERVICES names them, or in the
+    long campaigns all that are installed."""
     named = os.environ.get("TWOFOLD_S3_SERVICES")
     if named:
         return named.split(",")
-    return list(SERVICES) if os.environ.get("TWOFOLD_SOAK") == "1" else ["twofold"]
+    soak = os.environ.get("TWOFOLD_SOAK") == "1"
+    return ["twofold", "moto", "seaweedfs"] if soak else ["twofold"]

@@ -239,7 +239,8 @@ def test_what_the_place_knows_of_an_object(at: Server, s3: Any, bucket: str) -> 
     before = at.blobs()
     s3.put_object(Bucket=bucket, Key="folder/key", Body=RANGED, **new)
     (name,) = at.blobs() - before
-    assert not at.outside.by_key or name == f"{bucket}/folder/key"
+    # Versions of a name are told apart by what follows it.
+    assert not at.outside.by_key or name.partition("\0")[0] == f"{bucket}/folder/key"
     if at.outside.described is not None:
         described = at.outside.described(name)
         assert described.user_metadata.items() >= {"colour": "blue"}.items()

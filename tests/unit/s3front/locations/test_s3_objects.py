@@ -55,6 +55,11 @@ def test_a_mark_of_the_user_is_not_ours() -> None:
     assert object_headers(given, MARK)[0][MARK_HEADER] == MARK
 
 
+def test_a_choice_of_location_is_made_here() -> None:
+    given = ObjectInfo("photos", "a", "text/plain", {"scal-location-constraint": "there"})
+    assert "x-amz-meta-scal-location-constraint" not in object_headers(given, MARK)[0]
+
+
 def test_headers_that_no_signature_carries_are_left_out() -> None:
     given = ObjectInfo(
         "photos", "a", "text/plain", {}, {"cache-control": "no-store", "expires": "\xfc"}
