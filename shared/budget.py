@@ -10,6 +10,8 @@ import asyncio
 from collections import deque
 from typing import Final
 
+from shared.loop.eager import in_a_task
+
 _LARGE_SHARE: Final = 8
 
 
@@ -52,6 +54,7 @@ class Budget:
         entry = (size, granted)
         self._waiting.append(entry)
         try:
+            await in_a_task()
             async with asyncio.timeout(seconds):
                 await granted
         except BaseException:

@@ -45,6 +45,7 @@ from s3front.locations.remote_store import (
 from s3front.locations.retry_budget import RetryBudget
 from s3front.locations.turnstile import CrowdedError, Slot, Turnstile
 from s3front.s3_errors import S3Error
+from shared.loop.eager import in_a_task
 from shared.process.logs import EventLog
 
 WAIT_SECONDS_MAX: Final = 5.0
@@ -231,6 +232,7 @@ class ResilientStore(RemoteStore):
         source: GuardedSource | None = None,
     ) -> T:
         """Ask the place, more than once if need be; ``source`` is the body that goes with it."""
+        await in_a_task()  # for the time-outs here, and in the libraries of places
         began = self._clock()
         deadline = began + min(self._seconds * kind.times, kind.seconds_max)
         self._counters.requests += 1

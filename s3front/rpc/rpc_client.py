@@ -33,6 +33,7 @@ from s3front.rpc.outgoing import OutgoingCall, envelopes, single
 from s3front.rpc.rpc_connection import Connection, connect, framed, stream_id_in
 from shared import limits
 from shared.credentials import NO_CREDENTIALS, Credentials
+from shared.loop.eager import in_a_task
 from shared.process.logs import EventLog
 from shared.process.vital import vital
 from shared.rpc import codec, packets
@@ -404,8 +405,7 @@ class RpcClient:
     # -- The connection ---------------------------------------------------------------------------
 
     async def _wait_for_connection(self) -> None:
-        # Whoever calls may be in no task yet (``shared.loop.eager``), which a time-out needs.
-        await asyncio.sleep(0)
+        await in_a_task()
         try:
             async with asyncio.timeout(self._connect_wait_seconds):
                 await self._connected.wait()

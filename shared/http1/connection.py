@@ -227,9 +227,9 @@ class ServerConnection(Channel):
                     body.end()
         self._deadline = math.inf
         self._exchange = Exchange(self, head, body)
-        task = eager.start(self._answer(self._exchange))
-        if task is not None:
-            self._server.keep(self, task)
+        following = eager.follow(self._answer(self._exchange), self._server.handler_ended)
+        if following is not None:
+            self._server.keep(self, following)
 
     async def _answer(self, exchange: Exchange) -> None:
         try:
@@ -273,7 +273,7 @@ class ServerConnection(Channel):
                 self._await_request()
             self.keep_up()
             if not self._beginning and (self._reader.buffered or self._ended_by_client):
-                # Not from here: this is the task of the handler that has just ended.
+                # Not from here: this is the handler that is just ending.
                 self.loop.call_soon(self._begin_requests)
 
     def _end_within(self, seconds: float) -> None:

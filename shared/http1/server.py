@@ -20,6 +20,7 @@ from shared import limits
 from shared.http1.channel import Watch
 from shared.http1.connection import ServerConnection
 from shared.http1.exchange import Answer, Exchange
+from shared.loop.eager import Following
 from shared.process.logs import EventLog
 from shared.tls import listening_options
 
@@ -72,7 +73,7 @@ class HttpServer:
         self._connections: set[ServerConnection] = set()
         self._turned_away: set[ServerConnection] = set()
         self._said_full = False
-        self._tasks: dict[ServerConnection, asyncio.Task[None]] = {}
+        self._handlers: dict[ServerConnection, Following] = {}
         self._all_closed = asyncio.Event()
         self._all_closed.set()
 
@@ -104,6 +105,8 @@ class HttpServer:
             listener.close()
         await asyncio.sleep(0)  # requests that were just received begin
         self.closing = True
+        for handler in list(self._handlers.values()):
+            handler.have_task()  # those that do not end by themselves can be cancelled
         for connection in list(self._connections):
             connection.close_if_idle()
         try:
@@ -152,14 +155,20 @@ class HttpServer:
         enough = max(share, limits.RECEIVE_BUFFER_BYTES_MIN)
         self.receive_buffer_bytes = min(self.settings.receive_buffer_bytes, enough)
 
-    def keep(self, connection: ServerConnection, task: asyncio.Task[None]) -> None:
-        """Hold the task of a connection's handler until it is let go, as it ends: the event loop
-        itself does not."""
-        self._tasks[connection] = task
+    def keep(self, connection: ServerConnection, handler: Following) -> None:
+        """Hold the handler of a connection until it is let go, as it ends: nobody else does."""
+        self._handlers[connection] = handler
+        if self.closing:
+            handler.have_task()
 
     def let_go(self, connection: ServerConnection) -> None:
-        """See ``keep``; called for every handler. It costs less than being told by the task."""
-        self._tasks.pop(connection, None)
+        """See ``keep``; called for every handler. It costs less than to be told when it ends."""
+        self._handlers.pop(connection, None)
+
+    def handler_ended(self, error: BaseException | None) -> None:
+        """Note that a handler that had to wait is over; called behind its end."""
+        if isinstance(error, Exception):
+            self.log.error("unexpected error", exc_info=error)
 
 
 def _spare_pacing(listener: socket.socket) -> None:

@@ -8,8 +8,8 @@ not.)
 Until it first waits, the coroutine is in no task of its own: it must not ask for the current task,
 as ``asyncio.timeout`` does.
 
-``follow`` is for coroutines that nobody cancels or waits for, and that usually wait once: one is in
-no task before it waits a second time, either.
+``follow`` is for coroutines that nobody waits for: one is in no task at all, however often it waits
+for futures, until it asks for one (``in_a_task``). A task costs more than what most of them do.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import types
 from collections.abc import Callable, Coroutine, Generator
-from functools import partial
 from typing import Any
 
 Ended = Callable[[BaseException | None], None]
@@ -36,43 +35,78 @@ def start(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
     return asyncio.get_running_loop().create_task(_go_on(coroutine, waited))
 
 
-def follow(coroutine: Coroutine[Any, Any, None], ended: Ended) -> bool:
-    """Begin a coroutine: whether it waits for something. ``ended`` is called later, then.
+def follow(coroutine: Coroutine[Any, Any, None], ended: Ended) -> Following | None:
+    """Begin a coroutine: None when it has ended already. Else ``ended`` is called later; until then
+    what is returned has to be held, by what the coroutine waits for or by the caller.
 
     What it raises before it waits is raised here.
     """
     try:
         waited = coroutine.send(None)
     except StopIteration:
-        return False
-    if asyncio.isfuture(waited):
-        # As a task does: it takes note of what it is handed, and asks to be woken.
-        waited._asyncio_future_blocking = False
-        waited.add_done_callback(partial(_wake, coroutine, ended))
-    else:
-        _have_task(coroutine, waited, ended)
-    return True
+        return None
+    return Following(coroutine, ended, waited)
 
 
-def _wake(coroutine: Coroutine[Any, Any, None], ended: Ended, _future: asyncio.Future[Any]) -> None:
-    """What a coroutine first waited for is there; it takes the result, or the error, itself."""
-    try:
-        waited = coroutine.send(None)
-    except StopIteration:
-        ended(None)
-    except (Exception, asyncio.CancelledError) as error:
-        ended(error)
-    else:
-        _have_task(coroutine, waited, ended)
+async def in_a_task() -> None:
+    """Return in a task: for whoever needs one, as time-outs do, and may be asked without."""
+    if asyncio.current_task() is None:
+        await asyncio.sleep(0)
 
 
-def _have_task(coroutine: Coroutine[Any, Any, None], waited: Any, ended: Ended) -> None:
-    """Let a coroutine go on in a task."""
+class Following:
+    """A coroutine that waits, and goes on in no task. Made by ``follow``."""
 
-    def tell(task: asyncio.Task[None]) -> None:
-        ended(asyncio.CancelledError() if task.cancelled() else task.exception())
+    __slots__ = ("_coroutine", "_ended", "_waited")
 
-    asyncio.get_running_loop().create_task(_go_on(coroutine, waited)).add_done_callback(tell)
+    def __init__(self, coroutine: Coroutine[Any, Any, None], ended: Ended, waited: Any) -> None:
+        self._coroutine = coroutine
+        self._ended = ended
+        self._waited: asyncio.Future[Any] | None = None
+        """What it waits for; None once it is in a task, or has ended."""
+        self._wait(waited)
+
+    def have_task(self) -> None:
+        """Go on in a task, which is cancelled with all others when the event loop ends."""
+        waited = self._waited
+        if waited is None:
+            return
+        if waited.remove_done_callback(self._wake):
+            self._waited = None
+            waited._asyncio_future_blocking = True
+            self._go_on_in_task(waited)
+        else:  # it is about to be woken
+            asyncio.get_running_loop().call_soon(self.have_task)
+
+    def _wait(self, waited: Any) -> None:
+        if getattr(waited, "_asyncio_future_blocking", False):
+            # As a task does: it takes note of what it is handed, and asks to be woken.
+            waited._asyncio_future_blocking = False
+            waited.add_done_callback(self._wake)
+            self._waited = waited
+        else:
+            self._waited = None
+            self._go_on_in_task(waited)
+
+    def _wake(self, _future: asyncio.Future[Any]) -> None:
+        """What it waited for is there; it takes the result, or the error, itself."""
+        try:
+            waited = self._coroutine.send(None)
+        except StopIteration:
+            self._waited = None
+            self._ended(None)
+        except (Exception, asyncio.CancelledError) as error:
+            self._waited = None
+            self._ended(error)
+        else:
+            self._wait(waited)
+
+    def _go_on_in_task(self, waited: Any) -> None:
+        def tell(task: asyncio.Task[None]) -> None:
+            self._ended(asyncio.CancelledError() if task.cancelled() else task.exception())
+
+        going_on = _go_on(self._coroutine, waited)
+        asyncio.get_running_loop().create_task(going_on).add_done_callback(tell)
 
 
 async def _go_on(coroutine: Coroutine[Any, Any, None], waited: Any) -> None:

@@ -23,6 +23,7 @@ import msgspec
 
 from shared import limits
 from shared.errors import ServiceError
+from shared.loop.eager import in_a_task
 from shared.rpc.envelope import encode_error
 
 
@@ -168,6 +169,7 @@ class Consumer:
         """
         if not self._entries:
             self._arrived.clear()
+            await in_a_task()
             async with asyncio.timeout(timeout_seconds):
                 await self._arrived.wait()
         entry = self._entries.popleft()

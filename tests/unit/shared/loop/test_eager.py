@@ -125,35 +125,39 @@ async def test_a_followed_coroutine_that_waits_for_nothing_has_ended() -> None:
     async def work() -> None:
         pass
 
-    assert not eager.follow(work(), ends.append)
+    assert eager.follow(work(), ends.append) is None
     await asyncio.sleep(0)
     assert ends == []
 
 
-async def test_one_that_waits_once_is_in_no_task() -> None:
+@pytest.mark.parametrize("waits", [1, 3])
+async def test_one_that_waits_for_futures_is_in_no_task(waits: int) -> None:
     steps: list[object] = []
     ends: list[BaseException | None] = []
-    future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    loop = asyncio.get_running_loop()
+    futures: list[asyncio.Future[int]] = [loop.create_future() for _ in range(waits)]
 
     async def work() -> None:
-        steps.append(await future)
+        for future in futures:
+            steps.append(await future)
         steps.append(asyncio.all_tasks() == before)
 
     before = asyncio.all_tasks()
-    assert eager.follow(work(), ends.append)
-    future.set_result("result")
-    assert (steps, ends) == ([], [])
-    await asyncio.sleep(0)  # the turn in which it is woken
-    assert (steps, ends) == (["result", True], [None])
+    assert eager.follow(work(), ends.append) is not None
+    for index, future in enumerate(futures):
+        future.set_result(index)
+        assert (steps, ends) == (list(range(index)), [])
+        await asyncio.sleep(0)  # the turn in which it is woken
+    assert (steps, ends) == ([*range(waits), True], [None])
 
 
-async def test_one_that_goes_on_waiting_has_a_task() -> None:
+async def test_one_that_asks_for_a_task_has_one() -> None:
     tasks = []
     ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
 
     async def work() -> None:
         await ready
-        await asyncio.sleep(0)
+        await eager.in_a_task()
         async with asyncio.timeout(60):
             await asyncio.sleep(0)
             tasks.append(asyncio.current_task())
@@ -209,3 +213,50 @@ async def test_what_a_followed_one_waits_for_may_fail(cancelled: bool) -> None:
         waited.set_exception(KeyError("thrown"))
     assert await ended is None
     assert seen == ["CancelledError" if cancelled else "KeyError"]
+
+
+@pytest.mark.parametrize("woken", [False, True])
+@pytest.mark.parametrize("waits", range(3))
+async def test_a_followed_one_that_gets_a_task_can_be_cancelled(woken: bool, waits: int) -> None:
+    """Wherever it is: also when what it waits for is there already."""
+    loop = asyncio.get_running_loop()
+    futures: list[asyncio.Future[int]] = [loop.create_future() for _ in range(waits + 2)]
+    ended: asyncio.Future[BaseException | None] = loop.create_future()
+    seen: list[int] = []
+
+    async def work() -> None:
+        for future in futures:
+            seen.append(await future)
+
+    following = eager.follow(work(), ended.set_result)
+    assert following is not None
+    for future in futures[:waits]:
+        future.set_result(0)
+        await asyncio.sleep(0)
+    if woken:
+        futures[waits].set_result(0)
+    before = asyncio.all_tasks()
+    following.have_task()
+    following.have_task()
+    await asyncio.sleep(0)
+    (task,) = asyncio.all_tasks() - before
+    await asyncio.sleep(0)
+    task.cancel()
+    assert type(await ended) is asyncio.CancelledError
+    assert len(seen) == waits + woken
+
+
+async def test_a_followed_one_that_has_ended_gets_no_task() -> None:
+    ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    ends: list[BaseException | None] = []
+
+    async def work() -> None:
+        await ready
+
+    following = eager.follow(work(), ends.append)
+    assert following is not None
+    ready.set_result(None)
+    await asyncio.sleep(0)
+    before = asyncio.all_tasks()
+    following.have_task()
+    assert (ends, asyncio.all_tasks()) == ([None], before)
