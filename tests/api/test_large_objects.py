@@ -5,12 +5,9 @@ from __future__ import annotations
 
 import itertools
 import os
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from hashlib import md5
-from pathlib import Path
 
 import pytest
 
@@ -19,8 +16,9 @@ from shared import limits
 from tests.clients_boto3 import s3_client
 from tests.etags import etag_of
 from tests.load_requests import ObjectClient
+from tests.memory_watch import memory_watched
 from tests.raw_http import Connection, call, sign
-from tests.servers import Cluster, Front, Process, cluster, process_tree
+from tests.servers import Cluster, Front, cluster
 
 SOAK = bool(os.environ.get("TWOFOLD_SOAK"))
 PARTS = limits.PARTS_MAX if SOAK else 3000
@@ -109,37 +107,6 @@ def test_an_object_of_many_parts_outlives_its_deletion_while_it_is_read(running:
 
 
 # --- Many bytes -----------------------------------------------------------------------------------
-
-
-@contextmanager
-def memory_watched(running: Cluster) -> Iterator[dict[str, int]]:
-    """The most that each process had in memory of its own during the block, by its name."""
-    peaks: dict[str, int] = {}
-    ended = threading.Event()
-    processes: list[Process] = [running.dmd_metadata, running.dmd_data]
-    processes += [front.process for front in running.fronts]
-
-    def watch() -> None:
-        while not ended.wait(0.02):
-            for process in processes:
-                for pid in (process.pid, *process_tree(process.pid)):
-                    name = f"{process.name} {pid}"
-                    peaks[name] = max(peaks.get(name, 0), _own_memory(pid))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield peaks
-    finally:
-        ended.set()
-        watcher.join()
-
-
-def _own_memory(pid: int) -> int:
-    """RssAnon and RssShmem in bytes: without files, whose pages are the page cache's."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    sizes = [line.split()[1] for line in lines if line.startswith(("RssAnon:", "RssShmem:"))]
-    return sum(int(size) for size in sizes) * 1024
 
 
 def digest_of_blocks(size: int) -> str:

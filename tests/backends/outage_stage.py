@@ -273,10 +273,16 @@ def write_locations(
 
 @contextlib.contextmanager
 def outage_stage(
-    folder: Path, *, versioned: bool = True, supervised: bool = False
+    folder: Path,
+    *,
+    versioned: bool = True,
+    supervised: bool = False,
+    forked: bool = True,
+    grace_seconds: int = GRACE_SECONDS,
 ) -> Iterator[OutageStage]:
     """It runs until the block ends; its remote bucket keeps versions, or does not. One that is
-    ``supervised`` has a location ``memory``."""
+    ``supervised`` has a location ``memory``; not ``forked``, its processes have all their memory
+    for themselves. No upload may take longer than ``grace_seconds``."""
     authdata = folder / "authdata.json"
     accounts = json.loads((Path(__file__).parents[2] / "conf" / "authdata.json").read_text())
     folder.mkdir(parents=True, exist_ok=True)
@@ -290,7 +296,7 @@ def outage_stage(
         path = write_locations(folder / "here", place, faults, credentials, memory)
         settings = {
             "deleteDelaySeconds": 0,
-            "gcGraceSeconds": GRACE_SECONDS,
+            "gcGraceSeconds": grace_seconds,
             "metadataClient": {"callTimeoutMs": 1000},
         }
         environ = {"S3_LOCATION_FILE": str(path)}
@@ -298,6 +304,7 @@ def outage_stage(
             "settings": settings,
             "environ": environ,
             "supervised": supervised,
+            "forked": forked,
         }
         with cluster(folder / "here", **options) as running:
             stage = OutageStage(running, place, faults, remote_running, credentials, authdata)

@@ -111,7 +111,7 @@ class Server:
 
 
 @contextlib.contextmanager
-def server(place: Place, folder: Path) -> Iterator[Server]:
+def server(place: Place, folder: Path, *, forked: bool = True) -> Iterator[Server]:
     """A server with locations at this place, that ends with the block."""
     with place.begin(folder / "outside") as outside:
         locations = {
@@ -128,6 +128,7 @@ def server(place: Place, folder: Path) -> Iterator[Server]:
             settings={"deleteDelaySeconds": 1},
             environ={"S3_LOCATION_FILE": str(file), **outside.environ},
             supervised=place.supervised,
+            forked=forked,
         )
         try:
             running.start(fronts=0)

@@ -79,6 +79,8 @@ class HttpFaults:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._wrong: Misbehaviour | None = None
+        self.pause_seconds = 0.0
+        """How long it takes to pass on each block of a body, of 64 KiB at most."""
         self._healed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -315,6 +317,8 @@ class _Stream:
 
     async def pass_on(self, data: bytes, also: _Stream | None = None) -> None:
         """Pass on what comes next; ``also`` counts the same bytes."""
+        if self._faults.pause_seconds and data and self._stage is not Stage.ANSWER:
+            await asyncio.sleep(self._faults.pause_seconds)
         wrong = self._faults._wrong_with(*self._call)
         here = wrong is not None and wrong.stage is self._stage and not wrong.longer
         if wrong is None or not here or not self._passed <= wrong.at < self._passed + len(data):
