@@ -79,7 +79,8 @@ def destination(
 
 
 def info_of(context: Context, described: DescribedObject, tags: Mapping[str, str]) -> ObjectInfo:
-    """What a place may keep beside the bytes of the target."""
+    """What a place may keep beside the bytes of the target. It is not told which location was
+    chosen: a place may be a server that knows the header itself, and other locations."""
     target = context.target
     assert target.bucket is not None
     assert target.key is not None
@@ -87,7 +88,7 @@ def info_of(context: Context, described: DescribedObject, tags: Mapping[str, str
         target.bucket,
         target.key,
         described.content_type,
-        described.user_metadata,
+        {name: text for name, text in described.user_metadata.items() if name != _IN_METADATA},
         described.standard,
         tags,
     )

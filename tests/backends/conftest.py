@@ -10,13 +10,13 @@ import pytest
 from tests.backends.places import CHOSEN, PLACE, Place, Server, new_bucket, server
 
 
-@pytest.fixture(scope="session", params=CHOSEN, ids=[place.type for place in CHOSEN])
+@pytest.fixture(scope="session", params=CHOSEN, ids=[place.name for place in CHOSEN])
 def at(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """A server with locations of one type."""
     place: Place = request.param
-    with server(place, tmp_path_factory.mktemp(place.type)) as running:
+    with server(place, tmp_path_factory.mktemp(place.name.replace(" ", "-"))) as running:
         yield running
 
 

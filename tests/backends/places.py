@@ -14,12 +14,15 @@ import uuid
 from collections.abc import Callable, Iterator, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import requests
+from azure.storage.blob import ContainerClient
 
 from shared.config.private_daemon import PRIVATE_DAEMON, parse_private_daemon
+from tests.backends.azurites import azurite
 from tests.backends.rings import ring
 from tests.backends.s3_services import remote, twofold
 from tests.clients_boto3 import s3_client
@@ -37,7 +40,8 @@ _SECONDS: Final = 10.0
 class Outside:
     """What a type needs besides this server, running, and the entries of two locations there.
 
-    ``blobs`` are the names of all that is stored at the places, asked of them and not of us.
+    ``blobs`` are the names of all that is stored at the places, asked of them and not of us; behind
+    a name there may be a NUL and its version, or what else makes one of them.
     ``by_key``: whether those of new objects are their keys, behind that of their bucket.
     ``described`` tells metadata and tags that the place keeps beside a blob; None where it cannot.
     """
@@ -60,7 +64,8 @@ class Described:
 
 @dataclass(frozen=True)
 class Place:
-    """A type of locations. ``begin`` starts, in a folder, what is outside.
+    """A type of locations, or one of its ``variant`` s. ``begin`` starts, in a folder, what is
+    outside.
 
     ``in_ci``: tested in each run of the tests, and not in the long campaigns alone. ``supervised``:
     whether the front-ends have to be those of one ``s3front start``.
@@ -70,6 +75,11 @@ class Place:
     begin: Callable[[Path], AbstractContextManager[Outside]]
     in_ci: bool = False
     supervised: bool = False
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.type}-{self.variant}" if self.variant else self.type
 
 
 @dataclass
@@ -202,27 +212,73 @@ def _scality(folder: Path) -> Iterator[Outside]:
 
 
 @contextlib.contextmanager
-def _aws_s3(folder: Path) -> Iterator[Outside]:
-    """A second instance of this server; a bucket with versions, and one without."""
+def _aws_s3(folder: Path, *, versioned: bool = True) -> Iterator[Outside]:
+    """A second instance of this server."""
+    folder.mkdir(parents=True)
     with twofold(folder) as service:
-        places = [remote(service, versioned=True), remote(service, versioned=False)]
-        entry, other = (
-            {"type": "aws_s3", "details": place.document(bucketMatch=False)} for place in places
-        )
+        there, other = (remote(service, versioned=versioned) for _ in range(2))
         yield Outside(
-            entry,
-            other,
-            lambda _server: {name for place in places for name in place.everything()},
+            {"type": "aws_s3", "details": there.document(bucketMatch=False)},
+            {"type": "aws_s3", "details": other.document(bucketMatch=False)},
+            lambda _server: {*there.everything(), *other.everything()},
             by_key=True,
-            described=lambda name: Described(*places[0].described(name)),
+            described=lambda name: Described(*there.described(name)),
         )
+
+
+def _container_holds(container: ContainerClient) -> set[str]:
+    """Every blob, and what is of one that is not there yet."""
+    listed = container.list_blobs(include=["uncommittedblobs", "versions", "snapshots"])
+    return {f"{blob.name}\0{container.container_name} {blob.version_id}" for blob in listed}
+
+
+@contextlib.contextmanager
+def _azure(folder: Path) -> Iterator[Outside]:
+    folder.mkdir(parents=True)
+    with azurite(folder) as running:
+        there, other = running.container("there"), running.container("other")
+
+        def described(name: str) -> Described:
+            blob = there.get_blob_client(name.partition("\0")[0])
+            properties = blob.get_blob_properties()
+            return Described(dict(properties.metadata or {}), dict(blob.get_blob_tags() or {}))
+
+        yield Outside(
+            {"type": "azure", "details": running.details("there", bucketMatch=False)},
+            {"type": "azure", "details": running.details("other", bucketMatch=False)},
+            lambda _server: _container_holds(there) | _container_holds(other),
+            by_key=True,
+            described=described,
+        )
+
+
+@contextlib.contextmanager
+def _folder(folder: Path) -> Iterator[Outside]:
+    there, other = folder / "there", folder / "other"
+
+    def holds(_server: Server) -> set[str]:
+        return {
+            f"{path.relative_to(root)}\0{root.name}"
+            for root in (there, other)
+            for path in root.rglob("*")
+            if path.is_file()
+        }
+
+    def details(path: Path) -> dict[str, Any]:
+        path.mkdir(parents=True)
+        return {"type": "folder", "details": {"path": str(path), "readOnly": False}}
+
+    yield Outside(details(there), details(other), holds, by_key=True)
 
 
 PLACES: Final = (
     Place("file", _file, in_ci=True),
     Place("mem", _mem, in_ci=True, supervised=True),
-    Place("scality", _scality),
     Place("aws_s3", _aws_s3, in_ci=True),
+    Place("aws_s3", partial(_aws_s3, versioned=False), variant="without versions"),
+    Place("scality", _scality),
+    Place("azure", _azure),
+    Place("folder", _folder),
 )
 
 CHOSEN: Final = [place for place in PLACES if place.in_ci or SOAK]
