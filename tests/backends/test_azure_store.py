@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 import uuid
@@ -562,3 +563,28 @@ async def test_a_name_that_is_locked_by_another(
     assert "lease" in caught.value.reason
     lease.release()
     await store.delete(blob)
+
+
+async def test_the_library_logs_nothing(
+    there: Azurite, container: ContainerClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At no level: what it says may hold what was signed, and with what."""
+    signed = there.details(container.container_name, sasToken=there.sas("rc"))
+    del signed["azureStorageAccessKey"]
+    wrong = there.details(container.container_name, azureStorageAccessKey="d3Jvbmc=")
+    with caplog.at_level(1):
+        for details in (there.details(container.container_name), signed, wrong):
+            store = store_of(details)
+            try:
+                for ask in (
+                    store.put(4, b"body", INFO, new_mark()),
+                    store.put(2_000_000, pieces_of(LARGE[:2_000_000]), INFO, new_mark()),
+                    store.open(Stored("not there", 4), 0, 3),
+                    store.delete(Stored("not there", 4)),
+                ):
+                    with contextlib.suppress(S3Error, DataNotFoundError):
+                        await ask
+            finally:
+                await store.close()
+    assert [record for record in caplog.records if record.name.startswith(("azure", "msal"))] == []
+    assert "sig=" not in caplog.text
