@@ -240,8 +240,10 @@ def _azure(folder: Path) -> Iterator[Outside]:
 
         def described(name: str) -> Described:
             blob = there.get_blob_client(name.partition("\0")[0])
-            properties = blob.get_blob_properties()
-            return Described(dict(properties.metadata or {}), dict(blob.get_blob_tags() or {}))
+            found = dict(blob.get_blob_properties().metadata)
+            tags = json.loads(found.pop("tags", "{}"))
+            ours = {name for name in found if name.startswith("twofold_")}
+            return Described({name: found[name] for name in found.keys() - ours}, tags)
 
         yield Outside(
             {"type": "azure", "details": running.details("there", bucketMatch=False)},
