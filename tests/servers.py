@@ -265,7 +265,10 @@ class Cluster:
             known = document.get(key)
             # A section adds to the one that says where to listen.
             document[key] = {**known, **value} if isinstance(known, dict) else value
-        path.write_text(json.dumps(document))
+        # At once: it is written again for each process, and one that has started may be reading it.
+        whole = path.with_suffix(".new")
+        whole.write_text(json.dumps(document))
+        whole.replace(path)
         return path
 
     def start(self, fronts: int = 1) -> Cluster:
