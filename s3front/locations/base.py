@@ -58,6 +58,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     encryption: bool = False
     """It encrypts what it stores."""
 
+    adopts: bool = False
+    """What others have put there, under the name of an object, can become that object's
+    (``RemoteStore.find``)."""
+
     collected: bool = False
     """What no record names there is found and removed by somebody else (``dmd gc``). In any other
     place each new blob is noted in the journal of strays before it is stored."""

@@ -87,14 +87,26 @@ def takes_marks(folder: Path, path: bytes) -> bool:
     return True
 
 
-def remove(folder: Path, path: bytes, blob: Stored) -> None:
-    """Remove a file if it is still the one that was recorded."""
+def look_at(folder: Path, path: bytes) -> os.stat_result:
+    """What is known of a file that somebody else has put there. Raises OtherFileError for one that
+    this server has stored."""
+    descriptor, found = open_file(folder, path)
+    try:
+        if _attribute(descriptor) is not None:
+            raise OtherFileError("it is an object's")
+    finally:
+        os.close(descriptor)
+    return found
+
+
+def remove(folder: Path, path: bytes, blob: Stored, mark: str) -> None:
+    """Remove a file if it is still the one that was recorded, and has this mark."""
     with opened_root(folder) as root, _parent(root, path) as (parent, name):
         found = os.stat(name, dir_fd=parent, follow_symlinks=False)
-        if stat.S_ISREG(found.st_mode) and (found.st_size, fingerprint(found)) == (
-            blob.size,
-            blob.etag,
-        ):
+        known = (found.st_size, fingerprint(found)) == (blob.size, blob.etag)
+        if not (known and stat.S_ISREG(found.st_mode)):
+            return
+        if name.endswith(mark.encode()) or _mark_of(parent, name) == mark:
             os.unlink(name, dir_fd=parent)
             os.fsync(parent)
 
@@ -134,11 +146,16 @@ def _mark_of(parent: int, name: bytes) -> str | None:
     except OSError:
         return None
     try:
+        return _attribute(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _attribute(descriptor: int) -> str | None:
+    try:
         return os.getxattr(descriptor, MARK_ATTRIBUTE).decode("ascii", "replace")
     except OSError:
         return None
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

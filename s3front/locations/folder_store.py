@@ -19,6 +19,8 @@ from contextlib import aclosing
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
+from msgspec.structs import replace
+
 from s3front.locations.base import Capabilities, DataNotFoundError, ObjectInfo, Stored
 from s3front.locations.folder import FolderDetails
 from s3front.locations.folder_files import (
@@ -27,18 +29,21 @@ from s3front.locations.folder_files import (
     OtherFileError,
     check,
     fingerprint,
+    look_at,
     open_file,
     opened_root,
     remove,
     remove_marked,
     takes_marks,
 )
-from s3front.locations.folder_names import HIDDEN, encoded, is_path, names_of
+from s3front.locations.folder_names import HIDDEN, decoded, encoded, is_path, names_of
 from s3front.locations.remote_store import (
+    MARK,
     Finding,
     PlaceError,
     RemoteStore,
     Trouble,
+    mark_of,
     natural_name,
     new_mark,
 )
@@ -72,7 +77,7 @@ class FolderStore(RemoteStore):
     """See ``remote_store.RemoteStore``. Make it inside the event loop; ``close`` it."""
 
     type = "folder"
-    capabilities = Capabilities(ranges=True, create_only=True)
+    capabilities = Capabilities(ranges=True, create_only=True, adopts=True)
 
     def __init__(self, details: FolderDetails) -> None:
         self._details = details
@@ -106,7 +111,7 @@ class FolderStore(RemoteStore):
             if not isinstance(body, bytes):
                 await body.aclose()  # which the blocks do only if they have begun
         await self._run(file.close)
-        return stored
+        return replace(stored, extra={MARK: mark})
 
     async def _discard(self, file: NewFile) -> None:
         discarding = asyncio.get_running_loop().run_in_executor(self._threads, file.discard)
@@ -131,13 +136,13 @@ class FolderStore(RemoteStore):
         return FolderReader(self._run, file, blob, start, end)
 
     async def delete(self, blob: Stored) -> None:
-        """Remove a file, unless somebody else has changed it, or the folder is read only: then it
-        stays, as what somebody else has."""
-        path = encoded(blob.key)
-        if self._details.read_only or not _is_blob(path):
+        """Remove a file that this server has stored, and nobody has changed since; others are
+        somebody else's, and stay. So do all where the folder is read only."""
+        path, mark = encoded(blob.key), mark_of(blob)
+        if self._details.read_only or mark is None or not _is_blob(path):
             return
         with contextlib.suppress(FileNotFoundError):
-            await self._run(lambda: remove(self._folder, path, blob))
+            await self._run(lambda: remove(self._folder, path, blob, mark))
 
     async def remove_strays(self, info: ObjectInfo, mark: str) -> None:
         if not self._details.read_only:
@@ -145,18 +150,14 @@ class FolderStore(RemoteStore):
             await self._run(lambda: remove_marked(self._folder, names, mark))
 
     async def find(self, info: ObjectInfo) -> Stored | None:
-        """The file that an object of this bucket and key would have under its natural name, None
-        where there is none. Raises PlaceError."""
         path = encoded(natural_name(info, bucket_match=self._details.bucket_match))
         if not is_path(path):
             return None
         try:
-            descriptor, found = await self._run(lambda: open_file(self._folder, path))
+            found = await self._run(lambda: look_at(self._folder, path))
         except (FileNotFoundError, OtherFileError):
             return None
-        os.close(descriptor)
-        name = natural_name(info, bucket_match=self._details.bucket_match)
-        return Stored(name, found.st_size, etag=fingerprint(found))
+        return Stored(decoded(path), found.st_size, etag=fingerprint(found))
 
     async def look(self, *, thorough: bool) -> Sequence[Finding]:
         folder = str(self._folder)

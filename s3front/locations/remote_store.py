@@ -184,6 +184,11 @@ class RemoteStore(ABC):
         itself; None where it has to come through this process. The answer has an ``md5``."""
         return None
 
+    async def find(self, info: ObjectInfo) -> Stored | None:
+        """The blob that somebody else has put where that of an object of this bucket and key would
+        be, None where there is none. It stays when the object is deleted. Raises PlaceError."""
+        raise NotImplementedError
+
     async def put_tags(self, blob: Stored, tags: Mapping[str, str]) -> None:
         """Replace the tags that are kept beside a blob; of one that is gone is no error."""
         raise NotImplementedError

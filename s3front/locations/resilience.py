@@ -83,6 +83,7 @@ _PUT_PART: Final = _Kind("put part", _NOTHING_DONE)
 _COMPLETE_UPLOAD: Final = _Kind("complete upload", _HARMLESS, LONG_TIMES)
 _COPY: Final = _Kind("copy", _NOTHING_DONE, LONG_TIMES)
 _PUT_TAGS: Final = _Kind("put tags", _HARMLESS)
+_FIND: Final = _Kind("find", _HARMLESS)
 
 
 class _TurnedAwayError(PlaceError):
@@ -204,6 +205,11 @@ class ResilientStore(RemoteStore):
     ) -> Stored | None:
         plain = source.inner if isinstance(source, ResilientStore) else source
         return await self._ask(_COPY, lambda _leave: self.inner.copy(plain, blob, info, mark))
+
+    async def find(self, info: ObjectInfo) -> Stored | None:
+        # Whoever calls may be in no task yet (``shared.loop.eager``), which a deadline needs.
+        asking = self._ask(_FIND, lambda _leave: self.inner.find(info))
+        return await asyncio.get_running_loop().create_task(asking)
 
     async def put_tags(self, blob: Stored, tags: Mapping[str, str]) -> None:
         await self._ask(_PUT_TAGS, lambda _leave: self.inner.put_tags(blob, tags))

@@ -30,6 +30,7 @@ from s3front.objects.versioning import version_headers
 from s3front.operations.chosen_location import chosen_location, destination
 from s3front.operations.decide_again import commit_decided, commit_unread, read_now
 from s3front.operations.honoured import BODY, DESCRIPTION, WRITE_CONDITIONS
+from s3front.operations.metadata_only import Existing, adopted, existing_blob
 from s3front.operations.object_headers import (
     DescribedObject,
     checksum_headers,
@@ -59,7 +60,8 @@ async def put_object(context: Context, request: Request) -> Reply:
     if locks:
         require_digest(headers, body.expected)
     algorithm = body.algorithm or DEFAULT_ALGORITHM
-    wanted = WantedObject(described, tags, lock, location, algorithm)
+    existing = existing_blob(headers, body.size)
+    wanted = WantedObject(described, tags, lock, location, algorithm, existing=existing)
     record, checksum = await store_object(context, headers, body, wanted)
     told = {"ETag": f'"{record.etag}"', **version_headers(record)}
     return Reply(200, {**told, **checksum_headers(checksum)})
@@ -67,7 +69,8 @@ async def put_object(context: Context, request: Request) -> Reply:
 
 class WantedObject(msgspec.Struct, frozen=True, gc=False):
     """An object as its request wants it, but for its bytes: those go to ``location``, and
-    ``algorithm`` is that of the checksum which it gets. ``origin`` is the event that it causes."""
+    ``algorithm`` is that of the checksum which it gets. ``origin`` is the event that it causes.
+    ``existing`` is a blob that is there, and takes the place of a body without bytes."""
 
     described: DescribedObject
     tags: Mapping[str, str]
@@ -75,24 +78,27 @@ class WantedObject(msgspec.Struct, frozen=True, gc=False):
     location: str
     algorithm: Algorithm
     origin: str = "s3:ObjectCreated:Put"
+    existing: Existing | None = None
 
 
 async def store_object(
     context: Context, headers: Headers, source: Source, wanted: WantedObject
-) -> tuple[ObjectRecord, Checksum]:
+) -> tuple[ObjectRecord, Checksum | None]:
     """Store the bytes of an object, then commit its record; returns that as it is stored, and its
-    checksum. The bytes go again when the record is refused."""
+    checksum, if it was computed. The bytes go again when the record is refused."""
     place = destination(context, wanted.location, wanted.described, wanted.tags)
     stored = await store_body(context, source, place, wanted.algorithm)
+    if wanted.existing is not None and not stored.size:
+        stored = await adopted(place, wanted.existing, stored)
     return await commit_object(context, headers, stored, wanted)
 
 
 async def commit_object(
     context: Context, headers: Headers, stored: StoredBody, wanted: WantedObject
-) -> tuple[ObjectRecord, Checksum]:
+) -> tuple[ObjectRecord, Checksum | None]:
     """The same of bytes that are stored already."""
     described, principal = wanted.described, context.principal
-    checksum = stored.checksum(wanted.algorithm)
+    checksum = stored.checksum(wanted.algorithm) if stored.checksums else None
     new = NewObject(
         key=context.key,
         owner_id=principal.canonical_id,
@@ -165,7 +171,7 @@ async def _store_again(
     record: ObjectRecord,
     stored: StoredBody,
     wanted: WantedObject,
-) -> tuple[ObjectRecord, Checksum]:
+) -> tuple[ObjectRecord, Checksum | None]:
     """Store the bytes of a record that is not committed where the bucket has them now: it is
     another one than that which was told."""
     if stored.carried is not None:

@@ -10,12 +10,13 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from s3front.locations.base import DataNotFoundError, ObjectInfo, Stored
 from s3front.locations.folder import FolderDetails
 from s3front.locations.folder_files import MARK_ATTRIBUTE, fingerprint
 from s3front.locations.folder_store import READ_BYTES, FolderStore
-from s3front.locations.remote_store import PlaceError, Trouble, new_mark
+from s3front.locations.remote_store import MARK, PlaceError, Trouble, new_mark
 from s3front.s3_errors import S3Error
 
 INFO = ObjectInfo("photos", "2026/cat.jpg", "image/jpeg", {})
@@ -202,8 +203,9 @@ async def test_a_folder_is_only_read_unless_it_is_said(folder: Path, reading: Fo
 
 
 async def test_what_is_stored_has_its_natural_name(folder: Path, store: FolderStore) -> None:
-    blob = await store.put(4, b"body", INFO)
-    assert blob == recorded(folder, "2026/cat.jpg")
+    mark = new_mark()
+    blob = await store.put(4, b"body", INFO, mark)
+    assert blob == replace(recorded(folder, "2026/cat.jpg"), extra={MARK: mark})
     assert files(folder) == {"2026/cat.jpg"}
     assert await read(store, blob) == b"body"
 
@@ -319,8 +321,22 @@ async def test_what_others_have_changed_is_not_removed(folder: Path, store: Fold
     blob = await store.put(4, b"body", INFO)
     (folder / blob.key).write_bytes(b"other")
     await store.delete(blob)
-    await store.delete(Stored(blob.key, 5))
+    await store.delete(replace(recorded(folder, blob.key), etag=blob.etag, extra=blob.extra))
     assert files(folder) == {"2026/cat.jpg"}
+
+
+async def test_what_others_have_put_there_is_not_removed(folder: Path, store: FolderStore) -> None:
+    (folder / "a").write_bytes(b"body")
+    os.setxattr(folder / "a", MARK_ATTRIBUTE, new_mark().encode())
+    blob = recorded(folder, "a")
+    await store.delete(blob)
+    await store.delete(replace(blob, extra={MARK: new_mark()}))
+    assert files(folder) == {"a"}
+
+
+async def test_what_is_an_objects_is_not_found(folder: Path, store: FolderStore) -> None:
+    await store.put(4, b"body", INFO)
+    assert await store.find(INFO) is None
 
 
 async def test_an_older_removal_leaves_the_next_blob_of_the_name(
@@ -338,7 +354,9 @@ async def test_an_older_removal_leaves_the_next_blob_of_the_name(
 async def test_nothing_outside_is_removed(folder: Path, store: FolderStore, key: str) -> None:
     (folder.parent / "outside").write_bytes(b"body")
     found = recorded(folder.parent, "outside")
-    await store.delete(Stored(key, found.size, etag=found.etag))
+    mark = new_mark()
+    os.setxattr(folder.parent / "outside", MARK_ATTRIBUTE, mark.encode())
+    await store.delete(Stored(key, found.size, etag=found.etag, extra={MARK: mark}))
     assert (folder.parent / "outside").exists()
 
 
@@ -405,7 +423,7 @@ async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         store.put(4, b"body", INFO),
         store.open(Stored("a", 4), 0, 3),
         store.find(INFO),
-        store.delete(Stored("a", 4)),
+        store.delete(Stored("a", 4, extra={MARK: new_mark()})),
         store.look(thorough=False),
     ):
         with pytest.raises(PlaceError) as caught:
