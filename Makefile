@@ -75,7 +75,7 @@ bench-seaweedfs: install-dev $(BUILD)/seaweedfs/.installed
 bench-instructions: install-dev
 	$(BIN)/python -m tests.bench.instructions $(BENCH)
 
-# Other S3 services as locations (CONTRIBUTING.md).
+# It tries locations against other S3 services, too.
 soak: install-dev clients $(BUILD)/seaweedfs/.installed $(BUILD)/moto/.installed
 	TWOFOLD_SOAK=1 $(BIN)/pytest -n 2 --dist worksteal --timeout 7200
 	TWOFOLD_SOAK=1 $(BIN)/python -m tests.bench --listings

@@ -10,8 +10,14 @@ import os
 from collections.abc import Mapping
 
 from s3front.locations.dmd_file import DmdFileStore
-from s3front.locations.location_config import Location, load_locations, location_warnings
+from s3front.locations.location_config import (
+    Location,
+    Surroundings,
+    load_locations,
+    location_warnings,
+)
 from s3front.locations.origin import Origin
+from s3front.locations.outbound import outbound
 from s3front.locations.registry import TYPES
 from s3front.rpc.rpc_client import CONNECT_WAIT_SECONDS, RpcClient
 from shared.config import Config, ConfigError
@@ -63,6 +69,11 @@ def renew(client: RpcClient, store: DmdFileStore, read: tuple[Credentials, Crede
     metadata, data = read
     client.credentials = client.credentials.renewed(metadata)
     store.credentials = store.credentials.renewed(data)
+
+
+def surroundings(config: Config, store: DmdFileStore, log: EventLog) -> Surroundings:
+    """What the stores of locations are made with. Raises ConfigError."""
+    return Surroundings(store, log, config.private_daemon, outbound(config))
 
 
 def usable_locations(config: Config, log: EventLog) -> Mapping[str, Location]:

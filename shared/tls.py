@@ -34,20 +34,27 @@ def server_context(paths: CertFilePaths, file: str, key: str) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if paths.ca is not None:
         _load_authorities(context, paths.ca, file, f"{key}.ca")
-    for name, path in (("key", paths.key), ("cert", paths.cert)):
+    load_identity(context, paths.key, paths.cert, file, key)
+    return context
+
+
+def load_identity(
+    context: ssl.SSLContext, key_path: Path, cert_path: Path, file: str, key: str
+) -> None:
+    """Let a context show a certificate; ``key`` is where both paths are configured."""
+    for name, path in (("key", key_path), ("cert", cert_path)):
         _check_readable(path, file, f"{key}.{name}")
     try:
-        context.load_cert_chain(paths.cert, paths.key, _no_password)
+        context.load_cert_chain(cert_path, key_path, _no_password)
     except _EncryptedKeyError as error:
-        raise ConfigError(file, f"{key}.key", f"{paths.key}: {error}") from None
+        raise ConfigError(file, f"{key}.key", f"{key_path}: {error}") from None
     except (OSError, ValueError) as error:
-        _load_authorities(_nobody_trusted(), paths.cert, file, f"{key}.cert")
+        _load_authorities(_nobody_trusted(), cert_path, file, f"{key}.cert")
         if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
-            reason = f"{paths.key} is not the key of {paths.cert}"
+            reason = f"{key_path} is not the key of {cert_path}"
         else:
-            reason = f"{paths.key} holds no private key in PEM, or not one of this certificate's"
+            reason = f"{key_path} holds no private key in PEM, or not one of this certificate's"
         raise ConfigError(file, f"{key}.key", reason) from None
-    return context
 
 
 def port_context(

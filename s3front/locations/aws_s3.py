@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from s3front.locations.base import Capabilities, ObjectInfo, Stored
 from s3front.locations.location_config import Location, Surroundings
+from s3front.locations.outbound import DIRECT, Outbound
 from s3front.locations.remote_store import (
     PART_OF,
     UPLOAD,
@@ -49,9 +50,11 @@ class AwsS3Store(RemoteStore):
     """See the module and ``RemoteStore``; ``name`` is the location's. Make it inside the event
     loop; ``close`` it."""
 
-    def __init__(self, name: str, details: S3Details, log: EventLog) -> None:
+    def __init__(
+        self, name: str, details: S3Details, log: EventLog, outbound: Outbound = DIRECT
+    ) -> None:
         self._details = details
-        self._client = S3Client(details)
+        self._client = S3Client(details, outbound, outbound.pool(self.type))
         self._bucket = S3Bucket(self._client, name, log, versions=details.versions)
         self._writing = S3Writing(self._client, self._bucket, details, name, log)
         self._uploads = S3Uploads(self._client, self._bucket, self._writing)
@@ -182,4 +185,4 @@ def _is_one_account(one: S3Details, other: S3Details) -> bool:
 def make_store(location: Location, surroundings: Surroundings) -> AwsS3Store:
     """See ``LocationType.make``."""
     assert isinstance(location.details, S3Details)
-    return AwsS3Store(location.name, location.details, surroundings.log)
+    return AwsS3Store(location.name, location.details, surroundings.log, surroundings.outbound)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from typing import Final
@@ -22,8 +23,8 @@ from typing import Final
 from httptools import HttpResponseParser
 
 from s3front.locations.http_call import Call, Kind
-from s3front.locations.http_connect import connect
-from s3front.locations.origin import Origin
+from s3front.locations.http_connect import connect, probe
+from s3front.locations.origin import ANY_POOL, Origin, Pool
 from shared.http1.body import IncomingBody
 from shared.http1.channel import JOIN_BYTES_MAX, Channel, Watch
 from shared.http1.encoding import encode_request
@@ -41,8 +42,6 @@ CONNECT_SECONDS_MAX: Final = 2.0
 
 IDLE_SECONDS_MAX: Final = 55.0
 """Less than the 60 of the data daemon, so that it is we who close an idle connection."""
-
-IDLE_CONNECTIONS_MAX: Final = 256
 
 _RECEIVE_BUFFER_BYTES: Final = 512 * 1024
 
@@ -141,7 +140,7 @@ class HttpClient:
     """Sends requests to ``origin``. Make it inside the event loop; ``close`` it.
 
     ``headers`` go with every request, besides Host. ``stall_seconds`` is how long the server may
-    say nothing, or take nothing.
+    say nothing, or take nothing, and how long a request waits for a connection of its ``pool``.
     """
 
     def __init__(
@@ -152,8 +151,10 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         idle_seconds: float = IDLE_SECONDS_MAX,
         connect_seconds: float = CONNECT_SECONDS_MAX,
+        pool: Pool = ANY_POOL,
     ) -> None:
         self._origin = origin
+        self.pool = pool
         self._connect_seconds = connect_seconds
         self._headers = {"Host": origin.authority, **(headers or {})}
         self.stall_seconds = stall_seconds
@@ -162,6 +163,8 @@ class HttpClient:
         self.watch = Watch(idle_seconds)
         self._connections: set[_Connection] = set()
         self._idle: list[_Connection] = []
+        self._making = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     def renew(self, headers: Mapping[str, str], tls: ssl.SSLContext | None) -> None:
         """From now on send these headers with every request, and make connections with this TLS."""
@@ -196,11 +199,18 @@ class HttpClient:
         Raises OSError: there is no connection (NotConnectedError), or it ended, or it stalled
         (TimeoutError), or what came is not HTTP. Raises SourceError.
         """
+        headers = {**self._headers, **headers}
         if expects:
-            headers = {**headers, "Expect": "100-continue"}
-        head = encode_request(method, target, {**self._headers, **headers})
+            headers["Expect"] = "100-continue"
+        proxy = self._origin.proxy
+        if proxy is not None and self._origin.tls is None:
+            target = f"http://{headers['Host']}{target}"
+            headers.update(proxy.headers)
+        head = encode_request(method, target, headers)
         kind = Kind(method == "HEAD", holds, stall_seconds or self.stall_seconds, expects)
         connection = self._take_idle()
+        if connection is None and self._is_full:
+            connection = await self._loop.create_task(self._turn())
         if connection is not None:
             try:
                 return await connection.ask(head, body, kind)
@@ -218,13 +228,42 @@ class HttpClient:
                 return connection
         return None
 
+    @property
+    def _is_full(self) -> bool:
+        most = self.pool.connections_max
+        return most is not None and len(self._connections) + self._making >= most
+
+    async def _turn(self) -> _Connection | None:
+        """Wait for an idle connection, or until there may be a new one. Raises
+        NotConnectedError."""
+        try:
+            async with asyncio.timeout(self.stall_seconds):
+                while (connection := self._take_idle()) is None and self._is_full:
+                    waiter = self._loop.create_future()
+                    self._waiting.append(waiter)
+                    await waiter
+        except TimeoutError:
+            raise NotConnectedError("all connections are in use") from None
+        return connection
+
+    def _wake_one(self) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
     async def _connect(self) -> _Connection:
+        self._making += 1
         try:
             async with asyncio.timeout(self._connect_seconds):
                 return await connect(self._loop, lambda: _Connection(self), self._origin)
         except OSError as error:
             reason = explain(error) or f"no connection in {self._connect_seconds:g} s"
             raise NotConnectedError(reason) from error
+        finally:
+            self._making -= 1
+            self._wake_one()
 
     def opened(self, connection: _Connection) -> None:
         """Note a new connection; called by it."""
@@ -237,12 +276,14 @@ class HttpClient:
         self.watch.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
+        self._wake_one()
 
     def release(self, connection: _Connection) -> bool:
         """Take a connection back; False when there are enough. Called by it."""
-        if len(self._idle) >= IDLE_CONNECTIONS_MAX:
+        if len(self._idle) >= self.pool.idle_max:
             return False
         self._idle.append(connection)
+        self._wake_one()
         return True
 
 
@@ -328,6 +369,8 @@ class _Connection(Channel):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        if (seconds := self._client.pool.probe_seconds) is not None:
+            probe(transport, seconds)
         self._client.opened(self)
 
     def data_received(self, data: bytes) -> None:

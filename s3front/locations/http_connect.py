@@ -1,20 +1,26 @@
 """How a connection to a server is made: through a Unix socket, or TCP, with TLS or without.
 
 A name may have several addresses, some of which nobody answers at: then the next one is tried soon,
-beside it (RFC 8305). Used by ``http_client`` alone, which limits the time.
+beside it (RFC 8305). A proxy is asked for a tunnel to a server that speaks TLS (RFC 9110, section
+9.3.6), and is itself the server of all that is asked of others. Used by ``http_client`` alone,
+which limits the time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from s3front.locations.origin import Origin
+from s3front.locations.origin import Origin, Proxy
+from shared.http1.encoding import encode_request
 
 _NEXT_ADDRESS_SECONDS: Final = 0.25
 """When the next address is tried beside one that has not answered (RFC 8305, section 5)."""
+
+_TUNNEL_ANSWER_BYTES_MAX: Final = 16 * 1024
 
 _ProtocolT = TypeVar("_ProtocolT", bound=asyncio.Protocol)
 
@@ -32,7 +38,21 @@ async def connect(
             pass  # the server is on another host, or does not listen there
         else:
             return protocol
-    host, port, tls = origin.host, origin.port, origin.tls
+    proxy = origin.proxy
+    if proxy is None:
+        return await _reach(loop, make_protocol, origin.host, origin.port, origin.tls)
+    if origin.tls is None:
+        return await _reach(loop, make_protocol, proxy.host, proxy.port, proxy.tls)
+    return await _through(loop, make_protocol, origin, origin.tls, proxy)
+
+
+async def _reach(
+    loop: asyncio.AbstractEventLoop,
+    make_protocol: Callable[[], _ProtocolT],
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None,
+) -> _ProtocolT:
     addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     server_name = host if tls is not None else None
     if len(addresses) == 1:
@@ -54,3 +74,72 @@ async def connect(
         connected.close()
         raise
     return protocol
+
+
+async def _through(
+    loop: asyncio.AbstractEventLoop,
+    make_protocol: Callable[[], _ProtocolT],
+    origin: Origin,
+    tls: ssl.SSLContext,
+    proxy: Proxy,
+) -> _ProtocolT:
+    """Through a tunnel of a proxy."""
+    tunnel = await _reach(loop, lambda: _Tunnel(loop), proxy.host, proxy.port, proxy.tls)
+    transport = tunnel.transport
+    assert transport is not None
+    try:
+        headers = {"Host": origin.authority, **proxy.headers}
+        transport.write(encode_request("CONNECT", origin.authority, headers))
+        await tunnel.answered
+        protocol = make_protocol()
+        encrypted = await loop.start_tls(transport, protocol, tls, server_hostname=origin.host)
+    except BaseException:
+        transport.abort()
+        raise
+    if encrypted is None:
+        raise ConnectionResetError("the proxy ended the connection")
+    protocol.connection_made(encrypted)
+    return protocol
+
+
+class _Tunnel(asyncio.Protocol):
+    """A connection to a proxy that was asked for a tunnel. ``answered`` raises OSError when there
+    is none."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.answered: asyncio.Future[None] = loop.create_future()
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]  # uvloop's are no subclasses
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if b"\r\n\r\n" not in self._received and (len(self._received) <= _TUNNEL_ANSWER_BYTES_MAX):
+            return
+        words = self._received.split(b"\r\n", 1)[0].split(b" ", 2)
+        if len(words) > 1 and words[0].startswith(b"HTTP/1.") and words[1] == b"200":
+            self._end(None)
+        else:
+            status = words[1][:3].decode("ascii", "replace") if len(words) > 1 else "no HTTP"
+            self._end(ConnectionRefusedError(f"the proxy opens no tunnel: {status}"))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._end(ConnectionResetError("the proxy ended the connection"))
+
+    def _end(self, failure: OSError | None) -> None:
+        if self.answered.done():
+            return
+        if failure is None:
+            self.answered.set_result(None)
+        else:
+            self.answered.set_exception(failure)
+
+
+def probe(transport: asyncio.BaseTransport, seconds: int) -> None:
+    """Let the kernel try whether the other side lives, after so long a silence (tcp(7))."""
+    connected = transport.get_extra_info("socket")
+    if connected.family in (socket.AF_INET, socket.AF_INET6):
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)

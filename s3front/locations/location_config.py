@@ -17,6 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from s3front.locations.base import DaemonStore, DataStore
+from s3front.locations.outbound import DIRECT, Outbound
 from s3front.locations.place_limits import PlaceLimits
 from s3front.locations.zenko_types import in_our_terms
 from shared.config.documents import Document, display_name, find, read_document
@@ -116,12 +117,14 @@ class Written(NamedTuple):
 
 
 class Surroundings(NamedTuple):
-    """What stores are made with: that of the data ``daemon``, where to say what is amiss, and the
-    daemon that keeps in memory what is to be there, if this process has one."""
+    """What stores are made with: that of the data ``daemon``, where to say what is amiss, the
+    daemon that keeps in memory what is to be there, if this process has one, and how clouds are
+    reached."""
 
     daemon: DaemonStore
     log: EventLog
     private_daemon: PrivateDaemon | None = None
+    outbound: Outbound = DIRECT
 
 
 class LocationType(NamedTuple):

@@ -24,7 +24,8 @@ from s3front.locations.http_client import (
     Response,
     SourceError,
 )
-from s3front.locations.origin import Origin
+from s3front.locations.origin import Origin, Pool
+from s3front.locations.outbound import Outbound
 from s3front.locations.remote_store import PlaceError, Trouble
 from s3front.locations.s3_answers import S3AnswerError, document, error_document
 from s3front.locations.s3_details import DEFAULT_REGION, S3Details
@@ -81,8 +82,10 @@ class S3Call(msgspec.Struct, frozen=True):
 class S3Client:
     """See the module. Make it inside the event loop; ``close`` it."""
 
-    def __init__(self, details: S3Details) -> None:
+    def __init__(self, details: S3Details, outbound: Outbound, pool: Pool) -> None:
         self._details = details
+        self._outbound = outbound
+        self._pool = pool
         self._source: KeySource = key_source(details)
         self._region = details.region or DEFAULT_REGION
         self._skew_seconds = 0.0
@@ -190,11 +193,14 @@ class S3Client:
     def _client(self, host: str) -> HttpClient:
         client = self._clients.get(host)
         if client is None:
+            port, tls = self._details.port, self._details.secure
+            proxy = self._outbound.proxy(host, port, tls=tls)
             client = self._clients[host] = HttpClient(
-                Origin(host, self._details.port, tls=self._tls),
+                Origin(host, port, tls=self._tls, proxy=proxy),
                 stall_seconds=STALL_SECONDS_MAX,
                 idle_seconds=IDLE_SECONDS_MAX,
                 connect_seconds=CONNECT_SECONDS_MAX,
+                pool=self._pool,
             )
         return client
 

@@ -14,11 +14,11 @@ from s3front.daemon_clients import (
     daemon_credentials,
     data_client,
     metadata_client,
+    surroundings,
     usable_locations,
 )
 from s3front.daemon_clients import renew as renew_credentials
 from s3front.locations.dmd_file import DmdFileStore
-from s3front.locations.location_config import Surroundings
 from s3front.locations.one_hop import OneHop
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.bucket_store import BucketStore
@@ -73,7 +73,7 @@ async def serve(config: Config) -> None:
         objects=ObjectStore(metadata, buckets, oldest_version_id),
         listings=ListingStore(metadata),
         uploads=UploadStore(metadata, buckets),
-        locations=LocationRegistry(locations, Surroundings(store, log, config.private_daemon)),
+        locations=LocationRegistry(locations, surroundings(config, store, log)),
         credentials=from_file,
         endpoints=config.endpoints,
         health_networks=config.health_checks.allow_from,

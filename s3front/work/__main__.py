@@ -17,9 +17,9 @@ from s3front.daemon_clients import (
     data_client,
     metadata_client,
     renew,
+    surroundings,
     usable_locations,
 )
-from s3front.locations.location_config import Surroundings
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.gateway import MetadataGateway
 from s3front.rpc.rpc_client import RpcClient
@@ -42,8 +42,8 @@ async def work(config: Config, workers: Sequence[Registration] = WORKERS) -> Non
     log = get_logger()
     arm_failpoint(config.failpoint, log)
     client, store = metadata_client(config, log), data_client(config)
-    surroundings = Surroundings(store, log, config.private_daemon)
-    locations = LocationRegistry(usable_locations(config, log), surroundings)
+    around = surroundings(config, store, log)
+    locations = LocationRegistry(usable_locations(config, log), around)
     tools = _tools(config, client, locations, log)
     runner = Runner(partial(LeasedMetadata, client), tools, workers, holder_name())
 

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from shared.config.errors import ENVIRONMENT, ConfigError
 from shared.config.model import (
     DEFAULT_LOCATION,
+    BackendClient,
     Backends,
     EnvironmentCredentials,
     LogFormat,
@@ -126,10 +127,34 @@ def settings_updates(settings: Settings, environment: Environment) -> Updates:
     group = environment.parsed("REPLICATION_GROUP_ID", parse_replication_group)
     if group is not None:
         updates["replication_group_id"] = group
+    updates["external_backends"] = replace(
+        settings.external_backends,
+        aws_s3=_agent(settings.external_backends.aws_s3, environment, "AWS_S3"),
+        gcp=_agent(settings.external_backends.gcp, environment, "GCP"),
+    )
     record_log = environment.parsed("RECORDLOG_ENABLED", parse_flag)
     if record_log is not None:
         updates["record_log"] = replace(settings.record_log, enabled=record_log)
     return updates
+
+
+def _agent(client: BackendClient, environment: Environment, prefix: str) -> BackendClient:
+    """AWS_S3_HTTPAGENT_KEEPALIVE and its kin."""
+    variable = f"{prefix}_HTTPAGENT_KEEPALIVE"
+    given = {
+        "keep_alive": environment.parsed(variable, parse_flag),
+        "keep_alive_msecs": environment.parsed(f"{variable}_MS", _count),
+        "max_sockets": environment.parsed(f"{variable}_MAX_SOCKETS", _count),
+        "max_free_sockets": environment.parsed(f"{variable}_MAX_FREE_SOCKETS", _count),
+    }
+    changed = {name: value for name, value in given.items() if value is not None}
+    return replace(client, http_agent=replace(client.http_agent, **changed))
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:10]) <= 10**9):
+        raise ValueError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
 
 
 def backends(environment: Environment) -> Backends:

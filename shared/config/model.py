@@ -42,6 +42,7 @@ from shared.config.values import (
     Password,
     Port,
     ProxyNetworks,
+    ProxyUrl,
     PublicEndpoint,
     ReplicationGroup,
     ReserveBytes,
@@ -227,6 +228,42 @@ class Redis(Section, frozen=True, kw_only=True):
             raise ValueError("needs host, or name and sentinels")
 
 
+class OutboundProxy(Section, frozen=True, kw_only=True):
+    """The HTTP proxy that clouds are reached through. Paths of PEM files begin at the directory of
+    the configuration: ``key`` and ``cert`` are what is shown to a proxy that is reached over TLS,
+    ``ca_bundle`` has the authorities that its certificate may be of."""
+
+    url: ProxyUrl | None = None
+    key: Path | None = None
+    cert: Path | None = None
+    ca_bundle: Path | None = None
+
+    def check(self) -> None:
+        if (self.key is None) != (self.cert is None):
+            raise ValueError("needs both key and cert, or none of them")
+
+
+class HttpAgent(Section, frozen=True, kw_only=True):
+    """Connections to the endpoint of a location: whether they are kept when nothing is asked, how
+    many of those, how many at all, and after what silence the kernel tries whether they live."""
+
+    keep_alive: bool = True
+    keep_alive_msecs: Milliseconds = 1000
+    max_free_sockets: Count = 256
+    max_sockets: Count | None = None
+
+
+class BackendClient(Section, frozen=True, kw_only=True):
+    http_agent: HttpAgent = HttpAgent()
+
+
+class ExternalBackends(Section, frozen=True, kw_only=True):
+    """How locations are reached, by type."""
+
+    aws_s3: BackendClient = msgspec.field(default=BackendClient(), name="aws_s3")
+    gcp: BackendClient = BackendClient()
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """What config.json says."""
 
@@ -256,6 +293,8 @@ class Settings(Section, frozen=True, kw_only=True):
     """TLS of the S3 port."""
     local_cache: Redis | None = None
     redis: Redis | None = None
+    outbound_proxy: OutboundProxy = OutboundProxy()
+    external_backends: ExternalBackends = ExternalBackends()
 
     def check(self) -> None:
         """A commit that is sent before half the grace has passed must end before all of it has; and

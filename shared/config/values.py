@@ -5,9 +5,13 @@ from __future__ import annotations
 import ipaddress
 import re
 import shlex
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Final, NamedTuple
+from urllib.parse import unquote
+
+import msgspec
 
 from shared import limits
 
@@ -116,6 +120,32 @@ def parse_flag(text: str) -> bool:
     if text.lower() not in ("true", "1", "false", "0"):
         raise ValueError(f"{text!r} is neither true nor false")
     return text.lower() in ("true", "1")
+
+
+class ProxyAddress(msgspec.Struct, frozen=True):
+    """Where a proxy is: over TLS (``secure``) or not, and the value of Proxy-Authorization that it
+    wants, if any."""
+
+    secure: bool
+    host: str
+    port: int
+    authorization: Secret | None = None
+
+
+def parse_proxy(text: str) -> ProxyAddress:
+    """``http(s)://[user:password@]host[:port]``. Raises ValueError with the reason, which has
+    nothing of the password."""
+    scheme, separator, rest = text.partition("://")
+    credentials, at, address = rest.removesuffix("/").rpartition("@")
+    if scheme not in ("http", "https") or not separator or not address:
+        raise ValueError("is not of the form http://host:port, or https://host:port")
+    host, port = split_port(address)
+    number = (443 if scheme == "https" else 80) if port is None else parse_port(port)
+    authorization = None
+    if at:
+        user = unquote(credentials).encode("utf-8", "surrogateescape")
+        authorization = Secret(f"Basic {b64encode(user).decode()}")
+    return ProxyAddress(scheme == "https", host, number, authorization)
 
 
 def parse_access_key(text: str) -> str:
@@ -319,4 +349,5 @@ Hosts = Annotated[tuple[str, ...], Rule(_hosts)]
 LogName = Annotated[str, text_rule(parse_log_name)]
 ReplicationGroup = Annotated[str, text_rule(parse_replication_group)]
 Secrets = Annotated[tuple[Secret, ...], Rule(_secrets)]
+ProxyUrl = Annotated[ProxyAddress, text_rule(parse_proxy)]
 AccessKey = Annotated[str, text_rule(parse_access_key)]
