@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from s3front import cli, work_usage
+from s3front import cli, locations_usage, work_usage
 from shared.process.usage import Host, Port, Version
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 
 
 app.add_typer(work_usage.app, name="work")
+app.add_typer(locations_usage.app, name="locations")
 
 
 @app.callback()

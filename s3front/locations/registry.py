@@ -95,11 +95,15 @@ class LocationRegistry:
 
         return ResilientStore(store, location.name, location.limits, self._surroundings.log)
 
-    def reports(self) -> Mapping[str, PlaceReport]:
-        """What this process knows of the places that others run, by location."""
-        remotes = {
+    def remotes(self) -> Mapping[str, RemoteStore]:
+        """The stores of the places that others run, by location."""
+        return {
             name: store for name, store in self._stores.items() if isinstance(store, RemoteStore)
         }
+
+    def reports(self) -> Mapping[str, PlaceReport]:
+        """What this process knows of the places that others run, by location."""
+        remotes = self.remotes()
         if not remotes:
             return {}
         from s3front.locations.resilience import ResilientStore  # noqa: PLC0415  # on first use

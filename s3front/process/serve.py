@@ -30,6 +30,7 @@ from s3front.port.forwarded import Proxies
 from s3front.port.http_server import LARGE_BLOCKS_BYTES, create_http_server
 from s3front.port.listeners import inherited_sockets
 from s3front.process.accounts_watch import AccountsWatch
+from s3front.process.place_looks import PlaceLooks
 from s3front.rpc.rpc_client import RpcClient
 from shared import version_id
 from shared.config import (
@@ -90,15 +91,23 @@ async def serve(config: Config) -> None:
     requests = config.requests
     most = connections_within_limit(requests.max_connections)
     server = create_http_server(app.handle, log, requests.body_memory_bytes, most)
+    looks = PlaceLooks(log)
+
+    def reload() -> None:
+        _reload(app, from_file, client, store, tls)
+        looks.begin(app.services.locations)
+
     client.start()
     try:
         for listener in inherited_sockets():
             await server.listen(listener, tls)
         log.info("serving", port=server.port, tls=tls is not None, hosts=list(services.endpoints))
-        await serve_until_stopped(lambda: _reload(app, from_file, client, store, tls))
+        looks.begin(app.services.locations)
+        await serve_until_stopped(reload)
         await server.close(STOP_SECONDS_MAX)
     finally:
         watching.cancel()
+        looks.close()
         await app.services.locations.close()
         await store.close()
         await client.close()
