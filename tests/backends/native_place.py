@@ -131,6 +131,10 @@ class NativePlace(RemoteStore):
         """The IDs of the uploads that are under way there."""
         return sorted(path.name for path in (self.root / "uploads").iterdir())
 
+    def bucket_of_upload(self, upload_id: str) -> str:
+        """For which bucket's object one of them is."""
+        return self._upload(upload_id)["bucket"]
+
     def calls(self) -> list[str]:
         """The verbs that were asked for, in order."""
         path = self.root / "calls"
@@ -198,7 +202,8 @@ class NativePlace(RemoteStore):
             folder = self.root / "uploads" / upload_id
             folder.mkdir()
             name = natural_name(info, bucket_match=False)
-            (folder / "upload.json").write_text(json.dumps({"mark": mark, "name": name}))
+            upload = {"mark": mark, "name": name, "bucket": info.bucket}
+            (folder / "upload.json").write_text(json.dumps(upload))
         handle = Stored(name, 0, extra={UPLOAD: upload_id, MARK: mark})
         return self._answer(fault, handle)
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from s3front.locations.base import DaemonStore, Stored
-from s3front.locations.location_config import Surroundings
+from s3front.locations.base import DaemonStore, ObjectInfo, Stored, stored_blob
+from s3front.locations.location_config import Location, Surroundings
 from s3front.locations.registry import LocationRegistry
+from s3front.locations.remote_store import new_mark
 from s3front.metadata import gateway
 from s3front.s3_errors import S3Error
 from s3front.work.deletions import GO_SECONDS, DeletionWorker
 from s3front.work.worker import Pace, Tools
 from shared.process.logs import get_logger
+from shared.records.data_location import DataLocation
 from shared.records.names import DEAD_LETTERS, DELETIONS
+from tests.backends.native_place import NATIVE, TYPE, Details, NativePlace
 from tests.unit.dmd.metadata.support import RecordingLog
 from tests.unit.s3front.metadata_twin import MetadataTwin
 
@@ -88,3 +92,104 @@ async def test_what_fails_of_it_holds_up_nothing_else_of_it(deletions: Deletions
     (entry,) = deletions.records(DELETIONS)
     assert {each["key"] for each in entry["location"]} >= deletions.place.bad
     assert entry["tries"] == 1
+
+
+# --- In places that others run -------------------------------------------------------------------
+
+INFO = ObjectInfo("bucket", "key", "text/plain", {})
+
+
+class There:
+    """A place of files, and the queue of what is to be deleted there."""
+
+    def __init__(self, folder: Path, **can: bool) -> None:
+        self.store = MetadataTwin()
+        details = Details(str(folder), **can)
+        self.place = NativePlace(details)
+        self.location = Location(name="there", type=TYPE, details=details)
+        self.now = 1000.0
+
+    def worker(self, *locations: Location) -> DeletionWorker:
+        surroundings = Surroundings(cast(DaemonStore, SlowPlace()), get_logger())
+        by_name = {each.name: each for each in locations}
+        registry = LocationRegistry(by_name, surroundings, {TYPE: NATIVE})
+        clock = (lambda: self.now, lambda: self.now)
+        return DeletionWorker(Tools(self.store, registry, 0, RecordingLog(), *clock))
+
+    async def put(self, content: bytes) -> DataLocation:
+        return self.located(await self.place.put(len(content), content, INFO, new_mark()))
+
+    def located(self, blob: Stored) -> DataLocation:
+        return DataLocation(
+            blob.key, blob.size, 0, "there", TYPE, f"1:{blob.etag}", dict(blob.members())
+        )
+
+    async def queue(self, *locations: DataLocation) -> None:
+        text = json.dumps({"location": [location.document() for location in locations]})
+        await self.store.commit([gateway.put(DELETIONS, f"{0:014}.entry", text)], [], "")
+
+    async def work(self, worker: DeletionWorker) -> None:
+        while await worker.step() is Pace.BUSY:
+            self.now += 1
+
+
+@pytest.mark.parametrize("versions", [True, False])
+async def test_just_the_blob_that_is_named_is_deleted(tmp_path: Path, versions: bool) -> None:
+    there = There(tmp_path, versions=versions)
+    former, latest = await there.put(b"former"), await there.put(b"latest")
+    await there.queue(former)
+    await there.work(there.worker(there.location))
+    (blob,) = there.place.blobs()
+    assert (blob.content, blob.name) == (b"latest", latest.key)
+    assert not there.store.records
+
+
+async def test_what_has_got_the_name_since_stays(tmp_path: Path) -> None:
+    there = There(tmp_path)
+    former = await there.put(b"former")
+    await there.place.delete(stored_blob(former))
+    latest = await there.put(b"latest")
+    assert latest.key == former.key
+    await there.queue(former)
+    await there.work(there.worker(there.location))
+    assert [blob.content for blob in there.place.blobs()] == [b"latest"]
+
+
+async def test_an_upload_is_ended_and_its_parts_go_with_it(tmp_path: Path) -> None:
+    there = There(tmp_path, multipart=True)
+    upload = await there.place.begin_upload(INFO, new_mark())
+    part = await there.place.put_part(upload, 1, 4, b"part")
+    await there.queue(there.located(part))
+    await there.work(there.worker(there.location))
+    assert len(there.place.uploads()) == 1
+    assert "delete" not in there.place.calls()
+    await there.queue(there.located(upload))
+    await there.work(there.worker(there.location))
+    assert there.place.uploads() == []
+    assert not there.store.records
+
+
+async def test_a_place_that_does_not_let_us_is_waited_for(tmp_path: Path) -> None:
+    there = There(tmp_path)
+    await there.queue(await there.put(b"kept"))
+    fault = there.place.fault("delete", "refused")
+    worker = there.worker(there.location)
+    await there.work(worker)
+    for _ in range(10):
+        there.now += 10 * 24 * 3600
+        await there.work(worker)
+    there.now += 1
+    await there.work(worker)
+    assert "there" in worker.status()["away"]
+    assert {level for level, _ in there.store.records} == {DELETIONS}
+    fault.unlink()
+    there.now += 24 * 3600
+    await there.work(there.worker(there.location))
+    assert there.place.blobs() == []
+
+
+async def test_a_location_that_is_gone_is_a_dead_letter(tmp_path: Path) -> None:
+    there = There(tmp_path)
+    await there.queue(await there.put(b"kept"))
+    await there.work(there.worker())
+    assert {level for level, _ in there.store.records} == {DEAD_LETTERS}

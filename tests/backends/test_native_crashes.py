@@ -1,0 +1,275 @@
+"""A process that dies on its way between a place that others run and the metadata.
+
+Whatever the client was told: in the end the place holds what records name, and nothing else; what
+was acknowledged is there; and the request succeeds when it is repeated.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import requests
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.failpoints import FailPoint
+from shared.records.names import DELETIONS, STRAYS
+from shared.records.upload import OVERVIEW_PREFIX, uploads_level
+from tests.backends.native_cluster import Stage, native_cluster
+from tests.backends.native_place import NativePlace
+from tests.backends.native_support import end_faults, there
+from tests.clients_boto3 import s3_client
+from tests.servers import Process, wait_for
+
+DATA = random.Random(11).randbytes(300_000)
+PARTS = (DATA[:200_000], DATA[200_000:])
+NAMED = {"Key": "key"}
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with native_cluster(tmp_path_factory.mktemp("native"), fronts=2) as stage:
+        yield stage
+
+
+@pytest.fixture(params=["all", "small-parts", "plain"])
+def place(stage: Stage, request: pytest.FixtureRequest) -> NativePlace:
+    return stage.places[request.param]
+
+
+@pytest.fixture
+def bucket(stage: Stage, place: NativePlace) -> str:
+    name = f"b{uuid.uuid4().hex[:12]}"
+    where = {"LocationConstraint": place.root.name}
+    s3_client(stage.running.fronts[1]).create_bucket(Bucket=name, CreateBucketConfiguration=where)
+    return name
+
+
+@pytest.fixture(autouse=True)
+def no_faults(stage: Stage) -> Iterator[None]:
+    yield
+    end_faults(stage)
+
+
+# --- What is done --------------------------------------------------------------------------------
+
+
+def put(client: Any, bucket: str) -> None:
+    client.put_object(Bucket=bucket, **NAMED, Body=DATA)
+
+
+def put_little(client: Any, bucket: str) -> None:
+    client.put_object(Bucket=bucket, **NAMED, Body=DATA[:100])
+
+
+def post(client: Any, bucket: str) -> None:
+    form = client.generate_presigned_post(bucket, "key")
+    answer = requests.post(form["url"], form["fields"], files={"file": DATA}, timeout=30)
+    assert answer.status_code == 204, answer.text
+
+
+def copy(client: Any, bucket: str) -> None:
+    client.copy_object(Bucket=bucket, **NAMED, CopySource={"Bucket": bucket, "Key": "source"})
+
+
+def begin(client: Any, bucket: str) -> None:
+    client.create_multipart_upload(Bucket=bucket, **NAMED)
+
+
+def send(client: Any, bucket: str) -> None:
+    found = client.list_multipart_uploads(Bucket=bucket)["Uploads"]
+    upload = {"Bucket": bucket, **NAMED, "UploadId": found[0]["UploadId"]}
+    client.upload_part(**upload, PartNumber=1, Body=PARTS[0][:40_000])
+
+
+def complete(client: Any, bucket: str) -> None:
+    found = client.list_multipart_uploads(Bucket=bucket).get("Uploads")
+    if not found:
+        client.head_object(Bucket=bucket, **NAMED)  # it was, and the answer was lost
+        return
+    upload = {"Bucket": bucket, **NAMED, "UploadId": found[0]["UploadId"]}
+    listed = client.list_parts(**upload)["Parts"]
+    parts = [{name: part[name] for name in ("PartNumber", "ETag")} for part in listed]
+    client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+
+
+Act = Callable[[Any, str], None]
+_NOTED = FailPoint.AFTER_STRAY_NOTED
+_STORED = FailPoint.AFTER_DATA_STORED
+_COMMITTED = FailPoint.AFTER_RECORD_COMMIT
+_COMPLETED = FailPoint.AFTER_PLACE_COMPLETION
+_WRITING = (_NOTED, _STORED, _COMMITTED)
+_POINTS: dict[Act, tuple[FailPoint, ...]] = {
+    put: _WRITING,
+    put_little: _WRITING,
+    post: _WRITING,
+    copy: _WRITING,
+    begin: _WRITING,
+    send: (_STORED, _COMMITTED),
+    complete: (_COMPLETED, _COMMITTED),
+}
+FRONT_CASES = [
+    (place, act, point)
+    for place in ("all", "small-parts", "plain")
+    for act, points in _POINTS.items()
+    for point in points
+    if not (place == "plain" and act in (begin, send, complete))  # no uploads of its own
+]
+METADATA_CASES = [
+    ("all", put),
+    ("all-plain", copy),
+    ("all", begin),
+    ("all-plain", complete),
+    ("plain", put),
+]
+
+
+def prepare(stage: Stage, bucket: str, act: Act, place: NativePlace) -> None:
+    """What an act begins with."""
+    client = s3_client(stage.running.fronts[1])
+    size = 40_000 if place.root.name == "small-parts" else len(DATA)
+    client.put_object(Bucket=bucket, Key="source", Body=DATA[:size])
+    if act in (send, complete):
+        begin(client, bucket)
+    if act is complete:
+        send(client, bucket)
+
+
+def attempt(act: Act, client: Any, bucket: str) -> bool:
+    """Whether the client was told that it was done."""
+    try:
+        act(client, bucket)
+    except (ClientError, BotoCoreError, requests.RequestException):
+        return False
+    return True
+
+
+def assert_tidy(stage: Stage, bucket: str, place: NativePlace) -> None:
+    """The place has what records name, and nothing else."""
+    stage.wait_until_settled()
+    records = stage.records(bucket)
+    named = [entry for record in records.values() for entry in record["location"] or ()]
+    overviews = [
+        record
+        for key, record in stage.records(uploads_level(bucket)).items()
+        if key.startswith(OVERVIEW_PREFIX)
+    ]
+    handles = {each["dataStoreUploadId"] for one in overviews for each in one.get("location") or ()}
+    mine = {each for each in place.uploads() if place.bucket_of_upload(each) == bucket}
+    made = {blob.upload for blob in there(stage, bucket)}
+    assert mine | (made & handles) == handles  # what an upload has become is still the upload's
+    expected = sorted((each["key"], each.get("dataStoreVersionId", "")) for each in named)
+    found = [blob for blob in there(stage, bucket) if blob.upload not in handles]
+    assert sorted((blob.name, blob.version) for blob in found) == expected
+
+
+_REFUSED = ("PreconditionFailed", "ConditionalRequestConflict", "SlowDown")
+
+
+# --- Tests ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("place", "act", "point"), FRONT_CASES, indirect=["place"])
+def test_a_front_end_that_dies(
+    stage: Stage, bucket: str, place: NativePlace, act: Act, point: FailPoint
+) -> None:
+    prepare(stage, bucket, act, place)
+    front = stage.running.fronts[0]
+    front.process.kill()
+    front.start(point)
+    assert not attempt(act, s3_client(front), bucket)
+    wait_for(lambda: front.process.poll() is not None, "its death")
+    front.process.kill()
+    front.start()
+    assert_tidy(stage, bucket, place)
+    assert (act in (put, post, put_little, copy, complete) and point == _COMMITTED) == (
+        "key" in stage.records(bucket)
+    )
+    act(s3_client(front), bucket)
+    assert_tidy(stage, bucket, place)
+
+
+@pytest.mark.parametrize("visit", [1, 2])
+@pytest.mark.parametrize("point", [FailPoint.BEFORE_COMMIT, FailPoint.AFTER_COMMIT])
+@pytest.mark.parametrize(("place", "act"), METADATA_CASES, indirect=["place"])
+def test_a_metadata_daemon_that_dies(
+    stage: Stage, bucket: str, place: NativePlace, act: Act, point: FailPoint, visit: int
+) -> None:
+    """With the note, or with the record; whoever waits for an answer does not get one."""
+    prepare(stage, bucket, act, place)
+    stage.running.work.kill()
+    daemon: Process = stage.running.dmd_metadata
+    daemon.stop()
+    daemon.start(f"{point}:{visit}")
+    stage.running.wait_for_daemons()
+    stage.running.fronts[0].wait()
+    client = s3_client(stage.running.fronts[0])
+    wait_for(lambda: attempt(_look, client, bucket), "the front-end to be connected")
+    told = attempt(act, client, bucket)
+    if act is complete and visit == 2:
+        assert told  # the second commit is of what is left of the upload
+    daemon.kill()
+    daemon.start()
+    stage.running.wait_for_daemons()
+    wait_for(lambda: attempt(_look, client, bucket), "the front-end to be connected")
+    assert_tidy(stage, bucket, place)
+    if told and act is not begin:
+        assert "key" in stage.records(bucket)
+    act(client, bucket)
+    assert_tidy(stage, bucket, place)
+
+
+def _look(client: Any, bucket: str) -> None:
+    client.get_object(Bucket=bucket, Key="source")
+
+
+@pytest.mark.parametrize("visit", [1, 2])
+def test_a_worker_that_dies(stage: Stage, bucket: str, place: NativePlace, visit: int) -> None:
+    """Before a note is condemned, and before it is removed once the place is tidy."""
+    prepare(stage, bucket, put, place)
+    stage.running.work.kill()
+    front = stage.running.fronts[0]
+    front.process.kill()
+    front.start(FailPoint.AFTER_DATA_STORED)
+    assert not attempt(put, s3_client(front), bucket)
+    front.process.kill()
+    front.start()
+    notes = len(stage.records(STRAYS))
+    assert notes == 1 or place.root.name == "plain"
+    work = stage.running.work
+    work.start(f"{FailPoint.AFTER_QUEUED_DATA_DELETION}:{visit}")
+    wait_for(lambda: work.poll() is not None, "its death")
+    work.kill()
+    work.start()
+    assert_tidy(stage, bucket, place)
+
+
+def test_two_front_ends_race_for_a_key(stage: Stage, bucket: str, place: NativePlace) -> None:
+    """With conditions, so that many are refused after their bytes were stored."""
+    clients = [s3_client(front) for front in stage.running.fronts]
+    bodies = [b"%d" % number * 50 for number in range(60)]
+
+    def write(number: int) -> str:
+        body = bodies[number]
+        conditions = {} if number % 3 else {"IfNoneMatch": "*"}
+        try:
+            clients[number % 2].put_object(Bucket=bucket, Key="key", Body=body, **conditions)
+        except ClientError as error:
+            return (
+                ""
+                if error.response["Error"]["Code"] in _REFUSED
+                else error.response["Error"]["Code"]
+            )
+        return body.decode()
+
+    with ThreadPoolExecutor(8) as threads:
+        written = set(threads.map(write, range(len(bodies))))
+    found = clients[0].get_object(Bucket=bucket, Key="key")["Body"].read()
+    assert found.decode() in written
+    assert written <= {"", *(body.decode() for body in bodies)}
+    assert_tidy(stage, bucket, place)
+    assert not stage.records(DELETIONS)
