@@ -17,10 +17,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from s3front import cli
-from s3front.daemon_clients import data_client, metadata_client
+from s3front.daemon_clients import data_client, metadata_client, surroundings
 from s3front.locations.location_config import (
     Location,
-    Surroundings,
     load_locations,
     location_warnings,
 )
@@ -128,7 +127,7 @@ async def _look_at_all(
         daemon = data_client(config)
         opened.push_async_callback(daemon.close)
         wanted = {name: locations[name] for name in names}
-        registry = LocationRegistry(wanted, Surroundings(daemon, get_logger()))
+        registry = LocationRegistry(wanted, surroundings(config, daemon, get_logger()))
         opened.push_async_callback(registry.close)
         looks = (_look(registry, location) for location in wanted.values())
         return dict(zip(wanted, await asyncio.gather(*looks), strict=True))

@@ -33,3 +33,14 @@ def test_a_signal_to_make_alone_ends_the_servers(tmp_path: Path) -> None:
         make.kill()
         make.wait()
     assert begun.read_text() == "--port 8001 --data a b\n"
+
+
+def test_everything_in_memory(tmp_path: Path) -> None:
+    shutil.copy(REPOSITORY / "Makefile", tmp_path)
+    command = tmp_path / ".venv" / "bin" / "s3front"
+    command.parent.mkdir(parents=True)
+    command.write_text('#!/bin/sh\necho "$S3BACKEND $@" > begun\n')
+    command.chmod(0o755)
+    made = ["make", "--old-file=install", "mem_backend", "PORT=8001", "HOST=127.0.0.1"]
+    subprocess.run(made, cwd=tmp_path, check=True, timeout=60)
+    assert (tmp_path / "begun").read_text() == "mem start --port 8001 --host 127.0.0.1\n"
