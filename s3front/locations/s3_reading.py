@@ -8,6 +8,7 @@ from s3front.locations.base import DataNotFoundError, Stored
 from s3front.locations.http_client import Response
 from s3front.locations.remote_store import PART_OF, UPLOAD, PlaceError, Trouble
 from s3front.locations.s3_answers import S3AnswerError, unquoted
+from s3front.locations.s3_checksum import ASKING, Checksum, checksum_of
 from s3front.locations.s3_client import S3Call, S3Client
 from s3front.locations.s3_found import NULL_VERSION, look_at, of_version
 from s3front.s3_errors import S3Error
@@ -41,7 +42,9 @@ async def _open(
     start, end = span
     is_whole = start == 0 and end == blob.size - 1
     headers = {"Accept-Encoding": "identity"}
-    if not is_whole:
+    if is_whole:
+        headers.update(ASKING)
+    else:
         headers["Range"] = f"bytes={start}-{end}"
     if blob.etag is not None and version in (None, NULL_VERSION):
         headers["If-Match"] = f'"{blob.etag}"'
@@ -60,39 +63,56 @@ async def _open(
         and response.length in (None, end - start + 1)
         and ("If-Match" not in headers or unquoted(response.headers.get("ETag")) == blob.etag)
     ):
-        return S3Reader(response, end - start + 1)
+        checksum = checksum_of(response.headers) if is_whole else None
+        return S3Reader(response, end - start + 1, checksum)
     response.close()
     raise PlaceError(Trouble.BROKEN, "an object is another one than that which was stored")
 
 
 class S3Reader:
-    """An object that is being read; see ``base.DataReader``."""
+    """An object that is being read; see ``base.DataReader``. What the service says a ``checksum``
+    of is given out but for its end, until it is found to be right."""
 
-    def __init__(self, response: Response, length: int) -> None:
+    def __init__(self, response: Response, length: int, checksum: Checksum | None) -> None:
         self._response = response
         self._length = length
+        self._checksum = checksum
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
-        left = self._length
+        left, held = self._length, b""
         try:
             while block := await self._response.read():
                 left -= len(block)
                 if left < 0:
                     break
-                yield block
+                if self._checksum is not None:
+                    self._checksum.add(block)
+                    block, held = held, block
+                if block:
+                    yield block
         except OSError as error:
             raise _cut(error) from None
         if left:
             raise _cut(None)
+        self._check()
+        if held:
+            yield held
 
     async def read(self) -> bytes:
         try:
-            found = await self._response.read_all(self._length)
+            found = await self._response.read_all(self._length + 1)
         except OSError as error:
             raise _cut(error) from None
         if len(found) != self._length:
             raise _cut(None)
+        if self._checksum is not None:
+            self._checksum.add(found)
+        self._check()
         return found
+
+    def _check(self) -> None:
+        if self._checksum is not None and not self._checksum.is_right:
+            raise PlaceError(Trouble.BROKEN, "other bytes came than those of the object")
 
     def close(self) -> None:
         self._response.close()

@@ -207,6 +207,73 @@ def test_an_upload_that_streams_is_not_repeated(loop: str) -> None:
     run(loop, scenario())
 
 
+def test_an_upload_that_is_to_be_asked_for_is_repeated(loop: str) -> None:
+    begun = 0
+
+    async def body() -> AsyncGenerator[bytes, None]:
+        nonlocal begun
+        begun += 1
+        yield b"body"
+
+    async def scenario() -> None:
+        async with scripted(ends_after_one) as (client, server):
+            await get(client)
+            length = {"Content-Length": "4"}
+            response = await client.request("PUT", "/", length, body(), expects=True)
+            assert await response.read_all(9) == b"hello"
+            assert (server.connections, begun) == (2, 1)
+
+    run(loop, scenario())
+
+
+@pytest.mark.parametrize("invites", [True, False])
+def test_a_body_that_the_server_wants_and_one_that_it_does_not(loop: str, invites: bool) -> None:
+    begun = False
+
+    async def body() -> AsyncGenerator[bytes, None]:
+        nonlocal begun
+        begun = True
+        yield b"body"
+
+    async def script(
+        _number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        assert b"Expect: 100-continue" in await head_of(reader)
+        if invites:
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            assert await reader.readexactly(4) == b"body"
+        writer.write(OK)
+
+    async def scenario() -> None:
+        async with scripted(script) as (client, _):
+            length = {"Content-Length": "4"}
+            response = await client.request("PUT", "/", length, body(), expects=True)
+            assert await response.read_all(9) == b"hello"
+            assert begun == invites
+
+    run(loop, scenario())
+
+
+def test_a_server_that_says_nothing_of_a_body_gets_it(loop: str) -> None:
+    async def body() -> AsyncGenerator[bytes, None]:
+        yield b"body"
+
+    async def script(
+        _number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await head_of(reader)
+        assert await reader.readexactly(4) == b"body"
+        writer.write(OK)
+
+    async def scenario() -> None:
+        async with scripted(script) as (client, _):
+            length = {"Content-Length": "4"}
+            response = await client.request("PUT", "/", length, body(), expects=True)
+            assert await response.read_all(9) == b"hello"
+
+    run(loop, scenario())
+
+
 def test_a_new_connection_that_ends_is_an_error_at_once(loop: str) -> None:
     async def script(
         _number: int, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter

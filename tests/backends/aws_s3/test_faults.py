@@ -1,0 +1,328 @@
+"""What a store makes of a service that answers wrongly, late, or not at all."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from email.utils import formatdate
+from pathlib import Path
+
+import anycrc
+import pytest
+
+from s3front.locations.aws_s3 import AwsS3Store
+from s3front.locations.base import DataNotFoundError, Stored
+from s3front.locations.remote_store import (
+    MARK,
+    PART_OF,
+    UPLOAD,
+    PlaceError,
+    Trouble,
+    UploadedPart,
+    new_mark,
+)
+from s3front.s3_errors import S3Error
+from tests.api.data_server import RecordingLog
+from tests.backends.s3_stores import INFO, blocks_of, md5_of, read
+from tests.backends.scripted_s3 import (
+    CUT,
+    OK_ETAG,
+    Answer,
+    Asked,
+    ScriptedS3,
+    answer,
+    chunks,
+    error,
+    scripted,
+)
+
+BLOB = Stored("cat", 4, "v1")
+UPLOAD_ID = "u1"
+HANDLE = Stored("cat", 0, extra={UPLOAD: UPLOAD_ID, MARK: new_mark()})
+PART = UploadedPart(
+    1, 4, md5_of(b"body"), Stored("cat", 4, None, md5_of(b"body"), {PART_OF: UPLOAD_ID})
+)
+
+
+@contextlib.asynccontextmanager
+async def asking(
+    say: Answer, *, versioned: bool = True, invites: bool = True, **details: object
+) -> AsyncIterator[tuple[AwsS3Store, ScriptedS3]]:
+    """A store of a service that says so."""
+    async with scripted(say, versioned=versioned, invites=invites) as service:
+        store = AwsS3Store("there", service.details(**details), RecordingLog())
+        try:
+            yield store, service
+        finally:
+            await store.close()
+
+
+async def trouble_of(work: object) -> Trouble:
+    with pytest.raises(PlaceError) as caught:
+        await work  # type: ignore[misc]  # whatever the test asks for
+    return caught.value.trouble
+
+
+@pytest.mark.parametrize(
+    ("said", "trouble"),
+    [
+        (answer(200, {}, b"bod"), Trouble.BROKEN),
+        (answer(200, {}, b"body and more"), Trouble.BROKEN),
+        (answer(206, {"Content-Range": "bytes 0-3/4"}, b"body"), Trouble.BROKEN),
+        (answer(200, {}, b"bo" + CUT, length=4), Trouble.SILENT),
+        (CUT, Trouble.SILENT),
+        (b"HTTP/1.1 200 OK\r\nContent-Le" + CUT, Trouble.SILENT),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n" + CUT, Trouble.SILENT),
+        (chunks({}, b"body", b"and more"), Trouble.SILENT),
+        (chunks({}, b"bo"), Trouble.SILENT),
+        (error(503, "SlowDown"), Trouble.BUSY),
+        (error(500, "InternalError"), Trouble.BUSY),
+        (error(403, "AccessDenied"), Trouble.REFUSED),
+        (answer(502, {}, b"<html>"), Trouble.SILENT),
+        (answer(200, {"x-amz-checksum-crc64nvme": "AAAAAAAAAAA="}, b"body"), Trouble.BROKEN),
+        (answer(200, {"x-amz-checksum-crc32": "AAAAAA=="}, b"body"), Trouble.BROKEN),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_read_that_goes_wrong(said: bytes, trouble: Trouble, at_once: bool) -> None:
+    async with asking(lambda _asked: said) as (store, _):
+
+        async def get() -> bytes:
+            if at_once:
+                return await (await store.open(BLOB, 0, 3)).read()
+            return await read(store, BLOB)
+
+        assert await trouble_of(get()) is trouble
+
+
+async def test_bytes_that_come_in_chunks_and_are_right() -> None:
+    crc = base64.b64encode(anycrc.Model("CRC64-NVME").calc(b"body").to_bytes(8)).decode()
+    said = chunks({"x-amz-checksum-crc64nvme": crc}, b"bo", b"dy")
+    async with asking(lambda _asked: said) as (store, _):
+        assert await read(store, BLOB) == b"body"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        answer(200, {}, b"body"),
+        answer(206, {"Content-Range": "bytes 0-1/4"}, b"bo"),
+        answer(206, {"Content-Range": "bytes 1-2/5"}, b"od"),
+        answer(206, {}, b"od"),
+    ],
+)
+async def test_a_range_that_is_another_one(said: bytes) -> None:
+    async with asking(lambda _asked: said) as (store, _):
+        assert await trouble_of(read(store, BLOB, 1, 2)) is Trouble.BROKEN
+
+
+async def test_what_is_not_there() -> None:
+    marker = answer(405, {"x-amz-delete-marker": "true"})
+    for said in (error(404, "NoSuchKey"), error(404, "NoSuchVersion"), marker):
+        async with asking(lambda _asked, said=said: said) as (store, _):  # type: ignore[misc]
+            with pytest.raises(DataNotFoundError):
+                await store.open(BLOB, 0, 3)
+            if said is not marker:
+                await store.delete(BLOB)
+
+
+async def test_what_lies_in_an_archive() -> None:
+    async with asking(lambda _asked: error(403, "InvalidObjectState")) as (store, _):
+        with pytest.raises(S3Error) as caught:
+            await store.open(BLOB, 0, 3)
+        assert caught.value.code == "InvalidObjectState"
+
+
+async def test_other_bytes_were_stored() -> None:
+    headers = {"ETag": f'"{md5_of(b"other")}"', "x-amz-version-id": "v7"}
+
+    def say(asked: Asked) -> bytes:
+        return answer(200, headers) if asked.method == "PUT" else answer(204)
+
+    async with asking(say) as (store, service):
+        assert await trouble_of(store.put(4, b"body", INFO)) is Trouble.BROKEN
+        assert service.wanted()[-1] == "DELETE /there/2026/cat.jpg?versionId=v7"
+
+
+async def test_an_etag_of_what_is_encrypted_is_no_md5() -> None:
+    headers = {
+        "ETag": f'"{md5_of(b"cipher")}"',
+        "x-amz-version-id": "v7",
+        "x-amz-server-side-encryption": "aws:kms",
+    }
+    async with asking(lambda _asked: answer(200, headers)) as (store, _):
+        assert (await store.put(4, b"body", INFO)).md5 is None
+
+
+async def test_encryption_is_asked_for() -> None:
+    for given, sent in ((True, "AES256"), ("aws:kms", "aws:kms")):
+        headers = {**OK_ETAG, "x-amz-version-id": "v7"}
+        async with asking(
+            lambda _asked, headers=headers: answer(200, headers),  # type: ignore[misc]
+            serverSideEncryption=given,
+        ) as (store, service):
+            await store.put(4, b"body", INFO)
+            assert service.asked[-1].headers["x-amz-server-side-encryption"] == sent
+            assert store.capabilities.encryption
+
+
+@pytest.mark.parametrize(
+    ("said", "trouble"),
+    [
+        (chunks({}, b"  \n", b" ", b"<Error><Code>InternalError</Code></Error>"), Trouble.BUSY),
+        (chunks({}, b"  \n", b"<CompleteMultipartUploadResult><ETag>"), Trouble.SILENT),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n    " + CUT, Trouble.SILENT),
+        (CUT, Trouble.SILENT),
+        (error(503, "SlowDown"), Trouble.BUSY),
+        (answer(200, {}, b"<html/>"), Trouble.BROKEN),
+    ],
+    ids=str,
+)
+async def test_errors_within_a_good_answer(said: bytes, trouble: Trouble) -> None:
+    async with asking(lambda _asked: said) as (store, _):
+        assert await trouble_of(store.complete_upload(HANDLE, [PART], INFO)) is trouble
+        assert await trouble_of(store.copy(store, BLOB, INFO, new_mark())) is trouble
+
+
+async def test_a_completed_upload_whose_answer_begins_with_blanks() -> None:
+    etag = f"{md5_of(bytes.fromhex(PART.md5))}-1"
+    result = f"<R><ETag>&quot;{etag}&quot;</ETag></R>".encode()
+    said = chunks({"x-amz-version-id": "v9"}, b"<?xml version='1.0'?>\n", b" \n ", result)
+    async with asking(lambda _asked: said) as (store, _):
+        blob = await store.complete_upload(HANDLE, [PART], INFO)
+        assert (blob.version, blob.etag, blob.size) == ("v9", etag, 4)
+
+
+async def test_an_upload_that_became_something_else() -> None:
+    other = f"{md5_of(b'x')}-1"
+    result = f"<R><ETag>{other}</ETag></R>".encode()
+
+    def say(asked: Asked) -> bytes:
+        if asked.method == "POST":
+            return answer(200, {"x-amz-version-id": "v9"}, result)
+        return answer(204)
+
+    async with asking(say) as (store, service):
+        completing = store.complete_upload(HANDLE, [PART], INFO)
+        assert await trouble_of(completing) is Trouble.BROKEN
+        assert service.wanted()[-1] == "DELETE /there/cat?versionId=v9"
+
+
+async def test_another_clock() -> None:
+    ahead = time.time() + 7200
+
+    def say(asked: Asked) -> bytes:
+        sent = time.strptime(asked.headers["x-amz-date"] + "+0000", "%Y%m%dT%H%M%SZ%z")
+        hours = (ahead - (time.mktime(sent) - time.timezone)) / 3600
+        date = {"Date": formatdate(ahead, usegmt=True)}
+        if hours > 1:
+            return error(403, "RequestTimeTooSkewed", headers=date)
+        return answer(200, date, b"body")
+
+    async with asking(say) as (store, service):
+        assert await read(store, BLOB) == b"body"
+        assert await read(store, BLOB) == b"body"
+        assert len(service.asked) == 3
+
+
+async def test_a_clock_that_is_not_what_is_wrong() -> None:
+    date = {"Date": formatdate(usegmt=True)}
+    async with asking(lambda _asked: error(403, "RequestTimeTooSkewed", headers=date)) as (
+        store,
+        service,
+    ):
+        assert await trouble_of(store.open(BLOB, 0, 3)) is Trouble.REFUSED
+        assert len(service.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        error(400, "AuthorizationHeaderMalformed", "<Region>eu-west-3</Region>"),
+        error(301, "PermanentRedirect", headers={"x-amz-bucket-region": "eu-west-3"}),
+        answer(400, {"x-amz-bucket-region": "eu-west-3"}),
+    ],
+)
+async def test_another_region(refusal: bytes) -> None:
+    def say(asked: Asked) -> bytes:
+        if "/eu-west-3/s3/" not in asked.headers["authorization"]:
+            return refusal
+        return answer(200, {}, b"body")
+
+    async with asking(say) as (store, service):
+        assert await read(store, BLOB) == b"body"
+        assert await read(store, BLOB) == b"body"
+        assert len(service.asked) == 3
+
+
+async def test_keys_that_have_expired_are_looked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profiles = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(profiles))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+
+    def keys(name: str) -> None:
+        profiles.write_text(
+            f"[default]\naws_access_key_id={name}\naws_secret_access_key=s\n"
+            f"aws_session_token=token-of-{name}\n"
+        )
+
+    def say(asked: Asked) -> bytes:
+        if "Credential=OLD/" in asked.headers["authorization"]:
+            return error(400, "ExpiredToken")
+        assert asked.headers["x-amz-security-token"] == "token-of-NEW"
+        return answer(200, {}, b"body")
+
+    keys("OLD")
+    async with asking(say, credentials=None) as (store, _):
+        assert await trouble_of(store.open(BLOB, 0, 3)) is Trouble.REFUSED
+        keys("NEW")
+        assert await read(store, BLOB) == b"body"
+
+
+async def test_a_refusal_costs_nothing_of_a_body() -> None:
+    begun = False
+
+    async def body() -> AsyncGenerator[bytes, None]:
+        nonlocal begun
+        begun = True
+        yield b"x" * 1_000_000
+
+    def say(_asked: Asked) -> bytes:
+        return error(403, "AccessDenied")
+
+    async with asking(say, invites=False) as (store, _):
+        assert await trouble_of(store.put(1_000_000, body(), INFO)) is Trouble.REFUSED
+        assert not begun
+
+
+async def test_versions_are_asked_for_again_when_one_is_missing() -> None:
+    async with asking(lambda _asked: answer(200, OK_ETAG)) as (store, service):
+        await store.put(4, b"body", INFO)
+        service.versioned = False
+        await store.put(4, b"body", INFO)
+        assert sum(each.is_about("versioning") for each in service.asked) == 2
+        assert "If-None-Match".lower() in service.asked[-1].headers
+
+
+async def test_a_name_that_is_taken_meanwhile() -> None:
+    def say(asked: Asked) -> bytes:
+        if asked.method == "HEAD":
+            return answer(404)
+        return error(412, "PreconditionFailed") if "~" not in asked.target else answer(200, OK_ETAG)
+
+    async with asking(say, versioned=False) as (store, _):
+        assert await trouble_of(store.put(4, blocks_of(b"body"), INFO)) is Trouble.BUSY
+        blob = await store.put(4, b"body", INFO)
+        assert blob.key.startswith("2026/cat.jpg~")
+
+
+async def test_nobody_answers() -> None:
+    async with asking(lambda _asked: b"") as (store, _):
+        pass
+    assert await trouble_of(store.put(4, b"body", INFO)) is Trouble.UNREACHED
