@@ -37,7 +37,6 @@ from s3front.locations.azure_blocks import (
     new_blocks,
 )
 from s3front.locations.azure_client import (
-    STALL_SECONDS_MAX,
     AzureContainer,
     Download,
     content_settings,
@@ -236,9 +235,10 @@ class AzureStore(RemoteStore):
     async def _stage_next(self, name: str, block: str, length: int, source: Source) -> None:
         """Stage the next bytes of a source as a block; what Azure says of them is what they are.
         A failure of the source is left for ``Source.check``."""
+        stall_seconds = self._container.stall_seconds
         try:
             async with asyncio.timeout(None) as limit:
-                body: Any = BlockBody(source, length, limit, STALL_SECONDS_MAX)
+                body: Any = BlockBody(source, length, limit, stall_seconds)
                 answer = await self._container.blob(name).stage_block(block, body, length)
         except Exception:
             if source.failure is not None:

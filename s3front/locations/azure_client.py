@@ -13,10 +13,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import os
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
@@ -30,6 +32,8 @@ from s3front.locations.azure_details import AzureDetails
 from s3front.locations.azure_errors import MISSING_CODES, error_code, place_error
 from s3front.locations.azure_recognition import Seen
 from s3front.locations.base import ObjectInfo
+from s3front.locations.origin import Proxy
+from s3front.locations.outbound import DIRECT, Outbound
 
 CONNECT_SECONDS_MAX: Final = 5.0
 STALL_SECONDS_MAX: Final = 30.0
@@ -43,7 +47,7 @@ _IDLE_SECONDS_MAX: Final = 55.0
 
 _METADATA_HEADER: Final = "x-ms-meta-"
 _TOKEN_SCOPE: Final = "https://storage.azure.com/.default"  # noqa: S105  # an address
-_TOKEN_OPTIONS: Final = frozenset({"proxies", "retry_total"})
+_AUTHORITY: Final = "https://login.microsoftonline.com"
 
 _T = TypeVar("_T")
 
@@ -53,14 +57,17 @@ for _name in ("azure", "msal"):
 
 
 class AzureContainer:
-    """The container of a location. Make it inside the event loop; ``close`` it.
+    """The container of a location. Make it inside the event loop; ``close`` it."""
 
-    ``proxy`` is the URL of an HTTP proxy that connections go through.
-    """
-
-    def __init__(self, details: AzureDetails, proxy: str | None = None) -> None:
+    def __init__(
+        self,
+        details: AzureDetails,
+        outbound: Outbound = DIRECT,
+        stall_seconds: float = STALL_SECONDS_MAX,
+    ) -> None:
         self.details = details
-        self._transport = _transport()
+        self.stall_seconds = stall_seconds
+        self._transport = _transport(details.azure_storage_endpoint, outbound, stall_seconds)
         options: dict[str, Any] = {
             "transport": self._transport,
             "connection_data_block_size": READ_BYTES,
@@ -71,9 +78,7 @@ class AzureContainer:
             "retry_status": 0,
             "logging_enable": False,
         }
-        if proxy is not None:
-            options["proxies"] = {"http": proxy, "https": proxy}
-        self._credential = _credential(details, options)
+        self._credential = _credential(details, outbound)
         self._client = ContainerClient(
             details.azure_storage_endpoint,
             details.azure_container_name,
@@ -207,27 +212,59 @@ async def _awaited(asked: Awaitable[_T]) -> _T:
     return await asked
 
 
-def _transport() -> AioHttpTransport:
+class _Transport(AioHttpTransport):  # type: ignore[misc]  # it has no types
+    """The library's own, through a proxy if there is one."""
+
+    proxy: Proxy | None = None
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        proxy = self.proxy
+        if proxy is not None:
+            host = f"[{proxy.host}]" if ":" in proxy.host else proxy.host
+            scheme = "http" if proxy.tls is None else "https"
+            options["proxy"] = f"{scheme}://{host}:{proxy.port}"
+            if proxy.authorization is not None:
+                options["proxy_headers"] = proxy.headers
+        return await super().send(request, **options)
+
+
+def _transport(url: str, outbound: Outbound, stall_seconds: float) -> AioHttpTransport:
+    """What carries requests to the server of a URL."""
+    parts = urlsplit(url)
+    is_secure = parts.scheme == "https"
+    proxy = outbound.proxy(
+        parts.hostname or "", parts.port or (443 if is_secure else 80), tls=is_secure
+    )
+    tls = ssl.create_default_context()
+    if proxy is not None and proxy.tls is not None:
+        # aiohttp has one context for a proxy and the server behind it.
+        tls = proxy.tls
+        tls.load_default_certs()
     session = aiohttp.ClientSession(
-        # How many there are at once is limited above.
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS_MAX),
+        connector=aiohttp.TCPConnector(
+            limit=0,  # how many there are at once is limited above
+            keepalive_timeout=_IDLE_SECONDS_MAX,
+            ssl=tls,
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         # It would take a password out of ~/.netrc.
         trust_env=False,
         read_bufsize=READ_BYTES,
     )
-    return AioHttpTransport(
+    transport = _Transport(
         session=session,
         connection_timeout=CONNECT_SECONDS_MAX,
-        read_timeout=STALL_SECONDS_MAX,
+        read_timeout=stall_seconds,
         connection_data_block_size=READ_BYTES,
         use_env_settings=False,
     )
+    transport.proxy = proxy
+    return transport
 
 
 def _credential(
-    details: AzureDetails, options: Mapping[str, Any]
+    details: AzureDetails, outbound: Outbound
 ) -> AzureNamedKeyCredential | AzureSasCredential | AsyncTokenCredential:
     key, sas, secret = details.azure_storage_access_key, details.sas_token, details.client_key
     if details.auth_method == "shared-key":
@@ -239,12 +276,16 @@ def _credential(
     from azure.identity.aio import ClientSecretCredential  # noqa: PLC0415  # on first use
 
     assert secret is not None
+    authority = os.environ.get("AZURE_AUTHORITY_HOST") or _AUTHORITY
+    address = authority if "://" in authority else f"https://{authority}"
     return ClientSecretCredential(
         details.tenant_id or "",
         details.client_id or "",
         secret.reveal(),
-        transport=_transport(),
-        **{name: value for name, value in options.items() if name in _TOKEN_OPTIONS},
+        transport=_transport(address, outbound, CONNECT_SECONDS_MAX),
+        retry_total=0,
+        # An authority that is said to be another one is not asked for at Microsoft's.
+        disable_instance_discovery=authority != _AUTHORITY,
     )
 
 

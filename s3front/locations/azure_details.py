@@ -247,12 +247,12 @@ def _require_library(method: AuthMethod, written: Written) -> None:
             )
 
 
-def _make(location: Location, _surroundings: Surroundings) -> DataStore:
+def _make(location: Location, surroundings: Surroundings) -> DataStore:
     assert isinstance(location.details, AzureDetails)
     from s3front.locations.azure import AzureStore  # noqa: PLC0415  # on first use
     from s3front.locations.azure_client import AzureContainer  # noqa: PLC0415  # on first use
 
-    return AzureStore(AzureContainer(location.details))
+    return AzureStore(AzureContainer(location.details, surroundings.outbound))
 
 
 AZURE: Final = LocationType(read_azure_details, _make)

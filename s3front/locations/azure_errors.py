@@ -81,11 +81,11 @@ def place_error(error: BaseException, what: str) -> PlaceError:
 
 
 def _judged(error: BaseException) -> tuple[Trouble, str]:
-    if isinstance(error, HttpResponseError) and error.status_code is not None:
-        return _answered(error, error.status_code)
-    if isinstance(error, ClientAuthenticationError):
+    if isinstance(error, ClientAuthenticationError) and not error_code(error):
         found = _TOKEN_REFUSAL.search(str(error))
         return Trouble.REFUSED, f"no token: {found[0] if found else 'the client is not accepted'}"
+    if isinstance(error, HttpResponseError) and error.status_code is not None:
+        return _answered(error, error.status_code)
     inner = _innermost(error)
     if isinstance(inner, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
         return Trouble.REFUSED, "the certificate is not one that is trusted"

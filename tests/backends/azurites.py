@@ -19,7 +19,14 @@ from azure.storage.blob import (
     generate_container_sas,
 )
 
-from tests.servers import REPOSITORY, Process, accepts_connections, free_port, wait_for
+from tests.servers import (
+    REPOSITORY,
+    Process,
+    Tls,
+    accepts_connections,
+    free_port,
+    wait_for,
+)
 
 ACCOUNT: Final = "twofoldtests"
 CONTAINER: Final = "zenkontainer"
@@ -33,16 +40,21 @@ class Azurite:
     process: Process
     port: int
     key: str
+    tls: Tls | None = None
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}/{ACCOUNT}"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self.port}/{ACCOUNT}"
 
     @property
     def service(self) -> BlobServiceClient:
         """Azure's own client, to look from the other side."""
         return BlobServiceClient(
-            self.endpoint, {"account_name": ACCOUNT, "account_key": self.key}, retry_total=0
+            self.endpoint,
+            {"account_name": ACCOUNT, "account_key": self.key},
+            retry_total=0,
+            connection_verify=True if self.tls is None else str(self.tls.authority),
         )
 
     def container(self, name: str = CONTAINER) -> ContainerClient:
@@ -75,12 +87,15 @@ class Azurite:
 
 
 @contextmanager
-def azurite(folder: Path, *, in_memory: bool = True) -> Iterator[Azurite]:
-    """Azurite as long as the block runs; its blobs are in memory, or else in the folder."""
+def azurite(folder: Path, *, in_memory: bool = True, tls: Tls | None = None) -> Iterator[Azurite]:
+    """Azurite as long as the block runs; its blobs are in memory, or else in the folder. With TLS
+    it takes tokens as well, and believes what they say."""
     port, key = free_port(), base64.b64encode(secrets.token_bytes(64)).decode()
     argv = [str(_PROGRAM), "--blobPort", str(port), "--blobHost", "127.0.0.1"]
     argv += ["--silent", "--disableTelemetry", "--skipApiVersionCheck"]
     argv += ["--inMemoryPersistence"] if in_memory else ["--location", str(folder)]
+    if tls is not None:
+        argv += ["--cert", str(tls.certificate), "--key", str(tls.key), "--oauth", "basic"]
     path = f"{REPOSITORY / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
     environ = {**os.environ, "PATH": path, "AZURITE_ACCOUNTS": f"{ACCOUNT}:{key}"}
     process = Process("azurite", argv, environ, folder / "azurite.log")
@@ -90,6 +105,6 @@ def azurite(folder: Path, *, in_memory: bool = True) -> Iterator[Azurite]:
             lambda: process.poll() is not None or accepts_connections(port),
             lambda: f"azurite: {process.output[-2000:]}",
         )
-        yield Azurite(process, port, key)
+        yield Azurite(process, port, key, tls)
     finally:
         process.kill()
