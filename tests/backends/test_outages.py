@@ -124,7 +124,10 @@ def assert_answered(told: list[Told]) -> None:
         elif each.code.startswith("broken"):
             assert each.name in ("get", "get large", "get range"), each
         else:
-            assert CODES.get(each.code) == each.status, each
+            # An answer that took long had begun already, and botocore makes a 500 of that.
+            late = (500,) if each.name in MAY_TAKE_LONG else ()
+            assert each.code in CODES, each
+            assert each.status in (CODES[each.code], *late), each
 
 
 def assert_recovered(stage: OutageStage) -> None:
