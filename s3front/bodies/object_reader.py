@@ -19,6 +19,7 @@ import msgspec
 
 from s3front.bodies.blob_reading import DecodedReader, coded, opened
 from s3front.bodies.checksums import Algorithm, BodyDigests
+from s3front.bodies.object_check import ObjectCheck, object_check
 from s3front.bodies.verified_blob import VerifiedBlob
 from s3front.context import Context
 from s3front.encryption.transform import Coder
@@ -61,6 +62,7 @@ class ObjectData:
         self._record = record
         self._stretches = stretches
         self._first: DataReader | None = None
+        self._is_whole = False
 
     @classmethod
     async def open(cls, context: Context, record: ObjectRecord, part: ByteRange) -> ObjectData:
@@ -84,6 +86,7 @@ class ObjectData:
         if reached != part.end + 1:
             raise _incomplete(context, record)
         data = cls(context, record, stretches)
+        data._is_whole = part.start == 0 and part.end == record.size - 1
         if stretches:
             first = stretches[0]
             data._first = await opened(first.store, first.blob, first.start, first.end)
@@ -121,20 +124,64 @@ class ObjectData:
                 async for block in blocks:
                     yield block
 
-    async def sendable(self) -> AsyncGenerator[bytes | bytearray | Passage, None]:
-        """The same as ``locations.base.DataReader.blocks`` gives it."""
+    def sendable(self) -> AsyncGenerator[bytes | bytearray | Passage, None]:
+        """The same as ``locations.base.DataReader.blocks`` gives it. Where they are held against
+        something (``object_check``) and are not right, they come without the last block, and
+        InternalError is raised in its place."""
+        check = self._check(few=False)
+        return self._blocks() if check is None else self._checked(check)
+
+    async def _blocks(self) -> AsyncGenerator[bytes | bytearray | Passage, None]:
         for index in range(len(self._stretches)):
             with closing(await self._reader(index)) as reader:
                 async for block in reader.blocks():
                     yield block
 
+    async def _checked(
+        self, check: ObjectCheck
+    ) -> AsyncGenerator[bytes | bytearray | Passage, None]:
+        held, is_seen = b"", True
+        async with aclosing(self._blocks()) as blocks:
+            async for block in blocks:
+                if held:
+                    yield held
+                if isinstance(block, bytes | bytearray):
+                    held = bytes(block)
+                    check.add(held)
+                else:
+                    # Nobody here sees these bytes, so that there is nothing to hold against.
+                    yield block
+                    held, is_seen = b"", False
+        if is_seen:
+            self._require(check)
+        if held:
+            yield held
+
     async def read(self) -> bytes:
-        """All the bytes; for few of them."""
+        """All the bytes; for few of them. Raises InternalError when they are not right."""
         pieces: list[bytes] = []
         for index in range(len(self._stretches)):
             with closing(await self._reader(index)) as reader:
                 pieces.append(await reader.read())
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if (check := self._check(few=True)) is not None:
+            check.add(data)
+            self._require(check)
+        return data
+
+    def _check(self, *, few: bool) -> ObjectCheck | None:
+        """What the bytes are held against, here."""
+        stores = [stretch.store for stretch in self._stretches]
+        if not self._is_whole or all(store.capabilities.collected for store in stores):
+            return None
+        return object_check(self._record, few=few)
+
+    def _require(self, check: ObjectCheck) -> None:
+        if check.right:
+            return
+        names = sorted({location.store_name for location in self._record.locations})
+        self._context.log.error("the bytes of an object have changed", locations=names)
+        raise S3Error("InternalError")
 
     def close(self) -> None:
         """Release what ``open`` opened, for a reply that is never sent."""

@@ -35,7 +35,7 @@ ANSWERED_SECONDS_MAX: Final = DEADLINE_SECONDS + 5 + 8
 """How long a client may wait for an answer to anything else: several calls of the place belong to
 some, such as a part that is copied; and it runs beside other tests."""
 
-GRACE_SECONDS: Final = 3
+GRACE_SECONDS: Final = 8
 SMALL: Final = b"a small object" * 100
 LARGE: Final = os.urandom(3 * 1024 * 1024)
 PART: Final = os.urandom(5 * 1024 * 1024)

@@ -301,3 +301,23 @@ def test_background_work_for_other_places_goes_on(stage: OutageStage) -> None:
     assert waiting("there") >= len(keys)
     stage.faults.heal()
     assert_recovered(stage)
+
+
+@pytest.mark.parametrize("key", ["stored", "large"])
+@pytest.mark.parametrize("byte", [0, 1300])
+def test_bytes_that_change_on_their_way_back_are_not_served(
+    stage: OutageStage, key: str, byte: int
+) -> None:
+    """A small object is refused; a reply of a large one breaks off before its end."""
+    stage.faults.misbehave(Misbehaviour(Stage.BODY, Act.FLIP, byte))
+    calls = stage.calls()
+    name = "get" if key == "stored" else "get large"
+    told = tell(name, calls[name], stage.client())
+    if key == "stored":
+        assert (told.code, told.status) == ("InternalError", 500)
+    else:
+        assert told.code.startswith("broken"), told.code
+    copy = tell("copy", calls["upload part copy"], stage.client())
+    assert copy.code in ("InternalError", "ServiceUnavailable"), copy
+    stage.faults.heal()
+    assert_recovered(stage)
