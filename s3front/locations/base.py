@@ -62,6 +62,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What others have put there, under the name of an object, can become that object's
     (``RemoteStore.find``)."""
 
+    deletes_at_once: int = 1
+    """How many blobs it removes by one request (``RemoteStore.delete_many``)."""
+
     collected: bool = False
     """What no record names there is found and removed by somebody else (``dmd gc``). In any other
     place each new blob is noted in the journal of strays before it is stored."""

@@ -145,6 +145,11 @@ class RemoteStore(ABC):
         """Remove a blob, an upload (``UPLOAD``) or nothing (``PART_OF``). Never removes another
         blob that has got the name since, and does no harm when it is done twice."""
 
+    async def delete_many(self, blobs: Sequence[Stored]) -> None:
+        """The same of up to ``capabilities.deletes_at_once`` blobs, where those are more than
+        one."""
+        raise NotImplementedError
+
     @abstractmethod
     async def close(self) -> None: ...
 

@@ -178,6 +178,9 @@ class ResilientStore(RemoteStore):
             return  # nothing is asked, so that nothing can be learnt from it
         await self._ask(_DELETE, lambda _leave: self.inner.delete(blob))
 
+    async def delete_many(self, blobs: Sequence[Stored]) -> None:
+        await self._ask(_DELETE, lambda _leave: self.inner.delete_many(blobs))
+
     async def remove_strays(self, info: ObjectInfo, mark: str) -> None:
         await self._ask(_REMOVE_STRAYS, lambda _leave: self.inner.remove_strays(info, mark))
 

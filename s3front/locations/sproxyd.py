@@ -49,7 +49,7 @@ class SproxydStore(RemoteStore):
     """See ``remote_store.RemoteStore``. Make it inside the event loop; ``close`` it."""
 
     type = "scality"
-    capabilities = Capabilities(ranges=True)
+    capabilities = Capabilities(ranges=True, deletes_at_once=BATCH_KEYS_MAX)
 
     def __init__(self, details: SproxydDetails, stall_seconds: float = STALL_SECONDS_MAX) -> None:
         self._hosts = Bootstrap("sproxyd", details.bootstrap, stall_seconds)
@@ -114,16 +114,13 @@ class SproxydStore(RemoteStore):
             await self._delete(blob.key)
 
     async def delete_many(self, blobs: Sequence[Stored]) -> None:
-        """Remove blobs, some of which may be gone, in few requests. Raises PlaceError."""
         keys = [blob.key for blob in blobs if KEY.fullmatch(blob.key) is not None]
-        for first in range(0, len(keys), BATCH_KEYS_MAX):
-            body = orjson.dumps({"keys": keys[first : first + BATCH_KEYS_MAX]})
-            headers = {**_headers(_JSON), "Content-Length": str(len(body))}
-            target = self._path + ".batch_delete"
-            response = await self._hosts.ask("POST", target, headers, body)
-            if response.status != 200:
-                raise await self._refused(response)
-            await text_of(response)
+        body = orjson.dumps({"keys": keys})
+        headers = {**_headers(_JSON), "Content-Length": str(len(body))}
+        response = await self._hosts.ask("POST", self._path + ".batch_delete", headers, body)
+        if response.status != 200:
+            raise await self._refused(response)
+        await text_of(response)
 
     async def remove_strays(self, info: ObjectInfo, mark: str) -> None:
         await self._delete(sproxyd_key(info.bucket, mark, self._class))

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from s3front.locations.base import stored_blob
-from s3front.locations.remote_store import PART_OF
+from s3front.locations.remote_store import PART_OF, RemoteStore
 from s3front.s3_errors import S3Error
 from s3front.work.outbox_worker import (
     ENTRY_SECONDS_MAX,
@@ -49,20 +49,46 @@ class DeletionWorker(OutboxWorker[Sequence[DataLocation]]):
         failed: list[DataLocation] = []
         clock = self._tools.clock
         go_until = clock() + GO_SECONDS
-        for number, location in enumerate(item):
+        number = 0
+        while number < len(item):
             if number > len(failed) and clock() > go_until:
                 left = (*item[number:], *failed)
                 raise MoreToDoError({"location": [each.document() for each in left]})
+            together = self._together(item, number)
             try:
-                await self._locations.holder(location).delete(stored_blob(location))
+                await self._delete(together)
             except S3Error as error:
                 if error.status == 503:
-                    raise PlaceAwayError(location.store_name, str(error)) from error
+                    raise PlaceAwayError(item[number].store_name, str(error)) from error
                 failures.append(error)
-                failed.append(location)
+                failed += together
+            number += len(together)
         # What can be deleted of an entry is, whatever else it names.
         for failure in failures:
             if failure.code == "NotImplemented":
                 raise NeverError(str(failure)) from failure
         if failures:
             raise failures[0]
+
+    def _together(self, item: Sequence[DataLocation], first: int) -> Sequence[DataLocation]:
+        """As many as their place removes by one request, from this one on."""
+        location = item[first]
+        try:
+            most = self._locations.holder(location).capabilities.deletes_at_once
+        except S3Error:
+            most = 1
+        place = (location.store_type, location.store_name)
+        end = first + 1
+        while end < min(first + most, len(item)):
+            if (item[end].store_type, item[end].store_name) != place:
+                break
+            end += 1
+        return item[first:end]
+
+    async def _delete(self, together: Sequence[DataLocation]) -> None:
+        store = self._locations.holder(together[0])
+        if len(together) > 1:
+            assert isinstance(store, RemoteStore)
+            await store.delete_many([stored_blob(each) for each in together])
+        else:
+            await store.delete(stored_blob(together[0]))

@@ -127,6 +127,18 @@ def test_an_upload_of_parts_and_a_copy(s3: Any, bucket: str, there: Ring) -> Non
     assert content(s3, bucket, "copy") == whole
 
 
+def test_many_parts_are_removed_by_one_request(s3: Any, bucket: str, there: Ring) -> None:
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="parts")["UploadId"]
+    at = {"Bucket": bucket, "Key": "parts", "UploadId": upload}
+    for number in range(1, 13):
+        s3.upload_part(**at, PartNumber=number, Body=b"a part")
+    assert len(there.blobs()) == 12
+    s3.abort_multipart_upload(**at)
+    wait_for(lambda: there.blobs() == set(), "the parts to be removed")
+    asked = [request for host in there.connectors for request in host.said()["requests"]]
+    assert "POST /proxy/arc/.batch_delete" in asked
+
+
 def test_what_is_replaced_is_removed(s3: Any, bucket: str, there: Ring) -> None:
     for data in (b"one", b"two", b"three"):
         etag = s3.put_object(Bucket=bucket, Key="key", Body=data)["ETag"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from s3front.locations.base import DaemonStore, ObjectInfo, Stored, stored_blob
-from s3front.locations.location_config import Location, Surroundings
+from s3front.locations.base import Capabilities, DaemonStore, ObjectInfo, Stored, stored_blob
+from s3front.locations.location_config import Location, LocationType, Surroundings
 from s3front.locations.registry import LocationRegistry
 from s3front.locations.remote_store import new_mark
 from s3front.metadata import gateway
@@ -21,6 +22,7 @@ from shared.records.data_location import DataLocation
 from shared.records.names import DEAD_LETTERS, DELETIONS
 from tests.backends.native_place import NATIVE, TYPE, Details, NativePlace
 from tests.unit.dmd.metadata.support import RecordingLog
+from tests.unit.s3front.locations.scripted_remote import ScriptedRemote
 from tests.unit.s3front.metadata_twin import MetadataTwin
 
 KEYS = [f"{number:040}" for number in range(50)]
@@ -30,6 +32,7 @@ class SlowPlace:
     """A place that takes a tenth of a go for each blob; ``bad`` ones it fails to delete."""
 
     type = "file"
+    capabilities = Capabilities(ranges=True, collected=True)
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -43,6 +46,23 @@ class SlowPlace:
         self.deleted.append(blob.key)
 
 
+class ManyAtOnce(ScriptedRemote):
+    """A place that removes four blobs by one request."""
+
+    capabilities = Capabilities(deletes_at_once=4)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[list[str]] = []
+
+    async def delete(self, blob: Stored) -> None:
+        self.requests.append([blob.key])
+
+    async def delete_many(self, blobs: Sequence[Stored]) -> None:
+        assert 1 < len(blobs) <= self.capabilities.deletes_at_once
+        self.requests.append([blob.key for blob in blobs])
+
+
 class Deletions:
     def __init__(self) -> None:
         self.store = MetadataTwin()
@@ -51,12 +71,17 @@ class Deletions:
         def clock() -> float:
             return self.place.now
 
-        registry = LocationRegistry({}, Surroundings(cast(DaemonStore, self.place), get_logger()))
+        self.many = {name: ManyAtOnce() for name in ("here", "there")}
+        registry = LocationRegistry(
+            {name: Location(name=name, type="scripted") for name in self.many},
+            Surroundings(cast(DaemonStore, self.place), get_logger()),
+            {"scripted": LocationType(lambda *_: None, lambda each, _: self.many[each.name])},
+        )
         tools = Tools(self.store, registry, 0, RecordingLog(), clock, clock)
         self.worker = DeletionWorker(tools)
 
-    async def queue(self, keys: list[str]) -> None:
-        text = json.dumps({"location": [{"key": key} for key in keys]})
+    async def queue(self, keys: list[str], *more: dict[str, str]) -> None:
+        text = json.dumps({"location": [*({"key": key} for key in keys), *more]})
         await self.store.commit([gateway.put(DELETIONS, f"{0:014}.entry", text)], [], "")
 
     async def work(self) -> None:
@@ -92,6 +117,28 @@ async def test_what_fails_of_it_holds_up_nothing_else_of_it(deletions: Deletions
     (entry,) = deletions.records(DELETIONS)
     assert {each["key"] for each in entry["location"]} >= deletions.place.bad
     assert entry["tries"] == 1
+
+
+async def test_what_one_place_has_is_removed_by_few_requests(deletions: Deletions) -> None:
+    where = ["here"] * 6 + ["there"] + ["here"] * 2 + ["there"] * 5
+    entries = [
+        {"key": f"blob{number}", "dataStoreName": name, "dataStoreType": "scripted"}
+        for number, name in enumerate(where)
+    ]
+    await deletions.queue(KEYS[:2], *entries)
+    await deletions.work()
+    assert deletions.place.deleted == KEYS[:2]
+    assert deletions.many["here"].requests == [
+        ["blob0", "blob1", "blob2", "blob3"],
+        ["blob4", "blob5"],
+        ["blob7", "blob8"],
+    ]
+    assert deletions.many["there"].requests == [
+        ["blob6"],
+        ["blob9", "blob10", "blob11", "blob12"],
+        ["blob13"],
+    ]
+    assert deletions.records(DELETIONS) == []
 
 
 # --- In places that others run -------------------------------------------------------------------
