@@ -10,13 +10,16 @@ import base64
 import contextlib
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 _BLOCK_BYTES = 1 << 16
 
 
 class ForwardProxy:
-    """``targets`` are the requests that it has had: ``CONNECT there:443``, ``GET http://…``."""
+    """``targets`` are the requests that it has had: ``CONNECT there:443``, ``GET http://…``. Those
+    that ``refuses`` says yes to are answered as by an S3 service that does not allow them."""
+
+    refuses: Callable[[str], bool] = staticmethod(lambda _request: False)
 
     def __init__(self, target_port: int, user: str = "", tls: ssl.SSLContext | None = None) -> None:
         self.target_port = target_port
@@ -52,6 +55,11 @@ class ForwardProxy:
         lines = head.decode().split("\r\n")
         method, target, _ = lines[0].split(" ")
         self.targets.append(f"{method} {target}")
+        if self.refuses(self.targets[-1]):
+            body = b"" if method == "HEAD" else b"<Error><Code>AccessDenied</Code></Error>"
+            length = f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            writer.write(f"HTTP/1.1 403 Forbidden\r\n{length}".encode() + body)
+            return
         headers = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
         if self._wanted is not None and headers.pop("Proxy-Authorization", "") != self._wanted:
             writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
