@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from s3front.locations.http_client import HttpClient, NotConnectedError, Response
 from s3front.locations.origin import Origin
@@ -23,12 +23,26 @@ from shared.config.values import Address
 STALL_SECONDS_MAX: Final = 15.0
 """How long a host may say nothing, or take nothing."""
 
+ANSWER_SECONDS_MAX: Final = 6.0
+"""Until the answer to a request begins that can be sent to another host: so that there is time to
+do it, as whoever asks waits for 10 or 30 seconds."""
+
+GIVEN_UP_SECONDS: Final = 1.0
+"""Whoever does not wait for an answer any more after so long, has waited for a host that hangs."""
+
 BEGIN_SECONDS_MAX: Final = 30.0
 """After so long, no further host is asked."""
 
 _ERROR_BYTES_MAX: Final = 4096
 _REASON_CHARACTERS_MAX: Final = 200
 _BUSY: Final = 429
+
+
+class Answer(NamedTuple):
+    """A response, and the address of the host that it is from."""
+
+    host: str
+    response: Response
 
 
 class Bootstrap:
@@ -39,6 +53,7 @@ class Bootstrap:
         self, what: str, addresses: Sequence[Address], stall_seconds: float = STALL_SECONDS_MAX
     ) -> None:
         self._what = what
+        self._answer_seconds = min(ANSWER_SECONDS_MAX, stall_seconds)
         self._loop = asyncio.get_running_loop()
         origins = [Origin(host, port) for host, port in addresses]
         secrets.SystemRandom().shuffle(origins)
@@ -65,7 +80,7 @@ class Bootstrap:
         body: bytes | AsyncGenerator[bytes, None] = b"",
         *,
         holds: bool = False,
-    ) -> Response:
+    ) -> Answer:
         """Send a request, see ``HttpClient.request``; the first answer that is no server error.
         ``body`` is closed. Raises PlaceError, SourceError."""
         if isinstance(body, bytes):
@@ -89,7 +104,7 @@ class Bootstrap:
         body: bytes | AsyncGenerator[bytes, None],
         *,
         holds: bool,
-    ) -> Response:
+    ) -> Answer:
         failures: list[PlaceError] = []
         begin_until = self._loop.time() + BEGIN_SECONDS_MAX
         for host, client in list(self._hosts):
@@ -97,33 +112,38 @@ class Bootstrap:
                 break
             once = body if isinstance(body, bytes) else _Once(body)
             blocks = once if isinstance(once, bytes) else once.blocks()
+            began = self._loop.time()
+            seconds = self._answer_seconds if isinstance(blocks, bytes) else None
             try:
-                response = await client.request(method, target, headers, blocks, holds=holds)
+                async with asyncio.timeout(seconds):
+                    response = await client.request(method, target, headers, blocks, holds=holds)
+            except asyncio.CancelledError:
+                if self._loop.time() - began > GIVEN_UP_SECONDS and isinstance(blocks, bytes):
+                    self.leave(host)
+                raise
             except OSError as error:
-                self._leave(host)
+                self.leave(host)
                 unreached = isinstance(error, NotConnectedError)
                 failures.append(self._failure(host, error, unreached=unreached))
             else:
                 if response.status < 500 and response.status != _BUSY:
-                    return response
-                failures.append(await self.refusal(response, Trouble.BUSY, host))
+                    return Answer(host, response)
+                failures.append(await self.refusal(Answer(host, response), Trouble.BUSY))
             if isinstance(once, _Once) and once.begun:
                 break
         raise _worst(failures)
 
-    async def refusal(self, response: Response, trouble: Trouble, host: str = "") -> PlaceError:
+    async def refusal(self, answer: Answer, trouble: Trouble) -> PlaceError:
         """What an answer is that is an error; its connection can be used again."""
-        text = await text_of(response)
-        reason = f"{self._what} {host}".strip()
-        return PlaceError(
-            trouble, f"{reason} answered {response.status} {text[:_REASON_CHARACTERS_MAX]}".strip()
-        )
+        text = (await text_of(answer.response))[:_REASON_CHARACTERS_MAX]
+        said = f"{self._what} {answer.host} answered {answer.response.status} {text}"
+        return PlaceError(trouble, said.strip())
 
     def _failure(self, host: str, error: OSError, *, unreached: bool) -> PlaceError:
         trouble = Trouble.UNREACHED if unreached else Trouble.SILENT
         return PlaceError(trouble, f"{self._what} {host}: {str(error) or 'no answer in time'}")
 
-    def _leave(self, host: str) -> None:
+    def leave(self, host: str) -> None:
         """Ask another host first from now on, unless another request has seen to that."""
         if self._hosts[0][0] == host:
             self._hosts.append(self._hosts.pop(0))

@@ -6,25 +6,29 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final
 
-from s3front.locations.http_client import Response
+from s3front.locations.bootstrap import Answer
 from s3front.locations.remote_store import PlaceError, Trouble
 from shared.http1.passage import Passage
 
 _RESUMED_MAX: Final = 4
 
-Ask = Callable[[int], Awaitable[Response]]
-"""Gives the response that holds the bytes of the blob from an offset on. Raises PlaceError,
+Ask = Callable[[int], Awaitable[Answer]]
+"""Gives the answer that holds the bytes of the blob from an offset on. Raises PlaceError,
 DataNotFoundError."""
 
 
 class RingReader:
-    """See ``base.DataReader``. ``response`` holds the bytes ``start`` to ``end`` (included)."""
+    """See ``base.DataReader``. ``answer`` holds the bytes ``start`` to ``end`` (included);
+    ``leave`` has others asked before a host that failed."""
 
-    def __init__(self, response: Response, start: int, end: int, ask: Ask) -> None:
-        self._response = response
+    def __init__(
+        self, answer: Answer, start: int, end: int, ask: Ask, leave: Callable[[str], None]
+    ) -> None:
+        self._host, self._response = answer
         self._next = start
         self._end = end
         self._ask = ask
+        self._leave = leave
         self._resumed = 0
 
     async def blocks(self) -> AsyncGenerator[bytes | Passage, None]:
@@ -80,7 +84,8 @@ class RingReader:
     async def _resume(self, error: OSError) -> None:
         """Have what is missing from another host. Raises PlaceError."""
         self._response.close()
+        self._leave(self._host)
         self._resumed += 1
         if self._resumed > _RESUMED_MAX:
             raise PlaceError(Trouble.SILENT, f"a body ended early, again and again: {error}")
-        self._response = await self._ask(self._next)
+        self._host, self._response = await self._ask(self._next)

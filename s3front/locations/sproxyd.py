@@ -23,7 +23,7 @@ from typing import Final
 import orjson
 
 from s3front.locations.base import Capabilities, DataNotFoundError, ObjectInfo, Stored
-from s3front.locations.bootstrap import STALL_SECONDS_MAX, Bootstrap, text_of
+from s3front.locations.bootstrap import STALL_SECONDS_MAX, Answer, Bootstrap, text_of
 from s3front.locations.dmd_file import PASSAGE_BYTES_MIN
 from s3front.locations.http_client import Response, SourceError
 from s3front.locations.remote_store import (
@@ -37,7 +37,9 @@ from s3front.locations.ring import SproxydDetails
 from s3front.locations.ring_reader import RingReader
 from s3front.locations.sproxyd_keys import KEY, sproxyd_key
 
-BATCH_KEYS_MAX: Final = 1000
+BATCH_KEYS_MAX: Final = 100
+"""The original's client sends 1,000; a deletion that comes to no end within seconds is begun again.
+"""
 
 _BLOB: Final = "application/octet-stream"
 _JSON: Final = "application/json"
@@ -65,13 +67,13 @@ class SproxydStore(RemoteStore):
         key = sproxyd_key(info.bucket, mark or new_mark(), self._class)
         headers = {**_headers(_BLOB), "Content-Length": str(size)}
         try:
-            response = await self._hosts.ask("PUT", self._path + key, headers, body)
+            answer = await self._hosts.ask("PUT", self._path + key, headers, body)
         except SourceError as error:
             failure = error.error
         else:
-            if response.status != 200:
-                raise await self._refused(response)
-            await text_of(response)
+            if answer.response.status != 200:
+                raise await self._refused(answer)
+            await text_of(answer.response)
             return Stored(key, size)
         try:
             # Not where the other error is handled: each would name the other.
@@ -83,31 +85,32 @@ class SproxydStore(RemoteStore):
         if KEY.fullmatch(blob.key) is None:
             raise DataNotFoundError(blob.key)
 
-        async def ask(offset: int) -> Response:
+        async def ask(offset: int) -> Answer:
             return await self._get(blob, offset, end)
 
-        return RingReader(await ask(start), start, end, ask)
+        return RingReader(await ask(start), start, end, ask, self._hosts.leave)
 
-    async def _get(self, blob: Stored, start: int, end: int) -> Response:
-        """The response that holds the bytes ``start`` to ``end`` (included) of a blob."""
+    async def _get(self, blob: Stored, start: int, end: int) -> Answer:
+        """The answer that holds the bytes ``start`` to ``end`` (included) of a blob."""
         whole = start == 0 and end == blob.size - 1
         length = end - start + 1
         headers = _headers(_BLOB)
         if not whole:
             headers["Range"] = f"bytes={start}-{end}"
         holds = length >= PASSAGE_BYTES_MIN
-        response = await self._hosts.ask("GET", self._path + blob.key, headers, holds=holds)
+        answer = await self._hosts.ask("GET", self._path + blob.key, headers, holds=holds)
+        response = answer.response
         if response.status == 404:
             await text_of(response)
             raise DataNotFoundError(blob.key)
         if response.status != (200 if whole else 206):
-            raise await self._refused(response)
+            raise await self._refused(answer)
         if not _is_right(response, blob, start, end, whole=whole):
             response.close()
             found = response.headers.get("Content-Range", "no range")
             reason = f"sproxyd has other bytes of {blob.key}: {response.length} of them, {found}"
             raise PlaceError(Trouble.BROKEN, f"{reason}, where {blob.size} were stored")
-        return response
+        return answer
 
     async def delete(self, blob: Stored) -> None:
         if KEY.fullmatch(blob.key) is not None:
@@ -117,10 +120,10 @@ class SproxydStore(RemoteStore):
         keys = [blob.key for blob in blobs if KEY.fullmatch(blob.key) is not None]
         body = orjson.dumps({"keys": keys})
         headers = {**_headers(_JSON), "Content-Length": str(len(body))}
-        response = await self._hosts.ask("POST", self._path + ".batch_delete", headers, body)
-        if response.status != 200:
-            raise await self._refused(response)
-        await text_of(response)
+        answer = await self._hosts.ask("POST", self._path + ".batch_delete", headers, body)
+        if answer.response.status != 200:
+            raise await self._refused(answer)
+        await text_of(answer.response)
 
     async def remove_strays(self, info: ObjectInfo, mark: str) -> None:
         await self._delete(sproxyd_key(info.bucket, mark, self._class))
@@ -167,14 +170,14 @@ class SproxydStore(RemoteStore):
         return found
 
     async def _delete(self, key: str) -> None:
-        response = await self._hosts.ask("DELETE", self._path + key, _headers(_BLOB))
-        if response.status not in (200, 204, 404, 423):
-            raise await self._refused(response)
-        await text_of(response)
+        answer = await self._hosts.ask("DELETE", self._path + key, _headers(_BLOB))
+        if answer.response.status not in (200, 204, 404, 423):
+            raise await self._refused(answer)
+        await text_of(answer.response)
 
-    async def _refused(self, response: Response) -> PlaceError:
-        refused = response.status in (401, 403, 404, 405)
-        return await self._hosts.refusal(response, Trouble.REFUSED if refused else Trouble.BROKEN)
+    async def _refused(self, answer: Answer) -> PlaceError:
+        refused = answer.response.status in (401, 403, 404, 405)
+        return await self._hosts.refusal(answer, Trouble.REFUSED if refused else Trouble.BROKEN)
 
 
 def _is_right(response: Response, blob: Stored, start: int, end: int, *, whole: bool) -> bool:

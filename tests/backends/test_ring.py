@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from s3front.locations.bootstrap import ANSWER_SECONDS_MAX
 from tests.backends.rings import Ring, ring
 from tests.clients_boto3 import s3_client
 from tests.etags import etag_of
@@ -144,6 +146,22 @@ def test_what_is_replaced_is_removed(s3: Any, bucket: str, there: Ring) -> None:
         etag = s3.put_object(Bucket=bucket, Key="key", Body=data)["ETag"]
     wait_for(lambda: etags(there) == {etag}, "one blob to be left")
     assert content(s3, bucket, "key") == b"three"
+
+
+def test_a_host_hangs(s3: Any, bucket: str, there: Ring) -> None:
+    """The first request that it has waits for it, and no other."""
+    s3.put_object(Bucket=bucket, Key="key", Body=b"body")
+    hanging = max(there.connectors, key=lambda connector: len(connector.said()["requests"]))
+    hanging.tell(hang="head")
+    began = time.monotonic()
+    assert content(s3, bucket, "key") == b"body"
+    assert 1 < time.monotonic() - began < ANSWER_SECONDS_MAX + 3
+    began = time.monotonic()
+    for _ in range(20):
+        s3.put_object(Bucket=bucket, Key="key", Body=b"body")
+        assert content(s3, bucket, "key") == b"body"
+    assert time.monotonic() - began < ANSWER_SECONDS_MAX
+    wait_for(lambda: len(there.blobs()) == 1, "what was replaced to be removed")
 
 
 @pytest.mark.parametrize("fault", ["hang", "cut"])

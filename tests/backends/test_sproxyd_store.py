@@ -38,8 +38,11 @@ async def store(there: Ring) -> AsyncIterator[SproxydStore]:
 
 
 def store_of(connectors: list[Connector]) -> SproxydStore:
-    hosts = tuple(("127.0.0.1", connector.port) for connector in connectors)
-    return SproxydStore(SproxydDetails(bootstrap=hosts), IMPATIENT_SECONDS)
+    return SproxydStore(details_of(connectors), IMPATIENT_SECONDS)
+
+
+def details_of(connectors: list[Connector]) -> SproxydDetails:
+    return SproxydDetails(bootstrap=tuple(("127.0.0.1", each.port) for each in connectors))
 
 
 def order(store: SproxydStore, there: Ring) -> list[Connector]:
@@ -211,6 +214,17 @@ async def test_a_host_that_failed_is_asked_no_more(store: SproxydStore, there: R
     assert len(first.said()["requests"]) == 1
 
 
+async def test_a_host_that_somebody_waited_for_in_vain_is_asked_no_more(there: Ring) -> None:
+    """Whoever asks has deadlines of its own."""
+    store = SproxydStore(details_of(there.connectors))
+    first, second = order(store, there)
+    first.tell(hang="head")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(store.put(4, b"body", INFO), 1.5)
+    assert order(store, there) == [second, first]
+    await store.close()
+
+
 async def test_a_host_that_failed_is_asked_again_when_the_others_fail(
     store: SproxydStore, there: Ring
 ) -> None:
@@ -283,6 +297,18 @@ async def test_reading_goes_on_at_the_other_host(
     order(store, there)[0].tell(**{fault: "body", "times": 1})
     reader = await store.open(blob, 1, size - 1)
     assert await reader.read() == LARGE[1:size]
+
+
+async def test_reading_leaves_a_host_that_hangs_in_the_middle(
+    store: SproxydStore, there: Ring
+) -> None:
+    blob = await store.put(1_000_000, LARGE[:1_000_000], INFO)
+    first, second = order(store, there)
+    first.tell(hang="body")
+    for _ in range(2):
+        reader = await store.open(blob, 0, blob.size - 1)
+        assert await reader.read() == LARGE[: blob.size]
+        assert order(store, there) == [second, first]
 
 
 async def test_reading_that_fails_again_and_again(store: SproxydStore, there: Ring) -> None:
