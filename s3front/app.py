@@ -334,6 +334,8 @@ class App:
 
 def _expected_owners(meant: Request, request: Request) -> list[str]:
     """Whom the bucket is to belong to: what a form says counts as well as its headers."""
+    if request is meant and EXPECTED_OWNER not in request.headers:
+        return []
     said = [meant.headers.get(EXPECTED_OWNER)]
     if request is not meant:
         said.append(request.headers.get(EXPECTED_OWNER))

@@ -180,7 +180,7 @@ class MetadataGateway:
         client = self._client
         addresses: list[dict[str, Any]] = []
         with _IN_OUR_TERMS:
-            is_ours = await client.supports("getMany")
+            is_ours = client.has("getMany") or await client.supports("getMany")
             # From here on nothing waits, so that this is the connection that is asked.
             connection = client.connections if client.extends(IF_REVISION_NOT_EXTENSION) else None
             for sub_level, key, known in wanted:

@@ -66,9 +66,9 @@ async def get_object(context: Context, request: Request) -> Reply:
 async def head_object(context: Context, request: Request) -> Reply:
     """What GetObject would answer, without the bytes."""
     status, headers, part = _decide(context, request, existing_record(context, context.current))
-    if part is None:
-        return Reply(status, headers)
-    return Reply(status, {**headers, "Content-Length": str(part.length)})
+    if part is not None:
+        headers["Content-Length"] = str(part.length)
+    return Reply(status, headers)
 
 
 def existing_record(

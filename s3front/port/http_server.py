@@ -221,13 +221,14 @@ class _Body:
     async def _next_block(self, size_min: int, gather_seconds: float = math.inf) -> bytes:
         """What comes next, in pieces as the transport reads it, until it is enough, or the end, or
         so much time has passed."""
+        body = self._exchange.body
         pieces: list[bytes] = []
         size = 0
         end = time.monotonic() + gather_seconds
-        while size < size_min and not self._exchange.body.at_end:
+        while size < size_min and not body.at_end:
             if pieces and time.monotonic() > end:
                 break
-            piece = await self._exchange.body.read(limits.BODY_IDLE_SECONDS_MAX)
+            piece = await body.read(limits.BODY_IDLE_SECONDS_MAX)
             self.received += len(piece)
             size += len(piece)
             pieces.append(piece)

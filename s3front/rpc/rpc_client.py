@@ -138,6 +138,10 @@ class RpcClient:
         """Whether calls can be sent now."""
         return self._connected.is_set()
 
+    def has(self, method: str) -> bool:
+        """Whether there is a connection, and its daemon has a method."""
+        return method in self._methods and self._connected.is_set()
+
     async def supports(self, method: str) -> bool:
         """Whether the daemon that is connected has a method; raises RpcUnavailableError when none
         is."""

@@ -29,11 +29,13 @@ def encode_response(status: int, headers: Mapping[str, str], framing: str) -> by
 
 def _encode(first_line: str, headers: Mapping[str, str], more: str) -> bytes:
     """Raises ValueError when a line break in a name or value would add a line."""
-    lines = [*map(": ".join, headers.items()), ""]
-    text = "".join(lines)
-    if "\n" in text or "\r" in text or "\0" in text:
-        raise ValueError("a header with a control character")
-    return f"{first_line}{_CRLF.join(lines)}{more}\r\n".encode("utf-8", "surrogateescape")
+    lines = _CRLF.join(map(": ".join, headers.items()))
+    if lines:
+        breaks = len(headers) - 1
+        if lines.count("\n") != breaks or lines.count("\r") != breaks or "\0" in lines:
+            raise ValueError("a header with a control character")
+        lines += _CRLF
+    return f"{first_line}{lines}{more}\r\n".encode("utf-8", "surrogateescape")
 
 
 @lru_cache(maxsize=2)

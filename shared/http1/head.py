@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -210,10 +211,11 @@ def parse_request(head: bytes, fields: Fields) -> RequestHead:
     except UnicodeDecodeError as error:
         raise MalformedRequestError("a malformed request target") from error
     headers, folded = _headers(fields)
-    hosts = headers.getall("Host", _NONE)
-    if len(hosts) > 1 or (modern and not hosts):
-        raise MalformedRequestError("not exactly one Host header")
-    if hosts and not is_host(hosts[0]):
+    if folded is not None and "host" in folded:
+        host = folded["host"]
+    else:
+        host = _host(headers, modern=modern)
+    if not is_host(host):
         raise MalformedRequestError("a malformed Host header")
     length, chunked, keep_alive = None, False, modern
     if folded is None or "connection" in folded or "transfer-encoding" in folded:
@@ -234,6 +236,15 @@ def _headers(fields: Fields) -> tuple[Headers, dict[str, str] | None]:
     return CIMultiDictProxy(CIMultiDict(stripped)), None
 
 
+def _host(headers: Headers, *, modern: bool) -> str:
+    """The Host header; empty in a request of HTTP/1.0 that has none."""
+    hosts = headers.getall("Host", _NONE)
+    if len(hosts) > 1 or (modern and not hosts):
+        raise MalformedRequestError("not exactly one Host header")
+    return hosts[0] if hosts else ""
+
+
+@lru_cache(maxsize=256)  # the requests of a client have the same
 def is_host(text: str) -> bool:
     """Whether a Host header can have this value (RFC 9112, section 3.2): it is put into URLs."""
     return _HOST.fullmatch(text) is not None

@@ -62,7 +62,7 @@ class Following:
     def __init__(self, coroutine: Coroutine[Any, Any, None], ended: Ended, waited: Any) -> None:
         self._coroutine = coroutine
         self._ended = ended
-        self._waited: asyncio.Future[Any] | None = None
+        self._waited: asyncio.Future[Any] | None
         """What it waits for; None once it is in a task, or has ended."""
         self._wait(waited)
 

@@ -43,14 +43,11 @@ class TurnWriter:
         if self._transport is None:
             return
         frames = self._frames
-        if len(frames) == 1 and not more:
-            self._size = 0
-            self._transport.write(frames.pop())
-        elif frames or more:
-            joined = b"".join((*frames, *more))
-            frames.clear()
-            self._size = 0
-            self._transport.write(joined)
+        if frames:
+            frames.extend(more)
+            more, self._frames, self._size = frames, [], 0
+        if more:
+            self._transport.write(more[0] if len(more) == 1 else b"".join(more))
 
     def close(self) -> None:
         """Forget what was not written, and the transport."""

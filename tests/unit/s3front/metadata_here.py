@@ -26,6 +26,9 @@ class MetadataHere:
         self.connections = 1
         self.gateway = MetadataGateway(cast(RpcClient, self))
 
+    def has(self, _method: str) -> bool:
+        return True
+
     async def supports(self, _method: str) -> bool:
         return True
 
