@@ -34,11 +34,12 @@ import msgspec
 
 from s3front.locations.base import BlobFile, Capabilities, DataReader, ObjectInfo, Stored
 from s3front.s3_errors import S3Error
+from shared.records.data_location import UPLOAD_ID
 
 MARK_METADATA: Final = "twofold-mark"
 """The name under which a blob's mark is kept beside it, among its user metadata."""
 
-UPLOAD: Final = "dataStoreUploadId"
+UPLOAD: Final = UPLOAD_ID
 """The member of a data location that makes it an upload of parts which is not a blob yet: to
 delete it is to abort the upload, and what it has become if it was completed."""
 

@@ -85,7 +85,7 @@ def handle_of(context: Context, upload: UploadRecord) -> tuple[RemoteStore, Stor
     """The place of an upload, and its handle there; None for one that is ours alone. Raises
     NotImplemented for a place that is not known any more."""
     location = upload.handle
-    if location is None or UPLOAD not in (location.members or ()):
+    if location is None:
         return None
     store: DataStore = context.services.locations.holder(location)
     assert isinstance(store, RemoteStore)

@@ -364,8 +364,12 @@ class OutboxWorker(ABC, Generic[Item]):
     ) -> _Outcome:
         """Have an entry in place of the one at ``key``, due after so many seconds."""
         due_ms = self._now_ms() + int(seconds * 1000) - self._delay_ms
-        later = gateway.put(self._level, later_key(key, due_ms), orjson.dumps(entry).decode())
-        return _Outcome(key, became, [gateway.delete(self._level, key), later])
+        later = later_key(key, due_ms)
+        operations = [gateway.put(self._level, later, orjson.dumps(entry).decode())]
+        if later != key:
+            # Afterwards, for a daemon that does one thing after the other.
+            operations.append(gateway.delete(self._level, key))
+        return _Outcome(key, became, operations)
 
     def _give_up(self, key: str, text: str | None, reason: str) -> _Outcome:
         self._tools.log.error(

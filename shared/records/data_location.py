@@ -38,6 +38,9 @@ STORED_SIZE: Final = "storedSize"
 _PART_ETAG: Final = re.compile(r"[0-9]+:([0-9a-f]{32})\Z")
 _MD5: Final = re.compile(r"[0-9a-f]{32}\Z")
 
+UPLOAD_ID: Final = "dataStoreUploadId"
+"""Member of a data location (ours) that makes it an upload of parts at its place, and no blob."""
+
 _WITH_OWN_ETAGS: Final = ("aws_s3", "azure", "gcp")
 
 _members: Final = itemgetter(

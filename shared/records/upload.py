@@ -31,7 +31,7 @@ import msgspec
 import orjson
 
 from shared.records.bucket import DEFAULT_LOCATION
-from shared.records.data_location import DataLocation, data_locations
+from shared.records.data_location import UPLOAD_ID, DataLocation, data_locations
 from shared.records.members import (
     UnreadableRecordError,
     moment,
@@ -136,8 +136,10 @@ class UploadRecord(msgspec.Struct, frozen=True):
     def handle(self) -> DataLocation | None:
         """What the place of the parts knows the upload by, where it is one of the place's own;
         None for all others. Raises UnreadableRecordError."""
-        found = data_locations(self.document.get("location"), None)
-        return found[0] if found else None
+        for location in data_locations(self.document.get("location"), None):
+            if location.members is not None and UPLOAD_ID in location.members:
+                return location
+        return None
 
     @property
     def owner(self) -> tuple[str, str]:

@@ -23,7 +23,10 @@ _PROBED: Final = "probed-places"
 def there(stage: Stage, bucket: str) -> list[Blob]:
     """The blobs of a bucket, wherever they are."""
     return [
-        blob for place in stage.places.values() for blob in place.blobs() if blob.bucket == bucket
+        blob
+        for place in stage.every_place.values()
+        for blob in place.blobs()
+        if blob.bucket == bucket
     ]
 
 

@@ -20,8 +20,8 @@ from shared.failpoints import FailPoint
 from shared.records.names import DELETIONS, STRAYS
 from shared.records.upload import OVERVIEW_PREFIX, uploads_level
 from tests.backends.native_cluster import Stage, native_cluster
-from tests.backends.native_place import NativePlace
 from tests.backends.native_support import end_faults, there
+from tests.backends.places import SOAK
 from tests.clients_boto3 import s3_client
 from tests.servers import Process, wait_for
 
@@ -32,20 +32,25 @@ NAMED = {"Key": "key"}
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with native_cluster(tmp_path_factory.mktemp("native"), fronts=2) as stage:
+    with native_cluster(tmp_path_factory.mktemp("native"), fronts=2, with_s3=True) as stage:
         yield stage
 
 
-@pytest.fixture(params=["all", "small-parts", "plain"])
-def place(stage: Stage, request: pytest.FixtureRequest) -> NativePlace:
-    return stage.places[request.param]
+WHERE = ("all", "plain", "aws", *(("small-parts", "aws-plain") if SOAK else ()))
+
+
+@pytest.fixture(params=WHERE)
+def where(request: pytest.FixtureRequest) -> str:
+    """The location."""
+    return str(request.param)
 
 
 @pytest.fixture
-def bucket(stage: Stage, place: NativePlace) -> str:
+def bucket(stage: Stage, where: str) -> str:
     name = f"b{uuid.uuid4().hex[:12]}"
-    where = {"LocationConstraint": place.root.name}
-    s3_client(stage.running.fronts[1]).create_bucket(Bucket=name, CreateBucketConfiguration=where)
+    s3_client(stage.running.fronts[1]).create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": where}
+    )
     return name
 
 
@@ -113,25 +118,25 @@ _POINTS: dict[Act, tuple[FailPoint, ...]] = {
     complete: (_COMPLETED, _COMMITTED),
 }
 FRONT_CASES = [
-    (place, act, point)
-    for place in ("all", "small-parts", "plain")
+    (where, act, point)
+    for where in WHERE
     for act, points in _POINTS.items()
     for point in points
-    if not (place == "plain" and act in (begin, send, complete))  # no uploads of its own
+    if not (where == "plain" and act in (begin, send, complete))  # no uploads of its own
 ]
 METADATA_CASES = [
-    ("all", put),
+    ("plain", put),
     ("all-plain", copy),
     ("all", begin),
-    ("all-plain", complete),
-    ("plain", put),
+    ("aws", complete),
+    *([("all", put), ("all-plain", complete), ("aws", put), ("aws-plain", begin)] if SOAK else ()),
 ]
 
 
-def prepare(stage: Stage, bucket: str, act: Act, place: NativePlace) -> None:
+def prepare(stage: Stage, bucket: str, act: Act, where: str) -> None:
     """What an act begins with."""
     client = s3_client(stage.running.fronts[1])
-    size = 40_000 if place.root.name == "small-parts" else len(DATA)
+    size = 40_000 if where == "small-parts" else len(DATA)
     client.put_object(Bucket=bucket, Key="source", Body=DATA[:size])
     if act in (send, complete):
         begin(client, bucket)
@@ -148,7 +153,7 @@ def attempt(act: Act, client: Any, bucket: str) -> bool:
     return True
 
 
-def assert_tidy(stage: Stage, bucket: str, place: NativePlace) -> None:
+def assert_tidy(stage: Stage, bucket: str, where: str) -> None:
     """The place has what records name, and nothing else."""
     stage.wait_until_settled()
     records = stage.records(bucket)
@@ -159,11 +164,15 @@ def assert_tidy(stage: Stage, bucket: str, place: NativePlace) -> None:
         if key.startswith(OVERVIEW_PREFIX)
     ]
     handles = {each["dataStoreUploadId"] for one in overviews for each in one.get("location") or ()}
+    place = stage.every_place[where]
     mine = {each for each in place.uploads() if place.bucket_of_upload(each) == bucket}
-    made = {blob.upload for blob in there(stage, bucket)}
-    assert mine | (made & handles) == handles  # what an upload has become is still the upload's
+    assert mine <= handles
+    # What an upload has become is still the upload's.
+    marks = {each["dataStoreMark"] for one in overviews for each in one.get("location") or ()}
+    made = {blob.mark for blob in there(stage, bucket)} & marks
+    assert len(mine) + len(made) == len(handles)
     expected = sorted((each["key"], each.get("dataStoreVersionId", "")) for each in named)
-    found = [blob for blob in there(stage, bucket) if blob.upload not in handles]
+    found = [blob for blob in there(stage, bucket) if blob.mark not in marks]
     assert sorted((blob.name, blob.version) for blob in found) == expected
 
 
@@ -173,11 +182,11 @@ _REFUSED = ("PreconditionFailed", "ConditionalRequestConflict", "SlowDown")
 # --- Tests ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("place", "act", "point"), FRONT_CASES, indirect=["place"])
+@pytest.mark.parametrize(("where", "act", "point"), FRONT_CASES, indirect=["where"])
 def test_a_front_end_that_dies(
-    stage: Stage, bucket: str, place: NativePlace, act: Act, point: FailPoint
+    stage: Stage, bucket: str, where: str, act: Act, point: FailPoint
 ) -> None:
-    prepare(stage, bucket, act, place)
+    prepare(stage, bucket, act, where)
     front = stage.running.fronts[0]
     front.process.kill()
     front.start(point)
@@ -185,22 +194,22 @@ def test_a_front_end_that_dies(
     wait_for(lambda: front.process.poll() is not None, "its death")
     front.process.kill()
     front.start()
-    assert_tidy(stage, bucket, place)
+    assert_tidy(stage, bucket, where)
     assert (act in (put, post, put_little, copy, complete) and point == _COMMITTED) == (
         "key" in stage.records(bucket)
     )
     act(s3_client(front), bucket)
-    assert_tidy(stage, bucket, place)
+    assert_tidy(stage, bucket, where)
 
 
 @pytest.mark.parametrize("visit", [1, 2])
 @pytest.mark.parametrize("point", [FailPoint.BEFORE_COMMIT, FailPoint.AFTER_COMMIT])
-@pytest.mark.parametrize(("place", "act"), METADATA_CASES, indirect=["place"])
+@pytest.mark.parametrize(("where", "act"), METADATA_CASES, indirect=["where"])
 def test_a_metadata_daemon_that_dies(
-    stage: Stage, bucket: str, place: NativePlace, act: Act, point: FailPoint, visit: int
+    stage: Stage, bucket: str, where: str, act: Act, point: FailPoint, visit: int
 ) -> None:
     """With the note, or with the record; whoever waits for an answer does not get one."""
-    prepare(stage, bucket, act, place)
+    prepare(stage, bucket, act, where)
     stage.running.work.kill()
     daemon: Process = stage.running.dmd_metadata
     daemon.stop()
@@ -216,11 +225,11 @@ def test_a_metadata_daemon_that_dies(
     daemon.start()
     stage.running.wait_for_daemons()
     wait_for(lambda: attempt(_look, client, bucket), "the front-end to be connected")
-    assert_tidy(stage, bucket, place)
+    assert_tidy(stage, bucket, where)
     if told and act is not begin:
         assert "key" in stage.records(bucket)
     act(client, bucket)
-    assert_tidy(stage, bucket, place)
+    assert_tidy(stage, bucket, where)
 
 
 def _look(client: Any, bucket: str) -> None:
@@ -228,9 +237,9 @@ def _look(client: Any, bucket: str) -> None:
 
 
 @pytest.mark.parametrize("visit", [1, 2])
-def test_a_worker_that_dies(stage: Stage, bucket: str, place: NativePlace, visit: int) -> None:
+def test_a_worker_that_dies(stage: Stage, bucket: str, where: str, visit: int) -> None:
     """Before a note is condemned, and before it is removed once the place is tidy."""
-    prepare(stage, bucket, put, place)
+    prepare(stage, bucket, put, where)
     stage.running.work.kill()
     front = stage.running.fronts[0]
     front.process.kill()
@@ -239,16 +248,16 @@ def test_a_worker_that_dies(stage: Stage, bucket: str, place: NativePlace, visit
     front.process.kill()
     front.start()
     notes = len(stage.records(STRAYS))
-    assert notes == 1 or place.root.name == "plain"
+    assert notes == 1 or where == "plain"
     work = stage.running.work
     work.start(f"{FailPoint.AFTER_QUEUED_DATA_DELETION}:{visit}")
     wait_for(lambda: work.poll() is not None, "its death")
     work.kill()
     work.start()
-    assert_tidy(stage, bucket, place)
+    assert_tidy(stage, bucket, where)
 
 
-def test_two_front_ends_race_for_a_key(stage: Stage, bucket: str, place: NativePlace) -> None:
+def test_two_front_ends_race_for_a_key(stage: Stage, bucket: str, where: str) -> None:
     """With conditions, so that many are refused after their bytes were stored."""
     clients = [s3_client(front) for front in stage.running.fronts]
     bodies = [b"%d" % number * 50 for number in range(60)]
@@ -271,5 +280,5 @@ def test_two_front_ends_race_for_a_key(stage: Stage, bucket: str, place: NativeP
     found = clients[0].get_object(Bucket=bucket, Key="key")["Body"].read()
     assert found.decode() in written
     assert written <= {"", *(body.decode() for body in bodies)}
-    assert_tidy(stage, bucket, place)
+    assert_tidy(stage, bucket, where)
     assert not stage.records(DELETIONS)
