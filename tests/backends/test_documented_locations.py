@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,10 +55,15 @@ def run(script: str, running: Cluster, folder: Path) -> str:
     """Run commands of the document; what they print."""
     front = running.fronts[0]
     aws = AwsCli(front, folder)
-    kept = ("PATH", "HOME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
+    kept = ("HOME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
+    programs = f"{Path(sys.executable).parent}:{aws.environ['PATH']}"
     finished = subprocess.run(
         ["bash", "-euxo", "pipefail", "-c", replaced(script, {_URL: front.url})],
-        env={name: aws.environ[name] for name in kept},
+        env={
+            **front.process.environ,
+            **{name: aws.environ[name] for name in kept},
+            "PATH": programs,
+        },
         cwd=folder,
         capture_output=True,
         text=True,
@@ -75,7 +81,7 @@ def test_a_ring(tmp_path: Path) -> None:
         first, second = there.bootstrap
         entry = replaced(entry, {"10.0.0.1:81": first, "10.0.0.2:81": second})
         with start(tmp_path, entry) as running:
-            run(replaced(commands, {"10.0.0.1:81": first}), running, tmp_path)
+            run(commands, running, tmp_path)
         assert len(there.blobs()) == 1
 
 
