@@ -69,9 +69,6 @@ class Trouble(Enum):
     no use until somebody changes something."""
     BROKEN = auto()
     """It answered with something else than what it has to."""
-    ALTERED = auto()
-    """What it has there is not what was stored, for instance because somebody else has overwritten
-    it: that is this blob's trouble alone, and the place is as good as ever for all others."""
 
 
 _CODES: Final = {
@@ -80,7 +77,6 @@ _CODES: Final = {
     Trouble.BUSY: "SlowDown",
     Trouble.REFUSED: "ServiceUnavailable",
     Trouble.BROKEN: "InternalError",
-    Trouble.ALTERED: "InternalError",
 }
 
 

@@ -60,6 +60,10 @@ _HARMLESS: Final = _NOTHING_DONE | {Trouble.SILENT}
 _CIRCUIT: Final = frozenset({Trouble.UNREACHED, Trouble.SILENT, Trouble.BROKEN})
 """What opens the circuit."""
 
+_READING: Final = ("open", "read")
+"""What is BROKEN there may be one blob, which somebody else has overwritten: who asks for it again
+and again must not keep others from theirs."""
+
 T = TypeVar("T")
 Body = bytes | AsyncGenerator[bytes, None]
 
@@ -392,7 +396,8 @@ class ResilientStore(RemoteStore):
         self._note_circuit(kind.name, leave, failure)
 
     def _note_circuit(self, operation: str, leave: Leave, failure: PlaceError) -> None:
-        if failure.trouble not in _CIRCUIT:
+        is_blob_alone = failure.trouble is Trouble.BROKEN and operation in _READING
+        if failure.trouble not in _CIRCUIT or is_blob_alone:
             if self._breaker.succeeded(leave):
                 self._counters.closed += 1
                 self._log.info("a location answers again", location=self._name)

@@ -52,7 +52,7 @@ CALLS: dict[str, Call] = {
     "put_tags": lambda store: store.put_tags(BLOB, {"a": "b"}),
 }
 HARMLESS_TWICE = {"open", "delete", "remove_strays", "complete_upload", "put_tags"}
-UNHELPFUL = (Trouble.REFUSED, Trouble.BROKEN, Trouble.ALTERED)
+UNHELPFUL = (Trouble.REFUSED, Trouble.BROKEN)
 
 every_call = pytest.mark.parametrize("name", CALLS)
 
@@ -449,19 +449,29 @@ async def test_those_that_wait_are_told_at_once() -> None:
     assert nothing_is_held(store)
 
 
-@pytest.mark.parametrize("kind", [Trouble.REFUSED, Trouble.ALTERED])
-async def test_a_place_that_answers_is_not_cut_off(kind: Trouble) -> None:
+async def test_a_place_that_refuses_is_not_cut_off() -> None:
     remote, log = ScriptedRemote(), KeptLog()
-    remote.always = trouble(kind)
+    remote.always = trouble(Trouble.REFUSED)
     store = resilient(remote, log)
     for _ in range(30):
         await failure_of(store.put(5, b"bytes", INFO))
     assert store.report().state == "closed"
-    expected = ["a location does not let us in"] if kind is Trouble.REFUSED else []
-    assert log.events == expected
+    assert log.events == ["a location does not let us in"]
     remote.always = None
     await store.put(5, b"bytes", INFO)
-    assert log.events == expected + ["a location lets us in again"] * len(expected)
+    assert log.events == ["a location does not let us in", "a location lets us in again"]
+
+
+async def test_a_blob_that_is_another_one_does_not_keep_others_from_theirs() -> None:
+    remote = ScriptedRemote(*[trouble(Trouble.BROKEN)] * 30)
+    store = resilient(remote)
+    for _ in range(30):
+        await failure_of(_read(store))
+    remote.read_script = [trouble(Trouble.BROKEN)]
+    for _ in range(30):
+        await failure_of(_read(store))
+    assert store.report().state == "closed"
+    assert store.report().failures == {"BROKEN": 60}
 
 
 async def test_a_try_that_its_client_gives_up_does_not_keep_the_place_cut_off() -> None:
