@@ -28,6 +28,8 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, BlockState
 
 from s3front.locations.azure_blocks import (
+    BLOCKS_OF_A_BODY_MAX,
+    BLOCKS_OF_A_PART_MAX,
     BlockBody,
     Blocks,
     Source,
@@ -78,6 +80,8 @@ _BLOCKS: Final = "dataStoreBlocks"
 
 _GATHERED_BYTES_MAX: Final = 1024 * 1024
 """A body of so many bytes is put at once: for one request instead of three."""
+
+_NO_ANSWER: Final = frozenset({Trouble.SILENT, Trouble.UNREACHED})
 
 _PARTS_MAX: Final = 10_000
 _PART_BYTES_MAX: Final = 5 * 1024**3
@@ -160,13 +164,16 @@ class AzureStore(RemoteStore):
     async def _put_stream(self, size: int, source: Source, info: ObjectInfo, mark: str) -> Stored:
         upload = await self.begin_upload(info, mark)
         try:
-            blocks = await self._stage(upload.key, 0, size, source)
+            sizes = block_sizes(size, BLOCKS_OF_A_BODY_MAX)
+            blocks = await self._stage(upload.key, 0, sizes, source)
             await source.end()
             return await self._commit(upload, blocks.ids(0), size, info)
-        except Exception:
-            # What a cancelled request leaves is in the journal of strays.
-            with contextlib.suppress(S3Error):
-                await self.delete(upload)
+        except Exception as error:
+            # Of a place that does not answer, and of a request that is cancelled, the journal of
+            # strays knows what is left.
+            if not (isinstance(error, PlaceError) and error.trouble in _NO_ANSWER):
+                with contextlib.suppress(S3Error):
+                    await self.delete(upload)
             raise
 
     # -- Uploads of parts -------------------------------------------------------------------------
@@ -187,7 +194,8 @@ class AzureStore(RemoteStore):
     ) -> Stored:
         source: Source | bytes = body if isinstance(body, bytes) else Source(body)
         try:
-            blocks = await self._stage(upload.key, number, size, source)
+            sizes = block_sizes(size, BLOCKS_OF_A_PART_MAX)
+            blocks = await self._stage(upload.key, number, sizes, source)
             if isinstance(source, Source):
                 await source.end()
         finally:
@@ -209,8 +217,9 @@ class AzureStore(RemoteStore):
             raise S3Error("InvalidPart") from None
         return await self._commit(upload, ids, sum(part.size for part in parts), info)
 
-    async def _stage(self, name: str, number: int, size: int, body: Source | bytes) -> Blocks:
-        sizes = block_sizes(size)
+    async def _stage(
+        self, name: str, number: int, sizes: Sequence[int], body: Source | bytes
+    ) -> Blocks:
         blocks = new_blocks(sizes)
         start = 0
         for block, length in zip(blocks.ids(number), sizes, strict=True):

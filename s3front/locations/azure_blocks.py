@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Final, NamedTuple
 
 import anycrc
@@ -26,8 +26,11 @@ from s3front.s3_errors import S3Error
 BLOCKS_OF_A_PART_MAX: Final = 5
 """A blob has up to 50,000 blocks, and an upload up to 10,000 parts."""
 
-BLOCK_BYTES: Final = 64 * 1024 * 1024
-"""The usual size of a block. Its bytes are passed on as they come, so that this is no memory."""
+BLOCKS_OF_A_BODY_MAX: Final = 10_000
+
+BLOCK_BYTES: Final = 16 * 1024 * 1024
+"""The usual size of a block. Its bytes are passed on as they come, so that this is no memory; but
+while Azure has not answered for one, the next does not begin."""
 
 _CRC64: Final = anycrc.Model("CRC64-NVME")
 """Azure's CRC-64 has the same polynomial; its bytes are written the other way round."""
@@ -58,14 +61,14 @@ class Blocks(NamedTuple):
         return cls(nonce, int(count))
 
 
-def new_blocks(sizes: list[int]) -> Blocks:
+def new_blocks(sizes: Sequence[int]) -> Blocks:
     """Blocks that nobody has staged yet."""
     return Blocks(secrets.token_hex(_RANDOM_BYTES), len(sizes))
 
 
-def block_sizes(size: int) -> list[int]:
-    """In what blocks a part, or a body, of ``size`` bytes is sent."""
-    each = max(BLOCK_BYTES, -(-size // BLOCKS_OF_A_PART_MAX))
+def block_sizes(size: int, blocks_max: int) -> list[int]:
+    """In what blocks ``size`` bytes are sent."""
+    each = max(BLOCK_BYTES, -(-size // blocks_max))
     whole, rest = divmod(size, each)
     return [each] * whole + [rest] * (rest > 0)
 

@@ -39,7 +39,9 @@ CONNECT_SECONDS_MAX: Final = 5.0
 STALL_SECONDS_MAX: Final = 30.0
 """How long Azure may say nothing, or take nothing."""
 
-READ_BYTES: Final = 256 * 1024
+READ_BYTES: Final = 128 * 1024
+"""How much is read at a time; twice as much waits for a reader that is slow."""
+
 SINGLE_PUT_BYTES_MAX: Final = 4000 * 1024 * 1024
 """What one Put Blob, or one Put Block, may bring."""
 

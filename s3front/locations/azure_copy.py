@@ -64,7 +64,7 @@ async def copy_blob(
         try:
             answer = await in_task(blob.start_copy_from_url(address, **options))
         except HttpResponseError as error:
-            if error_code(error) in TAKEN_CODES:
+            if error_code(error) in TAKEN_CODES | {"TargetConditionNotMet"}:
                 continue
             if 400 <= (status_of(error) or 0) < 500:
                 return None  # its bytes come through this process then, or say what is wrong

@@ -16,7 +16,7 @@ from azure.storage.blob import BlobBlock
 
 from s3front.locations.azure_client import AzureContainer, in_task
 from s3front.locations.azure_details import AzureDetails
-from s3front.locations.azure_errors import error_code, place_error
+from s3front.locations.azure_errors import TAKEN_CODES, error_code, place_error
 from s3front.locations.azure_names import MARK_NAME
 from s3front.locations.remote_store import Finding, Trouble, new_mark
 
@@ -123,7 +123,7 @@ class _Trial:
         try:
             await in_task(ask())
         except HttpResponseError as error:
-            if error.status_code in (409, 412):
+            if error.status_code in (409, 412) or error_code(error) in TAKEN_CODES:
                 self.findings.append(Finding(what, True, "works"))
                 return
             words = f"refused with {error.status_code} {error_code(error)}"

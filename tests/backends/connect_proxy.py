@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,14 @@ def connect_proxy(target_port: int) -> Iterator[ConnectProxy]:
     proxy = ConnectProxy()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
+        with contextlib.suppress(asyncio.CancelledError):
+            await forward(reader, writer)
+        serving.discard(task)
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         method, host, _ = head.split(" ", 2)
         proxy.asked.append(host)
@@ -46,12 +55,16 @@ def connect_proxy(target_port: int) -> Iterator[ConnectProxy]:
     started = threading.Event()
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
+    serving: set[asyncio.Task[None]] = set()
 
     async def run() -> None:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             proxy.port = server.sockets[0].getsockname()[1]
             started.set()
             await stop.wait()
+            for task in serving:
+                task.cancel()
+            await asyncio.gather(*serving)
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(run()), daemon=True)
     thread.start()
@@ -61,6 +74,7 @@ def connect_proxy(target_port: int) -> Iterator[ConnectProxy]:
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(10)
+        loop.close()
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from s3front.locations.azure_blocks import (
     BLOCK_BYTES,
+    BLOCKS_OF_A_BODY_MAX,
     BLOCKS_OF_A_PART_MAX,
     BlockBody,
     Blocks,
@@ -26,11 +27,12 @@ GIB = 1024**3
 
 @pytest.mark.parametrize("size", [0, 1, BLOCK_BYTES, BLOCK_BYTES + 1, GIB, 5 * GIB, 5 * GIB - 1])
 def test_an_upload_of_the_most_parts_has_no_more_blocks_than_azure_takes(size: int) -> None:
-    sizes = block_sizes(size)
-    assert sum(sizes) == size
-    assert all(sizes)
-    assert len(sizes) <= BLOCKS_OF_A_PART_MAX
-    assert max(sizes, default=0) <= 4000 * 1024**2
+    for blocks_max in (BLOCKS_OF_A_PART_MAX, BLOCKS_OF_A_BODY_MAX):
+        sizes = block_sizes(size, blocks_max)
+        assert sum(sizes) == size
+        assert all(sizes)
+        assert len(sizes) <= blocks_max
+        assert max(sizes, default=0) <= 4000 * 1024**2
 
 
 def test_ids_are_of_one_length_and_nobody_elses() -> None:
