@@ -45,6 +45,9 @@ from shared.process.logs import EventLog
 
 PUT_BYTES_MAX: Final = 5 * 1024**3
 
+_OF_ONE_MARK_MAX: Final = 8
+"""How many objects have one mark at most: as often as one is sent, when answers are lost."""
+
 
 class AwsS3Store(RemoteStore):
     """See the module and ``RemoteStore``; ``name`` is the location's. Make it inside the event
@@ -129,8 +132,10 @@ class AwsS3Store(RemoteStore):
             if name is None:
                 continue
             await self._uploads.remove_strays(name, mark)
-            found = await find_mark(self._client, name, mark, versions=versions)
-            if found is not None:
+            for _ in range(_OF_ONE_MARK_MAX):
+                found = await find_mark(self._client, name, mark, versions=versions)
+                if found is None:
+                    break
                 await remove(self._client, name, found.version)
 
     async def look(self, *, thorough: bool) -> Sequence[Finding]:

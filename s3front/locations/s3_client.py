@@ -28,7 +28,7 @@ from s3front.locations.origin import Origin, Pool
 from s3front.locations.outbound import Outbound
 from s3front.locations.remote_store import PlaceError, Trouble
 from s3front.locations.s3_answers import S3AnswerError, document, error_document
-from s3front.locations.s3_details import DEFAULT_REGION, S3Details
+from s3front.locations.s3_details import DEFAULT_REGION, REGION, S3Details
 from s3front.locations.s3_signing import (
     UNSIGNED_PAYLOAD,
     Keys,
@@ -105,7 +105,7 @@ class S3Client:
             await client.close()
 
     async def ask(self, call: S3Call) -> Response:
-        """The response to a request, whose status says that it was done, or 304. Raises PlaceError,
+        """The response to a request, whose status says that it was done. Raises PlaceError,
         S3AnswerError if the service refused, and what the source of the body raised."""
         keys = await self._source.keys()
         response = await self._sent(call, keys)
@@ -220,8 +220,9 @@ class S3Client:
         if refusal.wants_other_keys:
             newer = await self._source.keys(refused=keys)
             return newer if newer != keys else None
-        region = response.headers.get("x-amz-bucket-region") or refusal.region
-        if region and region != self._region and response.status in (301, 307, 400, 403):
+        region = response.headers.get("x-amz-bucket-region") or refusal.region or ""
+        is_other = REGION.fullmatch(region) is not None and region != self._region
+        if is_other and response.status in (301, 307, 400, 403):
             self._region = region
             return keys
         return None

@@ -27,7 +27,7 @@ DEFAULT_REGION: Final = "us-east-1"
 
 _DEFAULT_ENDPOINT: Final = "s3.amazonaws.com"
 _SCHEMES: Final = {"http://": False, "https://": True}
-_REGION: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+REGION: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _IN_ENDPOINT: Final = re.compile(r"s3[.-](?:dualstack\.)?([a-z]{2,}(?:-[a-z]+)*-[0-9]+)\..+")
 """A region in the name of an endpoint, as at Amazon, Wasabi and Backblaze."""
@@ -66,7 +66,7 @@ class _Given(Section, frozen=True, kw_only=True):
     credentials: KeyPair | None = None
     credentials_profile: Text | None = None
     server_side_encryption: Annotated[str | None, Rule(_encryption)] = None
-    region: Annotated[str, _matching(_REGION, "the name of a region")] | None = None
+    region: Annotated[str, _matching(REGION, "the name of a region")] | None = None
     https: bool = True
     path_style: bool = False
     supports_versioning: bool = True

@@ -89,7 +89,7 @@ class S3Writing:
         if stored is None:
             stored = await self._stored(self.unused(info, mark), new)
         if tags_left:
-            await self.put_tags(stored, info.tags)
+            await self._put_left_tags(stored, info.tags)
         return stored
 
     # -- Names and headers ------------------------------------------------------------------------
@@ -207,8 +207,20 @@ class S3Writing:
             await remove(self._client, name, version)
             return None
         if tags_left:
-            await self.put_tags(stored, info.tags)
+            await self._put_left_tags(stored, info.tags)
         return stored
+
+    async def _put_left_tags(self, new: Stored, tags: Mapping[str, str]) -> None:
+        """Give a new object its tags, or take it back. Raises PlaceError, SILENT if it is still
+        there."""
+        try:
+            await self.put_tags(new, tags)
+        except PlaceError:
+            try:
+                await remove(self._client, new.key, new.version)
+            except PlaceError as error:
+                raise PlaceError(Trouble.SILENT, f"left without tags: {error.reason}") from None
+            raise
 
     async def put_tags(self, blob: Stored, tags: Mapping[str, str]) -> None:
         """See ``RemoteStore.put_tags``."""

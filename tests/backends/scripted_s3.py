@@ -62,7 +62,8 @@ def chunks(headers: dict[str, str], *pieces: bytes) -> bytes:
 @dataclass
 class ScriptedS3:
     """``asked`` are its requests. What a bucket is asked before it is written to is answered of
-    itself: it has versions if it is ``versioned``, keeps to conditions, and has MD5s for ETags."""
+    itself: it has versions if it is ``versioned``, keeps to conditions and tags,
+    and has MD5s for ETags."""
 
     say: Answer
     versioned: bool = False
@@ -116,6 +117,8 @@ class ScriptedS3:
             return None
         if asked.method == "DELETE":
             return answer(204)
+        if asked.is_about("tagging"):
+            return answer(200, {}, b"<Tagging><TagSet><Tag><Key>a</Key></Tag></TagSet></Tagging>")
         first = [each.target for each in self.asked].count(asked.target) == 1
         if not first:
             return error(412, "PreconditionFailed")

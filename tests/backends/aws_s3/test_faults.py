@@ -7,10 +7,12 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from email.utils import formatdate
+from functools import partial
 from pathlib import Path
 
 import anycrc
 import pytest
+from msgspec.structs import replace
 
 from s3front.locations.aws_s3 import AwsS3Store
 from s3front.locations.base import DataNotFoundError, Stored
@@ -39,6 +41,7 @@ from tests.backends.scripted_s3 import (
 )
 
 BLOB = Stored("cat", 4, "v1")
+COPIED = b"<R><ETag>841a2d689ad86bd1611447453c22c6fc</ETag></R>"
 UPLOAD_ID = "u1"
 HANDLE = Stored("cat", 0, extra={UPLOAD: UPLOAD_ID, MARK: new_mark()})
 PART = UploadedPart(
@@ -211,6 +214,72 @@ async def test_an_upload_that_became_something_else() -> None:
         assert service.wanted()[-1] == "DELETE /there/cat?versionId=v9"
 
 
+async def test_an_upload_that_others_have_completed_with_other_parts() -> None:
+    other, mark = f"{md5_of(b'x')}-1", HANDLE.extra[MARK]
+
+    def say(asked: Asked) -> bytes:
+        if asked.method == "POST":
+            return error(404, "NoSuchUpload")
+        found = {"ETag": f'"{other}"', "x-amz-version-id": "v9", "x-amz-meta-twofold-mark": mark}
+        return answer(200, found)
+
+    async with asking(say) as (store, service):
+        with pytest.raises(S3Error) as caught:
+            await store.complete_upload(HANDLE, [PART], INFO)
+        assert caught.value.code == "InvalidPart"
+        # Their record is about to name it.
+        assert not any(asked.startswith("DELETE") for asked in service.wanted())
+
+
+def _refusing_tags(asked: Asked, *, removal: bytes) -> bytes:
+    if asked.is_about("tagging"):
+        return error(503, "SlowDown")
+    if asked.method == "DELETE":
+        return removal
+    return answer(200, {**OK_ETAG, "x-amz-version-id": "v1"}, COPIED)
+
+
+@pytest.mark.parametrize(
+    ("removal", "trouble"),
+    [(answer(204), Trouble.BUSY), (error(503, "SlowDown"), Trouble.SILENT)],
+    ids=["removed", "left"],
+)
+async def test_tags_that_cannot_follow_their_object(removal: bytes, trouble: Trouble) -> None:
+    tagged = replace(INFO, tags={"animal": "Käfer"})
+    say = partial(_refusing_tags, removal=removal)
+    async with asking(say) as (store, service):
+        assert await trouble_of(store.put(4, b"body", tagged)) is trouble
+        assert service.wanted()[-1] == "DELETE /there/2026/cat.jpg?versionId=v1"
+        assert await trouble_of(store.copy(store, BLOB, tagged, new_mark())) is trouble
+        assert service.wanted()[-1] == "DELETE /there/2026/cat.jpg?versionId=v1"
+
+
+async def test_every_version_with_a_mark_is_removed() -> None:
+    mark, versions = new_mark(), ["v3", "v2"]
+
+    def say(asked: Asked) -> bytes:
+        version = asked.target.partition("versionId=")[2]
+        if asked.method == "DELETE":
+            versions.remove(version)
+            return answer(204)
+        if asked.is_about("uploads"):
+            return answer(200, {}, b"<R></R>")
+        if asked.is_about("versions"):
+            listed = "".join(
+                f"<Version><Key>2026/cat.jpg</Key><VersionId>{each}</VersionId></Version>"
+                for each in ("v4", *versions)
+            )
+            return answer(200, {}, f"<R>{listed}</R>".encode())
+        found = {"x-amz-version-id": version or "v4"}
+        if version in versions:
+            found["x-amz-meta-twofold-mark"] = mark
+        return answer(200 if "~" not in asked.target else 404, found)
+
+    async with asking(say) as (store, _):
+        await store.remove_strays(INFO, mark)
+        assert versions == []
+
+
 async def test_another_clock() -> None:
     ahead = time.time() + 7200
 
@@ -256,6 +325,14 @@ async def test_another_region(refusal: bytes) -> None:
         assert await read(store, BLOB) == b"body"
         assert await read(store, BLOB) == b"body"
         assert len(service.asked) == 3
+
+
+@pytest.mark.parametrize("region", ["eu&#10;x: y", "a.example.com/", ""])
+async def test_a_region_that_can_be_none(region: str) -> None:
+    refusal = error(400, "AuthorizationHeaderMalformed", f"<Region>{region}</Region>")
+    async with asking(lambda _asked: refusal) as (store, service):
+        assert await trouble_of(store.open(BLOB, 0, 3)) is Trouble.REFUSED
+        assert len(service.asked) == 1
 
 
 async def test_keys_that_have_expired_are_looked_for_again(
