@@ -26,7 +26,7 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 _KEY = re.compile("[0-9A-F]{40}")
 _SERVICE = "59"
@@ -162,22 +162,42 @@ class Handler(BaseHTTPRequestHandler):
 
     def _get(self) -> None:
         try:
-            content = self._file().read_bytes()
+            blob = self._file().open("rb")
         except FileNotFoundError:
             self._answer(404)
             return
-        if (asked := self.headers.get("Range")) is None:
-            self._answer(200, content)
-            return
-        found = _RANGE.fullmatch(asked)
-        if found is None:
-            raise RefusedError(f"Range {asked}")
-        start, end = int(found[1]), min(int(found[2]), len(content) - 1)
-        if start > end:
-            self._answer(416)
-            return
-        where = f"bytes {start}-{end}/{len(content)}"
-        self._answer(206, content[start : end + 1], {"Content-Range": where})
+        with blob:
+            size = os.fstat(blob.fileno()).st_size
+            if (asked := self.headers.get("Range")) is None:
+                self._answer_from(blob, 200, 0, size)
+                return
+            found = _RANGE.fullmatch(asked)
+            if found is None:
+                raise RefusedError(f"Range {asked}")
+            start, end = int(found[1]), min(int(found[2]), size - 1)
+            if start > end:
+                self._answer(416)
+                return
+            where = {"Content-Range": f"bytes {start}-{end}/{size}"}
+            self._answer_from(blob, 206, start, end + 1 - start, where)
+
+    def _answer_from(
+        self, blob: BinaryIO, status: int, start: int, length: int, headers: Any = None
+    ) -> None:
+        """Answer with part of a blob; with half of it, as the fault has it."""
+        self._begin(status, length, headers)
+        fails = "body" in (self.fault.get("hang"), self.fault.get("cut"))
+        left = length // 2 if fails else length
+        blob.seek(start)
+        while left:
+            piece = blob.read(min(left, _PIECE_BYTES))
+            self.wfile.write(piece)
+            left -= len(piece)
+        if fails:
+            self.wfile.flush()
+            if self.fault.get("hang") == "body":
+                self.ring.never.wait()
+            self.close_connection = True
 
     def _delete(self) -> None:
         try:
@@ -201,25 +221,16 @@ class Handler(BaseHTTPRequestHandler):
     def _whole(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
-    def _answer(self, status: int, body: bytes = b"", headers: Any = None) -> None:
+    def _answer(self, status: int, body: bytes = b"") -> None:
+        self._begin(status, len(body))
+        self.wfile.write(body)
+
+    def _begin(self, status: int, length: int, headers: Any = None) -> None:
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(length))
         self.end_headers()
-        if self.command != "HEAD":
-            self._send(body)
-
-    def _send(self, body: bytes) -> None:
-        where = {self.fault.get("hang"), self.fault.get("cut")} if hasattr(self, "fault") else set()
-        if "body" not in where or not body:
-            self.wfile.write(body)
-            return
-        self.wfile.write(body[: len(body) // 2])
-        self.wfile.flush()
-        if self.fault.get("hang") == "body":
-            self.ring.never.wait()
-        self.close_connection = True
 
     def log_message(self, *_arguments: Any) -> None:
         """Nothing: ``requests`` has them."""
