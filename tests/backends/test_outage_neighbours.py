@@ -29,8 +29,8 @@ NEIGHBOURS = 12
 PERIOD_SECONDS = 0.2
 """Between two requests of one client."""
 
-TURN_SECONDS = 20.0 if SOAK else 2.0
-ROUNDS = 4 if SOAK else 1
+TURN_SECONDS = 15.0 if SOAK else 2.0
+ROUNDS = 3 if SOAK else 1
 RATIO_MAX = 1.5
 WAIT_SECONDS_MAX = 5.0
 DATA = os.urandom(10_000)
