@@ -1,4 +1,4 @@
-"""``s3front locations list``, ``test`` and ``usage``, as typer declares them.
+"""``s3front locations list``, ``test``, ``usage`` and ``state``, as typer declares them.
 
 Exit codes: 0, all is well; 1, something needs to be looked at; 2, the question could not be asked,
 or the command line makes no sense.
@@ -26,6 +26,7 @@ from s3front.locations.location_config import (
 from s3front.locations.registry import TYPES, LocationRegistry
 from s3front.locations.remote_store import Finding, PlaceError, RemoteStore
 from s3front.locations.whereabouts import whereabouts
+from s3front.locations_state import show_state
 from s3front.metadata.gateway import MetadataGateway
 from s3front.metadata.location_usage import LocationUsage, Usage, count_usage
 from s3front.s3_errors import S3Error
@@ -44,6 +45,8 @@ _UNNAMED: Final = "(none)"
 app = typer.Typer(
     no_args_is_help=True, help="Say where the bytes of objects are, and whether that is in order."
 )
+
+app.command(name="state")(show_state)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Names = Annotated[

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.api.installation import Installation
 from tests.api.support import set_versioning
@@ -149,3 +150,39 @@ def test_usage_needs_the_metadata(installation: Installation) -> None:
     done = installation.run("s3front", "locations", "usage")
     assert done.returncode == 2
     assert "the metadata daemon" in done.stderr
+
+
+def test_the_state_is_what_a_running_front_end_knows(
+    installation: Installation, service: Service
+) -> None:
+    there = remote(service, versioned=True)
+    away = there.document(awsEndpoint=f"127.0.0.1:{free_port()}")
+    places = {"cloud": there.document(), "away": away}
+    configure(
+        installation,
+        **{name: {"type": "aws_s3", "details": each} for name, each in places.items()},
+    )
+    _dmd, front = installation.start_both()
+    done = installation.run("s3front", "locations", "state", "--url", "ftp://x")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "a URL begins with http://" in done.stderr
+    found = asked(installation, "state")
+    assert {name: place["state"] for name, place in found.items()} == {
+        "cloud": "closed",
+        "away": "closed",
+    }
+    s3 = s3_client(front)
+    for name in places:
+        constraint = {"LocationConstraint": name}
+        s3.create_bucket(Bucket=f"at-{name}", CreateBucketConfiguration=constraint)
+    s3.put_object(Bucket="at-cloud", Key="key", Body=b"bytes")
+    for _ in range(5):
+        with pytest.raises(ClientError, match="ServiceUnavailable"):
+            s3.put_object(Bucket="at-away", Key="key", Body=b"bytes")
+    assert asked(installation, "state", code=1)["away"]["state"] == "open"
+    done = installation.run("s3front", "locations", "state")
+    assert done.returncode == 1
+    _, cloud, other = done.stdout.splitlines()
+    assert cloud.split()[:2] == ["cloud", "closed"]
+    assert other.split()[:2] == ["away", "open"]
+    assert "no connection to 127.0.0.1" in other
