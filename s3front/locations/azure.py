@@ -19,7 +19,6 @@ namespaces).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final
 
@@ -169,12 +168,22 @@ class AzureStore(RemoteStore):
             await source.end()
             return await self._commit(upload, blocks.ids(0), size, info)
         except Exception as error:
-            # Of a place that does not answer, and of a request that is cancelled, the journal of
-            # strays knows what is left.
-            if not (isinstance(error, PlaceError) and error.trouble in _NO_ANSWER):
-                with contextlib.suppress(S3Error):
-                    await self.delete(upload)
+            # What a cancelled request leaves is in the journal of strays.
+            await self._take_back(upload, error)
             raise
+
+    async def _take_back(self, upload: Stored, failure: Exception) -> None:
+        """Remove the placeholder of what has failed. Where it is left, as Azure does not answer,
+        that is what is raised: PlaceError, SILENT."""
+        left = failure if isinstance(failure, PlaceError) else None
+        if left is None or left.trouble not in _NO_ANSWER:
+            left = None
+            try:
+                await self.delete(upload)
+            except PlaceError as error:
+                left = error
+        if left is not None:
+            raise PlaceError(Trouble.SILENT, f"a placeholder is left: {left.reason}")
 
     # -- Uploads of parts -------------------------------------------------------------------------
 
@@ -277,7 +286,7 @@ class AzureStore(RemoteStore):
                 code = error_code(error)
                 if code not in CONDITION_CODES | LOST_BLOCKS_CODES | MISSING_CODES:
                     raise
-                done = await self._committed(upload, size)
+                done = await self._committed(upload, blocks, size)
                 if done is not None:
                     return done
                 if code in LOST_BLOCKS_CODES:
@@ -285,13 +294,17 @@ class AzureStore(RemoteStore):
                 raise
         return _stored(upload.key, size, str(answer["etag"]), mark)
 
-    async def _committed(self, upload: Stored, size: int) -> Stored | None:
-        """The blob that an upload has become; None when it has not."""
-        seen = await self._container.look_up(upload.key)
-        if seen is None or seen.size != size or seen.is_placeholder:
+    async def _committed(self, upload: Stored, blocks: Sequence[str], size: int) -> Stored | None:
+        """The blob that an upload has become; None when it has not. Raises InvalidPart for one of
+        other blocks."""
+        seen, mark = await self._container.look_up(upload.key), mark_of(upload)
+        if seen is None or seen.is_placeholder or not is_marked(seen, mark):
             return None
-        mark = mark_of(upload)
-        return _stored(upload.key, size, seen.etag, mark or "") if is_marked(seen, mark) else None
+        asked = self._container.blob(upload.key).get_block_list("committed")
+        made_of, _ = await in_task(asked)
+        if [block.id for block in made_of] != list(blocks):
+            raise S3Error("InvalidPart")
+        return _stored(upload.key, size, seen.etag, mark or "")
 
     # -- Reading ----------------------------------------------------------------------------------
 

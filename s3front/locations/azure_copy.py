@@ -10,15 +10,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
+import aiohttp
 from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
+from azure.storage.blob.aio import BlobClient
 
 from s3front.locations.azure_client import AzureContainer, content_settings, in_task
-from s3front.locations.azure_errors import TAKEN_CODES, error_code, status_of
+from s3front.locations.azure_errors import TAKEN_CODES, error_code, place_error, status_of
 from s3front.locations.azure_names import blob_metadata, blob_names
 from s3front.locations.azure_recognition import Seen
 from s3front.locations.base import ObjectInfo
+from s3front.locations.remote_store import PlaceError, Trouble
 
 COPY_BYTES_MAX: Final = 256 * 1024 * 1024
 """The largest blob that Copy Blob From URL copies."""
@@ -74,11 +77,26 @@ async def copy_blob(
         if seen.md5 is not None:
             headers.content_md5 = bytearray.fromhex(seen.md5)
         # Azure has copied those of the source.
-        changed = await in_task(
-            blob.set_http_headers(headers, etag=etag, match_condition=MatchConditions.IfNotModified)
-        )
+        try:
+            changed = await in_task(
+                blob.set_http_headers(
+                    headers, etag=etag, match_condition=MatchConditions.IfNotModified
+                )
+            )
+        except (AzureError, aiohttp.ClientError, OSError):
+            await _take_back(blob, etag)
+            raise
         return Copied(free, str(changed["etag"]))
     return None
+
+
+async def _take_back(blob: BlobClient, etag: str) -> None:
+    """Remove a copy that is not finished. Raises PlaceError, SILENT, where it is left."""
+    try:
+        await in_task(blob.delete_blob(etag=etag, match_condition=MatchConditions.IfNotModified))
+    except (AzureError, aiohttp.ClientError, OSError) as error:
+        failure = place_error(error, "a copy is left")
+        raise PlaceError(Trouble.SILENT, failure.reason) from None
 
 
 def _account(container: AzureContainer) -> tuple[str, str]:

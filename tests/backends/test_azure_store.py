@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import ContainerClient
+from azure.storage.blob.aio import BlobClient
 
 from s3front.locations import azure_blocks
 from s3front.locations.azure import AzureStore
@@ -76,6 +78,12 @@ async def pieces_of(data: bytes, size: int = 100_000) -> AsyncGenerator[bytes, N
 
 async def failing(data: bytes, error: Exception) -> AsyncGenerator[bytes, None]:
     yield data
+    raise error
+
+
+async def busy(*_arguments: object, **_options: object) -> None:
+    error = HttpResponseError("not now")
+    error.status_code = 503
     raise error
 
 
@@ -260,6 +268,23 @@ async def test_a_body_that_fails_leaves_nothing(
     assert names(container) == []
 
 
+@pytest.mark.parametrize("failure", [S3Error("BadDigest"), PlaceError(Trouble.UNREACHED, "gone")])
+async def test_a_placeholder_that_is_left_is_said(
+    store: AzureStore,
+    container: ContainerClient,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: Exception,
+) -> None:
+    mark = new_mark()
+    monkeypatch.setattr(BlobClient, "delete_blob", busy)
+    with pytest.raises(PlaceError) as caught:
+        await store.put(2_000_000, failing(LARGE[:1_000_000], failure), INFO, mark)
+    assert caught.value.trouble is Trouble.SILENT
+    monkeypatch.undo()
+    await store.remove_strays(INFO, mark)
+    assert names(container) == []
+
+
 async def test_what_somebody_else_has_overwritten_is_not_ours(
     store: AzureStore, container: ContainerClient
 ) -> None:
@@ -425,6 +450,15 @@ class TestUploads:
         await store.delete(upload)
         assert await read(store, other) == b"body"
 
+    async def test_other_parts_than_it_was_completed_with(self, store: AzureStore) -> None:
+        upload = recorded(await store.begin_upload(INFO, new_mark()))
+        first = await part(store, upload, 1, b"former")
+        blob = recorded(await store.complete_upload(upload, [first], INFO))
+        second = await part(store, upload, 1, b"latter")
+        with pytest.raises(S3Error, match="InvalidPart"):
+            await store.complete_upload(upload, [second], INFO)
+        assert await read(store, blob) == b"former"
+
     async def test_a_part_that_is_not_there(self, store: AzureStore) -> None:
         upload = recorded(await store.begin_upload(INFO, new_mark()))
         made_up = Stored(upload.key, 3, extra={"dataStoreBlocks": "0123456789abcdef:1"})
@@ -474,6 +508,23 @@ class TestCopies:
         finally:
             await source.close()
             await target.close()
+
+    @pytest.mark.parametrize("is_left", [False, True])
+    async def test_one_that_is_not_finished_is_taken_back(
+        self,
+        store: AzureStore,
+        container: ContainerClient,
+        monkeypatch: pytest.MonkeyPatch,
+        is_left: bool,
+    ) -> None:
+        blob = recorded(await store.put(4, b"body", INFO, new_mark()))
+        monkeypatch.setattr(BlobClient, "set_http_headers", busy)
+        if is_left:
+            monkeypatch.setattr(BlobClient, "delete_blob", busy)
+        with pytest.raises(PlaceError) as caught:
+            await store.copy(store, blob, INFO, new_mark())
+        assert caught.value.trouble is (Trouble.SILENT if is_left else Trouble.BUSY)
+        assert len(names(container)) == (2 if is_left else 1)
 
 
 class TestLooks:
