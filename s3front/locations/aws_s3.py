@@ -155,7 +155,9 @@ class AwsS3Store(RemoteStore):
     async def copy(
         self, source: RemoteStore, blob: Stored, info: ObjectInfo, mark: str
     ) -> Stored | None:
-        if not isinstance(source, AwsS3Store) or blob.size > COPY_BYTES_MAX:
+        if not isinstance(source, AwsS3Store) or source.type != self.type:
+            return None
+        if blob.size > COPY_BYTES_MAX:
             return None
         if not _is_one_account(source._details, self._details):
             return None

@@ -18,7 +18,7 @@ from s3front.locations.location_config import (
 from s3front.locations.place_counters import PlaceReport
 from s3front.locations.remote_store import RemoteStore
 from s3front.locations.ring import RING
-from s3front.locations.s3_details import AWS_S3
+from s3front.locations.s3_details import AWS_S3, GCP
 from s3front.s3_errors import S3Error
 from shared.config.errors import ConfigError
 from shared.records.data_location import DataLocation
@@ -45,6 +45,7 @@ TYPES: Final[Mapping[str, LocationType]] = {
     "mem": LocationType(_no_details, _in_memory),
     "scality": RING,
     "aws_s3": AWS_S3,
+    "gcp": GCP,
     "azure": AZURE,
     "folder": FOLDER,
 }

@@ -63,7 +63,7 @@ class S3Bucket:
         self._asked_at: float | None = None
         self._warned = False
         self._habits: Habits | None = None
-        self._tags: bool | None = None
+        self._tags: bool | None = False if client.is_google else None
         self._lock = asyncio.Lock()
 
     @property
@@ -110,6 +110,8 @@ class S3Bucket:
     def saw(self, headers: Mapping[str, str]) -> str | None:
         """Learn from the answer to a write; returns the version that it made, None for none."""
         version = version_of(headers)
+        if self._client.is_google:
+            return version  # each object has a generation
         if (version is not None) != (self._versioning is Versioning.ON) and self._asks:
             self._asked_at = None
             if version is not None:
@@ -203,6 +205,8 @@ class S3Bucket:
             try:
                 await self._client.done(S3Call("DELETE", name, query))
             except PlaceError as error:
+                if isinstance(error, S3AnswerError) and error.is_absence:
+                    continue
                 self._log.warning(
                     "an object that something was tried with was not removed",
                     location=self._name,

@@ -16,6 +16,8 @@ from typing import Final
 import anycrc
 from isal.isal_zlib import crc32
 
+from s3front.locations.s3_google import crc32c_in
+
 ASKING: Final = {"x-amz-checksum-mode": "ENABLED"}
 """The header of a read that asks for it."""
 
@@ -44,8 +46,11 @@ def checksum_of(headers: Mapping[str, str]) -> Checksum | None:
     """What the answer to a read of a whole object says; None when it says nothing that is known."""
     if headers.get("x-amz-checksum-type", "FULL_OBJECT") != "FULL_OBJECT":
         return None
+    googles = crc32c_in(headers)
     for name, make in _KINDS.items():
         text = headers.get(f"x-amz-checksum-{name}")
+        if text is None and name == "crc32c":
+            text = googles
         if text is None or "-" in text:  # of the parts' checksums
             continue
         try:

@@ -29,6 +29,7 @@ from s3front.locations.outbound import Outbound
 from s3front.locations.remote_store import PlaceError, Trouble
 from s3front.locations.s3_answers import S3AnswerError, document, error_document
 from s3front.locations.s3_details import DEFAULT_REGION, REGION, S3Details
+from s3front.locations.s3_google import amazon_headers, google_parameters
 from s3front.locations.s3_signing import (
     UNSIGNED_PAYLOAD,
     Keys,
@@ -95,6 +96,11 @@ class S3Client:
         self._clients: dict[str, HttpClient] = {}
 
     @property
+    def is_google(self) -> bool:
+        """Whether the service has Google's ways (``gcp``)."""
+        return self._details.is_google
+
+    @property
     def region(self) -> str:
         """The bucket's region, as far as it is known."""
         return self._region
@@ -124,15 +130,20 @@ class S3Client:
         """The headers of the response to a request whose answer has nothing else to say."""
         response = await self.ask(call)
         await _whole(response, call, ERROR_BYTES_MAX)
-        return response.headers
+        return self.headers_of(response)
+
+    def headers_of(self, response: Response) -> Mapping[str, str]:
+        """The headers of a response, as S3 calls them."""
+        return amazon_headers(response.headers) if self.is_google else response.headers
 
     async def read(self, call: S3Call) -> tuple[Mapping[str, str], Element]:
         """The headers and the document that a request is answered with; raises as ``ask``."""
         response = await self.ask(call)
         body = await _whole(response, call, DOCUMENT_BYTES_MAX)
+        headers = self.headers_of(response)
         if len(body) <= XML_INLINE_BYTES_MAX:
-            return response.headers, document(body, call.what)
-        return response.headers, await asyncio.to_thread(document, body, call.what)
+            return headers, document(body, call.what)
+        return headers, await asyncio.to_thread(document, body, call.what)
 
     async def _sent(self, call: S3Call, keys: Keys) -> Response:
         body, details = call.body, self._details
@@ -142,7 +153,8 @@ class S3Client:
             size, payload = call.size, UNSIGNED_PAYLOAD
         host, names = self._place(call)
         client = self._client(host)
-        path, query = encoded_path(*names), encoded_query(call.query)
+        parameters = google_parameters(call.query) if self.is_google else call.query
+        path, query = encoded_path(*names), encoded_query(parameters)
         headers = {"Host": self._authority(host), **call.headers}
         signer = Signer(keys, self._region, self._skew_seconds)
         signed = signer.sign(call.method, path, query, headers, payload)

@@ -1,4 +1,4 @@
-"""What locationConfig.json says of an S3 service: the details of ``aws_s3``.
+"""What locationConfig.json says of an S3 service: the details of ``aws_s3`` and of ``gcp``.
 
 Names and defaults are CloudServer's (``reference/cloudserver-features.md``, section 5);
 ``caBundle`` is ours, and so are a scheme and a port in ``awsEndpoint``.
@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from s3front.locations.base import DataStore
 from s3front.locations.location_config import Location, LocationType, Surroundings, Written
@@ -25,7 +26,6 @@ AMAZON: Final = "amazonaws.com"
 
 DEFAULT_REGION: Final = "us-east-1"
 
-_DEFAULT_ENDPOINT: Final = "s3.amazonaws.com"
 _SCHEMES: Final = {"http://": False, "https://": True}
 REGION: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
@@ -60,17 +60,28 @@ class KeyPair(Section, frozen=True, kw_only=True):
 
 
 class _Given(Section, frozen=True, kw_only=True):
-    aws_endpoint: Text = _DEFAULT_ENDPOINT
     bucket_name: Annotated[str, _matching(_BUCKET, "the name of a bucket")]
     bucket_match: bool = False
     credentials: KeyPair | None = None
     credentials_profile: Text | None = None
-    server_side_encryption: Annotated[str | None, Rule(_encryption)] = None
     region: Annotated[str, _matching(REGION, "the name of a region")] | None = None
     https: bool = True
     path_style: bool = False
     supports_versioning: bool = True
     ca_bundle: Path | None = None
+
+
+class _OfAmazon(_Given, frozen=True, kw_only=True):
+    aws_endpoint: Text = "s3.amazonaws.com"
+    server_side_encryption: Annotated[str | None, Rule(_encryption)] = None
+
+
+class _OfGoogle(_Given, frozen=True, kw_only=True):
+    """``mpu_bucket_name`` is where CloudServer puts parts together, which the service does itself
+    by now: nothing is stored there."""
+
+    gcp_endpoint: Text = "storage.googleapis.com"
+    mpu_bucket_name: Text | None = None
 
 
 class S3Details(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +103,8 @@ class S3Details(msgspec.Struct, frozen=True, kw_only=True):
     path_style: bool
     versions: bool
     ca_bundle: Path | None
+    is_google: bool = False
+    """It is Google's XML API: see ``gcp``."""
 
     @property
     def is_amazon(self) -> bool:
@@ -100,9 +113,27 @@ class S3Details(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_details(document: object, written: Written) -> S3Details:
-    """See ``LocationType.read_details``."""
-    given = parse(_Given, document, written.file, prefix=written.key)
-    host, port, secure = _endpoint(given, document, written)
+    """Those of ``aws_s3``; see ``LocationType.read_details``."""
+    given = parse(_OfAmazon, document, written.file, prefix=written.key)
+    place = _Place(given.aws_endpoint, "awsEndpoint", given.server_side_encryption)
+    return _details(given, document, written, place)
+
+
+def read_google_details(document: object, written: Written) -> S3Details:
+    """Those of ``gcp``."""
+    given = parse(_OfGoogle, document, written.file, prefix=written.key)
+    found = _details(given, document, written, _Place(given.gcp_endpoint, "gcpEndpoint", None))
+    return replace(found, is_google=True, region=given.region or "auto")
+
+
+class _Place(NamedTuple):
+    endpoint: str
+    key: str
+    encryption: str | None
+
+
+def _details(given: _Given, document: object, written: Written, place: _Place) -> S3Details:
+    host, port, secure = _endpoint(given, document, written, place)
     if given.credentials is not None and given.credentials_profile is not None:
         raise ConfigError(
             written.file, written.key, "credentials and credentialsProfile exclude each other"
@@ -125,7 +156,7 @@ def read_details(document: object, written: Written) -> S3Details:
         bucket_match=given.bucket_match,
         key_pair=given.credentials,
         profile=given.credentials_profile,
-        encryption=given.server_side_encryption,
+        encryption=place.encryption,
         region=given.region or (in_endpoint[1] if in_endpoint else None),
         path_style=given.path_style or plain_name or _has_no_names_below(host),
         versions=given.supports_versioning,
@@ -133,10 +164,12 @@ def read_details(document: object, written: Written) -> S3Details:
     )
 
 
-def _endpoint(given: _Given, document: object, written: Written) -> tuple[str, int, bool]:
+def _endpoint(
+    given: _Given, document: object, written: Written, place: _Place
+) -> tuple[str, int, bool]:
     """Host, port, and whether TLS is spoken there."""
-    text, secure = given.aws_endpoint, given.https
-    key = f"{written.key}.awsEndpoint"
+    text, secure = place.endpoint, given.https
+    key = f"{written.key}.{place.key}"
     for scheme, is_secure in _SCHEMES.items():
         if text.startswith(scheme):
             if isinstance(document, dict) and document.get("https", is_secure) is not is_secure:
@@ -146,7 +179,7 @@ def _endpoint(given: _Given, document: object, written: Written) -> tuple[str, i
         host, port = split_port(text)
         number = (443 if secure else 80) if port is None else parse_port(port)
     except ValueError:
-        reason = f"{given.aws_endpoint!r} is not a host, host:port, or their http(s) URL"
+        reason = f"{place.endpoint!r} is not a host, host:port, or their http(s) URL"
         raise ConfigError(written.file, key, reason) from None
     return host.lower(), number, secure
 
@@ -212,4 +245,11 @@ def _make(location: Location, surroundings: Surroundings) -> DataStore:
     return make_store(location, surroundings)
 
 
+def _make_google(location: Location, surroundings: Surroundings) -> DataStore:
+    from s3front.locations.gcp import make_store  # noqa: PLC0415  # on first use
+
+    return make_store(location, surroundings)
+
+
 AWS_S3: Final = LocationType(read_details, _make)
+GCP: Final = LocationType(read_google_details, _make_google)

@@ -82,13 +82,18 @@ async def versions_of(
             if entry.findtext("Key") != name:
                 return  # of a longer one, as the shortest is listed first
             modified = moment(entry.findtext("LastModified"))
-            if since is not None and modified is not None and modified < since:
-                return
             seen += 1
+            if since is not None and modified is not None and modified < since:
+                if client.is_google:
+                    continue  # there the newest are the last
+                return
             if entry.tag == "Version":
-                yield entry.findtext("VersionId") or NULL_VERSION
+                version = entry.findtext("VersionId") or entry.findtext("Generation")
+                yield version or NULL_VERSION
         key_marker = tree.findtext("NextKeyMarker") or ""
-        version_marker = tree.findtext("NextVersionIdMarker") or ""
+        version_marker = (
+            tree.findtext("NextVersionIdMarker") or tree.findtext("NextGenerationMarker") or ""
+        )
         if tree.findtext("IsTruncated") != "true" or not key_marker or not entries:
             return
 

@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, urlencode
 
+from msgspec.structs import replace
+
 from s3front.locations.base import ObjectInfo
 from s3front.locations.remote_store import MARK_METADATA, natural_name, own_name
 from s3front.objects.object_record import STANDARD_HEADERS, USER_METADATA_PREFIX
@@ -36,6 +38,7 @@ _PART_BYTES_MAX: Final = 200
 _METADATA_BYTES_MAX: Final = 2048
 _HEADERS_BYTES_MAX: Final = 2048
 _TAGS_MAX: Final = 10
+_TAG_PREFIX: Final = "aws-tag-"
 _TAG: Final = re.compile(r"[A-Za-z0-9 +=._:/@-]*")
 _TAGGING_BYTES_MAX: Final = 2048
 """Of the header: all headers together have 8 KB at Amazon."""
@@ -77,6 +80,12 @@ def object_headers(info: ObjectInfo, mark: str) -> tuple[dict[str, str], int]:
     if info.content_type.isascii() and info.content_type.isprintable():
         headers["Content-Type"] = info.content_type or "binary/octet-stream"
     return headers, omitted + len(standard) - len(fitting)
+
+
+def with_tags_as_metadata(info: ObjectInfo) -> ObjectInfo:
+    """The object with its tags among its user metadata, as far as they can be, and no others."""
+    tags = {f"{_TAG_PREFIX}{name}": text for name, text in info.tags.items() if is_name(name)}
+    return replace(info, user_metadata={**info.user_metadata, **tags}, tags={})
 
 
 def tagging(tags: Mapping[str, str]) -> str | None:

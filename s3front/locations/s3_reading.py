@@ -41,9 +41,9 @@ async def _open(
 ) -> S3Reader:
     start, end = span
     is_whole = start == 0 and end == blob.size - 1
-    headers = {"Accept-Encoding": "identity"}
+    headers = {"Accept-Encoding": "gzip" if client.is_google else "identity"}
     if is_whole:
-        headers.update(ASKING)
+        headers.update({} if client.is_google else ASKING)
     else:
         headers["Range"] = f"bytes={start}-{end}"
     if blob.etag is not None and version in (None, NULL_VERSION):
@@ -63,7 +63,7 @@ async def _open(
         and response.length in (None, end - start + 1)
         and ("If-Match" not in headers or unquoted(response.headers.get("ETag")) == blob.etag)
     ):
-        checksum = checksum_of(response.headers) if is_whole else None
+        checksum = checksum_of(client.headers_of(response)) if is_whole else None
         return S3Reader(response, end - start + 1, checksum)
     response.close()
     raise PlaceError(Trouble.BROKEN, "an object is another one than that which was stored")

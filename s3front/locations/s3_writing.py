@@ -14,6 +14,7 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 import msgspec
+from msgspec.structs import replace
 
 from s3front.locations.base import ObjectInfo, Stored
 from s3front.locations.remote_store import MARK, PlaceError, Trouble, new_mark
@@ -30,6 +31,7 @@ from s3front.locations.s3_objects import (
     tag_document,
     tagging,
     unused_name,
+    with_tags_as_metadata,
 )
 from s3front.locations.s3_signing import encoded_path, encoded_query
 from shared.process.logs import EventLog
@@ -115,6 +117,8 @@ class S3Writing:
 
     async def headers(self, info: ObjectInfo, mark: str) -> tuple[dict[str, str], bool]:
         """Those of a new object, and whether its tags have to be put when it is there."""
+        if self._client.is_google:
+            info = with_tags_as_metadata(info)
         headers, omitted = object_headers(info, mark)
         if self._details.encryption is not None:
             headers[ENCRYPTION_HEADER] = self._details.encryption
@@ -191,6 +195,10 @@ class S3Writing:
         await self._bucket.habits()
         name = await self.name(info, mark)
         headers, tags_left = await self.headers(info, mark)
+        if self._client.is_google:
+            blob = replace(blob, version=None)
+            if blob.etag is None:
+                return None
         headers["x-amz-copy-source"] = _copy_source(source.bucket, blob)
         headers["x-amz-metadata-directive"] = "REPLACE"
         headers["x-amz-tagging-directive"] = "REPLACE"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -17,7 +18,7 @@ from botocore.config import Config
 
 from s3front.locations.location_config import Written
 from s3front.locations.remote_store import MARK_METADATA
-from s3front.locations.s3_details import S3Details, read_details
+from s3front.locations.s3_details import S3Details, read_details, read_google_details
 from tests.bench import seaweedfs as bench_seaweedfs
 from tests.servers import (
     ACCESS_KEY,
@@ -47,17 +48,19 @@ class Service:
     secret_key: str = SECRET_KEY
     region: str = REGION
     lacks: frozenset[str] = frozenset()
+    behind: int = 0
+    """The port of the S3 service behind it, if it is none itself."""
 
     def needs(self, *what: str) -> None:
         """Leave a test out that the service cannot pass."""
         if missing := self.lacks & set(what):
             pytest.skip(f"{self.name} lacks {', '.join(missing)}")
 
-    def client(self, port: int = 0) -> Any:
+    def client(self) -> Any:
         """boto3's client of it, to look from the other side."""
         return boto3.client(
             "s3",
-            endpoint_url=f"http://127.0.0.1:{port or self.port}",
+            endpoint_url=f"http://127.0.0.1:{self.behind or self.port}",
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
             region_name=self.region,
@@ -83,7 +86,7 @@ class Remote:
     def document(self, **details: Any) -> dict[str, Any]:
         """Its details in locationConfig.json."""
         return {
-            "awsEndpoint": f"127.0.0.1:{self.service.port}",
+            self.endpoint_key: f"127.0.0.1:{self.service.port}",
             "https": False,
             "bucketName": self.bucket,
             "bucketMatch": True,
@@ -95,9 +98,24 @@ class Remote:
             **details,
         }
 
+    @property
+    def is_google(self) -> bool:
+        return self.service.name == "google"
+
+    @property
+    def is_natural(self) -> bool:
+        """Whether the first blob of an object has its name."""
+        return self.versioned or "create-only" not in self.service.lacks
+
+    @property
+    def endpoint_key(self) -> str:
+        """The member of its details that says where it is."""
+        return "gcpEndpoint" if self.is_google else "awsEndpoint"
+
     def details(self, **changed: Any) -> S3Details:
         written = Written("locationConfig.json", "there.details", "there", {}, Path("/"))
-        return read_details(self.document(**changed), written)
+        read = read_google_details if self.is_google else read_details
+        return read(self.document(**changed), written)
 
     def keys(self) -> list[str]:
         """The names of all objects, without what is hidden by a delete marker."""
@@ -171,6 +189,20 @@ def moto(folder: Path) -> Iterator[Service]:
 
 
 @contextlib.contextmanager
+def google(folder: Path) -> Iterator[Service]:
+    """What has Google's ways (``google_front``), before a second instance of this server, which is
+    looked at from the other side."""
+    port = free_port()
+    with cluster(folder) as running:
+        behind = running.fronts[0].port
+        argv = ["-m", "tests.backends.google_front", str(port), str(behind)]
+        environ = {"PYTHONPATH": str(REPOSITORY)}
+        lacks = frozenset({"tags", "create-only"})
+        with _program("google", [sys.executable, *argv], environ, folder, port):
+            yield Service("google", port, lacks=lacks, behind=behind)
+
+
+@contextlib.contextmanager
 def minio(folder: Path) -> Iterator[Service]:
     """MinIO, whose program TWOFOLD_MINIO names: it is not among those that ``make`` installs."""
     port = free_port()
@@ -204,6 +236,7 @@ SERVICES: Final[dict[str, Callable[[Path], AbstractContextManager[Service]]]] = 
     "twofold": twofold,
     "moto": moto,
     "seaweedfs": seaweedfs,
+    "google": google,
     "minio": minio,
 }
 
@@ -215,4 +248,4 @@ def chosen() -> list[str]:
     if named:
         return named.split(",")
     soak = os.environ.get("TWOFOLD_SOAK") == "1"
-    return ["twofold", "moto", "seaweedfs"] if soak else ["twofold"]
+    return ["twofold", "google", *(["moto", "seaweedfs"] if soak else [])]

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 
 from s3front.locations.aws_s3 import AwsS3Store
 from s3front.locations.base import ObjectInfo, Stored
+from s3front.locations.gcp import GcpStore
 from tests.api.data_server import RecordingLog
 from tests.backends.s3_services import Remote
 from tests.etags import etag_of
@@ -21,7 +22,8 @@ class Stores:
         self._made: list[AwsS3Store] = []
 
     def __call__(self, there: Remote, **details: object) -> AwsS3Store:
-        self._made.append(AwsS3Store("there", there.details(**details), self._log))
+        make = GcpStore if there.is_google else AwsS3Store
+        self._made.append(make("there", there.details(**details), self._log))
         return self._made[-1]
 
     async def close(self) -> None:

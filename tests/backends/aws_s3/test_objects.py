@@ -19,18 +19,18 @@ LARGE = secrets.token_bytes(3 * 1024 * 1024 + 5)
 async def test_what_is_stored_is_read(there: Remote, stores: Stores) -> None:
     store = stores(there)
     blob = await store.put(4, b"body", INFO)
-    assert (blob.key, blob.size, blob.md5) == (INFO.key, 4, md5_of(b"body"))
-    assert await read(store, blob) == there.content(INFO.key) == b"body"
+    assert (blob.key == INFO.key, blob.size, blob.md5) == (there.is_natural, 4, md5_of(b"body"))
+    assert await read(store, blob) == there.content(blob.key) == b"body"
     assert await read(store, blob, 1, 2) == b"od"
     reader = await store.open(blob, 0, 3)
     assert await reader.read() == b"body"
-    assert (blob.version is not None) == there.versioned
+    assert (blob.version is not None) == (there.versioned or there.is_google)
 
 
 async def test_a_large_body_comes_as_a_stream(there: Remote, stores: Stores) -> None:
     store = stores(there)
     blob = await store.put(len(LARGE), blocks_of(LARGE), INFO)
-    assert (blob.key, blob.md5) == (INFO.key, md5_of(LARGE))
+    assert (blob.key == INFO.key, blob.md5) == (there.is_natural, md5_of(LARGE))
     assert await read(store, blob) == LARGE
     assert await read(store, blob, 1_000_000, 2_999_999) == LARGE[1_000_000:3_000_000]
 
@@ -42,7 +42,7 @@ async def test_metadata_is_kept_beside_the_bytes(there: Remote, stores: Stores) 
     )  # fmt: skip
     mark = new_mark()
     blob = await stores(there).put(4, b"body", info, mark)
-    found = there.head("a b")
+    found = there.head(blob.key)
     assert found["Metadata"] == {
         "colour": "black",
         "name": "=?UTF-8?Q?M=C3=BCtze?=",
@@ -62,7 +62,7 @@ async def test_nothing_is_ever_overwritten(there: Remote, stores: Stores) -> Non
     assert await read(store, second) == b"2"
     assert await read(store, third) == LARGE
     if not there.versioned:
-        assert first.key == INFO.key
+        assert (first.key == INFO.key) == there.is_natural
         assert second.key.startswith(f"{INFO.key}~")
         assert third.key.startswith(f"{INFO.key}~")
 
@@ -83,6 +83,7 @@ async def test_deleting_removes_just_that(there: Remote, stores: Stores) -> None
 
 
 async def test_a_blob_whose_name_another_has_by_now_is_left(plain: Remote, stores: Stores) -> None:
+    plain.service.needs("create-only")
     store = stores(plain)
     blob = await store.put(1, b"1", INFO)
     plain.s3.put_object(Bucket=plain.bucket, Key=INFO.key, Body=b"from outside")
@@ -128,7 +129,7 @@ async def test_odd_keys(there: Remote, stores: Stores, key: str) -> None:
 async def test_names_begin_with_that_of_the_bucket(there: Remote, stores: Stores) -> None:
     store = stores(there, bucketMatch=False)
     blob = await store.put(4, b"body", INFO)
-    assert blob.key == "photos/2026/cat.jpg"
+    assert blob.key.partition("~")[0] == "photos/2026/cat.jpg"
     long = await store.put(4, b"body", ObjectInfo("photos", "ü" * 512, "text/plain", {}))
     assert len(long.key.encode()) <= 1024
     assert await read(store, long) == b"body"

@@ -156,6 +156,7 @@ async def test_a_copy_at_the_place_itself(there: Remote, stores: Stores) -> None
 
 
 async def test_a_copy_of_what_is_another_one_now(plain: Remote, stores: Stores) -> None:
+    plain.service.needs("create-only")
     store = stores(plain)
     blob = await store.put(4, b"body", INFO)
     plain.s3.put_object(Bucket=plain.bucket, Key=INFO.key, Body=b"from outside")
@@ -176,6 +177,7 @@ async def test_a_copy_between_buckets(plain: Remote, versioned: Remote, stores: 
 
 
 async def test_tags_are_kept_beside_the_bytes(there: Remote, stores: Stores) -> None:
+    there.service.needs("tags")
     store = stores(there)
     blob = await store.put(4, b"body", TAGGED)
 
@@ -197,11 +199,20 @@ async def test_tags_are_kept_beside_the_bytes(there: Remote, stores: Stores) -> 
 
 
 async def test_tags_that_are_too_long_for_a_header(there: Remote, stores: Stores) -> None:
+    there.service.needs("tags")
     long = {f"{number}": "x" * 250 for number in range(10)}
     info = ObjectInfo("photos", "tagged", "text/plain", {}, {}, long)
     blob = await stores(there).put(4, b"body", info)
     found = there.s3.get_object_tagging(Bucket=there.bucket, Key=blob.key)["TagSet"]
     assert {tag["Key"]: tag["Value"] for tag in found} == long
+
+
+async def test_tags_where_there_are_none_are_metadata(there: Remote, stores: Stores) -> None:
+    if not there.is_google:
+        pytest.skip("it has tags")
+    blob = await stores(there).put(4, b"body", TAGGED)
+    assert there.head(blob.key)["Metadata"]["aws-tag-animal"] == "cat"
+    assert not stores(there).capabilities.tags
 
 
 async def test_metadata_without_room_is_said_once(
@@ -215,7 +226,7 @@ async def test_metadata_without_room_is_said_once(
 
 
 async def test_another_endpoint_is_no_place_to_copy_from(plain: Remote, stores: Stores) -> None:
-    store, away = stores(plain), stores(plain, awsEndpoint="127.0.0.1:1")
+    store, away = stores(plain), stores(plain, **{plain.endpoint_key: "127.0.0.1:1"})
     blob = await store.put(4, b"body", INFO)
     assert await store.copy(away, blob, INFO, new_mark()) is None
     with pytest.raises(PlaceError) as caught:

@@ -82,7 +82,7 @@ def test_its_details_are_its_own(installation: Installation) -> None:
 def test_a_name_leads_to_its_store(installation: Installation) -> None:
     daemon = MemoryPlace()
     locations = locations_of(
-        installation, attic=entry("a"), cellar=entry("b"), cloud={"type": "gcp"}
+        installation, attic=entry("a"), cellar=entry("b"), cloud={"type": "mongodb"}
     )
     registry = LocationRegistry(locations, around(daemon), WITH_TAPE)
     attic, cellar = registry.store("attic"), registry.store("cellar")
