@@ -6,6 +6,9 @@ not come. Then it is half-open: one request is let through to try; its success c
 its failure opens it again for twice as long, ``REST_SECONDS_MAX`` at most, plus up to a quarter, so
 that many processes do not try all at once.
 
+A place that comes and goes is left alone for longer each time: only when the circuit has stayed
+closed for ``CALM_SECONDS`` does it begin with the shortest rest again.
+
 A try that takes long, because its client does, must not keep the place shut: after
 ``TRY_SECONDS_MAX`` another one is let through. What was asked before the circuit opened says
 nothing about the place as it is now, so that its end changes nothing.
@@ -15,6 +18,7 @@ Pure: it is told what happened, and asks a clock, in seconds.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
 from collections.abc import Callable
@@ -30,6 +34,7 @@ WINDOW_LEAST: Final = 20
 
 REST_SECONDS_MIN: Final = 1.0
 REST_SECONDS_MAX: Final = 30.0
+CALM_SECONDS: Final = 60.0
 TRY_SECONDS_MAX: Final = 10.0
 
 
@@ -61,6 +66,8 @@ class CircuitBreaker:
         self._in_a_row = 0
         self._window: deque[bool] = deque(maxlen=WINDOW)
         self._rest_seconds = REST_SECONDS_MIN
+        self._calm_at = -math.inf
+        """When it will have been closed for long enough."""
         self._try_at = 0.0
         self._try_until = 0.0
         self.state = CircuitState.CLOSED
@@ -97,7 +104,7 @@ class CircuitBreaker:
             self._window.append(True)
             return False
         self._change(CircuitState.CLOSED, "")
-        self._rest_seconds = REST_SECONDS_MIN
+        self._calm_at = self._clock() + CALM_SECONDS
         return True
 
     def failed(self, leave: Leave, reason: str) -> bool:
@@ -106,8 +113,7 @@ class CircuitBreaker:
         if leave.period != self._period:
             return False
         if self.state is not CircuitState.CLOSED:
-            self._rest_seconds = min(self._rest_seconds * 2, REST_SECONDS_MAX)
-            self._open(reason)
+            self._open(reason, is_again=True)
             return False
         self._in_a_row += 1
         self._window.append(False)
@@ -115,7 +121,7 @@ class CircuitBreaker:
         is_half = len(self._window) >= WINDOW_LEAST and failures * 2 >= len(self._window)
         if self._in_a_row < FAILURES_IN_A_ROW and not is_half:
             return False
-        self._open(reason)
+        self._open(reason, is_again=self._clock() < self._calm_at)
         return True
 
     def abandoned(self, leave: Leave) -> None:
@@ -123,8 +129,10 @@ class CircuitBreaker:
         if leave.is_try and leave.period == self._period:
             self._try_until = 0.0
 
-    def _open(self, reason: str) -> None:
+    def _open(self, reason: str, *, is_again: bool) -> None:
         self._change(CircuitState.OPEN, reason)
+        longer = min(self._rest_seconds * 2, REST_SECONDS_MAX)
+        self._rest_seconds = longer if is_again else REST_SECONDS_MIN
         rest_seconds = self._rest_seconds * (1 + self._chance() / 4)
         self._try_at = self._clock() + rest_seconds
 

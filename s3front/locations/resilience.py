@@ -64,6 +64,9 @@ _READING: Final = ("open", "read")
 """What is BROKEN there may be one blob, which somebody else has overwritten: who asks for it again
 and again must not keep others from theirs."""
 
+_TELL_SECONDS: Final = 60.0
+"""How often the log is told of what may come and go with every request."""
+
 T = TypeVar("T")
 Body = bytes | AsyncGenerator[bytes, None]
 
@@ -118,6 +121,7 @@ class ResilientStore(RemoteStore):
         self._budget = RetryBudget()
         self._counters = PlaceCounters()
         self._is_refused = False
+        self._told_until: dict[str, float] = {}
 
     @property
     def type(self) -> str:
@@ -345,7 +349,7 @@ class ResilientStore(RemoteStore):
         except TimeoutError:
             if source is not None and source.failure is not None:
                 raise
-        raise PlaceError(Trouble.SILENT, f"no answer within {seconds:.2g} s")
+        raise PlaceError(Trouble.SILENT, f"no answer within {seconds:.3g} s")
 
     async def _enter(self, kind: _Kind, turnstile: Turnstile, seconds: float) -> Slot:
         """Come in, unless the place is cut off. Raises PlaceError."""
@@ -388,11 +392,13 @@ class ResilientStore(RemoteStore):
     ) -> None:
         if failure.trouble is Trouble.BUSY:
             was_slowed = turnstile.is_slowed
-            if turnstile.slow_down(slot) and not was_slowed:
+            if turnstile.slow_down(slot) and not was_slowed and self._may_tell("busy"):
                 self._log_trouble("a location wants to be asked less", kind.name, failure)
         elif failure.trouble is Trouble.REFUSED and not self._is_refused:
-            self._is_refused = True
-            self._log_trouble("a location does not let us in", kind.name, failure)
+            # It may refuse some of what it is asked, and do the rest.
+            self._is_refused = self._may_tell("refused")
+            if self._is_refused:
+                self._log_trouble("a location does not let us in", kind.name, failure)
         self._note_circuit(kind.name, leave, failure)
 
     def _note_circuit(self, operation: str, leave: Leave, failure: PlaceError) -> None:
@@ -406,6 +412,14 @@ class ResilientStore(RemoteStore):
             self._log_trouble("a location is cut off", operation, failure)
             for turnstile in (self._calls, self._reads, self._writes):
                 turnstile.turn_away()
+
+    def _may_tell(self, what: str) -> bool:
+        """Whether this was not told for a while."""
+        now = self._clock()
+        if now < self._told_until.get(what, 0.0):
+            return False
+        self._told_until[what] = now + _TELL_SECONDS
+        return True
 
     def _log_trouble(self, event: str, operation: str, failure: PlaceError) -> None:
         self._log.warning(

@@ -94,8 +94,8 @@ class Turnstile:
             return False
         self._halved_at = self._came
         self._through = 0
-        self.limit = max(self.limit // 2, min(LIMIT_MIN, self._most))
-        return True
+        before, self.limit = self.limit, max(self.limit // 2, min(LIMIT_MIN, self._most))
+        return self.limit < before
 
     def turn_away(self) -> None:
         """Let nobody wait any longer: ``enter`` raises CrowdedError."""

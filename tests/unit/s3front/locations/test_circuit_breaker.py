@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from s3front.locations.circuit_breaker import (
+    CALM_SECONDS,
     FAILURES_IN_A_ROW,
     REST_SECONDS_MAX,
     REST_SECONDS_MIN,
@@ -95,8 +96,20 @@ def test_each_try_that_fails_makes_the_rest_longer_up_to_a_limit() -> None:
         assert breaker.admit() is None
         clock.now -= rest - 0.02
     assert rest == REST_SECONDS_MAX
-    clock.now += rest + 0.01
-    breaker.succeeded(leave_of(breaker))
+
+
+def test_a_place_that_comes_and_goes_is_left_alone_for_longer() -> None:
+    clock = Clock()
+    breaker = breaker_of(clock)
+    rest = REST_SECONDS_MIN
+    for _ in range(4):
+        fail(breaker)
+        clock.now += rest - 0.01
+        assert breaker.admit() is None
+        clock.now += 0.02
+        breaker.succeeded(leave_of(breaker))
+        rest *= 2
+    clock.now += CALM_SECONDS + 0.01
     fail(breaker)
     clock.now += REST_SECONDS_MIN + 0.01
     assert breaker.admit() is not None

@@ -18,6 +18,7 @@ from tests.unit.dmd.metadata.support import until
 from tests.unit.s3front.locations.scripted_remote import (
     BLOCK,
     NOT_FOUND,
+    Act,
     KeptLog,
     ScriptedRemote,
     hang,
@@ -460,6 +461,26 @@ async def test_a_place_that_refuses_is_not_cut_off() -> None:
     remote.always = None
     await store.put(5, b"bytes", INFO)
     assert log.events == ["a location does not let us in", "a location lets us in again"]
+
+
+async def test_a_place_that_refuses_now_and_then_does_not_fill_the_log() -> None:
+    log = KeptLog()
+    answers: list[Act] = [trouble(Trouble.REFUSED), lambda: None] * 30
+    store = resilient(ScriptedRemote(*answers), log)
+    for _ in range(30):
+        await failure_of(store.put(5, b"bytes", INFO))
+        await store.delete(BLOB)
+    assert log.events == ["a location does not let us in", "a location lets us in again"]
+
+
+async def test_a_place_that_is_busy_does_not_fill_the_log_either() -> None:
+    remote, log = ScriptedRemote(), KeptLog()
+    remote.always = trouble(Trouble.BUSY)
+    store = resilient(remote, log, calls_max=1)
+    for _ in range(30):
+        await failure_of(store.put(5, b"bytes", INFO))
+    assert log.events == []  # it is asked as little as can be
+    assert store.report().failures == {"BUSY": 30}
 
 
 async def test_a_blob_that_is_another_one_does_not_keep_others_from_theirs() -> None:
