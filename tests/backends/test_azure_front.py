@@ -13,11 +13,14 @@ from azure.storage.blob import ContainerClient
 from botocore.exceptions import ClientError
 
 from tests.backends.azurites import CONTAINER, Azurite, azurite
+from tests.clients import tree
 from tests.clients.s3cmd import S3cmd
 from tests.clients_boto3 import s3_client
 from tests.servers import Cluster, wait_for
 
 LARGE = bytes(range(256)) * 4096 * 7
+PART = tree.PART_SIZE_MIB * 1024**2
+WHOLE = bytes(range(256)) * 4096 * (2 * tree.PART_SIZE_MIB) + b"the end"
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +160,49 @@ def test_objects_of_any_size(
         part = s3.get_object(Bucket=bucket, Key=key, Range="bytes=10-69")["Body"].read()
         assert part == LARGE[10:70]
         assert container.download_blob(named(key)).readall() == LARGE[:size]
+
+
+def test_an_upload_of_parts_is_one_blob(
+    s3: Any, bucket: str, container: ContainerClient, named: Named, tmp_path: Path, running: Cluster
+) -> None:
+    key = f"{bucket}-film"
+    (tmp_path / "film").write_bytes(WHOLE)
+    s3cmd = S3cmd(running.fronts[0], tmp_path)
+    s3cmd.run("put", "--mime-type=video/mp4", str(tmp_path / "film"), f"s3://{bucket}/{key}")
+    blob = container.get_blob_client(named(key))
+    assert blob.download_blob().readall() == WHOLE
+    found = blob.get_blob_properties()
+    assert found.content_settings.content_type == "video/mp4"
+    assert "twofold_placeholder" not in found.metadata
+    assert s3.head_object(Bucket=bucket, Key=key)["ETag"].endswith(f'-{len(WHOLE) // PART + 1}"')
+    s3.put_object_tagging(
+        Bucket=bucket, Key=key, Tagging={"TagSet": [{"Key": "seen", "Value": "yes"}]}
+    )
+    wait_for(
+        lambda: blob.get_blob_properties().metadata.get("tags") == '{"seen":"yes"}', "the new tags"
+    )
+    assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == WHOLE
+    s3.copy_object(Bucket=bucket, Key=f"{key}-2", CopySource={"Bucket": bucket, "Key": key})
+    assert container.download_blob(named(f"{key}-2")).readall() == WHOLE
+    for name in (key, f"{key}-2"):
+        s3.delete_object(Bucket=bucket, Key=name)
+    wait_for(lambda: not blob.exists(), "the blob to be removed")
+
+
+def test_an_upload_that_is_aborted_leaves_nothing(
+    s3: Any, bucket: str, container: ContainerClient, named: Named
+) -> None:
+    key = f"{bucket}-aborted"
+    upload = s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    assert container.get_blob_client(named(key)).exists()
+    names = {"Bucket": bucket, "Key": key, "UploadId": upload}
+    s3.upload_part(**names, PartNumber=1, Body=LARGE)
+    s3.abort_multipart_upload(**names)
+
+    def left() -> list[Any]:
+        return list(container.list_blobs(name_starts_with=named(key), include="uncommittedblobs"))
+
+    wait_for(lambda: left() == [], lambda: f"all to be removed: {left()}")
 
 
 def test_an_object_that_is_replaced_is_removed_there_later(
