@@ -113,8 +113,9 @@ class S3Uploads:
         size = sum(part.size for part in parts)
         stored = Stored(upload.key, size, version, etag, {MARK: mark})
         if not self._can_be_of(etag, parts):
-            await remove(self._client, upload.key, version)
-            raise PlaceError(Trouble.BROKEN, "an upload has become something else than its parts")
+            # It was completed before, with other parts, as services answer again what they have
+            # answered. It stays: whoever did that may be about to commit it.
+            raise S3Error("InvalidPart")
         if info.tags and await self._writing.leaves_tags(info):
             await self._writing.put_tags(stored, info.tags)
         return stored

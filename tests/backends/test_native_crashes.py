@@ -236,6 +236,33 @@ def _look(client: Any, bucket: str) -> None:
     client.get_object(Bucket=bucket, Key="source")
 
 
+@pytest.mark.parametrize("where", ["all", "aws", "aws-plain"], indirect=True)
+def test_other_parts_after_a_front_end_has_died(stage: Stage, bucket: str, where: str) -> None:
+    """The place has made the object of the parts of before: it is not taken from who may commit
+    it, and no record says that it is something else."""
+    dying, front = stage.running.fronts
+    client = s3_client(front)
+    begin(client, bucket)
+    (upload,) = client.list_multipart_uploads(Bucket=bucket)["Uploads"]
+    named = {"Bucket": bucket, **NAMED, "UploadId": upload["UploadId"]}
+    bodies = (random.Random(17).randbytes(5 * 1024**2), PARTS[1])
+    sent = [
+        client.upload_part(**named, PartNumber=number, Body=body)
+        for number, body in enumerate(bodies, start=1)
+    ]
+    parts = [{"PartNumber": at, "ETag": each["ETag"]} for at, each in enumerate(sent, start=1)]
+    dying.process.kill()
+    dying.start(FailPoint.AFTER_PLACE_COMPLETION)
+    assert not attempt(complete, s3_client(dying), bucket)
+    dying.process.kill()
+    dying.start()
+    with pytest.raises(ClientError, match="InvalidPart"):
+        client.complete_multipart_upload(**named, MultipartUpload={"Parts": parts[:1]})
+    client.complete_multipart_upload(**named, MultipartUpload={"Parts": parts})
+    assert client.get_object(Bucket=bucket, **NAMED)["Body"].read() == b"".join(bodies)
+    assert_tidy(stage, bucket, where)
+
+
 @pytest.mark.parametrize("visit", [1, 2])
 def test_a_worker_that_dies(stage: Stage, bucket: str, where: str, visit: int) -> None:
     """Before a note is condemned, and before it is removed once the place is tidy."""
