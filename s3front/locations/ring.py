@@ -37,6 +37,8 @@ def _read_host(value: object) -> Address:
 
 
 def _read_class(value: object) -> int:
+    if value is None:  # as Zenko writes it
+        return 0
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _CLASS_MAX:
         raise ValueError(f"must be a whole number from 0 to {_CLASS_MAX}")
     return value
@@ -84,6 +86,8 @@ class _Connector(Section, frozen=True):
 
 class _RingDetails(Section, frozen=True):
     connector: _Connector
+    supports_versioning: bool = True
+    """As Zenko writes it; versions of objects are blobs of their own."""
 
 
 def _read_details(document: object, written: Written) -> SproxydDetails:

@@ -114,6 +114,12 @@ def _sproxyd(details: Details) -> Details:
     return _with(details, connector={"sproxyd": known})
 
 
+def _hyperdrive(details: Details) -> Details:
+    if "connector" in details:
+        return details
+    return _with(details, connector={"hdclient": {"bootstrap": details.get("bootstrapList")}})
+
+
 _TYPES: Final[Mapping[str, tuple[str, Callable[[Details], Details]]]] = {
     "location-mem-v1": ("mem", _plain),
     "location-file-v1": ("file", _plain),
@@ -131,7 +137,7 @@ _TYPES: Final[Mapping[str, tuple[str, Callable[[Details], Details]]]] = {
     "location-dmf-v1": ("dmf", _plain),
     "location-nfs-mount-v1": ("pfs", _plain),
     "location-scality-sproxyd-v1": ("scality", _sproxyd),
-    "location-scality-hdclient-v2": ("scality", _plain),
+    "location-scality-hdclient-v2": ("scality", _hyperdrive),
 }
 
 

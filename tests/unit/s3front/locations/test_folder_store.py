@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
@@ -271,6 +272,18 @@ async def test_a_body_that_fails_stores_nothing(folder: Path, store: FolderStore
 
     with pytest.raises(S3Error, match="BadDigest"):
         await store.put(2 * READ_BYTES, body(), INFO)
+    assert files(folder) == set()
+
+
+async def test_a_file_that_the_system_does_not_let_grow(folder: Path, store: FolderStore) -> None:
+    """As little room as on a full disk, which takes root to have."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (READ_BYTES, limits[1]))
+    try:
+        with pytest.raises(S3Error, match="InsufficientStorage"):
+            await store.put(2 * READ_BYTES, blocks_of(LARGE[:READ_BYTES], LARGE[:READ_BYTES]), INFO)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert files(folder) == set()
 
 

@@ -37,6 +37,7 @@ def test_without_hosts_it_is_this_machine(installation: Installation) -> None:
     [
         ({"chordCos": 3}, 3, "/proxy/chord/"),
         ({"chordCos": 0}, 2, "/proxy/arc/"),
+        ({"chordCos": None}, 2, "/proxy/arc/"),
         ({"chordCos": 6, "path": "/proxy/best_effort/"}, 6, "/proxy/best_effort/"),
         ({"path": "/proxy/store"}, 2, "/proxy/store/"),
     ],

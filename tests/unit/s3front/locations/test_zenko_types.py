@@ -85,6 +85,12 @@ THERE = {"bucketName": "there", "bucketMatch": True, **KEYS}
             },
         ),
         ("location-dmf-v1", {"endpoint": "ws://dmf"}, "dmf", {"endpoint": "ws://dmf"}),
+        (
+            "location-scality-hdclient-v2",
+            {"bootstrapList": ["a:18888"]},
+            "scality",
+            {"connector": {"hdclient": {"bootstrap": ["a:18888"]}}},
+        ),
         ("location-nfs-mount-v1", {"endpoint": "nfs://a"}, "pfs", {"endpoint": "nfs://a"}),
     ],
 )
