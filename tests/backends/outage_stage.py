@@ -301,7 +301,8 @@ def outage_stage(
         settings = {
             "deleteDelaySeconds": 0,
             "gcGraceSeconds": grace_seconds,
-            "metadataClient": {"callTimeoutMs": 1000},
+            # Less than half of the grace.
+            "metadataClient": {"callTimeoutMs": min(30_000, grace_seconds * 500 - 500)},
         }
         environ = {"S3_LOCATION_FILE": str(path)}
         options: dict[str, Any] = {

@@ -29,7 +29,7 @@ NEIGHBOURS = 12
 PERIOD_SECONDS = 0.2
 """Between two requests of one client."""
 
-TURN_SECONDS = 15.0 if SOAK else 2.0
+TURN_SECONDS = 10.0 if SOAK else 2.0
 ROUNDS = 3 if SOAK else 1
 RATIO_MAX = 1.5
 WAIT_SECONDS_MAX = 5.0
@@ -128,7 +128,7 @@ def p99(seconds: list[float]) -> float:
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutageStage]:
     folder: Path = tmp_path_factory.mktemp("neighbours")
-    with outage_stage(folder, supervised=True) as running:
+    with outage_stage(folder, supervised=True, grace_seconds=3600) as running:
         yield running
 
 
@@ -146,8 +146,8 @@ def test_others_do_not_notice(stage: OutageStage) -> None:
             time.sleep(TURN_SECONDS)
             wrong += load.take()
             stage.faults.heal()
+    print(f"p99: {p99(well) * 1000:.1f} ms, {p99(wrong) * 1000:.1f} ms while a place goes wrong")
     assert load.failures == []
     assert max(*well, *wrong) < WAIT_SECONDS_MAX
-    print(f"p99: {p99(well) * 1000:.1f} ms, {p99(wrong) * 1000:.1f} ms while a place goes wrong")
     if SOAK:
         assert p99(wrong) < p99(well) * RATIO_MAX, (p99(wrong), p99(well))
