@@ -121,11 +121,17 @@ class Server:
 
 
 @contextlib.contextmanager
-def server(place: Place, folder: Path, *, forked: bool = True) -> Iterator[Server]:
-    """A server with locations at this place, that ends with the block."""
+def server(
+    place: Place, folder: Path, *, forked: bool = True, is_default: bool = False
+) -> Iterator[Server]:
+    """A server with locations at this place, that ends with the block; ``us-east-1`` is one of them
+    if it ``is_default``."""
     with place.begin(folder / "outside") as outside:
         locations = {
-            "us-east-1": {"type": "file", "legacyAwsBehavior": True, "details": {}},
+            "us-east-1": {
+                "legacyAwsBehavior": True,
+                **(outside.entry if is_default else {"type": "file", "details": {}}),
+            },
             PLACE: {"legacyAwsBehavior": False, **outside.entry},
             OTHER: {"legacyAwsBehavior": False, **outside.other},
             DISK: {"type": "file", "legacyAwsBehavior": False, "details": {}},

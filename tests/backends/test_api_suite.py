@@ -1,0 +1,68 @@
+"""The tests of S3's operations on objects, against a server whose default location is of each type.
+
+They run as ``make test-endpoint`` runs them, in a pytest of their own: whatever asks for more of a
+server than S3 is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.backends.places import CHOSEN, Place, server
+from tests.servers import REPOSITORY
+
+SECONDS_MAX: Final = 1800.0
+
+MODULES: Final = (
+    "conditional_put",
+    "copy_object",
+    "delete_objects",
+    "get_object",
+    "get_object_attributes",
+    "get_object_part",
+    "locked_uploads",
+    "manual_versioning",
+    "multipart",
+    "multipart_checksums",
+    "object_lock",
+    "odd_values",
+    "payload_forms",
+    "post_object",
+    "put_object",
+    "put_version",
+    "rename_object",
+    "restore_object",
+    "storage_classes",
+    "tagging",
+    "versioned_deletes",
+    "versioned_reads",
+    "versioned_writes",
+)
+"""Those of ``tests/api`` that store objects and read them."""
+
+
+@pytest.mark.timeout(SECONDS_MAX + 60)
+@pytest.mark.parametrize("place", CHOSEN, ids=lambda place: place.name)
+def test_the_object_suite_passes(place: Place, tmp_path: Path) -> None:
+    with server(place, tmp_path / "server", is_default=True) as running:
+        kept = {name: value for name, value in os.environ.items() if name[:7] != "PYTEST_"}
+        environ = {**kept, "TWOFOLD_ENDPOINT": running.front.url}
+        modules = [f"tests/api/test_{name}.py" for name in MODULES]
+        options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        finished = subprocess.run(
+            [sys.executable, "-m", "pytest", *options, *modules],
+            cwd=REPOSITORY,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS_MAX,
+            check=False,
+        )
+    assert finished.returncode == 0, finished.stdout[-8000:]
+    assert " passed" in finished.stdout
