@@ -157,6 +157,24 @@ def test_all_data_in_memory_with_metadata_on_disk(installation: Installation) ->
     assert files(installation.data) == before
 
 
+def test_several_locations_with_metadata_in_memory(installation: Installation) -> None:
+    """Manual, 5.3: S3DATA=multiple with S3BACKEND=mem, for continuous integration."""
+    with_locations(installation, **{"us-east-1": MEMORY, "kept": {"type": "file", "details": {}}})
+    installation.environ |= {"S3BACKEND": "mem", "S3DATA": "multiple"}
+    installation.start("dmd", "start", "data")
+    front = started(installation)
+    assert "location 'kept': its bytes stay on disk" in front.process.output
+    s3 = s3_client(front)
+    s3.create_bucket(Bucket="bucket")
+    s3.put_object(Bucket="bucket", Key="memory", Body=BODY)
+    before = files(installation.data)
+    kept = {"Metadata": {"scal-location-constraint": "kept"}}
+    s3.put_object(Bucket="bucket", Key="disk", Body=BODY * 8, **kept)
+    assert len(files(installation.data) - before) == 1
+    for key, body in (("memory", BODY), ("disk", BODY * 8)):
+        assert s3.get_object(Bucket="bucket", Key=key)["Body"].read() == body
+
+
 def test_only_its_own_processes_have_the_memory(installation: Installation) -> None:
     with_locations(installation, memory=MEMORY)
     work = installation.program("s3front", "work")
