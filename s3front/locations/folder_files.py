@@ -93,7 +93,7 @@ def look_at(folder: Path, path: bytes) -> os.stat_result:
     descriptor, found = open_file(folder, path)
     try:
         if _attribute(descriptor) is not None:
-            raise OtherFileError("it is an object's")
+            raise OtherFileError(f"it is an object's already ({MARK_ATTRIBUTE})")
     finally:
         os.close(descriptor)
     return found

@@ -155,8 +155,12 @@ class FolderStore(RemoteStore):
             return None
         try:
             found = await self._run(lambda: look_at(self._folder, path))
-        except (FileNotFoundError, OtherFileError):
+        except FileNotFoundError:
             return None
+        except OtherFileError as error:
+            raise S3Error(
+                "InvalidRequest", f"The location has something under this name, but {error}."
+            ) from error
         return Stored(decoded(path), found.st_size, etag=fingerprint(found))
 
     async def look(self, *, thorough: bool) -> Sequence[Finding]:

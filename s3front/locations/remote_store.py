@@ -188,7 +188,8 @@ class RemoteStore(ABC):
 
     async def find(self, info: ObjectInfo) -> Stored | None:
         """The blob that somebody else has put where that of an object of this bucket and key would
-        be, None where there is none. It stays when the object is deleted. Raises PlaceError."""
+        be, None where there is none. It stays when the object is deleted. Raises InvalidRequest
+        for what cannot become an object, and PlaceError."""
         raise NotImplementedError
 
     async def put_tags(self, blob: Stored, tags: Mapping[str, str]) -> None:

@@ -71,7 +71,7 @@ def existing_blob(headers: Headers, body_size: int | None) -> Existing | None:
 async def adopted(place: Destination, existing: Existing, nothing: StoredBody) -> StoredBody:
     """What the record of an object is to know of a blob that is there; ``nothing``, a body without
     bytes, where the location has none but those of this server. Raises InvalidRequest for a blob
-    that is not as was said, and PlaceError."""
+    that is not as was said, or is an object's already, and PlaceError."""
     store = place.store
     if not isinstance(store, RemoteStore) or not store.capabilities.adopts:
         if store.type in _REFUSED_TYPES:

@@ -91,7 +91,7 @@ async def test_a_file_that_was_there(folder: Path, reading: FolderStore, size: i
     reader.close()
 
 
-@pytest.mark.parametrize("key", ["nothing", "a", "a/b/c", "a//b", "../outside", ".twofold/x", ""])
+@pytest.mark.parametrize("key", ["nothing", "a/c", "a/b/c", "a//b", "../outside", ".twofold/x", ""])
 async def test_what_is_no_file_is_not_found(folder: Path, reading: FolderStore, key: str) -> None:
     (folder / "a").mkdir()
     (folder / "a" / "b").write_bytes(b"x")
@@ -141,7 +141,8 @@ async def test_what_is_no_plain_file(folder: Path, reading: FolderStore, kind: s
         os.mkfifo(folder / "odd")
     else:
         (folder / "odd").mkdir()
-    assert await reading.find(info("odd")) is None
+    with pytest.raises(S3Error, match="InvalidRequest"):
+        await reading.find(info("odd"))
     with pytest.raises(PlaceError) as caught:
         await reading.open(Stored("odd", 6), 0, 5)
     assert caught.value.trouble is Trouble.BROKEN
@@ -349,7 +350,9 @@ async def test_what_others_have_put_there_is_not_removed(folder: Path, store: Fo
 
 async def test_what_is_an_objects_is_not_found(folder: Path, store: FolderStore) -> None:
     await store.put(4, b"body", INFO)
-    assert await store.find(INFO) is None
+    with pytest.raises(S3Error, match="InvalidRequest") as caught:
+        await store.find(INFO)
+    assert "it is an object's already (user.twofold.mark)" in caught.value.message
 
 
 async def test_an_older_removal_leaves_the_next_blob_of_the_name(
