@@ -41,15 +41,14 @@ from s3front.bodies.stored_body import (
     stored_body,
 )
 from s3front.context import Context
-from s3front.locations.base import Capabilities, DataNotFoundError, Stored
+from s3front.locations.base import Capabilities, Stored
 from s3front.locations.remote_store import (
     MARK,
     PART_OF,
     UPLOAD,
-    PlaceError,
     RemoteStore,
-    Trouble,
     UploadedPart,
+    is_undone,
     new_mark,
 )
 from s3front.metadata.strays import Stray, StrayNote, note_stray
@@ -59,8 +58,6 @@ from shared.failpoints import FailPoint, failpoint
 
 PIECE_BYTES: Final = 256 * 1024 * 1024
 """Of what is sent in pieces, unless the place wants other ones."""
-
-_NOTHING_DONE: Final = (Trouble.UNREACHED, Trouble.BUSY, Trouble.REFUSED)
 
 Piece = tuple[int, bytes | AsyncGenerator[bytes, None]]
 """Bytes that become a blob or a part: how many, and these. Each is read before the next comes."""
@@ -159,17 +156,10 @@ async def _put(
     try:
         blob = await store.put(size, data, destination.info, noted.mark)
     except S3Error as error:
-        if left_nothing(error):
+        if is_undone(error):
             await forget_notes(context, (noted,))
         raise
     return marked(blob, noted.mark), noted
-
-
-def left_nothing(error: BaseException) -> bool:
-    """Whether it is certain that what failed so has stored nothing."""
-    if isinstance(error, PlaceError):
-        return error.trouble in _NOTHING_DONE
-    return isinstance(error, S3Error | DataNotFoundError)
 
 
 async def _store_part(
@@ -245,7 +235,7 @@ async def _store_by_parts(
             parts.append(UploadedPart(number, size, hashed.md5, stored))
         blob = await store.complete_upload(upload, parts, destination.info)
     except BaseException as error:  # a cancellation as well: no record will name it
-        gone = left_nothing(error) if upload is None else await delete_blob(context, store, upload)
+        gone = is_undone(error) if upload is None else await delete_blob(context, store, upload)
         if gone:
             await forget_notes(context, (noted,))
         raise

@@ -32,7 +32,14 @@ from typing import Any, Final
 
 import msgspec
 
-from s3front.locations.base import BlobFile, Capabilities, DataReader, ObjectInfo, Stored
+from s3front.locations.base import (
+    BlobFile,
+    Capabilities,
+    DataNotFoundError,
+    DataReader,
+    ObjectInfo,
+    Stored,
+)
 from s3front.s3_errors import S3Error
 from shared.records.data_location import UPLOAD_ID
 
@@ -63,7 +70,8 @@ class Trouble(Enum):
     SILENT = auto()
     """It was asked and did not answer, or not to the end: what was asked may have been done."""
     BUSY = auto()
-    """It has refused for now, having done nothing, and wants to be asked less (503, 429, 500)."""
+    """It has refused for now, and wants to be asked less (503, 429), or has failed inside (500). It
+    can be asked again for anything: most likely nothing was done."""
     REFUSED = auto()
     """It does not let us: credentials, permissions, a bucket that is not there. Asking again is of
     no use until somebody changes something."""
@@ -93,6 +101,18 @@ class PlaceError(S3Error):
     def __str__(self) -> str:
         """For those who run the server, too."""
         return f"{self.code}: {self.reason}"
+
+
+class NotAskedError(PlaceError):
+    """The place was not asked: there are too many who ask it, or it is not asked for a while."""
+
+
+def is_undone(error: BaseException) -> bool:
+    """Whether it is certain that what failed so has left nothing at a place: it was not asked, or
+    has refused it, or what was to be stored was what failed."""
+    if isinstance(error, PlaceError) and not isinstance(error, NotAskedError):
+        return error.trouble in (Trouble.UNREACHED, Trouble.REFUSED)
+    return isinstance(error, S3Error | DataNotFoundError)
 
 
 class UploadedPart(msgspec.Struct, frozen=True, gc=False):

@@ -37,10 +37,12 @@ from s3front.locations.place_limits import PlaceLimits
 from s3front.locations.remote_store import (
     PART_OF,
     Finding,
+    NotAskedError,
     PlaceError,
     RemoteStore,
     Trouble,
     UploadedPart,
+    is_undone,
 )
 from s3front.locations.retry_budget import RetryBudget
 from s3front.locations.turnstile import CrowdedError, Slot, Turnstile
@@ -57,6 +59,8 @@ object; the store sees to it that it goes on."""
 
 _NOTHING_DONE: Final = frozenset({Trouble.UNREACHED, Trouble.BUSY})
 _HARMLESS: Final = _NOTHING_DONE | {Trouble.SILENT}
+_MAY_HAVE_DONE: Final = (Trouble.SILENT, Trouble.BUSY)
+"""What leaves open whether something was done, most of it first."""
 _CIRCUIT: Final = frozenset({Trouble.UNREACHED, Trouble.SILENT, Trouble.BROKEN})
 """What opens the circuit."""
 
@@ -91,10 +95,6 @@ _COMPLETE_UPLOAD: Final = _Kind("complete upload", _HARMLESS, LONG_TIMES)
 _COPY: Final = _Kind("copy", _NOTHING_DONE, LONG_TIMES)
 _PUT_TAGS: Final = _Kind("put tags", _HARMLESS)
 _FIND: Final = _Kind("find", _HARMLESS)
-
-
-class _TurnedAwayError(PlaceError):
-    """The place was not asked."""
 
 
 class ResilientStore(RemoteStore):
@@ -254,14 +254,14 @@ class ResilientStore(RemoteStore):
         deadline = began + min(self._seconds * kind.times, kind.seconds_max)
         self._counters.requests += 1
         self._budget.note_request()
-        tries, was_silent = 0, False
+        tries, open_after = 0, set[Trouble]()
         try:
             while True:
                 tries += 1
                 try:
                     return await self._try(kind, ask, deadline, source)
-                except _TurnedAwayError as error:
-                    if not was_silent:
+                except NotAskedError as error:
+                    if not open_after:
                         raise
                     failure = PlaceError(error.trouble, "it is not asked again")
                     break
@@ -269,7 +269,8 @@ class ResilientStore(RemoteStore):
                     if source is not None and source.failure is not None:
                         raise
                     failure = error
-                was_silent = was_silent or failure.trouble is Trouble.SILENT
+                if failure.trouble in _MAY_HAVE_DONE:
+                    open_after.add(failure.trouble)
                 pause = self._pause_seconds(kind, failure, tries, deadline, source)
                 if pause is None:
                     break
@@ -277,9 +278,11 @@ class ResilientStore(RemoteStore):
                 await asyncio.sleep(pause)
         finally:
             self._counters.note_latency(self._clock() - began)
-        if was_silent and failure.trouble is not Trouble.SILENT:
-            # What was asked first may have been done, whatever the place says now.
-            failure = PlaceError(Trouble.SILENT, failure.reason)
+        for trouble in _MAY_HAVE_DONE:
+            if trouble in open_after and (trouble is Trouble.SILENT or is_undone(failure)):
+                # What was asked first may have been done, whatever the place says now.
+                failure = PlaceError(trouble, failure.reason)
+                break
         self._counters.note_failure(failure.trouble.name)
         # Not where it was caught: its cause is the reason, which the log is to have.
         raise self._named(kind.name, failure)
@@ -363,12 +366,12 @@ class ResilientStore(RemoteStore):
             raise self._cut_off(kind)
         self._counters.note_failure("CROWDED")
         reason = f"{turnstile.taken} are being served, and {turnstile.waiting} wait"
-        raise _TurnedAwayError(Trouble.BUSY, self._reason(kind.name, reason))
+        raise NotAskedError(Trouble.BUSY, self._reason(kind.name, reason))
 
     def _cut_off(self, kind: _Kind) -> PlaceError:
         self._counters.note_failure("CUT_OFF")
         reason = f"not asked, as it failed: {self._breaker.reason}"
-        return _TurnedAwayError(Trouble.UNREACHED, self._reason(kind.name, reason))
+        return NotAskedError(Trouble.UNREACHED, self._reason(kind.name, reason))
 
     # -- What is learnt from it -------------------------------------------------------------------
 

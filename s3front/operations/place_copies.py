@@ -14,7 +14,7 @@ from typing import Final
 from s3front.bodies.checksums import FULL_OBJECT
 from s3front.bodies.digested_body import boot_seconds
 from s3front.bodies.object_reader import plain_blob
-from s3front.bodies.remote_writer import check_md5, left_nothing, marked, note
+from s3front.bodies.remote_writer import check_md5, marked, note
 from s3front.bodies.stored_body import (
     Destination,
     StoredBody,
@@ -24,7 +24,7 @@ from s3front.bodies.stored_body import (
 )
 from s3front.context import Context
 from s3front.locations.base import DataNotFoundError, Stored, stored_blob
-from s3front.locations.remote_store import RemoteStore
+from s3front.locations.remote_store import RemoteStore, is_undone
 from s3front.metadata.strays import StrayNote
 from s3front.objects.object_record import ObjectRecord
 from s3front.operations.chosen_location import destination
@@ -91,7 +91,7 @@ async def _copy(
     try:
         blob = await store.copy(holder, stored_blob(location), place.info, noted.mark)
     except (S3Error, DataNotFoundError) as error:
-        if left_nothing(error):
+        if is_undone(error):
             await forget_notes(context, (noted,))
         raise
     if blob is None:

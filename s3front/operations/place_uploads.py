@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from s3front.bodies.remote_writer import left_nothing, marked, note
+from s3front.bodies.remote_writer import marked, note
 from s3front.bodies.stored_body import Destination, delete_data, forget_notes
 from s3front.context import Context
 from s3front.locations.base import Capabilities, DataStore, Stored, stored_blob
@@ -35,6 +35,7 @@ from s3front.locations.remote_store import (
     UPLOAD,
     RemoteStore,
     UploadedPart,
+    is_undone,
     mark_of,
 )
 from s3front.metadata.strays import StrayNote
@@ -68,7 +69,7 @@ async def begin_there(
     try:
         handle = await store.begin_upload(place.info, noted.mark)
     except S3Error as error:
-        if left_nothing(error):
+        if is_undone(error):
             await forget_notes(context, (noted,))
         raise
     failpoint(FailPoint.AFTER_DATA_STORED)

@@ -281,8 +281,9 @@ class NativePlace(RemoteStore):
         return fault
 
     def _answer(self, fault: str, answer: _Answer) -> _Answer:
-        if fault == "silent":
-            raise PlaceError(Trouble.SILENT, "the test's own: silent")
+        if fault in ("silent", "failed"):
+            trouble = Trouble.SILENT if fault == "silent" else Trouble.BUSY
+            raise PlaceError(trouble, f"the test's own: {fault}")
         if fault == "other-md5" and isinstance(answer, Stored):
             return msgspec.structs.replace(answer, md5="0" * 32)
         return answer

@@ -162,19 +162,19 @@ def test_other_bytes_than_were_sent_are_an_error(
     assert "a place stored other bytes than it was sent" in stage.running.fronts[0].process.output
 
 
-@pytest.mark.parametrize("trouble", ["unreached", "busy", "refused", "broken", "silent"])
+@pytest.mark.parametrize("trouble", ["unreached", "busy", "failed", "refused", "broken", "silent"])
 def test_a_place_that_fails_is_an_error_and_leaves_nothing(
     stage: Stage, client: Any, bucket: str, place: str, trouble: str
 ) -> None:
     fault = stage.places[place].fault("put", trouble)
     with pytest.raises(ClientError) as error:
         client.put_object(Bucket=bucket, Key="key", Body=b"lost")
-    expected = {"busy": "SlowDown", "broken": "InternalError"}.get(trouble, "ServiceUnavailable")
-    assert code_of(error) == expected
+    codes = {"busy": "SlowDown", "failed": "SlowDown", "broken": "InternalError"}
+    assert code_of(error) == codes.get(trouble, "ServiceUnavailable")
     with pytest.raises(ClientError) as error:
         client.get_object(Bucket=bucket, Key="key")
     assert code_of(error) == "NoSuchKey"
-    assert len(there(stage, bucket)) == (trouble == "silent")
+    assert bool(there(stage, bucket)) == (trouble in ("silent", "failed"))
     fault.unlink()
     stage.wait_until_settled()
     assert there(stage, bucket) == []

@@ -11,7 +11,14 @@ import pytest
 
 from s3front.locations.base import DataNotFoundError, DataReader, ObjectInfo, Stored
 from s3front.locations.circuit_breaker import FAILURES_IN_A_ROW
-from s3front.locations.remote_store import PART_OF, PlaceError, RemoteStore, Trouble, UploadedPart
+from s3front.locations.remote_store import (
+    PART_OF,
+    PlaceError,
+    RemoteStore,
+    Trouble,
+    UploadedPart,
+    is_undone,
+)
 from s3front.locations.resilience import ResilientStore
 from s3front.s3_errors import S3Error
 from tests.unit.dmd.metadata.support import until
@@ -156,6 +163,29 @@ async def test_what_may_have_been_done_is_not_told_to_be_undone(last: Trouble) -
     assert isinstance(error, PlaceError)
     assert error.trouble is Trouble.SILENT
     assert len(remote.asked) > 1
+
+
+@pytest.mark.parametrize("last", [Trouble.UNREACHED, Trouble.REFUSED])
+async def test_what_has_failed_inside_may_have_been_done(last: Trouble) -> None:
+    """A server that says 500, or that it is busy, may have stored what it was sent."""
+    remote = ScriptedRemote(trouble(Trouble.BUSY))
+    remote.always = trouble(last)
+    error = await failure_of(resilient(remote).put(4, b"body", INFO))
+    assert isinstance(error, PlaceError)
+    assert error.trouble is Trouble.BUSY
+    assert not is_undone(error)
+
+
+async def test_what_was_not_asked_for_is_undone() -> None:
+    remote = ScriptedRemote()
+    remote.always = hang
+    store = resilient(remote, calls_max=1)
+    tasks = [asyncio.ensure_future(store.delete(BLOB)) for _ in range(5)]
+    await until(lambda: store.report().waiting == 4)
+    assert is_undone(await failure_of(store.put(4, b"body", INFO)))
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
 async def test_there_are_not_many_more_requests_than_clients_make() -> None:
