@@ -11,6 +11,7 @@ from s3front.locations.base import DataReader
 from s3front.locations.remote_store import PlaceError, Trouble
 from s3front.locations.turnstile import Slot
 from s3front.port.request import Passage
+from shared.loop.eager import in_a_task
 
 
 class GuardedSource:
@@ -69,6 +70,7 @@ class GuardedReader:
         self._is_told = False
 
     async def blocks(self) -> AsyncGenerator[bytes | bytearray | Passage, None]:
+        await in_a_task()
         blocks = self._inner.blocks()
         try:
             while True:
@@ -91,6 +93,7 @@ class GuardedReader:
         self._end()
 
     async def read(self) -> bytes:
+        await in_a_task()
         failure: PlaceError
         try:
             async with asyncio.timeout(self._seconds):

@@ -21,6 +21,7 @@ from shared.records.names import DELETIONS
 from tests.backends.outage_stage import (
     ANSWERED_SECONDS_MAX,
     CODES,
+    DEADLINE_SECONDS,
     EXPECTED,
     LARGE,
     LONG_SECONDS,
@@ -41,7 +42,7 @@ SOAK = bool(os.environ.get("TWOFOLD_SOAK"))
 KEPT_CONNECTIONS_MAX = 32
 """How many connections may be kept for the next requests."""
 
-OTHER_WORK_SECONDS_MAX = 15.0
+OTHER_WORK_SECONDS_MAX = 25.0
 
 MAY_TAKE_LONG = {"complete", "copy", "copy large", "upload part copy"}
 
@@ -194,9 +195,9 @@ def test_a_place_that_is_away_is_not_asked_until_it_is_tried(stage: OutageStage)
         for name, call in ask.items():
             told = tell(name, call, s3)
             assert (told.code, told.status) == ("ServiceUnavailable", 503)
-            assert told.seconds < 1
+            assert told.seconds < DEADLINE_SECONDS
     # One try at a time, each after a longer rest.
-    assert len(stage.faults.requests) - asked <= 4
+    assert len(stage.faults.requests) - asked <= 8
     stage.faults.heal()
     stage.wait_until_closed()
     assert stage.report()["closed"] == opened["closed"] + 1
@@ -285,7 +286,7 @@ def test_what_an_outage_took_is_given_back(stage: OutageStage) -> None:
 @pytest.mark.timeout(300)
 def test_background_work_for_other_places_goes_on(stage: OutageStage) -> None:
     """While there is much to delete at a place that hangs."""
-    s3 = stage.client()
+    s3 = stage.client(5)
     keys = [f"much/{number:03}" for number in range(60)]
     for key in keys:
         s3.put_object(Bucket="there", Key=key, Body=SMALL)
