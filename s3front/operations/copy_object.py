@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import closing
 from functools import partial
 
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -67,8 +68,9 @@ async def _copy_object(context: Context, headers: Headers) -> Reply:
     if isinstance(found, StoredBody):
         record, checksum = await commit_object(context, headers, found, wanted)
     else:
-        body = CopiedBody(found, source.record.size)
-        record, checksum = await store_object(context, headers, body, wanted)
+        with closing(found):  # the target may refuse before it is read
+            body = CopiedBody(found, source.record.size)
+            record, checksum = await store_object(context, headers, body, wanted)
     result = _result(record.etag, record.document["last-modified"], checksum)
     reply = xml_reply("CopyObjectResult", result + element("ChecksumType", FULL_OBJECT))
     told = {**version_headers(record), **source.version_headers}
@@ -190,9 +192,10 @@ async def _upload_part_copy(context: Context, headers: Headers) -> Reply:
     upload = await writable_upload(context)
     source, data, part = await opened_source(context, headers, partial(_wanted_part, headers))
     chosen = chosen_algorithm(upload.record)
-    place = part_destination(context, upload.record, number)
-    body = CopiedBody(data, part.length)
-    stored = await store_body(context, body, place, chosen or DEFAULT_ALGORITHM)
+    with closing(data):
+        place = part_destination(context, upload.record, number)
+        body = CopiedBody(data, part.length)
+        stored = await store_body(context, body, place, chosen or DEFAULT_ALGORITHM)
     record = await commit_part(context, upload, number, stored)
     checksum = stored.checksum(chosen) if chosen is not None else None
     result = _result(stored.md5, to_iso(record.modified), checksum)

@@ -8,6 +8,7 @@ fails, in its length, a signature or a digest, leaves nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 
 import msgspec
 from msgspec.structs import replace
@@ -177,8 +178,9 @@ async def _store_again(
     if stored.carried is not None:
         return await store_object(context, headers, HeldBody(stored.carried.content), wanted)
     whole = ByteRange(0, record.size - 1)
-    body = CopiedBody(await ObjectData.open(context, record, whole), whole.length)
-    made = await store_object(context, headers, body, wanted)
+    with closing(await ObjectData.open(context, record, whole)) as data:
+        body = CopiedBody(data, whole.length)
+        made = await store_object(context, headers, body, wanted)
     await give_up(context, stored)
     return made
 

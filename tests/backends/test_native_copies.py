@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import uuid
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from tests.backends.native_cluster import Stage, native_cluster
 from tests.backends.native_place import NativePlace
 from tests.backends.native_support import CHOICE, end_faults, refusal, there
 from tests.clients_boto3 import s3_client
+from tests.raw_http import call as http_call
 
 DATA = random.Random(5).randbytes(300_000)
 
@@ -175,6 +177,27 @@ def test_a_copy_that_fails_leaves_nothing(
     end_faults(stage)
     stage.wait_until_settled()
     assert [blob.key for blob in there(stage, bucket)] == ["source"]
+
+
+@pytest.mark.parametrize("verb", ["copy_object", "upload_part_copy"])
+def test_a_copy_that_has_nowhere_to_go_lets_go_of_its_source(
+    stage: Stage, client: Any, bucket: str, place: NativePlace, verb: str
+) -> None:
+    """The target refuses before a byte of the source is read."""
+    client.put_object(Bucket=bucket, Key="source", Body=random.Random(6).randbytes(2_000_000))
+    asked: dict[str, Any] = {"Bucket": bucket, "Key": "copy"}
+    if verb == "copy_object":
+        asked["Metadata"] = {CHOICE: "plain"}
+        asked["MetadataDirective"] = "REPLACE"
+    else:
+        begun = client.create_multipart_upload(**asked, Metadata={CHOICE: "plain"})
+        asked |= {"UploadId": begun["UploadId"], "PartNumber": 1}
+    stage.places["plain"].fault("put", "refused")
+    source = {"Bucket": bucket, "Key": "source"}
+    call = getattr(client, verb)
+    assert refusal(call, CopySource=source, **asked) == "ServiceUnavailable"
+    said = json.loads(http_call(stage.running.fronts[0], "GET", "/_/healthcheck").body)
+    assert said["locations"][place.root.name]["reading"] == 0
 
 
 def test_a_condition_that_fails_takes_the_copy_back(
