@@ -19,6 +19,7 @@ from azure.storage.blob import (
     generate_container_sas,
 )
 
+from tests.clients.program import BUILD, require
 from tests.servers import (
     REPOSITORY,
     Process,
@@ -30,7 +31,7 @@ from tests.servers import (
 
 ACCOUNT: Final = "twofoldtests"
 CONTAINER: Final = "zenkontainer"
-_PROGRAM: Final = REPOSITORY / ".build" / "azurite" / "node_modules" / ".bin" / "azurite-blob"
+_PROGRAM: Final = BUILD / "azurite" / "node_modules" / ".bin" / "azurite-blob"
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def azurite(folder: Path, *, in_memory: bool = True, tls: Tls | None = None) -> 
     """Azurite as long as the block runs; its blobs are in memory, or else in the folder. With TLS
     it takes tokens as well, and believes what they say."""
     port, key = free_port(), base64.b64encode(secrets.token_bytes(64)).decode()
-    argv = [str(_PROGRAM), "--blobPort", str(port), "--blobHost", "127.0.0.1"]
+    argv = [str(require(_PROGRAM)), "--blobPort", str(port), "--blobHost", "127.0.0.1"]
     argv += ["--silent", "--disableTelemetry", "--skipApiVersionCheck"]
     argv += ["--inMemoryPersistence"] if in_memory else ["--location", str(folder)]
     if tls is not None:
