@@ -19,7 +19,7 @@ namespaces).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from azure.core import MatchConditions
@@ -38,10 +38,12 @@ from s3front.locations.azure_blocks import (
     new_blocks,
 )
 from s3front.locations.azure_client import (
+    SINGLE_PUT_BYTES_MAX,
     AzureContainer,
     Download,
     content_settings,
     in_task,
+    upload_headers,
 )
 from s3front.locations.azure_copy import Original, copy_blob
 from s3front.locations.azure_errors import (
@@ -163,6 +165,8 @@ class AzureStore(RemoteStore):
     async def _put_stream(self, size: int, source: Source, info: ObjectInfo, mark: str) -> Stored:
         upload = await self.begin_upload(info, mark)
         try:
+            if size <= SINGLE_PUT_BYTES_MAX:
+                return await self._put_at_once(upload, size, source, info)
             sizes = block_sizes(size, BLOCKS_OF_A_BODY_MAX)
             blocks = await self._stage(upload.key, 0, sizes, source)
             await source.end()
@@ -184,6 +188,21 @@ class AzureStore(RemoteStore):
                 left = error
         if left is not None:
             raise PlaceError(Trouble.SILENT, f"a placeholder is left: {left.reason}")
+
+    async def _put_at_once(
+        self, upload: Stored, size: int, source: Source, info: ObjectInfo
+    ) -> Stored:
+        """Put a body in place of its placeholder; Azure says its MD5 then, and keeps it."""
+        mark = mark_of(upload) or ""
+        headers = upload_headers(info, blob_metadata(info, mark), etag_of(upload))
+
+        async def ask(body: BlockBody) -> Mapping[str, Any]:
+            return await self._container.upload(upload.key, body, size, headers)
+
+        with self._container.answers("a blob to be stored"):
+            said = await in_task(self._send(ask, size, source, whole=True))
+        source.check()
+        return _stored(upload.key, size, said["ETag"], mark, said.get("Content-MD5"))
 
     # -- Uploads of parts -------------------------------------------------------------------------
 
@@ -251,20 +270,37 @@ class AzureStore(RemoteStore):
         )
 
     async def _stage_next(self, name: str, block: str, length: int, source: Source) -> None:
-        """Stage the next bytes of a source as a block; what Azure says of them is what they are.
-        A failure of the source is left for ``Source.check``."""
+        """Stage the next bytes of a source as a block."""
+
+        async def ask(body: BlockBody) -> Mapping[str, Any]:
+            bytes_: Any = body
+            return await self._container.blob(name).stage_block(block, bytes_, length)
+
+        await self._send(ask, length, source)
+
+    async def _send(
+        self,
+        ask: Callable[[BlockBody], Awaitable[Mapping[str, Any]]],
+        size: int,
+        source: Source,
+        *,
+        whole: bool = False,
+    ) -> Mapping[str, Any]:
+        """What Azure says of a request whose body are the next bytes of a source, or all; those
+        that it has are what was sent. A failure of the source is left for ``Source.check``."""
         stall_seconds = self._container.stall_seconds
         try:
             async with asyncio.timeout(None) as limit:
-                body: Any = BlockBody(source, length, limit, stall_seconds)
-                answer = await self._container.blob(name).stage_block(block, body, length)
+                body = BlockBody(source, size, limit, stall_seconds, whole=whole)
+                said = await ask(body)
         except Exception:
             if source.failure is not None:
-                return
+                return {}
             raise
-        found = answer.get("content_crc64")
+        found = said.get("content_crc64") or said.get("x-ms-content-crc64")
         if found is not None and bytes(found) != crc64_bytes(body.crc64):
-            raise PlaceError(Trouble.BROKEN, "a block is not stored as it was sent")
+            raise PlaceError(Trouble.BROKEN, "a body is not stored as it was sent")
+        return said
 
     async def _commit(
         self, upload: Stored, blocks: Sequence[str], size: int, info: ObjectInfo

@@ -118,12 +118,16 @@ class Source:
     async def end(self) -> None:
         """Let the body come to its end, where it may find that its bytes are not those that were
         promised. Raises what it does then."""
-        async for piece in self._body:
-            self._kept += piece
+        try:
+            async for piece in self._body:
+                self._kept += piece
+                if self._kept:
+                    break
             if self._kept:
-                break
-        if self._kept:
-            raise S3Error("IncompleteBody")
+                raise S3Error("IncompleteBody")
+        except Exception as error:
+            self.failure = error
+            raise
 
     def check(self) -> None:
         """Raises what the body has failed with."""
@@ -144,11 +148,21 @@ class BlockBody(AsyncIterator[bytes]):
     """The next ``size`` bytes of a source, for one request, which is given them once.
 
     ``limit`` is the request's time-out: Azure has ``seconds`` for each piece. The time that the
-    source takes is not Azure's.
+    source takes is not Azure's. Of a body that is the ``whole`` source, the last bytes are not
+    given before the source has come to its end.
     """
 
-    def __init__(self, source: Source, size: int, limit: asyncio.Timeout, seconds: float) -> None:
+    def __init__(
+        self,
+        source: Source,
+        size: int,
+        limit: asyncio.Timeout,
+        seconds: float,
+        *,
+        whole: bool = False,
+    ) -> None:
         self._source = source
+        self._whole = whole
         self._left = size
         self._limit = limit
         self._seconds = seconds
@@ -167,6 +181,8 @@ class BlockBody(AsyncIterator[bytes]):
             raise StopAsyncIteration
         self._expect(None)
         piece = await self._source.take(self._left)
+        if self._whole and len(piece) == self._left:
+            await self._source.end()
         self._expect(asyncio.get_running_loop().time() + self._seconds)
         self._left -= len(piece)
         self.crc64 = crc64(piece, self.crc64)

@@ -4,8 +4,9 @@ What the library does itself is switched off where somebody else does it: retrie
 does them) and logs. Its calls are made in tasks of their own, since aiohttp beneath it needs one
 and what calls here may be in none (``shared.loop.eager``).
 
-A blob is read by ``_client.blob.download``, which the library keeps to itself: what it offers
-everybody (``download_blob``) has the whole of a piece in memory before it hands out a byte of it.
+A blob is read by ``_client.blob.download``, and put by ``_client.block_blob.upload``, which the
+library keeps to itself: what it offers everybody (``download_blob``, ``upload_blob``) has the whole
+of a piece in memory before it passes on a byte of it.
 """
 
 from __future__ import annotations
@@ -116,6 +117,19 @@ class AzureContainer:
         )
         answer, stream = cast("tuple[Any, Any]", await in_task(asked))
         return Download(answer.http_response, stream)
+
+    async def upload(
+        self, name: str, body: AsyncIterator[bytes], size: int, headers: Mapping[str, str]
+    ) -> Mapping[str, Any]:
+        """Put a blob whose bytes are on their way; what Azure says of it. Raises what the library
+        does."""
+        asked = self.blob(name)._client.block_blob.upload(
+            size,
+            cast("Any", body),
+            headers=dict(headers),
+            cls=lambda _answer, _nothing, said: said,
+        )
+        return cast("Mapping[str, Any]", await asked)
 
     async def look_up(self, name: str) -> Seen | None:
         """What there is of a blob; None when there is none. Raises what the library does."""
@@ -289,6 +303,23 @@ def _credential(
         # An authority that is said to be another one is not asked for at Microsoft's.
         disable_instance_discovery=authority != _AUTHORITY,
     )
+
+
+def upload_headers(
+    info: ObjectInfo, metadata: Mapping[str, str], etag: str | None
+) -> dict[str, str]:
+    """What goes with a blob that takes the place of the one with this ETag."""
+    settings = content_settings(info)
+    said = {
+        "x-ms-blob-content-type": settings.content_type,
+        "x-ms-blob-content-encoding": settings.content_encoding,
+        "x-ms-blob-content-language": settings.content_language,
+        "x-ms-blob-content-disposition": settings.content_disposition,
+        "x-ms-blob-cache-control": settings.cache_control,
+        "If-Match": etag,
+    }
+    kept = {f"{_METADATA_HEADER}{name}": value for name, value in metadata.items()}
+    return kept | {name: value for name, value in said.items() if value is not None}
 
 
 def content_settings(info: ObjectInfo) -> ContentSettings:

@@ -16,7 +16,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import ContainerClient
 from azure.storage.blob.aio import BlobClient
 
-from s3front.locations import azure_blocks
+from s3front.locations import azure, azure_blocks
 from s3front.locations.azure import AzureStore
 from s3front.locations.azure_client import AzureContainer
 from s3front.locations.azure_details import read_azure_details
@@ -122,7 +122,7 @@ async def test_a_stream_is_read_as_it_was_stored(
 ) -> None:
     data = LARGE[:size]
     blob = await store.put(size, pieces_of(data), INFO, new_mark())
-    assert blob.key == "2026/cat.jpg"
+    assert (blob.key, blob.md5) == ("2026/cat.jpg", md5(data))
     assert await read(store, recorded(blob)) == data
     assert container.download_blob("2026/cat.jpg").readall() == data
 
@@ -130,8 +130,14 @@ async def test_a_stream_is_read_as_it_was_stored(
 async def test_blocks_of_a_stream_are_put_together(
     store: AzureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of one that is larger than what Azure takes at once."""
+    monkeypatch.setattr(azure, "SINGLE_PUT_BYTES_MAX", 2_000_000)
     monkeypatch.setattr(azure_blocks, "BLOCK_BYTES", 1_000_000)
     blob = await store.put(len(LARGE), pieces_of(LARGE, 70_001), INFO, new_mark())
+    assert blob.md5 is None
+    for error in (S3Error("BadDigest"), ConnectionResetError("the client")):
+        with pytest.raises(type(error)):
+            await store.put(len(LARGE), failing(LARGE, error), INFO, new_mark())
     assert await read(store, recorded(blob)) == LARGE
 
 
@@ -487,7 +493,7 @@ class TestCopies:
         source, target = map(store_of, details)
         info = ObjectInfo("photos", "kopie ü", "text/plain", {"by": "Bob"}, {}, {"a": "b"})
         try:
-            blob = recorded(await source.put(len(LARGE), LARGE, INFO, new_mark()))
+            blob = recorded(await source.put(len(LARGE), pieces_of(LARGE), INFO, new_mark()))
             mark = new_mark()
             copied = await target.copy(source, blob, info, mark)
             assert copied is not None
