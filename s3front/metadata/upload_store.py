@@ -103,6 +103,20 @@ class UploadStore:
         requires = [bucket_requirement(bucket)]
         await commit_noted(self._metadata, [operation], requires, notes, request_id)
 
+    async def replace(
+        self, bucket: str, upload: StoredUpload, record: UploadRecord, request_id: str
+    ) -> StoredUpload:
+        """Change what is said of an upload; raises ChangedError when it is not what was read."""
+        level, key = uploads_level(bucket), overview_key(upload.key, upload.upload_id)
+        committed = await self._metadata.commit(
+            [gateway.put(level, key, record.serialise())],
+            [gateway.has_revision(level, key, upload.revision)],
+            request_id,
+        )
+        revision = committed.revisions[0]
+        assert revision is not None
+        return StoredUpload(upload.key, upload.upload_id, record, revision)
+
     async def read(
         self, bucket: str, key: str, upload_id: str, request_id: str
     ) -> StoredUpload | None:

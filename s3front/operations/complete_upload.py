@@ -45,7 +45,7 @@ from s3front.operations.half_completed import are_given_up, completed_object, is
 from s3front.operations.honoured import CHECKSUMS, WRITE_CONDITIONS
 from s3front.operations.object_headers import taken_over
 from s3front.operations.object_url import object_url
-from s3front.operations.place_uploads import complete_there, handle_of
+from s3front.operations.place_uploads import complete_there, handle_of, stay_with
 from s3front.operations.put_version import PUT_VERSION, refuse_put_version
 from s3front.operations.uploads import (
     check_unchanged,
@@ -125,8 +125,11 @@ async def _complete(
             _verify(headers, upload.record, record)
             write = _written(context, headers, bucket, current, record)
             if upload.record.handle is not None:  # its place is not asked before
+                upload = await stay_with(context, upload, parts)
                 record = await _made_there(context, upload, parts, record)
                 write = _written(context, headers, bucket, current, record)
+        except ChangedError:
+            continue
         except S3Error:
             # What it rests on goes when somebody else completes the upload.
             again = await uploads.read(bucket.name, context.key, upload_id, context.request_id)

@@ -17,14 +17,16 @@ has become. What is decided so (DESIGN, section 5):
   place has made of the parts.
 * A crash between the place's completion and the commit, or a precondition that is refused then: the
   upload is still there. Complete asks the place again, which answers the same; Abort removes it.
-* Complete again with other parts, when the place has completed those of before: InvalidPart. Abort
-  is what is left.
+* Complete again with other parts, when the place was asked to complete those of before:
+  InvalidPart. The record of the upload says which they were, as places may answer what they have
+  made of them, whatever they are asked. Abort is what is left.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from s3front.bodies.remote_writer import marked, note
 from s3front.bodies.stored_body import Destination, delete_data, forget_notes
@@ -39,7 +41,7 @@ from s3front.locations.remote_store import (
     mark_of,
 )
 from s3front.metadata.strays import StrayNote
-from s3front.metadata.upload_store import StoredPart
+from s3front.metadata.upload_store import StoredPart, StoredUpload
 from s3front.operations.chosen_location import destination, info_of
 from s3front.operations.object_headers import DescribedObject
 from s3front.s3_errors import S3Error
@@ -47,6 +49,9 @@ from shared import limits
 from shared.failpoints import FailPoint, failpoint
 from shared.records.data_location import DataLocation
 from shared.records.upload import UploadRecord
+
+_COMPLETES: Final = "completesParts"
+"""Member of an overview (ours): a digest of the numbers and ETags of parts."""
 
 
 class PlaceUpload(NamedTuple):
@@ -96,6 +101,25 @@ def handle_of(context: Context, upload: UploadRecord) -> tuple[RemoteStore, Stor
 def is_part_of_its_upload(location: DataLocation) -> bool:
     """Whether data goes with an upload of its place's own."""
     return PART_OF in (location.members or ())
+
+
+async def stay_with(
+    context: Context, upload: StoredUpload, parts: Sequence[StoredPart]
+) -> StoredUpload:
+    """Commit which parts the place is about to be asked to complete; the upload as it is then.
+    Raises InvalidPart when it was asked to complete others, and ChangedError."""
+    if not any(part.record.size for part in parts):
+        return upload  # there is nothing to ask
+    names = [f"{part.record.number} {part.record.etag}" for part in parts]
+    wanted = hashlib.sha256("\n".join(names).encode()).hexdigest()
+    document = upload.record.document
+    if _COMPLETES in document:
+        if document[_COMPLETES] != wanted:
+            raise S3Error("InvalidPart", fields={"UploadId": upload.upload_id})
+        return upload
+    record = UploadRecord({**document, _COMPLETES: wanted})
+    bucket = context.bucket.name
+    return await context.services.uploads.replace(bucket, upload, record, context.request_id)
 
 
 async def complete_there(

@@ -290,7 +290,9 @@ def test_other_parts_than_the_place_has_completed(
     assert refusal(upload.complete) == "ServiceUnavailable"
     fault.unlink()
     every, upload.parts = upload.parts, upload.parts[:2]
+    before = place.calls().count("complete_upload")
     assert refusal(upload.complete) == "InvalidPart"
+    assert place.calls().count("complete_upload") == before  # it is not even asked
     upload.parts = every
     upload.complete()
     assert client.get_object(**upload.named)["Body"].read() == WHOLE
