@@ -11,12 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from dmd.errors import StartupError
+from shared.config.private_daemon import BOUND_PORT
 
 BACKLOG: Final = 1024
-
-BOUND_PORT: Final = "TWOFOLD_BOUND_PORT"
-"""Environment variable, ``port:descriptor``: a socket that listens on the port, which a supervisor
-has bound for this process, and keeps while it starts it again."""
 
 _NO_SUCH_ADDRESS_HERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 

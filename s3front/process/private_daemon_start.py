@@ -18,6 +18,7 @@ from s3front.locations.location_config import Location
 from shared.config import Config
 from shared.config.model import PrivateDaemon
 from shared.config.private_daemon import (
+    BOUND_PORT,
     LOOPBACK,
     PART_OF_PRIVATE_DAEMON,
     PRIVATE_DAEMON,
@@ -27,8 +28,6 @@ from shared.config.values import Secret
 from shared.process.supervisor import Child
 
 _SECRET_BYTES: Final = 32
-_BOUND_PORT: Final = "TWOFOLD_BOUND_PORT"
-"""As ``dmd.listening`` has it, which is the other half's."""
 
 
 def private_children(config: Config, locations: Mapping[str, Location]) -> list[Child]:
@@ -76,6 +75,6 @@ def _child(service: str, listener: socket.socket, keeps: str) -> Child:
         f"dmd-{service}",
         [sys.executable, "-m", f"dmd.{service}", "--memory"],
         (descriptor,),
-        environ={PART_OF_PRIVATE_DAEMON: "yes", _BOUND_PORT: f"{port}:{descriptor}"},
+        environ={PART_OF_PRIVATE_DAEMON: "yes", BOUND_PORT: f"{port}:{descriptor}"},
         keeps=keeps,
     )

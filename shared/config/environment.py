@@ -19,9 +19,11 @@ from shared.config.model import (
     DEFAULT_LOCATION,
     BackendClient,
     Backends,
+    DataBackend,
     EnvironmentCredentials,
     LogFormat,
     LogLevel,
+    MetadataBackend,
     Redis,
     Settings,
     VersionIdEncoding,
@@ -173,8 +175,10 @@ def backends(environment: Environment) -> Backends:
             "bytes would stay on disk, and nothing would say what they are of; use S3DATA=mem, or "
             "S3DATA=multiple for a location that has a use for them",
         )
+    # What each variable may be, was looked at when it was read.
     return Backends(
-        data=cast("Any", "multiple" if data == "scality" else data), metadata=cast("Any", metadata)
+        data=cast("DataBackend", "multiple" if data == "scality" else data),
+        metadata=cast("MetadataBackend", metadata),
     )
 
 

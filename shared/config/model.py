@@ -59,6 +59,8 @@ LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal"]
 LogFormat = Literal["auto", "json", "text"]
 VersionIdEncoding = Literal["hex", "base62"]
 DirectoryLocks = Literal["detect", "reliable", "unreliable"]
+DataBackend = Literal["mem", "file", "multiple"]
+MetadataBackend = Literal["mem", "file"]
 
 DEFAULT_LOCATION: Final = "us-east-1"
 """The location that must exist, and that of an endpoint which names no other."""
@@ -322,8 +324,8 @@ class Backends(Section, frozen=True, kw_only=True):
     of its own, which ``s3front start`` runs (``PrivateDaemon``).
     """
 
-    data: Literal["mem", "file", "multiple"] = "multiple"
-    metadata: Literal["mem", "file"] = "file"
+    data: DataBackend = "multiple"
+    metadata: MetadataBackend = "file"
     vault: Literal["mem"] = "mem"
 
 

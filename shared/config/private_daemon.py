@@ -21,6 +21,10 @@ PRIVATE_DAEMON: Final = "TWOFOLD_PRIVATE_DAEMON"
 PART_OF_PRIVATE_DAEMON: Final = "TWOFOLD_PART_OF_PRIVATE_DAEMON"
 """Environment variable: set in the processes of that daemon itself."""
 
+BOUND_PORT: Final = "TWOFOLD_BOUND_PORT"
+"""Environment variable of each of them, ``port:descriptor``: the socket that listens on its port,
+which the supervisor has bound, and keeps while it starts the process again."""
+
 LOOPBACK: Final = "127.0.0.1"
 
 _NONE: Final = "-"

@@ -64,8 +64,8 @@ class Described:
 
 @dataclass(frozen=True)
 class Place:
-    """A type of locations, or one of its ``variant`` s. ``begin`` starts, in a folder, what is
-    outside.
+    """A type of locations, in a ``variant`` if there are several. ``begin`` starts, in a folder,
+    what is outside.
 
     ``in_ci``: tested in each run of the tests, and not in the long campaigns alone. ``supervised``:
     whether the front-ends have to be those of one ``s3front start``.
