@@ -24,7 +24,7 @@ from azure.storage.blob import ContainerClient
 from shared.config.private_daemon import PRIVATE_DAEMON, parse_private_daemon
 from tests.backends.azurites import azurite
 from tests.backends.rings import ring
-from tests.backends.s3_services import remote, twofold
+from tests.backends.s3_services import google, remote, twofold
 from tests.clients_boto3 import s3_client
 from tests.servers import Cluster, Front, process_tree, wait_for
 
@@ -232,6 +232,20 @@ def _aws_s3(folder: Path, *, versioned: bool = True) -> Iterator[Outside]:
         )
 
 
+@contextlib.contextmanager
+def _gcp(folder: Path) -> Iterator[Outside]:
+    """What has Google's ways, before a second instance of this server."""
+    folder.mkdir(parents=True)
+    with google(folder) as service:
+        there, other = (remote(service, versioned=True) for _ in range(2))
+        yield Outside(
+            {"type": "gcp", "details": there.document(bucketMatch=False)},
+            {"type": "gcp", "details": other.document(bucketMatch=False)},
+            lambda _server: {*there.everything(), *other.everything()},
+            by_key=True,
+        )
+
+
 def _container_holds(container: ContainerClient) -> set[str]:
     """Every blob, and what is of one that is not there yet."""
     listed = container.list_blobs(include=["uncommittedblobs", "versions", "snapshots"])
@@ -284,6 +298,7 @@ PLACES: Final = (
     Place("mem", _mem, in_ci=True, supervised=True),
     Place("aws_s3", _aws_s3, in_ci=True),
     Place("aws_s3", partial(_aws_s3, versioned=False), variant="without versions"),
+    Place("gcp", _gcp),
     Place("scality", _scality),
     Place("azure", _azure),
     Place("folder", _folder),
