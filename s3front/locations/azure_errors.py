@@ -114,6 +114,9 @@ def _answered(error: HttpResponseError, status: int) -> tuple[Trouble, str]:
     if status >= 500:
         # What has timed out there may have been done all the same.
         return Trouble.SILENT, words
+    if code and status >= 400:
+        # Of a name or metadata that it does not take, which is no reason to ask it for nothing.
+        return Trouble.UNFIT, words
     return Trouble.BROKEN, words
 
 

@@ -75,6 +75,9 @@ class Trouble(Enum):
     REFUSED = auto()
     """It does not let us: credentials, permissions, a bucket that is not there. Asking again is of
     no use until somebody changes something."""
+    UNFIT = auto()
+    """It does not take this one as it is, for instance its key, and is as good as ever for all
+    others."""
     BROKEN = auto()
     """It answered with something else than what it has to."""
 
@@ -84,6 +87,7 @@ _CODES: Final = {
     Trouble.SILENT: "ServiceUnavailable",
     Trouble.BUSY: "SlowDown",
     Trouble.REFUSED: "ServiceUnavailable",
+    Trouble.UNFIT: "InternalError",
     Trouble.BROKEN: "InternalError",
 }
 

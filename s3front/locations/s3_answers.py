@@ -93,7 +93,9 @@ class S3AnswerError(PlaceError):
 
     def __init__(self, status: int, found: ErrorDocument, what: str) -> None:
         code = found.code or _OF_STATUS.get(status, "")
-        super().__init__(_trouble(status, code), f"{what}: {status} {code} {found.message}".strip())
+        super().__init__(
+            _trouble(status, code, found), f"{what}: {status} {code} {found.message}".strip()
+        )
         self.status = status
         self.place_code = code
         self.region = found.region
@@ -114,7 +116,7 @@ class S3AnswerError(PlaceError):
         return self.status == 501 or self.place_code == "NotImplemented"
 
 
-def _trouble(status: int, code: str) -> Trouble:
+def _trouble(status: int, code: str, found: ErrorDocument) -> Trouble:
     if code in _REFUSED:
         return Trouble.REFUSED
     if code in _BUSY or status in (429, 500, 503):
@@ -124,6 +126,9 @@ def _trouble(status: int, code: str) -> Trouble:
         return Trouble.SILENT
     if status in (401, 403, 507):
         return Trouble.REFUSED
+    if status == 412 or (400 <= status < 500 and found.code):
+        # Of a key or metadata that it does not take, which is no reason to ask it for nothing.
+        return Trouble.UNFIT
     return Trouble.BROKEN
 
 

@@ -176,7 +176,8 @@ class S3Bucket:
 
     async def _without_conditions(self, error: S3AnswerError) -> Habits:
         """What is taken for granted where nothing could be tried."""
-        if error.trouble is not Trouble.BROKEN and error.place_code != "AccessDenied":
+        is_refused = error.trouble in (Trouble.BROKEN, Trouble.UNFIT)
+        if not is_refused and error.place_code != "AccessDenied":
             raise error
         return Habits(create_only=False, md5=True)
 

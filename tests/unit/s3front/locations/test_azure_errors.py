@@ -58,7 +58,7 @@ def wrapped(kind: type[AzureError], inner: Exception) -> AzureError:
         (answer(429, ""), Trouble.BUSY, "429"),
         (answer(500, "OperationTimedOut"), Trouble.SILENT, "Azure did not do it in time"),
         (answer(500, "InternalError"), Trouble.SILENT, "500 InternalError"),
-        (answer(400, "InvalidHeaderValue"), Trouble.BROKEN, "400 InvalidHeaderValue"),
+        (answer(400, "InvalidHeaderValue"), Trouble.UNFIT, "400 InvalidHeaderValue"),
         (answer(418, "<script>"), Trouble.BROKEN, "418"),
         (
             wrapped(ServiceRequestError, aiohttp.ClientConnectorError(HOST, OSError(111, "no"))),

@@ -60,7 +60,7 @@ CALLS: dict[str, Call] = {
     "put_tags": lambda store: store.put_tags(BLOB, {"a": "b"}),
 }
 HARMLESS_TWICE = {"open", "delete", "remove_strays", "complete_upload", "put_tags"}
-UNHELPFUL = (Trouble.REFUSED, Trouble.BROKEN)
+UNHELPFUL = (Trouble.REFUSED, Trouble.UNFIT, Trouble.BROKEN)
 
 every_call = pytest.mark.parametrize("name", CALLS)
 
@@ -478,6 +478,15 @@ async def test_those_that_wait_are_told_at_once() -> None:
     assert all(isinstance(outcome, PlaceError) for outcome in outcomes)
     assert len(remote.asked) == FAILURES_IN_A_ROW
     assert nothing_is_held(store)
+
+
+async def test_what_a_place_does_not_take_keeps_nobody_from_the_rest() -> None:
+    remote = ScriptedRemote()
+    remote.always = trouble(Trouble.UNFIT)
+    store = resilient(remote)
+    for _ in range(30):
+        assert (await failure_of(store.put(5, b"bytes", INFO))).code == "InternalError"
+    assert store.report().state == "closed"
 
 
 async def test_a_place_that_refuses_is_not_cut_off() -> None:

@@ -29,8 +29,11 @@ def error_of(code: str, more: str = "") -> bytes:
         (404, error_of("NoSuchBucket"), Trouble.REFUSED),
         (301, error_of("PermanentRedirect"), Trouble.REFUSED),
         (507, b"", Trouble.REFUSED),
-        (400, error_of("MalformedXML"), Trouble.BROKEN),
-        (404, error_of("NoSuchKey"), Trouble.BROKEN),
+        (400, error_of("InvalidURI"), Trouble.UNFIT),
+        (404, error_of("NoSuchKey"), Trouble.UNFIT),
+        (412, b"", Trouble.UNFIT),
+        (400, b"<html>", Trouble.BROKEN),
+        (501, error_of("NotImplemented"), Trouble.BROKEN),
     ],
 )
 def test_what_an_error_means(status: int, body: bytes, trouble: Trouble) -> None:
