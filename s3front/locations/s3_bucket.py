@@ -127,13 +127,15 @@ class S3Bucket:
         self._asked_at = asyncio.get_running_loop().time()
         if versioning is Versioning.ON:
             self._warned = False
-        elif not self._warned:
-            self._warned = True
+        else:
             # Manual, 3.2.1 and 3.2.6.
-            self._log.warning(
-                "the bucket of a location keeps no versions: switch versioning on there",
-                location=self._name,
-            )
+            self._warn("the bucket of a location keeps no versions: switch versioning on there")
+
+    def _warn(self, what: str) -> None:
+        """Once, until versions are kept."""
+        if not self._warned:
+            self._warned = True
+            self._log.warning(what, location=self._name)
 
     async def _ask(self) -> Versioning:
         call = S3Call("GET", query=(("versioning", ""),))
@@ -142,7 +144,10 @@ class S3Bucket:
         except S3AnswerError as error:
             # It may not be ours to know, or nothing that this service knows of. Then nothing is
             # overwritten, until an answer shows a version.
-            if error.is_unknown_call or error.place_code == "AccessDenied":
+            if error.place_code == "AccessDenied":
+                self._warn("whether the bucket of a location keeps versions is not ours to know")
+                return Versioning.OFF
+            if error.is_unknown_call:
                 return Versioning.OFF
             raise
         status = tree.findtext("Status")

@@ -14,7 +14,7 @@ from s3front.locations.remote_store import Finding, PlaceError, Trouble
 from tests.api.data_server import RecordingLog
 from tests.backends.forward_proxy import forward_proxy
 from tests.backends.s3_services import Remote
-from tests.backends.s3_stores import Stores
+from tests.backends.s3_stores import INFO, Stores
 
 REFUSED = {
     "s3:GetBucketVersioning": r"GET \S+\?versioning=",
@@ -69,6 +69,25 @@ async def test_a_permission_that_is_missing_is_named(versioned: Remote, missing:
     assert f"allow {missing} " in found[missing].words
     others = {what for what in found if what.startswith("s3:")} - {missing}
     assert not others or missing == "s3:PutObject"
+
+
+async def test_versions_that_are_not_ours_to_know_of(versioned: Remote, log: RecordingLog) -> None:
+    """Nothing is overwritten; the answer to the first write shows that there are versions."""
+    versioned.service.needs("tags")
+    with forward_proxy(versioned.service.port) as proxy:
+        proxy.refuses = lambda request: "?versioning=" in request
+        endpoint = f"there.test:{versioned.service.port}"
+        details = versioned.details(awsEndpoint=endpoint, pathStyle=True)
+        outbound = Outbound(plain=Proxy("127.0.0.1", proxy.port))
+        store = AwsS3Store("there", details, log, outbound)
+        first = await store.put(1, b"1", INFO)
+        second = await store.put(1, b"2", INFO)
+        assert (first.key, second.key) == (INFO.key, INFO.key)
+        assert first.version != second.version
+        assert store.capabilities.versions
+        await store.close()
+    what = "whether the bucket of a location keeps versions is not ours to know"
+    assert log.fields_of(what) == [{"location": "there"}]
 
 
 async def test_what_is_not_there(there: Remote, stores: Stores) -> None:
