@@ -171,7 +171,7 @@ def _parent(root: int, path: bytes) -> Iterator[tuple[int, bytes]]:
 
 class OpenFile:
     """A file that is read. ``close`` may come from another thread in the middle of a read, which
-    ends first: its descriptor is never another file's."""
+    ends first: its descriptor is never another file's. One that nobody has any more is closed."""
 
     def __init__(self, descriptor: int, blob: Stored) -> None:
         self._descriptor = descriptor
@@ -180,22 +180,30 @@ class OpenFile:
         self._unwanted = False
         self._closed = False
 
+    def __del__(self) -> None:
+        self.close()
+
     def read(self, offset: int, length: int) -> bytearray:
         """Bytes of the blob as it was recorded. Raises OtherFileError."""
         data = bytearray(length)
-        with self._lock:
-            if self._closed:
-                raise OSError(errno.EBADF, "the file is closed")
-            rest = memoryview(data)
-            while rest:
-                count = os.preadv(self._descriptor, [rest], offset)
-                if not count:
-                    raise OtherFileError("it is shorter than it was recorded")
-                rest, offset = rest[count:], offset + count
-            check(os.fstat(self._descriptor), self._blob)
-        if self._unwanted:
-            self.close()
+        try:
+            with self._lock:
+                self._fill(data, offset)
+                check(os.fstat(self._descriptor), self._blob)
+        finally:
+            if self._unwanted:
+                self.close()
         return data
+
+    def _fill(self, data: bytearray, offset: int) -> None:
+        if self._closed:
+            raise OSError(errno.EBADF, "the file is closed")
+        rest = memoryview(data)
+        while rest:
+            count = os.preadv(self._descriptor, [rest], offset)
+            if not count:
+                raise OtherFileError("it is shorter than it was recorded")
+            rest, offset = rest[count:], offset + count
 
     def close(self) -> None:
         """Close it, now or at the end of a read; never waits."""

@@ -122,18 +122,19 @@ class FolderStore(RemoteStore):
         if not _is_blob(path):
             raise DataNotFoundError(blob.key)
         try:
-            descriptor, found = await self._run(lambda: open_file(self._folder, path))
+            file = await self._run(lambda: self._opened(path, blob))
         except FileNotFoundError as error:
             raise DataNotFoundError(blob.key) from error
         except OtherFileError as error:
             raise _other(blob, error) from error
-        file = OpenFile(descriptor, blob)
-        try:
-            check(found, blob)
-        except OtherFileError as error:
-            file.close()
-            raise _other(blob, error) from error
         return FolderReader(self._run, file, blob, start, end)
+
+    def _opened(self, path: bytes, blob: Stored) -> OpenFile:
+        """Blocks. What nobody waits for any more closes itself. Raises OtherFileError."""
+        descriptor, found = open_file(self._folder, path)
+        file = OpenFile(descriptor, blob)
+        check(found, blob)
+        return file
 
     async def delete(self, blob: Stored) -> None:
         """Remove a file that this server has stored, and nobody has changed since; others are

@@ -7,18 +7,22 @@ import errno
 import os
 import resource
 import secrets
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from s3front.locations import folder_files, folder_store
 from s3front.locations.base import DataNotFoundError, ObjectInfo, Stored
 from s3front.locations.folder import FolderDetails
 from s3front.locations.folder_files import MARK_ATTRIBUTE, fingerprint
 from s3front.locations.folder_store import READ_BYTES, FolderStore
 from s3front.locations.remote_store import MARK, PlaceError, Trouble, new_mark
 from s3front.s3_errors import S3Error
+from tests.unit.dmd.metadata.support import until
 
 INFO = ObjectInfo("photos", "2026/cat.jpg", "image/jpeg", {})
 LARGE = secrets.token_bytes(3 * READ_BYTES + 17)
@@ -193,6 +197,33 @@ async def test_a_file_that_is_removed_while_it_is_read(folder: Path, reading: Fo
 
 
 # -- Writing --------------------------------------------------------------------------------------
+
+
+async def test_a_file_that_is_opened_too_late_is_closed(
+    folder: Path, reading: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "late"
+    path.write_bytes(b"late")
+    is_open, goes_on = threading.Event(), threading.Event()
+
+    def slow(*arguments: Any) -> Any:
+        opened = folder_files.open_file(*arguments)
+        is_open.set()
+        goes_on.wait(10)
+        return opened
+
+    def is_held() -> bool:
+        descriptors = Path("/proc/self/fd").iterdir()
+        return any(os.path.realpath(each) == str(path) for each in descriptors)
+
+    monkeypatch.setattr(folder_store, "open_file", slow)
+    opening = asyncio.ensure_future(reading.open(recorded(folder, "late"), 0, 3))
+    await asyncio.to_thread(is_open.wait, 10)
+    opening.cancel()
+    await asyncio.wait([opening])
+    assert is_held()
+    goes_on.set()
+    await until(lambda: not is_held())
 
 
 async def test_a_folder_is_only_read_unless_it_is_said(folder: Path, reading: FolderStore) -> None:
