@@ -2,12 +2,14 @@
 
 Those that stand in locationConfig.json are used as they are. All others are botocore's affair: a
 profile, the environment, web identity, a container's or an instance's role. It reads files and asks
-other servers, so it runs in a thread, and is asked again before what it has given expires.
+other servers, so it runs in a thread of its own, and is asked again before what it has given
+expires.
 """
 
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Protocol
 
 from s3front.locations.remote_store import PlaceError, Trouble
@@ -58,6 +60,8 @@ class _FoundKeys:
         self._found: Keys | None = None
         self._found_at = 0.0
         self._asking: asyncio.Task[Keys] | None = None
+        # One of its own: a server that hangs takes none from others, however often it is asked.
+        self._thread = ThreadPoolExecutor(1, "credentials")
 
     async def keys(self, refused: Keys | None = None) -> Keys:
         age = asyncio.get_running_loop().time() - self._found_at
@@ -79,7 +83,8 @@ class _FoundKeys:
     async def _answer(self, *, anew: bool) -> Keys:
         try:
             async with asyncio.timeout(_ASK_SECONDS_MAX):
-                self._found = await asyncio.to_thread(self._look, anew)
+                loop = asyncio.get_running_loop()
+                self._found = await loop.run_in_executor(self._thread, self._look, anew)
         except TimeoutError:
             raise PlaceError(Trouble.UNREACHED, "no credentials in time") from None
         self._found_at = asyncio.get_running_loop().time()
@@ -100,7 +105,8 @@ class _FoundKeys:
             # Its text names files and servers, never what is secret in them.
             reason = f"no credentials: {type(error).__name__}: {error}"
             raise PlaceError(Trouble.REFUSED, reason) from None
-        return Keys(frozen.access_key, Secret(frozen.secret_key), frozen.token or None)
+        token = Secret(frozen.token) if frozen.token else None
+        return Keys(frozen.access_key, Secret(frozen.secret_key), token)
 
 
 def _noted(task: asyncio.Task[Keys]) -> None:

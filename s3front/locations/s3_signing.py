@@ -24,7 +24,7 @@ class Keys(msgspec.Struct, frozen=True):
 
     access_key: str
     secret_key: Secret
-    token: str | None = None
+    token: Secret | None = None
 
 
 def encoded_path(*names: str) -> str:
@@ -55,7 +55,8 @@ class Signer(msgspec.Struct, frozen=True):
         """
         folded = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
         keys = self.keys
-        key = AccessKey(keys.access_key, keys.secret_key.reveal(), self.region, keys.token)
+        token = None if keys.token is None else keys.token.reveal()
+        key = AccessKey(keys.access_key, keys.secret_key.reveal(), self.region, token)
         now = datetime.now(UTC) + timedelta(seconds=self.skew_seconds)
         signed = sign_request(RequestHead(method, path, query, folded), key, now, payload)
         return {**headers, **signed.headers}

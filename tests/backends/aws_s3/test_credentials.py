@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from s3front.locations import aws_credentials
 from s3front.locations.aws_credentials import key_source
 from s3front.locations.remote_store import PlaceError, Trouble
 from s3front.locations.s3_signing import Keys
@@ -69,7 +71,7 @@ async def test_the_role_of_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "pod-token")
         source = key_source(service.details(credentials=None))
         keys = await asyncio.gather(*(source.keys() for _ in range(20)))
-        assert set(keys) == {Keys("A1", Secret("B"), "C")}
+        assert set(keys) == {Keys("A1", Secret("B"), Secret("C"))}
         assert given == 1
         newer = await source.keys(refused=keys[0])
         assert newer.access_key == "A2"
@@ -101,7 +103,7 @@ async def test_web_identity(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/twofold")
         monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
         source = key_source(service.details(credentials=None))
-        assert await source.keys() == Keys("A", Secret("B"), "C")
+        assert await source.keys() == Keys("A", Secret("B"), Secret("C"))
 
 
 async def test_a_role_that_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,3 +114,27 @@ async def test_a_role_that_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None
             await key_source(service.details(credentials=None)).keys()
     assert caught.value.trouble is Trouble.REFUSED
     assert "no credentials" in caught.value.reason
+
+
+async def test_servers_of_keys_that_hang_take_no_threads_from_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hung, goes_on = 0, threading.Event()
+
+    def hang(*_arguments: object) -> None:
+        nonlocal hung
+        hung += 1
+        goes_on.wait(10)
+
+    monkeypatch.setattr(aws_credentials, "_ASK_SECONDS_MAX", 0.05)
+    monkeypatch.setattr("botocore.session.Session.get_credentials", hang)
+    async with scripted(lambda _asked: b"") as service:
+        source = key_source(service.details(credentials=None))
+        try:
+            for _ in range(5):
+                with pytest.raises(PlaceError) as caught:
+                    await source.keys()
+                assert caught.value.trouble is Trouble.UNREACHED
+            assert hung == 1
+        finally:
+            goes_on.set()

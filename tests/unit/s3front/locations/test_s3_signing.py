@@ -33,7 +33,7 @@ def test_every_key_and_query(key: str) -> None:
 
 
 def test_a_token_goes_with_it() -> None:
-    keys = Keys("AKIDEXAMPLE", Secret("s+cret"), "t/oken=")
+    keys = Keys("AKIDEXAMPLE", Secret("s+cret"), Secret("t/oken="))
     sent = Signer(keys, "us-east-1").sign("GET", "/b", "", {"Host": "x"}, UNSIGNED_PAYLOAD)
     assert sent["x-amz-security-token"] == "t/oken="
     assert "x-amz-security-token" in sent["authorization"]
