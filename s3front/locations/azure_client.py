@@ -323,12 +323,17 @@ def upload_headers(
 
 
 def content_settings(info: ObjectInfo) -> ContentSettings:
-    """What Azure is to answer with a blob; it has no place for Expires."""
+    """What Azure is to answer with a blob; it has no place for Expires, nor for text that a header
+    of HTTP cannot have as it is. The record has all of it."""
+
+    def kept(text: str | None) -> str | None:
+        return text if text and text.isascii() and text.isprintable() else None
+
     headers = info.headers
     return ContentSettings(
-        content_type=info.content_type or None,
-        content_encoding=headers.get("content-encoding") or None,
-        content_language=headers.get("content-language") or None,
-        content_disposition=headers.get("content-disposition") or None,
-        cache_control=headers.get("cache-control") or None,
+        content_type=kept(info.content_type),
+        content_encoding=kept(headers.get("content-encoding")),
+        content_language=kept(headers.get("content-language")),
+        content_disposition=kept(headers.get("content-disposition")),
+        cache_control=kept(headers.get("cache-control")),
     )
