@@ -21,6 +21,7 @@ from s3front.work.outbox_worker import (
     OutboxWorker,
     PlaceAwayError,
 )
+from s3front.work.place_failures import meaning
 from s3front.work.worker import Tools
 from shared.records.data_location import DataLocation, data_locations
 from shared.records.names import DELETIONS
@@ -45,7 +46,7 @@ class DeletionWorker(OutboxWorker[Sequence[DataLocation]]):
         return {location.store_name for location in item}
 
     async def perform(self, item: Sequence[DataLocation]) -> None:
-        failures: list[S3Error] = []
+        failures: list[Exception] = []
         failed: list[DataLocation] = []
         clock = self._tools.clock
         go_until = clock() + GO_SECONDS
@@ -58,17 +59,23 @@ class DeletionWorker(OutboxWorker[Sequence[DataLocation]]):
             try:
                 await self._delete(together)
             except S3Error as error:
-                if error.status == 503:
-                    raise PlaceAwayError(item[number].store_name, str(error)) from error
-                failures.append(error)
+                failure = await self._meaning(error, item[number])
+                if isinstance(failure, PlaceAwayError):
+                    raise failure from error
+                failures.append(failure)
                 failed += together
             number += len(together)
         # What can be deleted of an entry is, whatever else it names.
         for failure in failures:
-            if failure.code == "NotImplemented":
-                raise NeverError(str(failure)) from failure
+            if isinstance(failure, NeverError):
+                raise failure
         if failures:
             raise failures[0]
+
+    async def _meaning(self, error: S3Error, location: DataLocation) -> Exception:
+        known = error.code != "NotImplemented"  # which ``holder`` raises
+        store = self._locations.holder(location) if known else None
+        return await meaning(error, location.store_name, store)
 
     def _together(self, item: Sequence[DataLocation], first: int) -> Sequence[DataLocation]:
         """As many as their place removes by one request, from this one on."""

@@ -16,11 +16,10 @@ from msgspec.structs import replace
 from s3front.locations.base import ObjectInfo
 from s3front.metadata.strays import Stray
 from s3front.s3_errors import S3Error
-from s3front.work.outbox_worker import MoreToDoError, NeverError, OutboxWorker, PlaceAwayError
+from s3front.work.outbox_worker import MoreToDoError, OutboxWorker
+from s3front.work.place_failures import meaning
 from s3front.work.worker import Tools
 from shared.records.names import STRAYS
-
-_AWAY = 503
 
 
 class StrayWorker(OutboxWorker[Stray]):
@@ -41,11 +40,12 @@ class StrayWorker(OutboxWorker[Stray]):
         if not item.condemned:
             raise MoreToDoError(replace(item, condemned=True).document())
         info = ObjectInfo(item.bucket, item.key, "", {})
+        store = None
         try:
-            await self._locations.remote(item.location).remove_strays(info, item.mark)
+            store = self._locations.remote(item.location)
+            await store.remove_strays(info, item.mark)
         except S3Error as error:
-            if error.status == _AWAY:
-                raise PlaceAwayError(item.location, str(error)) from error
-            if error.code == "NotImplemented":
-                raise NeverError(str(error)) from error
-            raise
+            failure = await meaning(error, item.location, store)
+            if failure is error:
+                raise
+            raise failure from error

@@ -20,11 +20,11 @@ from s3front.metadata.tag_changes import TAG_CHANGES, TagChange
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.versioning import Version
 from s3front.s3_errors import S3Error
-from s3front.work.outbox_worker import NeverError, OutboxWorker, PlaceAwayError
+from s3front.work.outbox_worker import OutboxWorker
+from s3front.work.place_failures import meaning
 from s3front.work.worker import Tools
 from shared.records.data_location import DataLocation
 
-_AWAY = 503
 _REQUEST_ID = "tags"
 
 
@@ -56,13 +56,13 @@ class TagWorker(OutboxWorker[TagChange]):
                 await self._put_tags(location, found.record)
 
     async def _put_tags(self, location: DataLocation, record: ObjectRecord) -> None:
+        store = None
         try:
             store = self._tools.locations.holder(location)
             if isinstance(store, RemoteStore) and store.capabilities.tags:
                 await store.put_tags(stored_blob(location), record.tags)
         except S3Error as error:
-            if error.status == _AWAY:
-                raise PlaceAwayError(location.store_name, str(error)) from error
-            if error.code == "NotImplemented":
-                raise NeverError(str(error)) from error
-            raise
+            failure = await meaning(error, location.store_name, store)
+            if failure is error:
+                raise
+            raise failure from error

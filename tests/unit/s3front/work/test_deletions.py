@@ -12,7 +12,7 @@ import pytest
 from s3front.locations.base import Capabilities, DaemonStore, ObjectInfo, Stored, stored_blob
 from s3front.locations.location_config import Location, LocationType, Surroundings
 from s3front.locations.registry import LocationRegistry
-from s3front.locations.remote_store import new_mark
+from s3front.locations.remote_store import PlaceError, Trouble, new_mark
 from s3front.metadata import gateway
 from s3front.s3_errors import S3Error
 from s3front.work.deletions import GO_SECONDS, DeletionWorker
@@ -54,8 +54,11 @@ class ManyAtOnce(ScriptedRemote):
     def __init__(self) -> None:
         super().__init__()
         self.requests: list[list[str]] = []
+        self.kept = ""
 
     async def delete(self, blob: Stored) -> None:
+        if blob.key == self.kept:
+            raise PlaceError(Trouble.REFUSED, "it is locked")
         self.requests.append([blob.key])
 
     async def delete_many(self, blobs: Sequence[Stored]) -> None:
@@ -80,9 +83,9 @@ class Deletions:
         tools = Tools(self.store, registry, 0, RecordingLog(), clock, clock)
         self.worker = DeletionWorker(tools)
 
-    async def queue(self, keys: list[str], *more: dict[str, str]) -> None:
+    async def queue(self, keys: list[str], *more: dict[str, str], name: str = "entry") -> None:
         text = json.dumps({"location": [*({"key": key} for key in keys), *more]})
-        await self.store.commit([gateway.put(DELETIONS, f"{0:014}.entry", text)], [], "")
+        await self.store.commit([gateway.put(DELETIONS, f"{0:014}.{name}", text)], [], "")
 
     async def work(self) -> None:
         while await self.worker.step() is Pace.BUSY:
@@ -219,7 +222,7 @@ async def test_an_upload_is_ended_and_its_parts_go_with_it(tmp_path: Path) -> No
 async def test_a_place_that_does_not_let_us_is_waited_for(tmp_path: Path) -> None:
     there = There(tmp_path)
     await there.queue(await there.put(b"kept"))
-    fault = there.place.fault("delete", "refused")
+    faults = [there.place.fault(verb, "refused") for verb in ("delete", "look")]
     worker = there.worker(there.location)
     await there.work(worker)
     for _ in range(10):
@@ -229,10 +232,27 @@ async def test_a_place_that_does_not_let_us_is_waited_for(tmp_path: Path) -> Non
     await there.work(worker)
     assert "there" in worker.status()["away"]
     assert {level for level, _ in there.store.records} == {DELETIONS}
-    fault.unlink()
+    for fault in faults:
+        fault.unlink()
     there.now += 24 * 3600
     await there.work(there.worker(there.location))
     assert there.place.blobs() == []
+
+
+async def test_a_blob_that_a_place_keeps_holds_up_no_other(deletions: Deletions) -> None:
+    """Somebody has locked it there."""
+    place, places = deletions.many["here"], {"dataStoreName": "here", "dataStoreType": "scripted"}
+    place.kept = "kept"
+    for key in ("kept", "free"):
+        await deletions.queue([], {"key": key, **places}, name=key)
+    await deletions.work()
+    assert place.requests == [["free"]]
+    assert "away" not in deletions.worker.status()
+    for _ in range(6):
+        deletions.place.now += 2 * 24 * 3600
+        await deletions.work()
+    (letter,) = deletions.records(DEAD_LETTERS)
+    assert "it is locked" in letter["reason"]
 
 
 async def test_a_location_that_is_gone_is_a_dead_letter(tmp_path: Path) -> None:

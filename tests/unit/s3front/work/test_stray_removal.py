@@ -154,12 +154,13 @@ async def test_a_place_that_is_away_or_does_not_let_us_is_waited_for(
 ) -> None:
     note = await journal.note()
     await journal.place.put(3, b"abc", INFO, note.mark)
-    fault = journal.place.fault("remove_strays", trouble)
+    faults = [journal.place.fault(verb, trouble) for verb in ("remove_strays", "look")]
     await journal.work()
     await journal.work(after_seconds=10 * 24 * 3600)
     assert len(journal.records(STRAYS)) == 1
     assert journal.records(DEAD_LETTERS) == []
-    fault.unlink()
+    for fault in faults:
+        fault.unlink()
     await journal.work()
     assert journal.place.blobs() == []
     assert journal.records(STRAYS) == []
