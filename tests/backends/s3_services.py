@@ -34,6 +34,7 @@ from tests.servers import (
 
 _BUILD: Final = REPOSITORY / ".build"
 _START_SECONDS_MAX: Final = 60.0
+_SEAWEEDFS_LACKS: Final = frozenset({"sizes of parts", "versions at once"})
 _MOTO_LACKS: Final = frozenset({"signatures", "memory of uploads", "dates of uploads"})
 
 
@@ -176,7 +177,7 @@ def seaweedfs(folder: Path) -> Iterator[Service]:
     """SeaweedFS (``make soak`` installs it)."""
     program = bench_seaweedfs.PROGRAM
     with bench_seaweedfs.running(program, folder, 16, syncs=False) as running:
-        yield Service("seaweedfs", running.endpoint.port, lacks=frozenset({"sizes of parts"}))
+        yield Service("seaweedfs", running.endpoint.port, lacks=_SEAWEEDFS_LACKS)
 
 
 @contextlib.contextmanager

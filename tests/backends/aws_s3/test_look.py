@@ -37,6 +37,7 @@ def bad(findings: Sequence[Finding]) -> set[str]:
 
 
 async def test_all_is_well(there: Remote, stores: Stores) -> None:
+    there.service.needs("versions at once")
     findings = await stores(there).look(thorough=True)
     assert bad(findings) == (set() if there.versioned else {"versions"})
     if there.is_google:
@@ -54,7 +55,7 @@ async def test_a_short_look_changes_nothing(there: Remote, stores: Stores) -> No
 @pytest.mark.parametrize("missing", REFUSED)
 async def test_a_permission_that_is_missing_is_named(versioned: Remote, missing: str) -> None:
     """A proxy on the way does not let these requests pass, as the service would not."""
-    versioned.service.needs("tags")
+    versioned.service.needs("tags", "versions at once")
     with forward_proxy(versioned.service.port) as proxy:
         pattern = re.compile(REFUSED[missing])
         proxy.refuses = lambda request: pattern.match(request) is not None

@@ -89,7 +89,7 @@ async def test_a_blob_whose_name_another_has_by_now_is_left(plain: Remote, store
     plain.s3.put_object(Bucket=plain.bucket, Key=INFO.key, Body=b"from outside")
     with pytest.raises(PlaceError) as caught:
         await read(store, blob)
-    assert caught.value.trouble is Trouble.BROKEN
+    assert caught.value.trouble is Trouble.UNFIT
     await store.delete(blob)
     assert plain.content(INFO.key) == b"from outside"
 
