@@ -13,7 +13,8 @@ from typing import Final
 import orjson
 
 from s3front.locations.base import Capabilities, DataNotFoundError, ObjectInfo, Stored
-from s3front.locations.http_client import HttpClient, Response, SourceError
+from s3front.locations.http_call import SourceError
+from s3front.locations.http_client import HttpClient, Response
 from s3front.locations.local_blobs import LocalBlobs, LocalReader
 from s3front.locations.local_files import LocalFile, LocalFiles, Offer
 from s3front.locations.origin import Origin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Final, NamedTuple
 
 from shared.http1.body import IncomingBody
@@ -11,6 +12,24 @@ from shared.http1.waiter import Waiter
 
 CONTINUE_SECONDS_MAX: Final = 1.0
 """How long a server that was asked whether it wants a body may take to say so: not all do."""
+
+
+class SourceError(Exception):
+    """The source of an upload's body failed, with ``error``."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+async def next_block(blocks: AsyncGenerator[bytes, None]) -> bytes | None:
+    """The next block of an upload's body, None at the end. Raises SourceError."""
+    try:
+        return await anext(blocks)
+    except StopAsyncIteration:
+        return None
+    except Exception as error:
+        raise SourceError(error) from error
 
 
 class Kind(NamedTuple):

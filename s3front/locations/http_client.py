@@ -22,7 +22,7 @@ from typing import Final
 
 from httptools import HttpResponseParser
 
-from s3front.locations.http_call import Call, Kind
+from s3front.locations.http_call import Call, Kind, next_block
 from s3front.locations.http_connect import connect, probe
 from s3front.locations.origin import ANY_POOL, Origin, Pool
 from shared.http1.body import IncomingBody
@@ -46,14 +46,6 @@ IDLE_SECONDS_MAX: Final = 55.0
 _RECEIVE_BUFFER_BYTES: Final = 512 * 1024
 
 _BODILESS: Final = frozenset({204, 304})
-
-
-class SourceError(Exception):
-    """The source of an upload's body failed, with ``error``."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
 
 
 class NotConnectedError(ConnectionError):
@@ -354,7 +346,7 @@ class _Connection(Channel):
         try:
             # A server that answers before it has everything wants no more of it.
             call.reusable = call.reusable and call.head is None
-            while call.reusable and (block := await _next(blocks)) is not None:
+            while call.reusable and (block := await next_block(blocks)) is not None:
                 if call.head is not None:
                     call.reusable = False
                     break
@@ -490,13 +482,3 @@ class _Connection(Channel):
         if self._call is not None:
             self._call.fail(reason)
         self.abort()
-
-
-async def _next(blocks: AsyncGenerator[bytes, None]) -> bytes | None:
-    """The next block, None at the end. Raises SourceError."""
-    try:
-        return await anext(blocks)
-    except StopAsyncIteration:
-        return None
-    except Exception as error:
-        raise SourceError(error) from error

@@ -21,11 +21,11 @@ import msgspec
 
 from s3front.auth.sigv4 import EMPTY_SHA256
 from s3front.locations.aws_credentials import KeySource, key_source
+from s3front.locations.http_call import SourceError
 from s3front.locations.http_client import (
     HttpClient,
     NotConnectedError,
     Response,
-    SourceError,
 )
 from s3front.locations.origin import Origin, Pool
 from s3front.locations.outbound import Outbound

@@ -25,7 +25,8 @@ import orjson
 from s3front.locations.base import Capabilities, DataNotFoundError, ObjectInfo, Stored
 from s3front.locations.bootstrap import STALL_SECONDS_MAX, Answer, Bootstrap, text_of
 from s3front.locations.dmd_file import PASSAGE_BYTES_MIN
-from s3front.locations.http_client import Response, SourceError
+from s3front.locations.http_call import SourceError
+from s3front.locations.http_client import Response
 from s3front.locations.remote_store import (
     Finding,
     PlaceError,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from s3front.locations.http_client import HttpClient, SourceError
+from s3front.locations.http_call import SourceError
+from s3front.locations.http_client import HttpClient
 from s3front.locations.origin import Origin
 from shared.http1.exchange import Exchange
 from tests.http1.serving import DEADLINE_SECONDS, LOOPS, echo, run, serving, until
