@@ -80,6 +80,11 @@ TESTS = {
         "tests/unit/shared/records/test_data_locations.py",
         "tests/api/test_dmd_file_store.py",
     ),
+    "strays": (
+        "tests/unit/s3front/work/test_stray_removal.py",
+        "tests/unit/s3front/work/test_deletions.py",
+        "tests/backends/test_native_uploads.py",
+    ),
 }
 """What must notice the mutants of a kind, the fastest first."""
 
@@ -98,6 +103,26 @@ _CORS = "s3front/configurations/cors.py"
 _PRECONDITIONS = "s3front/objects/preconditions.py"
 
 _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
+    ("strays", "s3front/metadata/strays.py"): (
+        ("[*requires, *written]", "[*requires]"),
+        ("[*_deleted(notes), *operations], [", "[*_deleted(()), *operations], ["),
+        ("if error.index < len(requires):", "if True:"),
+    ),
+    ("strays", "s3front/work/stray_removal.py"): (("if not item.condemned:", "if False:"),),
+    ("strays", "s3front/work/outbox_worker.py"): (
+        ("return replace(moved, requirements=[unchanged])", "return moved"),
+    ),
+    ("strays", "s3front/work/deletions.py"): (
+        (" if PART_OF not in (each.members or ())]", "]"),
+        ("if error.status == 503:", "if False:"),
+    ),
+    ("strays", "s3front/metadata/upload_store.py"): (
+        ("release = not write.record.locations", "release = True"),
+        ("gateway.delete(level, key, release=True))", "gateway.delete(level, key))"),
+    ),
+    ("strays", "s3front/operations/place_uploads.py"): (
+        ("if document[_COMPLETES] != wanted:", "if False:"),
+    ),
     ("access", _DECIDE): (
         ("canonical_id or principal.is_anonymous:", "canonical_id:"),
         ("bucket.owner_id != principal.canonical_id or", "False or"),
