@@ -60,7 +60,9 @@ _AT_ONCE: Final = 16
 """How many entries of one place are done at once: a place that hangs takes no room from others."""
 
 TRIAL_SECONDS: Final = 0.2
-"""How long a step waits for the trials of places that were away."""
+IDLE_TRIAL_SECONDS: Final = 2.0
+"""How long a step waits for the trials of places that were away: when there is more to do, and when
+there is not."""
 
 _COMMIT_CHARACTERS_MAX: Final = 4 * 1024**2
 """What one commit writes, unless one entry alone is more: a page of the largest entries fits into
@@ -118,6 +120,8 @@ class _Away:
     rest_seconds: float
     is_confirmed: bool = False
     """Whether a trial has found it away once more."""
+    tried: int = 0
+    """How many entries a trial has begun with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,28 +188,32 @@ class OutboxWorker(ABC, Generic[Item]):
         has_more = len(keys) == _PAGE_ENTRIES or begun < len(keys)
         if begun:
             self._position = keys[begun - 1]
-        settled += await self._ended_trials()
+        is_busy = bool(settled) or has_more
+        settled += await self._ended_trials(TRIAL_SECONDS if is_busy else IDLE_TRIAL_SECONDS)
         if not has_more and not self._away:
             self._position = ""
         return Pace.BUSY if settled or has_more else Pace.IDLE
 
-    async def _ended_trials(self) -> int:
-        """How many entries were settled by trials that have ended by now."""
+    async def _ended_trials(self, seconds: float) -> int:
+        """How many entries were settled by trials that have ended by then."""
         if not self._trials:
             return 0
-        await asyncio.wait(self._trials.values(), timeout=TRIAL_SECONDS)
+        await asyncio.wait(self._trials.values(), timeout=seconds)
         ended = [place for place, trial in self._trials.items() if trial.done()]
         return sum([self._trials.pop(place).result() for place in ended])
 
     async def _try_place(self, name: str, away: _Away) -> int:
         """Try some entries of a place that was away; how many were settled."""
-        away.is_confirmed = False
+        away.is_confirmed, away.tried = False, 0
         keys = await self._keys({"gte": away.first_key}, _PROBE_ENTRIES)
         settled, _ = await self._settle_all(keys, trial=name)
         if away.is_confirmed:
             away.rest_seconds = min(away.rest_seconds * 2, AWAY_SECONDS_MAX)
             away.try_at = self._tools.clock() + away.rest_seconds
             return settled
+        if not away.tried and not self._at_work.isdisjoint(keys):
+            away.try_at = self._tools.clock() + AWAY_SECONDS_MIN
+            return settled  # what would have told is being done elsewhere
         del self._away[name]
         self._tools.log.info("a place is there again", place=name, queue=self._level)
         # Everything behind may have waited for it.
@@ -222,16 +230,16 @@ class OutboxWorker(ABC, Generic[Item]):
         """Do what entries say; how many were settled by that, one way or another, and how many of
         them, from the first on, were begun with. A ``trial`` asks a place that was away.
         """
-        mine = [key for key in keys if key not in self._at_work]
-        self._at_work.update(mine)
+        mine: set[str] = set()
         try:
-            return await self._settle_mine(keys, frozenset(mine), trial)
+            return await self._settle_mine(keys, mine, trial)
         finally:
-            self._at_work.difference_update(mine)
+            self._at_work -= mine
 
     async def _settle_mine(
-        self, keys: Sequence[str], mine: Collection[str], trial: str
+        self, keys: Sequence[str], mine: set[str], trial: str
     ) -> tuple[int, int]:
+        """The same; ``mine`` become those that are done here and nowhere else meanwhile."""
         begin_until = self._tools.clock() + BEGIN_SECONDS_MAX
         left: list[int] = []
         addresses = [(self._level, key) for key in keys]
@@ -239,15 +247,16 @@ class OutboxWorker(ABC, Generic[Item]):
         rooms: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_AT_ONCE))
 
         async def settle(index: int, found: Found | None) -> _Outcome | None:
-            key = keys[index]
-            if found is None or key not in mine:
-                return None  # it is done already, or is being done
-            entry = self._read(key, found)
+            if found is None:
+                return None  # it was somebody else's, who had the lease before
+            entry = self._read(keys[index], found)
             if isinstance(entry, _Outcome):
                 return entry
+            if trial and trial not in entry.places:
+                return None
             async with rooms[min(entry.places, default="")]:
                 if self._tools.clock() < begin_until:
-                    return await self._settle(entry, trial)
+                    return await self._settle(entry, trial, mine)
             left.append(index)
             return None
 
@@ -307,7 +316,7 @@ class OutboxWorker(ABC, Generic[Item]):
         except Exception as error:
             return self._give_up(key, text, f"it is no entry of this queue: {error}")
 
-    async def _settle(self, entry: _Entry[Item], trial: str) -> _Outcome | None:
+    async def _settle(self, entry: _Entry[Item], trial: str, mine: set[str]) -> _Outcome | None:
         """Do what an entry says; what became of it, None when it stays as it is."""
         key, text = entry.key, entry.text
         away = [self._away[name] for name in entry.places if name in self._away]
@@ -316,6 +325,12 @@ class OutboxWorker(ABC, Generic[Item]):
             for each in away:
                 each.first_key = min(each.first_key, key)
             return None
+        if key in self._at_work:
+            return None
+        self._at_work.add(key)
+        mine.add(key)
+        if trial in self._away:
+            self._away[trial].tried += 1
         try:
             async with asyncio.timeout(ENTRY_SECONDS_MAX):
                 await self.perform(entry.item)

@@ -335,3 +335,25 @@ async def test_nothing_is_done_twice_at_once(entries: Entries) -> None:
     await entries.work()
     assert sorted(entries.done) == sorted(["a", "a2", *names, "b9"])
     assert entries.queued() == {}
+
+
+async def test_places_that_are_tried_at_once_are_told_apart(entries: Entries) -> None:
+    """Their entries lie among each other."""
+    away: dict[str, Exception] = {
+        name: PlaceAwayError(name[0], "it is away") for name in ("a1", "b1", "a2", "b2")
+    }
+    entries.behaviour = away
+    await entries.queue(*away)
+    for _ in range(100):
+        await entries.work()
+        entries.now += 1
+    for name in ("b1", "b2"):
+        del away[name]
+    entries.now += outbox_worker.AWAY_SECONDS_MAX
+    await entries.work()
+    assert sorted(entries.done) == ["b1", "b2"]
+    assert set(entries.status()["away"]) == {"a"}
+    away.clear()
+    entries.now += outbox_worker.AWAY_SECONDS_MAX
+    await entries.work()
+    assert sorted(entries.done) == ["a1", "a2", "b1", "b2"]
