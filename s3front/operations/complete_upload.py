@@ -45,7 +45,12 @@ from s3front.operations.half_completed import are_given_up, completed_object, is
 from s3front.operations.honoured import CHECKSUMS, WRITE_CONDITIONS
 from s3front.operations.object_headers import taken_over
 from s3front.operations.object_url import object_url
-from s3front.operations.place_uploads import complete_there, handle_of, stay_with
+from s3front.operations.place_uploads import (
+    complete_there,
+    handle_of,
+    stay_no_longer,
+    stay_with,
+)
 from s3front.operations.put_version import PUT_VERSION, refuse_put_version
 from s3front.operations.uploads import (
     check_unchanged,
@@ -117,6 +122,7 @@ async def _complete(
         check_put(headers, record_of(current))
         check_unchanged(headers, context.key, upload.record, current)
         _require_checksums(upload.record, wanted)
+        asked = False
         try:
             parts = await _parts(context, upload, wanted)
             if await are_given_up(context, upload, parts):
@@ -126,14 +132,17 @@ async def _complete(
             write = _written(context, headers, bucket, current, record)
             if upload.record.handle is not None:  # its place is not asked before
                 upload = await stay_with(context, upload, parts)
+                asked = True
                 record = await _made_there(context, upload, parts, record)
                 write = _written(context, headers, bucket, current, record)
         except ChangedError:
             continue
-        except S3Error:
+        except S3Error as error:
             # What it rests on goes when somebody else completes the upload.
             again = await uploads.read(bucket.name, context.key, upload_id, context.request_id)
             if again is not None and again.revision == upload.revision:
+                if asked:
+                    await stay_no_longer(context, upload, error)
                 raise
             continue
         try:

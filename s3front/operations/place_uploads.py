@@ -17,15 +17,16 @@ has become. What is decided so (DESIGN, section 5):
   place has made of the parts.
 * A crash between the place's completion and the commit, or a precondition that is refused then: the
   upload is still there. Complete asks the place again, which answers the same; Abort removes it.
-* Complete again with other parts, when the place was asked to complete those of before:
-  InvalidPart. The record of the upload says which they were, as places may answer what they have
-  made of them, whatever they are asked. Abort is what is left.
+* Complete again with other parts, when the place was asked to complete those of before, and has not
+  refused them: InvalidPart. The record of the upload says which they were, as places may answer
+  what they have made of them, whatever they are asked. Abort is what is left.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from s3front.bodies.remote_writer import marked, note
@@ -40,6 +41,7 @@ from s3front.locations.remote_store import (
     is_undone,
     mark_of,
 )
+from s3front.metadata.gateway import ChangedError
 from s3front.metadata.strays import StrayNote
 from s3front.metadata.upload_store import StoredPart, StoredUpload
 from s3front.operations.chosen_location import destination, info_of
@@ -52,6 +54,9 @@ from shared.records.upload import UploadRecord
 
 _COMPLETES: Final = "completesParts"
 """Member of an overview (ours): a digest of the numbers and ETags of parts."""
+
+
+_REFUSALS: Final = ("InvalidPart", "EntityTooSmall")
 
 
 class PlaceUpload(NamedTuple):
@@ -120,6 +125,19 @@ async def stay_with(
     record = UploadRecord({**document, _COMPLETES: wanted})
     bucket = context.bucket.name
     return await context.services.uploads.replace(bucket, upload, record, context.request_id)
+
+
+async def stay_no_longer(context: Context, upload: StoredUpload, refusal: S3Error) -> None:
+    """Take back what ``stay_with`` has committed, if the place has refused these parts as they are:
+    it has made nothing of them, and the next ones may be others. Raises S3Error."""
+    document = upload.record.document
+    if _COMPLETES not in document or refusal.code not in _REFUSALS:
+        return
+    record = UploadRecord({name: document[name] for name in document if name != _COMPLETES})
+    with suppress(ChangedError):  # somebody else has, or has completed it
+        await context.services.uploads.replace(
+            context.bucket.name, upload, record, context.request_id
+        )
 
 
 async def complete_there(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import uuid
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from s3front.locations.base import Stored
+from s3front.locations.remote_store import UPLOAD
 from shared.records.names import DELETIONS, STRAYS
 from shared.records.upload import uploads_level
 from tests.backends.native_cluster import Stage, native_cluster
@@ -296,6 +299,22 @@ def test_other_parts_than_the_place_has_completed(
     upload.parts = every
     upload.complete()
     assert client.get_object(**upload.named)["Body"].read() == WHOLE
+
+
+def test_a_part_that_the_place_has_otherwise_is_sent_again(
+    client: Any, bucket: str, place: NativePlace, begun: set[str]
+) -> None:
+    """Two clients sent it at once, and the place kept the bytes of the one whose record did not
+    stay."""
+    upload = Upload(client, bucket)
+    (upload_id,) = set(place.uploads()) - begun
+    handle = Stored("", 0, extra={UPLOAD: upload_id})
+    asyncio.run(place.put_part(handle, 2, 5, b"other"))
+    assert refusal(upload.complete) == "InvalidPart"
+    upload.send(2, b"third" * 30)
+    upload.complete()
+    found = client.get_object(**upload.named)["Body"].read()
+    assert found == PARTS[0] + b"third" * 30 + PARTS[2]
 
 
 def test_two_front_ends_complete_it(
