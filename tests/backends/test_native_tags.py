@@ -115,7 +115,7 @@ def test_a_place_that_is_away_is_waited_for(
     stage: Stage, client: Any, bucket: str, place: NativePlace
 ) -> None:
     client.put_object(Bucket=bucket, Key="key", Body=b"data")
-    fault = place.fault("put_tags", "refused")
+    faults = [place.fault(verb, "refused") for verb in ("put_tags", "look")]
     put_tags(client, bucket, {"a": "b"})
     other = "all" if place.root.name == "all-plain" else "all-plain"
     beside = new_bucket(client, other)
@@ -123,7 +123,8 @@ def test_a_place_that_is_away_is_waited_for(
     put_tags(client, beside, {"c": "d"})
     wait_for(lambda: there(stage, beside)[0].tags == {"c": "d"}, "the other place")
     assert there(stage, bucket)[0].tags == {}
-    fault.unlink()
+    for fault in faults:
+        fault.unlink()
     assert tags_there(stage, bucket) == [{"a": "b"}]
 
 
