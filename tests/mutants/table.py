@@ -112,9 +112,13 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ("strays", "s3front/work/outbox_worker.py"): (
         ("return replace(moved, requirements=[unchanged])", "return moved"),
     ),
-    ("strays", "s3front/work/deletions.py"): (
-        (" if PART_OF not in (each.members or ())]", "]"),
-        ("if error.status == 503:", "if False:"),
+    ("strays", "s3front/work/deletions.py"): ((" if PART_OF not in (each.members or ())]", "]"),),
+    ("strays", "s3front/work/place_failures.py"): (
+        ("if error.status != _AWAY or", "if True or"),
+        (
+            "if not isinstance(error, PlaceError) or error.trouble is not Trouble.REFUSED:",
+            "if True:",
+        ),
     ),
     ("strays", "s3front/metadata/upload_store.py"): (
         ("release = not write.record.locations", "release = True"),
