@@ -32,15 +32,15 @@ from s3front.locations.remote_store import (
     mark_of,
 )
 from s3front.locations.s3_answers import S3AnswerError
-from s3front.locations.s3_bucket import S3Bucket, Versioning
+from s3front.locations.s3_bucket import NULL_VERSION, S3Bucket, Versioning
 from s3front.locations.s3_client import Body, S3Client
 from s3front.locations.s3_details import S3Details
-from s3front.locations.s3_found import NULL_VERSION, find_mark, look_at, remove
+from s3front.locations.s3_found import find_mark, look_at, remove
 from s3front.locations.s3_look import look
-from s3front.locations.s3_objects import is_unused_name
 from s3front.locations.s3_reading import S3Reader, open_object
+from s3front.locations.s3_suspended import COPY_BYTES_MAX
 from s3front.locations.s3_uploads import PART_BYTES_MAX, PART_BYTES_MIN, PARTS_MAX, S3Uploads
-from s3front.locations.s3_writing import COPY_BYTES_MAX, S3Writing
+from s3front.locations.s3_writing import S3Writing
 from shared.process.logs import EventLog
 
 PUT_BYTES_MAX: Final = 5 * 1024**3
@@ -116,15 +116,14 @@ class AwsS3Store(RemoteStore):
         return (NULL_VERSION, None)
 
     async def _is_there(self, blob: Stored, version: str | None) -> bool:
-        """Whether what has its name is the blob: by its mark, or, where another front-end has
-        stored it, its ETag."""
+        """Whether what has its name is the blob: by its mark, unless another front-end has stored
+        it, and its ETag. Whoever changes an object there in place leaves it its metadata, and the
+        mark with them."""
         mark = mark_of(blob)
-        if is_unused_name(blob.key, mark) and version is None:
-            return True
         found = await look_at(self._client, blob.key, version)
-        if found is None:
+        if found is None or mark not in (None, found.mark):
             return False
-        return found.mark == mark if mark is not None else found.etag == blob.etag
+        return found.etag == blob.etag or (mark is not None and None in (found.etag, blob.etag))
 
     async def remove_strays(self, info: ObjectInfo, mark: str) -> None:
         versions = await self._bucket.versioning() is not Versioning.OFF

@@ -1,9 +1,10 @@
 """What has to be known of a bucket before something is written to it, and how that is learned.
 
-Whether it keeps versions is asked, and asked again after some minutes, and when an answer shows
-something else than was expected. What the service does with conditions and with ETags is tried, as
-services differ and say nothing: with an object under a name that nobody has, which is removed
-again. It is tried once by each process, before its first write.
+Whether it keeps versions is asked, and asked again after some seconds, and when an answer shows
+something else than was expected: the sooner it is known that versioning was suspended, the less is
+stored under names that others may take. What the service does with conditions and with ETags is
+tried, as services differ and say nothing: with an object under a name that nobody has, which is
+removed again. It is tried once by each process, before its first write.
 """
 
 from __future__ import annotations
@@ -26,10 +27,14 @@ from shared.process.logs import EventLog
 VERSION_HEADER: Final = "x-amz-version-id"
 ENCRYPTION_HEADER: Final = "x-amz-server-side-encryption"
 
+NULL_VERSION: Final = "null"
+"""The version of what is stored where none are kept any more."""
+
 PROBE_PREFIX: Final = "twofold-probe~"
 _PROBE: Final = b"An S3 server tries what this service can do. It removes this object again.\n"
 
-_ASK_AGAIN_SECONDS: Final = 300.0
+_ASK_AGAIN_SECONDS: Final = 5.0
+_ASK_REFUSED_AGAIN_SECONDS: Final = 300.0
 
 
 class Versioning(Enum):
@@ -61,6 +66,8 @@ class S3Bucket:
         self._asks = versions
         self._versioning = Versioning.OFF
         self._asked_at: float | None = None
+        self._is_refused = False
+        self._saw_null = False
         self._warned = False
         self._habits: Habits | None = None
         self._tags: bool | None = False if client.is_google else None
@@ -112,6 +119,9 @@ class S3Bucket:
         version = version_of(headers)
         if self._client.is_google:
             return version  # each object has a generation
+        self._saw_null = headers.get(VERSION_HEADER) == NULL_VERSION
+        if self._saw_null and self._versioning is Versioning.OFF and self._asks:
+            self._asked_at = None
         if (version is not None) != (self._versioning is Versioning.ON) and self._asks:
             self._asked_at = None
             if version is not None:
@@ -120,7 +130,8 @@ class S3Bucket:
 
     def _is_fresh(self) -> bool:
         now = asyncio.get_running_loop().time()
-        return self._asked_at is not None and now < self._asked_at + _ASK_AGAIN_SECONDS
+        seconds = _ASK_REFUSED_AGAIN_SECONDS if self._is_refused else _ASK_AGAIN_SECONDS
+        return self._asked_at is not None and now < self._asked_at + seconds
 
     def _learn(self, versioning: Versioning) -> None:
         self._versioning = versioning
@@ -144,12 +155,13 @@ class S3Bucket:
         except S3AnswerError as error:
             # It may not be ours to know, or nothing that this service knows of. Then nothing is
             # overwritten, until an answer shows a version.
-            if error.place_code == "AccessDenied":
+            self._is_refused = error.place_code == "AccessDenied" or error.is_unknown_call
+            if not self._is_refused:
+                raise
+            if not error.is_unknown_call:
                 self._warn("whether the bucket of a location keeps versions is not ours to know")
-                return Versioning.OFF
-            if error.is_unknown_call:
-                return Versioning.OFF
-            raise
+            return Versioning.SUSPENDED if self._saw_null else Versioning.OFF
+        self._is_refused = False
         status = tree.findtext("Status")
         known = {"Enabled": Versioning.ON, "Suspended": Versioning.SUSPENDED}
         return known.get(status or "", Versioning.OFF)
@@ -224,4 +236,4 @@ class S3Bucket:
 def version_of(headers: Mapping[str, str]) -> str | None:
     """The version that an answer is about; None for what has no ID of its own."""
     version = headers.get(VERSION_HEADER)
-    return None if version in (None, "", "null") else version
+    return None if version in (None, "", NULL_VERSION) else version

@@ -10,17 +10,16 @@ import msgspec
 
 from s3front.locations.remote_store import moment_of
 from s3front.locations.s3_answers import S3AnswerError, unquoted
-from s3front.locations.s3_bucket import VERSION_HEADER
+from s3front.locations.s3_bucket import NULL_VERSION, VERSION_HEADER
 from s3front.locations.s3_client import Parameters, S3Call, S3Client
 from s3front.locations.s3_objects import MARK_HEADER
+from s3front.locations.s3_signing import encoded_path, encoded_query
 
 VERSIONS_MAX: Final = 1000
 """How many versions of a key are looked at, the newest first."""
 
 CLOCKS_APART_MAX: Final = timedelta(minutes=30)
 """Between a mark's clock and the service's; signatures allow for 15."""
-
-NULL_VERSION: Final = "null"
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -36,6 +35,12 @@ class Found(msgspec.Struct, frozen=True):
 def of_version(version: str | None) -> Parameters:
     """The query that names a version; nothing for None."""
     return () if version is None else (("versionId", version),)
+
+
+def copy_source(bucket: str, name: str, version: str | None) -> str:
+    """The value of the header that names what is to be copied."""
+    query = encoded_query(of_version(version))
+    return encoded_path(bucket, name) + (f"?{query}" if query else "")
 
 
 def moment(text: str | None) -> datetime | None:

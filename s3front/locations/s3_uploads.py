@@ -14,6 +14,8 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from s3front.locations.base import ObjectInfo, Stored
 from s3front.locations.remote_store import (
     MARK,
@@ -26,11 +28,18 @@ from s3front.locations.remote_store import (
     moment_of,
 )
 from s3front.locations.s3_answers import S3AnswerError, unquoted
-from s3front.locations.s3_bucket import S3Bucket, Versioning
+from s3front.locations.s3_bucket import NULL_VERSION, S3Bucket, Versioning
 from s3front.locations.s3_client import Body, S3Call, S3Client
-from s3front.locations.s3_found import CLOCKS_APART_MAX, Found, find_mark, moment, remove
+from s3front.locations.s3_found import (
+    CLOCKS_APART_MAX,
+    find_mark,
+    look_at,
+    moment,
+    remove,
+)
 from s3front.locations.s3_objects import is_unused_name
-from s3front.locations.s3_writing import LONG_STALL_SECONDS_MAX, S3Writing, text_in, with_md5
+from s3front.locations.s3_suspended import LONG_STALL_SECONDS_MAX, is_exposed
+from s3front.locations.s3_writing import S3Writing, text_in, with_md5
 from s3front.port.xml import NAMESPACE, element
 from s3front.s3_errors import S3Error
 
@@ -92,7 +101,7 @@ class S3Uploads:
         call = S3Call(
             "POST", upload.key, query, body=sent.data, stall_seconds=LONG_STALL_SECONDS_MAX
         )
-        mark = mark_of(upload) or ""
+        await self._require_place(upload)
         try:
             answer, tree = await self._client.read(call)
         except S3AnswerError as error:
@@ -101,18 +110,22 @@ class S3Uploads:
                 raise S3Error("InvalidPart" if code == "InvalidPartOrder" else code) from error
             if not error.is_absence:
                 raise
-            version, etag = await self._completed(upload, mark, error)
+            stored = await self._completed(upload, error)
         else:
             version, etag = self._bucket.saw(answer), unquoted(tree.findtext("ETag"))
+            stored = replace(upload, version=version, etag=etag)
             if version is None and await self._bucket.versioning() is Versioning.ON:
                 # The head of the answer was sent before there was a version.
-                version, etag = await self._completed(upload, mark, None)
-        size = sum(part.size for part in parts)
-        stored = Stored(upload.key, size, version, etag, {MARK: mark})
-        if not self._can_be_of(etag, parts):
+                stored = await self._completed(upload, None)
+        size, mark = sum(part.size for part in parts), mark_of(upload) or ""
+        stored = replace(stored, size=size, extra={MARK: mark})
+        if not self._can_be_of(stored.etag, parts):
             # It was completed before, with other parts, as services answer again what they have
             # answered. It stays: whoever did that may be about to commit it.
             raise S3Error("InvalidPart")
+        if mark and is_exposed(stored):
+            headers, _ = await self._writing.headers(info, mark)
+            stored = await self._writing.moving.move_completed(stored, headers)
         if info.tags and await self._writing.leaves_tags(info):
             await self._writing.put_tags(stored, info.tags)
         return stored
@@ -120,27 +133,39 @@ class S3Uploads:
     def _can_be_of(self, etag: str | None, parts: Sequence[UploadedPart]) -> bool:
         return self._client.is_google or _is_made_of(etag, parts)
 
-    async def _completed(
-        self, upload: Stored, mark: str, error: S3AnswerError | None
-    ) -> tuple[str | None, str | None]:
-        """Version and ETag of what an upload has become; raises NoSuchUpload."""
-        found = await self._made(upload, mark)
-        if found is None:
-            raise S3Error("NoSuchUpload") from error
-        return (None if found.version == "null" else found.version), found.etag
+    async def _require_place(self, upload: Stored) -> None:
+        """Raise PlaceError if to complete an upload would overwrite something. Its name was chosen
+        when versions were kept."""
+        if not is_exposed(upload) or await self._bucket.versioning() is not Versioning.SUSPENDED:
+            return
+        found = await look_at(self._client, upload.key, NULL_VERSION)
+        if found is not None and found.mark != mark_of(upload):
+            reason = "versioning was suspended: the name of an upload is that of another object"
+            raise PlaceError(Trouble.BUSY, reason)
 
-    async def _made(self, upload: Stored, mark: str) -> Found | None:
+    async def _completed(self, upload: Stored, error: S3AnswerError | None) -> Stored:
+        """What an upload has become; raises NoSuchUpload."""
+        made = await self._made(upload)
+        if made is None:
+            raise S3Error("NoSuchUpload") from error
+        return replace(made, version=None) if made.version == NULL_VERSION else made
+
+    async def _made(self, upload: Stored) -> Stored | None:
+        """The same; None for nothing."""
         keeps = await self._bucket.versioning() is not Versioning.OFF
-        return await find_mark(self._client, upload.key, mark, versions=keeps)
+        mark = mark_of(upload) or ""
+        found = await find_mark(self._client, upload.key, mark, versions=keeps)
+        if found is not None:
+            return replace(upload, version=found.version, etag=found.etag)
+        return await self._writing.moving.found_moved(upload) if is_exposed(upload) else None
 
     async def abort(self, upload: Stored) -> None:
         """End an upload, and remove what it has become if it was completed. Raises PlaceError."""
         await self._abort(upload.key, upload.extra[UPLOAD])
         # Some say nothing else of an upload that was completed.
-        mark = mark_of(upload)
-        found = None if mark is None else await self._made(upload, mark)
-        if found is not None:
-            await remove(self._client, upload.key, found.version)
+        made = None if mark_of(upload) is None else await self._made(upload)
+        if made is not None:
+            await remove(self._client, made.key, made.version)
 
     async def _abort(self, name: str, upload_id: str) -> None:
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import re
 from collections.abc import Mapping
 from typing import Final
 from xml.etree.ElementTree import Element
@@ -22,7 +21,7 @@ from s3front.locations.s3_answers import S3AnswerError, unquoted
 from s3front.locations.s3_bucket import ENCRYPTION_HEADER, S3Bucket, Versioning
 from s3front.locations.s3_client import Body, S3Call, S3Client
 from s3front.locations.s3_details import S3Details
-from s3front.locations.s3_found import look_at, of_version, remove
+from s3front.locations.s3_found import copy_source, look_at, of_version, remove
 from s3front.locations.s3_objects import (
     TAGGING_HEADER,
     fitting_tags,
@@ -33,19 +32,18 @@ from s3front.locations.s3_objects import (
     unused_name,
     with_tags_as_metadata,
 )
-from s3front.locations.s3_signing import encoded_path, encoded_query
+from s3front.locations.s3_suspended import (
+    LONG_STALL_SECONDS_MAX,
+    MD5,
+    Moving,
+    is_exposed,
+    null_version,
+    remove_if_there,
+)
 from shared.process.logs import EventLog
 
-COPY_BYTES_MAX: Final = 5 * 1024**3
-"""The largest object that one call copies."""
-
 _CREATE_ONLY: Final = {"If-None-Match": "*"}
-_MD5: Final = re.compile("[0-9a-f]{32}")
 _DIGEST_IN_THREAD_BYTES: Final = 256 * 1024
-
-LONG_STALL_SECONDS_MAX: Final = 300.0
-"""How long the service may be silent over what takes it long to do, and what it does not do as one
-that is asked and answers blanks meanwhile."""
 
 
 class SentBody(msgspec.Struct, frozen=True):
@@ -75,6 +73,7 @@ class S3Writing:
         self._name = name
         self._log = log
         self._has_omitted = False
+        self.moving = Moving(client, bucket, details.bucket)
 
     async def put(self, size: int, body: Body, info: ObjectInfo, mark: str) -> Stored:
         """See ``RemoteStore.put``."""
@@ -85,9 +84,11 @@ class S3Writing:
         new = _NewBlob(size, await with_md5(body), headers, mark)
         name, stored = self.natural(info), None
         if name is not None and versioning is Versioning.ON:
-            stored = await self._stored(name, new)
+            stored = await self._settled(await self._stored(name, new), headers)
         elif name is not None and versioning is Versioning.OFF and habits.create_only:
             stored = await self._stored_once(name, new)
+            if stored is not None and await self._bucket.versioning() is Versioning.SUSPENDED:
+                stored = await self._settled(stored, headers)
         if stored is None:
             stored = await self._stored(self.unused(info, mark), new)
         if tags_left:
@@ -155,6 +156,17 @@ class S3Writing:
             raise PlaceError(Trouble.BUSY, "the name was taken while the object was sent")
         return None
 
+    async def _settled(self, blob: Stored, headers: Mapping[str, str]) -> Stored:
+        """A new blob, where nobody can take the place of it."""
+        return await self.moving.move(blob, headers) if is_exposed(blob) else blob
+
+    async def _take_back(self, blob: Stored) -> None:
+        """Remove a new blob, and nothing that has taken its place. Raises PlaceError."""
+        if is_exposed(blob):
+            await remove_if_there(self._client, blob, await null_version(self._bucket))
+        else:
+            await remove(self._client, blob.key, blob.version)
+
     async def _is_free(self, name: str) -> bool:
         try:
             return await look_at(self._client, name) is None
@@ -171,16 +183,17 @@ class S3Writing:
         call = S3Call("PUT", name, headers=headers, body=new.body.data, size=new.size)
         answer = await self._client.done(call)
         version = self._bucket.saw(answer)
-        md5 = self.md5_in(answer)
+        md5, etag = self.md5_in(answer), unquoted(answer.get("ETag"))
+        stored = Stored(name, new.size, version, etag, {MARK: new.mark}, md5)
         if new.body.md5 is not None and md5 not in (None, new.body.md5):
-            await remove(self._client, name, version)
+            await self._take_back(stored)
             raise PlaceError(Trouble.BROKEN, "other bytes were stored than those that were sent")
-        return Stored(name, new.size, version, unquoted(answer.get("ETag")), {MARK: new.mark}, md5)
+        return stored
 
     def md5_in(self, answer: Mapping[str, str]) -> str | None:
         """The MD5 of what was stored at once, in hex, if the answer says it as an ETag."""
         etag, habits = unquoted(answer.get("ETag")), self._bucket.known_habits
-        if etag is None or _MD5.fullmatch(etag) is None or habits is None or not habits.md5:
+        if etag is None or MD5.fullmatch(etag) is None or habits is None or not habits.md5:
             return None
         # Amazon S3 API reference, "Object": so encrypted, it is another one.
         return None if answer.get(ENCRYPTION_HEADER, "").startswith("aws:kms") else etag
@@ -194,14 +207,17 @@ class S3Writing:
         Raises PlaceError."""
         await self._bucket.habits()
         name = await self.name(info, mark)
-        headers, tags_left = await self.headers(info, mark)
+        own_headers, tags_left = await self.headers(info, mark)
         if self._client.is_google:
             blob = replace(blob, version=None)
             if blob.etag is None:
                 return None
-        headers["x-amz-copy-source"] = _copy_source(source.bucket, blob)
-        headers["x-amz-metadata-directive"] = "REPLACE"
-        headers["x-amz-tagging-directive"] = "REPLACE"
+        headers = {
+            **own_headers,
+            "x-amz-copy-source": copy_source(source.bucket, blob.key, blob.version),
+            "x-amz-metadata-directive": "REPLACE",
+            "x-amz-tagging-directive": "REPLACE",
+        }
         if blob.version is None and blob.etag is not None:
             headers["x-amz-copy-source-if-match"] = f'"{blob.etag}"'
         call = S3Call("PUT", name, headers=headers, stall_seconds=LONG_STALL_SECONDS_MAX)
@@ -212,8 +228,9 @@ class S3Writing:
         stored = Stored(name, blob.size, version, etag, {MARK: mark}, md5)
         if blob.version is None and _are_others(etag, blob.etag):
             # Not every service looks at conditions.
-            await remove(self._client, name, version)
+            await self._take_back(stored)
             return None
+        stored = await self._settled(stored, own_headers)
         if tags_left:
             await self._put_left_tags(stored, info.tags)
         return stored
@@ -225,7 +242,7 @@ class S3Writing:
             await self.put_tags(new, tags)
         except PlaceError:
             try:
-                await remove(self._client, new.key, new.version)
+                await self._take_back(new)
             except PlaceError as error:
                 raise PlaceError(Trouble.SILENT, f"left without tags: {error.reason}") from None
             raise
@@ -272,13 +289,8 @@ def _md5(data: bytes) -> bytes:
 def _are_others(one: str | None, other: str | None) -> bool:
     """Whether two ETags are those of other bytes, as far as they tell."""
     return one != other and all(
-        etag is not None and _MD5.fullmatch(etag) is not None for etag in (one, other)
+        etag is not None and MD5.fullmatch(etag) is not None for etag in (one, other)
     )
-
-
-def _copy_source(bucket: str, blob: Stored) -> str:
-    query = encoded_query(of_version(blob.version))
-    return encoded_path(bucket, blob.key) + (f"?{query}" if query else "")
 
 
 def text_in(tree: Element, name: str, what: str) -> str:

@@ -381,9 +381,14 @@ async def test_a_refusal_costs_nothing_of_a_body() -> None:
 
 
 async def test_versions_are_asked_for_again_when_one_is_missing() -> None:
-    async with asking(lambda _asked: answer(200, OK_ETAG)) as (store, service):
+    def say(asked: Asked) -> bytes:
+        headers = {**OK_ETAG, "x-amz-version-id": "v1"} if service.versioned else OK_ETAG
+        return answer(200, headers, COPIED if "x-amz-copy-source" in asked.headers else b"")
+
+    async with asking(say) as (store, service):
         await store.put(4, b"body", INFO)
         service.versioned = False
+        await store.put(4, b"body", INFO)
         await store.put(4, b"body", INFO)
         assert sum(each.is_about("versioning") for each in service.asked) == 2
         assert "If-None-Match".lower() in service.asked[-1].headers

@@ -94,6 +94,21 @@ async def test_a_blob_whose_name_another_has_by_now_is_left(plain: Remote, store
     assert plain.content(INFO.key) == b"from outside"
 
 
+@pytest.mark.parametrize("number", [0, 1], ids=["natural name", "own name"])
+async def test_a_blob_that_somebody_has_changed_in_place_is_left(
+    plain: Remote, stores: Stores, number: int
+) -> None:
+    """Its metadata are still there, and the mark among them."""
+    if plain.is_google:
+        pytest.skip("each object has a generation there")
+    store = stores(plain)
+    blob = [await store.put(1, body, INFO) for body in (b"1", b"2")][number]
+    metadata = plain.head(blob.key)["Metadata"]
+    plain.s3.put_object(Bucket=plain.bucket, Key=blob.key, Body=b"changed", Metadata=metadata)
+    await store.delete(blob)
+    assert plain.content(blob.key) == b"changed"
+
+
 async def test_strays_are_found_by_their_mark(there: Remote, stores: Stores) -> None:
     store = stores(there)
     marks = [new_mark() for _ in range(3)]
