@@ -73,7 +73,8 @@ def renew(client: RpcClient, store: DmdFileStore, read: tuple[Credentials, Crede
 
 def surroundings(config: Config, store: DmdFileStore, log: EventLog) -> Surroundings:
     """What the stores of locations are made with. Raises ConfigError."""
-    return Surroundings(store, log, config.private_daemon, outbound(config))
+    is_one_place = config.backends.data != "multiple"
+    return Surroundings(store, log, config.private_daemon, outbound(config), is_one_place)
 
 
 def usable_locations(config: Config, log: EventLog) -> Mapping[str, Location]:

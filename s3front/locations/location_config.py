@@ -118,13 +118,14 @@ class Written(NamedTuple):
 
 class Surroundings(NamedTuple):
     """What stores are made with: that of the data ``daemon``, where to say what is amiss, the
-    daemon that keeps in memory what is to be there, if this process has one, and how clouds are
-    reached."""
+    daemon that keeps in memory what is to be there, if this process has one, how clouds are
+    reached, and whether all locations are names of one place (S3DATA)."""
 
     daemon: DaemonStore
     log: EventLog
     private_daemon: PrivateDaemon | None = None
     outbound: Outbound = DIRECT
+    is_one_place: bool = False
 
 
 class LocationType(NamedTuple):

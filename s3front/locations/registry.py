@@ -21,6 +21,7 @@ from s3front.locations.ring import RING
 from s3front.locations.s3_details import AWS_S3, GCP
 from s3front.s3_errors import S3Error
 from shared.config.errors import ConfigError
+from shared.config.model import DEFAULT_LOCATION
 from shared.records.data_location import DataLocation
 
 
@@ -52,8 +53,27 @@ TYPES: Final[Mapping[str, LocationType]] = {
 """The types of locations that work, as files and records name them."""
 
 
+_NAMES_WARNED_MAX: Final = 100
+"""Of how many locations that are not configured the log speaks: records may name any number."""
+
+
+_DAEMONS: Final = ("", "file")
+"""Names that are the data daemon's without being configured: what has no location, as in the first
+records of CloudServer, and the one of its stock locations that is its data daemon."""
+
+
+class NotConfiguredError(S3Error):
+    """Something needs a location that is not configured. It may be again."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("NotImplemented", f"The location '{name}' is not configured.")
+
+
 class LocationRegistry:
-    """The configured locations and the stores behind them. Make it inside the event loop."""
+    """The configured locations and the stores behind them. Make it inside the event loop.
+
+    Nothing goes to another location than the one that a bucket, an upload or a record names.
+    """
 
     def __init__(
         self,
@@ -65,6 +85,7 @@ class LocationRegistry:
         self._surroundings = surroundings
         self._daemon = surroundings.daemon
         self._types = types
+        self._warned: set[str] = set()
         self._stores = {
             name: self._make(location)
             for name, location in locations.items()
@@ -131,17 +152,23 @@ class LocationRegistry:
         return self._locations.get(name)
 
     def store(self, name: str) -> DataStore:
-        """The store that new data of a location goes to; raises NotImplemented.
-
-        What is not configured is the data daemon, where CloudServer keeps what has no location.
-        """
-        store = self._stores.get(name)
+        """The store that new data of a location goes to; raises NotImplemented."""
+        store = self._found(name)
         if store is not None:
             return store
         location = self._locations.get(name)
         if location is not None:
             raise _unsupported(name, location.type)
-        return self._daemon
+        if name in _DAEMONS:
+            return self._daemon
+        raise self._not_configured(name)
+
+    def _found(self, name: str) -> DataStore | None:
+        """The store of this name, which is that of all locations where S3DATA says so."""
+        store = self._stores.get(name)
+        if store is None and name and self._surroundings.is_one_place:
+            return self._stores[DEFAULT_LOCATION]
+        return store
 
     def remote(self, name: str) -> RemoteStore:
         """The store of a location that others run; raises NotImplemented for any other name."""
@@ -149,9 +176,22 @@ class LocationRegistry:
         if isinstance(store, RemoteStore):
             return store
         location = self._locations.get(name)
-        if location is not None:
-            raise _unsupported(name, location.type)
-        raise S3Error("NotImplemented", f"The location '{name}' is not configured.")
+        if location is None:
+            raise self._not_configured(name)
+        if location.is_supported:
+            raise S3Error(
+                "NotImplemented",
+                f"The location '{name}' is of another type now: {location.type}.",
+            )
+        raise _unsupported(name, location.type)
+
+    def _not_configured(self, name: str) -> NotConfiguredError:
+        if name not in self._warned and len(self._warned) < _NAMES_WARNED_MAX:
+            self._warned.add(name)
+            self._surroundings.log.warning(
+                "a location is not configured: what needs it is refused", location=name
+            )
+        return NotConfiguredError(name)
 
     def keeps_tags(self, location: DataLocation) -> bool:
         """Whether the place of a record's data keeps its tags as well."""
@@ -169,13 +209,22 @@ class LocationRegistry:
         """
         kind, name = location.store_type, location.store_name
         if not kind:
-            return self.store(name)
+            return self.store(name)  # CloudServer's, from before locations had types
         if kind == self._daemon.type:
             return self._daemon
-        store = self._stores.get(name)
-        if store is None or store.type != kind:
+        store = self._found(name)
+        if store is not None and store.type == kind:
+            return store
+        if kind not in self._types or not name:
             raise _unsupported(name, kind)
-        return store
+        configured = self._locations.get(name)
+        if configured is None:
+            raise self._not_configured(name)
+        raise S3Error(
+            "NotImplemented",
+            f"The data is in location '{name}' of type {kind}, which is of another type now: "
+            f"{configured.type}.",
+        )
 
 
 def _unsupported(name: str, kind: str) -> S3Error:

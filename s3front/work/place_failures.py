@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from s3front.locations.base import DataStore
+from s3front.locations.registry import NotConfiguredError
 from s3front.locations.remote_store import PlaceError, RemoteStore, Trouble
 from s3front.s3_errors import S3Error
 from s3front.work.outbox_worker import NeverError, PlaceAwayError
@@ -14,9 +15,13 @@ async def meaning(error: S3Error, place: str, store: DataStore | None) -> Except
     """What is to be raised of a failure of ``store``, the place of this name (None: there is none):
     PlaceAwayError, NeverError, or the error itself, for what may succeed another time.
 
-    A place that refuses what it is asked may refuse it of this blob alone: somebody has locked it,
-    or a policy there keeps it. As long as it lets us in, other entries do not wait for that one.
+    A location that is not configured is away: its name may be mistyped, and to put it back is all
+    that is needed. A place that refuses what it is asked may refuse it of this blob alone: somebody
+    has locked it, or a policy there keeps it. As long as it lets us in, other entries do not wait
+    for that one.
     """
+    if isinstance(error, NotConfiguredError):
+        return PlaceAwayError(place, str(error))
     if error.code == "NotImplemented":
         return NeverError(str(error))
     if error.status != _AWAY or await _is_of_one(error, store):

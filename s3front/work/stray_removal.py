@@ -3,7 +3,7 @@
 The journal (``s3front.metadata.strays``) says what that may be. A note that has become as old as
 garbage collection lets blobs become is taken in two steps: it is condemned, in a commit that
 requires it to be still there, and then what has its mark is removed, wherever that is. A note of a
-location that is not configured any more waits as a dead letter.
+location that is not configured any more waits until it is again.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def test_the_overwritten_object_of_an_old_record(s3: Any, running: Cluster, buck
 def test_entries_that_cannot_be_done_hold_nothing_up(
     s3: Any, running: Cluster, bucket: str
 ) -> None:
-    elsewhere = '{"location":[{"key":"ab","dataStoreType":"aws_s3","dataStoreName":"cloud"}]}'
+    elsewhere = '{"location":[{"key":"ab","dataStoreType":"dmf","dataStoreName":"tape"}]}'
     bad = {
         "no JSON": "poison",
         "no document": "[]",
@@ -126,7 +126,7 @@ def test_entries_that_cannot_be_done_hold_nothing_up(
     found = letters(running, DELETIONS)
     assert {key: letter["entry"] for key, letter in found.items()} == poison
     reasons = {key.partition(".")[2]: letter["reason"] for key, letter in found.items()}
-    assert "aws_s3" in reasons["000"]
+    assert "dmf" in reasons["000"]
     assert all(reasons.values())
 
 
@@ -212,7 +212,8 @@ class Deletions:
         values = {}
         for name in names:
             key = f"{int(self.now * 1000) - 1:014}.{name}"
-            values[key] = json.dumps({"location": [{"key": name, "dataStoreName": location}]})
+            where = {"dataStoreName": location, "dataStoreType": "file"}
+            values[key] = json.dumps({"location": [{"key": name, **where}]})
         await asyncio.to_thread(put_records, self.running, DELETIONS, values)
 
     async def work(self) -> None:

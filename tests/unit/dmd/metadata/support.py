@@ -27,12 +27,16 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 class RecordingLog:
-    """Keeps the events that were logged."""
+    """Keeps the events that were logged, and in ``lines`` what was said with them."""
 
     shows_debug = False
 
     def __init__(self) -> None:
-        self.events: list[str] = []
+        self.lines: list[tuple[str, dict[str, object]]] = []
+
+    @property
+    def events(self) -> list[str]:
+        return [event for event, _ in self.lines]
 
     def bind(self, **_fields: object) -> RecordingLog:
         return self
@@ -40,8 +44,8 @@ class RecordingLog:
     def debug(self, event: str, /, **_fields: object) -> None:
         """Calls are not of interest."""
 
-    def info(self, event: str, /, **_fields: object) -> None:
-        self.events.append(event)
+    def info(self, event: str, /, **fields: object) -> None:
+        self.lines.append((event, fields))
 
     warning = error = info
 

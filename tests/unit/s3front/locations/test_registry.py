@@ -15,13 +15,14 @@ from s3front.locations.location_config import (
     load_locations,
     location_warnings,
 )
-from s3front.locations.registry import TYPES, LocationRegistry
+from s3front.locations.registry import TYPES, LocationRegistry, NotConfiguredError
 from s3front.locations.resilience import ResilientStore
 from s3front.s3_errors import S3Error
 from shared.config import ConfigError
 from shared.config.validation import Section, parse
 from shared.process.logs import get_logger
 from shared.records.data_location import data_locations
+from tests.unit.dmd.metadata.support import RecordingLog
 from tests.unit.s3front.locations.scripted_remote import ScriptedRemote
 from tests.unit.s3front.places import MemoryPlace
 from tests.unit.shared.config.conftest import Installation
@@ -89,9 +90,54 @@ def test_a_name_leads_to_its_store(installation: Installation) -> None:
     assert isinstance(attic, Tape)
     assert isinstance(cellar, Tape)
     assert (str(attic.drive), str(cellar.drive)) == ("a", "b")
-    assert registry.store("us-east-1") is registry.store("never configured") is daemon
-    with pytest.raises(S3Error, match="NotImplemented"):
+    assert registry.store("us-east-1") is daemon
+    with pytest.raises(S3Error, match=r"'cloud', which is of a type .* not support: mongodb"):
         registry.store("cloud")
+
+
+def test_what_is_not_configured_goes_nowhere_else(installation: Installation) -> None:
+    daemon, log = MemoryPlace(), RecordingLog()
+    locations = locations_of(installation)
+    registry = LocationRegistry(locations, Surroundings(daemon, log), WITH_TAPE)
+    for find in (registry.store, registry.remote, lambda name: holder(registry, name, "tape")):
+        for _ in range(2):
+            with pytest.raises(NotConfiguredError, match="The location 'gone' is not configured"):
+                find("gone")
+    for name in ("mem", "scality", "sproxyd", "legacy"):
+        with pytest.raises(NotConfiguredError):
+            holder(registry, name, "")
+    # CloudServer's stock locations have this one.
+    assert registry.store("file") is holder(registry, "file", "") is daemon
+    said = [fields["location"] for _, fields in log.lines]
+    assert said == ["gone", "mem", "scality", "sproxyd", "legacy"]
+    for number in range(200):
+        with pytest.raises(NotConfiguredError):
+            registry.store(str(number))
+    assert len(log.lines) == 100
+
+
+def test_what_is_not_configured_where_all_locations_are_one(installation: Installation) -> None:
+    """As S3DATA=mem has it."""
+    daemon = MemoryPlace()
+    locations = locations_of(installation, **{"us-east-1": entry("a")})
+    around = Surroundings(daemon, get_logger(), is_one_place=True)
+    registry = LocationRegistry(locations, around, WITH_TAPE)
+    one = registry.store("us-east-1")
+    assert isinstance(one, Tape)
+    assert registry.store("gone") is registry.store("file") is one
+    assert holder(registry, "gone", "tape") is one
+    assert holder(registry, "gone", "file") is holder(registry, "", "") is daemon
+
+
+def test_an_error_says_why_it_is_not_the_same_location(installation: Installation) -> None:
+    locations = locations_of(installation, attic={"type": "file"})
+    registry = LocationRegistry(locations, around(MemoryPlace()), WITH_TAPE)
+    with pytest.raises(S3Error, match="'attic' of type tape, which is of another type now: file"):
+        holder(registry, "attic", "tape")
+    with pytest.raises(S3Error, match="'attic' is of another type now: file"):
+        registry.remote("attic")
+    with pytest.raises(S3Error, match=r"'gone', which is of a type .* not support: dmf"):
+        holder(registry, "gone", "dmf")
 
 
 def test_what_records_say_leads_to_their_data(installation: Installation) -> None:

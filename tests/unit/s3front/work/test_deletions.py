@@ -11,7 +11,7 @@ import pytest
 
 from s3front.locations.base import Capabilities, DaemonStore, ObjectInfo, Stored, stored_blob
 from s3front.locations.location_config import Location, LocationType, Surroundings
-from s3front.locations.registry import LocationRegistry
+from s3front.locations.registry import TYPES, LocationRegistry
 from s3front.locations.remote_store import PlaceError, Trouble, new_mark
 from s3front.metadata import gateway
 from s3front.s3_errors import S3Error
@@ -162,7 +162,7 @@ class There:
     def worker(self, *locations: Location) -> DeletionWorker:
         surroundings = Surroundings(cast(DaemonStore, SlowPlace()), get_logger())
         by_name = {each.name: each for each in locations}
-        registry = LocationRegistry(by_name, surroundings, {TYPE: NATIVE})
+        registry = LocationRegistry(by_name, surroundings, {**TYPES, TYPE: NATIVE})
         clock = (lambda: self.now, lambda: self.now)
         return DeletionWorker(Tools(self.store, registry, 0, RecordingLog(), *clock))
 
@@ -255,8 +255,24 @@ async def test_a_blob_that_a_place_keeps_holds_up_no_other(deletions: Deletions)
     assert "it is locked" in letter["reason"]
 
 
-async def test_a_location_that_is_gone_is_a_dead_letter(tmp_path: Path) -> None:
+async def test_a_location_that_is_not_configured_is_waited_for(tmp_path: Path) -> None:
+    there = There(tmp_path)
+    await there.queue(await there.put(b"goes"))
+    worker = there.worker()
+    for _ in range(3):
+        await there.work(worker)
+        there.now += 10 * 24 * 3600
+    assert "'there' is not configured" in worker.status()["away"]["there"]
+    assert {level for level, _ in there.store.records} == {DELETIONS}
+    await there.work(there.worker(there.location))
+    assert there.place.blobs() == []
+    assert not there.store.records
+
+
+async def test_a_location_of_another_type_is_a_dead_letter(tmp_path: Path) -> None:
     there = There(tmp_path)
     await there.queue(await there.put(b"kept"))
-    await there.work(there.worker())
-    assert {level for level, _ in there.store.records} == {DEAD_LETTERS}
+    await there.work(there.worker(Location(name="there", type="file")))
+    (((level, _), (text, _)),) = there.store.records.items()
+    assert level == DEAD_LETTERS
+    assert "of another type now: file" in json.loads(text)["reason"]

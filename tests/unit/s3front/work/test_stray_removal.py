@@ -10,7 +10,7 @@ import pytest
 
 from s3front.locations.base import ObjectInfo
 from s3front.locations.location_config import Location, Surroundings
-from s3front.locations.registry import LocationRegistry
+from s3front.locations.registry import TYPES, LocationRegistry
 from s3front.locations.remote_store import new_mark
 from s3front.metadata import gateway
 from s3front.metadata.strays import Stray, StrayNote, commit_noted, forget_strays, note_stray
@@ -60,7 +60,7 @@ class Journal:
         return [json.loads(text) for (each, _), (text, _) in found if each == level]
 
 
-_TYPES = {TYPE: NATIVE}
+_TYPES = {**TYPES, TYPE: NATIVE}
 
 
 @pytest.fixture
@@ -166,12 +166,28 @@ async def test_a_place_that_is_away_or_does_not_let_us_is_waited_for(
     assert journal.records(STRAYS) == []
 
 
-async def test_a_location_that_is_not_configured_is_a_dead_letter(journal: Journal) -> None:
-    await journal.note()
+async def test_a_location_that_is_not_configured_is_waited_for(journal: Journal) -> None:
+    note = await journal.note()
+    await journal.place.put(3, b"abc", INFO, note.mark)
     journal.now += GRACE_SECONDS + 1
     worker = journal.worker()
+    for _ in range(3):
+        while await worker.step() is Pace.BUSY:
+            journal.now += 0.01
+        journal.now += 24 * 3600
+    assert "'there' is not configured" in worker.status()["away"]["there"]
+    assert [each["condemned"] for each in journal.records(STRAYS)] == [True]
+    await journal.work()
+    assert journal.place.blobs() == []
+    assert journal.records(STRAYS) == journal.records(DEAD_LETTERS) == []
+
+
+async def test_a_location_that_others_run_no_more_is_a_dead_letter(journal: Journal) -> None:
+    await journal.note()
+    journal.now += GRACE_SECONDS + 1
+    worker = journal.worker(Location(name="there", type="file"))
     while await worker.step() is Pace.BUSY:
         journal.now += 0.01
     (letter,) = journal.records(DEAD_LETTERS)
-    assert "'there' is not configured" in letter["reason"]
+    assert "'there' is of another type now: file" in letter["reason"]
     assert json.loads(letter["entry"])["condemned"] is True
