@@ -32,7 +32,7 @@ def record_with(
     key: str, algorithm: Algorithm | None, kind: str = FULL_OBJECT, etag: str = ""
 ) -> ObjectRecord:
     """The record of the bytes, with a checksum of them."""
-    location = {"key": key, "size": len(DATA), "start": 0, "dataStoreName": "us-east-1"}
+    location = {"key": key, "size": len(DATA), "start": 0, "dataStoreType": "file"}
     record = record_of(len(DATA), [location], etag)
     document: dict[str, Any] = dict(record.document)
     if algorithm is not None:
