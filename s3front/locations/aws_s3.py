@@ -32,11 +32,12 @@ from s3front.locations.remote_store import (
     mark_of,
 )
 from s3front.locations.s3_answers import S3AnswerError
-from s3front.locations.s3_bucket import NULL_VERSION, S3Bucket, Versioning
+from s3front.locations.s3_bucket import S3Bucket, Versioning
 from s3front.locations.s3_client import Body, S3Client
 from s3front.locations.s3_details import S3Details
 from s3front.locations.s3_found import find_mark, look_at, remove
 from s3front.locations.s3_look import look
+from s3front.locations.s3_objects import NULL_VERSION
 from s3front.locations.s3_reading import S3Reader, open_object
 from s3front.locations.s3_suspended import COPY_BYTES_MAX
 from s3front.locations.s3_uploads import PART_BYTES_MAX, PART_BYTES_MIN, PARTS_MAX, S3Uploads

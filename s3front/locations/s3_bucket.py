@@ -4,7 +4,7 @@ Whether it keeps versions is asked, and asked again after some seconds, and when
 something else than was expected: the sooner it is known that versioning was suspended, the less is
 stored under names that others may take. What the service does with conditions and with ETags is
 tried, as services differ and say nothing: with an object under a name that nobody has, which is
-removed again. It is tried once by each process, before its first write.
+removed again (``s3_probes``). It is tried once by each process, before its first write.
 """
 
 from __future__ import annotations
@@ -18,19 +18,15 @@ from typing import Final
 
 import msgspec
 
-from s3front.locations.remote_store import PlaceError, Trouble, new_mark
+from s3front.locations.remote_store import PlaceError, Trouble
 from s3front.locations.s3_answers import S3AnswerError, unquoted
 from s3front.locations.s3_client import S3Call, S3Client
-from s3front.locations.s3_objects import TAGGING_HEADER
+from s3front.locations.s3_objects import NULL_VERSION, TAGGING_HEADER, VERSION_HEADER
+from s3front.locations.s3_probes import PROBE_HEADERS, new_probe, remove_left
 from shared.process.logs import EventLog
 
-VERSION_HEADER: Final = "x-amz-version-id"
 ENCRYPTION_HEADER: Final = "x-amz-server-side-encryption"
 
-NULL_VERSION: Final = "null"
-"""The version of what is stored where none are kept any more."""
-
-PROBE_PREFIX: Final = "twofold-probe~"
 _PROBE: Final = b"An S3 server tries what this service can do. It removes this object again.\n"
 
 _ASK_AGAIN_SECONDS: Final = 5.0
@@ -108,11 +104,27 @@ class S3Bucket:
 
     async def habits(self) -> Habits:
         """What the service does; tried when it is not known. Raises PlaceError."""
-        if self._habits is None:
-            async with self._lock:
-                if self._habits is None:
-                    self._habits = await self._try()
-        return self._habits
+        if self._habits is not None:
+            return self._habits
+        async with self._lock:
+            is_first = self._habits is None
+            habits = self._habits = self._habits or await self._try()
+        if is_first:
+            await self.remove_left_probes()
+        return habits
+
+    async def remove_left_probes(self) -> None:
+        """Remove what a process that was killed has left of its trials. It can wait for the next
+        one: when it fails, the log says so."""
+        try:
+            versions = await self.versioning() is not Versioning.OFF
+            await remove_left(self._client, versions=versions)
+        except PlaceError as error:
+            self._log.warning(
+                "objects that something was tried with are not looked for",
+                location=self._name,
+                reason=error.reason,
+            )
 
     def saw(self, headers: Mapping[str, str]) -> str | None:
         """Learn from the answer to a write; returns the version that it made, None for none."""
@@ -167,12 +179,13 @@ class S3Bucket:
         return known.get(status or "", Versioning.OFF)
 
     async def _try(self) -> Habits:
-        name = PROBE_PREFIX + new_mark()
+        name = new_probe()
         md5 = hashlib.md5(_PROBE, usedforsecurity=False)
         headers = {
             "Content-MD5": base64.b64encode(md5.digest()).decode(),
             "Content-Type": "text/plain",
             "If-None-Match": "*",
+            **PROBE_HEADERS,
         }
         call = S3Call("PUT", name, headers=headers, body=_PROBE)
         made: list[str | None] = []
@@ -199,9 +212,9 @@ class S3Bucket:
         return Habits(create_only=False, md5=True)
 
     async def _try_tags(self) -> bool:
-        name = PROBE_PREFIX + new_mark()
+        name = new_probe()
         made: list[str | None] = []
-        put = S3Call("PUT", name, headers={TAGGING_HEADER: "a=b"}, body=_PROBE)
+        put = S3Call("PUT", name, headers={TAGGING_HEADER: "a=b", **PROBE_HEADERS}, body=_PROBE)
         try:
             made.append((await self._client.done(put)).get(VERSION_HEADER))
             _, tree = await self._client.read(S3Call("GET", name, (("tagging", ""),)))

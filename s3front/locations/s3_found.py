@@ -10,9 +10,8 @@ import msgspec
 
 from s3front.locations.remote_store import moment_of
 from s3front.locations.s3_answers import S3AnswerError, unquoted
-from s3front.locations.s3_bucket import NULL_VERSION, VERSION_HEADER
 from s3front.locations.s3_client import Parameters, S3Call, S3Client
-from s3front.locations.s3_objects import MARK_HEADER
+from s3front.locations.s3_objects import MARK_HEADER, NULL_VERSION, VERSION_HEADER
 from s3front.locations.s3_signing import encoded_path, encoded_query
 
 VERSIONS_MAX: Final = 1000

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from s3front.locations.remote_store import Finding, PlaceError, Trouble, new_mark
+from s3front.locations.remote_store import Finding, PlaceError, Trouble
 from s3front.locations.s3_answers import S3AnswerError, unquoted
-from s3front.locations.s3_bucket import PROBE_PREFIX, S3Bucket, Versioning, version_of
+from s3front.locations.s3_bucket import S3Bucket, Versioning, version_of
 from s3front.locations.s3_client import S3Call, S3Client
 from s3front.locations.s3_details import S3Details
 from s3front.locations.s3_found import of_version, remove
-from s3front.locations.s3_objects import tag_document
+from s3front.locations.s3_objects import VERSION_HEADER, tag_document
+from s3front.locations.s3_probes import PROBE_HEADERS, new_probe
 from s3front.locations.s3_signing import encoded_path
 from s3front.locations.s3_writing import text_in, with_md5
 
@@ -41,6 +42,7 @@ async def look(
     if thorough:
         await looking.try_all(details)
         await _habits(bucket, looking.findings)
+        await bucket.remove_left_probes()
     return looking.findings
 
 
@@ -96,7 +98,7 @@ class _Look:
         """Try a call that takes a permission."""
         return await self.answered(permission, call) is not None
 
-    async def answered(self, permission: str, call: S3Call) -> dict[str, str] | None:
+    async def answered(self, permission: str, call: S3Call) -> Mapping[str, str] | None:
         """The headers of what a call is answered; None when it is not done."""
         try:
             headers = await self._client.done(call)
@@ -110,13 +112,13 @@ class _Look:
                 self.findings.append(Finding(permission, False, error.reason))
             return None
         self.findings.append(Finding(permission, True, "granted"))
-        return dict(headers)
+        return headers
 
     async def try_all(self, details: S3Details) -> None:
         """With an object that is removed again."""
-        name = PROBE_PREFIX + new_mark()
-        sent = await with_md5(_BODY)
-        made = await self.answered("s3:PutObject", S3Call("PUT", name, (), sent.headers, _BODY))
+        name, sent = new_probe(), await with_md5(_BODY)
+        putting = S3Call("PUT", name, (), {**sent.headers, **PROBE_HEADERS}, _BODY)
+        made = await self.answered("s3:PutObject", putting)
         if made is None:
             return
         version = version_of(made)
@@ -131,8 +133,9 @@ class _Look:
         await self._try_tags(name, version)
         await self._try_upload(name)
         await self._try_copy(details, name, version, unquoted(made.get("ETag")))
+        version = made.get(VERSION_HEADER)
         removing = "s3:DeleteObject" if version is None else "s3:DeleteObjectVersion"
-        await self.may(removing, S3Call("DELETE", name, query))
+        await self.may(removing, S3Call("DELETE", name, of_version(version)))
 
     async def _try_tags(self, name: str, version: str | None) -> None:
         sent = await with_md5(tag_document({"a": "b"}))
@@ -158,13 +161,17 @@ class _Look:
     async def _try_copy(
         self, details: S3Details, name: str, version: str | None, etag: str | None
     ) -> None:
-        copy = PROBE_PREFIX + new_mark()
+        copy = new_probe()
         source = encoded_path(details.bucket, name)
         query = "" if version is None else f"?versionId={version}"
-        headers = {"x-amz-copy-source": source + query}
+        headers = {
+            **PROBE_HEADERS,
+            "x-amz-copy-source": source + query,
+            "x-amz-metadata-directive": "REPLACE",
+        }
         try:
             answer, tree = await self._client.read(S3Call("PUT", copy, (), headers))
-            await remove(self._client, copy, version_of(answer))
+            await remove(self._client, copy, answer.get(VERSION_HEADER))
         except PlaceError as error:
             words = f"bytes of copies pass through this server: {error.reason}"
             self.findings.append(Finding("copies", None, words))

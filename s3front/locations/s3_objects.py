@@ -3,7 +3,7 @@
 Names are the natural ones (``remote_store.natural_name``). Not every service takes every key of
 S3's, and servers in front of some change paths: elsewhere than at Amazon, a key with a part that is
 empty, ``.`` or ``..``, has a backslash, or is longer than the name of a file, gets a name of its
-own without such.
+own without such. So does one that begins as the names of probes do (``s3_probes``), everywhere.
 
 Metadata is kept beside the bytes for those who look there (manual, 3.2.5); records have all of it.
 So what does not fit is left out, the largest first, instead of refusing the object: Amazon takes
@@ -28,6 +28,13 @@ from s3front.port.xml import document, element
 NAME_BYTES_MAX: Final = 1024
 MARK_HEADER: Final = USER_METADATA_PREFIX + MARK_METADATA
 TAGGING_HEADER: Final = "x-amz-tagging"
+VERSION_HEADER: Final = "x-amz-version-id"
+NULL_VERSION: Final = "null"
+"""The version of what is stored where none are kept any more."""
+
+_PROBE: Final = "twofold-probe"
+PROBE_PREFIX: Final = f"{_PROBE}~"
+"""What the names of objects begin with that something is tried with, and no blob's name does."""
 
 _NOT_FOR_PLACES: Final = frozenset({MARK_METADATA, "scal-location-constraint"})
 """User metadata that is a mark, or would choose among the locations of another such server."""
@@ -49,6 +56,8 @@ def free_name(info: ObjectInfo, *, bucket_match: bool, is_amazon: bool) -> str |
     natural = natural_name(info, bucket_match=bucket_match)
     if len(natural.encode("utf-8", "surrogateescape")) > NAME_BYTES_MAX:
         return None
+    if natural.startswith(_PROBE):
+        return None
     if not is_amazon and not all(map(_is_plain, natural.split("/"))):
         return None
     return natural
@@ -57,6 +66,8 @@ def free_name(info: ObjectInfo, *, bucket_match: bool, is_amazon: bool) -> str |
 def unused_name(info: ObjectInfo, mark: str, *, bucket_match: bool, is_amazon: bool) -> str:
     """A name that no other blob has."""
     natural = natural_name(info, bucket_match=bucket_match)
+    if natural.startswith(_PROBE):
+        natural = f"%{ord(natural[0]):X}{natural[1:]}"
     if not is_amazon:
         natural = "/".join(map(_escaped, natural.split("/")))
     return own_name(natural, mark, NAME_BYTES_MAX)

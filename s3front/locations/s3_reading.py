@@ -8,10 +8,10 @@ from s3front.locations.base import DataNotFoundError, Stored
 from s3front.locations.http_client import Response
 from s3front.locations.remote_store import PART_OF, UPLOAD, PlaceError, Trouble
 from s3front.locations.s3_answers import S3AnswerError, unquoted
-from s3front.locations.s3_bucket import NULL_VERSION
 from s3front.locations.s3_checksum import ASKING, Checksum, checksum_of
 from s3front.locations.s3_client import S3Call, S3Client
 from s3front.locations.s3_found import look_at, of_version
+from s3front.locations.s3_objects import NULL_VERSION
 from s3front.s3_errors import S3Error
 
 

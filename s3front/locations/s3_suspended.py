@@ -15,10 +15,10 @@ from typing import Final
 from s3front.locations.base import Stored
 from s3front.locations.remote_store import MARK, PlaceError, Trouble, mark_of, own_name
 from s3front.locations.s3_answers import S3AnswerError, unquoted
-from s3front.locations.s3_bucket import NULL_VERSION, S3Bucket, Versioning
+from s3front.locations.s3_bucket import S3Bucket, Versioning
 from s3front.locations.s3_client import S3Call, S3Client
 from s3front.locations.s3_found import copy_source, look_at, remove
-from s3front.locations.s3_objects import NAME_BYTES_MAX, is_unused_name
+from s3front.locations.s3_objects import NAME_BYTES_MAX, NULL_VERSION, is_unused_name
 
 COPY_BYTES_MAX: Final = 5 * 1024**3
 """The largest object that one call copies."""

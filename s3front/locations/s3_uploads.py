@@ -28,7 +28,7 @@ from s3front.locations.remote_store import (
     moment_of,
 )
 from s3front.locations.s3_answers import S3AnswerError, unquoted
-from s3front.locations.s3_bucket import NULL_VERSION, S3Bucket, Versioning
+from s3front.locations.s3_bucket import S3Bucket, Versioning
 from s3front.locations.s3_client import Body, S3Call, S3Client
 from s3front.locations.s3_found import (
     CLOCKS_APART_MAX,
@@ -37,7 +37,7 @@ from s3front.locations.s3_found import (
     moment,
     remove,
 )
-from s3front.locations.s3_objects import is_unused_name
+from s3front.locations.s3_objects import NULL_VERSION, is_unused_name
 from s3front.locations.s3_suspended import LONG_STALL_SECONDS_MAX, is_exposed
 from s3front.locations.s3_writing import S3Writing, text_in, with_md5
 from s3front.port.xml import NAMESPACE, element

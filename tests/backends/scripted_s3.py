@@ -69,6 +69,8 @@ class ScriptedS3:
     versioned: bool = False
     port: int = 0
     invites: bool = True
+    lists: bytes = answer(200, {}, b"<Listing/>")
+    """What it answers to whoever looks for probes that were left."""
     asked: list[Asked] = field(default_factory=list)
 
     def details(self, **more: object) -> S3Details:
@@ -115,6 +117,8 @@ class ScriptedS3:
             return answer(200, {}, f"<Versioning>{status}</Versioning>".encode())
         if not _is_probe(asked):
             return None
+        if asked.is_about("prefix"):
+            return self.lists
         if asked.method == "DELETE":
             return answer(204)
         if asked.is_about("tagging"):
