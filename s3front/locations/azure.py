@@ -73,6 +73,7 @@ from s3front.locations.remote_store import (
     Trouble,
     UploadedPart,
     mark_of,
+    named,
 )
 from s3front.s3_errors import S3Error
 
@@ -352,7 +353,7 @@ class AzureStore(RemoteStore):
                 download = await self._container.download(blob.key, wanted)
             except ResourceNotFoundError as error:
                 if error_code(error) in MISSING_CODES:
-                    raise DataNotFoundError(blob.key) from None
+                    raise DataNotFoundError(named(blob)) from None
                 raise
         if not is_recorded(blob, download.seen):
             download.close()

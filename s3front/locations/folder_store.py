@@ -44,6 +44,7 @@ from s3front.locations.remote_store import (
     RemoteStore,
     Trouble,
     mark_of,
+    named,
     natural_name,
     new_mark,
 )
@@ -100,9 +101,9 @@ class FolderStore(RemoteStore):
             async for pieces in blocks:
                 await self._run(partial(file.write, pieces))
             stored = await self._run(file.publish)
-        except FileNotFoundError as error:
+        except FileNotFoundError:
             await self._discard(file)
-            raise PlaceError(Trouble.SILENT, f"a directory was removed: {error}") from None
+            raise PlaceError(Trouble.SILENT, "a directory was removed") from None
         except BaseException:  # a cancellation as well: no record will name it
             await self._discard(file)
             raise
@@ -120,11 +121,11 @@ class FolderStore(RemoteStore):
     async def open(self, blob: Stored, start: int, end: int) -> FolderReader:
         path = encoded(blob.key)
         if not _is_blob(path):
-            raise DataNotFoundError(blob.key)
+            raise DataNotFoundError(named(blob))
         try:
             file = await self._run(lambda: self._opened(path, blob))
-        except FileNotFoundError as error:
-            raise DataNotFoundError(blob.key) from error
+        except FileNotFoundError:
+            raise DataNotFoundError(named(blob)) from None
         except OtherFileError as error:
             raise _other(blob, error) from error
         return FolderReader(self._run, file, blob, start, end)
@@ -219,7 +220,8 @@ class FolderStore(RemoteStore):
         raise failure
 
     def _failure(self, error: OSError) -> Exception:
-        reason = f"folder {self._folder}: {error}"
+        # Not all of the error, whose file is called as an object is.
+        reason = f"folder {self._folder}: {error.strerror or type(error).__name__}"
         if error.errno in _MISSING:
             if self._folder.is_dir():
                 return FileNotFoundError(error.errno, str(error))
@@ -273,7 +275,7 @@ def _is_blob(path: bytes) -> bool:
 
 
 def _other(blob: Stored, error: OtherFileError) -> PlaceError:
-    return PlaceError(Trouble.BROKEN, f"{blob.key!r} is not what the record says: {error}")
+    return PlaceError(Trouble.BROKEN, f"{named(blob)} is not what the record says: {error}")
 
 
 async def _gathered(

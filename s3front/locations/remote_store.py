@@ -241,6 +241,11 @@ def mark_of(blob: Stored) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def named(blob: Stored) -> str:
+    """What a blob is called in logs, which are not to have the keys of objects."""
+    return mark_of(blob) or "a blob without a mark"
+
+
 def natural_name(info: ObjectInfo, *, bucket_match: bool) -> str:
     """The name of an object's blob as CloudServer has it: the object's key, behind that of its
     bucket unless the place is one bucket's alone (reference/cloudserver-features.md, section 5)."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 from s3front.locations.base import DataNotFoundError, Stored
 from s3front.locations.http_client import Response
-from s3front.locations.remote_store import PART_OF, UPLOAD, PlaceError, Trouble
+from s3front.locations.remote_store import PART_OF, UPLOAD, PlaceError, Trouble, named
 from s3front.locations.s3_answers import S3AnswerError, unquoted
 from s3front.locations.s3_checksum import ASKING, Checksum, checksum_of
 from s3front.locations.s3_client import S3Call, S3Client
@@ -19,7 +19,7 @@ async def open_object(client: S3Client, blob: Stored, start: int, end: int) -> S
     """See ``RemoteStore.open``. What has no version has to have the ETag that it was stored
     with."""
     if UPLOAD in blob.extra or PART_OF in blob.extra:
-        raise DataNotFoundError(blob.key)
+        raise DataNotFoundError(named(blob))
     if blob.version not in (None, NULL_VERSION) or blob.etag is None:
         return await _open(client, blob, (start, end), blob.version)
     try:
@@ -53,7 +53,7 @@ async def _open(
         response = await client.ask(S3Call("GET", blob.key, of_version(version), headers))
     except S3AnswerError as error:
         if error.is_absence or error.status == 405:  # a delete marker
-            raise DataNotFoundError(blob.key) from None
+            raise DataNotFoundError(named(blob)) from None
         if error.place_code == "InvalidObjectState":
             raise S3Error("InvalidObjectState") from error
         raise

@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from s3front.locations.base import ObjectInfo, Stored
-from s3front.locations.remote_store import MARK, PlaceError, Trouble, new_mark
+from s3front.locations.remote_store import MARK, PlaceError, Trouble, named, new_mark
 from s3front.locations.s3_answers import S3AnswerError, unquoted
 from s3front.locations.s3_bucket import ENCRYPTION_HEADER, S3Bucket, Versioning
 from s3front.locations.s3_client import Body, S3Call, S3Client
@@ -125,9 +125,7 @@ class S3Writing:
             headers[ENCRYPTION_HEADER] = self._details.encryption
         tags = fitting_tags(info.tags)
         if omitted or len(tags) < len(info.tags):
-            self._note_omitted(
-                "metadata of an object has no room there", bucket=info.bucket, key=info.key
-            )
+            self._note_omitted("metadata of an object has no room there", mark)
         if not tags or not await self._bucket.keeps_tags():
             return headers, False
         header = tagging(tags)
@@ -260,15 +258,15 @@ class S3Writing:
             await self._client.done(call)
         except S3AnswerError as error:
             if error.place_code == "InvalidTag":
-                self._note_omitted("the service does not take the tags of an object")
+                self._note_omitted("the service does not take the tags of an object", named(blob))
             elif not error.is_absence and error.status != 405:  # a delete marker
                 raise
 
-    def _note_omitted(self, what: str, **fields: str) -> None:
+    def _note_omitted(self, what: str, mark: str) -> None:
         """Say once that records know more than the place."""
         if not self._has_omitted:
             self._has_omitted = True
-            self._log.warning(f"{what}: its record alone has it", location=self._name, **fields)
+            self._log.warning(f"{what}: its record alone has it", location=self._name, mark=mark)
 
 
 async def with_md5(body: Body) -> SentBody:

@@ -32,6 +32,7 @@ from s3front.locations.remote_store import (
     PlaceError,
     RemoteStore,
     Trouble,
+    named,
     new_mark,
 )
 from s3front.locations.ring import SproxydDetails
@@ -84,7 +85,7 @@ class SproxydStore(RemoteStore):
 
     async def open(self, blob: Stored, start: int, end: int) -> RingReader:
         if KEY.fullmatch(blob.key) is None:
-            raise DataNotFoundError(blob.key)
+            raise DataNotFoundError(named(blob))
 
         async def ask(offset: int) -> Answer:
             return await self._get(blob, offset, end)
@@ -103,13 +104,13 @@ class SproxydStore(RemoteStore):
         response = answer.response
         if response.status == 404:
             await text_of(response)
-            raise DataNotFoundError(blob.key)
+            raise DataNotFoundError(named(blob))
         if response.status != (200 if whole else 206):
             raise await self._refused(answer)
         if not _is_right(response, blob, start, end, whole=whole):
             response.close()
             found = response.headers.get("Content-Range", "no range")
-            reason = f"sproxyd has other bytes of {blob.key}: {response.length} of them, {found}"
+            reason = f"sproxyd has other bytes of {named(blob)}: {response.length} of them, {found}"
             raise PlaceError(Trouble.BROKEN, f"{reason}, where {blob.size} were stored")
         return answer
 

@@ -72,8 +72,9 @@ async def test_deleting_removes_just_that(there: Remote, stores: Stores) -> None
     blobs = [await store.put(1, letter, INFO) for letter in (b"1", b"2", b"3")]
     await store.delete(blobs[1])
     await store.delete(blobs[1])
-    with pytest.raises(DataNotFoundError):
+    with pytest.raises(DataNotFoundError) as caught:
         await read(store, blobs[1])
+    assert str(caught.value) == blobs[1].extra[MARK]
     assert await read(store, blobs[0]) == b"1"
     assert await read(store, blobs[2]) == b"3"
     await store.delete(blobs[0])

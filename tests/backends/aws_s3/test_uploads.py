@@ -219,10 +219,12 @@ async def test_metadata_without_room_is_said_once(
     there: Remote, stores: Stores, log: RecordingLog
 ) -> None:
     store = stores(there)
-    for _ in range(2):
-        await store.put(1, b"1", ObjectInfo("photos", "a", "text/plain", {"long": "x" * 2040}))
+    marks = [new_mark(), new_mark()]
+    for mark in marks:
+        info = ObjectInfo("photos", "a", "text/plain", {"long": "x" * 2040})
+        await store.put(1, b"1", info, mark)
     event = "metadata of an object has no room there: its record alone has it"
-    assert log.fields_of(event) == [{"location": "there", "bucket": "photos", "key": "a"}]
+    assert log.fields_of(event) == [{"location": "there", "mark": marks[0]}]
 
 
 async def test_another_endpoint_is_no_place_to_copy_from(plain: Remote, stores: Stores) -> None:

@@ -111,8 +111,9 @@ async def test_a_record_that_leads_elsewhere(folder: Path, reading: FolderStore,
 
 
 async def test_a_missing_file(reading: FolderStore) -> None:
-    with pytest.raises(DataNotFoundError):
+    with pytest.raises(DataNotFoundError) as caught:
         await reading.open(Stored("a/b", 6), 0, 5)
+    assert "a/b" not in str(caught.value)  # which logs have
 
 
 @pytest.mark.parametrize("absolute", [True, False])
@@ -129,6 +130,7 @@ async def test_links_that_lead_out(
     with pytest.raises(PlaceError) as caught:
         await reading.open(blob, 0, 5)
     assert caught.value.trouble is Trouble.BROKEN
+    assert repr(path) not in caught.value.reason  # which logs have
     with pytest.raises(PlaceError):
         await reading.find(info(path))
 
@@ -150,6 +152,7 @@ async def test_what_is_no_plain_file(folder: Path, reading: FolderStore, kind: s
     with pytest.raises(PlaceError) as caught:
         await reading.open(Stored("odd", 6), 0, 5)
     assert caught.value.trouble is Trouble.BROKEN
+    assert "'odd'" not in caught.value.reason
 
 
 # -- Files that others change ---------------------------------------------------------------------
