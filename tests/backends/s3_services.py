@@ -35,7 +35,10 @@ from tests.servers import (
 _BUILD: Final = REPOSITORY / ".build"
 _START_SECONDS_MAX: Final = 60.0
 _SEAWEEDFS_LACKS: Final = frozenset({"sizes of parts", "versions at once"})
-_MOTO_LACKS: Final = frozenset({"signatures", "memory of uploads", "dates of uploads"})
+_MOTO_LACKS: Final = frozenset({
+    "signatures", "memory of uploads", "dates of uploads", "versions when suspended",
+})  # fmt: skip
+"""Where versions are suspended, it overwrites the newest one, whichever that is."""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ NULL = {**OK_ETAG, "x-amz-version-id": "null"}
 def there(versioned: Remote) -> Remote:
     if versioned.is_google:
         pytest.skip("each object has a generation there")
+    versioned.service.needs("versions when suspended")
     return versioned
 
 

@@ -6,6 +6,7 @@ from s3front.locations.base import ObjectInfo
 from s3front.locations.remote_store import new_mark
 from s3front.locations.s3_objects import (
     MARK_HEADER,
+    PROBE_PREFIX,
     free_name,
     object_headers,
     tagging,
@@ -35,6 +36,16 @@ def test_own_names_have_no_part_that_means_something_else() -> None:
     assert max(map(len, long.split("/"))) < 250
     natural = unused_name(info("a//b"), MARK, bucket_match=False, is_amazon=True)
     assert natural == f"photos/a//b~{MARK}"
+
+
+def test_no_object_has_the_name_of_a_probe() -> None:
+    for key in ("twofold-probe", f"{PROBE_PREFIX}1", PROBE_PREFIX + MARK):
+        for is_amazon in (True, False):
+            assert free_name(info(key), bucket_match=True, is_amazon=is_amazon) is None
+            own = unused_name(info(key), MARK, bucket_match=True, is_amazon=is_amazon)
+            assert own == f"%74{key[1:]}~{MARK}"
+    below = free_name(info(PROBE_PREFIX), bucket_match=False, is_amazon=True)
+    assert below == f"photos/{PROBE_PREFIX}"
 
 
 def test_user_metadata_that_has_no_room_is_left_out() -> None:
