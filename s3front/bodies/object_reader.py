@@ -23,7 +23,7 @@ from s3front.bodies.object_check import ObjectCheck, object_check
 from s3front.bodies.verified_blob import VerifiedBlob
 from s3front.context import Context
 from s3front.encryption.transform import Coder
-from s3front.locations.base import DataReader, DataStore, Stored, stored_blob
+from s3front.locations.base import DataNotFoundError, DataReader, DataStore, Stored, stored_blob
 from s3front.locations.dmd_file import DmdFileStore
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.ranges import ByteRange
@@ -204,6 +204,12 @@ class ObjectData:
             return self._first
         stretch = self._stretches[index]
         return await opened(stretch.store, stretch.blob, stretch.start, stretch.end)
+
+
+def log_missing(context: Context, record: ObjectRecord, error: DataNotFoundError) -> None:
+    """Say that data is gone which a record names."""
+    names = sorted({location.store_name for location in record.locations})
+    context.log.error("the data of an object is missing", blob=str(error), locations=names)
 
 
 def at_hand(context: Context, record: ObjectRecord, body: bytes | None) -> bytes | None:

@@ -49,6 +49,7 @@ from s3front.locations.remote_store import (
     RemoteStore,
     UploadedPart,
     is_undone,
+    mark_of,
     new_mark,
 )
 from s3front.metadata.strays import Stray, StrayNote, note_stray
@@ -122,7 +123,9 @@ async def check_md5(
 
 def _other_bytes(context: Context, destination: Destination, blob: Stored) -> S3Error:
     context.log.error(
-        "a place stored other bytes than it was sent", location=destination.name, data_key=blob.key
+        "a place stored other bytes than it was sent",
+        location=destination.name,
+        mark=mark_of(blob),
     )
     return S3Error("InternalError")
 

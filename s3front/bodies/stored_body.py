@@ -13,6 +13,7 @@ from s3front.bodies.digested_body import boot_seconds
 from s3front.context import Context
 from s3front.encryption.transform import Transform
 from s3front.locations.base import DataStore, ObjectInfo, Stored, stored_blob
+from s3front.locations.remote_store import in_log
 from s3front.metadata.gateway import Carried
 from s3front.metadata.strays import StrayNote, forget_strays
 from s3front.objects.object_record import Checksum
@@ -126,7 +127,9 @@ async def delete_blob(context: Context, store: DataStore, blob: Stored) -> bool:
     try:
         await store.delete(blob)
     except S3Error as error:
-        context.log.warning("could not delete unused data", data_key=blob.key, reason=str(error))
+        context.log.warning(
+            "could not delete unused data", **in_log(store, blob), reason=str(error)
+        )
         return False
     return True
 

@@ -25,6 +25,7 @@ from isal.isal_zlib import crc32
 from s3front.bodies.blob_reading import bytes_of, opened
 from s3front.bodies.in_turn import THREAD_BYTES_MIN
 from s3front.locations.base import DataReader, DataStore, Stored
+from s3front.locations.remote_store import in_log
 from s3front.s3_errors import S3Error
 from shared.blob_checksums import checksum_in
 from shared.process.logs import EventLog
@@ -190,7 +191,7 @@ class VerifiedBlob:
         return check_of(key, self._md5)
 
     def _damaged(self) -> S3Error:
-        self._log.error("a blob is damaged: it is not copied", data_key=self._blob.key)
+        self._log.error("a blob is damaged: it is not copied", **in_log(self._store, self._blob))
         return S3Error("InternalError")
 
 

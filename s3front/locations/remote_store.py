@@ -37,6 +37,7 @@ from s3front.locations.base import (
     Capabilities,
     DataNotFoundError,
     DataReader,
+    DataStore,
     ObjectInfo,
     Stored,
 )
@@ -244,6 +245,13 @@ def mark_of(blob: Stored) -> str | None:
 def named(blob: Stored) -> str:
     """What a blob is called in logs, which are not to have the keys of objects."""
     return mark_of(blob) or "a blob without a mark"
+
+
+def in_log(store: DataStore, blob: Stored) -> dict[str, str]:
+    """The same as a field of a line; the names of blobs that no others see say nothing."""
+    if store.capabilities.collected:
+        return {"data_key": blob.key}
+    return {"mark": named(blob)}
 
 
 def natural_name(info: ObjectInfo, *, bucket_match: bool) -> str:

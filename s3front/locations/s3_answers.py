@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import quote
 from xml.etree.ElementTree import Element
 
 import msgspec
@@ -132,8 +133,9 @@ def _trouble(status: int, code: str, found: ErrorDocument) -> Trouble:
     return Trouble.BROKEN
 
 
-def error_document(body: bytes) -> ErrorDocument:
-    """What the body of an error says, whatever it is."""
+def error_document(body: bytes, key: str | None = None) -> ErrorDocument:
+    """What the body of an error says, whatever it is; without its message where that names the
+    ``key`` of the object, as Amazon's does when it denies access."""
     try:
         tree = parse_any(body, _ERROR_ELEMENTS_MAX)
     except S3Error:
@@ -142,10 +144,17 @@ def error_document(body: bytes) -> ErrorDocument:
     if inner is not None:  # in an ErrorResponse, as other services of Amazon's have it
         tree = inner
     message = tree.findtext("Message") or ""
+    if key and any(form in message for form in _forms(key)):
+        message = ""
     return ErrorDocument(tree.findtext("Code") or "", message[:200], tree.findtext("Region"))
 
 
-def document(body: bytes, what: str) -> Element:
+def _forms(key: str) -> tuple[str, ...]:
+    """A key as it is, and as it is in URLs."""
+    return key, quote(key, errors="replace"), quote(key, safe="", errors="replace")
+
+
+def document(body: bytes, what: str, key: str | None = None) -> Element:
     """The document of an answer that says that it is good: it may be an error nevertheless, as that
     of a long call begins before its end is known. Blanks may precede it. Some services have roots
     of their own. Raises PlaceError."""
@@ -156,7 +165,7 @@ def document(body: bytes, what: str) -> Element:
         # Half of a document: what was asked for may have been done.
         raise PlaceError(Trouble.SILENT, f"{what}: the answer is no whole document") from None
     if tree.tag in ("Error", "ErrorResponse"):
-        raise S3AnswerError(500, error_document(text), what)
+        raise S3AnswerError(500, error_document(text, key), what)
     if tree.tag == "html":
         raise PlaceError(Trouble.BROKEN, f"{what}: the answer is a web page")
     return tree

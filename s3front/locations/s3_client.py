@@ -145,8 +145,8 @@ class S3Client:
         body = await _whole(response, call, DOCUMENT_BYTES_MAX)
         headers = self.headers_of(response)
         if len(body) <= XML_INLINE_BYTES_MAX:
-            return headers, document(body, call.what)
-        return headers, await asyncio.to_thread(document, body, call.what)
+            return headers, document(body, call.what, call.key)
+        return headers, await asyncio.to_thread(document, body, call.what, call.key)
 
     async def _sent(self, call: S3Call, keys: Keys) -> Response:
         body, details = call.body, self._details
@@ -224,7 +224,7 @@ class S3Client:
             body = await response.read_all(ERROR_BYTES_MAX)
         except OSError:
             body = b""
-        return S3AnswerError(response.status, error_document(body), call.what)
+        return S3AnswerError(response.status, error_document(body, call.key), call.what)
 
     async def _adjusted(
         self, response: Response, refusal: S3AnswerError, keys: Keys

@@ -11,7 +11,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.authz.access import arn
 from s3front.authz.decide import authorize
-from s3front.bodies.object_reader import ObjectData
+from s3front.bodies.object_reader import ObjectData, log_missing
 from s3front.context import Context
 from s3front.locations.base import DataNotFoundError
 from s3front.objects.object_record import ObjectRecord
@@ -95,7 +95,7 @@ async def used_source(
             assert source.context.current is not None
             revision = source.context.current.revision
             if revision == missing:
-                context.log.error("the data of an object is missing", data_key=str(error))
+                log_missing(context, source.record, error)
                 raise S3Error("InternalError") from error
             missing = revision
     raise S3Error("ServiceUnavailable")

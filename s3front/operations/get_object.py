@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s3front.bodies.object_reader import ObjectData, at_hand
+from s3front.bodies.object_reader import ObjectData, at_hand, log_missing
 from s3front.context import Context
 from s3front.locations.base import DataNotFoundError
 from s3front.metadata.object_store import StoredObject
@@ -55,7 +55,7 @@ async def get_object(context: Context, request: Request) -> Reply:
         except DataNotFoundError as error:
             _, found = await read_again(context, context.bucket)
             if found is not None and current is not None and found.revision == current.revision:
-                context.log.error("the data of an object is missing", data_key=str(error))
+                log_missing(context, record, error)
                 raise S3Error("InternalError") from error
             current = found
         else:

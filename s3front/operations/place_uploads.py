@@ -165,7 +165,7 @@ async def complete_there(
         context.log.error(
             "a place made something else of an upload's parts",
             location=upload.location,
-            data_key=blob.key,
+            mark=mark_of(handle),
         )
         raise S3Error("InternalError")
     failpoint(FailPoint.AFTER_PLACE_COMPLETION)

@@ -68,3 +68,16 @@ def test_a_web_page_is_no_answer() -> None:
     with pytest.raises(PlaceError) as caught:
         document(b"<html><body>Log in</body></html>", "PUT object")
     assert caught.value.trouble is Trouble.BROKEN
+
+
+@pytest.mark.parametrize("named", ["my diary/1", "my%20diary/1", "my%20diary%2F1"])
+def test_a_message_that_names_the_object_is_not_repeated(named: str) -> None:
+    """As Amazon's of a denied access, of which there is no more than a code then."""
+    message = f"not authorized to perform: s3:PutObject on resource: arn:aws:s3:::bucket/{named}"
+    body = f"<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>".encode()
+    found = error_document(body, "my diary/1")
+    assert (found.code, found.message) == ("AccessDenied", "")
+    assert error_document(body, "another").message == message
+    with pytest.raises(S3AnswerError) as caught:
+        document(body, "POST object", "my diary/1")
+    assert caught.value.reason == "POST object: 500 AccessDenied"
