@@ -128,15 +128,22 @@ class AwsS3Store(RemoteStore):
 
     async def remove_strays(self, info: ObjectInfo, mark: str) -> None:
         versions = await self._bucket.versioning() is not Versioning.OFF
-        for name in (self._writing.natural(info), self._writing.unused(info, mark)):
-            if name is None:
-                continue
-            await self._uploads.remove_strays(name, mark)
-            for _ in range(_OF_ONE_MARK_MAX):
-                found = await find_mark(self._client, name, mark, versions=versions)
-                if found is None:
-                    break
-                await remove(self._client, name, found.version)
+        for name in self._writing.names(info, mark):
+            await self._remove_strays_of(name, mark, versions=versions)
+        for name in self._writing.former(info, mark):
+            try:
+                await self._remove_strays_of(name, mark, versions=versions)
+            except S3AnswerError as error:
+                if error.status != 400:
+                    raise  # else the service takes no such name: there is nothing
+
+    async def _remove_strays_of(self, name: str, mark: str, *, versions: bool) -> None:
+        await self._uploads.remove_strays(name, mark)
+        for _ in range(_OF_ONE_MARK_MAX):
+            found = await find_mark(self._client, name, mark, versions=versions)
+            if found is None:
+                break
+            await remove(self._client, name, found.version)
 
     async def look(self, *, thorough: bool) -> Sequence[Finding]:
         return await look(self._client, self._bucket, self._details, thorough=thorough)

@@ -14,13 +14,14 @@ from xml.etree.ElementTree import Element
 import msgspec
 
 from s3front.locations.remote_store import PlaceError, Trouble
-from s3front.port.xml import parse_any
+from s3front.locations.s3_documents import parsed, whole_root
 from s3front.s3_errors import S3Error
 
 ELEMENTS_MAX: Final = 50_000
 """Of one document: a listing has a thousand entries."""
 
 _ERROR_ELEMENTS_MAX: Final = 1000
+_PAGE: Final = "the answer is a web page"
 
 _BUSY: Final = frozenset({
     "InternalError",
@@ -59,6 +60,10 @@ _REFUSED: Final = _EXPIRED | {
     "SignatureDoesNotMatch",
     "TemporaryRedirect",
 }
+
+_OF_ONE: Final = frozenset({400, 412, 413, 414, 431})
+"""What answers without a document say of one request: those to HEAD, and those of servers in front
+that find its name or its headers too long, or odd."""
 
 _OF_STATUS: Final[Mapping[int, str]] = {
     301: "PermanentRedirect",
@@ -127,7 +132,7 @@ def _trouble(status: int, code: str, found: ErrorDocument) -> Trouble:
         return Trouble.SILENT
     if status in (401, 403, 507):
         return Trouble.REFUSED
-    if status == 412 or (400 <= status < 500 and found.code):
+    if status in _OF_ONE or (400 <= status < 500 and found.code):
         # Of a key or metadata that it does not take, which is no reason to ask it for nothing.
         return Trouble.UNFIT
     return Trouble.BROKEN
@@ -137,7 +142,7 @@ def error_document(body: bytes, key: str | None = None) -> ErrorDocument:
     """What the body of an error says, whatever it is; without its message where that names the
     ``key`` of the object, as Amazon's does when it denies access."""
     try:
-        tree = parse_any(body, _ERROR_ELEMENTS_MAX)
+        tree = parsed(body, _ERROR_ELEMENTS_MAX)
     except S3Error:
         return ErrorDocument("", "")
     inner = tree.find("Error")
@@ -160,14 +165,20 @@ def document(body: bytes, what: str, key: str | None = None) -> Element:
     of their own. Raises PlaceError."""
     text = body.lstrip()
     try:
-        tree = parse_any(text, ELEMENTS_MAX)
+        tree = parsed(text, ELEMENTS_MAX)
     except S3Error:
+        root = whole_root(text)
+        if root.lower() == "html":
+            raise PlaceError(Trouble.BROKEN, f"{what}: {_PAGE}") from None
+        if root:
+            # Of what was asked about, which is no reason to ask for nothing else.
+            raise PlaceError(Trouble.UNFIT, f"{what}: the answer is no XML") from None
         # Half of a document: what was asked for may have been done.
         raise PlaceError(Trouble.SILENT, f"{what}: the answer is no whole document") from None
     if tree.tag in ("Error", "ErrorResponse"):
         raise S3AnswerError(500, error_document(text, key), what)
     if tree.tag == "html":
-        raise PlaceError(Trouble.BROKEN, f"{what}: the answer is a web page")
+        raise PlaceError(Trouble.BROKEN, f"{what}: {_PAGE}")
     return tree
 
 

@@ -11,6 +11,7 @@ import msgspec
 from s3front.locations.remote_store import moment_of
 from s3front.locations.s3_answers import S3AnswerError, unquoted
 from s3front.locations.s3_client import Parameters, S3Call, S3Client
+from s3front.locations.s3_documents import ENCODING, in_listing, is_called
 from s3front.locations.s3_objects import MARK_HEADER, NULL_VERSION, VERSION_HEADER
 from s3front.locations.s3_signing import encoded_path, encoded_query
 
@@ -77,13 +78,13 @@ async def versions_of(
     PlaceError."""
     key_marker, version_marker, seen = "", "", 0
     while seen < VERSIONS_MAX:
-        query = [("versions", ""), ("prefix", name)]
+        query = [ENCODING, ("versions", ""), ("prefix", name)]
         if key_marker:
             query += [("key-marker", key_marker), ("version-id-marker", version_marker)]
         _, tree = await client.read(S3Call("GET", query=query))
         entries = [entry for entry in tree if entry.tag in ("Version", "DeleteMarker")]
         for entry in entries:
-            if entry.findtext("Key") != name:
+            if not is_called(in_listing(tree, entry, "Key"), name):
                 return  # of a longer one, as the shortest is listed first
             modified = moment(entry.findtext("LastModified"))
             seen += 1
@@ -94,7 +95,7 @@ async def versions_of(
             if entry.tag == "Version":
                 version = entry.findtext("VersionId") or entry.findtext("Generation")
                 yield version or NULL_VERSION
-        key_marker = tree.findtext("NextKeyMarker") or ""
+        key_marker = in_listing(tree, tree, "NextKeyMarker")
         version_marker = (
             tree.findtext("NextVersionIdMarker") or tree.findtext("NextGenerationMarker") or ""
         )

@@ -3,7 +3,8 @@
 Names are the natural ones (``remote_store.natural_name``). Not every service takes every key of
 S3's, and servers in front of some change paths: elsewhere than at Amazon, a key with a part that is
 empty, ``.`` or ``..``, has a backslash, or is longer than the name of a file, gets a name of its
-own without such. So does one that begins as the names of probes do (``s3_probes``), everywhere.
+own without such. So does one that begins as the names of probes do (``s3_probes``), everywhere, and
+one with control characters or others that XML does not have, which no listing could show.
 
 Metadata is kept beside the bytes for those who look there (manual, 3.2.5); records have all of it.
 So what does not fit is left out, the largest first, instead of refusing the object: Amazon takes
@@ -39,6 +40,8 @@ PROBE_PREFIX: Final = f"{_PROBE}~"
 _NOT_FOR_PLACES: Final = frozenset({MARK_METADATA, "scal-location-constraint"})
 """User metadata that is a mark, or would choose among the locations of another such server."""
 
+_UNSHOWABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
 _PART_BYTES_MAX: Final = 200
 """Of a part of a name, elsewhere than at Amazon: it is the name of a file there, at some."""
 
@@ -54,6 +57,8 @@ _TAGGING_BYTES_MAX: Final = 2048
 def free_name(info: ObjectInfo, *, bucket_match: bool, is_amazon: bool) -> str | None:
     """The natural name of an object's blob; None where the service may not take it."""
     natural = natural_name(info, bucket_match=bucket_match)
+    if _UNSHOWABLE.search(natural):
+        return None
     if len(natural.encode("utf-8", "surrogateescape")) > NAME_BYTES_MAX:
         return None
     if natural.startswith(_PROBE):
@@ -65,12 +70,25 @@ def free_name(info: ObjectInfo, *, bucket_match: bool, is_amazon: bool) -> str |
 
 def unused_name(info: ObjectInfo, mark: str, *, bucket_match: bool, is_amazon: bool) -> str:
     """A name that no other blob has."""
-    natural = natural_name(info, bucket_match=bucket_match)
+    natural = _UNSHOWABLE.sub(_as_bytes, natural_name(info, bucket_match=bucket_match))
     if natural.startswith(_PROBE):
         natural = f"%{ord(natural[0]):X}{natural[1:]}"
     if not is_amazon:
         natural = "/".join(map(_escaped, natural.split("/")))
     return own_name(natural, mark, NAME_BYTES_MAX)
+
+
+def former_names(info: ObjectInfo, mark: str, *, bucket_match: bool, is_amazon: bool) -> list[str]:
+    """The names that a blob may have got before such keys, and those like names of probes, were
+    given others: of no other key are there any."""
+    natural = natural_name(info, bucket_match=bucket_match)
+    if not _UNSHOWABLE.search(natural) and not natural.startswith(_PROBE):
+        return []
+    if is_amazon or all(map(_is_plain, natural.split("/"))):
+        names = [natural, own_name(natural, mark, NAME_BYTES_MAX)]
+        return names[len(natural.encode("utf-8", "surrogatepass")) > NAME_BYTES_MAX :]
+    escaped = "/".join(map(_escaped, natural.split("/")))
+    return [own_name(escaped, mark, NAME_BYTES_MAX)]
 
 
 def is_unused_name(name: str, mark: str | None) -> bool:
@@ -143,6 +161,10 @@ def _fitting(entries: Mapping[str, str], bytes_max: int) -> dict[str, str]:
             break
         size -= len(name) + len(kept.pop(name))
     return kept
+
+
+def _as_bytes(found: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "surrogatepass"))
 
 
 def _is_plain(part: str) -> bool:

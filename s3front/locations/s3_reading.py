@@ -33,7 +33,7 @@ async def open_object(client: S3Client, blob: Stored, start: int, end: int) -> S
     # What was stored before versions were kept is a version since.
     found = await look_at(client, blob.key, NULL_VERSION)
     if found is None or found.etag != blob.etag:
-        raise failure
+        raise failure if isinstance(failure, DataNotFoundError) else _overwritten(blob)
     return await _open(client, blob, (start, end), NULL_VERSION)
 
 
@@ -67,7 +67,13 @@ async def _open(
         checksum = checksum_of(client.headers_of(response)) if is_whole else None
         return S3Reader(response, end - start + 1, checksum)
     response.close()
-    raise PlaceError(Trouble.BROKEN, "an object is another one than that which was stored")
+    raise _overwritten(blob)
+
+
+def _overwritten(blob: Stored) -> PlaceError:
+    """The service has something else under the name of a blob. No name goes to the log."""
+    reason = f"somebody else has overwritten or changed an object there: {named(blob)}"
+    return PlaceError(Trouble.BROKEN, reason)
 
 
 class S3Reader:

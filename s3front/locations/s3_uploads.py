@@ -30,6 +30,7 @@ from s3front.locations.remote_store import (
 from s3front.locations.s3_answers import S3AnswerError, unquoted
 from s3front.locations.s3_bucket import S3Bucket, Versioning
 from s3front.locations.s3_client import Body, S3Call, S3Client
+from s3front.locations.s3_documents import ENCODING, in_listing, is_called
 from s3front.locations.s3_found import (
     CLOCKS_APART_MAX,
     find_mark,
@@ -197,7 +198,7 @@ class S3Uploads:
         """Those of a name."""
         markers: tuple[tuple[str, str], ...] = ()
         while True:
-            call = S3Call("GET", query=(("prefix", name), ("uploads", ""), *markers))
+            call = S3Call("GET", query=(ENCODING, ("prefix", name), ("uploads", ""), *markers))
             try:
                 _, tree = await self._client.read(call)
             except S3AnswerError as error:
@@ -206,15 +207,15 @@ class S3Uploads:
                 raise
             entries = tree.findall("Upload")
             for entry in entries:
-                if entry.findtext("Key") == name:
+                if is_called(in_listing(tree, entry, "Key"), name):
                     begun = moment(entry.findtext("Initiated"))
                     yield _Upload(text_in(entry, "UploadId", call.what), begun)
-            next_key = tree.findtext("NextKeyMarker") or ""
+            is_next = is_called(in_listing(tree, tree, "NextKeyMarker"), name)
             # Those of longer names come after it.
-            if tree.findtext("IsTruncated") != "true" or next_key != name or not entries:
+            if tree.findtext("IsTruncated") != "true" or not is_next or not entries:
                 return
             next_upload = tree.findtext("NextUploadIdMarker") or ""
-            markers = (("key-marker", next_key), ("upload-id-marker", next_upload))
+            markers = (("key-marker", name), ("upload-id-marker", next_upload))
 
 
 def _document(parts: Sequence[UploadedPart]) -> bytes:

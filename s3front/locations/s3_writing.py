@@ -25,6 +25,7 @@ from s3front.locations.s3_found import copy_source, look_at, of_version, remove
 from s3front.locations.s3_objects import (
     TAGGING_HEADER,
     fitting_tags,
+    former_names,
     free_name,
     object_headers,
     tag_document,
@@ -106,6 +107,18 @@ class S3Writing:
         """A name that no other blob has."""
         details = self._details
         return unused_name(
+            info, mark, bucket_match=details.bucket_match, is_amazon=details.is_amazon
+        )
+
+    def names(self, info: ObjectInfo, mark: str) -> list[str]:
+        """The names that a blob may have."""
+        natural = self.natural(info)
+        return [*([] if natural is None else [natural]), self.unused(info, mark)]
+
+    def former(self, info: ObjectInfo, mark: str) -> list[str]:
+        """More names, which older blobs may have."""
+        details = self._details
+        return former_names(
             info, mark, bucket_match=details.bucket_match, is_amazon=details.is_amazon
         )
 

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from msgspec.structs import replace
 
 from s3front.locations.aws_s3 import AwsS3Store
-from s3front.locations.base import DataNotFoundError, Stored
+from s3front.locations.base import DataNotFoundError, ObjectInfo, Stored
 from s3front.locations.remote_store import (
     MARK,
     PART_OF,
@@ -410,3 +411,93 @@ async def test_nobody_answers() -> None:
     async with asking(lambda _asked: b"") as (store, _):
         pass
     assert await trouble_of(store.put(4, b"body", INFO)) is Trouble.UNREACHED
+
+
+ODD = ObjectInfo("photos", "a\x01b", "text/plain", {})
+"""A key that no document can show."""
+
+
+async def test_an_upload_whose_answer_shows_a_key_that_xml_cannot_have() -> None:
+    mark = new_mark()
+
+    def say(asked: Asked) -> bytes:
+        assert asked.target == f"/there/a%2501b~{mark}?uploads="
+        return answer(200, {}, b"<R><Key>a&#x1;b</Key><UploadId>u1</UploadId></R>")
+
+    async with asking(say) as (store, _):
+        upload = await store.begin_upload(ODD, mark)
+        assert (upload.key, upload.extra[UPLOAD]) == (f"a%01b~{mark}", "u1")
+
+
+@pytest.mark.parametrize("is_encoded", [True, False])
+async def test_strays_with_a_key_that_xml_cannot_have(is_encoded: bool) -> None:
+    """Those that were stored under it before such keys had other names there."""
+    mark, begun = new_mark(), datetime.now(UTC).isoformat()
+    encoding = b"<EncodingType>url</EncodingType>" if is_encoded else b""
+    key = b"<Key>a%01b</Key>" if is_encoded else b"<Key>a&#x1;b</Key>"
+    left = {"uploadId=u1", "versionId=v1"}
+
+    def say(asked: Asked) -> bytes:
+        path, _, query = asked.target.partition("?")
+        of_it = path == "/there/a%01b"
+        if asked.method == "DELETE":
+            left.remove(query)
+            return answer(204)
+        if asked.is_about("uploads"):
+            assert asked.is_about("encoding-type")
+            upload = f"<UploadId>u1</UploadId><Initiated>{begun}</Initiated>".encode()
+            listed = b"<Upload>" + key + upload + b"</Upload>" if "uploadId=u1" in left else b""
+            return answer(200, {}, b"<R>" + encoding + listed + b"</R>")
+        if asked.is_about("uploadId"):
+            return answer(200, {}, b"<R>" + key + b"</R>")
+        if asked.is_about("versions"):
+            assert asked.is_about("encoding-type")
+            version = b"<Version>" + key + b"<VersionId>v1</VersionId></Version>"
+            listed = version if "versionId=v1" in left else b""
+            return answer(200, {}, b"<R>" + encoding + listed + b"</R>")
+        if of_it and query == "versionId=v1":
+            return answer(200, {"x-amz-meta-twofold-mark": mark, "x-amz-version-id": "v1"})
+        return answer(404)
+
+    async with asking(say) as (store, _):
+        await store.remove_strays(ODD, mark)
+        assert left == set()
+
+
+async def test_a_name_that_the_service_does_not_take_has_no_strays() -> None:
+    def say(asked: Asked) -> bytes:
+        if asked.is_about("uploads"):
+            return answer(200, {}, b"<R></R>")
+        return answer(400 if "%01" in asked.target else 404)
+
+    async with asking(say, versioned=False) as (store, service):
+        await store.remove_strays(ODD, new_mark())
+        assert any(asked.target == "/there/a%01b" for asked in service.asked)
+
+
+async def test_a_listing_that_is_no_xml_is_nothing_to_other_objects() -> None:
+    """The worker goes on with the others, and sets this one aside when it was tried often."""
+    listing = answer(200, {}, b"<R><Upload><Key>&whatever;</Key></Upload></R>")
+    async with asking(lambda asked: listing if asked.is_about("uploads") else answer(404)) as (
+        store,
+        _,
+    ):
+        with pytest.raises(PlaceError) as caught:
+            await store.remove_strays(INFO, new_mark())
+        assert (caught.value.trouble, caught.value.status) == (Trouble.UNFIT, 500)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [error(412, "PreconditionFailed"), answer(200, {"ETag": '"other"'}, b"body")],
+    ids=["refused", "condition ignored"],
+)
+async def test_the_log_says_that_somebody_has_overwritten_a_blob(said: bytes) -> None:
+    blob = Stored("cat", 4, None, "841a", {MARK: "0" * 40})
+    async with asking(lambda asked: answer(404) if asked.method == "HEAD" else said) as (store, _):
+        with pytest.raises(PlaceError) as caught:
+            await store.open(blob, 0, 3)
+    assert caught.value.trouble is Trouble.BROKEN
+    assert "somebody else has overwritten" in caught.value.reason
+    assert "0" * 40 in caught.value.reason
+    assert "cat" not in caught.value.reason

@@ -90,7 +90,8 @@ async def test_a_blob_whose_name_another_has_by_now_is_left(plain: Remote, store
     plain.s3.put_object(Bucket=plain.bucket, Key=INFO.key, Body=b"from outside")
     with pytest.raises(PlaceError) as caught:
         await read(store, blob)
-    assert caught.value.trouble is Trouble.UNFIT
+    assert caught.value.trouble is Trouble.BROKEN
+    assert "somebody else has overwritten" in caught.value.reason
     await store.delete(blob)
     assert plain.content(INFO.key) == b"from outside"
 
@@ -128,7 +129,10 @@ async def test_strays_are_found_by_their_mark(there: Remote, stores: Stores) -> 
 
 @pytest.mark.parametrize(
     "key",
-    ["a b+c%20&=?#", "日本語/ключ", "~!*'()", "a//b", "../../etc", "./x", "dir/", "x" * 1024, "\\"],
+    [
+        *("a b+c%20&=?#", "日本語/ключ", "~!*'()", "a//b", "../../etc", "./x", "dir/", "x" * 1024),
+        *("\\", "a\x01b", "a\r\nb", "a\ufffe"),
+    ],
 )
 async def test_odd_keys(there: Remote, stores: Stores, key: str) -> None:
     store = stores(there)

@@ -32,7 +32,10 @@ def error_of(code: str, more: str = "") -> bytes:
         (400, error_of("InvalidURI"), Trouble.UNFIT),
         (404, error_of("NoSuchKey"), Trouble.UNFIT),
         (412, b"", Trouble.UNFIT),
-        (400, b"<html>", Trouble.BROKEN),
+        (400, b"", Trouble.UNFIT),
+        (400, b"<html>", Trouble.UNFIT),
+        (414, b"<html>", Trouble.UNFIT),
+        (405, b"<html>", Trouble.BROKEN),
         (501, error_of("NotImplemented"), Trouble.BROKEN),
     ],
 )
@@ -56,7 +59,7 @@ def test_an_error_in_a_good_answer() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"   ", b"<CopyObjectResult><ETag>", b"<!DOCTYPE x [<!ENTITY a 'b'>]><x>&a;</x>"],
+    [b"", b"   ", b"<CopyObjectResult><ETag>"],
 )
 def test_an_answer_that_is_none(body: bytes) -> None:
     with pytest.raises(PlaceError) as caught:
@@ -64,9 +67,22 @@ def test_an_answer_that_is_none(body: bytes) -> None:
     assert caught.value.trouble is Trouble.SILENT
 
 
-def test_a_web_page_is_no_answer() -> None:
+@pytest.mark.parametrize("body", [b"<x>&a;</x>", b"<!DOCTYPE x [<!ENTITY a 'b'>]><x>&a;</x>"])
+def test_an_answer_that_is_no_xml_is_nothing_to_others(body: bytes) -> None:
     with pytest.raises(PlaceError) as caught:
-        document(b"<html><body>Log in</body></html>", "PUT object")
+        document(body, "PUT object")
+    assert caught.value.trouble is Trouble.UNFIT
+
+
+def test_a_code_is_read_beside_a_key_that_xml_cannot_have() -> None:
+    found = error_document(b"<Error><Code>AccessDenied</Code><Key>a&#x1;b</Key></Error>")
+    assert found.code == "AccessDenied"
+
+
+@pytest.mark.parametrize("more", [b"", b"<br>"])
+def test_a_web_page_is_no_answer(more: bytes) -> None:
+    with pytest.raises(PlaceError) as caught:
+        document(b"<html><body>Log in" + more + b"</body></html>", "PUT object")
     assert caught.value.trouble is Trouble.BROKEN
 
 

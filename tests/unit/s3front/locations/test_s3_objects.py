@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from s3front.locations.base import ObjectInfo
 from s3front.locations.remote_store import new_mark
 from s3front.locations.s3_objects import (
     MARK_HEADER,
     PROBE_PREFIX,
+    former_names,
     free_name,
     object_headers,
     tagging,
@@ -46,6 +49,30 @@ def test_no_object_has_the_name_of_a_probe() -> None:
             assert own == f"%74{key[1:]}~{MARK}"
     below = free_name(info(PROBE_PREFIX), bucket_match=False, is_amazon=True)
     assert below == f"photos/{PROBE_PREFIX}"
+
+
+@pytest.mark.parametrize("is_amazon", [True, False])
+def test_what_no_listing_can_show_is_in_no_name(is_amazon: bool) -> None:
+    for character in "\0\x01\t\n\r\x1f\x7f\x85\ufffe\uffff\ud800":
+        key = f"a{character}b"
+        assert free_name(info(key), bucket_match=True, is_amazon=is_amazon) is None
+        name = unused_name(info(key), MARK, bucket_match=True, is_amazon=is_amazon)
+        encoded = "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
+        assert name == f"a{encoded}b~{MARK}"
+    for key in ("a b", "a\xa0b", "a\ufffdb", "a\U0001f600b", "a%01b"):
+        assert free_name(info(key), bucket_match=True, is_amazon=is_amazon) == key
+
+
+def test_names_that_blobs_had_before() -> None:
+    assert former_names(info("a//b"), MARK, bucket_match=True, is_amazon=False) == []
+    for is_amazon in (True, False):
+        former = former_names(info("a\x01"), MARK, bucket_match=False, is_amazon=is_amazon)
+        assert former == ["photos/a\x01", f"photos/a\x01~{MARK}"]
+    odd = former_names(info("a//\x01"), MARK, bucket_match=True, is_amazon=False)
+    assert odd == [f"a/%2F/\x01~{MARK}"]
+    long = "\x01" + "x" * 1023
+    (own,) = former_names(info(long), MARK, bucket_match=False, is_amazon=True)
+    assert (own[:8], own[-41:], len(own)) == ("photos/\x01", f"~{MARK}", 1024)
 
 
 def test_user_metadata_that_has_no_room_is_left_out() -> None:
