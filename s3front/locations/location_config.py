@@ -8,6 +8,7 @@ a file of CloudServer's can be taken as it is: what needs such a location is ref
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -30,6 +31,15 @@ if TYPE_CHECKING:
     from shared.process.logs import EventLog  # commands read locations, and import little
 
 _NAME: Final = "locationConfig.json"
+
+_LOCATION_NAME: Final = re.compile(r"(?!\.\.)[ -.0-~]{1,255}")
+"""Buckets name their locations in XML, objects in a header, and both in records, where what begins
+with two full stops is our own."""
+
+_NO_NAME: Final = (
+    "is no name for a location: 1 to 255 characters of printable ASCII without '/', "
+    "no blanks at its ends, and no '..' at its beginning"
+)
 
 OWN_TYPES: Final = ("file", "mem")
 """Types that are the names of locations as well. This installation keeps their data itself, so that
@@ -167,6 +177,8 @@ def load_locations(
     document = _BUILT_IN if path is None else read_document(path, file)
     locations = {}
     for name, entry in document.items():
+        if not (_LOCATION_NAME.fullmatch(name) and name == name.strip()):
+            raise ConfigError(file, ascii(name), _NO_NAME)
         written = Written(file, f"{name}.details", name, environ, config.directory)
         locations[name] = _location(entry, written, types)
     _add_named_like_backends(locations, config, types)

@@ -14,7 +14,15 @@ from typing import Annotated, Final
 from s3front.locations.base import DataStore
 from s3front.locations.location_config import Location, LocationType, Surroundings, Written
 from shared.config.validation import Section, parse
-from shared.config.values import Address, MemberError, Rule, parse_port, read_text, split_port
+from shared.config.values import (
+    Address,
+    MemberError,
+    Rule,
+    parse_port,
+    read_text,
+    split_port,
+    without_user,
+)
 
 _ARC_PATH: Final = "/proxy/arc/"
 _CHORD_PATH: Final = "/proxy/chord/"
@@ -26,11 +34,15 @@ _PATH: Final = re.compile(r"/(?:[A-Za-z0-9._~-]+/)*[A-Za-z0-9._~-]*")
 def _read_bootstrap(value: object) -> tuple[Address, ...]:
     if not isinstance(value, list) or not value:
         raise ValueError("must be a list of host:port, and name one at least")
-    return tuple(dict.fromkeys(_read_host(entry) for entry in value))
+    hosts = tuple(_read_host(entry) for entry in value)
+    for index, (host, port) in enumerate(hosts):
+        if (host, port) in hosts[:index]:
+            raise ValueError(f"{host}:{port} is there twice")
+    return hosts
 
 
 def _read_host(value: object) -> Address:
-    host, port = split_port(read_text(value))
+    host, port = split_port(without_user(read_text(value)))
     if port is None:
         raise ValueError(f"{value!r} is not of the form host:port (for instance 10.0.0.1:81)")
     return host, parse_port(port)

@@ -20,7 +20,16 @@ from s3front.locations.base import DataStore
 from s3front.locations.location_config import Location, LocationType, Surroundings, Written
 from shared.config.errors import ConfigError
 from shared.config.validation import Section, parse
-from shared.config.values import Password, Rule, Text, parse_port, split_port
+from shared.config.values import (
+    Rule,
+    Secret,
+    Text,
+    not_empty,
+    parse_port,
+    split_port,
+    text_rule,
+    without_user,
+)
 
 AMAZON: Final = "amazonaws.com"
 
@@ -31,6 +40,7 @@ REGION: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _IN_ENDPOINT: Final = re.compile(r"s3[.-](?:dualstack\.)?([a-z]{2,}(?:-[a-z]+)*-[0-9]+)\..+")
 """A region in the name of an endpoint, as at Amazon, Wasabi and Backblaze."""
+_ACCESS_KEY: Final = re.compile(r"[!-~]+")
 _ENCRYPTIONS: Final = ("AES256", "aws:kms")
 
 
@@ -52,11 +62,15 @@ def _matching(pattern: re.Pattern[str], what: str) -> Rule:
     return Rule(read)
 
 
+Endpoint = Annotated[str, text_rule(lambda text: without_user(not_empty(text)))]
+SecretKey = Annotated[Secret, text_rule(lambda text: Secret(not_empty(text)))]
+
+
 class KeyPair(Section, frozen=True, kw_only=True):
     """Credentials that stand in the file."""
 
-    access_key: Text
-    secret_key: Password
+    access_key: Annotated[str, _matching(_ACCESS_KEY, "printable ASCII without spaces")]
+    secret_key: SecretKey
 
 
 class _Given(Section, frozen=True, kw_only=True):
@@ -72,7 +86,7 @@ class _Given(Section, frozen=True, kw_only=True):
 
 
 class _OfAmazon(_Given, frozen=True, kw_only=True):
-    aws_endpoint: Text = "s3.amazonaws.com"
+    aws_endpoint: Endpoint = "s3.amazonaws.com"
     server_side_encryption: Annotated[str | None, Rule(_encryption)] = None
 
 
@@ -80,7 +94,7 @@ class _OfGoogle(_Given, frozen=True, kw_only=True):
     """``mpu_bucket_name`` is where CloudServer puts parts together, which the service does itself
     by now: nothing is stored there."""
 
-    gcp_endpoint: Text = "storage.googleapis.com"
+    gcp_endpoint: Endpoint = "storage.googleapis.com"
     mpu_bucket_name: Text | None = None
 
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 import msgspec
 
 from shared.config.errors import ConfigError, nearest
-from shared.config.values import MemberError, Rule, not_empty, read_flag, read_text
+from shared.config.values import MemberError, Rule, read_flag, read_path, read_text
 
 _Location = tuple[str | int, ...]
 """Keys and indexes, from the document down to a value."""
@@ -24,7 +24,7 @@ _Location = tuple[str | int, ...]
 _PLAIN: Final[dict[Any, Rule]] = {
     str: Rule(read_text),
     bool: Rule(read_flag),
-    Path: Rule(lambda value: Path(not_empty(read_text(value)))),
+    Path: Rule(read_path),
 }
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import shlex
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import unquote
@@ -68,6 +70,27 @@ def read_text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be a string")
     return value
+
+
+def read_path(value: object) -> Path:
+    """A path that a file can have; an empty one would be the working directory. Raises
+    ValueError."""
+    text = not_empty(read_text(value))
+    if "\0" in text:
+        raise ValueError("must not have a NUL character")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise ValueError("must be text that is valid Unicode") from None
+    return Path(text)
+
+
+def without_user(text: str) -> str:
+    """The text of an endpoint. Raises ValueError, which does not repeat it, for one with user
+    information (RFC 3986, section 3.2.1): a password may be in that."""
+    if "@" in text:
+        raise ValueError("must have no user information: credentials have keys of their own")
+    return text
 
 
 def read_flag(value: object) -> bool:

@@ -110,6 +110,25 @@ def test_wrong_location_is_refused_in_one_line(
     assert refusal(installation, document) == f"locationConfig.json: {message}"
 
 
+@pytest.mark.parametrize(
+    "name", ["", "a/b", "a\n", "..x", "..", " a", "a ", "m\u00fcnchen", "\ud800", "x" * 256]
+)
+def test_a_name_that_no_bucket_could_say(installation: Installation, name: str) -> None:
+    said = refusal(installation, {**US_EAST_1, name: {"type": "file"}})
+    assert "is no name for a location: 1 to 255 characters of printable ASCII" in said
+    assert said.isascii()
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("a\0b", "must not have a NUL character"), ("\ud800", "must be text that is valid Unicode")],
+)
+def test_a_path_that_no_file_can_have(installation: Installation, path: str, reason: str) -> None:
+    entry = {"type": "folder", "details": {"path": path}}
+    said = refusal(installation, {**US_EAST_1, "nas": entry})
+    assert f"nas.details.path: {reason}" in said
+
+
 def test_the_stock_file_of_cloudserver_is_taken(installation: Installation) -> None:
     """With a warning for each location that nothing can be kept in."""
     cold = {"isCold": True, "details": {}, "legacyAwsBehavior": False}

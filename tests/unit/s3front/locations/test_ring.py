@@ -21,7 +21,7 @@ def load(installation: Installation, connector: object) -> Any:
 
 
 def test_hosts_and_defaults(installation: Installation) -> None:
-    hosts = ["10.0.0.1:81", "[fd00::1]:8181", "ring.lan:81", "10.0.0.1:81"]
+    hosts = ["10.0.0.1:81", "[fd00::1]:8181", "ring.lan:81"]
     details = load(installation, {"sproxyd": {"bootstrap": hosts}})
     assert isinstance(details, SproxydDetails)
     assert details.bootstrap == (("10.0.0.1", 81), ("fd00::1", 8181), ("ring.lan", 81))
@@ -73,6 +73,8 @@ def test_what_is_wrong_with_a_connector_is_said(
         ({"bootstrap": ["a"]}, "bootstrap: 'a' is not of the form host:port"),
         ({"bootstrap": ["a:0"]}, "bootstrap: '0' is not a port"),
         ({"bootstrap": [1]}, "bootstrap: must be a string"),
+        ({"bootstrap": ["a:1", "b:1", "a:1"]}, "bootstrap: a:1 is there twice"),
+        ({"bootstrap": ["user:s+cret@a"]}, "bootstrap: must have no user information"),
         ({"chordCos": 7}, "chordCos: must be a whole number from 0 to 6"),
         ({"chordCos": "2"}, "chordCos: must be a whole number from 0 to 6"),
         ({"path": "proxy/arc/"}, "path: must be a path of"),

@@ -115,6 +115,18 @@ def test_encryption(installation: Installation, given: object, encryption: str |
         ({"awsEndpoint": "ftp://x"}, "awsEndpoint: 'ftp://x' is not a host, host:port, or"),
         ({"awsEndpoint": "x:99999"}, "awsEndpoint: 'x:99999' is not a host"),
         ({"awsEndpoint": "http://x", "https": True}, "awsEndpoint: http:// contradicts https"),
+        *(
+            ({"awsEndpoint": f"{scheme}user:s+cret@host{port}"}, "awsEndpoint: must have no user")
+            for scheme in ("", "http://", "https://", "ftp://")
+            for port in ("", ":1", ":x")
+        ),
+        ({"credentials": {"accessKey": "A", "secretKey": ""}}, "secretKey: must not be empty"),
+        ({"credentials": {"accessKey": "", "secretKey": "s+cret"}}, "accessKey: must be printable"),
+        (
+            {"credentials": {"accessKey": "A\r\n", "secretKey": "s+cret"}},
+            "accessKey: must be print",
+        ),
+        ({"caBundle": "a\0b"}, "caBundle: must not have a NUL character"),
         ({"serverSideEncryption": "yes"}, "serverSideEncryption: must be true, false, 'AES256'"),
         ({"region": "eu west"}, "region: must be the name of a region"),
         ({"caBundle": "/no/such.pem"}, "caBundle: /no/such.pem cannot be read"),
