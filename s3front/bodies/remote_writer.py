@@ -94,8 +94,32 @@ async def _arriving(body: DigestedBody, size: int) -> bytes | AsyncGenerator[byt
     return body.blocks() if reading is None else await reading
 
 
-async def note(context: Context, destination: Destination) -> StrayNote:
+class Noting:
+    """The notes of what is about to be stored, the ``last`` of which is about what a record may
+    name. Those before it are about what may have been stored all the same, when the place was asked
+    again: they stay, for the worker."""
+
+    def __init__(self, context: Context, destination: Destination, first: StrayNote) -> None:
+        self._context = context
+        self._destination = destination
+        self.last = first
+
+    @property
+    def mark(self) -> str:
+        return self.last.mark
+
+    async def new_mark(self) -> str:
+        """See ``remote_store.NewMark``."""
+        self.last = await _note(self._context, self._destination)
+        return self.last.mark
+
+
+async def begin_noting(context: Context, destination: Destination) -> Noting:
     """Note that something is about to be stored; raises S3Error, and then it must not be."""
+    return Noting(context, destination, await _note(context, destination))
+
+
+async def _note(context: Context, destination: Destination) -> StrayNote:
     info = destination.info
     stray = Stray(destination.name, info.bucket, info.key, new_mark())
     noted = await note_stray(context.services.metadata, stray, context.request_id)
@@ -155,14 +179,15 @@ async def _put(
     if transform is not None:
         blocks = _each(data) if isinstance(data, bytes) else data
         size, data = transform.stored_size(size), coded(blocks, transform.encoder())
-    noted = await note(context, destination)
+    noting = await begin_noting(context, destination)
     try:
-        blob = await store.put(size, data, destination.info, noted.mark)
+        maker = store.maker(noting.new_mark)
+        blob = await maker.put(size, data, destination.info, noting.mark)
     except S3Error as error:
         if is_undone(error):
-            await forget_notes(context, (noted,))
+            await forget_notes(context, (noting.last,))
         raise
-    return marked(blob, noted.mark), noted
+    return marked(blob, noting.mark), noting.last
 
 
 async def _store_part(
@@ -224,10 +249,11 @@ async def _store_by_parts(
     pieces: AsyncGenerator[Piece, None],
 ) -> StoredBody:
     """As one blob, by an upload of the place's own, which has the mark of the blob."""
-    noted = await note(context, destination)
+    noting = await begin_noting(context, destination)
     upload: Stored | None = None
     try:
-        upload = await store.begin_upload(destination.info, noted.mark)
+        maker = store.maker(noting.new_mark)
+        upload = await maker.begin_upload(destination.info, noting.mark)
         parts: list[UploadedPart] = []
         async for size, data in pieces:
             hashed = _Hashed(data)
@@ -240,8 +266,9 @@ async def _store_by_parts(
     except BaseException as error:  # a cancellation as well: no record will name it
         gone = is_undone(error) if upload is None else await delete_blob(context, store, upload)
         if gone:
-            await forget_notes(context, (noted,))
+            await forget_notes(context, (noting.last,))
         raise
+    noted = noting.last
     blob = marked(blob, noted.mark)
     await check_md5(context, destination, blob, body.digests.md5_hex(), (noted,))
     stored_all = ((blob, body.digests.length),)

@@ -6,9 +6,9 @@ that was used last is taken first, so that the others may grow old and end.
 
 An idle connection may be closed by the server in the moment in which a request is sent on it. Then
 not a byte of a response comes, and a request that can be repeated is sent once more, on a new
-connection. The server may have done the first one all the same: whoever calls asks nothing that
-must not be done twice. (An upload to the data daemon, done twice, leaves a blob that nobody knows,
-for garbage collection to find.)
+connection. The server may have done the first one all the same: for what must not be done twice
+whoever calls says ``once``. (An upload to the data daemon, done twice, leaves a blob that nobody
+knows, for garbage collection to find.)
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class NotConnectedError(ConnectionError):
     """There is no connection to the server, so that it was not asked."""
 
 
-class _StaleConnectionError(ConnectionError):
+class StaleConnectionError(ConnectionError):
     """A kept connection ended before a byte of a response came. ``unsent``: and before anything of
     the body was asked for."""
 
@@ -168,7 +168,7 @@ class HttpClient:
         for connection in list(self._connections):
             connection.abort()
 
-    async def request(
+    async def request(  # noqa: PLR0913  # an argument for each choice
         self,
         method: str,
         target: str,
@@ -178,6 +178,7 @@ class HttpClient:
         holds: bool = False,
         stall_seconds: float | None = None,
         expects: bool = False,
+        once: bool = False,
     ) -> Response:
         """Send a request; returns when the head of the response is there.
 
@@ -186,9 +187,11 @@ class HttpClient:
         the socket until it is wanted, for ``Response.passage``. ``stall_seconds`` are this
         request's, in place of the client's. ``expects``: a body that is not bytes is asked for
         when the server says that it wants it, or nothing, so that a refusal or an idle connection
-        that has ended costs nothing of it (RFC 9110, section 10.1.1).
+        that has ended costs nothing of it (RFC 9110, section 10.1.1). ``once``: it is not sent
+        again when the server may have done it.
 
-        Raises OSError: there is no connection (NotConnectedError), or it ended, or it stalled
+        Raises OSError: there is no connection (NotConnectedError), or it ended
+        (StaleConnectionError if it was an idle one, and nothing has come), or it stalled
         (TimeoutError), or what came is not HTTP. Raises SourceError.
         """
         headers = {**self._headers, **headers}
@@ -206,8 +209,9 @@ class HttpClient:
         if connection is not None:
             try:
                 return await connection.ask(head, body, kind)
-            except _StaleConnectionError as error:
-                if not (isinstance(body, bytes) or error.unsent):
+            except StaleConnectionError as error:
+                if not (error.unsent or (isinstance(body, bytes) and not once)):
+                    self._end_idle()
                     raise
         # In a task, as time-outs need one.
         connection = await self._loop.create_task(self._connect())
@@ -219,6 +223,12 @@ class HttpClient:
             if connection.open:
                 return connection
         return None
+
+    def _end_idle(self) -> None:
+        """End those that may have ended like one of them, so that whoever asks again gets a new
+        one."""
+        for connection in list(self._idle):
+            connection.abort()
 
     @property
     def _is_full(self) -> bool:
@@ -315,7 +325,7 @@ class _Connection(Channel):
         except ConnectionError as error:
             self._give_up(call)
             if used and not self._heard:
-                raise _StaleConnectionError(str(error), unsent=call.unsent) from error
+                raise StaleConnectionError(str(error), unsent=call.unsent) from error
             raise
         except BaseException:
             self._give_up(call)

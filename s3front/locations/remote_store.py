@@ -12,7 +12,10 @@ its mark is a part of.
 
 **Marks.** Each new blob, and each upload of parts, has a mark: forty hex digits, kept beside the
 blob (``MARK_METADATA``) and in the journal of strays (``s3front.metadata.strays``) until a record
-names it. By its mark ``remove_strays`` finds what a request has left that nobody acknowledged.
+names it. By its mark ``remove_strays`` finds what a request has left that nobody acknowledged. What
+a place may have done is never asked for again under the same mark: it would be there twice, and
+with the note of the one that a record names the other would be forgotten. So whoever asks for it
+again has another mark noted first (``Maker``, ``NewMark``).
 
 **Uploads of parts.** Where ``capabilities.multipart`` says so, an upload is one of the place's own
 from its beginning, so that the object is one blob there. ``begin_upload`` returns its handle, which
@@ -25,10 +28,10 @@ from __future__ import annotations
 import secrets
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -108,6 +111,14 @@ class PlaceError(S3Error):
         return f"{self.code}: {self.reason}"
 
 
+class LostConnectionError(PlaceError):
+    """A connection that was kept ended as the place was asked on it: most likely it had closed it
+    already, and can be asked again; but it may have done what was asked."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(Trouble.SILENT, reason)
+
+
 class NotAskedError(PlaceError):
     """The place was not asked: there are too many who ask it, or it is not asked for a while."""
 
@@ -139,6 +150,24 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
     words: str
 
 
+NewMark = Callable[[], Awaitable[str]]
+"""Has another mark noted in the journal, and gives it. Raises S3Error."""
+
+
+class Maker(Protocol):
+    """What makes something new at a place. See ``RemoteStore`` for what it does."""
+
+    async def put(
+        self, size: int, body: bytes | AsyncGenerator[bytes, None], info: ObjectInfo, mark: str
+    ) -> Stored: ...
+
+    async def begin_upload(self, info: ObjectInfo, mark: str) -> Stored: ...
+
+    async def copy(
+        self, source: RemoteStore, blob: Stored, info: ObjectInfo, mark: str
+    ) -> Stored | None: ...
+
+
 class RemoteStore(ABC):
     """See the module, and ``base.DataStore`` for what is not described here."""
 
@@ -155,6 +184,11 @@ class RemoteStore(ABC):
     async def put(
         self, size: int, body: bytes | AsyncGenerator[bytes, None], info: ObjectInfo, mark: str = ""
     ) -> Stored: ...
+
+    def maker(self, _new_mark: NewMark) -> Maker:
+        """Who is to be asked for what is new: the mark that it gets is the one that is noted last,
+        as more than one is asked for if the place is asked again."""
+        return self
 
     def new_file(self, _size: int) -> BlobFile | None:
         return None

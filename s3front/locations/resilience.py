@@ -13,6 +13,8 @@ another one:
    deletion 10 s at most: nobody should wait for what can be done later.
 3. **Tries.** What has done nothing is tried again, what is harmless twice also after silence,
    within the deadline and a budget (``retry_budget``). A body that was begun is not sent again.
+   What makes something new, and may have been done, is tried again under another mark, for who can
+   give one (``maker``).
 4. **A circuit breaker** (``circuit_breaker``): a place that is away, silent or broken is not asked
    for a while. One that refuses, or wants to be asked less, has answered.
 5. **Counters**, and a line in the log when one of these changes; the reason of each failed request
@@ -32,11 +34,14 @@ from typing import Final, NamedTuple, TypeVar
 from s3front.locations.base import BlobFile, Capabilities, DataNotFoundError, ObjectInfo, Stored
 from s3front.locations.circuit_breaker import CircuitBreaker, Leave
 from s3front.locations.guarded_body import GuardedReader, GuardedSource
+from s3front.locations.other_marks import MarkedMaker, Marks
 from s3front.locations.place_counters import PlaceCounters, PlaceReport
 from s3front.locations.place_limits import PlaceLimits
 from s3front.locations.remote_store import (
     PART_OF,
     Finding,
+    LostConnectionError,
+    NewMark,
     NotAskedError,
     PlaceError,
     RemoteStore,
@@ -153,8 +158,21 @@ class ResilientStore(RemoteStore):
 
     # -- What a store does ------------------------------------------------------------------------
 
-    async def put(self, size: int, body: Body, info: ObjectInfo, mark: str = "") -> Stored:
-        return await self._send(_PUT, body, lambda blocks: self.inner.put(size, blocks, info, mark))
+    def maker(self, new_mark: NewMark) -> MarkedMaker:
+        return MarkedMaker(self, new_mark)
+
+    async def put(
+        self,
+        size: int,
+        body: Body,
+        info: ObjectInfo,
+        mark: str = "",
+        new_mark: NewMark | None = None,
+    ) -> Stored:
+        marks = Marks(mark, new_mark)
+        return await self._send(
+            _PUT, body, lambda blocks: self.inner.put(size, blocks, info, marks.mark), marks
+        )
 
     async def put_part(self, upload: Stored, number: int, size: int, body: Body) -> Stored:
         return await self._send(
@@ -201,8 +219,13 @@ class ResilientStore(RemoteStore):
             pass
         raise self._named("look", PlaceError(Trouble.SILENT, "it does not come to an end"))
 
-    async def begin_upload(self, info: ObjectInfo, mark: str) -> Stored:
-        return await self._ask(_BEGIN_UPLOAD, lambda _leave: self.inner.begin_upload(info, mark))
+    async def begin_upload(
+        self, info: ObjectInfo, mark: str, new_mark: NewMark | None = None
+    ) -> Stored:
+        marks = Marks(mark, new_mark)
+        return await self._ask(
+            _BEGIN_UPLOAD, lambda _leave: self.inner.begin_upload(info, marks.mark), marks=marks
+        )
 
     async def complete_upload(
         self, upload: Stored, parts: Sequence[UploadedPart], info: ObjectInfo
@@ -212,10 +235,18 @@ class ResilientStore(RemoteStore):
         )
 
     async def copy(
-        self, source: RemoteStore, blob: Stored, info: ObjectInfo, mark: str
+        self,
+        source: RemoteStore,
+        blob: Stored,
+        info: ObjectInfo,
+        mark: str,
+        new_mark: NewMark | None = None,
     ) -> Stored | None:
+        marks = Marks(mark, new_mark)
         plain = source.inner if isinstance(source, ResilientStore) else source
-        return await self._ask(_COPY, lambda _leave: self.inner.copy(plain, blob, info, mark))
+        return await self._ask(
+            _COPY, lambda _leave: self.inner.copy(plain, blob, info, marks.mark), marks=marks
+        )
 
     async def find(self, info: ObjectInfo) -> Stored | None:
         # Whoever calls may be in no task yet (``shared.loop.eager``), which a deadline needs.
@@ -231,14 +262,18 @@ class ResilientStore(RemoteStore):
     # -- How it is asked --------------------------------------------------------------------------
 
     async def _send(
-        self, kind: _Kind, body: Body, send: Callable[[Body], Awaitable[Stored]]
+        self,
+        kind: _Kind,
+        body: Body,
+        send: Callable[[Body], Awaitable[Stored]],
+        marks: Marks | None = None,
     ) -> Stored:
         """Ask something that has a body; a body that comes in blocks is closed in the end."""
         if isinstance(body, bytes):
-            return await self._ask(kind, lambda _leave: send(body))
+            return await self._ask(kind, lambda _leave: send(body), marks=marks)
         source = GuardedSource(body, self._seconds)
         try:
-            return await self._ask(kind, lambda _leave: send(source.blocks()), source)
+            return await self._ask(kind, lambda _leave: send(source.blocks()), source, marks)
         finally:
             await body.aclose()
 
@@ -247,8 +282,10 @@ class ResilientStore(RemoteStore):
         kind: _Kind,
         ask: Callable[[Leave], Awaitable[T]],
         source: GuardedSource | None = None,
+        marks: Marks | None = None,
     ) -> T:
-        """Ask the place, more than once if need be; ``source`` is the body that goes with it."""
+        """Ask the place, more than once if need be; ``source`` is the body that goes with it, and
+        ``marks`` has its mark if it makes something."""
         await in_a_task()  # for the time-outs here, and in the libraries of places
         began = self._clock()
         deadline = began + min(self._seconds * kind.times, kind.seconds_max)
@@ -274,6 +311,8 @@ class ResilientStore(RemoteStore):
                 pause = self._pause_seconds(kind, failure, tries, deadline, source)
                 if pause is None:
                     break
+                if failure.trouble in _MAY_HAVE_DONE and marks and not await marks.renew():
+                    break
                 self._counters.retries += 1
                 await asyncio.sleep(pause)
         finally:
@@ -296,7 +335,8 @@ class ResilientStore(RemoteStore):
         source: GuardedSource | None,
     ) -> float | None:
         """How long to wait before the next try; None when there is to be none."""
-        if failure.trouble not in kind.again or (source is not None and source.is_begun):
+        again = failure.trouble in kind.again or isinstance(failure, LostConnectionError)
+        if not again or (source is not None and source.is_begun):
             return None
         return self._budget.pause_seconds(tries, deadline - self._clock())
 
@@ -317,7 +357,8 @@ class ResilientStore(RemoteStore):
                 seconds = deadline - self._clock()
                 answer = await self._answer(lambda: ask(leave), seconds, source)
             except PlaceError as error:
-                if source is not None and source.failure is not None:
+                is_lost = isinstance(error, LostConnectionError)  # which says nothing of the place
+                if is_lost or (source is not None and source.failure is not None):
                     self._breaker.abandoned(leave)
                 else:
                     self._note_failure(kind, leave, turnstile, slot, error)

@@ -26,10 +26,11 @@ from s3front.locations.http_client import (
     HttpClient,
     NotConnectedError,
     Response,
+    StaleConnectionError,
 )
 from s3front.locations.origin import Origin, Pool
 from s3front.locations.outbound import Outbound
-from s3front.locations.remote_store import PlaceError, Trouble
+from s3front.locations.remote_store import LostConnectionError, PlaceError, Trouble
 from s3front.locations.s3_answers import S3AnswerError, document, error_document
 from s3front.locations.s3_details import DEFAULT_REGION, REGION, S3Details
 from s3front.locations.s3_google import amazon_headers, google_parameters
@@ -64,7 +65,8 @@ class S3Call(msgspec.Struct, frozen=True):
     """A request about the bucket, or, with a ``key``, about an object of it.
 
     ``size`` is that of a ``body`` which is not bytes. ``stall_seconds``: how long the service may
-    be silent, where it takes long to do what is asked.
+    be silent, where it takes long to do what is asked. ``makes``: it makes something new each time
+    it is done, and so is not sent again when it may have been done.
     """
 
     method: str
@@ -74,6 +76,7 @@ class S3Call(msgspec.Struct, frozen=True):
     body: Body = b""
     size: int = 0
     stall_seconds: float = STALL_SECONDS_MAX
+    makes: bool = False
 
     @property
     def what(self) -> str:
@@ -173,12 +176,15 @@ class S3Client:
                 body,
                 stall_seconds=call.stall_seconds,
                 expects=expects,
+                once=call.makes,
             )
         except SourceError as error:
             failure = error.error
         except NotConnectedError as error:
             reason = f"no connection to {details.host}: {error}"
             raise PlaceError(Trouble.UNREACHED, reason) from None
+        except StaleConnectionError as error:
+            raise LostConnectionError(f"{call.what}: {error}") from None
         except OSError as error:
             reason = str(error) or "it was silent for too long"
             raise PlaceError(Trouble.SILENT, f"{call.what}: {reason}") from None

@@ -69,7 +69,7 @@ class S3Uploads:
         """See ``RemoteStore.begin_upload``."""
         name = await self._writing.name(info, mark)
         headers, _ = await self._writing.headers(info, mark)
-        call = S3Call("POST", name, (("uploads", ""),), headers)
+        call = S3Call("POST", name, (("uploads", ""),), headers, makes=True)
         _, tree = await self._client.read(call)
         upload_id = text_in(tree, "UploadId", call.what)
         return Stored(name, 0, extra={UPLOAD: upload_id, MARK: mark})

@@ -191,7 +191,7 @@ class S3Writing:
         self, name: str, new: _NewBlob, condition: Mapping[str, str] | None = None
     ) -> Stored:
         headers = {**new.headers, **new.body.headers, **(condition or {})}
-        call = S3Call("PUT", name, headers=headers, body=new.body.data, size=new.size)
+        call = S3Call("PUT", name, headers=headers, body=new.body.data, size=new.size, makes=True)
         answer = await self._client.done(call)
         version = self._bucket.saw(answer)
         md5, etag = self.md5_in(answer), unquoted(answer.get("ETag"))
@@ -231,7 +231,9 @@ class S3Writing:
         }
         if blob.version is None and blob.etag is not None:
             headers["x-amz-copy-source-if-match"] = f'"{blob.etag}"'
-        call = S3Call("PUT", name, headers=headers, stall_seconds=LONG_STALL_SECONDS_MAX)
+        call = S3Call(
+            "PUT", name, headers=headers, stall_seconds=LONG_STALL_SECONDS_MAX, makes=True
+        )
         answer, tree = await self._client.read(call)
         version = self._bucket.saw(answer)
         etag = unquoted(tree.findtext("ETag"))

@@ -14,7 +14,7 @@ from typing import Final
 from s3front.bodies.checksums import FULL_OBJECT
 from s3front.bodies.digested_body import boot_seconds
 from s3front.bodies.object_reader import plain_blob
-from s3front.bodies.remote_writer import check_md5, marked, note
+from s3front.bodies.remote_writer import Noting, begin_noting, check_md5, marked
 from s3front.bodies.stored_body import (
     Destination,
     StoredBody,
@@ -25,7 +25,6 @@ from s3front.bodies.stored_body import (
 from s3front.context import Context
 from s3front.locations.base import DataNotFoundError, Stored, stored_blob
 from s3front.locations.remote_store import RemoteStore, is_undone
-from s3front.metadata.strays import StrayNote
 from s3front.objects.object_record import ObjectRecord
 from s3front.operations.chosen_location import destination
 from s3front.operations.copy_source import CopySource
@@ -47,10 +46,11 @@ async def copied_there(
     if location is None:
         return None
     began = boot_seconds()
-    noted = await note(context, place)
-    blob = await _copy(context, place, location, noted)
+    noting = await begin_noting(context, place)
+    blob = await _copy(context, place, location, noting)
     if blob is None:
         return None
+    noted = noting.last
     md5 = record.etag if _MD5.fullmatch(record.etag) else blob.md5
     if md5 is None or blob.size != record.size:
         # Who does not say what it has made has not made it for us.
@@ -83,18 +83,19 @@ def _copyable(
 
 
 async def _copy(
-    context: Context, place: Destination, location: DataLocation, noted: StrayNote
+    context: Context, place: Destination, location: DataLocation, noting: Noting
 ) -> Stored | None:
     holder, store = context.services.locations.holder(location), place.store
     assert isinstance(holder, RemoteStore)
     assert isinstance(store, RemoteStore)
     try:
-        blob = await store.copy(holder, stored_blob(location), place.info, noted.mark)
+        maker = store.maker(noting.new_mark)
+        blob = await maker.copy(holder, stored_blob(location), place.info, noting.mark)
     except (S3Error, DataNotFoundError) as error:
         if is_undone(error):
-            await forget_notes(context, (noted,))
+            await forget_notes(context, (noting.last,))
         raise
     if blob is None:
-        await forget_notes(context, (noted,))
+        await forget_notes(context, (noting.last,))
         return None
-    return marked(blob, noted.mark)
+    return marked(blob, noting.mark)

@@ -29,7 +29,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from s3front.bodies.remote_writer import marked, note
+from s3front.bodies.remote_writer import begin_noting, marked
 from s3front.bodies.stored_body import Destination, delete_data, forget_notes
 from s3front.context import Context
 from s3front.locations.base import Capabilities, DataStore, Stored, stored_blob
@@ -75,13 +75,14 @@ async def begin_there(
     store = place.store
     if not isinstance(store, RemoteStore) or not _takes_uploads(store.capabilities):
         return None
-    noted = await note(context, place)
+    noting = await begin_noting(context, place)
     try:
-        handle = await store.begin_upload(place.info, noted.mark)
+        handle = await store.maker(noting.new_mark).begin_upload(place.info, noting.mark)
     except S3Error as error:
         if is_undone(error):
-            await forget_notes(context, (noted,))
+            await forget_notes(context, (noting.last,))
         raise
+    noted = noting.last
     failpoint(FailPoint.AFTER_DATA_STORED)
     return PlaceUpload(_location(place, marked(handle, noted.mark), 0, ""), (noted,))
 

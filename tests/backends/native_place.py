@@ -6,7 +6,8 @@ the next calls of that verb do, until it is removed:
 
 * ``hold``: wait, for as long as it is there, before anything is done;
 * ``unreached``, ``busy``, ``refused``, ``broken``: fail, having done nothing;
-* ``silent``: do it, and fail;
+* ``silent``, ``failed``: do it, and fail as if it were silent or busy;
+* ``failed-once``: the same of the next call alone;
 * ``other-md5``: say a wrong MD5.
 """
 
@@ -283,7 +284,10 @@ class NativePlace(RemoteStore):
         return fault
 
     def _answer(self, fault: str, answer: _Answer) -> _Answer:
-        if fault in ("silent", "failed"):
+        if fault == "failed-once":
+            for path in (self.root / "faults").iterdir():
+                path.unlink()
+        if fault in ("silent", "failed", "failed-once"):
             trouble = Trouble.SILENT if fault == "silent" else Trouble.BUSY
             raise PlaceError(trouble, f"the test's own: {fault}")
         if fault == "other-md5" and isinstance(answer, Stored):

@@ -179,6 +179,18 @@ def test_a_copy_that_fails_leaves_nothing(
     assert [blob.key for blob in there(stage, bucket)] == ["source"]
 
 
+def test_a_copy_that_was_made_and_is_asked_for_again_is_not_left_there(
+    stage: Stage, client: Any, bucket: str, place: NativePlace
+) -> None:
+    client.put_object(Bucket=bucket, Key="source", Body=DATA)
+    place.fault("copy", "failed-once")
+    copy(client, bucket)
+    assert len(there(stage, bucket)) == 3
+    stage.wait_until_settled()
+    assert [blob.key for blob in there(stage, bucket)] == ["copy", "source"]
+    assert content(client, bucket) == DATA
+
+
 @pytest.mark.parametrize("verb", ["copy_object", "upload_part_copy"])
 def test_a_copy_that_has_nowhere_to_go_lets_go_of_its_source(
     stage: Stage, client: Any, bucket: str, place: NativePlace, verb: str

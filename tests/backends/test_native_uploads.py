@@ -368,6 +368,19 @@ def test_abort_removes_what_the_upload_has_become(
     assert there(stage, bucket) == []
 
 
+def test_an_upload_that_was_begun_and_is_asked_for_again_is_not_left_there(
+    stage: Stage, client: Any, bucket: str, place: NativePlace, begun: set[str]
+) -> None:
+    place.fault("begin_upload", "failed-once")
+    upload = Upload(client, bucket)
+    assert len(set(place.uploads()) - begun) == 2
+    stage.wait_until_settled()
+    assert len(set(place.uploads()) - begun) == 1
+    upload.complete()
+    assert client.get_object(**upload.named)["Body"].read() == WHOLE
+    assert set(place.uploads()) <= begun
+
+
 @pytest.mark.parametrize("verb", ["begin_upload", "put_part", "complete_upload"])
 @pytest.mark.parametrize("trouble", ["unreached", "refused", "silent", "broken"])
 def test_a_place_that_fails(

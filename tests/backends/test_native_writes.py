@@ -180,6 +180,20 @@ def test_a_place_that_fails_is_an_error_and_leaves_nothing(
     assert there(stage, bucket) == []
 
 
+def test_what_was_done_and_is_asked_for_again_is_not_left_there(
+    stage: Stage, client: Any, bucket: str, place: str
+) -> None:
+    stage.places[place].fault("put", "failed-once")
+    client.put_object(Bucket=bucket, Key="key", Body=b"twice")
+    assert len(there(stage, bucket)) == 2
+    stage.wait_until_settled()
+    assert len(there(stage, bucket)) == 1
+    assert client.get_object(Bucket=bucket, Key="key")["Body"].read() == b"twice"
+    client.delete_object(Bucket=bucket, Key="key")
+    stage.wait_until_settled()
+    assert there(stage, bucket) == []
+
+
 def test_a_commit_that_comes_after_its_blob_was_removed_fails(
     stage: Stage, client: Any, bucket: str, place: str
 ) -> None:

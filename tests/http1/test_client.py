@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from s3front.locations.http_call import SourceError
-from s3front.locations.http_client import HttpClient
+from s3front.locations.http_client import HttpClient, StaleConnectionError
 from s3front.locations.origin import Origin
 from shared.http1.exchange import Exchange
 from tests.http1.serving import DEADLINE_SECONDS, LOOPS, echo, run, serving, until
@@ -190,6 +190,44 @@ def test_a_kept_connection_that_ended_costs_a_repetition(loop: str, method: str)
                 response = await client.request(method, "/", {"Content-Length": "4"}, b"body")
                 assert await response.read_all(9) == b"hello"
             assert server.connections == 2
+
+    run(loop, scenario())
+
+
+def test_what_is_to_be_done_once_is_not_repeated(loop: str) -> None:
+    async def scenario() -> None:
+        async with scripted(ends_after_one) as (client, server):
+            await get(client)
+            with pytest.raises(StaleConnectionError):
+                await client.request("PUT", "/", {"Content-Length": "4"}, b"body", once=True)
+            assert server.connections == 1
+            response = await client.request("PUT", "/", {"Content-Length": "4"}, b"body", once=True)
+            assert await response.read_all(9) == b"hello"
+            assert server.connections == 2
+
+    run(loop, scenario())
+
+
+def test_when_one_had_ended_the_others_are_not_used_either(loop: str) -> None:
+    async def script(
+        number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        while True:
+            await head_of(reader)
+            writer.write(OK)
+            if number < 3:
+                await head_of(reader)
+                return
+
+    async def scenario() -> None:
+        async with scripted(script) as (client, server):
+            responses = await asyncio.gather(*(client.request("GET", "/", {}) for _ in range(2)))
+            for response in responses:
+                await response.read_all(9)
+            with pytest.raises(StaleConnectionError):
+                await client.request("PUT", "/", {}, once=True)
+            assert (await get(client))[1] == b"hello"
+            assert server.connections == 3
 
     run(loop, scenario())
 

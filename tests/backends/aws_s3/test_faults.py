@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import partial
@@ -21,6 +21,7 @@ from s3front.locations.remote_store import (
     MARK,
     PART_OF,
     UPLOAD,
+    LostConnectionError,
     PlaceError,
     Trouble,
     UploadedPart,
@@ -149,6 +150,28 @@ async def test_other_bytes_were_stored() -> None:
     async with asking(say) as (store, service):
         assert await trouble_of(store.put(4, b"body", INFO)) is Trouble.BROKEN
         assert service.wanted()[-1] == "DELETE /there/2026/cat.jpg?versionId=v7"
+
+
+@pytest.mark.parametrize("verb", ["put", "copy", "begin_upload"])
+async def test_what_makes_something_is_not_sent_again_when_its_connection_has_ended(
+    verb: str,
+) -> None:
+    """The service may have done it, and then there would be two."""
+
+    def say(asked: Asked) -> bytes:
+        return answer(204) if asked.method == "DELETE" else CUT
+
+    async with asking(say) as (store, service):
+        mark = new_mark()
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "put": lambda: store.put(4, b"body", INFO, mark),
+            "copy": lambda: store.copy(store, BLOB, INFO, mark),
+            "begin_upload": lambda: store.begin_upload(INFO, mark),
+        }
+        await store.delete(BLOB)  # over a connection that is kept
+        with pytest.raises(LostConnectionError):
+            await calls[verb]()
+        assert len(service.wanted()) == 2
 
 
 async def test_an_etag_of_what_is_encrypted_is_no_md5() -> None:

@@ -40,6 +40,8 @@ class ScriptedRemote(RemoteStore):
         self.script = list(script)
         self.always: Act | None = None
         self.asked: list[str] = []
+        self.marks: list[str] = []
+        """Those of what it was to make."""
         self.running = 0
         self.most_running = 0
         self.read_script: list[Act] = []
@@ -59,6 +61,7 @@ class ScriptedRemote(RemoteStore):
     async def put(
         self, size: int, body: bytes | AsyncGenerator[bytes, None], info: ObjectInfo, mark: str = ""
     ) -> Stored:
+        self.marks.append(mark)
         return await self._store("put", size, body)
 
     async def put_part(
@@ -93,6 +96,7 @@ class ScriptedRemote(RemoteStore):
         return ()
 
     async def begin_upload(self, info: ObjectInfo, mark: str) -> Stored:
+        self.marks.append(mark)
         await self._next("begin_upload")
         return Stored("key", 0, None, None, {UPLOAD: "id"})
 
@@ -105,6 +109,7 @@ class ScriptedRemote(RemoteStore):
     async def copy(
         self, source: RemoteStore, blob: Stored, info: ObjectInfo, mark: str
     ) -> Stored | None:
+        self.marks.append(mark)
         await self._next("copy")
         return blob if source is self else None
 

@@ -13,6 +13,7 @@ from s3front.locations.base import DataNotFoundError, DataReader, ObjectInfo, St
 from s3front.locations.circuit_breaker import FAILURES_IN_A_ROW
 from s3front.locations.remote_store import (
     PART_OF,
+    LostConnectionError,
     PlaceError,
     RemoteStore,
     Trouble,
@@ -48,17 +49,26 @@ async def _read(store: RemoteStore) -> bytes:
         reader.close()
 
 
+async def new_mark() -> str:
+    return "other"
+
+
+async def no_mark() -> str:
+    raise S3Error("ServiceUnavailable")
+
+
 CALLS: dict[str, Call] = {
-    "put": lambda store: store.put(5, b"bytes", INFO, "mark"),
+    "put": lambda store: store.maker(new_mark).put(5, b"bytes", INFO, "mark"),
     "open": _read,
     "delete": lambda store: store.delete(BLOB),
     "remove_strays": lambda store: store.remove_strays(INFO, "mark"),
-    "begin_upload": lambda store: store.begin_upload(INFO, "mark"),
+    "begin_upload": lambda store: store.maker(new_mark).begin_upload(INFO, "mark"),
     "put_part": lambda store: store.put_part(BLOB, 1, 5, b"bytes"),
     "complete_upload": lambda store: store.complete_upload(BLOB, PARTS, INFO),
-    "copy": lambda store: store.copy(store, BLOB, INFO, "mark"),
+    "copy": lambda store: store.maker(new_mark).copy(store, BLOB, INFO, "mark"),
     "put_tags": lambda store: store.put_tags(BLOB, {"a": "b"}),
 }
+MAKING = ("put", "begin_upload", "copy")
 HARMLESS_TWICE = {"open", "delete", "remove_strays", "complete_upload", "put_tags"}
 UNHELPFUL = (Trouble.REFUSED, Trouble.UNFIT, Trouble.BROKEN)
 
@@ -170,10 +180,56 @@ async def test_what_has_failed_inside_may_have_been_done(last: Trouble) -> None:
     """A server that says 500, or that it is busy, may have stored what it was sent."""
     remote = ScriptedRemote(trouble(Trouble.BUSY))
     remote.always = trouble(last)
-    error = await failure_of(resilient(remote).put(4, b"body", INFO))
+    error = await failure_of(resilient(remote).maker(new_mark).put(4, b"body", INFO, "mark"))
     assert isinstance(error, PlaceError)
     assert error.trouble is Trouble.BUSY
     assert not is_undone(error)
+    assert len(remote.asked) > 1
+
+
+@pytest.mark.parametrize("name", MAKING)
+@pytest.mark.parametrize(
+    ("failure", "mark"),
+    [
+        (trouble(Trouble.UNREACHED), "mark"),
+        (trouble(Trouble.BUSY), "other"),
+        (LostConnectionError("as scripted"), "other"),
+    ],
+    ids=str,
+)
+async def test_what_may_have_been_made_is_made_under_another_mark(
+    name: str, failure: PlaceError, mark: str
+) -> None:
+    """With the note of the one that a record names the other would be forgotten."""
+    remote = ScriptedRemote(failure)
+    store = resilient(remote)
+    await CALLS[name](store)
+    assert remote.marks == ["mark", mark]
+    assert store.report().state == "closed"
+
+
+@pytest.mark.parametrize("failure", [trouble(Trouble.BUSY), LostConnectionError("as scripted")])
+async def test_what_may_have_been_made_is_not_made_again_without_another_mark(
+    failure: PlaceError,
+) -> None:
+    remote = ScriptedRemote(failure, failure)
+    store = resilient(remote)
+    asked = [store.put(4, b"body", INFO, "mark"), store.maker(no_mark).put(4, b"body", INFO, "m")]
+    for each in asked:
+        error = await failure_of(each)
+        assert isinstance(error, PlaceError)
+        assert error.trouble is failure.trouble
+        assert not is_undone(error)
+    assert remote.marks == ["mark", "m"]
+
+
+async def test_connections_that_had_ended_say_nothing_of_a_place() -> None:
+    remote = ScriptedRemote()
+    remote.always = LostConnectionError("as scripted")
+    store = resilient(remote)
+    for _ in range(FAILURES_IN_A_ROW + 1):
+        assert (await failure_of(store.put_tags(BLOB, {}))).code == "ServiceUnavailable"
+    assert store.report().state == "closed"
 
 
 async def test_what_was_not_asked_for_is_undone() -> None:
