@@ -31,6 +31,8 @@ MISSING_CODES: Final = frozenset({"BlobNotFound", "ResourceNotFound"})
 
 _REFUSED_STATUSES: Final = frozenset({401, 403})
 _BUSY_STATUSES: Final = frozenset({429, 503})
+_STATUSES_OF_ONE: Final = frozenset({400, 413, 414, 431})
+"""Also from a server in front, to which a name or headers are too long, or odd."""
 _CODE: Final = re.compile(r"[A-Za-z0-9]{1,80}")
 _TOKEN_REFUSAL: Final = re.compile(r"AADSTS[0-9]{4,9}")
 _SKEW_SECONDS_MAX: Final = 300
@@ -114,7 +116,7 @@ def _answered(error: HttpResponseError, status: int) -> tuple[Trouble, str]:
     if status >= 500:
         # What has timed out there may have been done all the same.
         return Trouble.SILENT, words
-    if code and status >= 400:
+    if status in _STATUSES_OF_ONE or (code and status >= 400):
         # Of a name or metadata that it does not take, which is no reason to ask it for nothing.
         return Trouble.UNFIT, words
     return Trouble.BROKEN, words

@@ -28,8 +28,13 @@ _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _NEW_MODE: Final = 0o666
 """As far as the process's mask lets it."""
 
-_IN_THE_WAY: Final = (errno.ENOTDIR, errno.EXDEV, errno.ELOOP, errno.ENAMETOOLONG)
-"""Why a directory of a natural name cannot be: a file or a link is there, or it is too long."""
+_NO_NAMES: Final = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
+"""What file systems say of a name that they do not have: not all have those of Linux."""
+
+_IN_THE_WAY: Final = (errno.ENOTDIR, errno.EXDEV, errno.ELOOP, *_NO_NAMES)
+"""Why a directory of a natural name cannot be: a file or a link is there, or it is no name."""
+
+_NOT_PLAIN: Final = "it is not a plain file"
 
 _NO_ATTRIBUTES: Final = (errno.EOPNOTSUPP, errno.ENOSPC, errno.EDQUOT, errno.E2BIG)
 
@@ -56,11 +61,16 @@ def opened_root(folder: Path) -> Iterator[int]:
 def open_file(folder: Path, path: bytes) -> tuple[int, os.stat_result]:
     """An open file of the folder. Raises OtherFileError for what is no plain file."""
     with opened_root(folder) as root:
-        descriptor = open_beneath(root, path, _READ)
+        try:
+            descriptor = open_beneath(root, path, _READ)
+        except OSError as error:
+            if error.errno in (errno.ENXIO, errno.ENODEV):
+                raise OtherFileError(_NOT_PLAIN) from None
+            raise
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise OtherFileError("it is not a plain file")
+            raise OtherFileError(_NOT_PLAIN)
     except BaseException:
         os.close(descriptor)
         raise
@@ -129,13 +139,25 @@ def remove_marked(folder: Path, names: Names, mark: str) -> None:
 
 def _remove_marked(parent: int, names: Names, mark: str) -> None:
     for name in (names.draft, names.own):
-        with contextlib.suppress(FileNotFoundError):
+        with _absence():
             os.unlink(name, dir_fd=parent)
     if names.natural is not None:
-        with contextlib.suppress(FileNotFoundError):
+        with _absence():
             if _mark_of(parent, names.natural) == mark:
                 os.unlink(names.natural, dir_fd=parent)
     os.fsync(parent)
+
+
+@contextlib.contextmanager
+def _absence() -> Iterator[None]:
+    """Nothing has a name, or can have it."""
+    try:
+        yield
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno not in _NO_NAMES:
+            raise
 
 
 def _mark_of(parent: int, name: bytes) -> str | None:

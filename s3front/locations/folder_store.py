@@ -64,6 +64,14 @@ _THREADS: Final = 8
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MISSING: Final = (errno.ENOENT, errno.ENOTDIR)
 _REFUSED: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSYS, errno.EOPNOTSUPP)
+_UNFIT: Final = {
+    errno.EXDEV: "a link leads out of the folder",
+    errno.ELOOP: "a link leads out of the folder",
+    errno.EILSEQ: "the file system does not have such names",
+    errno.EINVAL: "the file system does not have such names",
+    errno.ENAMETOOLONG: "the file system does not have such names",
+}
+"""What is wrong with one name, and nothing to those of others."""
 _LOOK: Final = ObjectInfo("look", "//", "", {})
 """Which cannot be a path, so that its blob is kept where the names of none are."""
 
@@ -230,8 +238,8 @@ class FolderStore(RemoteStore):
             return S3Error("InsufficientStorage")
         if error.errno in _REFUSED:
             return PlaceError(Trouble.REFUSED, reason)
-        if error.errno in (errno.EXDEV, errno.ELOOP):
-            return PlaceError(Trouble.BROKEN, f"{reason}: a link leads out of the folder")
+        if error.errno in _UNFIT:
+            return PlaceError(Trouble.UNFIT, f"{reason}: {_UNFIT[error.errno]}")
         return PlaceError(Trouble.SILENT, reason)
 
 

@@ -45,6 +45,10 @@ BATCH_KEYS_MAX: Final = 100
 
 _BLOB: Final = "application/octet-stream"
 _JSON: Final = "application/json"
+_TROUBLES: Final = {
+    **dict.fromkeys((401, 403, 404, 405), Trouble.REFUSED),
+    413: Trouble.UNFIT,  # a blob is too large for a server in front
+}
 _LOOK: Final = ObjectInfo("look", "look", _BLOB, {})
 _LOOK_BODY: Final = b"twofold looks whether it can keep data here"
 
@@ -178,8 +182,8 @@ class SproxydStore(RemoteStore):
         await text_of(answer.response)
 
     async def _refused(self, answer: Answer) -> PlaceError:
-        refused = answer.response.status in (401, 403, 404, 405)
-        return await self._hosts.refusal(answer, Trouble.REFUSED if refused else Trouble.BROKEN)
+        trouble = _TROUBLES.get(answer.response.status, Trouble.BROKEN)
+        return await self._hosts.refusal(answer, trouble)
 
 
 def _is_right(response: Response, blob: Stored, start: int, end: int, *, whole: bool) -> bool:

@@ -59,6 +59,8 @@ def wrapped(kind: type[AzureError], inner: Exception) -> AzureError:
         (answer(500, "OperationTimedOut"), Trouble.SILENT, "Azure did not do it in time"),
         (answer(500, "InternalError"), Trouble.SILENT, "500 InternalError"),
         (answer(400, "InvalidHeaderValue"), Trouble.UNFIT, "400 InvalidHeaderValue"),
+        (answer(400, ""), Trouble.UNFIT, "400"),
+        (answer(414, "<html>"), Trouble.UNFIT, "414"),
         (answer(418, "<script>"), Trouble.BROKEN, "418"),
         (
             wrapped(ServiceRequestError, aiohttp.ClientConnectorError(HOST, OSError(111, "no"))),

@@ -7,6 +7,7 @@ import errno
 import os
 import resource
 import secrets
+import stat
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
@@ -129,10 +130,11 @@ async def test_links_that_lead_out(
     assert blob.size == len(b"secret")
     with pytest.raises(PlaceError) as caught:
         await reading.open(blob, 0, 5)
-    assert caught.value.trouble is Trouble.BROKEN
+    assert caught.value.trouble is Trouble.UNFIT
     assert repr(path) not in caught.value.reason  # which logs have
-    with pytest.raises(PlaceError):
+    with pytest.raises(PlaceError) as caught:
         await reading.find(info(path))
+    assert caught.value.trouble is Trouble.UNFIT
 
 
 async def test_a_link_that_stays_inside(folder: Path, reading: FolderStore) -> None:
@@ -141,10 +143,12 @@ async def test_a_link_that_stays_inside(folder: Path, reading: FolderStore) -> N
     assert await read(reading, recorded(folder, "link")) == b"inside"
 
 
-@pytest.mark.parametrize("kind", ["pipe", "directory"])
+@pytest.mark.parametrize("kind", ["pipe", "socket", "directory"])
 async def test_what_is_no_plain_file(folder: Path, reading: FolderStore, kind: str) -> None:
     if kind == "pipe":
         os.mkfifo(folder / "odd")
+    elif kind == "socket":
+        os.mknod(folder / "odd", stat.S_IFSOCK | 0o600)
     else:
         (folder / "odd").mkdir()
     with pytest.raises(S3Error, match="InvalidRequest"):
