@@ -290,6 +290,7 @@ KEYS = (
     "quo'te\"s<&>",
     "back\\slash",
     "tab\tnew\nline",
+    "control\x01\x1f\x7f\ufffe",
     "~" * 41,
     "x" * 1024,
     "ü" * 512,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from s3front.bodies.checksums import Algorithm
-from tests.api.support import body_of, code_of
+from tests.api.support import body_of, code_of, path_of
 from tests.backends.bodies import MIB, PART, body_of_size
 from tests.backends.places import DISK, PLACE, Server, new_bucket
 from tests.etags import etag_of
@@ -148,6 +148,32 @@ def test_an_upload_that_is_aborted_leaves_nothing(at: Server, s3: Any, bucket: s
     assert code_of(s3.list_parts, **upload.names) == (404, "NoSuchUpload")
     assert code_of(s3.get_object, **upload.address) == (404, "NoSuchKey")
     at.wait_until_holding(before)
+
+
+@pytest.mark.parametrize("key", ["control\x01", "lines\r\n", "\ufffe"], ids=ascii)
+def test_a_key_that_xml_cannot_have(at: Server, s3: Any, bucket: str, key: str) -> None:
+    """However often it is sent, others are served."""
+    target = path_of(bucket, key)
+
+    def begun() -> str:
+        response = call(at.front, "POST", f"{target}?uploads")
+        assert response.status == 200
+        return response.body.partition(b"<UploadId>")[2].partition(b"<")[0].decode()
+
+    with at.left_nothing():
+        for _ in range(6):
+            assert call(at.front, "DELETE", f"{target}?uploadId={begun()}").status == 204
+        upload_id = begun()
+        part = call(at.front, "PUT", f"{target}?partNumber=1&uploadId={upload_id}", b"body")
+        etag = part.headers["ETag"]
+        parts = f"<Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part>"
+        document = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+        assert call(at.front, "POST", f"{target}?uploadId={upload_id}", document).status == 200
+        assert call(at.front, "GET", target).body == b"body"
+        s3.put_object(Bucket=bucket, Key="other", Body=b"other")
+        assert body_of(s3, bucket, "other") == b"other"
+        s3.delete_object(Bucket=bucket, Key="other")
+        assert call(at.front, "DELETE", target).status == 204
 
 
 def test_an_upload_with_no_part_is_aborted(at: Server, s3: Any, bucket: str) -> None:
