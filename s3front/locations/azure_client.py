@@ -232,8 +232,12 @@ class _Transport(AioHttpTransport):  # type: ignore[misc]  # it has no types
     """The library's own, through a proxy if there is one."""
 
     proxy: Proxy | None = None
+    once: _Transport | None = None
+    """What carries a PUT in its place."""
 
     async def send(self, request: Any, **options: Any) -> Any:
+        if self.once is not None and request.method == "PUT":
+            return await self.once.send(request, **options)
         proxy = self.proxy
         if proxy is not None:
             host = f"[{proxy.host}]" if ":" in proxy.host else proxy.host
@@ -242,6 +246,11 @@ class _Transport(AioHttpTransport):  # type: ignore[misc]  # it has no types
             if proxy.authorization is not None:
                 options["proxy_headers"] = proxy.headers
         return await super().send(request, **options)
+
+    async def close(self) -> None:
+        if self.once is not None:
+            await self.once.close()
+        await super().close()
 
 
 def _transport(url: str, outbound: Outbound, stall_seconds: float) -> AioHttpTransport:
@@ -256,6 +265,15 @@ def _transport(url: str, outbound: Outbound, stall_seconds: float) -> AioHttpTra
         # aiohttp has one context for a proxy and the server behind it.
         tls = proxy.tls
         tls.load_default_certs()
+    transport = _made(proxy, tls, stall_seconds)
+    transport.once = _made(proxy, tls, stall_seconds)
+    # aiohttp would send a PUT again on another connection, when the first may have stored its blob;
+    # that would be in its own way then.
+    transport.once.session._retry_connection = False
+    return transport
+
+
+def _made(proxy: Proxy | None, tls: ssl.SSLContext, stall_seconds: float) -> _Transport:
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             limit=0,  # how many there are at once is limited above

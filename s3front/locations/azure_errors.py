@@ -21,7 +21,7 @@ from azure.core.exceptions import (
     ServiceRequestTimeoutError,
 )
 
-from s3front.locations.remote_store import PlaceError, Trouble
+from s3front.locations.remote_store import LostConnectionError, PlaceError, Trouble
 
 CONDITION_CODES: Final = frozenset({"ConditionNotMet", "TargetConditionNotMet"})
 TAKEN_CODES: Final = frozenset({"BlobAlreadyExists", "UnauthorizedBlobOverwrite"})
@@ -37,6 +37,9 @@ _CODE: Final = re.compile(r"[A-Za-z0-9]{1,80}")
 _TOKEN_REFUSAL: Final = re.compile(r"AADSTS[0-9]{4,9}")
 _SKEW_SECONDS_MAX: Final = 300
 """Azure accepts 15 minutes."""
+
+_LOST: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+"""What aiohttp raises for a connection that it had kept, among others."""
 
 _WORDS: Final = {
     "AccountIsDisabled": "the account is disabled",
@@ -79,6 +82,8 @@ def place_error(error: BaseException, what: str) -> PlaceError:
     """The failure of a place for what the client library, or its transport, raised when it was to
     do ``what``."""
     trouble, words = _judged(error)
+    if trouble is Trouble.SILENT and isinstance(_innermost(error), _LOST):
+        return LostConnectionError(f"{what}: {words}", was_kept=False)
     return PlaceError(trouble, f"{what}: {words}")
 
 

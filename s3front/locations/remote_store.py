@@ -113,10 +113,12 @@ class PlaceError(S3Error):
 
 class LostConnectionError(PlaceError):
     """A connection that was kept ended as the place was asked on it: most likely it had closed it
-    already, and can be asked again; but it may have done what was asked."""
+    already, and can be asked again; but it may have done what was asked. ``was_kept``: it had
+    certainly answered on it before, so that this says nothing of the place."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, was_kept: bool = True) -> None:
         super().__init__(Trouble.SILENT, reason)
+        self.was_kept = was_kept
 
 
 class NotAskedError(PlaceError):

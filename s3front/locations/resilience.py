@@ -357,7 +357,7 @@ class ResilientStore(RemoteStore):
                 seconds = deadline - self._clock()
                 answer = await self._answer(lambda: ask(leave), seconds, source)
             except PlaceError as error:
-                is_lost = isinstance(error, LostConnectionError)  # which says nothing of the place
+                is_lost = isinstance(error, LostConnectionError) and error.was_kept
                 if is_lost or (source is not None and source.failure is not None):
                     self._breaker.abandoned(leave)
                 else:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from s3front.locations.azure_details import AzureDetails, read_azure_details
 from s3front.locations.location_config import Written
 from s3front.locations.origin import Proxy
 from s3front.locations.outbound import Outbound
-from s3front.locations.remote_store import PlaceError, Trouble, new_mark
+from s3front.locations.remote_store import LostConnectionError, PlaceError, Trouble, new_mark
 from s3front.s3_errors import S3Error
 from tests.backends.azurites import ACCOUNT, CONTAINER, Azurite, azurite
 from tests.backends.connect_proxy import connect_proxy
@@ -153,6 +155,13 @@ class TestTokens:
         await store.close()
 
 
+async def put_too_little(store: AzureStore) -> None:
+    """Asked again when its connection was gone, as ``ResilientStore`` does."""
+    with suppress(LostConnectionError):
+        await store.put(2_000_000, pieces_of(b"short"), INFO, new_mark())
+    await store.put(2_000_000, pieces_of(b"short"), INFO, new_mark())
+
+
 class TestFaults:
     @pytest.fixture
     def faulty(self, plain: Azurite) -> Iterator[TcpProxy]:
@@ -252,6 +261,26 @@ class TestFaults:
         await direct.close()
         await store.close()
 
+    async def test_what_azure_may_have_done_is_not_sent_again(self, plain: Azurite) -> None:
+        """By the library that carries it, as that has no other mark for it."""
+        sent = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(asyncio.IncompleteReadError):
+                sent.append((await reader.readuntil(b"\r\n\r\n")).split()[0])
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/{ACCOUNT}"
+        store = AzureStore(AzureContainer(details_of(plain.details(azureStorageEndpoint=endpoint))))
+        with pytest.raises(LostConnectionError):
+            await store.put(4, b"body", INFO, new_mark())
+        with pytest.raises(LostConnectionError):
+            await store.begin_upload(INFO, new_mark())
+        assert sent == [b"PUT"] * 2
+        await store.close()
+        server.close()
+
     async def test_a_kept_connection_is_gone(self, plain: Azurite, faulty: TcpProxy) -> None:
         """As after a while in which nothing was asked."""
         store = self.store(plain, faulty)
@@ -261,7 +290,7 @@ class TestFaults:
             assert await read(store, blob) == b"body"
             faulty.cut(reset=True)
             with pytest.raises(S3Error, match="IncompleteBody"):
-                await store.put(2_000_000, pieces_of(b"short"), INFO, new_mark())
+                await put_too_little(store)
             faulty.cut(reset=False)
             await store.delete(blob)
         await store.close()
