@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from s3front.locations.remote_store import moment_of
+from s3front.locations.remote_store import PlaceError, Trouble, moment_of
 from s3front.locations.s3_answers import S3AnswerError, unquoted
 from s3front.locations.s3_client import Parameters, S3Call, S3Client
 from s3front.locations.s3_documents import ENCODING, in_listing, is_called
@@ -75,7 +75,7 @@ async def versions_of(
     client: S3Client, name: str, since: datetime | None
 ) -> AsyncGenerator[str, None]:
     """The versions of a key, the newest first, without delete markers, down to a moment. Raises
-    PlaceError."""
+    PlaceError, UNFIT when these are more than are looked at."""
     key_marker, version_marker, seen = "", "", 0
     while seen < VERSIONS_MAX:
         query = [ENCODING, ("versions", ""), ("prefix", name)]
@@ -101,6 +101,8 @@ async def versions_of(
         )
         if tree.findtext("IsTruncated") != "true" or not key_marker or not entries:
             return
+    reason = f"a blob is not found among the newest {VERSIONS_MAX} versions of its key"
+    raise PlaceError(Trouble.UNFIT, reason)
 
 
 async def find_mark(client: S3Client, name: str, mark: str, *, versions: bool) -> Found | None:

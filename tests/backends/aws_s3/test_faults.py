@@ -306,6 +306,26 @@ async def test_every_version_with_a_mark_is_removed() -> None:
         assert versions == []
 
 
+@pytest.mark.parametrize("verb", ["remove_strays", "delete"])
+async def test_what_is_behind_too_many_versions_is_not_said_to_be_gone(verb: str) -> None:
+    """What the worker removes it by is kept."""
+    mark, key = new_mark(), "<Key>2026/cat.jpg</Key>"
+    listed = f"<DeleteMarker>{key}<VersionId>v</VersionId></DeleteMarker>" * 600
+    more = "<IsTruncated>true</IsTruncated><NextKeyMarker>2026/cat.jpg</NextKeyMarker>"
+
+    def say(asked: Asked) -> bytes:
+        if asked.is_about("versions"):
+            return answer(200, {}, f"<R>{listed}{more}</R>".encode())
+        if asked.is_about("uploads"):
+            return answer(200, {}, b"<R></R>")
+        return answer(404)
+
+    async with asking(say) as (store, _):
+        upload = Stored("2026/cat.jpg", 0, extra={UPLOAD: UPLOAD_ID, MARK: mark})
+        removing = store.remove_strays(INFO, mark) if verb != "delete" else store.delete(upload)
+        assert await trouble_of(removing) is Trouble.UNFIT
+
+
 async def test_another_clock() -> None:
     ahead = time.time() + 7200
 
