@@ -140,22 +140,23 @@ class ObjectData:
     async def _checked(
         self, check: ObjectCheck
     ) -> AsyncGenerator[bytes | bytearray | Passage, None]:
-        held, is_seen = b"", True
+        left, last, is_seen = self._record.size, b"", True
         async with aclosing(self._blocks()) as blocks:
             async for block in blocks:
-                if held:
-                    yield held
                 if isinstance(block, bytes | bytearray):
-                    held = bytes(block)
-                    check.add(held)
+                    left -= len(block)
+                    check.add(block)
+                    if left <= 0:
+                        last += block
+                        continue
                 else:
                     # Nobody here sees these bytes, so that there is nothing to hold against.
-                    yield block
-                    held, is_seen = b"", False
+                    is_seen = False
+                yield block
         if is_seen:
             self._require(check)
-        if held:
-            yield held
+        if last:
+            yield last
 
     async def read(self) -> bytes:
         """All the bytes; for few of them. Raises InternalError when they are not right."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Final, NamedTuple
 
+from s3front.locations.receive_buffers import Share
 from shared.http1.body import IncomingBody
 from shared.http1.deadlines import Watched
 from shared.http1.head import ResponseHead
@@ -53,6 +54,7 @@ class Call:
         "response_body",
         "reusable",
         "sent",
+        "share",
         "unsent",
         "waiter",
     )
@@ -66,6 +68,8 @@ class Call:
         self.unsent = False
         self.sent = False
         self.reusable = True
+        self.share: Share | None = None
+        """That of the response's body, unless it is small."""
         self.waiter = Waiter()
 
     async def answered(self, owner: Watched, seconds: float) -> tuple[ResponseHead, IncomingBody]:

@@ -25,6 +25,7 @@ from httptools import HttpResponseParser
 from s3front.locations.http_call import Call, Kind, next_block
 from s3front.locations.http_connect import connect, probe
 from s3front.locations.origin import ANY_POOL, Origin, Pool
+from s3front.locations.receive_buffers import Share, receive_buffers
 from shared.http1.body import IncomingBody
 from shared.http1.channel import JOIN_BYTES_MAX, Channel, Watch
 from shared.http1.encoding import encode_request
@@ -42,8 +43,6 @@ CONNECT_SECONDS_MAX: Final = 2.0
 
 IDLE_SECONDS_MAX: Final = 55.0
 """Less than the 60 of the data daemon, so that it is we who close an idle connection."""
-
-_RECEIVE_BUFFER_BYTES: Final = 512 * 1024
 
 _BODILESS: Final = frozenset({204, 304})
 
@@ -64,7 +63,7 @@ class StaleConnectionError(ConnectionError):
 class Response:
     """A response whose head has arrived. Read it to its end, or ``close`` it."""
 
-    __slots__ = ("_body", "_connection", "_head", "_stall_seconds")
+    __slots__ = ("_body", "_connection", "_head", "_share", "_stall_seconds")
 
     def __init__(
         self,
@@ -72,11 +71,13 @@ class Response:
         head: ResponseHead,
         body: IncomingBody,
         stall_seconds: float,
+        share: Share | None,
     ) -> None:
         self._connection = connection
         self._head = head
         self._body = body
         self._stall_seconds = stall_seconds
+        self._share = share
 
     @property
     def status(self) -> int:
@@ -110,7 +111,10 @@ class Response:
 
     async def read(self) -> bytes:
         """The next bytes of the body, none at its end. Raises OSError."""
-        return await self._body.read(self._stall_seconds)
+        piece = await self._body.read(self._stall_seconds)
+        if self._body.at_end:
+            self._share = None
+        return piece
 
     async def read_all(self, size_max: int) -> bytes:
         """The rest of the body; what goes beyond ``size_max`` is left. Raises OSError."""
@@ -124,6 +128,7 @@ class Response:
 
     def close(self) -> None:
         """Give up the rest; a connection on which there is one is of no more use."""
+        self._share = None
         if not self._body.complete:
             self._connection.abort()
 
@@ -153,6 +158,7 @@ class HttpClient:
         self.idle_seconds = idle_seconds
         self._loop = asyncio.get_running_loop()
         self.watch = Watch(idle_seconds)
+        self.buffers = receive_buffers(self._loop)
         self._connections: set[_Connection] = set()
         self._idle: list[_Connection] = []
         self._making = 0
@@ -289,12 +295,13 @@ class HttpClient:
         return True
 
 
-class _Connection(Channel):
+class _Connection(Channel, asyncio.BufferedProtocol):
     """One connection, with at most one request at a time."""
 
     def __init__(self, client: HttpClient) -> None:
         super().__init__(client.watch)
         self._client = client
+        self._buffers = client.buffers
         self._reader = HeadReader(HttpResponseParser)
         self._call: Call | None = None
         self._body: IncomingBody | None = None
@@ -330,7 +337,7 @@ class _Connection(Channel):
         except BaseException:
             self._give_up(call)
             raise
-        return Response(self, response_head, response_body, seconds)
+        return Response(self, response_head, response_body, seconds, call.share)
 
     def _give_up(self, call: Call) -> None:
         """End the connection, unless it has another request already."""
@@ -375,10 +382,13 @@ class _Connection(Channel):
             probe(transport, seconds)
         self._client.opened(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        return self._buffers.room()
+
+    def buffer_updated(self, nbytes: int) -> None:
         self._heard = True
         try:
-            self._receive(data)
+            self._receive(self._buffers.taken(nbytes))
         except MalformedRequestError as error:
             self._fail(f"not HTTP: {error}")
         self.keep_up()
@@ -399,7 +409,7 @@ class _Connection(Channel):
 
     def wants_more(self) -> bool:
         body = self._body
-        return body is None or (not body.held and body.buffered <= _RECEIVE_BUFFER_BYTES)
+        return body is None or (not body.held and body.buffered < self._buffers.share_bytes)
 
     def check(self, now: float) -> float:
         due = super().check(now)
@@ -467,6 +477,7 @@ class _Connection(Channel):
             call.waiter.wake()
             self._body = None if body.complete else body
             rest = self._reader.take()
+            call.share = self._buffers.share_of(body)
             if rest:
                 self._receive(rest)
             else:

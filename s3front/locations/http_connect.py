@@ -22,7 +22,7 @@ _NEXT_ADDRESS_SECONDS: Final = 0.25
 
 _TUNNEL_ANSWER_BYTES_MAX: Final = 16 * 1024
 
-_ProtocolT = TypeVar("_ProtocolT", bound=asyncio.Protocol)
+_ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
 
 
 async def connect(

@@ -86,7 +86,7 @@ class S3Reader:
         self._checksum = checksum
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
-        left, held = self._length, b""
+        left, last = self._length, b""
         try:
             while block := await self._response.read():
                 left -= len(block)
@@ -94,16 +94,17 @@ class S3Reader:
                     break
                 if self._checksum is not None:
                     self._checksum.add(block)
-                    block, held = held, block
-                if block:
+                if left:
                     yield block
+                else:
+                    last = block
         except OSError as error:
             raise _cut(error) from None
         if left:
             raise _cut(None)
         self._check()
-        if held:
-            yield held
+        if last:
+            yield last
 
     async def read(self) -> bytes:
         try:

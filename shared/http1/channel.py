@@ -64,7 +64,7 @@ class Watch:
                 self.look_by(watched, watched.check(now))
 
 
-class Channel(asyncio.Protocol):
+class Channel(asyncio.BaseProtocol):
     """A connection's transport, until it is lost.
 
     Reading pauses while ``wants_more`` says no; ``keep_up`` is called when that may have changed.

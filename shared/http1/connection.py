@@ -57,7 +57,7 @@ _WAITING_ITS_TURN: Final = _State.WAITING_ITS_TURN
 _LINGERING: Final = _State.LINGERING
 
 
-class ServerConnection(Channel):
+class ServerConnection(Channel, asyncio.Protocol):
     """One client."""
 
     def __init__(self, server: HttpServer) -> None:

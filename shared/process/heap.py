@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import gc
 from pathlib import Path
 from typing import Final
 
@@ -64,6 +65,11 @@ async def give_back_memory(
         await asyncio.sleep(every_seconds)
         if own_bytes() > least + kept_bytes:
             # It takes tens of milliseconds for a gigabyte, and the interpreter is free meanwhile.
+            await asyncio.to_thread(trim, 0)
+        if own_bytes() > least + kept_bytes:
+            # Errors hold what their tracebacks do, in cycles: a process with little to do never
+            # looks for them by itself.
+            gc.collect()
             await asyncio.to_thread(trim, 0)
         least = min(least, own_bytes())
 
