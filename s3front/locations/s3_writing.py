@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from s3front.locations.base import ObjectInfo, Stored
-from s3front.locations.remote_store import MARK, PlaceError, Trouble, named, new_mark
+from s3front.locations.remote_store import MARK, PlaceError, Trouble, is_undone, named, new_mark
 from s3front.locations.s3_answers import S3AnswerError, unquoted
 from s3front.locations.s3_bucket import ENCRYPTION_HEADER, S3Bucket, Versioning
 from s3front.locations.s3_client import Body, S3Call, S3Client
@@ -62,6 +62,22 @@ class _NewBlob(msgspec.Struct, frozen=True):
     mark: str
 
 
+class _Stored:
+    """What is done while a new blob is there: when the place is not reached then, or refuses it,
+    that does not tell that nothing is left."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        if isinstance(error, PlaceError) and is_undone(error):
+            raise PlaceError(Trouble.SILENT, f"a new blob is left: {error.reason}") from None
+
+
+_STORED: Final = _Stored()
+
+
 class S3Writing:
     """See the module; ``name`` is the location's."""
 
@@ -85,11 +101,15 @@ class S3Writing:
         new = _NewBlob(size, await with_md5(body), headers, mark)
         name, stored = self.natural(info), None
         if name is not None and versioning is Versioning.ON:
-            stored = await self._settled(await self._stored(name, new), headers)
+            stored = await self._stored(name, new)
+            with _STORED:
+                stored = await self._settled(stored, headers)
         elif name is not None and versioning is Versioning.OFF and habits.create_only:
             stored = await self._stored_once(name, new)
-            if stored is not None and await self._bucket.versioning() is Versioning.SUSPENDED:
-                stored = await self._settled(stored, headers)
+            if stored is not None:
+                with _STORED:
+                    if await self._bucket.versioning() is Versioning.SUSPENDED:
+                        stored = await self._settled(stored, headers)
         if stored is None:
             stored = await self._stored(self.unused(info, mark), new)
         if tags_left:
@@ -172,11 +192,15 @@ class S3Writing:
         return await self.moving.move(blob, headers) if is_exposed(blob) else blob
 
     async def _take_back(self, blob: Stored) -> None:
-        """Remove a new blob, and nothing that has taken its place. Raises PlaceError."""
-        if is_exposed(blob):
-            await remove_if_there(self._client, blob, await null_version(self._bucket))
-        else:
-            await remove(self._client, blob.key, blob.version)
+        """Remove a new blob, and nothing that has taken its place. Raises PlaceError, SILENT if it
+        is still there."""
+        try:
+            if is_exposed(blob):
+                await remove_if_there(self._client, blob, await null_version(self._bucket))
+            else:
+                await remove(self._client, blob.key, blob.version)
+        except PlaceError as error:
+            raise PlaceError(Trouble.SILENT, f"a new blob is left: {error.reason}") from None
 
     async def _is_free(self, name: str) -> bool:
         try:
@@ -243,7 +267,8 @@ class S3Writing:
             # Not every service looks at conditions.
             await self._take_back(stored)
             return None
-        stored = await self._settled(stored, own_headers)
+        with _STORED:
+            stored = await self._settled(stored, own_headers)
         if tags_left:
             await self._put_left_tags(stored, info.tags)
         return stored
@@ -254,10 +279,7 @@ class S3Writing:
         try:
             await self.put_tags(new, tags)
         except PlaceError:
-            try:
-                await self._take_back(new)
-            except PlaceError as error:
-                raise PlaceError(Trouble.SILENT, f"left without tags: {error.reason}") from None
+            await self._take_back(new)
             raise
 
     async def put_tags(self, blob: Stored, tags: Mapping[str, str]) -> None:

@@ -69,6 +69,8 @@ class ScriptedS3:
     versioned: bool = False
     port: int = 0
     invites: bool = True
+    hides_versioning: bool = False
+    """Whether it keeps versions is answered as the test says, too."""
     lists: bytes = answer(200, {}, b"<Listing/>")
     """What it answers to whoever looks for probes that were left."""
     asked: list[Asked] = field(default_factory=list)
@@ -112,10 +114,10 @@ class ScriptedS3:
         writer.close()
 
     def _of_bucket(self, asked: Asked) -> bytes | None:
-        if asked.is_about("versioning"):
+        if asked.is_about("versioning") and not self.hides_versioning:
             status = "<Status>Enabled</Status>" if self.versioned else ""
             return answer(200, {}, f"<Versioning>{status}</Versioning>".encode())
-        if not _is_probe(asked):
+        if not _is_probe(asked) or asked.is_about("versioning"):
             return None
         if asked.is_about("prefix"):
             return self.lists

@@ -152,6 +152,40 @@ async def test_other_bytes_were_stored() -> None:
         assert service.wanted()[-1] == "DELETE /there/2026/cat.jpg?versionId=v7"
 
 
+@pytest.mark.parametrize("verb", ["put", "copy"])
+async def test_other_bytes_were_stored_and_may_not_be_removed(verb: str) -> None:
+    """So they are left, and that it is refused must not tell that nothing was done."""
+    source = Stored("cat", 4, None, md5_of(b"source"))
+
+    def say(asked: Asked) -> bytes:
+        if asked.method == "DELETE":
+            return error(403, "AccessDenied")
+        headers = {"ETag": f'"{md5_of(b"other")}"', "x-amz-version-id": "v7"}
+        return answer(200, headers, COPIED)
+
+    async with asking(say) as (store, _):
+        if verb == "put":
+            work: object = store.put(4, b"body", INFO)
+        else:
+            work = store.copy(store, source, INFO, new_mark())
+        assert await trouble_of(work) is Trouble.SILENT
+
+
+async def test_what_was_stored_before_a_refusal_is_not_said_to_be_undone() -> None:
+    """Versioning was suspended, and we are not told so any more."""
+    services: list[ScriptedS3] = []
+
+    def say(asked: Asked) -> bytes:
+        if asked.is_about("versioning"):
+            return error(404, "NoSuchBucket")
+        services[0].hides_versioning = True
+        return answer(200, {**OK_ETAG, "x-amz-version-id": "null"})
+
+    async with asking(say, versioned=True) as (store, service):
+        services.append(service)
+        assert await trouble_of(store.put(4, b"body", INFO)) is Trouble.SILENT
+
+
 @pytest.mark.parametrize("verb", ["put", "copy", "begin_upload"])
 async def test_what_makes_something_is_not_sent_again_when_its_connection_has_ended(
     verb: str,
