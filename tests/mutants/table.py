@@ -175,7 +175,7 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("members=members or None,", "members=None,"),
     ),
     ("bodies", "s3front/locations/registry.py"): (
-        ("if store is None or store.type != kind:", "if store is None:"),
+        ("if store is not None and store.type == kind:", "if store is not None:"),
         ("if kind == self._daemon.type:", "if kind == self._daemon.type and name == '':"),
     ),
     ("bodies", "s3front/locations/dmd_file.py"): (
