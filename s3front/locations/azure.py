@@ -61,7 +61,7 @@ from s3front.locations.azure_names import (
     blob_names,
     retagged,
 )
-from s3front.locations.azure_recognition import ETAG, etag_of, is_marked, is_recorded, may_go
+from s3front.locations.azure_recognition import ETAG, Seen, etag_of, is_marked, is_recorded, may_go
 from s3front.locations.base import Capabilities, DataNotFoundError, ObjectInfo, Stored
 from s3front.locations.remote_store import (
     MARK,
@@ -371,14 +371,20 @@ class AzureStore(RemoteStore):
                 return
             seen = await self._container.look_up(blob.key)
             if seen is not None and may_go(blob, seen):
-                await self._delete_if(blob.key, seen.etag)
+                await self._delete_seen(blob.key, seen)
 
     async def remove_strays(self, info: ObjectInfo, mark: str) -> None:
         with self._container.answers("what was left over to be removed"):
             for name in blob_names(info, mark, bucket_match=self._bucket_match):
                 seen = await self._container.look_up(name)
                 if seen is not None and is_marked(seen, mark):
-                    await self._delete_if(name, seen.etag)
+                    await self._delete_seen(name, seen)
+
+    async def _delete_seen(self, name: str, seen: Seen) -> None:
+        """Delete a blob as it was seen. Raises PlaceError when it has changed since: it may be ours
+        still, and is to be looked at again."""
+        if not await self._delete_if(name, seen.etag):
+            raise PlaceError(Trouble.BUSY, "a blob was changed as it was to be deleted")
 
     async def _delete_if(self, name: str, etag: str) -> bool:
         """Delete a blob if it has this ETag: whether it is gone."""

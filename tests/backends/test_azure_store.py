@@ -15,15 +15,19 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import ContainerClient
 from azure.storage.blob.aio import BlobClient
+from msgspec.structs import replace
 
 from s3front.locations import azure, azure_blocks
 from s3front.locations.azure import AzureStore
 from s3front.locations.azure_client import AzureContainer
 from s3front.locations.azure_details import read_azure_details
+from s3front.locations.azure_names import MARK_NAME
+from s3front.locations.azure_recognition import Seen
 from s3front.locations.base import DataNotFoundError, ObjectInfo, Stored
 from s3front.locations.location_config import Written
 from s3front.locations.remote_store import (
     MARK,
+    UPLOAD,
     PlaceError,
     Trouble,
     UploadedPart,
@@ -286,6 +290,34 @@ async def test_a_placeholder_that_is_left_is_said(
     with pytest.raises(PlaceError) as caught:
         await store.put(2_000_000, failing(LARGE[:1_000_000], failure), INFO, mark)
     assert caught.value.trouble is Trouble.SILENT
+    monkeypatch.undo()
+    await store.remove_strays(INFO, mark)
+    assert names(container) == []
+
+
+@pytest.mark.parametrize("verb", ["delete", "remove_strays"])
+async def test_what_is_changed_as_it_is_removed_is_not_said_to_be_gone(
+    store: AzureStore, container: ContainerClient, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """As by a request that Azure does late, for instance of tags: it has the mark still."""
+    mark = new_mark()
+    blob = recorded(await store.put(4, b"body", INFO, mark))
+    blob = replace(blob, extra={**blob.extra, UPLOAD: mark})
+    look_up = store._container.look_up
+
+    async def changed(name: str) -> Seen | None:
+        seen = await look_up(name)
+        client = container.get_blob_client(name)
+        if seen is not None:
+            client.set_blob_metadata({**seen.metadata, "changed": "1"})
+        return seen
+
+    container.get_blob_client(blob.key).set_blob_metadata({MARK_NAME: mark})
+    monkeypatch.setattr(store._container, "look_up", changed)
+    removing = store.delete(blob) if verb == "delete" else store.remove_strays(INFO, mark)
+    with pytest.raises(PlaceError) as caught:
+        await removing
+    assert caught.value.trouble is Trouble.BUSY
     monkeypatch.undo()
     await store.remove_strays(INFO, mark)
     assert names(container) == []
