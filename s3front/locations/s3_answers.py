@@ -92,6 +92,8 @@ class ErrorDocument(msgspec.Struct, frozen=True):
     code: str
     message: str
     region: str | None = None
+    is_other: bool = False
+    """It is something else than a document of S3's, for instance a web page."""
 
 
 class S3AnswerError(PlaceError):
@@ -105,6 +107,7 @@ class S3AnswerError(PlaceError):
         self.status = status
         self.place_code = code
         self.region = found.region
+        self._is_other = found.is_other
 
     @property
     def wants_other_keys(self) -> bool:
@@ -114,7 +117,7 @@ class S3AnswerError(PlaceError):
     @property
     def is_absence(self) -> bool:
         """Whether there is no such object, version or upload, in a bucket that there is."""
-        return self.status == 404 and self.place_code != "NoSuchBucket"
+        return self.status == 404 and self.place_code != "NoSuchBucket" and not self._is_other
 
     @property
     def is_unknown_call(self) -> bool:
@@ -144,14 +147,15 @@ def error_document(body: bytes, key: str | None = None) -> ErrorDocument:
     try:
         tree = parsed(body, _ERROR_ELEMENTS_MAX)
     except S3Error:
-        return ErrorDocument("", "")
+        return ErrorDocument("", "", is_other=bool(body.strip()))
     inner = tree.find("Error")
     if inner is not None:  # in an ErrorResponse, as other services of Amazon's have it
         tree = inner
     message = tree.findtext("Message") or ""
     if key and any(form in message for form in _forms(key)):
         message = ""
-    return ErrorDocument(tree.findtext("Code") or "", message[:200], tree.findtext("Region"))
+    code = tree.findtext("Code") or ""
+    return ErrorDocument(code, message[:200], tree.findtext("Region"), is_other=not code)
 
 
 def _forms(key: str) -> tuple[str, ...]:
@@ -180,6 +184,19 @@ def document(body: bytes, what: str, key: str | None = None) -> Element:
     if tree.tag == "html":
         raise PlaceError(Trouble.BROKEN, f"{what}: {_PAGE}")
     return tree
+
+
+def etag_in(headers: Mapping[str, str], what: str) -> str:
+    """The ETag that an answer has to say. Raises PlaceError."""
+    etag = unquoted(headers.get("ETag"))
+    if not etag:
+        raise PlaceError(Trouble.BROKEN, f"{what}: the answer has no ETag")
+    return etag
+
+
+def etag_said(tree: Element, what: str) -> str:
+    """The same of a document."""
+    return etag_in({"ETag": tree.findtext("ETag") or ""}, what)
 
 
 def unquoted(etag: str | None) -> str | None:

@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from s3front.locations.remote_store import PlaceError, Trouble
-from s3front.locations.s3_answers import S3AnswerError, unquoted
+from s3front.locations.s3_answers import S3AnswerError, etag_in
 from s3front.locations.s3_client import S3Call, S3Client
 from s3front.locations.s3_objects import NULL_VERSION, TAGGING_HEADER, VERSION_HEADER
 from s3front.locations.s3_probes import PROBE_HEADERS, new_probe, remove_left
@@ -28,6 +28,8 @@ from shared.process.logs import EventLog
 ENCRYPTION_HEADER: Final = "x-amz-server-side-encryption"
 
 _PROBE: Final = b"An S3 server tries what this service can do. It removes this object again.\n"
+
+_VERSIONING: Final = "VersioningConfiguration"
 
 _ASK_AGAIN_SECONDS: Final = 5.0
 _ASK_REFUSED_AGAIN_SECONDS: Final = 300.0
@@ -45,10 +47,11 @@ class Versioning(Enum):
 
 class Habits(msgspec.Struct, frozen=True):
     """What was tried. ``create_only``: the condition that there is no object is kept. ``md5``: the
-    ETag of what was stored at once is its MD5."""
+    ETag of what was stored at once is its MD5. ``is_guess``: nothing could be tried."""
 
     create_only: bool
     md5: bool
+    is_guess: bool = False
 
 
 class S3Bucket:
@@ -167,12 +170,16 @@ class S3Bucket:
         except S3AnswerError as error:
             # It may not be ours to know, or nothing that this service knows of. Then nothing is
             # overwritten, until an answer shows a version.
-            self._is_refused = error.place_code == "AccessDenied" or error.is_unknown_call
+            is_refused = error.place_code == "AccessDenied" or error.is_unknown_call
+            # An error that is said to be good is none of the service's.
+            self._is_refused = is_refused and error.status != 500
             if not self._is_refused:
                 raise
             if not error.is_unknown_call:
                 self._warn("whether the bucket of a location keeps versions is not ours to know")
             return Versioning.SUSPENDED if self._saw_null else Versioning.OFF
+        if tree.tag != _VERSIONING:
+            raise PlaceError(Trouble.BROKEN, f"{call.what}: the answer is no {_VERSIONING}")
         self._is_refused = False
         status = tree.findtext("Status")
         known = {"Enabled": Versioning.ON, "Suspended": Versioning.SUSPENDED}
@@ -192,7 +199,7 @@ class S3Bucket:
         try:
             stored = await self._client.done(call)
             made.append(stored.get(VERSION_HEADER))
-            is_md5 = unquoted(stored.get("ETag")) == md5.hexdigest()
+            is_md5 = etag_in(stored, call.what) == md5.hexdigest()
             made.append((await self._client.done(call)).get(VERSION_HEADER))
         except S3AnswerError as error:
             if not made:
@@ -209,14 +216,16 @@ class S3Bucket:
         is_refused = error.trouble in (Trouble.BROKEN, Trouble.UNFIT)
         if not is_refused and error.place_code != "AccessDenied":
             raise error
-        return Habits(create_only=False, md5=True)
+        return Habits(create_only=False, md5=True, is_guess=True)
 
     async def _try_tags(self) -> bool:
         name = new_probe()
         made: list[str | None] = []
         put = S3Call("PUT", name, headers={TAGGING_HEADER: "a=b", **PROBE_HEADERS}, body=_PROBE)
         try:
-            made.append((await self._client.done(put)).get(VERSION_HEADER))
+            stored = await self._client.done(put)
+            made.append(stored.get(VERSION_HEADER))
+            etag_in(stored, put.what)
             _, tree = await self._client.read(S3Call("GET", name, (("tagging", ""),)))
             return tree.findtext("TagSet/Tag/Key") == "a"
         except S3AnswerError as error:

@@ -1,5 +1,8 @@
 """Signed requests to one bucket of an S3 service, and what comes of them.
 
+What it gives out as done was answered as S3 answers it: with its very status, and nothing where S3
+has nothing to say. Captive portals, and whatever else is in front of a service, answer 200 as well.
+
 It finds out itself, from what the service answers, which region the bucket is in, how far its clock
 is from ours, and that keys have been replaced; a request that failed for one of these is sent once
 more, if nothing of its body is gone. Beyond that nothing is repeated here.
@@ -56,6 +59,15 @@ ERROR_BYTES_MAX: Final = 64 * 1024
 
 _SKEW_SECONDS_MIN: Final = 30.0
 """A smaller difference between the clocks is not why a request was refused."""
+
+_DONE: Final[Mapping[str, frozenset[int]]] = {
+    "DELETE": frozenset({200, 204}),  # the first by some other services
+    "GET": frozenset({200, 206}),
+    "HEAD": frozenset({200}),
+    "POST": frozenset({200}),
+    "PUT": frozenset({200}),
+}
+"""The statuses of what was done: Amazon S3 API reference, the responses of the operations."""
 
 Body = bytes | AsyncGenerator[bytes, None]
 Parameters = Sequence[tuple[str, str]]
@@ -122,20 +134,23 @@ class S3Client:
         keys = await self._source.keys()
         response = await self._sent(call, keys)
         if response.status < 300:
-            return response
+            return _as_done(call, response)
         refusal = await self._refusal(call, response)
         newer = await self._adjusted(response, refusal, keys)
         if newer is None or not isinstance(call.body, bytes):
             raise refusal
         response = await self._sent(call, newer)
         if response.status < 300:
-            return response
+            return _as_done(call, response)
         raise await self._refusal(call, response)
 
     async def done(self, call: S3Call) -> Mapping[str, str]:
         """The headers of the response to a request whose answer has nothing else to say."""
         response = await self.ask(call)
-        await _whole(response, call, ERROR_BYTES_MAX)
+        body = await _whole(response, call, ERROR_BYTES_MAX)
+        if call.method in ("PUT", "DELETE") and body.strip():
+            code = error_document(body).code or "something"
+            raise PlaceError(Trouble.BROKEN, f"{call.what}: the answer says {code}, not nothing")
         return self.headers_of(response)
 
     def headers_of(self, response: Response) -> Mapping[str, str]:
@@ -271,6 +286,16 @@ def _tls(ca_bundle: Path | None) -> ssl.SSLContext:
 @cache
 def _systems_tls() -> ssl.SSLContext:
     return trusting_context(None, "", "")
+
+
+def _as_done(call: S3Call, response: Response) -> Response:
+    """The response, if its status is the one that says that the call was done. Raises
+    PlaceError."""
+    if response.status in _DONE[call.method]:
+        return response
+    response.close()
+    reason = f"{call.what}: the answer is {response.status}, which is none of S3's to it"
+    raise PlaceError(Trouble.BROKEN, reason)
 
 
 async def _whole(response: Response, call: S3Call, size_max: int) -> bytes:

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from s3front.locations.remote_store import PlaceError, Trouble, moment_of
-from s3front.locations.s3_answers import S3AnswerError, unquoted
+from s3front.locations.s3_answers import S3AnswerError, etag_in
 from s3front.locations.s3_client import Parameters, S3Call, S3Client
 from s3front.locations.s3_documents import ENCODING, in_listing, is_called
 from s3front.locations.s3_objects import MARK_HEADER, NULL_VERSION, VERSION_HEADER
@@ -26,7 +26,7 @@ class Found(msgspec.Struct, frozen=True):
     """An object that is there. ``version`` as the service says it, which may be ``null``."""
 
     mark: str | None
-    etag: str | None
+    etag: str
     size: int
     version: str | None
     headers: Mapping[str, str]
@@ -54,7 +54,8 @@ def moment(text: str | None) -> datetime | None:
 async def look_at(client: S3Client, name: str, version: str | None = None) -> Found | None:
     """The object, or one version of it; None if there is none. Raises PlaceError."""
     try:
-        headers = await client.done(S3Call("HEAD", name, of_version(version)))
+        call = S3Call("HEAD", name, of_version(version))
+        headers = await client.done(call)
     except S3AnswerError as error:
         if error.is_absence or error.status == 405:  # a delete marker
             return None
@@ -64,7 +65,7 @@ async def look_at(client: S3Client, name: str, version: str | None = None) -> Fo
     length = headers.get("Content-Length", "")
     return Found(
         mark=headers.get(MARK_HEADER),
-        etag=unquoted(headers.get("ETag")),
+        etag=etag_in(headers, call.what),
         size=int(length) if length.isdigit() else -1,
         version=headers.get(VERSION_HEADER),
         headers=headers,

@@ -111,6 +111,11 @@ class _Look:
             else:
                 self.findings.append(Finding(permission, False, error.reason))
             return None
+        except PlaceError as error:
+            if error.trouble is not Trouble.BROKEN:
+                raise
+            self.findings.append(Finding(permission, False, error.reason))
+            return None
         self.findings.append(Finding(permission, True, "granted"))
         return headers
 

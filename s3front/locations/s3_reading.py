@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
 from s3front.locations.base import DataNotFoundError, Stored
 from s3front.locations.http_client import Response
 from s3front.locations.remote_store import PART_OF, UPLOAD, PlaceError, Trouble, named
 from s3front.locations.s3_answers import S3AnswerError, unquoted
+from s3front.locations.s3_bucket import version_of
 from s3front.locations.s3_checksum import ASKING, Checksum, checksum_of
 from s3front.locations.s3_client import S3Call, S3Client
 from s3front.locations.s3_found import look_at, of_version
@@ -57,17 +58,29 @@ async def _open(
         if error.place_code == "InvalidObjectState":
             raise S3Error("InvalidObjectState") from error
         raise
+    said = client.headers_of(response)
+    etag = unquoted(said.get("ETag"))
+    if not etag and version_of(said) is None:
+        response.close()
+        raise PlaceError(Trouble.BROKEN, "GET object: the answer has neither ETag nor version")
     wanted = "" if is_whole else f"bytes {start}-{end}/{blob.size}"
     if (
         response.headers.get("Content-Range", "") == wanted
         and response.status == (200 if is_whole else 206)
         and response.length in (None, end - start + 1)
-        and ("If-Match" not in headers or unquoted(response.headers.get("ETag")) == blob.etag)
+        and (etag == blob.etag or _is_version(said, version, blob.etag))
     ):
-        checksum = checksum_of(client.headers_of(response)) if is_whole else None
+        checksum = checksum_of(said) if is_whole else None
         return S3Reader(response, end - start + 1, checksum)
     response.close()
     raise _overwritten(blob)
+
+
+def _is_version(said: Mapping[str, str], version: str | None, etag: str | None) -> bool:
+    """Whether an answer that has another ETag than the record has the object nevertheless."""
+    if version in (None, NULL_VERSION):
+        return etag is None
+    return version_of(said) == version
 
 
 def _overwritten(blob: Stored) -> PlaceError:

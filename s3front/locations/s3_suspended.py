@@ -14,7 +14,7 @@ from typing import Final
 
 from s3front.locations.base import Stored
 from s3front.locations.remote_store import MARK, PlaceError, Trouble, mark_of, own_name
-from s3front.locations.s3_answers import S3AnswerError, unquoted
+from s3front.locations.s3_answers import S3AnswerError, etag_said
 from s3front.locations.s3_bucket import S3Bucket, Versioning
 from s3front.locations.s3_client import S3Call, S3Client
 from s3front.locations.s3_found import copy_source, look_at, remove
@@ -28,6 +28,7 @@ LONG_STALL_SECONDS_MAX: Final = 300.0
 that is asked and answers blanks meanwhile."""
 
 MD5: Final = re.compile("[0-9a-f]{32}")
+OF_PARTS: Final = re.compile("[0-9a-f]{32}-[0-9]+")
 
 _TAKEN: Final = "versioning is suspended, and its name was taken by another object"
 
@@ -121,7 +122,8 @@ class Moving:
             if error.status == 412 or error.is_absence:
                 raise PlaceError(Trouble.BUSY, _TAKEN) from None
             raise
-        made, etag = self._bucket.saw(answer), unquoted(tree.findtext("ETag"))
+        etag = etag_said(tree, call.what)
+        made = self._bucket.saw(answer)
         if not await remove_if_there(self._client, blob, version) and not _is_same(blob, etag):
             # Not every service looks at conditions: this may be a copy of the other object.
             await remove(self._client, name, made)
@@ -129,5 +131,5 @@ class Moving:
         return Stored(name, blob.size, made, etag, blob.extra, blob.md5)
 
 
-def _is_same(blob: Stored, etag: str | None) -> bool:
-    return etag is not None and etag == blob.etag and MD5.fullmatch(etag) is not None
+def _is_same(blob: Stored, etag: str) -> bool:
+    return etag == blob.etag and MD5.fullmatch(etag) is not None

@@ -9,7 +9,6 @@ somebody would know it.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -27,7 +26,7 @@ from s3front.locations.remote_store import (
     mark_of,
     moment_of,
 )
-from s3front.locations.s3_answers import S3AnswerError, unquoted
+from s3front.locations.s3_answers import S3AnswerError, etag_said
 from s3front.locations.s3_bucket import S3Bucket, Versioning
 from s3front.locations.s3_client import Body, S3Call, S3Client
 from s3front.locations.s3_documents import ENCODING, in_listing, is_called
@@ -39,7 +38,7 @@ from s3front.locations.s3_found import (
     remove,
 )
 from s3front.locations.s3_objects import NULL_VERSION, is_unused_name
-from s3front.locations.s3_suspended import LONG_STALL_SECONDS_MAX, is_exposed
+from s3front.locations.s3_suspended import LONG_STALL_SECONDS_MAX, OF_PARTS, is_exposed
 from s3front.locations.s3_writing import S3Writing, text_in, with_md5
 from s3front.port.xml import NAMESPACE, element
 from s3front.s3_errors import S3Error
@@ -49,7 +48,6 @@ PART_BYTES_MAX: Final = 5 * 1024**3
 PARTS_MAX: Final = 10_000
 
 _BAD_PARTS: Final = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
-_OF_PARTS: Final = re.compile("[0-9a-f]{32}-[0-9]+")
 
 
 class _Upload(NamedTuple):
@@ -87,10 +85,9 @@ class S3Uploads:
             if error.is_absence:
                 raise S3Error("NoSuchUpload") from error
             raise
-        md5 = self._writing.md5_in(answer)
+        etag, md5 = self._writing.said_of(answer, sent, call.what)
         if sent.md5 is not None and md5 not in (None, sent.md5):
             raise PlaceError(Trouble.BROKEN, "other bytes were stored than those that were sent")
-        etag = unquoted(answer.get("ETag"))
         return Stored(upload.key, size, None, etag, {PART_OF: upload_id}, md5)
 
     async def complete(
@@ -113,7 +110,8 @@ class S3Uploads:
                 raise
             stored = await self._completed(upload, error)
         else:
-            version, etag = self._bucket.saw(answer), unquoted(tree.findtext("ETag"))
+            etag = etag_said(tree, call.what)
+            version = self._bucket.saw(answer)
             stored = replace(upload, version=version, etag=etag)
             if version is None and await self._bucket.versioning() is Versioning.ON:
                 # The head of the answer was sent before there was a version.
@@ -234,7 +232,7 @@ def _quoted(part: UploadedPart) -> str:
 def _is_made_of(etag: str | None, parts: Sequence[UploadedPart]) -> bool:
     """Whether an ETag can be that of an object that these parts make: as far as the service has the
     ETags of S3 (Amazon S3 API reference, "Object"), and does not encrypt by keys of its own."""
-    if etag is None or _OF_PARTS.fullmatch(etag) is None:
+    if etag is None or OF_PARTS.fullmatch(etag) is None:
         return True
     if any(part.stored.etag not in (None, part.md5) for part in parts):
         return True

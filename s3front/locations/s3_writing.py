@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from s3front.locations.base import ObjectInfo, Stored
 from s3front.locations.remote_store import MARK, PlaceError, Trouble, is_undone, named, new_mark
-from s3front.locations.s3_answers import S3AnswerError, unquoted
+from s3front.locations.s3_answers import S3AnswerError, etag_in, etag_said, unquoted
 from s3front.locations.s3_bucket import ENCRYPTION_HEADER, S3Bucket, Versioning
 from s3front.locations.s3_client import Body, S3Call, S3Client
 from s3front.locations.s3_details import S3Details
@@ -36,6 +36,7 @@ from s3front.locations.s3_objects import (
 from s3front.locations.s3_suspended import (
     LONG_STALL_SECONDS_MAX,
     MD5,
+    OF_PARTS,
     Moving,
     is_exposed,
     null_version,
@@ -217,21 +218,33 @@ class S3Writing:
         headers = {**new.headers, **new.body.headers, **(condition or {})}
         call = S3Call("PUT", name, headers=headers, body=new.body.data, size=new.size, makes=True)
         answer = await self._client.done(call)
+        etag, md5 = self.said_of(answer, new.body, call.what)
         version = self._bucket.saw(answer)
-        md5, etag = self.md5_in(answer), unquoted(answer.get("ETag"))
         stored = Stored(name, new.size, version, etag, {MARK: new.mark}, md5)
         if new.body.md5 is not None and md5 not in (None, new.body.md5):
             await self._take_back(stored)
             raise PlaceError(Trouble.BROKEN, "other bytes were stored than those that were sent")
         return stored
 
+    def said_of(
+        self, answer: Mapping[str, str], sent: SentBody, what: str
+    ) -> tuple[str, str | None]:
+        """The ETag of what was sent and stored at once, and its MD5 if that is one. Raises
+        PlaceError for an answer which cannot be that of the service."""
+        etag, md5, habits = etag_in(answer, what), self.md5_in(answer), self._bucket.known_habits
+        # Of what came without its MD5, MinIO may make up an ETag, as if it had parts.
+        is_made_up = sent.md5 is None and OF_PARTS.fullmatch(etag) is not None
+        is_known = habits is not None and habits.md5 and not habits.is_guess
+        if md5 is None and is_known and not is_made_up and not _is_encrypted(answer):
+            raise PlaceError(Trouble.BROKEN, f"{what}: the ETag is no MD5, as others are there")
+        return etag, md5
+
     def md5_in(self, answer: Mapping[str, str]) -> str | None:
         """The MD5 of what was stored at once, in hex, if the answer says it as an ETag."""
         etag, habits = unquoted(answer.get("ETag")), self._bucket.known_habits
         if etag is None or MD5.fullmatch(etag) is None or habits is None or not habits.md5:
             return None
-        # Amazon S3 API reference, "Object": so encrypted, it is another one.
-        return None if answer.get(ENCRYPTION_HEADER, "").startswith("aws:kms") else etag
+        return None if _is_encrypted(answer) else etag
 
     # -- Copies, tags -----------------------------------------------------------------------------
 
@@ -259,9 +272,9 @@ class S3Writing:
             "PUT", name, headers=headers, stall_seconds=LONG_STALL_SECONDS_MAX, makes=True
         )
         answer, tree = await self._client.read(call)
+        etag = etag_said(tree, call.what)
         version = self._bucket.saw(answer)
-        etag = unquoted(tree.findtext("ETag"))
-        md5 = self.md5_in({**answer, "ETag": etag or ""})
+        md5 = self.md5_in({**answer, "ETag": etag})
         stored = Stored(name, blob.size, version, etag, {MARK: mark}, md5)
         if blob.version is None and _are_others(etag, blob.etag):
             # Not every service looks at conditions.
@@ -319,6 +332,11 @@ async def with_md5(body: Body) -> SentBody:
 
 def _md5(data: bytes) -> bytes:
     return hashlib.md5(data, usedforsecurity=False).digest()
+
+
+def _is_encrypted(answer: Mapping[str, str]) -> bool:
+    """Whether its ETag is another one for that (Amazon S3 API reference, "Object")."""
+    return answer.get(ENCRYPTION_HEADER, "").startswith("aws:kms")
 
 
 def _are_others(one: str | None, other: str | None) -> bool:

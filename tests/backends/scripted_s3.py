@@ -116,7 +116,8 @@ class ScriptedS3:
     def _of_bucket(self, asked: Asked) -> bytes | None:
         if asked.is_about("versioning") and not self.hides_versioning:
             status = "<Status>Enabled</Status>" if self.versioned else ""
-            return answer(200, {}, f"<Versioning>{status}</Versioning>".encode())
+            said = f"<VersioningConfiguration>{status}</VersioningConfiguration>"
+            return answer(200, {}, said.encode())
         if not _is_probe(asked) or asked.is_about("versioning"):
             return None
         if asked.is_about("prefix"):

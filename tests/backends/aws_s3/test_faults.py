@@ -43,6 +43,7 @@ from tests.backends.scripted_s3 import (
 )
 
 BLOB = Stored("cat", 4, "v1")
+ITS = {"x-amz-version-id": "v1"}
 COPIED = b"<R><ETag>841a2d689ad86bd1611447453c22c6fc</ETag></R>"
 UPLOAD_ID = "u1"
 HANDLE = Stored("cat", 0, extra={UPLOAD: UPLOAD_ID, MARK: new_mark()})
@@ -73,21 +74,21 @@ async def trouble_of(work: object) -> Trouble:
 @pytest.mark.parametrize(
     ("said", "trouble"),
     [
-        (answer(200, {}, b"bod"), Trouble.BROKEN),
-        (answer(200, {}, b"body and more"), Trouble.BROKEN),
-        (answer(206, {"Content-Range": "bytes 0-3/4"}, b"body"), Trouble.BROKEN),
-        (answer(200, {}, b"bo" + CUT, length=4), Trouble.SILENT),
+        (answer(200, ITS, b"bod"), Trouble.BROKEN),
+        (answer(200, ITS, b"body and more"), Trouble.BROKEN),
+        (answer(206, {**ITS, "Content-Range": "bytes 0-3/4"}, b"body"), Trouble.BROKEN),
+        (answer(200, ITS, b"bo" + CUT, length=4), Trouble.SILENT),
         (CUT, Trouble.SILENT),
         (b"HTTP/1.1 200 OK\r\nContent-Le" + CUT, Trouble.SILENT),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n" + CUT, Trouble.SILENT),
-        (chunks({}, b"body", b"and more"), Trouble.SILENT),
-        (chunks({}, b"bo"), Trouble.SILENT),
+        (chunks(ITS, b"body", b"and more"), Trouble.SILENT),
+        (chunks(ITS, b"bo"), Trouble.SILENT),
         (error(503, "SlowDown"), Trouble.BUSY),
         (error(500, "InternalError"), Trouble.BUSY),
         (error(403, "AccessDenied"), Trouble.REFUSED),
         (answer(502, {}, b"<html>"), Trouble.SILENT),
-        (answer(200, {"x-amz-checksum-crc64nvme": "AAAAAAAAAAA="}, b"body"), Trouble.BROKEN),
-        (answer(200, {"x-amz-checksum-crc32": "AAAAAA=="}, b"body"), Trouble.BROKEN),
+        (answer(200, {**ITS, "x-amz-checksum-crc64nvme": "AAAAAAAAAAA="}, b"body"), Trouble.BROKEN),
+        (answer(200, {**ITS, "x-amz-checksum-crc32": "AAAAAA=="}, b"body"), Trouble.BROKEN),
     ],
     ids=str,
 )
@@ -105,7 +106,7 @@ async def test_a_read_that_goes_wrong(said: bytes, trouble: Trouble, at_once: bo
 
 async def test_bytes_that_come_in_chunks_and_are_right() -> None:
     crc = base64.b64encode(anycrc.Model("CRC64-NVME").calc(b"body").to_bytes(8)).decode()
-    said = chunks({"x-amz-checksum-crc64nvme": crc}, b"bo", b"dy")
+    said = chunks({**ITS, "x-amz-checksum-crc64nvme": crc}, b"bo", b"dy")
     async with asking(lambda _asked: said) as (store, _):
         assert await read(store, BLOB) == b"body"
 
@@ -113,10 +114,10 @@ async def test_bytes_that_come_in_chunks_and_are_right() -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        answer(200, {}, b"body"),
-        answer(206, {"Content-Range": "bytes 0-1/4"}, b"bo"),
-        answer(206, {"Content-Range": "bytes 1-2/5"}, b"od"),
-        answer(206, {}, b"od"),
+        answer(200, ITS, b"body"),
+        answer(206, {**ITS, "Content-Range": "bytes 0-1/4"}, b"bo"),
+        answer(206, {**ITS, "Content-Range": "bytes 1-2/5"}, b"od"),
+        answer(206, ITS, b"od"),
     ],
 )
 async def test_a_range_that_is_another_one(said: bytes) -> None:
@@ -296,7 +297,7 @@ def _refusing_tags(asked: Asked, *, removal: bytes) -> bytes:
         return error(503, "SlowDown")
     if asked.method == "DELETE":
         return removal
-    return answer(200, {**OK_ETAG, "x-amz-version-id": "v1"}, COPIED)
+    return answer(200, {**OK_ETAG, **ITS}, COPIED if "x-amz-copy-source" in asked.headers else b"")
 
 
 @pytest.mark.parametrize(
@@ -330,7 +331,7 @@ async def test_every_version_with_a_mark_is_removed() -> None:
                 for each in ("v4", *versions)
             )
             return answer(200, {}, f"<R>{listed}</R>".encode())
-        found = {"x-amz-version-id": version or "v4"}
+        found = {**OK_ETAG, "x-amz-version-id": version or "v4"}
         if version in versions:
             found["x-amz-meta-twofold-mark"] = mark
         return answer(200 if "~" not in asked.target else 404, found)
@@ -369,7 +370,7 @@ async def test_another_clock() -> None:
         date = {"Date": formatdate(ahead, usegmt=True)}
         if hours > 1:
             return error(403, "RequestTimeTooSkewed", headers=date)
-        return answer(200, date, b"body")
+        return answer(200, {**date, **ITS}, b"body")
 
     async with asking(say) as (store, service):
         assert await read(store, BLOB) == b"body"
@@ -399,7 +400,7 @@ async def test_another_region(refusal: bytes) -> None:
     def say(asked: Asked) -> bytes:
         if "/eu-west-3/s3/" not in asked.headers["authorization"]:
             return refusal
-        return answer(200, {}, b"body")
+        return answer(200, ITS, b"body")
 
     async with asking(say) as (store, service):
         assert await read(store, BLOB) == b"body"
@@ -433,7 +434,7 @@ async def test_keys_that_have_expired_are_looked_for_again(
         if "Credential=OLD/" in asked.headers["authorization"]:
             return error(400, "ExpiredToken")
         assert asked.headers["x-amz-security-token"] == "token-of-NEW"
-        return answer(200, {}, b"body")
+        return answer(200, ITS, b"body")
 
     keys("OLD")
     async with asking(say, credentials=None) as (store, _):
@@ -533,7 +534,7 @@ async def test_strays_with_a_key_that_xml_cannot_have(is_encoded: bool) -> None:
             listed = version if "versionId=v1" in left else b""
             return answer(200, {}, b"<R>" + encoding + listed + b"</R>")
         if of_it and query == "versionId=v1":
-            return answer(200, {"x-amz-meta-twofold-mark": mark, "x-amz-version-id": "v1"})
+            return answer(200, {**OK_ETAG, **ITS, "x-amz-meta-twofold-mark": mark})
         return answer(404)
 
     async with asking(say) as (store, _):
