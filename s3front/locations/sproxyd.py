@@ -77,9 +77,7 @@ class SproxydStore(RemoteStore):
         except SourceError as error:
             failure = error.error
         else:
-            if answer.response.status != 200:
-                raise await self._refused(answer)
-            await text_of(answer.response)
+            await self._finish(answer, (200,))
             return Stored(key, size)
         try:
             # Not where the other error is handled: each would name the other.
@@ -106,10 +104,10 @@ class SproxydStore(RemoteStore):
         holds = length >= PASSAGE_BYTES_MIN
         answer = await self._hosts.ask("GET", self._path + blob.key, headers, holds=holds)
         response = answer.response
-        if response.status == 404:
+        if response.status == 404 and not _is_page(response):
             await text_of(response)
             raise DataNotFoundError(named(blob))
-        if response.status != (200 if whole else 206):
+        if response.status != (200 if whole else 206) or _is_page(response):
             raise await self._refused(answer)
         if not _is_right(response, blob, start, end, whole=whole):
             response.close()
@@ -127,9 +125,7 @@ class SproxydStore(RemoteStore):
         body = orjson.dumps({"keys": keys})
         headers = {**_headers(_JSON), "Content-Length": str(len(body))}
         answer = await self._hosts.ask("POST", self._path + ".batch_delete", headers, body)
-        if answer.response.status != 200:
-            raise await self._refused(answer)
-        await text_of(answer.response)
+        await self._finish(answer, (200,))
 
     async def remove_strays(self, info: ObjectInfo, mark: str) -> None:
         await self._delete(sproxyd_key(info.bucket, mark, self._class))
@@ -150,7 +146,7 @@ class SproxydStore(RemoteStore):
             await text_of(response)
         except OSError as error:
             return Finding(host, False, f"does not answer: {str(error) or 'not in time'}")
-        if response.status != 200:
+        if response.status != 200 or _is_page(response):
             words = f"answers {response.status} to {target}: is this sproxyd, and this its path?"
             return Finding(host, False, words)
         return Finding(host, True, "answers")
@@ -177,13 +173,27 @@ class SproxydStore(RemoteStore):
 
     async def _delete(self, key: str) -> None:
         answer = await self._hosts.ask("DELETE", self._path + key, _headers(_BLOB))
-        if answer.response.status not in (200, 204, 404, 423):
+        await self._finish(answer, (200, 204, 404, 423))
+
+    async def _finish(self, answer: Answer, done: Sequence[int]) -> None:
+        """Read an answer to its end, which has nothing to say but that it is done. Raises
+        PlaceError."""
+        if answer.response.status not in done or _is_page(answer.response):
             raise await self._refused(answer)
-        await text_of(answer.response)
+        text = await text_of(answer.response)
+        if text.startswith("<"):
+            raise PlaceError(Trouble.BROKEN, f"sproxyd {answer.host} answered with a web page")
 
     async def _refused(self, answer: Answer) -> PlaceError:
         trouble = _TROUBLES.get(answer.response.status, Trouble.BROKEN)
+        if _is_page(answer.response):
+            trouble = Trouble.BROKEN
         return await self._hosts.refusal(answer, trouble)
+
+
+def _is_page(response: Response) -> bool:
+    """Whether an answer is that of something in front, as no blob is a web page (``_BLOB``)."""
+    return response.headers.get("Content-Type", "").lower().startswith("text/html")
 
 
 def _is_right(response: Response, blob: Stored, start: int, end: int, *, whole: bool) -> bool:

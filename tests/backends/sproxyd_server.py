@@ -7,6 +7,7 @@ Several of them on one folder are the connectors of one RING.
 ``/control`` is for tests: GET says what went on, PUT has the next requests go wrong.
 
     {"on": "PUT", "status": 503}     answer so; without "on", whatever is asked
+    {"status": 200, "page": "<p>"}   answer so, as a captive portal does
     {"hang": "head"}                 take the request, and say nothing
     {"hang": "body"}                 send half of the body, and no more
     {"cut": "body"}                  send half of the body, and end the connection
@@ -101,7 +102,9 @@ class Handler(BaseHTTPRequestHandler):
                 self._check_headers()
             if "status" in self.fault:
                 self._whole()
-                self._answer(self.fault["status"], b"told to")
+                page = self.fault.get("page")
+                said = {} if page is None else {"Content-Type": "text/html"}
+                self._answer(self.fault["status"], (page or "told to").encode(), said)
                 return
             handle()
         except RefusedError as refused:
@@ -221,8 +224,8 @@ class Handler(BaseHTTPRequestHandler):
     def _whole(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
-    def _answer(self, status: int, body: bytes = b"") -> None:
-        self._begin(status, len(body))
+    def _answer(self, status: int, body: bytes = b"", headers: Any = None) -> None:
+        self._begin(status, len(body), headers)
         self.wfile.write(body)
 
     def _begin(self, status: int, length: int, headers: Any = None) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from s3front.locations.base import DataNotFoundError, ObjectInfo, Stored
-from s3front.locations.remote_store import PlaceError, Trouble, new_mark
+from s3front.locations.remote_store import PlaceError, Trouble, is_undone, new_mark
 from s3front.locations.ring import SproxydDetails
 from s3front.locations.sproxyd import SproxydStore
 from s3front.locations.sproxyd_keys import sproxyd_key
@@ -354,3 +354,45 @@ async def test_a_host_that_lets_nobody_store(store: SproxydStore, there: Ring) -
         connector.tell(on="PUT", status=403)
     found = await store.look(thorough=True)
     assert (found[-1].what, found[-1].is_good) == ("store a blob", False)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 206])
+async def test_a_web_page_is_no_answer(store: SproxydStore, there: Ring, status: int) -> None:
+    """Something in front answers, be it with as many bytes as a blob has."""
+    blob = await store.put(4, b"body", INFO)
+    for connector in there.connectors:
+        connector.tell(status=status, page="<p/>")
+    calls: list[Callable[[], Awaitable[object]]] = [
+        lambda: store.put(4, b"body", INFO),
+        lambda: store.put(4, blocks_of(b"body"), INFO),
+        lambda: store.open(blob, 0, 3),
+        lambda: store.open(blob, 1, 2),
+        lambda: store.delete(blob),
+        lambda: store.delete_many([blob]),
+    ]
+    for call in calls:
+        with pytest.raises(PlaceError) as caught:
+            await call()
+        assert caught.value.trouble is Trouble.BROKEN
+        assert not is_undone(caught.value)
+
+
+@pytest.mark.parametrize("status", [201, 202, 204])
+async def test_another_status_is_no_answer_to_put(
+    store: SproxydStore, there: Ring, status: int
+) -> None:
+    for connector in there.connectors:
+        connector.tell(status=status)
+    with pytest.raises(PlaceError) as caught:
+        await store.put(4, b"body", INFO)
+    assert not is_undone(caught.value)
+
+
+async def test_a_web_page_that_says_that_a_blob_is_gone(store: SproxydStore, there: Ring) -> None:
+    blob = await store.put(4, b"body", INFO)
+    for connector in there.connectors:
+        connector.tell(status=404, page="<p>Not found</p>")
+    for call in (store.delete(blob), store.open(blob, 0, 3)):
+        with pytest.raises(PlaceError) as caught:
+            await call
+        assert caught.value.trouble is Trouble.BROKEN
