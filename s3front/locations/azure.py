@@ -61,7 +61,15 @@ from s3front.locations.azure_names import (
     blob_names,
     retagged,
 )
-from s3front.locations.azure_recognition import ETAG, Seen, etag_of, is_marked, is_recorded, may_go
+from s3front.locations.azure_recognition import (
+    ETAG,
+    Seen,
+    etag_of,
+    is_marked,
+    is_recorded,
+    may_go,
+    said_etag,
+)
 from s3front.locations.base import Capabilities, DataNotFoundError, ObjectInfo, Stored
 from s3front.locations.remote_store import (
     MARK,
@@ -140,7 +148,7 @@ class AzureStore(RemoteStore):
                 answer = await self._create(name, data, info, metadata)
                 if answer is not None:
                     md5 = answer.get("content_md5")
-                    return _stored(name, len(data), answer["etag"], mark, md5)
+                    return _stored(name, len(data), said_etag(answer.get("etag")), mark, md5)
         raise PlaceError(Trouble.BROKEN, "a name that was made for one blob is taken")
 
     async def _create(
@@ -203,7 +211,8 @@ class AzureStore(RemoteStore):
         with self._container.answers("a blob to be stored"):
             said = await in_task(self._send(ask, size, source, whole=True))
         source.check()
-        return _stored(upload.key, size, said["ETag"], mark, said.get("Content-MD5"))
+        etag = said_etag(said.get("ETag"))
+        return _stored(upload.key, size, etag, mark, said.get("Content-MD5"))
 
     # -- Uploads of parts -------------------------------------------------------------------------
 
@@ -213,7 +222,7 @@ class AzureStore(RemoteStore):
             for name in blob_names(info, mark, bucket_match=self._bucket_match):
                 answer = await self._create(name, b"", info, metadata)
                 if answer is not None:
-                    etag = answer["etag"]
+                    etag = said_etag(answer.get("etag"))
                     extra = {UPLOAD: mark, MARK: mark, ETAG: etag}
                     return Stored(name, 0, etag=etag, extra=extra)
         raise PlaceError(Trouble.BROKEN, "a name that was made for one blob is taken")
@@ -329,7 +338,7 @@ class AzureStore(RemoteStore):
                 if code in LOST_BLOCKS_CODES:
                     raise S3Error("InvalidPart") from None
                 raise
-        return _stored(upload.key, size, str(answer["etag"]), mark)
+        return _stored(upload.key, size, said_etag(answer.get("etag")), mark)
 
     async def _committed(self, upload: Stored, blocks: Sequence[str], size: int) -> Stored | None:
         """The blob that an upload has become; None when it has not. Raises InvalidPart for one of

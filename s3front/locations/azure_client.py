@@ -31,7 +31,7 @@ from azure.storage.blob.aio import BlobClient, ContainerClient
 
 from s3front.locations.azure_details import AzureDetails
 from s3front.locations.azure_errors import MISSING_CODES, error_code, place_error
-from s3front.locations.azure_recognition import Seen
+from s3front.locations.azure_recognition import Seen, said_etag
 from s3front.locations.base import ObjectInfo
 from s3front.locations.origin import Proxy
 from s3front.locations.outbound import DIRECT, Outbound
@@ -142,7 +142,10 @@ class AzureContainer:
             raise
         md5 = found.content_settings.content_md5
         return Seen(
-            str(found.etag), found.size, found.metadata or {}, None if not md5 else bytes(md5).hex()
+            said_etag(found.etag),
+            found.size,
+            found.metadata or {},
+            None if not md5 else bytes(md5).hex(),
         )
 
     def answers(self, what: str) -> Answers:

@@ -19,7 +19,7 @@ from azure.storage.blob.aio import BlobClient
 from s3front.locations.azure_client import AzureContainer, content_settings, in_task
 from s3front.locations.azure_errors import TAKEN_CODES, error_code, place_error, status_of
 from s3front.locations.azure_names import blob_metadata, blob_names
-from s3front.locations.azure_recognition import Seen
+from s3front.locations.azure_recognition import Seen, said_etag
 from s3front.locations.base import ObjectInfo
 from s3front.locations.remote_store import PlaceError, Trouble
 
@@ -72,7 +72,7 @@ async def copy_blob(
             if 400 <= (status_of(error) or 0) < 500:
                 return None  # its bytes come through this process then, or say what is wrong
             raise
-        etag = str(answer["etag"])
+        etag = said_etag(answer.get("etag"))
         headers = content_settings(info)
         if seen.md5 is not None:
             headers.content_md5 = bytearray.fromhex(seen.md5)
@@ -86,7 +86,7 @@ async def copy_blob(
         except (AzureError, aiohttp.ClientError, OSError):
             await _take_back(blob, etag)
             raise
-        return Copied(free, str(changed["etag"]))
+        return Copied(free, said_etag(changed.get("etag")))
     return None
 
 

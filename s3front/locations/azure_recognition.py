@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from s3front.locations.azure_names import FIRST_ETAG_NAME, MARK_NAME, PLACEHOLDER_NAME
 from s3front.locations.base import Stored
-from s3front.locations.remote_store import MARK, UPLOAD, mark_of
+from s3front.locations.remote_store import MARK, UPLOAD, PlaceError, Trouble, mark_of
 
 ETAG: Final = "dataStoreBlobETag"
 """The member of a data location that says with which ETag Azure stored its blob."""
@@ -51,6 +51,13 @@ def etag_of(blob: Stored) -> str | None:
     """The ETag that a blob was stored with; None where its record says none: CloudServer's."""
     found = blob.extra.get(ETAG)
     return found if isinstance(found, str) else None
+
+
+def said_etag(etag: object) -> str:
+    """The ETag of an answer, which says none where it is not Azure's. Raises PlaceError."""
+    if not etag:
+        raise PlaceError(Trouble.BROKEN, "an answer about a blob has no ETag")
+    return str(etag)
 
 
 def is_marked(seen: Seen, mark: str | None) -> bool:
