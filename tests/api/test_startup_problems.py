@@ -144,7 +144,7 @@ def test_no_json(installation: Installation, argv: tuple[str, ...]) -> None:
     [
         (BOTH, "LOG_LEVEL", "loud"),
         (BOTH, "LISTEN_ADDR", "a b"),
-        (FRONT, "S3BACKEND", "mem"),
+        (FRONT, "S3BACKEND", "cdmi"),
         (FRONT, "SSL", "TRUE"),
     ],
 )
