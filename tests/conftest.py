@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests import endpoint
 from tests.clients_boto3 import s3_client
@@ -27,7 +28,10 @@ from tests.temporary import folder_in_memory
 
 def pytest_configure() -> None:
     """Have the folders of tests in memory, unless it is said where they are to be, and compile
-    modules once: every process that is started imports most of ours."""
+    modules once: every process that is started imports most of ours. How long an example takes says
+    how busy the machine is, and is no failure."""
+    settings.register_profile("untimed", deadline=None)
+    settings.load_profile("untimed")
     if "PYTEST_DEBUG_TEMPROOT" not in os.environ and (folder := folder_in_memory()):
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(folder)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

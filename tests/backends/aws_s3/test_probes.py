@@ -36,9 +36,10 @@ def left(there: Remote) -> set[str]:
 @pytest.mark.parametrize("looks", [False, True], ids=["first write", "look"])
 async def test_what_was_left_is_removed(there: Remote, stores: Stores, *, looks: bool) -> None:
     put(there, name_of(OLD), ITS)
-    hidden = name_of(OLD)
-    put(there, hidden, ITS)
-    there.s3.delete_object(Bucket=there.bucket, Key=hidden)
+    if not there.is_google:  # who has no delete markers
+        hidden = name_of(OLD)
+        put(there, hidden, ITS)
+        there.s3.delete_object(Bucket=there.bucket, Key=hidden)
     there.s3.create_multipart_upload(Bucket=there.bucket, Key=name_of(OLD))
     store = stores(there)
     if looks:

@@ -280,6 +280,12 @@ def spoil(folder: Path, offset: int, data: bytes) -> None:
         segment.write(data)
 
 
+def flip(folder: Path, offset: int) -> None:
+    """Make the byte at ``offset`` of the record another one, whatever it is."""
+    record = segment_path(folder / PACKED_FOLDER, 1).read_bytes()
+    spoil(folder, offset, bytes([record[64 + offset] ^ 0xFF]))
+
+
 @pytest.mark.parametrize("content", [b"?", CONTENT, LARGE[:READ_BYTES_MAX]])
 async def test_a_packed_blob(tmp_path: Path, blobs: LocalBlobs, content: bytes) -> None:
     blob = packed(tmp_path, content)
@@ -353,7 +359,7 @@ async def test_a_damaged_blob_is_not_had_at_once(
 ) -> None:
     blob = packed(tmp_path, CONTENT[:99])
     assert whole(blobs, blob) is not None
-    spoil(tmp_path, offset, b"?")
+    flip(tmp_path, offset)
     assert blobs.content(blob.key, blob.size) is None
 
 
