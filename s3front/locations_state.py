@@ -11,16 +11,14 @@ from typing import Annotated, Any, Final
 import typer
 
 from s3front import cli
+from s3front.command_answers import ATTENTION_EXIT, CANNOT_ASK_EXIT, Json, print_json
 from shared.config import Config, ConfigError, load_config
 from shared.process.problems import exit_with_problem
 from shared.process.readable_log import printable
 
-_ATTENTION_EXIT: Final = 1
-_CANNOT_ASK_EXIT: Final = 2
 _PATH: Final = "/_/healthcheck"
 _SECONDS_MAX: Final = 10.0
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Url = Annotated[
     str | None,
     typer.Option(metavar="URL", help="The front-end; that of the configuration by default."),
@@ -35,7 +33,7 @@ def show_state(json_wanted: Json = False, url: Url = None) -> None:
     """
     found = _asked(url)
     if json_wanted:
-        typer.echo(json.dumps(found, indent=2))
+        print_json(found)
     else:
         head = ("location", "circuit", "running", "waiting", "requests", "failed")
         typer.echo(f"{head[0]:<24}{head[1]:<11}" + "".join(f"{name:>10}" for name in head[2:]))
@@ -50,7 +48,7 @@ def show_state(json_wanted: Json = False, url: Url = None) -> None:
             reason = f"  {place['reason']}" if place["reason"] else ""
             typer.echo(printable(told + reason))
     well = all(place["state"] == "closed" for place in found.values())
-    raise typer.Exit(0 if well else _ATTENTION_EXIT)
+    raise typer.Exit(0 if well else ATTENTION_EXIT)
 
 
 def _asked(url: str | None) -> dict[str, Any]:
@@ -64,10 +62,10 @@ def _asked(url: str | None) -> dict[str, Any]:
         text = _text(request, context)
         found: dict[str, Any] = json.loads(text).get("locations", {})
     except ConfigError as error:
-        exit_with_problem(cli.PROGRAM, error, _CANNOT_ASK_EXIT)
+        exit_with_problem(cli.PROGRAM, error, CANNOT_ASK_EXIT)
     except (OSError, ValueError) as error:
         problem = f"the front-end cannot be asked: {error}"
-        exit_with_problem(cli.PROGRAM, problem, _CANNOT_ASK_EXIT)
+        exit_with_problem(cli.PROGRAM, problem, CANNOT_ASK_EXIT)
     return found
 
 

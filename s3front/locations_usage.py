@@ -7,7 +7,6 @@ or the command line makes no sense.
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -17,7 +16,14 @@ from typing import Annotated, Any, Final
 import typer
 
 from s3front import cli
-from s3front.daemon_clients import data_client, metadata_client, surroundings
+from s3front.command_answers import (
+    ATTENTION_EXIT,
+    CANNOT_ASK_EXIT,
+    Json,
+    ask_metadata,
+    print_json,
+)
+from s3front.daemon_clients import data_client, surroundings
 from s3front.locations.location_config import (
     Location,
     load_locations,
@@ -27,7 +33,6 @@ from s3front.locations.registry import TYPES, LocationRegistry
 from s3front.locations.remote_store import Finding, PlaceError, RemoteStore
 from s3front.locations.whereabouts import whereabouts
 from s3front.locations_state import show_state
-from s3front.metadata.gateway import MetadataGateway
 from s3front.metadata.location_usage import LocationUsage, Usage, count_usage
 from s3front.s3_errors import S3Error
 from shared.config import Config, ConfigError, load_config
@@ -36,10 +41,6 @@ from shared.process.logs import configure_logging, get_logger
 from shared.process.problems import exit_with_problem
 from shared.process.readable_log import printable
 
-ATTENTION_EXIT: Final = 1
-CANNOT_ASK_EXIT: Final = 2
-
-_CONNECT_WAIT_SECONDS: Final = 5.0
 _UNNAMED: Final = "(none)"
 
 app = typer.Typer(
@@ -48,7 +49,6 @@ app = typer.Typer(
 
 app.command(name="state")(show_state)
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="NAME", help="Only these locations; all by default.")
 ]
@@ -63,7 +63,7 @@ def list_locations(json: Json = False) -> None:
     config, locations = _configured()
     rows = [_row(location, config) for location in locations.values()]
     if json:
-        _print_json(rows)
+        print_json(rows)
     else:
         for row in rows:
             marks = [mark for mark in ("legacy", "transient") if row[mark]]
@@ -104,7 +104,7 @@ def test_locations(names: Names = None, json: Json = False) -> None:  # noqa: PT
     chosen = list(names or locations)
     found = asyncio.run(_look_at_all(config, locations, chosen))
     if json:
-        _print_json({name: [_document(each) for each in found[name]] for name in chosen})
+        print_json({name: [_document(each) for each in found[name]] for name in chosen})
     else:
         for name in chosen:
             typer.echo(printable(f"{name} ({locations[name].type})"))
@@ -168,7 +168,7 @@ def usage(json: Json = False) -> None:
     names = [*locations, *sorted(set(found.by_location) - set(locations))]
     rows = {name: found.by_location.get(name, Usage()) for name in names}
     if json:
-        _print_json(
+        print_json(
             {
                 "locations": {name: asdict(row) for name, row in rows.items()},
                 "records": found.records,
@@ -196,9 +196,6 @@ def _print_usage(
 
 
 async def _count(config: Config) -> LocationUsage:
-    configure_logging("s3front-locations", "fatal", sys.stderr.buffer)
-    client = metadata_client(config, get_logger(), connect_wait_seconds=_CONNECT_WAIT_SECONDS)
-    client.start()
     shows = sys.stderr.isatty()
 
     def progress(records: int) -> None:
@@ -206,16 +203,10 @@ async def _count(config: Config) -> LocationUsage:
             typer.echo(f"\r{records:,} records", nl=False, err=True)
 
     try:
-        return await count_usage(MetadataGateway(client), progress)
-    except S3Error as error:
-        settings = config.metadata_client
-        where = f"the metadata daemon, {settings.host}:{settings.port}"
-        reason = client.problem or str(error)
-        exit_with_problem(cli.PROGRAM, f"{where}, does not answer: {reason}", CANNOT_ASK_EXIT)
+        return await ask_metadata(config, lambda metadata: count_usage(metadata, progress))
     finally:
         if shows:
             typer.echo(err=True)
-        await client.close()
 
 
 def _configured() -> tuple[Config, Mapping[str, Location]]:
@@ -224,7 +215,3 @@ def _configured() -> tuple[Config, Mapping[str, Location]]:
         return config, load_locations(config, TYPES)
     except (ConfigError, OSError) as error:
         exit_with_problem(cli.PROGRAM, error, CANNOT_ASK_EXIT)
-
-
-def _print_json(document: Any) -> None:
-    typer.echo(json.dumps(document, indent=2))

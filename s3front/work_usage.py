@@ -9,39 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from s3front import cli
-from s3front.daemon_clients import metadata_client
+from s3front.command_answers import (
+    ATTENTION_EXIT,
+    CANNOT_ASK_EXIT,
+    Json,
+    Result,
+    ask_metadata,
+    print_json,
+)
 from s3front.metadata.gateway import MetadataGateway
-from s3front.s3_errors import S3Error
 from s3front.work.dead_letters import DeadLetter, dead_letters, drop, put_back
 from s3front.work.work_report import WorkReport, report
 from s3front.work.workers import WORKERS
-from shared.config import Config, ConfigError, load_config
-from shared.process.logs import configure_logging, get_logger
+from shared.config import ConfigError, load_config
 from shared.process.problems import exit_with_problem
 from shared.process.readable_log import printable
 
-ATTENTION_EXIT: Final = 1
-CANNOT_ASK_EXIT: Final = 2
-
-_CONNECT_WAIT_SECONDS: Final = 5.0
-"""Nobody waits for these commands as for a request, and a busy machine takes its time."""
-
-Result = TypeVar("Result")
-
 app = typer.Typer(invoke_without_command=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Queue = Annotated[
     str | None, typer.Option(metavar="NAME", help="Only letters of this queue, as status names it.")
 ]
@@ -73,7 +68,7 @@ def status(
     names = [worker.name for worker in WORKERS]
     found = _ask(lambda metadata: report(metadata, names, letters))
     if json:
-        _print_json(asdict(found))
+        print_json(asdict(found))
     else:
         _print_report(found)
     raise typer.Exit(0 if found.is_well else ATTENTION_EXIT)
@@ -132,7 +127,7 @@ def _for_each(
     ]
     failed = [result for result in results if result["problem"] is not None]
     if json:
-        _print_json({"done": len(results) - len(failed), "failed": failed})
+        print_json({"done": len(results) - len(failed), "failed": failed})
     else:
         typer.echo(f"{verb}: {len(results) - len(failed)}")
         for result in failed:
@@ -144,31 +139,9 @@ def _ask(question: Callable[[MetadataGateway], Awaitable[Result]]) -> Result:
     """What the daemon answers; ends the command when it cannot be asked."""
     try:
         config = load_config()
-        return asyncio.run(_answer(config, question))
+        return asyncio.run(ask_metadata(config, question))
     except (ConfigError, OSError) as error:
         exit_with_problem(cli.PROGRAM, error, CANNOT_ASK_EXIT)
-
-
-async def _answer(
-    config: Config, question: Callable[[MetadataGateway], Awaitable[Result]]
-) -> Result:
-    # What the client has to say of its connection is for programs that run for long.
-    configure_logging("s3front-work", "fatal", sys.stderr.buffer)
-    client = metadata_client(config, get_logger(), connect_wait_seconds=_CONNECT_WAIT_SECONDS)
-    client.start()
-    try:
-        return await question(MetadataGateway(client))
-    except S3Error as error:
-        settings = config.metadata_client
-        where = f"the metadata daemon, {settings.host}:{settings.port}"
-        reason = client.problem or str(error)
-        exit_with_problem(cli.PROGRAM, f"{where}, does not answer: {reason}", CANNOT_ASK_EXIT)
-    finally:
-        await client.close()
-
-
-def _print_json(document: Any) -> None:
-    typer.echo(json.dumps(document, indent=2))
 
 
 def _print_report(found: WorkReport) -> None:

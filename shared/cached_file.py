@@ -13,9 +13,10 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from collections.abc import Callable
 from typing import Final
 
-_SYS_OPENAT2: Final = 437
+SYS_OPENAT2: Final = 437
 """The same number on all architectures (<asm-generic/unistd.h>)."""
 
 _AT_FDCWD: Final = -100
@@ -23,7 +24,7 @@ _RESOLVE_CACHED: Final = 0x20
 """<linux/openat2.h>: fail with EAGAIN where the path is not in memory."""
 
 
-class _OpenHow(ctypes.Structure):
+class OpenHow(ctypes.Structure):
     """``struct open_how`` of <linux/openat2.h>."""
 
     _fields_ = (
@@ -33,17 +34,23 @@ class _OpenHow(ctypes.Structure):
     )
 
 
-# The interpreter is kept meanwhile: the call is shorter than giving it up.
-_syscall: Final = ctypes.PyDLL(None).syscall
-_syscall.restype = ctypes.c_long
-_syscall.argtypes = (
-    ctypes.c_long,
-    ctypes.c_int,
-    ctypes.c_char_p,
-    ctypes.POINTER(_OpenHow),
-    ctypes.c_size_t,
-)
+def openat2_of(library: ctypes.CDLL) -> Callable[..., int]:
+    """``syscall`` of the C library for SYS_OPENAT2, a directory, a path, OpenHow and its size; -1
+    and errno when it fails."""
+    call = library.syscall
+    call.restype = ctypes.c_long
+    call.argtypes = (
+        ctypes.c_long,
+        ctypes.c_int,
+        ctypes.c_char_p,
+        ctypes.POINTER(OpenHow),
+        ctypes.c_size_t,
+    )
+    return call
 
+
+# The interpreter is kept meanwhile: the call is shorter than giving it up.
+_syscall: Final = openat2_of(ctypes.PyDLL(None))
 
 OPEN_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 """For reading; a pipe or link that somebody left there cannot block it."""
@@ -51,8 +58,8 @@ OPEN_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 def open_cached(path: str) -> int | None:
     """Open a file for reading; None when its path is not in memory, or it cannot be opened."""
-    how = _OpenHow(OPEN_FLAGS, 0, _RESOLVE_CACHED)
-    descriptor: int = _syscall(_SYS_OPENAT2, _AT_FDCWD, os.fsencode(path), how, ctypes.sizeof(how))
+    how = OpenHow(OPEN_FLAGS, 0, _RESOLVE_CACHED)
+    descriptor: int = _syscall(SYS_OPENAT2, _AT_FDCWD, os.fsencode(path), how, ctypes.sizeof(how))
     return descriptor if descriptor >= 0 else None
 
 

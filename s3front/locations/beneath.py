@@ -12,8 +12,7 @@ import errno
 import os
 from typing import Final
 
-_SYS_OPENAT2: Final = 437
-"""The same number on all architectures (<asm-generic/unistd.h>)."""
+from shared.cached_file import SYS_OPENAT2, OpenHow, openat2_of
 
 _RESOLVE_NO_MAGICLINKS: Final = 0x02
 _RESOLVE_BENEATH: Final = 0x08
@@ -23,33 +22,15 @@ _TRIES: Final = 16
 """While directories are moved about, the kernel cannot tell, and wants to be asked again."""
 
 
-class _OpenHow(ctypes.Structure):
-    """``struct open_how`` of <linux/openat2.h>."""
-
-    _fields_ = (
-        ("flags", ctypes.c_uint64),
-        ("mode", ctypes.c_uint64),
-        ("resolve", ctypes.c_uint64),
-    )
-
-
-_syscall: Final = ctypes.CDLL(None, use_errno=True).syscall
-_syscall.restype = ctypes.c_long
-_syscall.argtypes = (
-    ctypes.c_long,
-    ctypes.c_int,
-    ctypes.c_char_p,
-    ctypes.POINTER(_OpenHow),
-    ctypes.c_size_t,
-)
+_syscall: Final = openat2_of(ctypes.CDLL(None, use_errno=True))
 
 
 def open_beneath(directory: int, path: bytes, flags: int, mode: int = 0) -> int:
     """A descriptor of what is at ``path`` below an open directory. Raises OSError."""
     resolve = _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS
-    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
+    how = OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     for _ in range(_TRIES):
-        found: int = _syscall(_SYS_OPENAT2, directory, path, how, ctypes.sizeof(how))
+        found = _syscall(SYS_OPENAT2, directory, path, how, ctypes.sizeof(how))
         if found >= 0:
             return found
         number = ctypes.get_errno()
