@@ -164,6 +164,9 @@ async def _store_whole(
     store: RemoteStore,
     piece: Piece,
 ) -> StoredBody:
+    if isinstance(piece[1], bytes) and destination.transform is None:
+        info = replace(destination.info, md5=body.digests.md5_hex())
+        destination = replace(destination, info=info)
     blob, noted = await _put(context, destination, store, piece)
     await check_md5(context, destination, blob, body.digests.md5_hex(), (noted,))
     stored = ((blob, piece[0]),)

@@ -89,6 +89,8 @@ class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
     headers: Mapping[str, str] = _NOTHING
     """Cache-Control and its kin, by their names in records (``object_record.STANDARD_HEADERS``)."""
     tags: Mapping[str, str] = _NOTHING
+    md5: str | None = None
+    """Of the bytes, in hex, where it is known before they are stored."""
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):

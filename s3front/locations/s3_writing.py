@@ -99,7 +99,7 @@ class S3Writing:
         versioning = await self._bucket.versioning()
         habits = await self._bucket.habits()
         headers, tags_left = await self.headers(info, mark)
-        new = _NewBlob(size, await with_md5(body), headers, mark)
+        new = _NewBlob(size, await with_md5(body, info.md5), headers, mark)
         name, stored = self.natural(info), None
         if name is not None and versioning is Versioning.ON:
             stored = await self._stored(name, new)
@@ -319,11 +319,13 @@ class S3Writing:
             self._log.warning(f"{what}: its record alone has it", location=self._name, mark=mark)
 
 
-async def with_md5(body: Body) -> SentBody:
-    """The body, and its MD5 if it is there as a whole."""
+async def with_md5(body: Body, known: str | None = None) -> SentBody:
+    """The body, and its MD5 if it is there as a whole; ``known`` is that, in hex, if it is."""
     if not isinstance(body, bytes):
         return SentBody(body, None, {})
-    if len(body) > _DIGEST_IN_THREAD_BYTES:
+    if known is not None:
+        digest = bytes.fromhex(known)
+    elif len(body) > _DIGEST_IN_THREAD_BYTES:
         digest = await asyncio.to_thread(_md5, body)
     else:
         digest = _md5(body)
