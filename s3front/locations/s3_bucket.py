@@ -29,7 +29,8 @@ ENCRYPTION_HEADER: Final = "x-amz-server-side-encryption"
 
 _PROBE: Final = b"An S3 server tries what this service can do. It removes this object again.\n"
 
-_VERSIONING: Final = "VersioningConfiguration"
+_VERSIONING: Final = "Versioning"
+"""In the name of the document's root: ``VersioningConfiguration``, or what a service calls it."""
 
 _ASK_AGAIN_SECONDS: Final = 5.0
 _ASK_REFUSED_AGAIN_SECONDS: Final = 300.0
@@ -178,8 +179,9 @@ class S3Bucket:
             if not error.is_unknown_call:
                 self._warn("whether the bucket of a location keeps versions is not ours to know")
             return Versioning.SUSPENDED if self._saw_null else Versioning.OFF
-        if tree.tag != _VERSIONING:
-            raise PlaceError(Trouble.BROKEN, f"{call.what}: the answer is no {_VERSIONING}")
+        if _VERSIONING not in tree.tag:
+            reason = f"{call.what}: the answer is no VersioningConfiguration"
+            raise PlaceError(Trouble.BROKEN, reason)
         self._is_refused = False
         status = tree.findtext("Status")
         known = {"Enabled": Versioning.ON, "Suspended": Versioning.SUSPENDED}

@@ -10,6 +10,7 @@ import pytest
 from s3front.locations.aws_s3 import AwsS3Store
 from s3front.locations.base import Stored
 from s3front.locations.remote_store import MARK, PlaceError, Trouble, is_undone, new_mark
+from s3front.locations.s3_bucket import Versioning
 from tests.api.data_server import RecordingLog
 from tests.backends.aws_s3.test_faults import BLOB, COPIED, HANDLE, PART, asking
 from tests.backends.s3_stores import INFO, blocks_of, md5_of, read
@@ -173,3 +174,26 @@ async def test_no_habit_is_learned_from_a_trial_that_was_not_stored(said: str) -
             await store.put(4, b"body", INFO)
         finally:
             await store.close()
+
+
+@pytest.mark.parametrize(
+    ("root", "known"),
+    [
+        ("VersioningConfiguration", Versioning.ON),
+        ("GetBucketVersioningResponse", Versioning.ON),  # moto's
+        ("ListBucketResult", None),
+    ],
+)
+async def test_what_says_whether_versions_are_kept(root: str, known: Versioning | None) -> None:
+    said = answer(200, {}, f"<{root}><Status>Enabled</Status></{root}>".encode())
+
+    def say(asked: Asked) -> bytes:
+        return said if asked.is_about("versioning") else answer(200, RIGHT)
+
+    async with asking(say) as (store, service):
+        service.hides_versioning = True
+        if known is None:
+            await not_believed(store.put(4, b"body", INFO))
+        else:
+            await store.put(4, b"body", INFO)
+        assert store._bucket.known_versioning is known

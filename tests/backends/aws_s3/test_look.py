@@ -31,6 +31,9 @@ REFUSED = {
 }
 """The permissions that a bucket with versions takes, and the requests that take each."""
 
+ELSEWHERE = "localhost.test"
+"""A host that only the proxy finds. What begins otherwise, moto takes for the name of a bucket."""
+
 
 def bad(findings: Sequence[Finding]) -> set[str]:
     return {finding.what for finding in findings if finding.is_good is False}
@@ -59,9 +62,8 @@ async def test_a_permission_that_is_missing_is_named(versioned: Remote, missing:
     with forward_proxy(versioned.service.port) as proxy:
         pattern = re.compile(REFUSED[missing])
         proxy.refuses = lambda request: pattern.match(request) is not None
-        details = versioned.details(
-            awsEndpoint=f"there.test:{versioned.service.port}", pathStyle=True
-        )
+        endpoint = f"{ELSEWHERE}:{versioned.service.port}"
+        details = versioned.details(awsEndpoint=endpoint, pathStyle=True)
         outbound = Outbound(plain=Proxy("127.0.0.1", proxy.port))
         store = AwsS3Store("there", details, RecordingLog(), outbound)
         findings = await store.look(thorough=True)
@@ -77,7 +79,7 @@ async def test_versions_that_are_not_ours_to_know_of(versioned: Remote, log: Rec
     versioned.service.needs("tags")
     with forward_proxy(versioned.service.port) as proxy:
         proxy.refuses = lambda request: "?versioning=" in request
-        endpoint = f"there.test:{versioned.service.port}"
+        endpoint = f"{ELSEWHERE}:{versioned.service.port}"
         details = versioned.details(awsEndpoint=endpoint, pathStyle=True)
         outbound = Outbound(plain=Proxy("127.0.0.1", proxy.port))
         store = AwsS3Store("there", details, log, outbound)
