@@ -12,7 +12,7 @@ import msgspec
 from s3front.auth.credential_sources import Credentials
 from s3front.auth.identity import Identity, Principal
 from s3front.authz.access import Access
-from s3front.encryption.transform import NO_TRANSFORMS, Transforms
+from s3front.keys.sealing import NO_KEYS, Keys
 from s3front.locations.one_hop import OneHop
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.bucket_store import BucketStore
@@ -36,8 +36,8 @@ class Services:
     below which buckets are websites; ``health_networks`` may ask
     for the process's health; ``part_bytes_min`` is what every part but the last must have;
     ``commit_seconds_max`` is how old stored bytes may be when their record is committed;
-    ``transforms`` is where what is stored encrypted is understood; ``one_hop`` says which bytes may
-    come with their commit, None: none do.
+    ``keys`` seal what is to be stored encrypted, and open it; ``one_hop`` says which bytes may come
+    with their commit, None: none do.
     """
 
     metadata: MetadataGateway
@@ -54,7 +54,7 @@ class Services:
     websites: Collection[str] = ()
     part_bytes_min: int = limits.PART_BYTES_MIN
     commit_seconds_max: float = limits.GC_GRACE_SECONDS / 2
-    transforms: Transforms = NO_TRANSFORMS
+    keys: Keys = NO_KEYS
     one_hop: OneHop | None = None
 
 

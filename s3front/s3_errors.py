@@ -115,6 +115,9 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     "InvalidTag": (400, "The TagKey you have provided is invalid"),
     "InvalidToken": (400, "The provided token is malformed or otherwise invalid."),
     "InvalidURI": (400, "Couldn't parse the specified URI."),
+    # Keys of server-side encryption, as Amazon S3 passes them on from AWS KMS.
+    "KMS.DisabledException": (400, "The key that encrypts the object is disabled."),
+    "KMS.NotFoundException": (400, "The key that encrypts the object does not exist."),
     "KeyTooLongError": (400, "Your key is too long"),
     "MalformedPOSTRequest": (
         400,

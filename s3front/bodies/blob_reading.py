@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 
 from s3front.bodies.in_turn import THREAD_BYTES_MIN
+from s3front.encryption.segments import SegmentedTransform
 from s3front.encryption.transform import Coder
 from s3front.locations.base import DataReader, DataStore, Stored
 from s3front.port.request import Passage
@@ -70,6 +71,21 @@ async def coded(blocks: AsyncGenerator[bytes, None], coder: Coder) -> AsyncGener
                 yield made
     if made := coder.finish():
         yield made
+
+
+def encrypted(
+    size: int, data: bytes | AsyncGenerator[bytes, None], transform: SegmentedTransform
+) -> tuple[int, bytes | AsyncGenerator[bytes, None]]:
+    """What is stored of ``size`` plain bytes: how many bytes, and these."""
+    if isinstance(data, bytes) and len(data) < THREAD_BYTES_MIN:
+        content = transform.encoded(data)
+        return len(content), content
+    blocks = _only(data) if isinstance(data, bytes) else data
+    return transform.stored_size(size), coded(blocks, transform.encoder())
+
+
+async def _only(data: bytes) -> AsyncGenerator[bytes, None]:
+    yield data
 
 
 async def bytes_of(reader: DataReader) -> AsyncGenerator[bytes, None]:

@@ -1,6 +1,6 @@
 """The reader pipeline: how the bytes of every object come out of their locations.
 
-    location (``s3front.locations``) → transform (``transform``; none by default) → reply, or copy
+    location (``s3front.locations``) → transform (``s3front.encryption``) → reply, or copy
 
 What cannot be read correctly is refused before anything is answered, wherever in the object it is:
 data that is stored encrypted, that is in a place of a type which is not known here, and locations
@@ -22,6 +22,7 @@ from s3front.bodies.checksums import Algorithm, BodyDigests
 from s3front.bodies.object_check import ObjectCheck, object_check
 from s3front.bodies.verified_blob import VerifiedBlob
 from s3front.context import Context
+from s3front.encryption.key_wrapping import BoundTo
 from s3front.encryption.transform import Coder
 from s3front.locations.base import DataNotFoundError, DataReader, DataStore, Stored, stored_blob
 from s3front.locations.dmd_file import DmdFileStore
@@ -65,9 +66,15 @@ class ObjectData:
         self._is_whole = False
 
     @classmethod
-    async def open(cls, context: Context, record: ObjectRecord, part: ByteRange) -> ObjectData:
+    async def open(
+        cls,
+        context: Context,
+        record: ObjectRecord,
+        part: ByteRange,
+        customer_key: bytes | None = None,
+    ) -> ObjectData:
         """Open the bytes of ``part`` of the record; raises DataNotFoundError, and S3Error for
-        those that this server cannot read."""
+        those that this server cannot read, or not with this key of a customer's."""
         stretches = []
         reached = part.start
         for location in record.locations:
@@ -79,7 +86,8 @@ class ObjectData:
                 raise _incomplete(context, record)
             reached = location.start + end + 1
             if location.is_encrypted:
-                stretches.append(await _transformed(context, location, start, end))
+                opened_by = record, customer_key
+                stretches.append(await _transformed(context, location, (start, end), *opened_by))
             else:
                 store = context.services.locations.holder(location)
                 stretches.append(_Stretch(store, stored_blob(location), start, end))
@@ -296,15 +304,23 @@ class HeldBody:
         """They were, when they came."""
 
 
-async def _transformed(context: Context, location: DataLocation, start: int, end: int) -> _Stretch:
-    """The stretch that has the plain bytes ``start`` to ``end`` of a location; raises S3Error."""
+async def _transformed(
+    context: Context,
+    location: DataLocation,
+    plain: tuple[int, int],
+    record: ObjectRecord,
+    customer_key: bytes | None,
+) -> _Stretch:
+    """The stretch that has certain plain bytes of a location; raises S3Error."""
     store, size = context.services.locations.holder(location), location.size
-    transform = await context.services.transforms.of(location)
+    assert context.target.bucket is not None
+    bound = BoundTo(context.target.bucket, context.key)
+    transform = await context.services.keys.opening(record.document, location, bound, customer_key)
     return _Stretch(
         store,
         stored_blob(location),
-        *transform.stored_range(start, end, size),
-        transform.decoder(start, end, size),
+        *transform.stored_range(*plain, size),
+        transform.decoder(*plain, size),
     )
 
 

@@ -1,7 +1,7 @@
 """The writer pipeline: how the bytes of every object and part come into a location.
 
     source → decode → digests → hold back      (``digested_body``)
-           → transform                          (``transform``; none by default)
+           → transform                          (``s3front.encryption``; none by default)
            → location                           (``s3front.locations``)
              or, few bytes, the commit          (``s3front.locations.one_hop``)
              or a place that others run         (``remote_writer``)
@@ -15,10 +15,10 @@ when it is refused.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from s3front.bodies.blob_reading import coded
+from s3front.bodies.blob_reading import encrypted
 from s3front.bodies.checksums import Algorithm
 from s3front.bodies.digested_body import (
     AT_ONCE_BYTES_MAX,
@@ -28,7 +28,7 @@ from s3front.bodies.digested_body import (
     boot_seconds,
 )
 from s3front.bodies.remote_writer import store_remotely
-from s3front.bodies.stored_body import Destination, StoredBody, delete_blob, stored_body
+from s3front.bodies.stored_body import Destination, StoredBody, delete_blob, sealed, stored_body
 from s3front.context import Context
 from s3front.locations.base import Stored
 from s3front.metadata.gateway import Carried
@@ -57,10 +57,9 @@ async def store_body(
     if size > SMALL_BYTES_MAX:
         stored = ((await _store_large(destination, body, size), size),)
     elif data := await body.read():
-        carried = await _carried(context, destination, data)
-        if carried is not None:
-            stored = ((Stored(carried.name, size), size),)
-            return stored_body(body.digests, destination, stored, carried=carried)
+        bytes_max = await _carried_bytes_max(context, destination)
+        if len(data) <= bytes_max:
+            return _carried(context, destination, body, data)
         stored = ((await _put(destination, size, data), size),)
     return stored_body(body.digests, destination, stored, body.complete_at)
 
@@ -68,7 +67,7 @@ async def store_body(
 async def _store_large(destination: Destination, body: DigestedBody, size: int) -> Stored:
     """A body that is not small, as a blob: by this process itself, where it can."""
     at_once = size <= AT_ONCE_BYTES_MAX
-    file = None if destination.transform is not None else destination.store.new_file(size)
+    file = None if destination.sealing is not None else destination.store.new_file(size)
     data: bytes | AsyncGenerator[bytes, None]
     if file is None:
         reading = body.comes_at_once() if at_once else None
@@ -81,29 +80,43 @@ async def _store_large(destination: Destination, body: DigestedBody, size: int) 
     return await _put(destination, size, data)
 
 
-async def _carried(context: Context, destination: Destination, data: bytes) -> Carried | None:
-    """Bytes that come with the commit of their record; None for those that go to their location
-    first."""
+async def _carried_bytes_max(context: Context, destination: Destination) -> int:
+    """How many bytes may come with the commit of their record; -1 where none do."""
     one_hop = context.services.one_hop
-    if one_hop is None or destination.transform is not None:
-        return None
+    if one_hop is None:
+        return -1
     bytes_max = one_hop.bytes_max(destination.store)
-    if bytes_max is None:
-        bytes_max = await one_hop.ask()
-    if len(data) > bytes_max:
-        return None
-    return Carried(one_hop.new_name(), data, one_hop.directory)
+    return await one_hop.ask() if bytes_max is None else bytes_max
 
 
-def _put(
+def _carried(
+    context: Context, destination: Destination, body: DigestedBody, data: bytes
+) -> StoredBody:
+    """Bytes that come with the commit of their record."""
+    one_hop, sealing = context.services.one_hop, destination.sealing
+    assert one_hop is not None
+    name, size = one_hop.new_name(), len(data)
+    if sealing is None:
+        carried, blob, plain = Carried(name, data, one_hop.directory), Stored(name, size), None
+    else:
+        transform = sealing.new_blob()
+        content = transform.encoded(data)
+        carried, plain = Carried(name, content, one_hop.directory), data
+        blob = sealed(Stored(name, len(content)), transform)
+    stored = ((blob, size),)
+    return stored_body(body.digests, destination, stored, carried=carried, plain=plain)
+
+
+async def _put(
     destination: Destination, size: int, body: bytes | AsyncGenerator[bytes, None]
-) -> Awaitable[Stored]:
-    """Store ``size`` bytes, or what the transform makes of them, as a blob."""
-    store, transform = destination.store, destination.transform
-    if transform is not None:
-        blocks = _each((body,)) if isinstance(body, bytes) else body
-        size, body = transform.stored_size(size), coded(blocks, transform.encoder())
-    return store.put(size, body, destination.info)
+) -> Stored:
+    """Store ``size`` bytes, or what they are encrypted, as a blob."""
+    store, sealing = destination.store, destination.sealing
+    if sealing is None:
+        return await store.put(size, body, destination.info)
+    transform = sealing.new_blob()
+    stored_size, stored = encrypted(size, body, transform)
+    return sealed(await store.put(stored_size, stored, destination.info), transform)
 
 
 async def _store_stretches(

@@ -25,7 +25,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from s3front.bodies.blob_reading import coded
+from s3front.bodies.blob_reading import encrypted
 from s3front.bodies.digested_body import (
     AT_ONCE_BYTES_MAX,
     SMALL_BYTES_MAX,
@@ -38,9 +38,11 @@ from s3front.bodies.stored_body import (
     StoredBody,
     delete_blob,
     forget_notes,
+    sealed,
     stored_body,
 )
 from s3front.context import Context
+from s3front.encryption.segments import stored_size
 from s3front.locations.base import Capabilities, Stored
 from s3front.locations.remote_store import (
     MARK,
@@ -137,7 +139,7 @@ async def check_md5(
 ) -> None:
     """Hold what the place says of a new blob against what it was sent; raises InternalError,
     having removed it."""
-    if blob.md5 is None or blob.md5 == md5 or destination.transform is not None:
+    if blob.md5 is None or blob.md5 == md5 or destination.sealing is not None:
         return
     error = _other_bytes(context, destination, blob)
     if await delete_blob(context, destination.store, blob):
@@ -164,7 +166,7 @@ async def _store_whole(
     store: RemoteStore,
     piece: Piece,
 ) -> StoredBody:
-    if isinstance(piece[1], bytes) and destination.transform is None:
+    if isinstance(piece[1], bytes) and destination.sealing is None:
         info = replace(destination.info, md5=body.digests.md5_hex())
         destination = replace(destination, info=info)
     blob, noted = await _put(context, destination, store, piece)
@@ -178,10 +180,9 @@ async def _put(
 ) -> tuple[Stored, StrayNote]:
     """Store a blob, once it is noted; it, and the note."""
     size, data = piece
-    transform = destination.transform
+    transform = None if destination.sealing is None else destination.sealing.new_blob()
     if transform is not None:
-        blocks = _each(data) if isinstance(data, bytes) else data
-        size, data = transform.stored_size(size), coded(blocks, transform.encoder())
+        size, data = encrypted(size, data, transform)
     noting = await begin_noting(context, destination)
     try:
         maker = store.maker(noting.new_mark)
@@ -190,7 +191,8 @@ async def _put(
         if is_undone(error):
             await forget_notes(context, (noting.last,))
         raise
-    return marked(blob, noting.mark), noting.last
+    blob = marked(blob, noting.mark)
+    return blob if transform is None else sealed(blob, transform), noting.last
 
 
 async def _store_part(
@@ -239,7 +241,7 @@ async def _store_pieces(
 ) -> StoredBody:
     """Bytes that are too many for one ``put``, or come in several pieces."""
     async with aclosing(pieces):
-        if store.capabilities.multipart and destination.transform is None:
+        if store.capabilities.multipart and destination.sealing is None:
             return await _store_by_parts(context, body, destination, store, pieces)
         return await _store_blobs(context, body, destination, store, pieces)
 
@@ -307,17 +309,16 @@ async def _store_blobs(
 
 
 def _stored_size(destination: Destination, size: int) -> int:
-    transform = destination.transform
-    return size if transform is None else transform.stored_size(size)
+    return size if destination.sealing is None else stored_size(size)
 
 
 def _piece_bytes(capabilities: Capabilities, size: int, destination: Destination) -> int:
     """The size of all pieces but the last one, of ``size`` bytes."""
-    if not capabilities.multipart or destination.transform is not None:
+    if not capabilities.multipart or destination.sealing is not None:
         assert capabilities.blob_bytes_max is not None
-        # What a transform adds is far less than an eighth.
+        # What encryption adds is far less than an eighth.
         shrunk = capabilities.blob_bytes_max * 7 // 8
-        return shrunk if destination.transform is not None else capabilities.blob_bytes_max
+        return shrunk if destination.sealing is not None else capabilities.blob_bytes_max
     fewest = -(-size // (capabilities.parts_max or limits.PARTS_MAX))
     wanted = max(PIECE_BYTES, fewest, capabilities.part_bytes_min)
     return min(wanted, capabilities.part_bytes_max or wanted)

@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from s3front.bodies.checksums import Algorithm, BodyDigests
 from s3front.bodies.digested_body import boot_seconds
 from s3front.context import Context
 from s3front.encryption.transform import Transform
+from s3front.keys.sealing import Sealing
 from s3front.locations.base import DataStore, ObjectInfo, Stored, stored_blob
 from s3front.locations.remote_store import in_log
 from s3front.metadata.gateway import Carried
@@ -20,17 +24,20 @@ from s3front.objects.object_record import Checksum
 from s3front.s3_errors import S3Error
 from shared.records.data_location import STORED_SIZE, DataLocation
 
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
 
 class Destination(msgspec.Struct, frozen=True, gc=False):
     """Where bytes go: to a store, which records know as the location ``name``, as ``part`` of what
-    they are of (1 for an object). ``upload`` is the place's own upload that they are a part of,
-    None where parts are blobs of their own."""
+    they are of (1 for an object). ``sealing`` is how they are encrypted, None: not at all.
+    ``upload`` is the place's own upload that they are a part of, None where parts are blobs of
+    their own."""
 
     store: DataStore
     name: str
     info: ObjectInfo
     part: int = 1
-    transform: Transform | None = None
+    sealing: Sealing | None = None
     upload: Stored | None = None
 
 
@@ -38,7 +45,9 @@ class StoredBody(msgspec.Struct, frozen=True, gc=False):
     """Bytes that a location holds, ``size`` of them. No bytes need no blob, and have no location.
 
     ``complete_at``: a moment (``boot_seconds``) before the location could have made the first blob.
-    ``carried``: they are few, and come with the commit of their record: nothing holds them before.
+    ``carried``: they are few, and come with the commit of their record: nothing holds them before;
+    ``plain`` is what they were before they were encrypted.
+    ``members`` is what the record says of how they are encrypted.
     ``notes`` are those of the journal of strays, which that commit deletes.
     """
 
@@ -49,6 +58,8 @@ class StoredBody(msgspec.Struct, frozen=True, gc=False):
     complete_at: float
     carried: Carried | None = None
     notes: Sequence[StrayNote] = ()
+    members: Mapping[str, Any] = _NOTHING
+    plain: bytes | None = None
 
     def checksum(self, algorithm: Algorithm) -> Checksum:
         """One of those that were computed."""
@@ -62,27 +73,40 @@ def stored_body(
     complete_at: float = math.inf,
     carried: Carried | None = None,
     notes: Sequence[StrayNote] = (),
+    plain: bytes | None = None,
 ) -> StoredBody:
     """What records are to know; ``stored`` are the blobs, each with its plain size."""
     md5 = digests.md5_hex()
     locations = located(destination, stored, md5)
+    sealing = destination.sealing
     return StoredBody(
-        digests.length, md5, digests.checksums(), locations, complete_at, carried, notes
+        digests.length,
+        md5,
+        digests.checksums(),
+        locations,
+        complete_at,
+        carried,
+        notes,
+        _NOTHING if sealing is None else sealing.members,
+        plain,
     )
+
+
+def sealed(blob: Stored, transform: Transform) -> Stored:
+    """A blob whose record says how it is encrypted."""
+    return replace(blob, extra={**blob.extra, **transform.members()})
 
 
 def located(
     destination: Destination, stored: Sequence[tuple[Stored, int]], md5: str
 ) -> list[DataLocation]:
     """Where the bytes are, of which ``md5`` is that of all."""
-    transform = destination.transform
-    kept = None if transform is None else transform.members()
     locations = []
     start = 0
     for blob, size in stored:
         members = blob.members()
-        if kept is not None:
-            members = {**members, **kept, STORED_SIZE: blob.size}
+        if destination.sealing is not None:
+            members = {**members, STORED_SIZE: blob.size}
         locations.append(
             DataLocation(
                 key=blob.key,

@@ -4,17 +4,14 @@ A transform is of one blob. It says what is stored of a stretch of plain bytes, 
 bytes have to be read for a range of plain ones; a range costs what it touches and not the blob. A
 blob without one has no such stage, and nothing of this is called.
 
-The writer gets its transform with the destination (``object_writer``) and puts ``members`` into the
-data location; the reader finds it again by them, through ``Transforms``.
+The writer has a new one for each blob, of what its destination says (``s3front.keys.sealing``), and
+puts ``members`` into the data location; the reader finds it again by them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
-
-from s3front.s3_errors import S3Error
-from shared.records.data_location import DataLocation
+from typing import Any, Protocol
 
 
 class Coder(Protocol):
@@ -37,7 +34,7 @@ class Transform(Protocol):
         """How many bytes are stored of ``size`` plain ones."""
 
     def encoder(self) -> Coder:
-        """Makes what is stored, of all plain bytes."""
+        """Makes what is stored, of all plain bytes. Once."""
 
     def stored_range(self, start: int, end: int, size: int) -> tuple[int, int]:
         """Which stored bytes have to be read for the plain ones from ``start`` to ``end``, of
@@ -45,25 +42,3 @@ class Transform(Protocol):
 
     def decoder(self, start: int, end: int, size: int) -> Coder:
         """Makes exactly those plain bytes, of what ``stored_range`` says."""
-
-
-class Transforms(Protocol):
-    """Where the reader finds the transform of a blob."""
-
-    async def of(self, location: DataLocation) -> Transform:
-        """That of a location which ``is_encrypted``. Raises S3Error, NotImplemented for one that
-        this server cannot undo."""
-
-
-class NoTransforms:
-    """For a server that has none: what is stored encrypted is refused."""
-
-    async def of(self, _location: DataLocation) -> Transform:
-        raise S3Error(
-            "NotImplemented",
-            "The data of this object is stored encrypted, by another server. This one cannot "
-            "decrypt it.",
-        )
-
-
-NO_TRANSFORMS: Final = NoTransforms()

@@ -100,7 +100,8 @@ class Checksum(msgspec.Struct, frozen=True):
 class NewObject(msgspec.Struct, frozen=True):
     """What a record is made of. ``headers`` are members of STANDARD_HEADERS; ``user_metadata``
     has names without prefix; ``etag`` is without quotes; ``parts`` are those of a multipart upload;
-    ``origin`` is the event that it causes; ``lock`` has members that protect it."""
+    ``origin`` is the event that it causes; ``lock`` has members that protect it,
+    ``encryption`` those that say how it is encrypted."""
 
     key: str
     owner_id: str
@@ -121,6 +122,7 @@ class NewObject(msgspec.Struct, frozen=True):
     parts: Sequence[ObjectPart] = ()
     origin: str = "s3:ObjectCreated:Put"
     lock: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    encryption: Mapping[str, Any] = msgspec.field(default_factory=dict)
     acl: Mapping[str, Any] = msgspec.field(default_factory=lambda: PRIVATE_OBJECT_ACL)
 
 
@@ -151,6 +153,7 @@ class ObjectRecord(msgspec.Struct, frozen=True, dict=True):
             "originOp": new.origin,
             **new.headers,
             **new.lock,
+            **new.encryption,
         }
         for name, value in new.user_metadata.items():
             document[USER_METADATA_PREFIX + name] = value

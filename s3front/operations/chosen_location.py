@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from msgspec.structs import replace
+
 from s3front.bodies.stored_body import Destination
 from s3front.context import Context
+from s3front.encryption.key_wrapping import BoundTo
+from s3front.encryption.sse import Protection
 from s3front.locations.base import ObjectInfo
 from s3front.locations.location_config import Location
 from s3front.objects.protection import refuse_bucket
@@ -76,6 +80,16 @@ def destination(
     nothing can be kept in."""
     store = context.services.locations.store(location)
     return Destination(store, location, info_of(context, described, tags))
+
+
+async def sealed_destination(
+    context: Context, place: Destination, protection: Protection | None
+) -> Destination:
+    """The same, for bytes that are to be encrypted so. Raises S3Error when there is no key."""
+    if protection is None:
+        return place
+    bound = BoundTo(context.bucket.name, context.key)
+    return replace(place, sealing=await context.services.keys.sealing(protection, bound))
 
 
 def info_of(context: Context, described: DescribedObject, tags: Mapping[str, str]) -> ObjectInfo:

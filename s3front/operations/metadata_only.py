@@ -80,7 +80,7 @@ async def adopted(place: Destination, existing: Existing, nothing: StoredBody) -
                 f"This server makes no objects of what is in a location of type {store.type}.",
             )
         return nothing
-    if place.transform is not None:
+    if place.sealing is not None:
         raise S3Error("NotImplemented", "What is in a location already cannot be encrypted.")
     found = await store.find(place.info)
     if found is None:

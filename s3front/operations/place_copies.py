@@ -73,7 +73,7 @@ def _copyable(
     context: Context, place: Destination, record: ObjectRecord, wanted: WantedObject
 ) -> DataLocation | None:
     """Where the only blob of a source is, if its place may be asked to copy it."""
-    if not place.store.capabilities.copy or place.transform is not None:
+    if not place.store.capabilities.copy or place.sealing is not None:
         return None
     location, checksum = plain_blob(record), record.checksum
     if location is None or location.store_type != place.store.type or checksum is None:

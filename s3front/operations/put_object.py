@@ -20,6 +20,7 @@ from s3front.bodies.object_writer import store_body
 from s3front.bodies.stored_body import StoredBody, check_age, give_up
 from s3front.bodies.upload_body import UploadBody
 from s3front.context import Context
+from s3front.encryption.sse import Protection
 from s3front.metadata.gateway import OutcomeUnknownError
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import ObjectCommit, StoredObject, planned, record_of
@@ -28,7 +29,7 @@ from s3front.objects.object_record import Checksum, NewObject, ObjectRecord
 from s3front.objects.put_plan import check_put, is_plain, plan_put, plan_unread
 from s3front.objects.ranges import ByteRange
 from s3front.objects.versioning import version_headers
-from s3front.operations.chosen_location import chosen_location, destination
+from s3front.operations.chosen_location import chosen_location, destination, sealed_destination
 from s3front.operations.decide_again import commit_decided, commit_unread, read_now
 from s3front.operations.honoured import BODY, DESCRIPTION, WRITE_CONDITIONS
 from s3front.operations.metadata_only import Existing, adopted, existing_blob
@@ -71,7 +72,8 @@ async def put_object(context: Context, request: Request) -> Reply:
 class WantedObject(msgspec.Struct, frozen=True, gc=False):
     """An object as its request wants it, but for its bytes: those go to ``location``, and
     ``algorithm`` is that of the checksum which it gets. ``origin`` is the event that it causes.
-    ``existing`` is a blob that is there, and takes the place of a body without bytes."""
+    ``existing`` is a blob that is there, and takes the place of a body without bytes.
+    ``protection`` is how it is to be encrypted, None: not at all."""
 
     described: DescribedObject
     tags: Mapping[str, str]
@@ -80,6 +82,7 @@ class WantedObject(msgspec.Struct, frozen=True, gc=False):
     algorithm: Algorithm
     origin: str = "s3:ObjectCreated:Put"
     existing: Existing | None = None
+    protection: Protection | None = None
 
 
 async def store_object(
@@ -88,6 +91,7 @@ async def store_object(
     """Store the bytes of an object, then commit its record; returns that as it is stored, and its
     checksum, if it was computed. The bytes go again when the record is refused."""
     place = destination(context, wanted.location, wanted.described, wanted.tags)
+    place = await sealed_destination(context, place, wanted.protection)
     stored = await store_body(context, source, place, wanted.algorithm)
     if wanted.existing is not None and not stored.size:
         stored = await adopted(place, wanted.existing, stored)
@@ -118,6 +122,7 @@ async def commit_object(
         tags=wanted.tags,
         origin=wanted.origin,
         lock=wanted.lock.members(),
+        encryption=stored.members,
     )
     record = ObjectRecord.create(new)
     failpoint(FailPoint.AFTER_DATA_STORED)
@@ -176,9 +181,11 @@ async def _store_again(
     """Store the bytes of a record that is not committed where the bucket has them now: it is
     another one than that which was told."""
     if stored.carried is not None:
-        return await store_object(context, headers, HeldBody(stored.carried.content), wanted)
+        content = stored.carried.content if stored.plain is None else stored.plain
+        return await store_object(context, headers, HeldBody(content), wanted)
     whole = ByteRange(0, record.size - 1)
-    with closing(await ObjectData.open(context, record, whole)) as data:
+    customer_key = None if wanted.protection is None else wanted.protection.customer_key
+    with closing(await ObjectData.open(context, record, whole, customer_key)) as data:
         body = CopiedBody(data, whole.length)
         made = await store_object(context, headers, body, wanted)
     await give_up(context, stored)

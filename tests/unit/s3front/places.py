@@ -1,4 +1,4 @@
-"""A place for blobs in memory, a transform of their bytes, and what the pipelines work with."""
+"""A place for blobs in memory, a keeper of a key, and what the pipelines work with."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import threading
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
-from zlib import crc32
 
 from s3front.auth.identity import UNSIGNED
 from s3front.context import Context
-from s3front.encryption.transform import NO_TRANSFORMS, Transform, Transforms
+from s3front.encryption.key_wrapping import BoundTo, WrappingKey
+from s3front.encryption.sse import AES256, ALGORITHM_MEMBER
+from s3front.keys.base import KeyContext
+from s3front.keys.sealing import Keys, Sealing
 from s3front.locations.base import Capabilities, DataNotFoundError, ObjectInfo, Stored
 from s3front.locations.location_config import Surroundings
 from s3front.locations.registry import LocationRegistry
@@ -20,7 +22,6 @@ from s3front.port.request import Passage
 from s3front.port.target import Target
 from s3front.s3_errors import S3Error
 from shared.process.logs import get_logger
-from shared.records.data_location import DataLocation
 from tests.unit.dmd.metadata.support import RecordingLog
 
 INFO = ObjectInfo("bucket", "key", "text/plain", {"a": "b"})
@@ -91,91 +92,40 @@ class MemoryPlace:
         self.closed = True
 
 
-class Sealed:
-    """A transform: blocks of ``PLAIN`` bytes, each with every bit turned and a checksum behind."""
+class OneKey:
+    """A keeper of one master key."""
 
-    PLAIN = 64
-    STORED = 68
+    name = "file"
+    secret = bytes(range(32))
 
-    def members(self) -> Mapping[str, Any]:
-        return {"cryptoScheme": "sealed"}
+    async def wrapping_key(self, key_id: str | None, context: KeyContext) -> WrappingKey:
+        return WrappingKey(f"file:{key_id or 'only'}", self.secret)
 
-    def stored_size(self, size: int) -> int:
-        return size + 4 * -(-size // self.PLAIN)
+    async def opened(self, key_id: str, wrapped: str, context: KeyContext) -> bytes:
+        assert key_id == "only"
+        return self.secret
 
-    def encoder(self) -> _Sealer:
-        return _Sealer()
-
-    def stored_range(self, start: int, end: int, size: int) -> tuple[int, int]:
-        first, last = start // self.PLAIN, end // self.PLAIN
-        return first * self.STORED, min((last + 1) * self.STORED, self.stored_size(size)) - 1
-
-    def decoder(self, start: int, end: int, size: int) -> _Opener:
-        before = start // self.PLAIN * self.PLAIN
-        return _Opener(start - before, end - before + 1)
-
-
-class _Pieces:
-    """Bytes in pieces of one size, and a rest."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._held = b""
-
-    def update(self, data: bytes) -> bytes:
-        held = self._held + data
-        full = len(held) // self._size * self._size
-        self._held = held[full:]
-        pieces = [held[at : at + self._size] for at in range(0, full, self._size)]
-        return b"".join(map(self.make, pieces))
-
-    def finish(self) -> bytes:
-        return self.make(self._held) if self._held else b""
-
-    def make(self, piece: bytes) -> bytes:
+    async def open_original(self, key_id: str, ciphered: bytes) -> bytes:
         raise NotImplementedError
 
+    async def create(self, description: str) -> str:
+        raise NotImplementedError
 
-class _Sealer(_Pieces):
-    def __init__(self) -> None:
-        super().__init__(Sealed.PLAIN)
+    async def look(self) -> str | None:
+        return None
 
-    def make(self, piece: bytes) -> bytes:
-        return piece.translate(_TURNED) + crc32(piece).to_bytes(4, "big")
-
-
-class _Opener(_Pieces):
-    def __init__(self, start: int, end: int) -> None:
-        super().__init__(Sealed.STORED)
-        self._start = start
-        self._left = end
-
-    def make(self, piece: bytes) -> bytes:
-        plain = piece[:-4].translate(_TURNED)
-        if crc32(plain) != int.from_bytes(piece[-4:], "big"):
-            raise S3Error("InternalError")
-        wanted = plain[self._start : self._left]
-        self._start, self._left = 0, self._left - len(plain)
-        return wanted
+    async def close(self) -> None:
+        """Nothing is open."""
 
 
-_TURNED = bytes(255 - value for value in range(256))
+BOUND = BoundTo("bucket", "key")
+SEALING = Sealing(WrappingKey("file:only", OneKey.secret), BOUND, {ALGORITHM_MEMBER: AES256})
 
 
-class Opening:
-    """Knows the one transform."""
-
-    async def of(self, location: DataLocation) -> Transform:
-        assert location.document()["cryptoScheme"] == "sealed"
-        return Sealed()
-
-
-def context_of(
-    place: MemoryPlace, transforms: Transforms = NO_TRANSFORMS, log: RecordingLog | None = None
-) -> Context:
+def context_of(place: MemoryPlace, log: RecordingLog | None = None) -> Context:
     services = SimpleNamespace(
         locations=LocationRegistry({}, Surroundings(place, get_logger())),
-        transforms=transforms,
+        keys=Keys({"file": OneKey()}, OneKey()),
         one_hop=None,
         log=log or RecordingLog(),
     )

@@ -21,7 +21,8 @@ from s3front.bodies.object_writer import store_body
 from s3front.bodies.stored_body import Destination, StoredBody, delete_data
 from s3front.bodies.upload_body import UploadBody
 from s3front.context import Context
-from s3front.encryption.transform import Transform
+from s3front.encryption.segments import HEADER_BYTES, SEGMENT_BYTES, TAG_BYTES, stored_size
+from s3front.keys.sealing import Sealing
 from s3front.locations.base import Stored
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.ranges import ByteRange
@@ -33,10 +34,9 @@ from tests.unit.dmd.metadata.support import RecordingLog
 from tests.unit.s3front.pieces import Pieces
 from tests.unit.s3front.places import (
     INFO,
+    SEALING,
     MemoryPlace,
     MemoryReader,
-    Opening,
-    Sealed,
     context_of,
     record_of,
 )
@@ -44,7 +44,8 @@ from tests.unit.s3front.places import (
 LARGE = 300_000
 """More than what is verified before anything is sent on."""
 
-SIZES = (1, Sealed.PLAIN, Sealed.PLAIN + 1, 1000, LARGE)
+SIZES = (1, SEGMENT_BYTES, SEGMENT_BYTES + 1, 1000, LARGE)
+STORED = SEGMENT_BYTES + TAG_BYTES
 CONTENT = random.Random(7).randbytes(LARGE)
 MD5 = Algorithm.MD5
 
@@ -76,10 +77,10 @@ SOURCES = {"upload": upload, "form": form}
 
 
 async def stored(
-    place: MemoryPlace, source: Source, transform: Transform | None = None
+    place: MemoryPlace, source: Source, sealing: Sealing | None = None
 ) -> tuple[Context, StoredBody]:
-    context = context_of(place, Opening())
-    destination = Destination(place, "here", INFO, 3, transform)
+    context = context_of(place)
+    destination = Destination(place, "here", INFO, 3, sealing)
     return context, await store_body(context, source, destination, MD5)
 
 
@@ -109,24 +110,24 @@ async def read_in_each_way(
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("ranges", [True, False])
-@pytest.mark.parametrize("transform", [None, Sealed()])
+@pytest.mark.parametrize("sealing", [None, SEALING])
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 async def test_what_is_stored_is_read(
-    source: Any, transform: Transform | None, ranges: bool, size: int
+    source: Any, sealing: Sealing | None, ranges: bool, size: int
 ) -> None:
     place = MemoryPlace(ranges=ranges)
     data = CONTENT[:size]
-    context, body = await stored(place, source(data, content_md5(data)), transform)
+    context, body = await stored(place, source(data, content_md5(data)), sealing)
     (blob,) = place.blobs.values()
-    assert (blob == data) == (transform is None)
-    assert len(blob) == (size if transform is None else transform.stored_size(size))
+    assert (blob == data) == (sealing is None)
+    assert len(blob) == (size if sealing is None else stored_size(size))
     assert (body.size, body.md5) == (size, hashlib.md5(data, usedforsecurity=False).hexdigest())
     assert place.infos == [INFO]
     (location,) = body.locations
     assert (location.size, location.store_name, location.store_type) == (size, "here", "file")
     assert location.store_etag == f"3:{body.md5}"
     assert location.stored_size == len(blob)  # for scrub and check
-    edges = {0, 1, Sealed.PLAIN - 1, Sealed.PLAIN, size // 2, size - 1}
+    edges = {0, 1, SEGMENT_BYTES - 1, SEGMENT_BYTES, size // 2, size - 1}
     wanted = sorted(edge for edge in edges if edge < size)
     for start in wanted:
         for end in wanted:
@@ -137,25 +138,25 @@ async def test_what_is_stored_is_read(
 
 async def test_a_range_of_what_is_transformed_costs_what_it_touches() -> None:
     place = MemoryPlace()
-    context, body = await stored(place, upload(CONTENT), Sealed())
-    middle = LARGE // 2 // Sealed.PLAIN
-    start = middle * Sealed.PLAIN + 5
+    context, body = await stored(place, upload(CONTENT), SEALING)
+    middle = LARGE // 2 // SEGMENT_BYTES
+    start = middle * SEGMENT_BYTES + 5
     data = await ObjectData.open(context, kept(body), ByteRange(start, start + 1))
     assert await data.read() == CONTENT[start : start + 2]
     assert [(first, last) for _, first, last in place.opened] == [
-        (middle * Sealed.STORED, (middle + 1) * Sealed.STORED - 1)
+        (HEADER_BYTES + middle * STORED, HEADER_BYTES + (middle + 1) * STORED - 1)
     ]
 
 
 @pytest.mark.parametrize("size", [10, LARGE])
-@pytest.mark.parametrize("transform", [None, Sealed()])
+@pytest.mark.parametrize("sealing", [None, SEALING])
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 async def test_what_is_refused_is_never_complete(
-    source: Any, transform: Transform | None, size: int
+    source: Any, sealing: Sealing | None, size: int
 ) -> None:
     place = MemoryPlace()
     with pytest.raises(S3Error, match="BadDigest"):
-        await stored(place, source(CONTENT[:size], content_md5(b"else")), transform)
+        await stored(place, source(CONTENT[:size], content_md5(b"else")), sealing)
     assert not place.blobs
 
 
@@ -191,7 +192,7 @@ async def test_a_copy_of_another_size_is_never_complete(given: int) -> None:
 @pytest.mark.parametrize("size", [10, LARGE])
 async def test_a_copy_is_an_object_of_its_own(size: int) -> None:
     place = MemoryPlace()
-    context, body = await stored(place, upload(CONTENT[:size]), Sealed())
+    context, body = await stored(place, upload(CONTENT[:size]), SEALING)
     data = await ObjectData.open(context, kept(body), ByteRange(0, size - 1))
     copy = await store_body(context, CopiedBody(data, size), Destination(place, "here", INFO), MD5)
     assert place.blobs[copy.locations[0].key] == CONTENT[:size]
@@ -206,11 +207,11 @@ async def test_no_bytes_need_no_blob() -> None:
         assert (body.size, body.locations, place.blobs) == (0, [], {})
 
 
-@pytest.mark.parametrize("transform", [None, Sealed()])
-async def test_what_a_place_says_comes_back_to_it(transform: Transform | None) -> None:
+@pytest.mark.parametrize("sealing", [None, SEALING])
+async def test_what_a_place_says_comes_back_to_it(sealing: Sealing | None) -> None:
     says = {"version": "v7", "etag": "its-own", "extra": {"blockId": "b"}}
     place = MemoryPlace(says=says)
-    context, body = await stored(place, upload(b"0123"), transform)
+    context, body = await stored(place, upload(b"0123"), sealing)
     (document,) = [entry.document() for entry in body.locations]
     assert document["dataStoreVersionId"] == "v7"
     assert document["dataStoreETag"] == "3:its-own"
@@ -231,10 +232,10 @@ def short_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("short_stretches")
-@pytest.mark.parametrize("transform", [None, Sealed()])
-async def test_a_large_form_is_several_blobs(transform: Transform | None) -> None:
+@pytest.mark.parametrize("sealing", [None, SEALING])
+async def test_a_large_form_is_several_blobs(sealing: Sealing | None) -> None:
     place = MemoryPlace()
-    context, body = await stored(place, form(CONTENT), transform)
+    context, body = await stored(place, form(CONTENT), sealing)
     assert [entry.size for entry in body.locations] == [100_000] * 3
     assert [entry.start for entry in body.locations] == [0, 100_000, 200_000]
     assert {entry.store_etag for entry in body.locations} == {f"3:{body.md5}"}

@@ -16,12 +16,12 @@ from s3front.bodies.checksums import Algorithm
 from s3front.bodies.object_writer import store_body
 from s3front.bodies.stored_body import Destination, StoredBody
 from s3front.bodies.upload_body import UploadBody
-from s3front.encryption.transform import Transform
+from s3front.keys.sealing import Sealing
 from s3front.locations.base import Stored
 from s3front.port.request import Request
 from s3front.s3_errors import S3Error
 from tests.unit.s3front.pieces import Pieces
-from tests.unit.s3front.places import INFO, MemoryFile, Opening, PlaceOfFiles, Sealed, context_of
+from tests.unit.s3front.places import INFO, SEALING, MemoryFile, PlaceOfFiles, context_of
 
 SMALL = 256 * 1024
 AT_ONCE = 1024 * 1024
@@ -39,11 +39,11 @@ def upload(data: bytes, declared: bytes | None = None, length: int | None = None
 
 
 def storing(
-    place: PlaceOfFiles, body: UploadBody, transform: Transform | None = None
+    place: PlaceOfFiles, body: UploadBody, sealing: Sealing | None = None
 ) -> asyncio.Task[StoredBody]:
-    destination = Destination(place, "here", INFO, 1, transform)
+    destination = Destination(place, "here", INFO, 1, sealing)
     return asyncio.create_task(
-        store_body(context_of(place, Opening()), body, destination, Algorithm.CRC64NVME)
+        store_body(context_of(place), body, destination, Algorithm.CRC64NVME)
     )
 
 
@@ -66,13 +66,13 @@ async def test_a_large_body_is_stored_in_a_file(size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "transform"), [(SMALL, None), (AT_ONCE, Sealed()), (len(CONTENT), Sealed())]
+    ("size", "sealing"), [(SMALL, None), (AT_ONCE, SEALING), (len(CONTENT), SEALING)]
 )
 async def test_what_is_small_or_encrypted_is_given_to_the_place(
-    size: int, transform: Transform | None
+    size: int, sealing: Sealing | None
 ) -> None:
     place = PlaceOfFiles()
-    await storing(place, upload(CONTENT[:size]), transform)
+    await storing(place, upload(CONTENT[:size]), sealing)
     assert not place.files
     assert len(place.blobs) == 1
 

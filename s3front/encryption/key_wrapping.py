@@ -1,0 +1,110 @@
+"""How the key of a blob is kept in its record: wrapped by another, and bound to its object. Pure.
+
+Each blob has a key of its own, 32 random bytes. It is wrapped by AES-256-GCM under a key that is
+derived from a wrapping key and 16 random bytes, so that one wrapping key may serve any number of
+blobs. What is authenticated with it names the object and the wrapping key: a record that was moved
+to another key of the bucket opens nothing. docs/encryption.md has the bytes.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KEY_BYTES: Final = 32
+
+SCHEME: Final = "twofold-1"
+"""``cryptoScheme`` of what is encrypted here; the original's is the number 1."""
+
+SCHEME_MEMBER: Final = "cryptoScheme"
+BLOB_KEY_MEMBER: Final = "cipheredDataKey"
+WRAPPING_KEY_MEMBER: Final = "masterKeyId"
+WRAPPED_MEMBER: Final = "wrappedKey"
+"""Members of a data location: the scheme, the wrapped key of the blob, the name of what wraps it,
+and that itself, as its keeper has wrapped it, where it does not keep it."""
+
+_SALT_BYTES: Final = 16
+_VERSION: Final = b"\x01"
+_NO_NONCE: Final = bytes(12)
+"""Each derived key is used once."""
+
+
+class UnwrapError(Exception):
+    """A wrapped key cannot be opened: by another key, for another object, or it was altered."""
+
+
+class WrappingKey(msgspec.Struct, frozen=True, gc=False):
+    """What wraps the keys of blobs.
+
+    ``key_id`` is how records name the master key, with its keeper: ``file:2026-a1b2``. ``secret``
+    are 32 bytes: the master key itself, or a data key that its keeper has made, and ``wrapped`` is
+    that as the keeper gives it out (base64); "" where it is kept there.
+    """
+
+    key_id: str
+    secret: bytes
+    wrapped: str = ""
+
+    def __repr__(self) -> str:
+        """Without the secret."""
+        return f"WrappingKey({self.key_id!r})"
+
+
+class BoundTo(msgspec.Struct, frozen=True, gc=False):
+    """The object that a key is for."""
+
+    bucket: str
+    key: str
+
+
+def wrapped_members(blob_key: bytes, by: WrappingKey, bound: BoundTo) -> Mapping[str, Any]:
+    """What a data location says of the key of its blob."""
+    members = {
+        SCHEME_MEMBER: SCHEME,
+        BLOB_KEY_MEMBER: wrap(blob_key, by, bound),
+        WRAPPING_KEY_MEMBER: by.key_id,
+    }
+    if by.wrapped:
+        members[WRAPPED_MEMBER] = by.wrapped
+    return members
+
+
+def wrap(secret: bytes, by: WrappingKey, bound: BoundTo) -> str:
+    """A secret of any length, wrapped; base64."""
+    salt = os.urandom(_SALT_BYTES)
+    sealed = AESGCM(_derived(by.secret, salt)).encrypt(_NO_NONCE, secret, _bound(by.key_id, bound))
+    return b64encode(_VERSION + salt + sealed).decode()
+
+
+def unwrap(wrapped: object, by: WrappingKey, bound: BoundTo) -> bytes:
+    """The secret again; raises UnwrapError."""
+    try:
+        packed = b64decode(wrapped, validate=True) if isinstance(wrapped, str) else b""
+    except ValueError:
+        packed = b""
+    if packed[:1] != _VERSION:
+        raise UnwrapError
+    salt, sealed = packed[1 : 1 + _SALT_BYTES], packed[1 + _SALT_BYTES :]
+    try:
+        return AESGCM(_derived(by.secret, salt)).decrypt(
+            _NO_NONCE, sealed, _bound(by.key_id, bound)
+        )
+    except (InvalidTag, ValueError) as error:
+        raise UnwrapError from error
+
+
+def _derived(secret: bytes, salt: bytes) -> bytes:
+    return hmac.digest(secret, b"twofold wrapping 1" + salt, "sha256")
+
+
+def _bound(key_id: str, bound: BoundTo) -> bytes:
+    """The three names, each behind its length."""
+    encoded = [text.encode("utf-8", "surrogatepass") for text in (key_id, bound.bucket, bound.key)]
+    return b"".join(len(text).to_bytes(4, "big") + text for text in encoded)

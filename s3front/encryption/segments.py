@@ -1,0 +1,204 @@
+"""The form of what is stored of an encrypted blob: a header, then segments. Pure.
+
+Each segment is up to 64 KiB of plain bytes and a tag of 16 bytes, by AES-256-GCM under a key that
+is derived from the blob's own. Its nonce is its number and whether it is the last, and the header
+is authenticated with it: a segment that was altered, moved, repeated or taken from another blob,
+and a blob that was cut off or added to, is refused before a byte of it is given out. A range costs
+the segments that it touches. docs/encryption.md has the bytes, and what others need to read them.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from s3front.encryption.key_wrapping import KEY_BYTES
+from s3front.s3_errors import S3Error
+
+SEGMENT_BYTES: Final = 64 * 1024
+"""Of plain bytes."""
+
+TAG_BYTES: Final = 16
+HEADER_BYTES: Final = 32
+
+_STORED_BYTES: Final = SEGMENT_BYTES + TAG_BYTES
+_MAGIC: Final = b"\x89TWOFOLD"
+_VERSION_AND_SIZE: Final = bytes((1, 16))
+"""Version 1, and segments of two to this power."""
+_ID_BYTES: Final = 16
+_INDEX_BYTES: Final = 11
+
+
+def new_blob_key() -> bytes:
+    """The key of one new blob."""
+    return os.urandom(KEY_BYTES)
+
+
+def stored_size(size: int) -> int:
+    """How many bytes are stored of ``size`` plain ones."""
+    return HEADER_BYTES + size + TAG_BYTES * -(-size // SEGMENT_BYTES)
+
+
+class SegmentedTransform:
+    """The transform of one blob (``transform.Transform``). ``made_members`` is what its data
+    location says of it."""
+
+    def __init__(self, blob_key: bytes, made_members: Mapping[str, Any]) -> None:
+        self._cipher = AESGCM(hmac.digest(blob_key, b"twofold segments 1", "sha256"))
+        self._header = _header(blob_key)
+        self._members = made_members
+
+    def members(self) -> Mapping[str, Any]:
+        return self._members
+
+    def stored_size(self, size: int) -> int:
+        return stored_size(size)
+
+    def encoder(self) -> Encoder:
+        return Encoder(self._cipher, self._header)
+
+    def encoded(self, data: bytes) -> bytes:
+        """What is stored of a blob that is all here."""
+        if len(data) > SEGMENT_BYTES:
+            encoder = self.encoder()
+            return encoder.update(data) + encoder.finish()
+        if not data:
+            return self._header
+        return self._header + self._cipher.encrypt(_nonce(0, last=True), data, self._header)
+
+    def stored_range(self, start: int, end: int, size: int) -> tuple[int, int]:
+        first, last = start // SEGMENT_BYTES, end // SEGMENT_BYTES
+        begins = HEADER_BYTES + first * _STORED_BYTES if first else 0
+        ends = HEADER_BYTES + (last + 1) * _STORED_BYTES
+        return begins, min(ends, self.stored_size(size)) - 1
+
+    def decoder(self, start: int, end: int, size: int) -> Decoder:
+        return Decoder(self._cipher, self._header, start, end, size)
+
+    def decoded(self, stored: bytes, size: int) -> bytes:
+        """The plain bytes of a blob that is all here. Raises InternalError."""
+        if not 0 < size <= SEGMENT_BYTES or len(stored) != self.stored_size(size):
+            decoder = self.decoder(0, size - 1, size)
+            return decoder.update(stored) + decoder.finish()
+        if not stored.startswith(self._header):
+            raise refused()
+        sealed = memoryview(stored)[HEADER_BYTES:]
+        return _opened(self._cipher, _nonce(0, last=True), sealed, self._header)
+
+
+class Encoder:
+    """Makes what is stored, of all plain bytes in order (``transform.Coder``)."""
+
+    def __init__(self, cipher: AESGCM, header: bytes) -> None:
+        self._cipher = cipher
+        self._header = header
+        self._made = header
+        """What is due before the next segment."""
+        self._held = b""
+        self._index = 0
+
+    def update(self, data: bytes) -> bytes:
+        held = self._held + data if self._held else data
+        # The last segment is known by the end alone, so one is held back.
+        count = max(len(held) - 1, 0) // SEGMENT_BYTES
+        view = memoryview(held)
+        made = [self._made]
+        for number in range(count):
+            plain = view[number * SEGMENT_BYTES : (number + 1) * SEGMENT_BYTES]
+            made.append(self._sealed(plain, last=False))
+        self._made = b""
+        self._held = held[count * SEGMENT_BYTES :]
+        return b"".join(made)
+
+    def finish(self) -> bytes:
+        if not self._held:
+            return self._made
+        return self._made + self._sealed(self._held, last=True)
+
+    def _sealed(self, plain: bytes | memoryview, *, last: bool) -> bytes:
+        sealed = self._cipher.encrypt(_nonce(self._index, last=last), plain, self._header)
+        self._index += 1
+        return sealed
+
+
+class Decoder:
+    """Makes the plain bytes from ``start`` to ``end``, of ``size`` in all, of what
+    ``SegmentedTransform.stored_range`` says (``transform.Coder``)."""
+
+    def __init__(self, cipher: AESGCM, header: bytes, start: int, end: int, size: int) -> None:
+        self._cipher = cipher
+        self._header = header
+        self._index = start // SEGMENT_BYTES
+        self._header_left = header if self._index == 0 else b""
+        self._skip = start - self._index * SEGMENT_BYTES
+        self._wanted = end - start + 1
+        self._last = (size - 1) // SEGMENT_BYTES
+        self._last_bytes = size - self._last * SEGMENT_BYTES + TAG_BYTES
+        self._held = b""
+
+    def update(self, data: bytes) -> bytes:
+        held = self._held + data if self._held else data
+        position = 0
+        if self._header_left:
+            if len(held) < HEADER_BYTES:
+                self._held = held
+                return b""
+            if not held.startswith(self._header_left):
+                raise refused()
+            self._header_left = b""
+            position = HEADER_BYTES
+        view, made = memoryview(held), []
+        while self._index <= self._last:
+            length = self._last_bytes if self._index == self._last else _STORED_BYTES
+            if len(held) - position < length:
+                break
+            made.append(self._plain(view[position : position + length]))
+            position += length
+        self._held = held[position:]
+        if self._held and self._index > self._last:
+            raise refused()
+        return made[0] if len(made) == 1 else b"".join(made)
+
+    def finish(self) -> bytes:
+        if self._wanted or self._held:
+            raise refused()
+        return b""
+
+    def _plain(self, sealed: memoryview) -> bytes:
+        nonce = _nonce(self._index, last=self._index == self._last)
+        plain = _opened(self._cipher, nonce, sealed, self._header)
+        self._index += 1
+        if self._skip or len(plain) > self._wanted:
+            plain = plain[self._skip : self._skip + self._wanted]
+            self._skip = 0
+        self._wanted -= len(plain)
+        return plain
+
+
+def refused() -> S3Error:
+    """What is stored is not what was: a server's fault, and never a client's."""
+    error = S3Error("InternalError")
+    error.__cause__ = ValueError("the stored bytes of an encrypted object are not what was stored")
+    return error
+
+
+def _header(blob_key: bytes) -> bytes:
+    """The first bytes of a blob; they name its key, without telling it."""
+    key_id = hmac.digest(blob_key, b"twofold key id 1", "sha256")[:_ID_BYTES]
+    return _MAGIC + _VERSION_AND_SIZE + bytes(6) + key_id
+
+
+def _nonce(index: int, *, last: bool) -> bytes:
+    return index.to_bytes(_INDEX_BYTES, "big") + (b"\x01" if last else b"\x00")
+
+
+def _opened(cipher: AESGCM, nonce: bytes, sealed: memoryview, header: bytes) -> bytes:
+    try:
+        return cipher.decrypt(nonce, sealed, header)
+    except (InvalidTag, ValueError) as error:
+        raise refused() from error

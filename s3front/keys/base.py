@@ -1,0 +1,80 @@
+"""What a keeper of master keys must offer: a key file, Vault, a KMS.
+
+A keeper gives out wrapping keys (``s3front.encryption.key_wrapping``), and opens those that it has
+given out. Its master keys stay with it, but for those of a key file. A new keeper is one file of
+this folder, with a class that follows ``MasterKeys``, and one row where they are made.
+
+A keeper waits no longer than its time-out, and says what went wrong in S3's terms
+(``key_trouble``). Of secrets nothing is logged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final, Protocol
+
+from s3front.encryption.key_wrapping import WrappingKey
+from s3front.s3_errors import S3Error
+
+KeyContext = Mapping[str, str]
+"""What a keeper holds a wrapped key against (AWS KMS: its encryption context)."""
+
+
+class KeyTrouble(Enum):
+    """Why a keeper does not give a key."""
+
+    AWAY = "is away"
+    """It cannot be reached, is too slow, or asks for patience: the same call may succeed later."""
+    DENIED = "does not let this server use the key"
+    NOT_FOUND = "has no such key"
+    DISABLED = "has disabled the key"
+    """Also one that waits for its deletion."""
+    REFUSED = "does not open what was given"
+    """The wrapped key was altered, or is of another key or context."""
+
+
+_CODES: Final = {
+    KeyTrouble.AWAY: "ServiceUnavailable",
+    KeyTrouble.DENIED: "AccessDenied",
+    KeyTrouble.NOT_FOUND: "KMS.NotFoundException",
+    KeyTrouble.DISABLED: "KMS.DisabledException",
+    KeyTrouble.REFUSED: "InternalError",
+}
+
+
+class KeeperError(S3Error):
+    """A key cannot be had. ``trouble`` says why; ``reason`` is for the log."""
+
+    def __init__(self, trouble: KeyTrouble, message: str, reason: str = "") -> None:
+        super().__init__(_CODES[trouble], message)
+        self.trouble = trouble
+        self.reason = reason
+
+
+class MasterKeys(Protocol):
+    """One keeper. Key IDs are the keeper's own here, without its name in front."""
+
+    @property
+    def name(self) -> str:
+        """What stands in front of key IDs in records: ``file``, ``vault``, ``aws``, ``kmip``."""
+
+    async def wrapping_key(self, key_id: str | None, context: KeyContext) -> WrappingKey:
+        """A key to wrap the keys of new blobs by: of the master key that a client named, None for
+        the current one. ``WrappingKey.key_id`` has the keeper's name in front. Raises S3Error."""
+
+    async def opened(self, key_id: str, wrapped: str, context: KeyContext) -> bytes:
+        """The secret of a wrapping key that was given out with this context. Raises S3Error."""
+
+    async def open_original(self, key_id: str, ciphered: bytes) -> bytes:
+        """The data key of an object that CloudServer has encrypted, as it had this keeper wrap it.
+        ``key_id`` is as its record has it. Raises S3Error."""
+
+    async def create(self, description: str) -> str:
+        """Make a new master key; its ID. Raises S3Error: NotImplemented where others do that."""
+
+    async def look(self) -> str | None:
+        """Whether it can be used: None, or why not, in words for the operator."""
+
+    async def close(self) -> None:
+        """Give up its connections."""

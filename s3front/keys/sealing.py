@@ -1,0 +1,211 @@
+"""What requests ask of the keys: to seal the blobs of a new object, and to open those of one that
+is stored.
+
+Writers get a ``Sealing`` for their object or part, and a new transform of it for each blob, as no
+two blobs may share a key. Readers get the transform that a data location and its record name.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from s3front.encryption.key_wrapping import (
+    BLOB_KEY_MEMBER,
+    SCHEME,
+    SCHEME_MEMBER,
+    WRAPPED_MEMBER,
+    WRAPPING_KEY_MEMBER,
+    BoundTo,
+    UnwrapError,
+    WrappingKey,
+    unwrap,
+    wrap,
+    wrapped_members,
+)
+from s3front.encryption.segments import SegmentedTransform, new_blob_key, refused
+from s3front.encryption.sse import (
+    ALGORITHM_MEMBER,
+    CUSTOMER_CHECK_MEMBER,
+    CUSTOMER_MEMBER,
+    DSSE,
+    KEY_ID_MEMBER,
+    KMS,
+    Protection,
+    key_context,
+    protection_members,
+)
+from s3front.encryption.transform import Transform
+from s3front.keys.base import MasterKeys
+from s3front.s3_errors import S3Error
+from shared.records.data_location import DataLocation
+
+_CUSTOMER: Final = "customer"
+"""Stands for the keeper of a customer's key, which is the customer."""
+
+
+class Sealing:
+    """How the blobs of one new object, or part, are encrypted. ``members`` is what its record
+    says."""
+
+    def __init__(self, by: WrappingKey, bound: BoundTo, members: Mapping[str, Any]) -> None:
+        self._by = by
+        self._bound = bound
+        self.members = members
+
+    def new_blob(self) -> SegmentedTransform:
+        """The transform of one blob, and of no other."""
+        blob_key = new_blob_key()
+        return SegmentedTransform(blob_key, wrapped_members(blob_key, self._by, self._bound))
+
+
+class Originals(Protocol):
+    """What opens the objects of the original (``original_objects``)."""
+
+    async def opening(self, document: Mapping[str, Any], location: DataLocation) -> Transform:
+        """As ``Keys.opening``."""
+
+
+class Keys:
+    """All keepers of an installation. ``current`` is the one that new objects get their keys from,
+    None where none is set up."""
+
+    def __init__(
+        self,
+        keepers: Mapping[str, MasterKeys],
+        current: MasterKeys | None,
+        originals: Originals | None = None,
+    ) -> None:
+        self.keepers = keepers
+        self.current = current
+        self._originals = originals
+
+    async def sealing(self, protection: Protection, bound: BoundTo) -> Sealing:
+        """For one new object or part. Raises S3Error: NotImplemented where no keeper is set up."""
+        members = protection_members(protection)
+        if protection.customer_key is not None:
+            by = WrappingKey(_CUSTOMER, protection.customer_key)
+            members[CUSTOMER_CHECK_MEMBER] = wrap(b"", by, bound)
+            return Sealing(by, bound, members)
+        if self.current is None:
+            raise no_keys()
+        context = key_context(members, bound.bucket, bound.key)
+        by = await self.current.wrapping_key(protection.key_id, context)
+        if protection.algorithm in (KMS, DSSE):
+            # What the client named, or else the key that was current: that is shown.
+            members.setdefault(KEY_ID_MEMBER, by.key_id.partition(":")[2])
+        return Sealing(by, bound, members)
+
+    async def opening(
+        self,
+        document: Mapping[str, Any],
+        location: DataLocation,
+        bound: BoundTo,
+        customer_key: bytes | None,
+    ) -> Transform:
+        """The transform of a blob. ``document`` is the record that names its location.
+
+        Raises S3Error: AccessDenied for another key than the customer's, NotImplemented for what no
+        keeper here can open.
+        """
+        members = location.members or {}
+        if members.get(SCHEME_MEMBER) != SCHEME:
+            if self._originals is None:
+                raise _cannot_open()
+            return await self._originals.opening(document, location)
+        by = await self._wrapping_key(document, members, bound, customer_key)
+        try:
+            blob_key = unwrap(members.get(BLOB_KEY_MEMBER), by, bound)
+        except UnwrapError as error:
+            if by.key_id == _CUSTOMER:
+                raise S3Error("AccessDenied") from error
+            raise refused() from error
+        return SegmentedTransform(blob_key, members)
+
+    async def _wrapping_key(
+        self,
+        document: Mapping[str, Any],
+        members: Mapping[str, Any],
+        bound: BoundTo,
+        customer_key: bytes | None,
+    ) -> WrappingKey:
+        key_id, wrapped = members.get(WRAPPING_KEY_MEMBER), members.get(WRAPPED_MEMBER, "")
+        if not isinstance(key_id, str) or not isinstance(wrapped, str):
+            raise _cannot_open()
+        if key_id == _CUSTOMER:
+            if customer_key is None:
+                raise customer_key_missing()
+            return WrappingKey(_CUSTOMER, customer_key)
+        name, _, its_own = key_id.partition(":")
+        keeper = self.keepers.get(name)
+        if keeper is None:
+            raise _cannot_open()
+        context = key_context(document, bound.bucket, bound.key)
+        secret = await keeper.opened(its_own, wrapped, context)
+        return WrappingKey(key_id, secret, wrapped)
+
+    def check_customer(
+        self, document: Mapping[str, Any], bound: BoundTo, customer_key: bytes | None
+    ) -> None:
+        """Let a request see an object or upload: one by a customer's key for that key alone, and
+        any other for none (Amazon S3 user guide, "Using server-side encryption with customer-
+        provided keys"). Raises InvalidRequest, AccessDenied."""
+        if not document.get(CUSTOMER_MEMBER):
+            if customer_key is not None:
+                raise S3Error(
+                    "InvalidRequest", "The encryption parameters are not applicable to this object."
+                )
+            return
+        if customer_key is None:
+            raise customer_key_missing()
+        try:
+            unwrap(document.get(CUSTOMER_CHECK_MEMBER), WrappingKey(_CUSTOMER, customer_key), bound)
+        except UnwrapError as error:
+            raise S3Error("AccessDenied") from error
+
+    async def close(self) -> None:
+        """Give up the connections of all keepers."""
+        for keeper in self.keepers.values():
+            await keeper.close()
+
+
+NO_KEYS: Final = Keys({}, None)
+
+
+def is_protected(document: Mapping[str, Any]) -> bool:
+    """Whether a record says that its object is encrypted."""
+    return bool(document.get(ALGORITHM_MEMBER) or document.get(CUSTOMER_MEMBER))
+
+
+def original_key(ciphered: object) -> bytes:
+    """A wrapped key as a location of the original has it; raises NotImplemented."""
+    try:
+        return b64decode(ciphered, validate=True) if isinstance(ciphered, str) else b""
+    except ValueError as error:
+        raise _cannot_open() from error
+
+
+def no_keys() -> S3Error:
+    """Encryption was asked for, and there is no master key."""
+    return S3Error(
+        "NotImplemented",
+        "Server-side encryption is asked for, and this server has no master key. Its operator "
+        "makes one by: s3front keys create",
+    )
+
+
+def customer_key_missing() -> S3Error:
+    """Amazon S3 API reference, GetObject."""
+    return S3Error(
+        "InvalidRequest",
+        "The object was stored using a form of Server Side Encryption. The correct parameters must "
+        "be provided to retrieve the object.",
+    )
+
+
+def _cannot_open() -> S3Error:
+    return S3Error(
+        "NotImplemented",
+        "The data of this object is stored encrypted, by a key that this server does not have.",
+    )
