@@ -83,14 +83,15 @@ def listed_values(items: Sequence[tuple[bytes, bytes]]) -> list[ListedObject]:
 
 class ShownObject(msgspec.Struct, frozen=True, gc=False):
     """An object that a listing shows, neither a delete marker nor a placeholder: its projection as
-    it is stored, of which the first ``own`` bytes are the head of the array and the members that a
-    row has of its own (``shared.records.listed_rows``), and what of it others share, encoded."""
+    it is stored, the members of it that a row has of its own (``shared.records.listed_rows``), and
+    what others share, both encoded."""
 
     is_delete_marker: ClassVar[bool] = False
     is_placeholder: ClassVar[bool] = False
+    is_always_shown: ClassVar[bool] = True
 
     projection: bytes
-    own: int
+    members: bytes
     common: bytes
 
     @property
@@ -100,6 +101,7 @@ class ShownObject(msgspec.Struct, frozen=True, gc=False):
 
 
 _common_of = attrgetter("common")
+_members_of = attrgetter("members")
 
 
 class _Likeness(msgspec.Struct, frozen=True, gc=False):
@@ -137,17 +139,28 @@ def _encoded(value: ListedObject) -> bytes:
 def _shown(parts: Sequence[bytes]) -> list[ShownObject | ListedObject]:
     """What projections say."""
     found: list[ShownObject | ListedObject] = []
-    like: _Likeness | None = None
-    before, after, common, version, apart = b"", b"", b"", 0, 0
+    widths = _NUMBER_BYTES
+    before, after, common, version, apart = b"", b"", b"", 0, -1
+    rest: bytes | None = None
     for part in parts:
-        own = _own_bytes(part)
-        if (
-            like is None
-            or not own
-            or not part.startswith(before, own)
-            or len(part) != own + apart
-            or part[own + len(before)] != version
-            or not part.endswith(after)
+        # Where its own members end, when they are of the usual kinds.
+        own = 0
+        if part[1] == _TIME and (width := widths.get(part[_NUMBER_AT])) is not None:
+            start = _NUMBER_AT + width
+            kind = part[start]
+            if kind == _TEXT_8:
+                own = start + 2 + part[start + 1]
+            elif _TEXT <= kind < _TEXT_END:
+                own = start + 1 + kind - _TEXT
+        # Without versions, all that follows is the same.
+        if not own or (
+            part[own:] != rest
+            and not (
+                len(part) == own + apart
+                and part.startswith(before, own)
+                and part[own + len(before)] == version
+                and part.endswith(after)
+            )
         ):
             value = _decode(part)
             if value.is_delete_marker or value.is_placeholder:
@@ -157,7 +170,8 @@ def _shown(parts: Sequence[bytes]) -> list[ShownObject | ListedObject]:
             like = _likeness(value)
             before, after, common, version = like.before, like.after, like.common, like.version
             apart = len(before) + like.version_bytes + len(after)
-        found.append(ShownObject(part, own, common))
+            rest = part[own:] or None
+        found.append(ShownObject(part, part[1:own], common))
     return found
 
 
@@ -174,27 +188,13 @@ def _likeness(value: ListedObject) -> _Likeness:
     )
 
 
-def _own_bytes(part: bytes) -> int:
-    """Where the own members of a projection end; 0 when they are not of the usual kinds."""
-    if part[1] != _TIME:
-        return 0
-    number = _NUMBER_BYTES.get(part[_NUMBER_AT])
-    if number is None:
-        return 0
-    start = _NUMBER_AT + number
-    kind = part[start]
-    if kind == _TEXT_8:
-        return start + 2 + part[start + 1]
-    return start + 1 + kind - _TEXT if _TEXT <= kind < _TEXT_END else 0
-
-
 def page_rows(contents: Sequence[tuple[str, ShownObject]]) -> bytes:
     """The objects of a page, encoded."""
-    keys = [key for key, _ in contents]
+    keys, found = zip(*contents, strict=True)
     runs: list[bytes] = []
     start = 0
-    for common, run in groupby([shown for _, shown in contents], key=_common_of):
-        members = [shown.projection[1 : shown.own] for shown in run]
+    for common, run in groupby(found, key=_common_of):
+        members = [*map(_members_of, run)]
         stop = start + len(members)
         runs.append(listed_rows.encode_run(common, keys[start:stop], members))
         start = stop

@@ -35,6 +35,7 @@ from shared.records.projection_fields import ListedObject
 
 _is_placeholder = attrgetter("is_placeholder")
 _is_delete_marker = attrgetter("is_delete_marker")
+_is_always_shown = attrgetter("is_always_shown")
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -219,9 +220,11 @@ class DelimiterMaster(Delimiter):
             masters = [index for index in masters if VERSION_SEPARATOR not in keys[index]]
         taken = masters[: self.room]
         found: Sequence[ListedObject] = values(taken)
-        if any(map(_is_placeholder, found)):
-            return self._offer_each(keys, start, stop, values)
-        hidden = sum(map(_is_delete_marker, found))
+        hidden = 0
+        if not all(map(_is_always_shown, set(map(type, found)))):
+            if any(map(_is_placeholder, found)):
+                return self._offer_each(keys, start, stop, values)
+            hidden = sum(map(_is_delete_marker, found))
         listed = zip(_at(keys, taken), found, strict=True)
         if hidden < len(found):
             self.contents += (

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import msgspec
 
@@ -19,6 +19,9 @@ SCHEMA: Final = 1
 
 class ListedObject(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What listings print of an object. Every text may be missing, in records of other writers."""
+
+    is_always_shown: ClassVar[bool] = False
+    """Whether no value of this kind is a delete marker or a placeholder."""
 
     last_modified: str | None = None
     content_length: int | float | str | None = None
