@@ -7,9 +7,8 @@ two blobs may share a key. Readers get the transform that a data location and it
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from s3front.encryption.key_wrapping import (
     BLOB_KEY_MEMBER,
@@ -38,6 +37,7 @@ from s3front.encryption.sse import (
 )
 from s3front.encryption.transform import Transform
 from s3front.keys.base import MasterKeys
+from s3front.keys.original_objects import cannot_open, opening_of_original
 from s3front.s3_errors import S3Error
 from shared.records.data_location import DataLocation
 
@@ -60,26 +60,13 @@ class Sealing:
         return SegmentedTransform(blob_key, wrapped_members(blob_key, self._by, self._bound))
 
 
-class Originals(Protocol):
-    """What opens the objects of the original (``original_objects``)."""
-
-    async def opening(self, document: Mapping[str, Any], location: DataLocation) -> Transform:
-        """As ``Keys.opening``."""
-
-
 class Keys:
     """All keepers of an installation. ``current`` is the one that new objects get their keys from,
     None where none is set up."""
 
-    def __init__(
-        self,
-        keepers: Mapping[str, MasterKeys],
-        current: MasterKeys | None,
-        originals: Originals | None = None,
-    ) -> None:
+    def __init__(self, keepers: Mapping[str, MasterKeys], current: MasterKeys | None) -> None:
         self.keepers = keepers
         self.current = current
-        self._originals = originals
 
     async def sealing(self, protection: Protection, bound: BoundTo) -> Sealing:
         """For one new object or part. Raises S3Error: NotImplemented where no keeper is set up."""
@@ -111,9 +98,7 @@ class Keys:
         """
         members = location.members or {}
         if members.get(SCHEME_MEMBER) != SCHEME:
-            if self._originals is None:
-                raise _cannot_open()
-            return await self._originals.opening(document, location)
+            return await opening_of_original(self.keepers, document, location)
         by = await self._wrapping_key(document, members, bound, customer_key)
         try:
             blob_key = unwrap(members.get(BLOB_KEY_MEMBER), by, bound)
@@ -132,7 +117,7 @@ class Keys:
     ) -> WrappingKey:
         key_id, wrapped = members.get(WRAPPING_KEY_MEMBER), members.get(WRAPPED_MEMBER, "")
         if not isinstance(key_id, str) or not isinstance(wrapped, str):
-            raise _cannot_open()
+            raise cannot_open()
         if key_id == _CUSTOMER:
             if customer_key is None:
                 raise customer_key_missing()
@@ -140,7 +125,7 @@ class Keys:
         name, _, its_own = key_id.partition(":")
         keeper = self.keepers.get(name)
         if keeper is None:
-            raise _cannot_open()
+            raise cannot_open()
         context = key_context(document, bound.bucket, bound.key)
         secret = await keeper.opened(its_own, wrapped, context)
         return WrappingKey(key_id, secret, wrapped)
@@ -178,14 +163,6 @@ def is_protected(document: Mapping[str, Any]) -> bool:
     return bool(document.get(ALGORITHM_MEMBER) or document.get(CUSTOMER_MEMBER))
 
 
-def original_key(ciphered: object) -> bytes:
-    """A wrapped key as a location of the original has it; raises NotImplemented."""
-    try:
-        return b64decode(ciphered, validate=True) if isinstance(ciphered, str) else b""
-    except ValueError as error:
-        raise _cannot_open() from error
-
-
 def no_keys() -> S3Error:
     """Encryption was asked for, and there is no master key."""
     return S3Error(
@@ -201,11 +178,4 @@ def customer_key_missing() -> S3Error:
         "InvalidRequest",
         "The object was stored using a form of Server Side Encryption. The correct parameters must "
         "be provided to retrieve the object.",
-    )
-
-
-def _cannot_open() -> S3Error:
-    return S3Error(
-        "NotImplemented",
-        "The data of this object is stored encrypted, by a key that this server does not have.",
     )
