@@ -73,11 +73,17 @@ class CommitBodies:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         match located.location:
-            case [{"key": str() as key, "size": int() as size}] if 0 < size <= self.bytes_max:
-                content = self._reader.read(key, size)
-                if content is not None and len(content) == size:
-                    return bytes(content)
-        return None
+            # What is stored may be more than the object has.
+            case [{"key": str() as key, "storedSize": int() as size}]:
+                pass
+            case [{"key": str() as key, "size": int() as size}]:
+                pass
+            case _:
+                return None
+        if not 0 < size <= self.bytes_max:
+            return None
+        content = self._reader.read(key, size)
+        return bytes(content) if content is not None and len(content) == size else None
 
     def close(self) -> None:
         """Release everything, when nobody writes any more."""

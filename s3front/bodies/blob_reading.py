@@ -6,12 +6,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
+from typing import Final
 
-from s3front.bodies.in_turn import THREAD_BYTES_MIN
 from s3front.encryption.segments import SegmentedTransform
 from s3front.encryption.transform import Coder
 from s3front.locations.base import DataReader, DataStore, Stored
 from s3front.port.request import Passage
+
+_HERE_BYTES_MAX: Final = 1024 * 1024
 
 
 def opened(store: DataStore, blob: Stored, start: int, end: int) -> Awaitable[DataReader]:
@@ -57,7 +59,7 @@ class DecodedReader:
 
     async def read(self) -> bytes:
         stored = await self._stored.read()
-        return await _in_thread(self._coder, stored) + self._coder.finish()
+        return await _passed(self._coder, stored) + self._coder.finish()
 
     def close(self) -> None:
         self._stored.close()
@@ -67,7 +69,7 @@ async def coded(blocks: AsyncGenerator[bytes, None], coder: Coder) -> AsyncGener
     """The blocks as a coder makes them; empty ones are left out."""
     async with aclosing(blocks):
         async for block in blocks:
-            if made := await _in_thread(coder, block):
+            if made := await _passed(coder, block):
                 yield made
     if made := coder.finish():
         yield made
@@ -77,7 +79,7 @@ def encrypted(
     size: int, data: bytes | AsyncGenerator[bytes, None], transform: SegmentedTransform
 ) -> tuple[int, bytes | AsyncGenerator[bytes, None]]:
     """What is stored of ``size`` plain bytes: how many bytes, and these."""
-    if isinstance(data, bytes) and len(data) < THREAD_BYTES_MIN:
+    if isinstance(data, bytes) and len(data) <= _HERE_BYTES_MAX:
         content = transform.encoded(data)
         return len(content), content
     blocks = _only(data) if isinstance(data, bytes) else data
@@ -96,7 +98,9 @@ async def bytes_of(reader: DataReader) -> AsyncGenerator[bytes, None]:
                 yield bytes(block)
 
 
-async def _in_thread(coder: Coder, data: bytes) -> bytes:
-    if len(data) < THREAD_BYTES_MIN:
+async def _passed(coder: Coder, data: bytes) -> bytes:
+    """Here, as long as that takes less than a millisecond: AES needs 0.2 ms for a MiB, and keeps
+    the interpreter's lock all the while, so that a thread would gain nothing else."""
+    if len(data) <= _HERE_BYTES_MAX:
         return coder.update(data)
     return await asyncio.to_thread(coder.update, data)

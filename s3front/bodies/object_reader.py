@@ -23,7 +23,7 @@ from s3front.bodies.object_check import ObjectCheck, object_check
 from s3front.bodies.verified_blob import VerifiedBlob
 from s3front.context import Context
 from s3front.encryption.key_wrapping import BoundTo
-from s3front.encryption.transform import Coder
+from s3front.encryption.transform import Coder, Transform
 from s3front.locations.base import DataNotFoundError, DataReader, DataStore, Stored, stored_blob
 from s3front.locations.dmd_file import DmdFileStore
 from s3front.objects.object_record import ObjectRecord
@@ -236,6 +236,37 @@ def at_hand(context: Context, record: ObjectRecord, body: bytes | None) -> bytes
     return holder.content_here(location.key, location.size)
 
 
+async def at_hand_sealed(
+    context: Context, record: ObjectRecord, body: bytes | None, customer_key: bytes | None
+) -> bytes | None:
+    """The same where its only blob is encrypted; raises what ``Keys.opening`` does, and
+    InternalError for stored bytes that were altered."""
+    location = remembered(record, _sealed_blob)
+    if location is None:
+        return None
+    holder = context.services.locations.holder(location)
+    if not isinstance(holder, DmdFileStore):
+        return None
+    stored_size, size = location.stored_size, location.size
+    if body is None or len(body) != stored_size:
+        body = holder.content_here(location.key, stored_size)
+        if body is None:
+            return None
+    transform = await _transform(context, location, record, customer_key)
+    decoder = transform.decoder(0, size - 1, size)
+    return decoder.update(body) + decoder.finish()
+
+
+def _sealed_blob(record: ObjectRecord) -> DataLocation | None:
+    """Where the only blob of an object is, where that is all of it, encrypted."""
+    locations = record.locations
+    if len(locations) != 1:
+        return None
+    location = locations[0]
+    is_all = not location.start and location.size == record.size
+    return location if is_all and location.is_encrypted else None
+
+
 def plain_blob(record: ObjectRecord) -> DataLocation | None:
     """Where the only blob of an object is, where that is just its bytes."""
     size, locations = record.size, record.locations
@@ -313,15 +344,21 @@ async def _transformed(
 ) -> _Stretch:
     """The stretch that has certain plain bytes of a location; raises S3Error."""
     store, size = context.services.locations.holder(location), location.size
-    assert context.target.bucket is not None
-    bound = BoundTo(context.target.bucket, context.key)
-    transform = await context.services.keys.opening(record.document, location, bound, customer_key)
+    transform = await _transform(context, location, record, customer_key)
     return _Stretch(
         store,
         stored_blob(location),
         *transform.stored_range(*plain, size),
         transform.decoder(*plain, size),
     )
+
+
+async def _transform(
+    context: Context, location: DataLocation, record: ObjectRecord, customer_key: bytes | None
+) -> Transform:
+    assert context.target.bucket is not None
+    bound = BoundTo(context.target.bucket, context.key)
+    return await context.services.keys.opening(record.document, location, bound, customer_key)
 
 
 def _incomplete(context: Context, record: ObjectRecord) -> S3Error:

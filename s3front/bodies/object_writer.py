@@ -30,6 +30,7 @@ from s3front.bodies.digested_body import (
 from s3front.bodies.remote_writer import store_remotely
 from s3front.bodies.stored_body import Destination, StoredBody, delete_blob, sealed, stored_body
 from s3front.context import Context
+from s3front.encryption.segments import stored_size
 from s3front.locations.base import Stored
 from s3front.metadata.gateway import Carried
 from s3front.s3_errors import S3Error
@@ -58,7 +59,7 @@ async def store_body(
         stored = ((await _store_large(destination, body, size), size),)
     elif data := await body.read():
         bytes_max = await _carried_bytes_max(context, destination)
-        if len(data) <= bytes_max:
+        if (size if destination.sealing is None else stored_size(size)) <= bytes_max:
             return _carried(context, destination, body, data)
         stored = ((await _put(destination, size, data), size),)
     return stored_body(body.digests, destination, stored, body.complete_at)
@@ -115,8 +116,8 @@ async def _put(
     if sealing is None:
         return await store.put(size, body, destination.info)
     transform = sealing.new_blob()
-    stored_size, stored = encrypted(size, body, transform)
-    return sealed(await store.put(stored_size, stored, destination.info), transform)
+    size, body = encrypted(size, body, transform)
+    return sealed(await store.put(size, body, destination.info), transform)
 
 
 async def _store_stretches(

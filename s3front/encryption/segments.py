@@ -80,16 +80,6 @@ class SegmentedTransform:
     def decoder(self, start: int, end: int, size: int) -> Decoder:
         return Decoder(self._cipher, self._header, start, end, size)
 
-    def decoded(self, stored: bytes, size: int) -> bytes:
-        """The plain bytes of a blob that is all here. Raises InternalError."""
-        if not 0 < size <= SEGMENT_BYTES or len(stored) != self.stored_size(size):
-            decoder = self.decoder(0, size - 1, size)
-            return decoder.update(stored) + decoder.finish()
-        if not stored.startswith(self._header):
-            raise refused()
-        sealed = memoryview(stored)[HEADER_BYTES:]
-        return _opened(self._cipher, _nonce(0, last=True), sealed, self._header)
-
 
 class Encoder:
     """Makes what is stored, of all plain bytes in order (``transform.Coder``)."""

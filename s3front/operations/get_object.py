@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s3front.bodies.object_reader import ObjectData, at_hand, log_missing
+from s3front.bodies.object_reader import ObjectData, at_hand, at_hand_sealed, log_missing
 from s3front.context import Context
 from s3front.locations.base import DataNotFoundError
 from s3front.metadata.object_store import StoredObject
@@ -45,7 +45,10 @@ async def get_object(context: Context, request: Request) -> Reply:
         status, headers, part = _decide(context, request, record)
         if part is None or part.length == 0:
             return Reply(status, headers)
-        body = None if current is None else at_hand(context, record, current.body)
+        came = None if current is None else current.body
+        body = at_hand(context, record, came)
+        if body is None:
+            body = await at_hand_sealed(context, record, came, None)
         if body is not None:
             return Reply(status, headers, body[part.start : part.end + 1])
         try:
