@@ -1,8 +1,7 @@
 """Keys and variables of CloudServer that this version knows but does not act upon.
 
 A configuration that worked with CloudServer must not be refused for them, nor may they be
-ignored in silence: each one that is present becomes one warning. Keys that would leave data less
-protected than its owner asked for are errors instead. Follows
+ignored in silence: each one that is present becomes one warning. Follows
 ``reference/cloudserver-features.md``, section 4.
 """
 
@@ -19,11 +18,8 @@ SET_ASIDE: Final = frozenset({
     "bucketNotificationDestinations",
     "bucketd",
     "cdmi",
-    "defaultEncryptionKeyPerAccount",
-    "globalEncryptionEnabled",
-    "kmip",
     "kms",
-    "kmsAWS",
+    "kmsHideScalityArn",
     "lifecycleRoleName",
     "localCache.retry",
     "managementAgent",
@@ -70,7 +66,6 @@ _VARIABLES_WITHOUT_EFFECT: Final = (
     "REDIS_HOST",
     "REDIS_PORT",
     "REDIS_SENTINELS",
-    "S3KMS",
     "S3QUOTA",
     "S3_REPLICATION_FILE",
     "SCUBA_HOST",
@@ -85,14 +80,11 @@ _NOTE: Final = "known from CloudServer, has no effect in this version"
 def set_aside(document: Document, file: str) -> tuple[Document, tuple[str, ...]]:
     """The document without the keys that nothing acts upon, and one warning for each.
 
-    Raises ConfigError for a deprecated key, and where ignoring a key would store in the clear
-    what was to be encrypted.
+    Raises ConfigError for a deprecated key.
     """
     for key, reason in _DEPRECATED.items():
         if key in document:
             raise ConfigError(file, key, reason)
-    if document.get("globalEncryptionEnabled") not in (None, False):
-        raise ConfigError(file, "globalEncryptionEnabled", "is not supported by this version")
     remaining = dict(document)
     warnings = []
     for dotted_key in sorted(WITHOUT_EFFECT):

@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn, TypeVar, cast, get_args
 
 from msgspec.structs import replace
 
+from shared.config.encryption import KeeperType, Kmip, KmipTls, KmipTransport
 from shared.config.errors import ENVIRONMENT, ConfigError
 from shared.config.model import (
     DEFAULT_LOCATION,
@@ -51,11 +52,21 @@ _BACKENDS: Final = {
     "S3DATA": (("mem", "file", "multiple", "scality"), ()),
     "S3METADATA": (("mem", "file"), ("mongodb", "scality", "cdmi")),
     "S3VAULT": (("mem",), ("vault", "multiple", "scality")),
+    "S3KMS": (get_args(KeeperType), ("scality", "cdmi")),
 }
+
+MEMORY_KEY: Final = "TWOFOLD_MEMORY_KEY"
+"""Environment variable: the master key that the processes of one ``s3front start`` share, and that
+is in their memory alone."""
 
 
 _ADVICE: Final = {
-    "scality": " (objects go to a RING by a location of type scality, with S3DATA=multiple)"
+    ("S3KMS", "scality"): " (CloudServer needs a module of Scality's for it, and takes a file when "
+    "that is missing; here that is never done in silence)",
+    **dict.fromkeys(
+        (("S3BACKEND", "scality"), ("S3METADATA", "scality"), ("S3VAULT", "scality")),
+        " (objects go to a RING by a location of type scality, with S3DATA=multiple)",
+    ),
 }
 """What else is to be said of a value of CloudServer's."""
 
@@ -134,10 +145,57 @@ def settings_updates(settings: Settings, environment: Environment) -> Updates:
         aws_s3=_agent(settings.external_backends.aws_s3, environment, "AWS_S3"),
         gcp=_agent(settings.external_backends.gcp, environment, "GCP"),
     )
+    updates |= _kmip(settings.kmip, environment)
     record_log = environment.parsed("RECORDLOG_ENABLED", parse_flag)
     if record_log is not None:
         updates["record_log"] = replace(settings.record_log, enabled=record_log)
     return updates
+
+
+def _kmip(kmip: Kmip | None, environment: Environment) -> Updates:
+    """S3KMIP_HOSTS and its kin, on top of the first server of ``kmip``. Several hosts, parted by
+    commas, are servers that differ in nothing else."""
+    text = environment.text
+    hosts = environment.parsed(
+        "S3KMIP_HOSTS" if text("S3KMIP_HOSTS") else "S3KMIP_HOST",
+        lambda given: [parse_host(host) for host in _entries(given)],
+    )
+    tls = {
+        "port": environment.parsed("S3KMIP_PORT", parse_port),
+        "key": environment.directory("S3KMIP_KEY"),
+        "cert": environment.directory("S3KMIP_CERT"),
+        "ca": environment.parsed("S3KMIP_CA", lambda given: tuple(map(Path, _entries(given)))),
+    }
+    depth = environment.parsed("S3KMIP_PIPELINE_DEPTH", _count)
+    client = {
+        "compound_create_activate": environment.parsed("S3KMIP_COMPOUND_CREATE", parse_flag),
+        "bucket_name_attribute_name": text("S3KMIP_BUCKET_ATTRIBUTE_NAME"),
+    }
+    tls, client = _given(tls), _given(client)
+    if not (hosts or tls or client or depth):
+        return {}
+    before = kmip or Kmip()
+    first, *others = before.transport
+    if depth is not None:
+        first = replace(first, pipeline_depth=depth)
+    if tls:
+        first = replace(first, tls=replace(first.tls, **tls))
+    transport: tuple[KmipTransport, ...] = (first, *others)
+    if hosts:
+        transport = tuple(replace(first, tls=replace(first.tls, host=host)) for host in hosts)
+    _check_kmip(first.tls)
+    return {"kmip": replace(before, client=replace(before.client, **client), transport=transport)}
+
+
+def _check_kmip(tls: KmipTls) -> None:
+    try:
+        tls.check()
+    except ValueError as error:
+        refuse("S3KMIP_KEY", str(error))
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _agent(client: BackendClient, environment: Environment, prefix: str) -> BackendClient:
@@ -160,7 +218,8 @@ def _count(text: str) -> int:
 
 
 def backends(environment: Environment) -> Backends:
-    """S3DATA, S3METADATA and S3VAULT, on top of S3BACKEND, which sets all of them at once.
+    """S3DATA, S3METADATA, S3VAULT and S3KMS, on top of S3BACKEND, which sets all of them at once;
+    of S3KMS it says no more than that nothing is to be on disk.
 
     ``scality`` is ``multiple`` under an older name: a RING is one of the locations.
     """
@@ -179,7 +238,14 @@ def backends(environment: Environment) -> Backends:
     return Backends(
         data=cast("DataBackend", "multiple" if data == "scality" else data),
         metadata=cast("MetadataBackend", metadata),
+        kms=cast("KeeperType | None", chosen["S3KMS"] or ("mem" if everything == "mem" else None)),
     )
+
+
+def memory_key(environment: Environment) -> Secret | None:
+    """TWOFOLD_MEMORY_KEY."""
+    text = environment.text(MEMORY_KEY)
+    return None if text is None else Secret(text)
 
 
 def version_id_encoding(environment: Environment) -> VersionIdEncoding | None:
@@ -359,7 +425,7 @@ def _backend_of(variable: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text in known:
             choice = " or ".join(accepted)
-            advice = _ADVICE.get(text, "")
+            advice = _ADVICE.get((variable, text), "")
             raise ValueError(f"{text!r} is not supported by this version; use {choice}{advice}")
         return check(text)
 

@@ -16,6 +16,7 @@ from shared.config.environment import (
     backends,
     credentials,
     daemon_secrets,
+    memory_key,
     refuse,
     settings_updates,
     version_id_encoding,
@@ -70,6 +71,7 @@ def load_config(environ: Mapping[str, str] | None = None, directory: Path | None
         credentials=credentials(environment),
         version_id_encoding=version_id_encoding(environment) or "hex",
         private_daemon=environment.parsed(PRIVATE_DAEMON, parse_private_daemon),
+        memory_key=memory_key(environment),
         failpoint=environment.parsed("DMD_FAILPOINT", parse_failpoint),
         warnings=warnings + variable_warnings(variables),
     )

@@ -7,8 +7,9 @@ places of the other files. Keys, shapes and defaults follow
 ``leaseSeconds``, ``directoryLocks`` and ``fenceCommand`` of both daemons, ``socketPath`` and
 ``packedSizeMaxBytes`` of the data, ``bodySizeMaxBytes`` of the metadata, ``maxAgeSeconds`` and
 ``maxSizeBytes`` of the record log,
-``gc…Seconds``, ``format`` of ``log``, ``publicEndpoints`` of ``requests``, and what guards the
-daemons' ports: ``daemonSecret``, ``daemonSecretFile``, and their ``certFilePaths`` and ``tls``.
+``gc…Seconds``, ``format`` of ``log``, ``publicEndpoints`` of ``requests``, ``encryption``, and
+what guards the daemons' ports: ``daemonSecret``, ``daemonSecretFile``, and their
+``certFilePaths`` and ``tls``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from typing import Final, Literal
 import msgspec
 
 from shared import limits
-from shared.config.validation import Section
+from shared.config.encryption import Encryption, Keepers, KeeperType, Kmip, KmsAws, with_paths
+from shared.config.validation import Section, SectionT
 from shared.config.values import (
     LOOPBACK_NETWORKS,
     Address,
@@ -297,6 +299,13 @@ class Settings(Section, frozen=True, kw_only=True):
     redis: Redis | None = None
     outbound_proxy: OutboundProxy = OutboundProxy()
     external_backends: ExternalBackends = ExternalBackends()
+    global_encryption_enabled: bool = False
+    """Whether all new objects are encrypted, whatever their bucket says."""
+    default_encryption_key_per_account: bool = False
+    """Whether each account has a master key of its own, of a keeper that can make some."""
+    kms_aws: KmsAws | None = msgspec.field(default=None, name="kmsAWS")
+    kmip: Kmip | None = None
+    encryption: Encryption = Encryption()
 
     def check(self) -> None:
         """A commit that is sent before half the grace has passed must end before all of it has; and
@@ -316,17 +325,19 @@ class Settings(Section, frozen=True, kw_only=True):
 
 
 class Backends(Section, frozen=True, kw_only=True):
-    """Which implementations are in use: ``S3DATA``, ``S3METADATA`` and ``S3VAULT``.
+    """Which implementations are in use: ``S3DATA``, ``S3METADATA``, ``S3VAULT`` and ``S3KMS``.
 
     ``data`` is ``multiple`` when the location that is chosen says where bytes go; ``file`` when all
     of them go to the data daemon, whatever the location is, and ``mem`` when all are kept in
     memory. ``metadata`` is with the metadata daemon, or in memory. What is in memory has a daemon
-    of its own, which ``s3front start`` runs (``PrivateDaemon``).
+    of its own, which ``s3front start`` runs (``PrivateDaemon``). ``kms`` is who keeps the master
+    keys of new objects, None where the variables do not say.
     """
 
     data: DataBackend = "multiple"
     metadata: MetadataBackend = "file"
     vault: Literal["mem"] = "mem"
+    kms: KeeperType | None = None
 
 
 class PrivateDaemon(Section, frozen=True, kw_only=True):
@@ -378,6 +389,9 @@ class Config(Settings, frozen=True, kw_only=True):
     version_id_encoding: VersionIdEncoding = "hex"
     """How long version IDs are: with ``base62`` they carry nothing but what makes them unique, and
     S3 clients see 32 characters; with ``hex`` they see 56 and more."""
+    memory_key: Secret | None = None
+    """The master key that is in memory alone, which the processes of one ``s3front start`` share;
+    in base64."""
     failpoint: ArmedFailPoint | None = None
     """Where this process is to die, in tests."""
     warnings: tuple[str, ...] = ()
@@ -389,6 +403,22 @@ class Config(Settings, frozen=True, kw_only=True):
         those of ``rest_endpoints``, and what clients address when proxies do not tell."""
         public = (split_port(host)[0] for host in self.requests.public_endpoints)
         return {**dict.fromkeys(public, DEFAULT_LOCATION), **self.rest_endpoints}
+
+    def keepers(self) -> Keepers:
+        """Those of the master keys; for who opens or seals objects. Raises ConfigError for a file
+        that is not there."""
+
+        def whole(section: SectionT | None, key: str) -> SectionT | None:
+            return section and with_paths(section, self.directory, self.file, key)
+
+        return Keepers(
+            encryption=with_paths(self.encryption, self.directory, self.file, "encryption"),
+            kms_aws=whole(self.kms_aws, "kmsAWS"),
+            kmip=whole(self.kmip, "kmip"),
+            current=self.backends.kms or self.encryption.current or "file",
+            memory_key=self.memory_key,
+            file=self.file,
+        )
 
     @property
     def shared_secret(self) -> DaemonSecret:

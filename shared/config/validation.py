@@ -21,6 +21,9 @@ from shared.config.values import MemberError, Rule, read_flag, read_path, read_t
 _Location = tuple[str | int, ...]
 """Keys and indexes, from the document down to a value."""
 
+ONE_OR_MORE: Final = "one or more"
+"""Marks a tuple of sections that may be written as one of them, without a list around it."""
+
 _PLAIN: Final[dict[Any, Rule]] = {
     str: Rule(read_text),
     bool: Rule(read_flag),
@@ -117,6 +120,10 @@ class _Reading:
             return self.section(kind, given, at)
         if origin is not Annotated and NoneType in arguments:
             return None if given is None else self._value(arguments[0], given, at)
+        if origin is Annotated and ONE_OR_MORE in kind.__metadata__:
+            if isinstance(given, dict):
+                return (self._value(get_args(arguments[0])[0], given, at),)
+            return self._value(arguments[0], given, at)
         if origin is tuple:
             if isinstance(given, list):
                 return tuple(

@@ -100,6 +100,24 @@ def read_flag(value: object) -> bool:
     return value
 
 
+def _paths(value: object) -> tuple[Path, ...]:
+    """One path, or a list of them."""
+    return tuple(map(read_path, value if isinstance(value, list) else [value]))
+
+
+def _web_address(text: str) -> str:
+    """``http(s)://host[:port]``, perhaps with a path; without a slash at its end. Raises
+    ValueError."""
+    scheme, _, rest = without_user(text).partition("://")
+    authority = rest.partition("/")[0]
+    if scheme not in ("http", "https") or not authority or set(text) & set(" ?#"):
+        raise ValueError("is not of the form http(s)://host:port")
+    _, port = split_port(authority)
+    if port is not None:
+        parse_port(port)
+    return text.rstrip("/")
+
+
 def parse_port(text: str) -> int:
     """A TCP port of 1 to 65535. Raises ValueError with the reason."""
     if _PORT.fullmatch(text) and 1 <= int(text) <= 65535:
@@ -352,6 +370,9 @@ _COUNT: Final = _whole(1)
 
 Text = Annotated[str, text_rule(not_empty)]
 Password = Annotated[Secret, text_rule(Secret)]
+Paths = Annotated[tuple[Path, ...], Rule(_paths)]
+WebAddress = Annotated[str, text_rule(_web_address)]
+Slot = Annotated[int, _whole(0)]
 Host = Annotated[str, text_rule(parse_host)]
 Port = Annotated[int, _whole(1, 65535)]
 Count = Annotated[int, _COUNT]

@@ -377,12 +377,6 @@ class TestKeysThatOnlyCloudServerActsUpon:
         assert (config.redis.host, config.redis.port) == ("cache", 6379)
         assert [warning.split(": ")[1] for warning in config.warnings] == ["redis", "redis.retry"]
 
-    def test_encryption_is_refused_not_ignored(self, installation: Installation) -> None:
-        assert installation.settings(globalEncryptionEnabled=False).port == 8000
-        assert installation.refusal(globalEncryptionEnabled=True) == (
-            "config.json: globalEncryptionEnabled: is not supported by this version"
-        )
-
 
 def test_passwords_are_in_no_representation(installation: Installation) -> None:
     config = installation.settings(

@@ -250,8 +250,8 @@ def test_ssl_false_turns_tls_off(installation: Installation) -> None:
 def test_variables_that_only_cloudserver_acts_upon_are_reported(
     installation: Installation,
 ) -> None:
-    assert installation.load({"S3KMS": "file"}).warnings == (
-        "environment: S3KMS: known from CloudServer, has no effect in this version",
+    assert installation.load({"S3QUOTA": "none"}).warnings == (
+        "environment: S3QUOTA: known from CloudServer, has no effect in this version",
     )
 
 

@@ -1,0 +1,226 @@
+"""What config.json says of encryption at rest: who keeps the master keys, and how it is reached.
+
+``kmsAWS`` and ``kmip`` have the shapes of the original (``reference/cloudserver-features.md``,
+section 4.1), but for ``keyId``, which is ours: there each bucket has a master key of its own, here
+all share one unless a request names another. The section ``encryption`` is ours. A keeper that is
+described opens what it has sealed; ``current`` is the one that new objects get their keys from.
+
+Paths are relative to the directory of the configuration until ``with_paths`` has made them whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from shared.config.errors import ConfigError
+from shared.config.validation import ONE_OR_MORE, Section, SectionT
+from shared.config.values import (
+    Count,
+    Host,
+    MemberError,
+    Milliseconds,
+    Password,
+    Paths,
+    Port,
+    Seconds,
+    Secret,
+    Slot,
+    Text,
+    WebAddress,
+)
+
+KeeperType = Literal["file", "mem", "aws", "kmip", "vault", "pkcs11"]
+
+KEYRING_FILE: Final = Path("conf/keyring.json")
+
+TlsVersion = Literal["TLSv1.2", "TLSv1.3", "TLSv1.1", "TLSv1"]
+"""The last two are refused: no service needs them any more (RFC 8996)."""
+
+
+class KmsTls(Section, frozen=True, kw_only=True):
+    """TLS towards the KMS API. ``ca`` are the authorities that are trusted, those of the system
+    when there are none; ``cert`` and ``key`` are what is shown to a service that asks."""
+
+    reject_unauthorized: bool = True
+    min_version: TlsVersion = "TLSv1.2"
+    max_version: TlsVersion | None = None
+    ca: Paths = ()
+    cert: Path | None = None
+    key: Path | None = None
+
+    def check(self) -> None:
+        _pair(self.cert, self.key)
+        if not self.reject_unauthorized:
+            raise MemberError(
+                "rejectUnauthorized", "must be true: name the authorities of the service in 'ca'"
+            )
+        for name, version in (("minVersion", self.min_version), ("maxVersion", self.max_version)):
+            if version in ("TLSv1", "TLSv1.1"):
+                raise MemberError(name, "must be TLSv1.2 or TLSv1.3")
+
+
+class KmsAws(Section, frozen=True, kw_only=True):
+    """The API of AWS KMS, at any endpoint. ``key_id`` is the master key of whoever names none: its
+    ID, ARN or alias."""
+
+    endpoint: WebAddress
+    ak: Text
+    sk: Password
+    region: Text = "us-east-1"
+    tls: KmsTls | None = None
+    provider_name: Text | None = None
+    no_aws_arn: bool = False
+    key_id: Text | None = None
+
+
+class KmipTls(Section, frozen=True, kw_only=True):
+    """A KMIP server: where it is, its authorities, and what is shown to it."""
+
+    host: Host = "localhost"
+    port: Port = 5696
+    key: Path | None = None
+    cert: Path | None = None
+    ca: Paths = ()
+
+    def check(self) -> None:
+        _pair(self.cert, self.key)
+
+
+class KmipTransport(Section, frozen=True, kw_only=True):
+    """``pipeline_depth``: how many requests may be under way on one connection."""
+
+    pipeline_depth: Count = 8
+    tls: KmipTls = KmipTls()
+
+
+class KmipClient(Section, frozen=True, kw_only=True):
+    """``compound_create_activate``: whether a key is made and activated by one request.
+    ``bucket_name_attribute_name``: the attribute of keys that says what they are for."""
+
+    compound_create_activate: bool | None = None
+    bucket_name_attribute_name: Text | None = None
+
+
+class Kmip(Section, frozen=True, kw_only=True):
+    """KMIP servers of one service, tried in this order. ``key_id`` is as for AWS."""
+
+    client: KmipClient = KmipClient()
+    transport: Annotated[tuple[KmipTransport, ...], ONE_OR_MORE] = (KmipTransport(),)
+    provider_name: Text | None = None
+    key_id: Text | None = None
+
+    def check(self) -> None:
+        if not self.transport:
+            raise MemberError("transport", "must name a server")
+
+
+class Vault(Section, frozen=True, kw_only=True):
+    """The transit engine of HashiCorp Vault or OpenBao, mounted at ``mount``; ``key`` is the master
+    key of whoever names none. It is asked with a token (itself, or a file that is read again when
+    it changes), or as an AppRole, whose secret may be in a file, too."""
+
+    address: WebAddress
+    mount: Text = "transit"
+    key: Text = "twofold"
+    namespace: Text | None = None
+    ca: Paths = ()
+    token: Password | None = None
+    token_file: Path | None = None
+    app_role_mount: Text = "approle"
+    role_id: Text | None = None
+    secret_id: Password | None = None
+    secret_id_file: Path | None = None
+
+    def check(self) -> None:
+        ways = [self.token, self.token_file, self.role_id]
+        if sum(way is not None for way in ways) != 1:
+            raise ValueError("needs one of token, tokenFile and roleId")
+        secrets = [self.secret_id, self.secret_id_file]
+        if sum(secret is not None for secret in secrets) != (self.role_id is not None):
+            raise ValueError("needs secretId or secretIdFile with roleId, and not without it")
+
+
+class Pkcs11(Section, frozen=True, kw_only=True):
+    """A token behind a PKCS#11 library, by its label or the number of its slot; ``key`` is the
+    label of the master key of whoever names none."""
+
+    library: Path
+    token: Text | None = None
+    slot: Slot | None = None
+    pin: Password | None = None
+    pin_file: Path | None = None
+    key: Text = "twofold"
+
+    def check(self) -> None:
+        if (self.token is None) == (self.slot is None):
+            raise ValueError("needs one of token and slot")
+        if (self.pin is None) == (self.pin_file is None):
+            raise ValueError("needs one of pin and pinFile")
+
+
+class Encryption(Section, frozen=True, kw_only=True):
+    """``keyring_file`` is that of the keeper ``file``. A data key that a service has made is kept
+    for ``cache_seconds``, and serves ``cache_uses_max`` new objects at most; a service is waited
+    for ``timeout_ms``. ``customer_keys_over_http``: whether clients may send keys (SSE-C) where
+    others can read them."""
+
+    current: KeeperType | None = None
+    keyring_file: Path = KEYRING_FILE
+    customer_keys_over_http: bool = False
+    cache_seconds: Seconds = 60
+    cache_uses_max: Count = 10_000
+    timeout_ms: Milliseconds = 5000
+    vault: Vault | None = None
+    pkcs11: Pkcs11 | None = None
+
+
+class Keepers(msgspec.Struct, frozen=True, kw_only=True):
+    """What the makers of keepers are given (``s3front.keys.registry``): the three sections, with
+    whole paths, the type of the current keeper, and the master key that is in memory. ``file`` is
+    what messages call config.json."""
+
+    encryption: Encryption
+    kms_aws: KmsAws | None
+    kmip: Kmip | None
+    current: KeeperType
+    memory_key: Secret | None
+    file: str
+
+
+def with_paths(section: SectionT, directory: Path, file: str, key: str) -> SectionT:
+    """The section with absolute paths, to files that exist; but for the keyring, which a command
+    makes, and what is read again and again. Raises ConfigError."""
+    changed: dict[str, Any] = {}
+    for field in msgspec.structs.fields(section):
+        value, name = getattr(section, field.name), f"{key}.{field.encode_name}"
+        if isinstance(value, Path):
+            changed[field.name] = _whole(value, directory, file, name)
+        elif isinstance(value, Section):
+            changed[field.name] = with_paths(value, directory, file, name)
+        elif isinstance(value, tuple):
+            changed[field.name] = tuple(_each(value, directory, file, name))
+    return replace(section, **changed)
+
+
+def _each(values: tuple[Any, ...], directory: Path, file: str, key: str) -> Iterator[Any]:
+    for number, value in enumerate(values):
+        if isinstance(value, Path):
+            yield _whole(value, directory, file, f"{key}[{number}]")
+        else:
+            yield with_paths(value, directory, file, f"{key}[{number}]")
+
+
+def _whole(path: Path, directory: Path, file: str, key: str) -> Path:
+    if key != "encryption.keyringFile" and not (directory / path).is_file():
+        raise ConfigError(file, key, f"there is no file {path}")
+    return directory / path
+
+
+def _pair(cert: Path | None, key: Path | None) -> None:
+    if (cert is None) != (key is None):
+        raise ValueError("needs both key and cert, or none of them")
