@@ -371,6 +371,22 @@ async def test_only_who_asks_is_told_the_body(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize(
+    ("stored_size", "told"), [(6, b"sealed"), (5, None), (7, None), (BYTES_MAX + 1, None)]
+)
+async def test_what_is_stored_may_be_more_than_the_object(
+    stored_size: int, told: bytes | None, daemon: Daemon
+) -> None:
+    """As that of an encrypted one is."""
+    await daemon.put("k", b"sealed")
+    record, body = await daemon.get("k")
+    assert body == b"sealed"
+    (location,) = record["location"]
+    record["location"] = [{**location, "size": 3, "storedSize": stored_size}]
+    await daemon.service.call(Call("put", ["k", json.dumps(record), {}], ["b"], None))
+    assert (await daemon.get("k"))[1] == told
+
+
+@pytest.mark.parametrize(
     "record",
     [
         *("", "[]", "{}", '{"location":null}', '{"location":[]}', '{"location":"1"}'),
