@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
+from s3front.keys.keyring_file import check_keyring, share_memory_key
 from s3front.locations.location_config import load_locations
 from s3front.locations.registry import TYPES
 from s3front.port.listeners import LISTEN_FDS, bind_sockets
@@ -55,6 +56,7 @@ def start(
         _check_tls(config)
         load_accounts(config)
         locations = load_locations(config, TYPES)
+        share_memory_key(check_keyring(config.keepers()))
         sockets = bind_sockets(config)
         children = private_children(config, locations)
     except (ConfigError, OSError) as error:
@@ -77,6 +79,7 @@ def work() -> None:
         config = load_config()
         _check_tls(config)
         load_locations(config, TYPES)
+        check_keyring(config.keepers())
     except (ConfigError, OSError) as error:
         exit_with_problem(PROGRAM, error)
     pass_on_log_format(config)

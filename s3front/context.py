@@ -36,8 +36,9 @@ class Services:
     below which buckets are websites; ``health_networks`` may ask
     for the process's health; ``part_bytes_min`` is what every part but the last must have;
     ``commit_seconds_max`` is how old stored bytes may be when their record is committed;
-    ``keys`` seal what is to be stored encrypted, and open it; ``one_hop`` says which bytes may come
-    with their commit, None: none do.
+    ``keys`` seal what is to be stored encrypted, and open it; ``encrypt_all``: that is everything
+    new, whatever its bucket says; ``customer_keys_over_http``: clients may send keys of their own
+    without TLS; ``one_hop`` says which bytes may come with their commit, None: none do.
     """
 
     metadata: MetadataGateway
@@ -55,6 +56,8 @@ class Services:
     part_bytes_min: int = limits.PART_BYTES_MIN
     commit_seconds_max: float = limits.GC_GRACE_SECONDS / 2
     keys: Keys = NO_KEYS
+    encrypt_all: bool = False
+    customer_keys_over_http: bool = False
     one_hop: OneHop | None = None
 
 

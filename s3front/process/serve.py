@@ -18,6 +18,7 @@ from s3front.daemon_clients import (
     usable_locations,
 )
 from s3front.daemon_clients import renew as renew_credentials
+from s3front.keys.keepers import Keychain
 from s3front.locations.dmd_file import DmdFileStore
 from s3front.locations.one_hop import OneHop
 from s3front.locations.registry import LocationRegistry
@@ -30,6 +31,7 @@ from s3front.port.forwarded import Proxies
 from s3front.port.http_server import LARGE_BLOCKS_BYTES, create_http_server
 from s3front.port.listeners import inherited_sockets
 from s3front.process.accounts_watch import AccountsWatch
+from s3front.process.key_looks import KeyLooks
 from s3front.process.place_looks import PlaceLooks
 from s3front.rpc.rpc_client import RpcClient
 from shared import version_id
@@ -66,6 +68,7 @@ async def serve(config: Config) -> None:
     from_file, locations = FileCredentials(load_accounts(config)), usable_locations(config, log)
     client, store = metadata_client(config, log), data_client(config)
     metadata = MetadataGateway(client)
+    keychain = Keychain(config.keepers(), log, metadata)
     buckets = BucketStore(metadata)
     oldest_version_id = version_id.infinite(config.replication_group_id)
     services = Services(
@@ -83,6 +86,9 @@ async def serve(config: Config) -> None:
         websites=config.website_endpoints,
         part_bytes_min=config.multipart_min_part_size_bytes,
         commit_seconds_max=config.commit_seconds_max,
+        keys=keychain.keys,
+        encrypt_all=config.global_encryption_enabled,
+        customer_keys_over_http=config.encryption.customer_keys_over_http,
         one_hop=OneHop(client, store),
     )
     app = App(services)
@@ -91,11 +97,12 @@ async def serve(config: Config) -> None:
     requests = config.requests
     most = connections_within_limit(requests.max_connections)
     server = create_http_server(app.handle, log, requests.body_memory_bytes, most)
-    looks = PlaceLooks(log)
+    looks, key_looks = PlaceLooks(log), KeyLooks(metadata, log)
 
     def reload() -> None:
-        _reload(app, from_file, client, store, tls)
+        _reload(app, from_file, client, store, tls, keychain)
         looks.begin(app.services.locations)
+        key_looks.begin(app.services)
 
     client.start()
     try:
@@ -103,12 +110,15 @@ async def serve(config: Config) -> None:
             await server.listen(listener, tls)
         log.info("serving", port=server.port, tls=tls is not None, hosts=list(services.endpoints))
         looks.begin(app.services.locations)
+        key_looks.begin(app.services)
         await serve_until_stopped(reload)
         await server.close(STOP_SECONDS_MAX)
     finally:
         watching.cancel()
         looks.close()
+        key_looks.close()
         await app.services.locations.close()
+        await keychain.close()
         await store.close()
         await client.close()
 
@@ -119,14 +129,16 @@ def _reload(
     client: RpcClient,
     store: DmdFileStore,
     tls: ssl.SSLContext | None,
+    keychain: Keychain,
 ) -> None:
-    """Read credentials, certificates, locations and endpoints again; keep the old ones when they
-    are bad."""
+    """Read credentials, certificates, locations, keys and endpoints again; keep the old ones when
+    they are bad."""
     log = app.services.log
     try:
         config = load_config()
         accounts, locations = load_accounts(config), usable_locations(config, log)
         credentials = daemon_credentials(config)
+        keychain.renew(config.keepers())
         renew(tls, config.cert_file_paths, config.file, "certFilePaths", log)
     except ConfigError as error:
         log.error("reload refused, the old configuration stays", reason=str(error))
@@ -140,6 +152,9 @@ def _reload(
         health_networks=config.health_checks.allow_from,
         proxies=_proxies(config),
         websites=config.website_endpoints,
+        keys=keychain.keys,
+        encrypt_all=config.global_encryption_enabled,
+        customer_keys_over_http=config.encryption.customer_keys_over_http,
     )
     log.info("configuration reloaded")
 

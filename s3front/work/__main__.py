@@ -20,6 +20,8 @@ from s3front.daemon_clients import (
     surroundings,
     usable_locations,
 )
+from s3front.keys.keepers import Keychain
+from s3front.keys.sealing import Keys
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.gateway import MetadataGateway
 from s3front.rpc.rpc_client import RpcClient
@@ -44,7 +46,8 @@ async def work(config: Config, workers: Sequence[Registration] = WORKERS) -> Non
     client, store = metadata_client(config, log), data_client(config)
     around = surroundings(config, store, log)
     locations = LocationRegistry(usable_locations(config, log), around)
-    tools = _tools(config, client, locations, log)
+    keychain = Keychain(config.keepers(), log, MetadataGateway(client))
+    tools = _tools(config, client, locations, keychain.keys, log)
     runner = Runner(partial(LeasedMetadata, client), tools, workers, holder_name())
 
     def reload() -> None:
@@ -52,12 +55,13 @@ async def work(config: Config, workers: Sequence[Registration] = WORKERS) -> Non
         try:
             new = load_config()
             renewed, credentials = usable_locations(new, log), daemon_credentials(new)
+            keychain.renew(new.keepers())
         except ConfigError as error:
             log.error("reload refused, the old configuration stays", reason=str(error))
             return
         renew(client, store, credentials)
         locations = locations.renewed(renewed)
-        runner.use(_tools(new, client, locations, log))
+        runner.use(_tools(new, client, locations, keychain.keys, log))
         log.info("configuration reloaded")
 
     client.start()
@@ -72,14 +76,18 @@ async def work(config: Config, workers: Sequence[Registration] = WORKERS) -> Non
             async with asyncio.timeout(_CLOSE_SECONDS_MAX):
                 await runner.close()
         await locations.close()
+        await keychain.close()
         await store.close()
         await client.close()
 
 
-def _tools(config: Config, client: RpcClient, locations: LocationRegistry, log: EventLog) -> Tools:
+def _tools(
+    config: Config, client: RpcClient, locations: LocationRegistry, keys: Keys, log: EventLog
+) -> Tools:
     return Tools(
         metadata=MetadataGateway(client),
         locations=locations,
+        keys=keys,
         delete_delay_seconds=config.delete_delay_seconds,
         log=log,
         clock=time.monotonic,

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final, Protocol
 
+from s3front.keys.sealing import NO_KEYS, Keys
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.gateway import MetadataGateway
 from shared import limits
@@ -67,7 +68,7 @@ class Tools:
 
     ``metadata`` requires the worker's lease in every commit. ``wall_clock`` is in seconds since the
     epoch, ``clock`` is monotonic. ``stray_seconds`` is how old a note of the journal of strays may
-    become.
+    become. ``keys`` are those that objects are encrypted by.
     """
 
     metadata: MetadataGateway
@@ -77,6 +78,7 @@ class Tools:
     clock: Callable[[], float]
     wall_clock: Callable[[], float]
     stray_seconds: float = limits.GC_GRACE_SECONDS
+    keys: Keys = NO_KEYS
 
 
 @dataclass(frozen=True, slots=True)

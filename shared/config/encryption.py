@@ -180,7 +180,7 @@ class Encryption(Section, frozen=True, kw_only=True):
 
 
 class Keepers(msgspec.Struct, frozen=True, kw_only=True):
-    """What the makers of keepers are given (``s3front.keys.registry``): the three sections, with
+    """What the makers of keepers are given (``s3front.keys.keepers``): the three sections, with
     whole paths, the type of the current keeper, and the master key that is in memory. ``file`` is
     what messages call config.json."""
 
@@ -190,6 +190,26 @@ class Keepers(msgspec.Struct, frozen=True, kw_only=True):
     current: KeeperType
     memory_key: Secret | None
     file: str
+
+    def section(self, kind: KeeperType) -> object:
+        """What describes a keeper; None where nothing does."""
+        described: dict[KeeperType, object] = {
+            "file": self.encryption.keyring_file,
+            "mem": self.memory_key or (self.current == "mem") or None,
+            "aws": self.kms_aws,
+            "kmip": self.kmip,
+            "vault": self.encryption.vault,
+            "pkcs11": self.encryption.pkcs11,
+        }
+        return described[kind]
+
+    def check(self) -> None:
+        """Raises ConfigError unless the current keeper is described."""
+        if self.section(self.current) is None:
+            key = {"aws": "kmsAWS", "kmip": "kmip"}.get(self.current, f"encryption.{self.current}")
+            raise ConfigError(
+                self.file, key, f"is missing, and {self.current!r} is to keep the master keys"
+            )
 
 
 def with_paths(section: SectionT, directory: Path, file: str, key: str) -> SectionT:

@@ -41,6 +41,9 @@ LEASES: Final = "..leases"
 WORK_STATUS: Final = "..workStatus"
 """Sub-level of what the workers of background work say of themselves (ours)."""
 
+MASTER_KEYS: Final = "..masterKeys"
+"""Sub-level of the names of the master keys that were ever used, and never of the keys (ours)."""
+
 CLIENT_TOKENS: Final = "..clientTokens"
 """Sub-level of the tokens by which a repeated request is known (ours)."""
 

@@ -1,0 +1,115 @@
+"""The keepers that there are, a row each, and those of an installation put together.
+
+A keeper that is described opens what it has sealed; the one that is current seals what is new. A
+new kind of keeper is a row here, with its section in ``shared.config.encryption``. What a keeper
+needs that is large is imported by its maker, on first use: a front-end without it pays nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from s3front.keys.base import MasterKeys
+from s3front.keys.file_keyring import FileKeyring, MemoryKeyring
+from s3front.keys.sealing import Keys
+from s3front.keys.used_keys import Noted, UsedKeys
+from s3front.metadata.gateway import MetadataGateway
+from shared.config.encryption import Keepers, KeeperType
+from shared.config.errors import ConfigError
+from shared.process.logs import EventLog
+
+Maker = Callable[[Keepers, EventLog], MasterKeys]
+"""Makes a keeper of what is described. Raises ConfigError."""
+
+
+def _file(described: Keepers, log: EventLog) -> MasterKeys:
+    return FileKeyring(described.encryption.keyring_file, log)
+
+
+def _memory(described: Keepers, log: EventLog) -> MasterKeys:
+    secret = described.memory_key
+    if described.current == "mem":
+        log.warning(
+            "the master key is in memory alone: what it protects cannot be read once this server "
+            "has ended"
+        )
+    return MemoryKeyring(None if secret is None else secret.reveal())
+
+
+KEEPERS: Final[Mapping[KeeperType, Maker]] = {
+    "file": _file,
+    "mem": _memory,
+}
+"""The kinds that there are. What describes one, ``Keepers.section`` says."""
+
+
+class Keychain:
+    """The keepers of an installation, made of what is ``described``. Raises ConfigError.
+
+    ``metadata`` is told which master keys are used, None: is not.
+    """
+
+    def __init__(
+        self,
+        described: Keepers,
+        log: EventLog,
+        metadata: MetadataGateway | None = None,
+        makers: Mapping[KeeperType, Maker] = KEEPERS,
+    ) -> None:
+        self._log = log
+        self._used = None if metadata is None else UsedKeys(metadata)
+        self._makers = makers
+        self._made: dict[KeeperType, _Made] = {}
+        self._replaced: list[MasterKeys] = []
+        self.keys = self._keys(described)
+
+    def renew(self, described: Keepers) -> None:
+        """The same for another description: a keeper whose own has not changed stays, and none is
+        closed that a request may be using. Raises ConfigError, and nothing has changed then."""
+        self.keys = self._keys(described)
+
+    async def close(self) -> None:
+        """Give up the connections of all that was made."""
+        for keeper in (*self._replaced, *(each.keeper for each in self._made.values())):
+            await keeper.close()
+
+    def _keys(self, described: Keepers) -> Keys:
+        described.check()
+        made = {
+            kind: self._one(kind, make, described)
+            for kind, make in self._makers.items()
+            if described.section(kind) is not None
+        }
+        if described.current not in made:
+            raise ConfigError(
+                described.file,
+                "encryption.current",
+                f"{described.current!r} is not supported by this version",
+            )
+        kept = {id(each.keeper) for each in made.values()}
+        self._replaced += [
+            each.keeper for each in self._made.values() if id(each.keeper) not in kept
+        ]
+        self._made = made
+        keepers = {each.keeper.name: each.keeper for each in made.values()}
+        current = made[described.current].keeper
+        return Keys(keepers, current if self._used is None else Noted(current, self._used))
+
+    def _one(self, kind: KeeperType, make: Maker, described: Keepers) -> _Made:
+        settings = described.encryption
+        bounds = (settings.timeout_ms, settings.cache_seconds, settings.cache_uses_max)
+        of = described.section(kind), bounds
+        before = self._made.get(kind)
+        if before is None or before.of != of:
+            return _Made(of, make(described, self._log))
+        if isinstance(before.keeper, FileKeyring):
+            before.keeper.reload()
+        return before
+
+
+class _Made(NamedTuple):
+    """A keeper, and what it was made of."""
+
+    of: object
+    keeper: MasterKeys

@@ -1,0 +1,107 @@
+"""Which master keys were ever used: their names, as records have them (``file:2026-a1b2``), in the
+metadata (``..masterKeys``).
+
+A name is written before the first object is sealed by its key, so that a key that is lost is missed
+by whoever starts, and a backup of the metadata says which keys it needs, without a look at all
+records. It goes when the key is removed, which is when no record names it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from s3front.encryption.key_wrapping import WrappingKey
+from s3front.keys.base import KeyContext, MasterKeys
+from s3front.keys.file_keyring import KeyringKeeper
+from s3front.metadata import gateway
+from s3front.metadata.gateway import ChangedError, MetadataGateway
+from shared.records.names import MASTER_KEYS
+from shared.records.times import now, to_iso
+
+_REQUEST_ID: Final = "master-keys"
+_NOTED_MAX: Final = 10_000
+
+
+class UsedKeys:
+    """See the module. Every method raises S3Error when the daemon is away."""
+
+    def __init__(self, metadata: MetadataGateway) -> None:
+        self._metadata = metadata
+        self._noted: set[str] = set()
+
+    def has(self, key_id: str) -> bool:
+        """Whether this process knows that a key is noted."""
+        return key_id in self._noted
+
+    async def note(self, key_id: str) -> None:
+        """Note that a key is used from now on."""
+        record = orjson.dumps({"used": to_iso(now())}).decode()
+        operation = gateway.put(MASTER_KEYS, key_id, record)
+        try:
+            requires = [gateway.is_absent(MASTER_KEYS, key_id)]
+            await self._metadata.commit([operation], requires, _REQUEST_ID)
+        except ChangedError:
+            pass  # somebody has
+        if len(self._noted) >= _NOTED_MAX:
+            self._noted.clear()
+        self._noted.add(key_id)
+
+    async def forget(self, key_id: str) -> None:
+        """A key is used no more."""
+        await self._metadata.commit([gateway.delete(MASTER_KEYS, key_id)], [], _REQUEST_ID)
+
+    async def every(self) -> Mapping[str, Mapping[str, Any]]:
+        """All that is noted, by the names of keys."""
+        keys = await self._metadata.keys(MASTER_KEYS, {}, _REQUEST_ID)
+        found = await self._metadata.get_each([(MASTER_KEYS, key) for key in keys], _REQUEST_ID)
+        return {
+            key: entry.document for key, entry in zip(keys, found, strict=True) if entry is not None
+        }
+
+
+async def missing_keys(used: UsedKeys, keepers: Mapping[str, MasterKeys]) -> Sequence[str]:
+    """The names of keys that were used and that are not in their key file any more, or whose keeper
+    is not set up. Keepers elsewhere are not asked. Raises S3Error."""
+    missing = []
+    for key_id in await used.every():
+        name, _, its_own = key_id.partition(":")
+        keeper = keepers.get(name)
+        if keeper is None or (isinstance(keeper, KeyringKeeper) and not keeper.has(its_own)):
+            missing.append(key_id)
+    return missing
+
+
+class Noted:
+    """A keeper that notes the keys that it gives out for new objects, before it does."""
+
+    def __init__(self, keeper: MasterKeys, used: UsedKeys) -> None:
+        self._keeper = keeper
+        self._used = used
+
+    @property
+    def name(self) -> str:
+        return self._keeper.name
+
+    async def wrapping_key(self, key_id: str | None, context: KeyContext) -> WrappingKey:
+        key = await self._keeper.wrapping_key(key_id, context)
+        if not self._used.has(key.key_id):
+            await self._used.note(key.key_id)
+        return key
+
+    async def opened(self, key_id: str, wrapped: str, context: KeyContext) -> bytes:
+        return await self._keeper.opened(key_id, wrapped, context)
+
+    async def open_original(self, key_id: str, ciphered: bytes) -> bytes:
+        return await self._keeper.open_original(key_id, ciphered)
+
+    async def create(self, description: str) -> str:
+        return await self._keeper.create(description)
+
+    async def look(self) -> str | None:
+        return await self._keeper.look()
+
+    async def close(self) -> None:
+        await self._keeper.close()

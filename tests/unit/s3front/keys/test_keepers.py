@@ -1,0 +1,85 @@
+"""The keepers of an installation, and what the metadata remember of their keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from s3front.encryption.key_wrapping import BoundTo
+from s3front.encryption.sse import Protection
+from s3front.keys.keepers import Keychain
+from s3front.keys.keyring_file import create_keyring, new_master_key, replace_keyring
+from s3front.keys.used_keys import UsedKeys, missing_keys
+from shared.config import Config, ConfigError, load_config
+from tests.unit.dmd.metadata.support import RecordingLog
+from tests.unit.s3front.metadata_twin import MetadataTwin
+
+BOUND = BoundTo("bucket", "key")
+
+
+def config_of(directory: Path, **environ: str) -> Config:
+    return load_config(environ, directory)
+
+
+def damage(path: Path) -> None:
+    path.write_text("{")
+
+
+async def sealed_by(chain: Keychain) -> str:
+    sealing = await chain.keys.sealing(Protection(), BOUND)
+    return str(sealing.new_blob().members()["masterKeyId"])
+
+
+async def test_a_key_is_noted_before_it_seals_the_first_object(tmp_path: Path) -> None:
+    ring = create_keyring(tmp_path / "conf/keyring.json")
+    gateway = MetadataTwin()
+    chain = Keychain(config_of(tmp_path).keepers(), RecordingLog(), gateway)
+    used = UsedKeys(gateway)
+    assert await used.every() == {}
+    name = await sealed_by(chain)
+    assert name == f"file:{ring.current}"
+    (noted,) = (await used.every()).items()
+    assert noted[0] == name
+    assert list(noted[1]) == ["used"]
+    await sealed_by(chain)
+    await Keychain(config_of(tmp_path).keepers(), RecordingLog(), gateway).close()
+    assert (await used.every())[name] == noted[1]
+
+
+async def test_keys_that_were_used_and_are_gone_are_missed(tmp_path: Path) -> None:
+    path = tmp_path / "conf/keyring.json"
+    ring = create_keyring(path)
+    gateway = MetadataTwin()
+    config = config_of(tmp_path)
+    chain = Keychain(config.keepers(), RecordingLog(), gateway)
+    await sealed_by(chain)
+    used = UsedKeys(gateway)
+    await used.note("vault:transit-key")
+    assert await missing_keys(used, chain.keys.keepers) == ["vault:transit-key"]
+    key = new_master_key()
+    replace_keyring(path, replace(ring, current=key.id, keys={key.id: key}))
+    chain.renew(config.keepers())
+    assert sorted(await missing_keys(used, chain.keys.keepers)) == [
+        f"file:{ring.current}",
+        "vault:transit-key",
+    ]
+
+
+def test_a_keeper_that_is_not_described_cannot_be_the_current_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Keychain(config_of(tmp_path, S3KMS="aws").keepers(), RecordingLog())
+    assert str(caught.value).endswith("kmsAWS: is missing, and 'aws' is to keep the master keys")
+
+
+async def test_a_bad_file_keeps_what_there_was(tmp_path: Path) -> None:
+    path = tmp_path / "conf/keyring.json"
+    ring = create_keyring(path)
+    chain = Keychain(config_of(tmp_path).keepers(), RecordingLog())
+    before = chain.keys
+    damage(path)
+    with pytest.raises(ConfigError):
+        chain.renew(config_of(tmp_path).keepers())
+    assert chain.keys is before
+    assert await sealed_by(chain) == f"file:{ring.current}"
