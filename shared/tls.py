@@ -100,6 +100,11 @@ def trusting_context(ca: Path | None, file: str, key: str) -> ssl.SSLContext:
     return context
 
 
+def also_trust(context: ssl.SSLContext, ca: Path, file: str, key: str) -> None:
+    """Let a client trust more authorities; ``key`` is where they are configured."""
+    _load_authorities(context, ca, file, key)
+
+
 def explain(error: BaseException) -> str:
     """Why a connection was not made, without the library's file names and line numbers."""
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -44,12 +44,36 @@ _CODES: Final = {
 
 
 class KeeperError(S3Error):
-    """A key cannot be had. ``trouble`` says why; ``reason`` is for the log."""
+    """A key cannot be had. ``trouble`` says why; ``reason`` is for the log, as the cause: clients
+    learn the code and the message alone."""
 
     def __init__(self, trouble: KeyTrouble, message: str, reason: str = "") -> None:
         super().__init__(_CODES[trouble], message)
         self.trouble = trouble
         self.reason = reason
+        if reason:
+            self.__cause__ = RuntimeError(reason)
+
+    def again(self) -> KeeperError:
+        """The same once more, for another request."""
+        return KeeperError(self.trouble, self.message, self.reason)
+
+
+class AwayError(KeeperError):
+    """A key service does not do what it is there for at the moment. ``has_answered``: it is there,
+    but wants to be asked less, or lacks something that its operator has to give it."""
+
+    def __init__(self, reason: str, *, has_answered: bool = False) -> None:
+        super().__init__(
+            KeyTrouble.AWAY,
+            "The service that keeps the encryption keys is not available at the moment. "
+            "Please try again.",
+            reason,
+        )
+        self.has_answered = has_answered
+
+    def again(self) -> AwayError:
+        return AwayError(self.reason, has_answered=self.has_answered)
 
 
 class MasterKeys(Protocol):

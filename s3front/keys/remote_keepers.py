@@ -1,0 +1,29 @@
+"""Makers of the keepers that ask a service: each with what stands between (``resilient_keys``,
+``data_key_cache``), and imported on first use, as most installations have none of them.
+
+Call them inside the event loop. They raise ConfigError.
+"""
+
+from __future__ import annotations
+
+from s3front.keys.base import MasterKeys
+from shared.config.encryption import Keepers
+from shared.process.logs import EventLog
+
+
+def vault(described: Keepers, log: EventLog) -> MasterKeys:
+    """That of ``encryption.vault``."""
+    from s3front.keys.vault import make_vault  # noqa: PLC0415  # on first use
+
+    assert described.encryption.vault is not None
+    return guarded(make_vault(described.encryption.vault, described.file, log), described, log)
+
+
+def guarded(inner: MasterKeys, described: Keepers, log: EventLog) -> MasterKeys:
+    """A keeper that asks once, with what requests need in front of it."""
+    from s3front.keys.data_key_cache import CachedKeys, CacheLimits  # noqa: PLC0415
+    from s3front.keys.resilient_keys import ResilientKeys  # noqa: PLC0415
+
+    settings = described.encryption
+    limits = CacheLimits(settings.cache_seconds, settings.cache_uses_max)
+    return CachedKeys(ResilientKeys(inner, settings.timeout_ms / 1000, log), limits)

@@ -1,0 +1,31 @@
+"""The errors of keepers, as S3's clients and the log are told of them."""
+
+from __future__ import annotations
+
+from s3front.keys.base import KeeperError, KeyTrouble
+
+
+def not_found(key_id: str, reason: str = "") -> KeeperError:
+    """There is no such master key."""
+    shown = key_id[:256].encode("ascii", "replace").decode()
+    return KeeperError(KeyTrouble.NOT_FOUND, f"Key '{shown}' does not exist", reason)
+
+
+def disabled(key_id: str, reason: str) -> KeeperError:
+    """A master key is disabled, or waits for its deletion."""
+    shown = key_id[:256].encode("ascii", "replace").decode()
+    return KeeperError(KeyTrouble.DISABLED, f"{shown} is disabled.", reason)
+
+
+def denied(reason: str) -> KeeperError:
+    """This server may not use a master key."""
+    return KeeperError(
+        KeyTrouble.DENIED,
+        "The service that keeps the encryption keys does not let this server use the key.",
+        reason,
+    )
+
+
+def refused(reason: str) -> KeeperError:
+    """A wrapped key is not what its keeper has given out."""
+    return KeeperError(KeyTrouble.REFUSED, "The key of this object cannot be opened.", reason)
