@@ -152,6 +152,7 @@ class AccessKey:
     secret: str = field(repr=False)
     region: str = "us-east-1"
     session_token: str | None = field(default=None, repr=False)
+    service: str = "s3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -467,8 +468,8 @@ def _sign(
     *,
     presigned: bool = False,
 ) -> StreamKey:
-    scope = Credential(key.access_key, timestamp[:8], key.region).scope
-    derived = signing_key(key.secret, timestamp[:8], key.region)
+    scope = Credential(key.access_key, timestamp[:8], key.region, key.service).scope
+    derived = signing_key(key.secret, timestamp[:8], key.region, key.service)
     canonical = canonical_request(head, names, payload_hash, presigned=presigned)
     seed = sign_string(derived, string_to_sign(timestamp, scope, canonical))
     return StreamKey(derived, timestamp, scope, seed)

@@ -6,7 +6,11 @@ Call them inside the event loop. They raise ConfigError.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from s3front.keys.base import MasterKeys
+from s3front.locations.location_config import Written
 from shared.config.encryption import Keepers
 from shared.process.logs import EventLog
 
@@ -17,6 +21,15 @@ def vault(described: Keepers, log: EventLog) -> MasterKeys:
 
     assert described.encryption.vault is not None
     return guarded(make_vault(described.encryption.vault, described.file, log), described, log)
+
+
+def aws(described: Keepers, log: EventLog) -> MasterKeys:
+    """That of ``kmsAWS``."""
+    from s3front.keys.aws_kms import make_aws_kms  # noqa: PLC0415  # on first use
+
+    assert described.kms_aws is not None
+    written = Written(described.file, "kmsAWS", "kmsAWS", os.environ, Path())
+    return guarded(make_aws_kms(described.kms_aws, written, log), described, log)
 
 
 def guarded(inner: MasterKeys, described: Keepers, log: EventLog) -> MasterKeys:

@@ -69,7 +69,15 @@ class ResilientKeys:
         return self._breaker.state
 
     async def wrapping_key(self, key_id: str | None, context: KeyContext) -> WrappingKey:
-        return await self._ask("new data key", lambda: self.inner.wrapping_key(key_id, context))
+        try:
+            return await self._ask("new data key", lambda: self.inner.wrapping_key(key_id, context))
+        except KeeperError as error:
+            if key_id is not None or error.trouble is not KeyTrouble.NOT_FOUND:
+                raise
+            missing = error
+        # The client has not named it, and can do nothing.
+        reason = f"{self.name}: the master key that is configured: {missing.message} "
+        raise AwayError(f"{reason}({missing.reason or 'no such name'})", has_answered=True)
 
     async def opened(self, key_id: str, wrapped: str, context: KeyContext) -> bytes:
         return await self._ask(

@@ -38,9 +38,13 @@ class KeySource(Protocol):
 def key_source(details: S3Details) -> KeySource:
     """Where the keys of a location come from."""
     pair = details.key_pair
-    if pair is not None:
-        return _GivenKeys(Keys(pair.access_key, pair.secret_key))
-    return _FoundKeys(details.profile)
+    given = None if pair is None else Keys(pair.access_key, pair.secret_key)
+    return given_or_found(given, details.profile)
+
+
+def given_or_found(given: Keys | None, profile: str | None) -> KeySource:
+    """These keys, or those of a profile, or what there is where AWS's own programs look."""
+    return _FoundKeys(profile) if given is None else _GivenKeys(given)
 
 
 class _GivenKeys:

@@ -153,7 +153,7 @@ def _details(given: _Given, document: object, written: Written, place: _Place) -
             written.file, written.key, "credentials and credentialsProfile exclude each other"
         )
     if given.credentials is None:
-        _require_botocore(given.credentials_profile, written)
+        require_botocore(given.credentials_profile, written)
     ca_bundle = None if given.ca_bundle is None else written.directory / given.ca_bundle
     if ca_bundle is not None:
         from shared.tls import trusting_context  # noqa: PLC0415  # on first use
@@ -210,8 +210,10 @@ def _has_no_names_below(host: str) -> bool:
     return True
 
 
-def _require_botocore(profile: str | None, written: Written) -> None:
-    key = f"{written.key}.credentials" + ("" if profile is None else "Profile")
+def require_botocore(profile: str | None, written: Written, given: str = "credentials") -> None:
+    """What finds keys has to be there, and the profile. ``given``: the key that keys would stand
+    under. Raises ConfigError."""
+    key = f"{written.key}.{given if profile is None else 'credentialsProfile'}"
     if find_spec("botocore") is None:
         reason = "needs botocore: pip install twofold[aws]"
         if profile is None:

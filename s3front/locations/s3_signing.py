@@ -39,11 +39,12 @@ def encoded_query(parameters: Iterable[tuple[str, str]]) -> str:
 
 class Signer(msgspec.Struct, frozen=True):
     """Signs requests to one region, with the clock of the service, which is ``skew_seconds`` ahead
-    of ours."""
+    of ours. ``service`` is as AWS calls it."""
 
     keys: Keys
     region: str
     skew_seconds: float = 0.0
+    service: str = "s3"
 
     def sign(
         self, method: str, path: str, query: str, headers: Mapping[str, str], payload: str
@@ -56,7 +57,7 @@ class Signer(msgspec.Struct, frozen=True):
         folded = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
         keys = self.keys
         token = None if keys.token is None else keys.token.reveal()
-        key = AccessKey(keys.access_key, keys.secret_key.reveal(), self.region, token)
+        key = AccessKey(keys.access_key, keys.secret_key.reveal(), self.region, token, self.service)
         now = datetime.now(UTC) + timedelta(seconds=self.skew_seconds)
         signed = sign_request(RequestHead(method, path, query, folded), key, now, payload)
         return {**headers, **signed.headers}

@@ -10,6 +10,7 @@ Paths are relative to the directory of the configuration until ``with_paths`` ha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -32,9 +33,21 @@ from shared.config.values import (
     Slot,
     Text,
     WebAddress,
+    text_rule,
 )
 
 KeeperType = Literal["file", "mem", "aws", "kmip", "vault", "pkcs11"]
+
+_REGION: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+def _region(text: str) -> str:
+    if not _REGION.fullmatch(text):
+        raise ValueError("must be the name of a region")
+    return text
+
+
+Region = Annotated[str, text_rule(_region)]
 
 KEYRING_FILE: Final = Path("conf/keyring.json")
 
@@ -65,17 +78,25 @@ class KmsTls(Section, frozen=True, kw_only=True):
 
 
 class KmsAws(Section, frozen=True, kw_only=True):
-    """The API of AWS KMS, at any endpoint. ``key_id`` is the master key of whoever names none: its
-    ID, ARN or alias."""
+    """The API of AWS KMS, at any endpoint, Amazon's of the region where there is none. Without
+    ``ak`` and ``sk`` its keys are those of ``credentials_profile``, or found as AWS's own programs
+    find theirs. ``key_id`` is the master key of whoever names none: its ID, ARN or alias."""
 
-    endpoint: WebAddress
-    ak: Text
-    sk: Password
-    region: Text = "us-east-1"
+    endpoint: WebAddress | None = None
+    ak: Text | None = None
+    sk: Password | None = None
+    credentials_profile: Text | None = None
+    region: Region = "us-east-1"
     tls: KmsTls | None = None
     provider_name: Text | None = None
     no_aws_arn: bool = False
-    key_id: Text | None = None
+    key_id: Text = "alias/twofold"
+
+    def check(self) -> None:
+        if (self.ak is None) != (self.sk is None):
+            raise ValueError("needs both ak and sk, or none of them")
+        if self.ak is not None and self.credentials_profile is not None:
+            raise ValueError("ak and credentialsProfile exclude each other")
 
 
 class KmipTls(Section, frozen=True, kw_only=True):

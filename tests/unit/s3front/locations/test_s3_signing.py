@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from s3front.auth.sigv4 import RequestHead, fold_headers, verify
 from s3front.auth.sigv4_claim import header_claim
@@ -37,3 +41,21 @@ def test_a_token_goes_with_it() -> None:
     sent = Signer(keys, "us-east-1").sign("GET", "/b", "", {"Host": "x"}, UNSIGNED_PAYLOAD)
     assert sent["x-amz-security-token"] == "t/oken="
     assert "x-amz-security-token" in sent["authorization"]
+
+
+def test_another_service_than_s3() -> None:
+    """As AWS's own library signs for it."""
+    headers = {"Host": "kms.eu-west-3.amazonaws.com", "X-Amz-Target": "TrentService.Decrypt"}
+    body = b'{"CiphertextBlob":"AQ=="}'
+    sent = Signer(KEYS, "eu-west-3", service="kms").sign(
+        "POST", "/", "", headers, hashlib.sha256(body).hexdigest()
+    )
+    request = AWSRequest("POST", "https://kms.eu-west-3.amazonaws.com/", headers, body)
+    request.headers["x-amz-content-sha256"] = hashlib.sha256(body).hexdigest()
+    request.context["timestamp"] = sent["x-amz-date"]
+    signer = SigV4Auth(Credentials("AKIDEXAMPLE", "s+cret"), "kms", "eu-west-3")
+    request.headers["X-Amz-Date"] = sent["x-amz-date"]
+    text = signer.string_to_sign(request, signer.canonical_request(request))
+
+    assert sent["authorization"].endswith(f"Signature={signer.signature(text, request)}")
+    assert "/eu-west-3/kms/aws4_request" in sent["authorization"]

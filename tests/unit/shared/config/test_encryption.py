@@ -60,6 +60,7 @@ def test_secrets_are_in_no_representation(installation: Installation) -> None:
         },
     )  # fmt: skip
     assert config.kms_aws is not None
+    assert config.kms_aws.sk is not None
     assert config.kms_aws.sk.reveal() == "hunter2"
     assert config.kms_aws.endpoint == "https://kms.example.com"
     assert "hunter2" not in repr(config)
@@ -70,7 +71,10 @@ def test_secrets_are_in_no_representation(installation: Installation) -> None:
     [
         ({"kmsAWS": KMS | {"endpoint": "kms.example.com"}},
          "kmsAWS.endpoint: is not of the form http(s)://host:port"),
-        ({"kmsAWS": {"endpoint": "http://a", "ak": "id"}}, "kmsAWS.sk: is missing"),
+        ({"kmsAWS": {"ak": "id"}}, "kmsAWS: needs both ak and sk, or none of them"),
+        ({"kmsAWS": KMS | {"credentialsProfile": "kms"}},
+         "kmsAWS: ak and credentialsProfile exclude each other"),
+        ({"kmsAWS": KMS | {"region": "eu/west"}}, "kmsAWS.region: must be the name of a region"),
         ({"kmsAWS": KMS | {"tls": {"rejectUnauthorized": False}}},
          "kmsAWS.tls.rejectUnauthorized: must be true: name the authorities of the service in "
          "'ca'"),
