@@ -20,6 +20,7 @@ import msgspec
 from s3front.bodies.blob_reading import DecodedReader, coded, opened
 from s3front.bodies.checksums import Algorithm, BodyDigests
 from s3front.bodies.object_check import ObjectCheck, object_check
+from s3front.bodies.proven_key import is_uncertain, with_proven_key
 from s3front.bodies.verified_blob import VerifiedBlob
 from s3front.context import Context
 from s3front.encryption.key_wrapping import BoundTo
@@ -358,7 +359,13 @@ async def _transform(
 ) -> Transform:
     assert context.target.bucket is not None
     bound = BoundTo(context.target.bucket, context.key)
-    return await context.services.keys.opening(record.document, location, bound, customer_key)
+
+    def opening(blob: DataLocation) -> Awaitable[Transform]:
+        return context.services.keys.opening(record.document, blob, bound, customer_key)
+
+    if is_uncertain(record, location):
+        location = await with_proven_key(context, record, location, opening)
+    return await opening(location)
 
 
 def _incomplete(context: Context, record: ObjectRecord) -> S3Error:

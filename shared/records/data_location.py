@@ -139,21 +139,25 @@ def _usual(entries: Any) -> DataLocation | None:
 
 
 def known_md5s(locations: Sequence[DataLocation], etag: str) -> list[str | None]:
-    """The MD5 of the bytes of each of a record's locations, in hex; None where nobody knows it.
+    """The MD5 of what each of a record's locations has stored, in hex; None where nobody knows it.
 
     ``dataStoreETag`` has that of a part. A part may lie in several pieces, of which each has it,
     and then it is of none of them. Of a record's only location ``etag``, the record's own, is as
-    good. Where the data is encrypted, both are of what it was before. Clouds have ETags of their
-    own there, which look like an MD5 and need not be one.
+    good. Where the data is encrypted, both are of what it was before, and nothing is known. Clouds
+    have ETags of their own there, which look like an MD5 and need not be one.
     """
+    pairs = zip(locations, plain_md5s(locations, etag), strict=True)
+    return [None if location.is_encrypted else md5 for location, md5 in pairs]
+
+
+def plain_md5s(locations: Sequence[DataLocation], etag: str) -> list[str | None]:
+    """The same of the object's bytes, be they stored encrypted or not."""
     pieces = Counter(location.store_etag for location in locations)
     whole = etag if len(locations) == 1 and _MD5.match(etag) else None
-    return [_known_md5(location, pieces[location.store_etag], whole) for location in locations]
+    return [_plain_md5(location, pieces[location.store_etag], whole) for location in locations]
 
 
-def _known_md5(location: DataLocation, pieces: int, whole: str | None) -> str | None:
-    if location.is_encrypted:
-        return None
+def _plain_md5(location: DataLocation, pieces: int, whole: str | None) -> str | None:
     match = _PART_ETAG.match(location.store_etag)
     if match is not None and location.store_type not in _WITH_OWN_ETAGS:
         return match[1] if pieces == 1 else None

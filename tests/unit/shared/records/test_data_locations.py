@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from s3front.objects.object_parts import ObjectPart, parse_parts
-from shared.records.data_location import DataLocation, data_locations, known_md5s
+from shared.records.data_location import DataLocation, data_locations, known_md5s, plain_md5s
 from shared.records.members import SIZE_MAX, UnreadableRecordError
 
 ENTRY = {
@@ -167,6 +167,7 @@ def test_the_digest_of_a_location(etags: list[str], whole: str, known: list[str 
 def test_the_digest_of_encrypted_data_is_of_something_else() -> None:
     located = data_locations([{**ENTRY, "dataStoreETag": f"1:{MD5}", "cryptoScheme": 1}], 9)
     assert known_md5s(located, MD5) == [None]
+    assert plain_md5s(located, MD5) == [MD5]
 
 
 def test_parts_of_locations_that_say_little() -> None:

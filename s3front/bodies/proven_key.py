@@ -1,0 +1,109 @@
+"""The master key that an upload of CloudServer's was really encrypted by.
+
+CloudServer writes the key that its bucket has when an upload is completed into the object's record.
+Its parts are of the key that the bucket's configuration named when they came, so the record may
+have another one, or none. The form has no tag (``encryption.original``): a wrong key makes wrong
+bytes, and nobody is told. So of such an object the smallest blob is read first, and the key is the
+one that makes the bytes whose MD5 the record has. A copy onto itself takes a record's mistake into
+the data location.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing, closing
+from typing import Final
+
+import msgspec
+
+from s3front.bodies.blob_reading import bytes_of, coded, opened
+from s3front.context import Context
+from s3front.encryption.original import ORIGINAL_SCHEMES
+from s3front.encryption.sse import KEY_ID_MEMBER
+from s3front.encryption.transform import Transform
+from s3front.keys.original_objects import cannot_open
+from s3front.locations.base import stored_blob
+from s3front.objects.object_record import ObjectRecord
+from s3front.s3_errors import S3Error
+from shared.records.data_location import DataLocation, plain_md5s
+
+Opening = Callable[[DataLocation], Awaitable[Transform]]
+"""Gives the transform of a blob, by the master key that its location names."""
+
+_SCHEME: Final = "cryptoScheme"
+_MASTER_KEY: Final = "masterKeyId"
+_OF_BUCKETS: Final = ("configuredMasterKeyId", _MASTER_KEY)
+_PROVEN: Final = "proven_key"
+"""Where it is kept, beside the record."""
+
+
+def is_uncertain(record: ObjectRecord, location: DataLocation) -> bool:
+    """Whether the key that is named may not be the right one. What was put at once is right."""
+    members = location.members or {}
+    if members.get(_SCHEME) not in ORIGINAL_SCHEMES:
+        return False
+    return _MASTER_KEY in members or "-" in record.etag
+
+
+async def with_proven_key(
+    context: Context, record: ObjectRecord, location: DataLocation, opening: Opening
+) -> DataLocation:
+    """The location, naming the right key. Raises S3Error where none that is known is right, and
+    DataNotFoundError."""
+    key_id = record.__dict__.get(_PROVEN)
+    if key_id is None:
+        key_id = record.__dict__[_PROVEN] = await _proven(context, record, location, opening)
+    return _by(location, key_id)
+
+
+async def _proven(
+    context: Context, record: ObjectRecord, location: DataLocation, opening: Opening
+) -> str:
+    known = zip(record.locations, plain_md5s(record.locations, record.etag), strict=True)
+    probes = [(blob, md5) for blob, md5 in known if md5 is not None and blob.is_encrypted]
+    candidates = dict.fromkeys(_named(context, record, location))
+    if not probes:
+        # Nothing is known of any: as CloudServer reads it.
+        return next(iter(candidates), "")
+    probe, md5 = min(probes, key=lambda found: found[0].size)
+    trouble = cannot_open()
+    for key_id in candidates:
+        try:
+            transform = await opening(_by(probe, key_id))
+        except S3Error as error:
+            trouble = error
+            continue
+        if await _md5(context, probe, transform) == md5:
+            return key_id
+    context.log.error("no master key of an encrypted object is the right one", blob=probe.key)
+    raise trouble
+
+
+def _named(context: Context, record: ObjectRecord, location: DataLocation) -> Iterator[str]:
+    """The keys that it may be, the likeliest first."""
+    bucket = context.stored_bucket
+    encryption = bucket.record.document.get("serverSideEncryption") if bucket is not None else None
+    found = [(location.members or {}).get(_MASTER_KEY), record.document.get(KEY_ID_MEMBER)]
+    if isinstance(encryption, dict):
+        found += [encryption.get(name) for name in _OF_BUCKETS]
+    return (key_id for key_id in found if isinstance(key_id, str) and key_id)
+
+
+def _by(location: DataLocation, key_id: str) -> DataLocation:
+    members = {**(location.members or {}), _MASTER_KEY: key_id}
+    return msgspec.structs.replace(location, members=members)
+
+
+async def _md5(context: Context, location: DataLocation, transform: Transform) -> str:
+    """Of the bytes that a transform makes of a blob, in hex."""
+    store, size = context.services.locations.holder(location), location.size
+    blob = stored_blob(location)
+    digest = hashlib.md5(usedforsecurity=False)
+    with closing(await opened(store, blob, 0, blob.size - 1)) as reader:
+        plain = coded(bytes_of(reader), transform.decoder(0, size - 1, size))
+        async with aclosing(plain) as blocks:
+            async for block in blocks:
+                await asyncio.to_thread(digest.update, block)
+    return digest.hexdigest()
