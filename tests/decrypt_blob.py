@@ -9,7 +9,7 @@ Blobs are given in the order of the record's ``location``.
 from __future__ import annotations
 
 import base64
-import hmac
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -20,22 +20,26 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 SEGMENT, TAG, HEADER = 65_536, 16, 32
 
 
+def derived(secret: bytes, info: bytes) -> bytes:
+    return hashlib.sha256(b"\0\0\0\1" + secret + info).digest()
+
+
 def blob_key(entry: dict[str, Any], bucket: str, key: str, wrapping_key: bytes) -> bytes:
     packed = base64.b64decode(entry["cipheredDataKey"])
     assert packed[0] == 1
     salt, sealed = packed[1:17], packed[17:]
     names = [text.encode() for text in (entry["masterKeyId"], bucket, key)]
     bound = b"".join(len(name).to_bytes(4, "big") + name for name in names)
-    derived = hmac.digest(wrapping_key, b"twofold wrapping 1" + salt, "sha256")
-    return AESGCM(derived).decrypt(bytes(12), sealed, bound)
+    cipher = AESGCM(derived(wrapping_key, b"twofold wrapping 1" + salt))
+    return cipher.decrypt(bytes(12), sealed, bound)
 
 
 def decrypt(blob: bytes, key: bytes) -> bytes:
     """The plain bytes of a blob; raises InvalidTag, AssertionError."""
-    key_id = hmac.digest(key, b"twofold key id 1", "sha256")[:16]
+    key_id = derived(key, b"twofold key id 1")[:16]
     header = b"\x89TWOFOLD" + bytes([1, 16]) + bytes(6) + key_id
     assert blob[:HEADER] == header
-    cipher = AESGCM(hmac.digest(key, b"twofold segments 1", "sha256"))
+    cipher = AESGCM(derived(key, b"twofold segments 1"))
     starts = range(HEADER, len(blob), SEGMENT + TAG)
     plain = b""
     for number, start in enumerate(starts):

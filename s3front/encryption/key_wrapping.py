@@ -8,7 +8,7 @@ to another key of the bucket opens nothing. docs/encryption.md has the bytes.
 
 from __future__ import annotations
 
-import hmac
+import hashlib
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
@@ -32,6 +32,7 @@ and that itself, as its keeper has wrapped it, where it does not keep it."""
 
 _SALT_BYTES: Final = 16
 _VERSION: Final = b"\x01"
+_LABEL: Final = b"twofold wrapping 1"
 _NO_NONCE: Final = bytes(12)
 """Each derived key is used once."""
 
@@ -79,7 +80,9 @@ def wrapped_members(blob_key: bytes, by: WrappingKey, bound: BoundTo) -> Mapping
 def wrap(secret: bytes, by: WrappingKey, bound: BoundTo) -> str:
     """A secret of any length, wrapped; base64."""
     salt = os.urandom(_SALT_BYTES)
-    sealed = AESGCM(_derived(by.secret, salt)).encrypt(_NO_NONCE, secret, _bound(by.key_id, bound))
+    sealed = AESGCM(derived_key(by.secret, _LABEL + salt)).encrypt(
+        _NO_NONCE, secret, _bound(by.key_id, bound)
+    )
     return b64encode(_VERSION + salt + sealed).decode()
 
 
@@ -93,15 +96,18 @@ def unwrap(wrapped: object, by: WrappingKey, bound: BoundTo) -> bytes:
         raise UnwrapError
     salt, sealed = packed[1 : 1 + _SALT_BYTES], packed[1 + _SALT_BYTES :]
     try:
-        return AESGCM(_derived(by.secret, salt)).decrypt(
+        return AESGCM(derived_key(by.secret, _LABEL + salt)).decrypt(
             _NO_NONCE, sealed, _bound(by.key_id, bound)
         )
     except (InvalidTag, ValueError) as error:
         raise UnwrapError from error
 
 
-def _derived(secret: bytes, salt: bytes) -> bytes:
-    return hmac.digest(secret, b"twofold wrapping 1" + salt, "sha256")
+def derived_key(secret: bytes, info: bytes) -> bytes:
+    """32 bytes for one purpose, of a secret of 32 bytes: the one-step key derivation of NIST SP
+    800-56C (rev. 2, section 4.1) with SHA-256. HMAC would be three times as slow, and no safer with
+    secrets of one length."""
+    return hashlib.sha256(b"\0\0\0\1" + secret + info).digest()
 
 
 def _bound(key_id: str, bound: BoundTo) -> bytes:

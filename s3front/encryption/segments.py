@@ -9,7 +9,6 @@ the segments that it touches. docs/encryption.md has the bytes, and what others 
 
 from __future__ import annotations
 
-import hmac
 import os
 from collections.abc import Mapping
 from typing import Any, Final
@@ -17,7 +16,7 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from s3front.encryption.key_wrapping import KEY_BYTES
+from s3front.encryption.key_wrapping import KEY_BYTES, derived_key
 from s3front.s3_errors import S3Error
 
 SEGMENT_BYTES: Final = 64 * 1024
@@ -49,7 +48,7 @@ class SegmentedTransform:
     location says of it."""
 
     def __init__(self, blob_key: bytes, made_members: Mapping[str, Any]) -> None:
-        self._cipher = AESGCM(hmac.digest(blob_key, b"twofold segments 1", "sha256"))
+        self._cipher = AESGCM(derived_key(blob_key, b"twofold segments 1"))
         self._header = _header(blob_key)
         self._members = made_members
 
@@ -179,7 +178,7 @@ def refused() -> S3Error:
 
 def _header(blob_key: bytes) -> bytes:
     """The first bytes of a blob; they name its key, without telling it."""
-    key_id = hmac.digest(blob_key, b"twofold key id 1", "sha256")[:_ID_BYTES]
+    key_id = derived_key(blob_key, b"twofold key id 1")[:_ID_BYTES]
     return _MAGIC + _VERSION_AND_SIZE + bytes(6) + key_id
 
 
