@@ -16,6 +16,7 @@ from azure.storage.blob import (
     BlobServiceClient,
     ContainerClient,
     ContainerSasPermissions,
+    LinearRetry,
     generate_container_sas,
 )
 
@@ -50,11 +51,12 @@ class Azurite:
 
     @property
     def service(self) -> BlobServiceClient:
-        """Azure's own client, to look from the other side."""
+        """Azure's own client, to look from the other side. It asks again when Azurite has just
+        ended a connection that was kept."""
         return BlobServiceClient(
             self.endpoint,
             {"account_name": ACCOUNT, "account_key": self.key},
-            retry_total=0,
+            retry_policy=LinearRetry(backoff=0, retry_total=3, random_jitter_range=0),
             connection_verify=True if self.tls is None else str(self.tls.authority),
         )
 
