@@ -9,8 +9,10 @@ No entry holds up another one:
 
 1. An entry that needs a place which is away stays as it is, and so do all others that need it. The
    place is tried again after ``AWAY_SECONDS_MIN``, then twice as long each time up to
-   ``AWAY_SECONDS_MAX``. Entries for other places are done meanwhile: those that wait are not read
-   again and again, however many they are; and no step waits for a trial that takes long.
+   ``AWAY_SECONDS_MAX``. Where it is cut off, one request is let through: one answer is enough then,
+   and a trial in which the place was not asked at all tells nothing. Entries for other places are
+   done meanwhile: those that wait are not read again and again, however many they are; and no step
+   waits for a trial that takes long.
 2. What else fails, or takes longer than ``ENTRY_SECONDS_MAX``, is tried again later,
    ``RETRY_SECONDS``, and then set aside as a dead letter with the reason. The number of tries is in
    the entry, so that it counts over all processes.
@@ -75,11 +77,13 @@ Item = TypeVar("Item")
 
 
 class PlaceAwayError(Exception):
-    """An entry cannot be done as long as a place is away."""
+    """An entry cannot be done as long as a place is away; ``was_asked``: it was found so just
+    now."""
 
-    def __init__(self, place: str, reason: str) -> None:
+    def __init__(self, place: str, reason: str, *, was_asked: bool = True) -> None:
         super().__init__(reason)
         self.place = place
+        self.was_asked = was_asked
 
 
 class NeverError(Exception):
@@ -122,6 +126,8 @@ class _Away:
     """Whether a trial has found it away once more."""
     tried: int = 0
     """How many entries a trial has begun with."""
+    unasked: int = 0
+    """For how many of them the place was not even asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,20 +210,25 @@ class OutboxWorker(ABC, Generic[Item]):
 
     async def _try_place(self, name: str, away: _Away) -> int:
         """Try some entries of a place that was away; how many were settled."""
-        away.is_confirmed, away.tried = False, 0
+        away.is_confirmed, away.tried, away.unasked = False, 0, 0
         keys = await self._keys({"gte": away.first_key}, _PROBE_ENTRIES)
         settled, _ = await self._settle_all(keys, trial=name)
         if away.is_confirmed:
             away.rest_seconds = min(away.rest_seconds * 2, AWAY_SECONDS_MAX)
             away.try_at = self._tools.clock() + away.rest_seconds
             return settled
-        if not away.tried and not self._at_work.isdisjoint(keys):
+        if away.tried:
+            knows_nothing = away.unasked >= away.tried
+        else:  # what would have told may be being done elsewhere
+            knows_nothing = not self._at_work.isdisjoint(keys)
+        if knows_nothing:
             away.try_at = self._tools.clock() + AWAY_SECONDS_MIN
-            return settled  # what would have told is being done elsewhere
+            return settled
         del self._away[name]
         self._tools.log.info("a place is there again", place=name, queue=self._level)
-        # Everything behind may have waited for it.
-        self._position = min(self._position, keys[-1]) if keys else ""
+        # Everything behind may have waited for it, and so has what it was not asked for.
+        is_whole = keys and not away.unasked
+        self._position = min(self._position, keys[-1]) if is_whole else ""
         return settled
 
     async def _keys(self, bounds: Mapping[str, str], count: int) -> list[str]:
@@ -335,7 +346,7 @@ class OutboxWorker(ABC, Generic[Item]):
             async with asyncio.timeout(ENTRY_SECONDS_MAX):
                 await self.perform(entry.item)
         except PlaceAwayError as error:
-            self._note_away(error.place, key, str(error))
+            self._note_away(error, key)
             return None
         except NeverError as error:
             return self._give_up(key, text, str(error))
@@ -351,11 +362,13 @@ class OutboxWorker(ABC, Generic[Item]):
             return self._postpone(key, text, entry.document, _reason(error))
         return _Outcome(key, _DONE, [gateway.delete(self._level, key)])
 
-    def _note_away(self, place: str, key: str, reason: str) -> None:
+    def _note_away(self, error: PlaceAwayError, key: str) -> None:
+        place, reason = error.place, str(error)
         known = self._away.get(place)
         if known is not None:
             known.first_key = min(known.first_key, key)
-            known.is_confirmed = True
+            known.is_confirmed |= error.was_asked
+            known.unasked += not error.was_asked
             return
         try_at = self._tools.clock() + AWAY_SECONDS_MIN
         self._away[place] = _Away(key, reason, try_at, AWAY_SECONDS_MIN)

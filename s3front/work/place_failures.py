@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from s3front.locations.base import DataStore
 from s3front.locations.registry import NotConfiguredError
-from s3front.locations.remote_store import PlaceError, RemoteStore, Trouble
+from s3front.locations.remote_store import NotAskedError, PlaceError, RemoteStore, Trouble
 from s3front.s3_errors import S3Error
 from s3front.work.outbox_worker import NeverError, PlaceAwayError
 
@@ -26,7 +26,7 @@ async def meaning(error: S3Error, place: str, store: DataStore | None) -> Except
         return NeverError(str(error))
     if error.status != _AWAY or await _is_of_one(error, store):
         return error
-    return PlaceAwayError(place, str(error))
+    return PlaceAwayError(place, str(error), was_asked=not isinstance(error, NotAskedError))
 
 
 async def _is_of_one(error: S3Error, store: DataStore | None) -> bool:

@@ -357,3 +357,38 @@ async def test_places_that_are_tried_at_once_are_told_apart(entries: Entries) ->
     entries.now += outbox_worker.AWAY_SECONDS_MAX
     await entries.work()
     assert sorted(entries.done) == ["a1", "a2", "b1", "b2"]
+
+
+async def test_one_answer_is_enough_for_a_place_that_lets_one_request_through(
+    entries: Entries,
+) -> None:
+    """While a place is cut off, only one of the entries of a trial gets to it."""
+    names = ["a1", "a2", "a3"]
+    entries.behaviour = {name: PlaceAwayError("a", "it is away") for name in names}
+    await entries.queue(*names)
+    await entries.work()
+    unasked = PlaceAwayError("a", "it is not asked", was_asked=False)
+    entries.behaviour = dict.fromkeys(("a1", "a3"), unasked)
+    entries.now += 1
+    await entries.step()
+    assert entries.done == ["a2"]
+    entries.behaviour = {}
+    await entries.work()
+    assert sorted(entries.done) == names
+    assert "away" not in entries.status()
+
+
+async def test_a_place_that_was_not_even_asked_is_not_left_alone_for_longer(
+    entries: Entries,
+) -> None:
+    entries.behaviour = {"a": PlaceAwayError("a", "it is not asked", was_asked=False)}
+    await entries.queue("a")
+    await entries.work()
+    for _ in range(10):
+        entries.now += outbox_worker.AWAY_SECONDS_MIN
+        await entries.work()
+        assert set(entries.status()["away"]) == {"a"}
+    entries.behaviour = {}
+    entries.now += outbox_worker.AWAY_SECONDS_MIN
+    await entries.work()
+    assert entries.done == ["a"]
