@@ -12,6 +12,7 @@ import msgspec
 from s3front.auth.credential_sources import Credentials
 from s3front.auth.identity import Identity, Principal
 from s3front.authz.access import Access
+from s3front.encryption.choice import NO_ENCRYPTION, EncryptionSettings
 from s3front.keys.sealing import NO_KEYS, Keys
 from s3front.locations.one_hop import OneHop
 from s3front.locations.registry import LocationRegistry
@@ -36,9 +37,8 @@ class Services:
     below which buckets are websites; ``health_networks`` may ask
     for the process's health; ``part_bytes_min`` is what every part but the last must have;
     ``commit_seconds_max`` is how old stored bytes may be when their record is committed;
-    ``keys`` seal what is to be stored encrypted, and open it; ``encrypt_all``: that is everything
-    new, whatever its bucket says; ``customer_keys_over_http``: clients may send keys of their own
-    without TLS; ``one_hop`` says which bytes may come with their commit, None: none do.
+    ``keys`` seal what is to be stored encrypted, and open it; ``encryption_settings`` say what is,
+    where nobody else does; ``one_hop`` says which bytes may come with their commit, None: none do.
     """
 
     metadata: MetadataGateway
@@ -56,8 +56,7 @@ class Services:
     part_bytes_min: int = limits.PART_BYTES_MIN
     commit_seconds_max: float = limits.GC_GRACE_SECONDS / 2
     keys: Keys = NO_KEYS
-    encrypt_all: bool = False
-    customer_keys_over_http: bool = False
+    encryption_settings: EncryptionSettings = NO_ENCRYPTION
     one_hop: OneHop | None = None
 
 
@@ -86,6 +85,11 @@ class Context(msgspec.Struct, frozen=True):
     def principal(self) -> Principal:
         """Who asks. What that means for what they may is decided elsewhere."""
         return self.identity.principal
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the request came over TLS, all the way from its client as far as is known."""
+        return self.access.keys.request.secure
 
     @property
     def bucket(self) -> StoredBucket:

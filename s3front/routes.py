@@ -250,7 +250,7 @@ class Routes:
         if method in _WRITES:
             refuse_unimplemented(headers, operation.headers)
         elif level is _OBJECT:
-            _refuse_encryption(headers)
+            _refuse_encryption(headers, operation.headers)
         return operation
 
     def _no_operation(self, method: str, level: Level, sub_resource: str | None) -> S3Error:
@@ -303,10 +303,10 @@ def _of_put(sub_resource: str | None, target: Target, headers: Headers) -> str |
     return COPIED if sub_resource is None else COPIED_PART
 
 
-def _refuse_encryption(headers: Headers) -> None:
-    """Refuse a read that names a key of the server, which none may, or its own, which fits nothing
-    that is stored here (Amazon S3 user guide, "Using server-side encryption")."""
-    if _CUSTOMER_ALGORITHM in headers:
+def _refuse_encryption(headers: Headers, honoured: frozenset[str]) -> None:
+    """Refuse a read that names a key of the server, which none may, or its own where that is for
+    nothing (Amazon S3 user guide, "Using server-side encryption")."""
+    if _CUSTOMER_ALGORITHM in headers and _CUSTOMER_ALGORITHM not in honoured:
         raise S3Error(
             "InvalidRequest", "The encryption parameters are not applicable to this object."
         )

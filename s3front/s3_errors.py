@@ -86,6 +86,10 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         "Only the last chunk is allowed to have a size less than 8192 bytes",
     ),
     "InvalidDigest": (400, "The Content-MD5 you specified was invalid."),
+    "InvalidEncryptionAlgorithmError": (
+        400,
+        "The Encryption request you specified is not valid. Supported value: AES256.",
+    ),
     "InvalidLocationConstraint": (400, "The specified location-constraint is not valid"),
     "InvalidObjectState": (
         403,

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
-AES256: Final = "AES256"
-KMS: Final = "aws:kms"
-DSSE: Final = "aws:kms:dsse"
-"""The server-side encryptions of S3. Of the last the two layers are one, by the same key."""
+from s3front.objects import default_encryption
 
+AES256: Final = default_encryption.AES256
+KMS: Final = default_encryption.KMS
+DSSE: Final = default_encryption.DSSE
 ALGORITHM_MEMBER: Final = "x-amz-server-side-encryption"
 KEY_ID_MEMBER: Final = "x-amz-server-side-encryption-aws-kms-key-id"
 CUSTOMER_MEMBER: Final = "x-amz-server-side-encryption-customer-algorithm"

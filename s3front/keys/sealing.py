@@ -104,7 +104,7 @@ class Keys:
             blob_key = unwrap(members.get(BLOB_KEY_MEMBER), by, bound)
         except UnwrapError as error:
             if by.key_id == _CUSTOMER:
-                raise S3Error("AccessDenied") from error
+                raise another_customer_key() from error
             raise refused() from error
         return SegmentedTransform(blob_key, members)
 
@@ -147,7 +147,7 @@ class Keys:
         try:
             unwrap(document.get(CUSTOMER_CHECK_MEMBER), WrappingKey(_CUSTOMER, customer_key), bound)
         except UnwrapError as error:
-            raise S3Error("AccessDenied") from error
+            raise another_customer_key() from error
 
     async def close(self) -> None:
         """Give up the connections of all keepers."""
@@ -178,4 +178,13 @@ def customer_key_missing() -> S3Error:
         "InvalidRequest",
         "The object was stored using a form of Server Side Encryption. The correct parameters must "
         "be provided to retrieve the object.",
+    )
+
+
+def another_customer_key() -> S3Error:
+    """As AWS was recorded to answer (LocalStack's ``test_s3.snapshot.json``)."""
+    return S3Error(
+        "AccessDenied",
+        "Requests specifying Server Side Encryption with Customer provided keys must provide the "
+        "correct secret key.",
     )

@@ -141,14 +141,19 @@ class UploadStore:
         request_id: str,
         carried: Carried | None = None,
         notes: Sequence[StrayNote] = (),
+        *,
+        over: StoredPart | None = None,
     ) -> None:
-        """Store a ``part``, its number and its record, in place of an earlier one of its number;
-        what it names may be ``carried``, or have ``notes``. Raises ChangedError when the upload was
-        completed or aborted meanwhile."""
+        """Store a ``part``, its number and its record, in place of an earlier one of its number,
+        or just of the one that was read; what it names may be ``carried``, or have ``notes``.
+        Raises ChangedError when the upload was completed or aborted meanwhile, or there is
+        another part by now."""
         level, (number, value) = uploads_level(bucket), part
         key = part_key(upload.upload_id, number)
         operations = [gateway.put(level, key, value, release=True, carried=carried)]
         requires = [gateway.is_present(level, overview_key(upload.key, upload.upload_id))]
+        if over is not None:
+            requires.append(gateway.has_revision(level, key, over.revision))
         if notes:
             await commit_noted(self._metadata, operations, requires, notes, request_id)
         else:

@@ -53,6 +53,9 @@ _NO_REPLICATION: Mapping[str, Any] = {
 }
 
 
+_BY_SERVER: Final = "x-amz-server-side-encryption"
+_BY_CUSTOMER: Final = "x-amz-server-side-encryption-customer-algorithm"
+
 _NOTHING_SAID: dict[str, Any] = {
     "owner-display-name": "",
     "owner-id": "",
@@ -65,9 +68,9 @@ _NOTHING_SAID: dict[str, Any] = {
     "x-amz-version-id": "null",
     "x-amz-server-version-id": "",
     "x-amz-storage-class": "",
-    "x-amz-server-side-encryption": "",
+    _BY_SERVER: "",
     "x-amz-server-side-encryption-aws-kms-key-id": "",
-    "x-amz-server-side-encryption-customer-algorithm": "",
+    _BY_CUSTOMER: "",
     "x-amz-website-redirect-location": "",
     "x-amz-scal-transition-in-progress": False,
     "acl": PRIVATE_OBJECT_ACL,
@@ -228,6 +231,11 @@ class ObjectRecord(msgspec.Struct, frozen=True, dict=True):
     @property
     def website_redirect(self) -> str:
         return text(self.document, "x-amz-website-redirect-location")
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether it says that the object is encrypted, by a key of the server or of a client."""
+        return bool(self.document.get(_BY_SERVER) or self.document.get(_BY_CUSTOMER))
 
     @property
     def is_delete_marker(self) -> bool:

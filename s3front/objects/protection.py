@@ -1,45 +1,20 @@
-"""What has to be stored encrypted, which this server cannot do: it refuses. Pure.
+"""That nothing is stored as plain text in a bucket whose record demands encryption. Pure.
 
-Buckets, uploads and objects of CloudServer's may say so. Plain text that is stored in spite of it
-would be what their owner was promised not to have.
+How a new object is to be encrypted is decided on the bucket as it is known when the bytes come. The
+commit looks again: the bucket may have got its default encryption, or may be another one, since.
 """
 
 from __future__ import annotations
 
-from s3front.s3_errors import S3Error
+from s3front.objects.object_record import ObjectRecord
 from shared.records.bucket import BucketRecord
-from shared.records.upload import PartRecord, UploadRecord
-
-_PROMISE = "x-amz-server-side-encryption"
 
 
-def refuse_bucket(bucket: BucketRecord) -> None:
-    """Let bytes into a bucket, unless it demands that they are encrypted: NotImplemented."""
-    if bucket.demands_encryption:
-        raise S3Error(
-            "NotImplemented",
-            "This bucket demands that its objects are stored encrypted (default encryption), which "
-            "this server does not support.",
-            {"BucketName": bucket.name},
-        )
+class MustEncryptError(Exception):
+    """The bucket demands encryption by now: the bytes are to be stored again, encrypted."""
 
 
-def refuse_upload(upload: UploadRecord) -> None:
-    """Let bytes into an upload, unless they are to be encrypted: NotImplemented."""
-    if upload.document.get(_PROMISE):
-        raise S3Error(
-            "NotImplemented",
-            "This upload was begun with server-side encryption, which this server does not "
-            "support.",
-        )
-
-
-def refuse_part(part: PartRecord) -> None:
-    """Let a part become one of an object, unless it is encrypted: NotImplemented."""
-    if any(location.is_encrypted for location in part.locations):
-        raise S3Error(
-            "NotImplemented",
-            "A part of this upload is stored encrypted, by another server. This one cannot "
-            "complete the upload.",
-            {"PartNumber": str(part.number)},
-        )
+def require_encryption(bucket: BucketRecord, record: ObjectRecord) -> None:
+    """Let the object into the bucket; raises MustEncryptError."""
+    if bucket.demands_encryption and not record.is_encrypted:
+        raise MustEncryptError

@@ -12,7 +12,7 @@ from __future__ import annotations
 from s3front.objects.object_lock import UNLOCKED, Lock, is_enabled, lock_of_new
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.preconditions import check_write, is_conditional_write
-from s3front.objects.protection import refuse_bucket
+from s3front.objects.protection import require_encryption
 from s3front.objects.versioning import Plan, depending, plan_write, plan_write_unread
 from s3front.port.request import Headers
 from shared.records.bucket import BucketRecord, Versioning
@@ -30,11 +30,11 @@ def plan_put(
 
     ``headers`` have the conditions of the request. A new version gets the default retention of the
     bucket, unless it has a lock of its own. ``oldest_id``: see ``plan_write``. Raises what
-    ``check_put`` does, InvalidRequest for a lock where there is no object lock, and NotImplemented
-    where the object had to be encrypted.
+    ``check_put`` does, InvalidRequest for a lock where there is no object lock, and
+    MustEncryptError for an object that had to be encrypted.
     """
     check_put(headers, master)
-    refuse_bucket(bucket)
+    require_encryption(bucket, record)
     plan = plan_write(bucket.versioning, master, _locked(record, bucket), oldest_id)
     return depending(plan) if is_conditional_write(headers) else plan
 
@@ -48,7 +48,7 @@ def is_plain(headers: Headers, bucket: BucketRecord) -> bool:
     """
     if is_conditional_write(headers):
         return False
-    if is_enabled(bucket.document) or bucket.demands_encryption:
+    if is_enabled(bucket.document):
         return False
     try:
         return bucket.versioning is not Versioning.SUSPENDED
@@ -58,7 +58,8 @@ def is_plain(headers: Headers, bucket: BucketRecord) -> bool:
 
 def plan_unread(bucket: BucketRecord, record: ObjectRecord) -> Plan:
     """The plan of a put that ``is_plain``, of whose key nothing was read. When its commit is
-    refused, it has to be."""
+    refused, it has to be. Raises MustEncryptError."""
+    require_encryption(bucket, record)
     return plan_write_unread(bucket.versioning, record)
 
 

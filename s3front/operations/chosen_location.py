@@ -13,7 +13,6 @@ from s3front.encryption.key_wrapping import BoundTo
 from s3front.encryption.sse import Protection
 from s3front.locations.base import ObjectInfo
 from s3front.locations.location_config import Location
-from s3front.objects.protection import refuse_bucket
 from s3front.operations.object_headers import DescribedObject
 from s3front.port.request import Headers
 from s3front.s3_errors import S3Error
@@ -32,9 +31,8 @@ def chosen_location(context: Context, headers: Headers) -> str:
     """The name of the location, by the first of these that says it (manual, 2.3 and 2.7.1): the
     request, its bucket, the endpoint that it was sent to, and ``us-east-1``.
 
-    Raises InvalidArgument, and NotImplemented where nothing can be stored as it has to be.
+    Raises InvalidArgument.
     """
-    refuse_bucket(context.bucket.record)
     wanted = headers.get(LOCATION_HEADER)
     if wanted is None:
         return _of_bucket(context)

@@ -30,6 +30,7 @@ from s3front.bodies.checksums import (
 )
 from s3front.bodies.request_document import interpreted, read_document
 from s3front.context import Context
+from s3front.encryption.told import customer_headers, kept_members, server_headers
 from s3front.metadata.gateway import ChangedError
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import ObjectCommit, StoredObject, planned, record_of
@@ -37,12 +38,17 @@ from s3front.metadata.upload_store import StoredPart, StoredUpload
 from s3front.objects.object_lock import Lock
 from s3front.objects.object_parts import ObjectPart
 from s3front.objects.object_record import PRIVATE_OBJECT_ACL, Checksum, NewObject, ObjectRecord
-from s3front.objects.protection import refuse_part, refuse_upload
 from s3front.objects.put_plan import check_put, plan_put
 from s3front.objects.versioning import version_headers
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
+from s3front.operations.encrypted_uploads import (
+    as_demanded,
+    completing_key,
+    encrypt_plain_parts,
+)
 from s3front.operations.half_completed import are_given_up, completed_object, is_made_by, used_parts
-from s3front.operations.honoured import CHECKSUMS, WRITE_CONDITIONS
+from s3front.operations.honoured import CHECKSUMS, PART_ENCRYPTION, WRITE_CONDITIONS
+from s3front.operations.object_encryption import reading_key
 from s3front.operations.object_headers import taken_over
 from s3front.operations.object_url import object_url
 from s3front.operations.place_uploads import (
@@ -67,7 +73,7 @@ from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error
 from shared import limits
 from shared.failpoints import FailPoint, failpoint
-from shared.records.data_location import DataLocation
+from shared.records.data_location import DataLocation, completed_members
 from shared.records.times import now
 from shared.records.upload import UploadRecord
 
@@ -118,15 +124,19 @@ async def _complete(
         if made is not None:
             await end_made(context, upload, made)
             return made
-        refuse_upload(upload.record)
+        key = completing_key(context, upload.record, headers)
         check_put(headers, record_of(current))
         check_unchanged(headers, context.key, upload.record, current)
         _require_checksums(upload.record, wanted)
         asked = False
         try:
+            upload = await as_demanded(context, bucket.record, upload)
             parts = await _parts(context, upload, wanted)
             if await are_given_up(context, upload, parts):
                 raise no_such_upload(upload_id)
+            described = described_by(upload.record)
+            if await encrypt_plain_parts(context, upload, parts, described, key):
+                parts = await _parts(context, upload, wanted)
             record = _object_record(context, upload, parts)
             _verify(headers, upload.record, record)
             write = _written(context, headers, bucket, current, record)
@@ -300,7 +310,6 @@ def _object_record(
     locations: list[DataLocation] = []
     digests = md5(usedforsecurity=False)
     for number, part in enumerate(parts, start=1):
-        refuse_part(part.record)
         digests.update(bytes.fromhex(part.record.etag))
         for entry in () if upload.record.handle is not None else part.record.locations:
             context.services.locations.holder(entry)  # raises for a place that is not known here
@@ -309,7 +318,8 @@ def _object_record(
             its_own = entry.store_etag.partition(":")[2]
             etag = f"{number}:{its_own or part.record.etag}"
             start = locations[-1].start + locations[-1].size if locations else 0
-            locations.append(replace(entry, start=start, store_etag=etag))
+            members = completed_members(entry.members)
+            locations.append(replace(entry, start=start, store_etag=etag, members=members))
     return ObjectRecord.create(
         NewObject(
             key=upload.key,
@@ -334,6 +344,7 @@ def _object_record(
             ],
             origin="s3:ObjectCreated:CompleteMultipartUpload",
             lock=Lock.of(document).members(),
+            encryption=kept_members(document),
             acl=upload.record.acl or PRIVATE_OBJECT_ACL,
         )
     )
@@ -407,7 +418,10 @@ async def _reply(context: Context, request: Request, completing: Awaitable[Objec
         content.append(element(f"Checksum{checksum.algorithm}", checksum.value))
         content.append(element("ChecksumType", checksum.kind))
     reply = xml_reply("CompleteMultipartUploadResult", "".join(content))
-    return Reply(reply.status, {**reply.headers, **version_headers(record)}, reply.body)
+    # A key that is not the object's was refused; AWS says nothing of a client's, others do.
+    key = reading_key(context, request.headers) if record.is_encrypted else None
+    told = {**version_headers(record), **server_headers(record.document), **customer_headers(key)}
+    return Reply(reply.status, {**reply.headers, **told}, reply.body)
 
 
 COMPLETE_MULTIPART_UPLOAD = Operation(
@@ -416,6 +430,7 @@ COMPLETE_MULTIPART_UPLOAD = Operation(
     complete_multipart_upload,
     ("s3:PutObject",),
     headers=CHECKSUMS
+    | PART_ENCRYPTION
     | WRITE_CONDITIONS
     | {PUT_VERSION, "x-amz-checksum-type", "x-amz-mp-object-size"},
 )

@@ -24,6 +24,8 @@ from s3front.bodies.object_reader import CopiedBody, ObjectData
 from s3front.bodies.object_writer import store_body
 from s3front.bodies.stored_body import StoredBody
 from s3front.context import Context
+from s3front.encryption.sse import Protection
+from s3front.encryption.told import made_headers
 from s3front.metadata.object_store import record_of
 from s3front.objects.object_lock import wanted_lock
 from s3front.objects.object_record import STANDARD_HEADERS, Checksum, ObjectRecord
@@ -32,14 +34,22 @@ from s3front.objects.ranges import ByteRange
 from s3front.objects.versioning import LATEST, version_headers
 from s3front.operations.chosen_location import LOCATION_HEADER, chosen_location, with_location_of
 from s3front.operations.copy_source import CopySource, opened_source, used_source
-from s3front.operations.honoured import COPY, DESCRIPTION, WRITE_CONDITIONS
+from s3front.operations.encrypted_uploads import part_protection
+from s3front.operations.honoured import (
+    COPY,
+    DESCRIPTION,
+    PART_ENCRYPTION,
+    PROTECTION,
+    WRITE_CONDITIONS,
+)
+from s3front.operations.object_encryption import wanted_protection
 from s3front.operations.object_headers import DescribedObject, new_object_headers, taken_over
 from s3front.operations.object_tagging import GET_OBJECT_TAGGING, PUT_OBJECT_TAGGING
 from s3front.operations.parameters import part_number
 from s3front.operations.place_copies import copied_there
 from s3front.operations.put_object import WantedObject, commit_object, store_object
 from s3front.operations.tag_sets import tags_of_header
-from s3front.operations.upload_part import commit_part, part_destination
+from s3front.operations.upload_part import commit_part, part_destination, part_headers
 from s3front.operations.uploads import chosen_algorithm, writable_upload
 from s3front.port.reply import xml_reply
 from s3front.port.request import Headers, Reply, Request
@@ -74,6 +84,7 @@ async def _copy_object(context: Context, headers: Headers) -> Reply:
     result = _result(record.etag, record.document["last-modified"], checksum)
     reply = xml_reply("CopyObjectResult", result + element("ChecksumType", FULL_OBJECT))
     told = {**version_headers(record), **source.version_headers}
+    told |= made_headers(record.document, wanted.protection)
     return Reply(reply.status, {**reply.headers, **told}, reply.body)
 
 
@@ -85,20 +96,22 @@ async def _bytes_of(
     if copied is not None:
         return copied
     whole = ByteRange(0, source.record.size - 1)
-    return await ObjectData.open(source.context, source.record, whole)
+    return await ObjectData.open(source.context, source.record, whole, source.customer_key)
 
 
 def _wanted(context: Context, headers: Headers, source: CopySource) -> WantedObject:
     """What the source becomes."""
     check_copy_size(source.record.size)
-    described, tags = _described(context, headers, source)
+    protection = wanted_protection(context, headers)
+    described, tags = _described(context, headers, source, protection)
     lock = wanted_lock(headers, context.bucket.record.document, now())
     location, algorithm = chosen_location(context, headers), _algorithm(headers, source.record)
-    return WantedObject(described, tags, lock, location, algorithm, "s3:ObjectCreated:Copy")
+    origin = "s3:ObjectCreated:Copy"
+    return WantedObject(described, tags, lock, location, algorithm, origin, protection=protection)
 
 
 def _described(
-    context: Context, headers: Headers, source: CopySource
+    context: Context, headers: Headers, source: CopySource, protection: Protection | None
 ) -> tuple[DescribedObject, Mapping[str, str]]:
     """What the copy's record says: the source's own, or what the request replaces it with."""
     record = source.record
@@ -115,7 +128,10 @@ def _described(
     reclasses = given.storage_class != record.storage_class
     here = record.document.get("dataStoreName")
     moves = headers.get(LOCATION_HEADER, here) != here
-    if itself and not (replaces or reclasses or moves or given.website_redirect):
+    # Also where it was so before (LocalStack has recorded it of AWS).
+    encrypts = protection is not None or record.is_encrypted
+    changes = replaces or reclasses or moves or encrypts or bool(given.website_redirect)
+    if itself and not changes:
         raise S3Error(
             "InvalidRequest",
             "This copy request is illegal because it is trying to copy an object to itself without "
@@ -190,17 +206,19 @@ async def upload_part_copy(context: Context, request: Request) -> Reply:
 async def _upload_part_copy(context: Context, headers: Headers) -> Reply:
     number = part_number(context.target.query)
     upload = await writable_upload(context)
+    protection = part_protection(context, upload.record, headers)
     source, data, part = await opened_source(context, headers, partial(_wanted_part, headers))
     chosen = chosen_algorithm(upload.record)
     with closing(data):
-        place = part_destination(context, upload.record, number)
+        place = await part_destination(context, upload.record, number, protection)
         body = CopiedBody(data, part.length)
         stored = await store_body(context, body, place, chosen or DEFAULT_ALGORITHM)
     record = await commit_part(context, upload, number, stored)
     checksum = stored.checksum(chosen) if chosen is not None else None
     result = _result(stored.md5, to_iso(record.modified), checksum)
     reply = xml_reply("CopyPartResult", result)
-    return Reply(reply.status, {**reply.headers, **source.version_headers}, reply.body)
+    told = source.version_headers | part_headers(upload.record, protection)
+    return Reply(reply.status, {**reply.headers, **told}, reply.body)
 
 
 def _wanted_part(headers: Headers, source: CopySource) -> tuple[ByteRange, ByteRange]:
@@ -247,6 +265,7 @@ COPY_OBJECT = Operation(
     header_actions=WRITE_ACTIONS,
     headers=COPY
     | DESCRIPTION
+    | PROTECTION
     | WRITE_CONDITIONS
     | {"x-amz-checksum-algorithm", "x-amz-metadata-directive", "x-amz-tagging-directive"},
 )
@@ -255,5 +274,5 @@ UPLOAD_PART_COPY = Operation(
     Level.OBJECT,
     upload_part_copy,
     ("s3:PutObject",),
-    headers=COPY | {"x-amz-copy-source-range"},
+    headers=COPY | PART_ENCRYPTION | {"x-amz-copy-source-range"},
 )

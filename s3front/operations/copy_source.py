@@ -13,12 +13,14 @@ from s3front.authz.access import arn
 from s3front.authz.decide import authorize
 from s3front.bodies.object_reader import ObjectData, log_missing
 from s3front.context import Context
+from s3front.encryption.choice import source_key
 from s3front.locations.base import DataNotFoundError
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.preconditions import is_modified
 from s3front.objects.ranges import ByteRange
 from s3front.objects.versioning import Version, version_headers
 from s3front.operations.get_object import GET_OBJECT, existing_record
+from s3front.operations.object_encryption import let_read
 from s3front.port.request import Headers
 from s3front.port.target import check_key, decode, is_bucket_name
 from s3front.s3_errors import S3Error
@@ -49,6 +51,8 @@ class CopySource:
     record: ObjectRecord
     context: Context
     """The surroundings of a read of it."""
+    customer_key: bytes | None = None
+    """The client's own key that it is encrypted by."""
 
     @property
     def version_headers(self) -> dict[str, str]:
@@ -67,7 +71,8 @@ async def opened_source(
     """
 
     async def opened(source: CopySource, wanted: tuple[ByteRange, _T]) -> ObjectData:
-        return await ObjectData.open(source.context, source.record, wanted[0])
+        key = source.customer_key
+        return await ObjectData.open(source.context, source.record, wanted[0], key)
 
     source, data, (_, decided) = await used_source(context, headers, decide, opened)
     return source, data, decided
@@ -139,8 +144,11 @@ async def read_source(context: Context, headers: Headers) -> CopySource:
             "version id.",
         )
     record = existing_record(source, current)
+    settings = context.services.encryption_settings
+    customer_key = source_key(headers, settings, secure=context.is_secure)
+    let_read(source, record, customer_key)
     check_conditions(headers, f"{_HEADER}-", record)
-    return CopySource(bucket_name, key, record, source)
+    return CopySource(bucket_name, key, record, source, customer_key)
 
 
 def parse_source(header: str, text: str) -> tuple[str, str, str | None]:

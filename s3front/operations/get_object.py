@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from s3front.bodies.object_reader import ObjectData, at_hand, at_hand_sealed, log_missing
 from s3front.context import Context
+from s3front.encryption.told import customer_headers
 from s3front.locations.base import DataNotFoundError
 from s3front.metadata.object_store import StoredObject
 from s3front.objects.object_record import ObjectRecord
@@ -11,7 +12,8 @@ from s3front.objects.preconditions import is_modified, range_applies
 from s3front.objects.ranges import ByteRange, parse_range
 from s3front.objects.versioning import version_headers
 from s3front.operations.decide_again import read_again
-from s3front.operations.honoured import READ_CONDITIONS
+from s3front.operations.honoured import CUSTOMER_KEY, READ_CONDITIONS
+from s3front.operations.object_encryption import let_read, reading_key
 from s3front.operations.object_headers import (
     OVERRIDES,
     checksum_headers,
@@ -39,20 +41,23 @@ async def get_object(context: Context, request: Request) -> Reply:
     When the bytes are gone, the object was replaced or deleted between the two reads: what holds
     now is read and answered.
     """
-    current = context.current
+    current, key = context.current, reading_key(context, request.headers)
     for _ in range(_ATTEMPTS_MAX):
         record = existing_record(context, current)
+        let_read(context, record, key)
         status, headers, part = _decide(context, request, record)
+        if key is not None:
+            headers.update(customer_headers(key))
         if part is None or part.length == 0:
             return Reply(status, headers)
         came = None if current is None else current.body
         body = at_hand(context, record, came)
         if body is None:
-            body = await at_hand_sealed(context, record, came, None)
+            body = await at_hand_sealed(context, record, came, key)
         if body is not None:
             return Reply(status, headers, body[part.start : part.end + 1])
         try:
-            data = await ObjectData.open(context, record, part)
+            data = await ObjectData.open(context, record, part, key)
             if part.length <= _WHOLE_BYTES_MAX:
                 return Reply(status, headers, await data.read())
         except DataNotFoundError as error:
@@ -68,7 +73,11 @@ async def get_object(context: Context, request: Request) -> Reply:
 
 async def head_object(context: Context, request: Request) -> Reply:
     """What GetObject would answer, without the bytes."""
-    status, headers, part = _decide(context, request, existing_record(context, context.current))
+    key = reading_key(context, request.headers)
+    record = existing_record(context, context.current)
+    let_read(context, record, key)
+    status, headers, part = _decide(context, request, record)
+    headers.update(customer_headers(key))
     if part is not None:
         headers["Content-Length"] = str(part.length)
     return Reply(status, headers)
@@ -162,7 +171,7 @@ def _part(record: ObjectRecord, number: int) -> tuple[ByteRange, dict[str, str],
     )
 
 
-_HEADERS = READ_CONDITIONS | {"range", "x-amz-checksum-mode"}
+_HEADERS = CUSTOMER_KEY | READ_CONDITIONS | {"range", "x-amz-checksum-mode"}
 _PARAMETERS = frozenset(("partNumber", *OVERRIDES))
 
 GET_OBJECT = Operation(

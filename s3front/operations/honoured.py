@@ -8,6 +8,13 @@ from __future__ import annotations
 from typing import Final
 
 from s3front.bodies.checksums import Algorithm
+from s3front.encryption.choice import (
+    CUSTOMER_HEADERS,
+    ENCRYPTION,
+    KEY_ID,
+    PROTECTION_HEADERS,
+    SOURCE_HEADERS,
+)
 from s3front.objects.object_lock import LOCK_HEADERS
 
 CHECKSUMS: Final = frozenset(algorithm.header for algorithm in Algorithm)
@@ -32,10 +39,20 @@ DESCRIPTION: Final = LOCK_HEADERS | {
 }
 """What a new object is to be like."""
 
+PROTECTION: Final = PROTECTION_HEADERS
+"""How a new object is to be encrypted."""
+
+CUSTOMER_KEY: Final = CUSTOMER_HEADERS
+"""The client's own key of an object, or of an upload, that is there."""
+
+PART_ENCRYPTION: Final = CUSTOMER_HEADERS | {ENCRYPTION, KEY_ID}
+"""Of a request for an upload that is there. How its object is encrypted was said when it began:
+clients say it again, and AWS would not let them."""
+
 WRITE_CONDITIONS: Final = frozenset(("if-match", "if-none-match"))
 READ_CONDITIONS: Final = WRITE_CONDITIONS | {"if-modified-since", "if-unmodified-since"}
 
-COPY: Final = frozenset(
+COPY: Final = SOURCE_HEADERS | frozenset(
     (
         "x-amz-copy-source",
         "x-amz-source-expected-bucket-owner",

@@ -7,6 +7,8 @@ from s3front.objects.object_parts import ObjectPart
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.preconditions import is_modified
 from s3front.operations.get_object import described_version, existing_record
+from s3front.operations.honoured import CUSTOMER_KEY
+from s3front.operations.object_encryption import let_read, reading_key
 from s3front.operations.object_headers import object_headers
 from s3front.operations.parameters import (
     attributes_parameter,
@@ -30,7 +32,9 @@ async def get_object_attributes(context: Context, request: Request) -> Reply:
     wanted = _wanted(request.headers)
     parts_max = integer_parameter(request.headers, "x-amz-max-parts", limits.UPLOADS_LIST_MAX)
     marker = bounded_integer(request.headers, "x-amz-part-number-marker", 0)
+    key = reading_key(context, request.headers)
     record = existing_record(context, context.current)
+    let_read(context, record, key)
     described = object_headers(record)
     validators = {name: described[name] for name in ("Last-Modified", "ETag")}
     if not is_modified(request.headers, record.etag, record.modified, now):
@@ -105,5 +109,6 @@ GET_OBJECT_ATTRIBUTES = Operation(
     get_object_attributes,
     ("s3:GetObject", "s3:GetObjectAttributes"),
     version_actions=("s3:GetObjectVersion", "s3:GetObjectVersionAttributes"),
-    headers=frozenset(("x-amz-max-parts", "x-amz-object-attributes", "x-amz-part-number-marker")),
+    headers=CUSTOMER_KEY
+    | {"x-amz-max-parts", "x-amz-object-attributes", "x-amz-part-number-marker"},
 )

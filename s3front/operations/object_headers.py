@@ -11,6 +11,8 @@ import msgspec
 from msgspec.structs import replace
 
 from s3front.bodies.checksums import FULL_OBJECT
+from s3front.encryption.sse import ALGORITHM_MEMBER
+from s3front.encryption.told import server_headers
 from s3front.objects.object_lock import Lock
 from s3front.objects.object_parts import ObjectPart
 from s3front.objects.object_record import (
@@ -70,8 +72,8 @@ OVERRIDES = {
     "response-expires": "Expires",
 }
 
-_extras: Final = itemgetter(*STANDARD_HEADERS, _REDIRECT, "tags", _STORAGE_CLASS)
-_NO_EXTRAS: Final = (*[""] * len(STANDARD_HEADERS), "", {}, "STANDARD")
+_extras: Final = itemgetter(*STANDARD_HEADERS, _REDIRECT, ALGORITHM_MEMBER, "tags", _STORAGE_CLASS)
+_NO_EXTRAS: Final = (*[""] * len(STANDARD_HEADERS), "", "", {}, "STANDARD")
 """What ``_extras`` are of an object of which its uploader said nothing in particular."""
 
 
@@ -209,7 +211,7 @@ def _described(record: ObjectRecord) -> dict[str, str]:
         headers["x-amz-tagging-count"] = str(len(tags))
     if storage_class != "STANDARD":
         headers[_STORAGE_CLASS] = storage_class
-    headers |= _lock_headers(record)
+    headers |= _lock_headers(record) | server_headers(record.document)
     values = "".join(map(str, headers.values()))
     if not (values.isascii() and values.isprintable()):
         headers = {name: sent_line(str(value)) for name, value in headers.items()}

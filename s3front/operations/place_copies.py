@@ -41,6 +41,8 @@ async def copied_there(
     """The bytes of a source as those of the target, once their place has copied them; None where it
     cannot. Raises DataNotFoundError for a source that is gone, and S3Error."""
     record = source.record
+    if wanted.protection is not None:
+        return None  # it would be stored as it is there
     place = destination(context, wanted.location, wanted.described, wanted.tags)
     location = _copyable(context, place, record, wanted)
     if location is None:
@@ -73,7 +75,7 @@ def _copyable(
     context: Context, place: Destination, record: ObjectRecord, wanted: WantedObject
 ) -> DataLocation | None:
     """Where the only blob of a source is, if its place may be asked to copy it."""
-    if not place.store.capabilities.copy or place.sealing is not None:
+    if not place.store.capabilities.copy:
         return None
     location, checksum = plain_blob(record), record.checksum
     if location is None or location.store_type != place.store.type or checksum is None:

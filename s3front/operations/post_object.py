@@ -13,12 +13,16 @@ from urllib.parse import quote, urlsplit
 from s3front.bodies.checksums import DEFAULT_ALGORITHM
 from s3front.bodies.form_file import FormFile
 from s3front.context import Context
+from s3front.encryption.sse import Protection
+from s3front.encryption.told import made_headers
 from s3front.metadata.object_store import record_of
 from s3front.objects.object_lock import LOCK_HEADERS, wanted_lock
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.put_plan import check_put
 from s3front.objects.versioning import version_headers
 from s3front.operations.chosen_location import chosen_location
+from s3front.operations.honoured import PROTECTION
+from s3front.operations.object_encryption import wanted_protection
 from s3front.operations.object_headers import checksum_headers, new_object_headers
 from s3front.operations.object_url import object_url
 from s3front.operations.put_object import WantedObject, require_digest, store_object
@@ -33,31 +37,35 @@ from shared.records.times import now
 async def post_object(context: Context, request: Request) -> Reply:
     """Store the file of a form (Amazon S3 API reference, POST Object)."""
     fields = request.headers
-    refuse_unimplemented(fields, LOCK_HEADERS)
+    refuse_unimplemented(fields, LOCK_HEADERS | PROTECTION)
     check_put(fields, record_of(context.current))
     described = new_object_headers(fields, encoded_words=False)
     lock = wanted_lock(fields, context.bucket.record.document, now())
     tagging = fields.get("tagging")
     tags = parse_tagging(tagging.encode()) if tagging else {}
-    location = chosen_location(context, fields)
+    location, protection = chosen_location(context, fields), wanted_protection(context, fields)
     body = FormFile(fields, request.body)
     require_digest(fields, body.expected)
     algorithm = body.algorithm or DEFAULT_ALGORITHM
-    wanted = WantedObject(described, tags, lock, location, algorithm, "s3:ObjectCreated:Post")
+    origin = "s3:ObjectCreated:Post"
+    wanted = WantedObject(described, tags, lock, location, algorithm, origin, protection=protection)
     record, _ = await store_object(context, fields, body, wanted)
-    return _reply(context, request, record)
+    return _reply(context, request, record, protection)
 
 
 # --- The reply ----------------------------------------------------------------------------------
 
 
-def _reply(context: Context, request: Request, record: ObjectRecord) -> Reply:
+def _reply(
+    context: Context, request: Request, record: ObjectRecord, protection: Protection | None
+) -> Reply:
     """What the form asked for: a page to go to, or a status, 204 when it asked for neither."""
     fields, bucket, key = request.headers, context.bucket.name, context.key
     etag = f'"{record.etag}"'
     place = object_url(context, request, encoded_key=quote(key))
     headers = {"ETag": etag, "Location": place}
     headers |= {**version_headers(record), **checksum_headers(record.checksum)}
+    headers |= made_headers(record.document, protection)
     page = fields.get("success_action_redirect") or fields.get("redirect")
     if page is not None and _is_page(page):
         result = f"bucket={quote(bucket, safe='')}&key={quote(key)}&etag={quote(etag)}"

@@ -21,18 +21,21 @@ from s3front.bodies.stored_body import StoredBody, check_age, give_up
 from s3front.bodies.upload_body import UploadBody
 from s3front.context import Context
 from s3front.encryption.sse import Protection
+from s3front.encryption.told import made_headers
 from s3front.metadata.gateway import OutcomeUnknownError
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import ObjectCommit, StoredObject, planned, record_of
 from s3front.objects.object_lock import UNLOCKED, Lock, has_lock_headers, wanted_lock
 from s3front.objects.object_record import Checksum, NewObject, ObjectRecord
+from s3front.objects.protection import MustEncryptError
 from s3front.objects.put_plan import check_put, is_plain, plan_put, plan_unread
 from s3front.objects.ranges import ByteRange
 from s3front.objects.versioning import version_headers
 from s3front.operations.chosen_location import chosen_location, destination, sealed_destination
 from s3front.operations.decide_again import commit_decided, commit_unread, read_now
-from s3front.operations.honoured import BODY, DESCRIPTION, WRITE_CONDITIONS
+from s3front.operations.honoured import BODY, DESCRIPTION, PROTECTION, WRITE_CONDITIONS
 from s3front.operations.metadata_only import Existing, adopted, existing_blob
+from s3front.operations.object_encryption import wanted_protection
 from s3front.operations.object_headers import (
     DescribedObject,
     checksum_headers,
@@ -57,16 +60,18 @@ async def put_object(context: Context, request: Request) -> Reply:
     described, tags = new_object_headers(headers), tags_of_header(headers)
     locks = has_lock_headers(headers)
     lock = wanted_lock(headers, context.bucket.record.document, now()) if locks else UNLOCKED
-    location = chosen_location(context, headers)
+    location, protection = chosen_location(context, headers), wanted_protection(context, headers)
     body = UploadBody(context.identity, request)
     if locks:
         require_digest(headers, body.expected)
     algorithm = body.algorithm or DEFAULT_ALGORITHM
     existing = existing_blob(headers, body.size)
-    wanted = WantedObject(described, tags, lock, location, algorithm, existing=existing)
+    wanted = WantedObject(
+        described, tags, lock, location, algorithm, existing=existing, protection=protection
+    )
     record, checksum = await store_object(context, headers, body, wanted)
-    told = {"ETag": f'"{record.etag}"', **version_headers(record)}
-    return Reply(200, {**told, **checksum_headers(checksum)})
+    told = {"ETag": f'"{record.etag}"', **version_headers(record), **checksum_headers(checksum)}
+    return Reply(200, told | made_headers(record.document, protection))
 
 
 class WantedObject(msgspec.Struct, frozen=True, gc=False):
@@ -127,17 +132,9 @@ async def commit_object(
     record = ObjectRecord.create(new)
     failpoint(FailPoint.AFTER_DATA_STORED)
     try:
-        made = None
-        if context.unread:
-            made = await _commit_unread(context, record, stored)
-            if made is None:
-                context = await read_now(context)
-                location = chosen_location(context, headers)
-                if location != wanted.location:
-                    wanted = replace(wanted, location=location)
-                    return await _store_again(context, headers, record, stored, wanted)
+        made, context = await _made(context, headers, record, stored, wanted)
         if made is None:
-            made = await _commit(context, headers, record, stored)
+            return await _store_again(context, headers, record, stored, wanted)
     except OutcomeUnknownError:
         raise  # the bytes may belong to the object, so they stay
     except (S3Error, UnreadableRecordError):
@@ -156,6 +153,28 @@ def require_digest(headers: Headers, declared: ExpectedDigests) -> None:
             "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with "
             "Object Lock parameters",
         )
+
+
+async def _made(
+    context: Context,
+    headers: Headers,
+    record: ObjectRecord,
+    stored: StoredBody,
+    wanted: WantedObject,
+) -> tuple[ObjectRecord | None, Context]:
+    """Make the record the object; None where its bytes have to be stored otherwise, as the bucket
+    has it by now. And the surroundings as they were read at last."""
+    try:
+        if context.unread:
+            made = await _commit_unread(context, record, stored)
+            if made is not None:
+                return made, context
+            context = await read_now(context)
+            if chosen_location(context, headers) != wanted.location:
+                return None, context
+        return await _commit(context, headers, record, stored), context
+    except MustEncryptError:
+        return None, await read_now(context)
 
 
 async def _commit_unread(
@@ -178,13 +197,18 @@ async def _store_again(
     stored: StoredBody,
     wanted: WantedObject,
 ) -> tuple[ObjectRecord, Checksum | None]:
-    """Store the bytes of a record that is not committed where the bucket has them now: it is
-    another one than that which was told."""
+    """Store the bytes of a record that is not committed where the bucket has them now, and as it
+    has them: it is another one than that which was known."""
+    customer_key = None if wanted.protection is None else wanted.protection.customer_key
+    wanted = replace(
+        wanted,
+        location=chosen_location(context, headers),
+        protection=wanted_protection(context, headers),
+    )
     if stored.carried is not None:
         content = stored.carried.content if stored.plain is None else stored.plain
         return await store_object(context, headers, HeldBody(content), wanted)
     whole = ByteRange(0, record.size - 1)
-    customer_key = None if wanted.protection is None else wanted.protection.customer_key
     with closing(await ObjectData.open(context, record, whole, customer_key)) as data:
         body = CopiedBody(data, whole.length)
         made = await store_object(context, headers, body, wanted)
@@ -214,6 +238,6 @@ PUT_OBJECT = Operation(
     put_object,
     ("s3:PutObject",),
     header_actions=WRITE_ACTIONS,
-    headers=BODY | DESCRIPTION | WRITE_CONDITIONS | {PUT_VERSION},
+    headers=BODY | DESCRIPTION | PROTECTION | WRITE_CONDITIONS | {PUT_VERSION},
     unread=is_plain,
 )

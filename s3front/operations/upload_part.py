@@ -13,10 +13,13 @@ from s3front.bodies.object_writer import store_body
 from s3front.bodies.stored_body import Destination, StoredBody, check_age, give_up
 from s3front.bodies.upload_body import UploadBody
 from s3front.context import Context
+from s3front.encryption.sse import Protection
+from s3front.encryption.told import customer_headers, server_headers
 from s3front.metadata.gateway import ChangedError, OutcomeUnknownError
 from s3front.metadata.upload_store import StoredUpload
-from s3front.operations.chosen_location import destination
-from s3front.operations.honoured import BODY
+from s3front.operations.chosen_location import destination, sealed_destination
+from s3front.operations.encrypted_uploads import part_protection
+from s3front.operations.honoured import BODY, PART_ENCRYPTION
 from s3front.operations.object_headers import checksum_headers
 from s3front.operations.parameters import part_number
 from s3front.operations.place_uploads import handle_of
@@ -43,20 +46,31 @@ async def upload_part(context: Context, request: Request) -> Reply:
     chosen = chosen_algorithm(upload.record)
     if chosen is not None:
         _check_checksum(chosen, upload.record.document.get("checksumType"), body.algorithm)
-    place = part_destination(context, upload.record, number)
+    protection = part_protection(context, upload.record, request.headers)
+    place = await part_destination(context, upload.record, number, protection)
     stored = await store_body(context, body, place, chosen or DEFAULT_ALGORITHM)
     await commit_part(context, upload, number, stored)
     shown = chosen or body.algorithm
     checksum = stored.checksum(shown) if shown is not None else None
-    return Reply(200, {"ETag": f'"{stored.md5}"', **checksum_headers(checksum, part=True)})
+    told = {"ETag": f'"{stored.md5}"', **checksum_headers(checksum, part=True)}
+    return Reply(200, told | part_headers(upload.record, protection))
 
 
-def part_destination(context: Context, upload: UploadRecord, number: int) -> Destination:
-    """Where the bytes of a part go."""
+def part_headers(upload: UploadRecord, protection: Protection | None) -> dict[str, str]:
+    """What a reply says of how a part is encrypted; of the context, nothing."""
+    if protection is None:
+        return {}
+    return customer_headers(protection.customer_key) or server_headers(upload.document)
+
+
+async def part_destination(
+    context: Context, upload: UploadRecord, number: int, protection: Protection | None
+) -> Destination:
+    """Where the bytes of a part go, and how they are encrypted."""
     found = handle_of(context, upload)
     place = destination(context, upload.location, described_by(upload), upload.tags)
     if found is None:
-        return replace(place, part=number)
+        return await sealed_destination(context, replace(place, part=number), protection)
     store, handle = found
     return replace(place, store=store, part=number, upload=handle)
 
@@ -113,6 +127,6 @@ UPLOAD_PART = Operation(
     Level.OBJECT,
     upload_part,
     ("s3:PutObject",),
-    headers=BODY,
+    headers=BODY | PART_ENCRYPTION,
     unread=_reads_bucket,
 )

@@ -8,16 +8,19 @@ from typing import Any
 
 from s3front.bodies.checksums import CHECKSUM_TYPES, Algorithm, find_algorithm, parse_algorithm
 from s3front.context import Context
+from s3front.encryption.key_wrapping import BoundTo
+from s3front.encryption.told import made_headers
 from s3front.metadata.gateway import ChangedError, OutcomeUnknownError
 from s3front.metadata.object_store import StoredObject
 from s3front.metadata.upload_store import StoredUpload
 from s3front.objects.object_lock import wanted_lock
 from s3front.objects.object_record import PRIVATE_OBJECT_ACL, STANDARD_HEADERS, USER_METADATA_PREFIX
-from s3front.objects.protection import refuse_bucket, refuse_upload
 from s3front.operations.chosen_location import chosen_location
 from s3front.operations.decide_again import ATTEMPTS_MAX, allowed_again, read_again
+from s3front.operations.encrypted_uploads import as_demanded, customer_key_of
 from s3front.operations.half_completed import completed_object, used_parts
-from s3front.operations.honoured import DESCRIPTION, LISTING
+from s3front.operations.honoured import CUSTOMER_KEY, DESCRIPTION, LISTING, PROTECTION
+from s3front.operations.object_encryption import wanted_protection
 from s3front.operations.object_headers import (
     DEFAULT_CONTENT_TYPE,
     DescribedObject,
@@ -54,6 +57,7 @@ async def create_multipart_upload(context: Context, request: Request) -> Reply:
     algorithm, kind = _checksum_choice(request)
     principal = context.principal
     began, location = now(), chosen_location(context, headers)
+    protection = wanted_protection(context, headers)
     tags = tags_of_header(headers)
     upload_id = new_upload_id(context.key, began)
     document: dict[str, Any] = {
@@ -73,11 +77,18 @@ async def create_multipart_upload(context: Context, request: Request) -> Reply:
     }
     if tags:
         document["x-amz-tagging"] = tags_text(tags)
+    sealing = None
+    if protection is not None:
+        bound = BoundTo(context.bucket.name, context.key)
+        sealing = await context.services.keys.sealing(protection, bound)
+        document.update(sealing.members)
     document[_REPLACES] = _replaced(context.current)
     if algorithm is not None:
         document["checksumAlgorithm"] = algorithm
         document["checksumType"] = kind
-    begun = await begin_there(context, location, described, tags)
+    begun = None
+    if sealing is None:  # parts of a place's own upload are as they were sent
+        begun = await begin_there(context, location, described, tags)
     if begun is not None:
         document["location"] = [begun.handle.document()]
     await _create(context, UploadRecord(document), begun)
@@ -87,10 +98,10 @@ async def create_multipart_upload(context: Context, request: Request) -> Reply:
         + element("UploadId", upload_id)
     )
     reply = xml_reply("InitiateMultipartUploadResult", content)
-    if algorithm is None:
-        return reply
-    checksum = {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": kind or ""}
-    return Reply(reply.status, {**reply.headers, **checksum}, reply.body)
+    told = made_headers(document, protection)
+    if algorithm is not None:
+        told |= {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": kind or ""}
+    return Reply(reply.status, {**reply.headers, **told}, reply.body)
 
 
 async def _create(context: Context, record: UploadRecord, begun: PlaceUpload | None) -> None:
@@ -245,23 +256,27 @@ async def existing_upload(context: Context) -> StoredUpload:
 
 
 async def writable_upload(context: Context) -> StoredUpload:
-    """The same, to store a part of it; raises NotImplemented where that had to be encrypted.
+    """The same, to store a part of it, encrypted if the bucket demands it by now.
 
     When nothing was read before, the bucket is read with it, and decided on again.
     """
-    if context.unread:
-        upload_id = context.target.query["uploadId"]
-        bucket, upload = await context.services.uploads.read_with_bucket(
-            context.bucket.name, context.key, upload_id, context.request_id
-        )
-        refuse_bucket(allowed_again(context.access, bucket, None).record)
-        if upload is None:
-            raise no_such_upload(upload_id)
-    else:
-        refuse_bucket(context.bucket.record)
-        upload = await existing_upload(context)
-    refuse_upload(upload.record)
-    return upload
+    upload_id, record = context.target.query["uploadId"], context.bucket.record
+    reads_bucket = context.unread
+    for _ in range(ATTEMPTS_MAX):
+        if reads_bucket:
+            bucket, upload = await context.services.uploads.read_with_bucket(
+                context.bucket.name, context.key, upload_id, context.request_id
+            )
+            record = allowed_again(context.access, bucket, None).record
+            if upload is None:
+                raise no_such_upload(upload_id)
+        else:
+            upload = await existing_upload(context)
+        try:
+            return await as_demanded(context, record, upload)
+        except ChangedError:
+            reads_bucket = True
+    raise S3Error("OperationAborted")
 
 
 def no_such_upload(upload_id: str) -> S3Error:
@@ -277,10 +292,11 @@ async def finish_closing(context: Context, upload_id: str) -> None:
         context.log.warning("parts are left to the background worker", reason=str(error))
 
 
-async def list_parts(context: Context, _request: Request) -> Reply:
-    """ListParts (Amazon S3 API reference)."""
+async def list_parts(context: Context, request: Request) -> Reply:
+    """ListParts (Amazon S3 API reference). A client's own key is not needed."""
     query = context.target.query
     upload = await existing_upload(context)
+    customer_key_of(context, upload.record, request.headers)
     parts_max = integer_parameter(query, "max-parts", limits.UPLOADS_LIST_MAX)
     marker = bounded_integer(query, "part-number-marker", 0)
     found: list[PartRecord] = []
@@ -393,7 +409,7 @@ CREATE_MULTIPART_UPLOAD = Operation(
     create_multipart_upload,
     ("s3:PutObject",),
     header_actions=WRITE_ACTIONS,
-    headers=DESCRIPTION | {"x-amz-checksum-algorithm", "x-amz-checksum-type"},
+    headers=DESCRIPTION | PROTECTION | {"x-amz-checksum-algorithm", "x-amz-checksum-type"},
 )
 ABORT_MULTIPART_UPLOAD = Operation(
     "AbortMultipartUpload",
@@ -406,6 +422,7 @@ LIST_PARTS = Operation(
     Level.OBJECT,
     list_parts,
     ("s3:ListMultipartUploadParts",),
+    headers=CUSTOMER_KEY,
     parameters=frozenset(("max-parts", "part-number-marker")),
 )
 LIST_MULTIPART_UPLOADS = Operation(

@@ -62,7 +62,7 @@ class KeyLooks:
         reason = await current.look()
         if reason is None:
             return
-        if services.encrypt_all:
+        if services.encryption_settings.encrypts_all:
             self._log.error(
                 "no object can be stored: all are to be encrypted",
                 keeper=current.name,

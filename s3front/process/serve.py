@@ -18,6 +18,7 @@ from s3front.daemon_clients import (
     usable_locations,
 )
 from s3front.daemon_clients import renew as renew_credentials
+from s3front.encryption.choice import EncryptionSettings
 from s3front.keys.keepers import Keychain
 from s3front.locations.dmd_file import DmdFileStore
 from s3front.locations.one_hop import OneHop
@@ -87,8 +88,7 @@ async def serve(config: Config) -> None:
         part_bytes_min=config.multipart_min_part_size_bytes,
         commit_seconds_max=config.commit_seconds_max,
         keys=keychain.keys,
-        encrypt_all=config.global_encryption_enabled,
-        customer_keys_over_http=config.encryption.customer_keys_over_http,
+        encryption_settings=_encryption_settings(config),
         one_hop=OneHop(client, store),
     )
     app = App(services)
@@ -153,8 +153,7 @@ def _reload(
         proxies=_proxies(config),
         websites=config.website_endpoints,
         keys=keychain.keys,
-        encrypt_all=config.global_encryption_enabled,
-        customer_keys_over_http=config.encryption.customer_keys_over_http,
+        encryption_settings=_encryption_settings(config),
     )
     log.info("configuration reloaded")
 
@@ -165,6 +164,12 @@ def _proxies(config: Config) -> Proxies:
         settings.trusted_proxy_cidrs if settings.via_proxy else (),
         settings.extract_client_ip_from_header,
         settings.public_endpoints,
+    )
+
+
+def _encryption_settings(config: Config) -> EncryptionSettings:
+    return EncryptionSettings(
+        config.global_encryption_enabled, config.encryption.customer_keys_over_http
     )
 
 

@@ -32,6 +32,8 @@ _ENCRYPTION: Final = frozenset(
     )
 )
 
+_OF_PARTS: Final = {"sseCryptoScheme": "cryptoScheme", "sseCipheredDataKey": "cipheredDataKey"}
+
 STORED_SIZE: Final = "storedSize"
 """Member of a data location (ours): the size of its blob, where it is another than ``size``."""
 
@@ -91,6 +93,14 @@ class DataLocation(msgspec.Struct, frozen=True, gc=False):
         if members is None or _ENCRYPTION.isdisjoint(members):
             return False
         return any(members.get(name) is not None for name in _ENCRYPTION)
+
+
+def completed_members(members: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Members of a part's location as those of its object: the original has other names there for
+    how a part is encrypted."""
+    if members is None or _OF_PARTS.keys().isdisjoint(members):
+        return members
+    return {_OF_PARTS.get(name, name): value for name, value in members.items()}
 
 
 def data_locations(entries: Any, size: int | None) -> list[DataLocation]:

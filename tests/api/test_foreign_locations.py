@@ -202,17 +202,26 @@ def test_an_upload_that_is_to_be_encrypted(s3: Any, bucket: str, shared_cluster:
     assert refused(s3.complete_multipart_upload, **complete) == NOT_HERE
 
 
-@pytest.mark.parametrize(
-    "members",
-    [
-        {"sseCryptoScheme": 1, "sseCipheredDataKey": KEYED["cipheredDataKey"]},
-        {"dataStoreType": "aws_s3", "dataStoreName": "cloud", "dataStoreVersionId": "v"},
-    ],
-    ids=["encrypted", "elsewhere"],
-)
-def test_parts_that_cannot_be_read(
-    s3: Any, bucket: str, shared_cluster: Cluster, members: dict[str, Any]
+def test_parts_that_the_original_has_encrypted(
+    s3: Any, bucket: str, shared_cluster: Cluster
 ) -> None:
+    """The object has them by the names of an object, and shows none of what is stored."""
+    upload = {"Bucket": bucket, "Key": "parts"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    etag = s3.upload_part(**upload, PartNumber=1, Body=b"part")["ETag"]
+    level, part = UPLOADS_PREFIX + bucket, f"{upload['UploadId']}..|..00001"
+    members = {"sseCryptoScheme": 1, "sseCipheredDataKey": KEYED["cipheredDataKey"]}
+    change(shared_cluster, level, part, lambda record: record["partLocations"][0].update(members))
+    parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
+    s3.complete_multipart_upload(**upload, MultipartUpload=parts)
+    (location,) = stored_records(shared_cluster, [bucket])[bucket]["parts"]["location"]
+    assert KEYED.items() <= location.items()
+    assert not any(name.startswith("sse") for name in location)
+    assert refused(s3.get_object, Bucket=bucket, Key="parts") == NOT_HERE
+
+
+def test_parts_that_cannot_be_read(s3: Any, bucket: str, shared_cluster: Cluster) -> None:
+    members = {"dataStoreType": "aws_s3", "dataStoreName": "cloud", "dataStoreVersionId": "v"}
     upload = {"Bucket": bucket, "Key": "parts"}
     upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
     etag = s3.upload_part(**upload, PartNumber=1, Body=b"part")["ETag"]

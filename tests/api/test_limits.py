@@ -387,7 +387,7 @@ OUTSIDE += [
         argument(NAMESPACE, "local", "Invalid Argument"),
     ),
     (
-        Ask("CopyObject", "PUT", "/{bucket}/new", {**COPY, SOURCE_KEY: "AES256"}),
+        Ask("PutObject", "PUT", "/{bucket}/new", {SOURCE_KEY: "AES256"}),
         not_implemented(SOURCE_KEY, SOURCE_KEY),
     ),
     (

@@ -368,7 +368,7 @@ def test_checksums_that_contradict_each_other(
         ({"x-amz-grant-read": "id=1"}, 501, "NotImplemented"),
         ({"x-amz-object-lock-mode": "GOVERNANCE"}, 400, "InvalidRequest"),
         ({"x-amz-server-side-encryption": "AES256"}, 501, "NotImplemented"),
-        ({"x-amz-server-side-encryption-customer-algorithm": "AES256"}, 501, "NotImplemented"),
+        ({"x-amz-server-side-encryption-customer-algorithm": "AES256"}, 400, "InvalidRequest"),
         ({"x-amz-write-offset-bytes": "0"}, 501, "NotImplemented"),
         ({"x-amz-meta-scal-location-constraint": "nowhere"}, 400, "InvalidArgument"),
         ({"x-amz-expected-bucket-owner": OTHER_ACCOUNT_ID}, 403, "AccessDenied"),

@@ -179,7 +179,7 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ),
     ("bodies", "s3front/bodies/stored_body.py"): (
         ("        start += size\n", ""),
-        ("{**members, **kept, STORED_SIZE: blob.size}", "{**kept, STORED_SIZE: blob.size}"),
+        ("{**members, STORED_SIZE: blob.size}", "{STORED_SIZE: blob.size}"),
         ("members=members or None,", "members=None,"),
     ),
     ("bodies", "s3front/locations/registry.py"): (
@@ -292,11 +292,7 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ),
     ("unread", _PUT_PLAN): (
         ("    if is_conditional_write(headers):\n        return False\n", ""),
-        ("    if is_enabled(bucket.document) or bucket", "    if bucket"),
-        (
-            "is_enabled(bucket.document) or bucket.demands_encryption:",
-            "is_enabled(bucket.document):",
-        ),
+        ("    if is_enabled(bucket.document):\n        return False\n", ""),
         ("return bucket.versioning is not Versioning.SUSPENDED", "return True"),
     ),
     ("unread", "s3front/metadata/object_store.py"): (
@@ -315,7 +311,7 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ),
     ),
     ("unread", "s3front/operations/uploads.py"): (
-        ("refuse_bucket(allowed_again(context.access, bucket, None).record)", "pass"),
+        ("allowed_again(context.access, bucket, None).record", "context.bucket.record"),
     ),
     ("unread", "s3front/operations/delete_objects.py"): (
         ("is_plain(headers, bucket) and IF_MATCH_TIME", "IF_MATCH_TIME"),
@@ -326,7 +322,7 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ),
     ),
     ("unread", "s3front/operations/put_object.py"): (
-        ("if location != wanted.location:", "if False:"),
+        ("if chosen_location(context, headers) != wanted.location:", "if False:"),
         ("    await give_up(context, stored)\n    return made", "    return made"),
         ("context = await read_now(context)\n", "pass\n"),
     ),
@@ -389,8 +385,8 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ),
     ("preconditions", _PUT_PLAN): (
         ("return depending(plan) if is_conditional_write(headers) else plan", "return plan"),
-        ("    check_put(headers, master)\n    refuse", "    refuse"),
-        ("    refuse_bucket(bucket)\n", ""),
+        ("    check_put(headers, master)\n    require", "    require"),
+        ("    require_encryption(bucket, record)\n    plan", "    plan"),
         ("_locked(record, bucket), oldest_id", "record, oldest_id"),
         ("None if master is None or master.is_delete_marker", "None if master is None"),
         ("record if lock == wanted else record.changed(lock.members())", "record"),

@@ -95,8 +95,7 @@ def test_what_is_no_operation(method: str, raw_target: str, code: str) -> None:
     [
         ("x-amz-acl", "public-read"),
         ("x-amz-grant-read", "id=1"),
-        ("x-amz-server-side-encryption", "AES256"),
-        ("x-amz-server-side-encryption-customer-key", "key"),
+        ("x-amz-copy-source-server-side-encryption-customer-key", "key"),
         ("x-amz-write-offset-bytes", "0"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.objects.object_record import ObjectRecord
+from s3front.objects.protection import MustEncryptError
 from s3front.objects.put_plan import is_plain, plan_put, plan_unread
 from s3front.objects.versioning import Plan, Requires
 from s3front.port.request import Headers
@@ -29,6 +30,8 @@ RETAINED = {
     "objectLockConfiguration": {"rule": {"mode": "GOVERNANCE", "days": 2}},
 }
 ENCRYPTED = {"serverSideEncryption": {"mandatory": True, "algorithm": "AES256"}}
+
+CUSTOMER = "customer-algorithm"
 
 NO_CONDITIONS: Mapping[str, str] = {}
 ABSENT = None
@@ -121,7 +124,7 @@ def test_what_is_written_and_given_up(
         (SUSPENDED, NO_CONDITIONS, False),
         ({"versioningConfiguration": {"Status": "Paused"}}, NO_CONDITIONS, False),
         (LOCKED, NO_CONDITIONS, False),
-        (ENCRYPTED, NO_CONDITIONS, False),
+        (ENCRYPTED, NO_CONDITIONS, True),
     ],
 )
 def test_what_is_decided_by_the_bucket_alone(
@@ -166,9 +169,12 @@ def test_conditions_that_refuse(
 
 @pytest.mark.parametrize("settings", [NEVER, ENABLED, SUSPENDED, LOCKED])
 def test_no_plain_text_where_all_is_to_be_encrypted(settings: dict[str, Any]) -> None:
-    with pytest.raises(S3Error) as caught:
+    with pytest.raises(MustEncryptError):
         put({**settings, **ENCRYPTED}, ABSENT)
-    assert caught.value.code == "NotImplemented"
+    for name in ("x-amz-server-side-encryption", f"x-amz-server-side-encryption-{CUSTOMER}"):
+        put({**settings, **ENCRYPTED}, ABSENT, {name: "AES256"})
+    with pytest.raises(MustEncryptError):
+        plan_unread(bucket({**settings, **ENCRYPTED}), ObjectRecord({}))
 
 
 HOLD = {"legalHold": True}

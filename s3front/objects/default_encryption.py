@@ -1,0 +1,96 @@
+"""The default encryption of a bucket, as its record has it. Pure.
+
+    serverSideEncryption: {cryptoScheme: 1, algorithm: "aws:kms", mandatory: true,
+                           masterKeyId, configuredMasterKeyId,            (the original's)
+                           bucketKeyEnabled, blockedEncryptionTypes}      (ours)
+
+It counts where ``mandatory`` is true; the original has it without, too, when it has made a master
+key for the bucket, whose ID is ``masterKeyId``: with its ``file`` KMS, that is the key itself. A
+key that somebody has named is ``configuredMasterKeyId`` (reference/dmd-wire.md, section 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from shared.records.bucket import BucketRecord
+
+AES256: Final = "AES256"
+KMS: Final = "aws:kms"
+DSSE: Final = "aws:kms:dsse"
+"""The server-side encryptions of S3. Of the last the two layers are one, by the same key."""
+
+ALGORITHMS: Final = (AES256, KMS, DSSE)
+
+SSE_C: Final = "SSE-C"
+NO_TYPE: Final = "NONE"
+"""Of ``blocked``: encryption by keys of clients, and nothing."""
+
+MEMBER: Final = "serverSideEncryption"
+
+_SCHEME: Final = 1
+"""The original asks for a number, and takes it for that of its own format."""
+
+
+class DefaultEncryption(msgspec.Struct, frozen=True):
+    """``algorithm`` is what the record says, known or not. ``key_id`` is the master key that was
+    named; ``bucket_key``: SSE-KMS makes its data keys for the bucket; ``blocked`` are encryptions
+    that no client may choose."""
+
+    algorithm: str
+    key_id: str | None = None
+    bucket_key: bool = False
+    blocked: Sequence[str] = ()
+
+
+def default_encryption(bucket: BucketRecord) -> DefaultEncryption | None:
+    """How the bucket wants its new objects encrypted; None: not at all."""
+    if not bucket.demands_encryption:
+        return None
+    stored: Mapping[str, Any] = bucket.document[MEMBER]
+    key_id, blocked = stored.get("configuredMasterKeyId"), stored.get("blockedEncryptionTypes")
+    return DefaultEncryption(
+        str(stored.get("algorithm")),
+        key_id if isinstance(key_id, str) and key_id else None,
+        stored.get("bucketKeyEnabled") is True,
+        [str(each) for each in blocked] if isinstance(blocked, list) else (),
+    )
+
+
+def default_members(
+    wanted: DefaultEncryption, former: Mapping[str, Any], master_key_id: str
+) -> Mapping[str, Any]:
+    """The member of a bucket's record, given what it was before. ``master_key_id`` is the current
+    master key, for the original: it needs one where none was named. One that it has made itself
+    stays, as it keeps it."""
+    stored: dict[str, Any] = {
+        "cryptoScheme": _SCHEME,
+        "algorithm": wanted.algorithm,
+        "mandatory": True,
+    }
+    made = former.get("masterKeyId")
+    if isinstance(made, str) and made:
+        stored["masterKeyId"] = made
+    elif wanted.key_id is None:
+        stored["masterKeyId"] = master_key_id
+    if former.get("isAccountEncryptionEnabled"):
+        stored["isAccountEncryptionEnabled"] = True
+    if wanted.key_id is not None:
+        stored["configuredMasterKeyId"] = wanted.key_id
+    if wanted.bucket_key:
+        stored["bucketKeyEnabled"] = True
+    if wanted.blocked:
+        stored["blockedEncryptionTypes"] = list(wanted.blocked)
+    return {MEMBER: stored}
+
+
+def without_default(bucket: BucketRecord) -> BucketRecord:
+    """The record without its default: it demands nothing any more, and keeps the master key that
+    the original has made for it, as the original does."""
+    stored = bucket.document[MEMBER]
+    names = ("cryptoScheme", "algorithm", "masterKeyId", "configuredMasterKeyId")
+    kept = {name: stored[name] for name in (*names, "isAccountEncryptionEnabled") if name in stored}
+    return bucket.changed({MEMBER: {**kept, "mandatory": False}})

@@ -1,0 +1,105 @@
+"""Servers that have master keys, and what clients send and are told of encryption."""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import md5
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from s3front.keys.keyring_file import (
+    FOLDER_MODE,
+    Keyring,
+    MasterKey,
+    locked,
+    moment,
+    replace_keyring,
+)
+from tests.servers import Cluster, cluster
+
+FIRST, SECOND = "key-1", "key-2"
+"""The master keys; the first is current."""
+
+ALGORITHM: Final = "x-amz-server-side-encryption"
+KEY_ID: Final = f"{ALGORITHM}-aws-kms-key-id"
+BUCKET_KEY: Final = f"{ALGORITHM}-bucket-key-enabled"
+CONTEXT: Final = f"{ALGORITHM}-context"
+CUSTOMER: Final = f"{ALGORITHM}-customer-algorithm"
+CUSTOMER_MD5: Final = f"{ALGORITHM}-customer-key-md5"
+
+KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))
+
+BY_S3: Final[Mapping[str, Any]] = {"ServerSideEncryption": "AES256"}
+BY_KMS: Final[Mapping[str, Any]] = {"ServerSideEncryption": "aws:kms"}
+BY_SECOND: Final[Mapping[str, Any]] = {**BY_KMS, "SSEKMSKeyId": SECOND}
+
+
+def by_customer(key: bytes = KEY, prefix: str = "") -> dict[str, Any]:
+    """The parameters of a client that has a key of its own; ``prefix`` is CopySource for one of the
+    source."""
+    return {
+        f"{prefix}SSECustomerAlgorithm": "AES256",
+        f"{prefix}SSECustomerKey": b64encode(key).decode(),
+        f"{prefix}SSECustomerKeyMD5": md5_of(key),
+    }
+
+
+def customer_headers(key: bytes = KEY) -> dict[str, str]:
+    """The same as headers."""
+    return {
+        CUSTOMER: "AES256",
+        f"{ALGORITHM}-customer-key": b64encode(key).decode(),
+        CUSTOMER_MD5: md5_of(key),
+    }
+
+
+def md5_of(key: bytes) -> str:
+    return b64encode(md5(key, usedforsecurity=False).digest()).decode()
+
+
+def told(response: Mapping[str, Any]) -> dict[str, str]:
+    """The headers of a reply that speak of encryption, without their common prefix."""
+    headers = response["ResponseMetadata"]["HTTPHeaders"]
+    return {
+        name.removeprefix(ALGORITHM): text
+        for name, text in headers.items()
+        if name.startswith(ALGORITHM)
+    }
+
+
+BY_FIRST: Final = {"": "aws:kms", "-aws-kms-key-id": FIRST}
+TOLD_S3: Final = {"": "AES256"}
+
+
+def told_customer(key: bytes = KEY) -> dict[str, str]:
+    return {"-customer-algorithm": "AES256", "-customer-key-md5": md5_of(key)}
+
+
+def write_keyring(path: Path) -> None:
+    """A key file with both keys."""
+    keys = {
+        key_id: MasterKey(id=key_id, created=moment(), secret=secrets.token_bytes(32))
+        for key_id in (FIRST, SECOND)
+    }
+    path.parent.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    with locked(path):
+        replace_keyring(path, Keyring(current=FIRST, keys=MappingProxyType(keys)))
+
+
+def encryption_settings(folder: Path, **more: Any) -> dict[str, Any]:
+    """Settings of a server whose keys are in a folder; clients may send theirs over HTTP."""
+    path = folder / "keys" / "keyring.json"
+    write_keyring(path)
+    return {"encryption": {"keyringFile": str(path), "customerKeysOverHttp": True, **more}}
+
+
+@contextmanager
+def encrypting_cluster(folder: Path, fronts: int = 1, **options: Any) -> Iterator[Cluster]:
+    """A running cluster that has master keys."""
+    settings = {**encryption_settings(folder), **options.pop("settings", {})}
+    with cluster(folder, fronts, settings=settings, **options) as running:
+        yield running
