@@ -3,16 +3,16 @@
 CloudServer writes the key that its bucket has when an upload is completed into the object's record.
 Its parts are of the key that the bucket's configuration named when they came, so the record may
 have another one, or none. The form has no tag (``encryption.original``): a wrong key makes wrong
-bytes, and nobody is told. So of such an object the smallest blob is read first, and the key is the
-one that makes the bytes whose MD5 the record has. A copy onto itself takes a record's mistake into
-the data location.
+bytes, and nobody is told. So a blob of such an object is read first, and the key is the one that
+makes the bytes whose MD5 the record has: the smallest blob, or, where it may be one of several
+keys, each that is asked for. A copy onto itself takes a record's mistake into the data location.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, closing
 from typing import Final
 
@@ -52,32 +52,47 @@ async def with_proven_key(
 ) -> DataLocation:
     """The location, naming the right key. Raises S3Error where none that is known is right, and
     DataNotFoundError."""
-    key_id = record.__dict__.get(_PROVEN)
+    candidates = list(dict.fromkeys(_named(context, record, location)))
+    probe = _probe(record, location, several=len(candidates) > 1)
+    if probe is None:
+        # Nothing is known of any blob.
+        return _by(location, candidates[0]) if candidates else location
+    proven: dict[str, str] = record.__dict__.setdefault(_PROVEN, {})
+    blob, md5 = probe
+    key_id = proven.get(blob.key)
     if key_id is None:
-        key_id = record.__dict__[_PROVEN] = await _proven(context, record, location, opening)
+
+        async def fits(key_id: str) -> bool:
+            return await _md5(context, blob, await opening(_by(blob, key_id))) == md5
+
+        try:
+            key_id = proven[blob.key] = await _fitting(candidates, fits)
+        except S3Error:
+            context.log.error("no master key of an encrypted object fits", blob=blob.key)
+            raise
     return _by(location, key_id)
 
 
-async def _proven(
-    context: Context, record: ObjectRecord, location: DataLocation, opening: Opening
-) -> str:
-    known = zip(record.locations, plain_md5s(record.locations, record.etag), strict=True)
-    probes = [(blob, md5) for blob, md5 in known if md5 is not None and blob.is_encrypted]
-    candidates = dict.fromkeys(_named(context, record, location))
-    if not probes:
-        # Nothing is known of any: as CloudServer reads it.
-        return next(iter(candidates), "")
-    probe, md5 = min(probes, key=lambda found: found[0].size)
+def _probe(
+    record: ObjectRecord, location: DataLocation, *, several: bool
+) -> tuple[DataLocation, str] | None:
+    """What is read, and the MD5 that it has to have."""
+    md5s = plain_md5s(record.locations, record.etag)
+    pairs = zip(record.locations, md5s, strict=True)
+    known = [(blob, md5) for blob, md5 in pairs if md5 is not None and blob.is_encrypted]
+    if several:
+        known = [found for found in known if found[0].key == location.key] or known
+    return min(known, key=lambda found: found[0].size, default=None)
+
+
+async def _fitting(candidates: Sequence[str], fits: Callable[[str], Awaitable[bool]]) -> str:
     trouble = cannot_open()
     for key_id in candidates:
         try:
-            transform = await opening(_by(probe, key_id))
+            if await fits(key_id):
+                return key_id
         except S3Error as error:
             trouble = error
-            continue
-        if await _md5(context, probe, transform) == md5:
-            return key_id
-    context.log.error("no master key of an encrypted object is the right one", blob=probe.key)
     raise trouble
 
 

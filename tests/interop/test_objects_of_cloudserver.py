@@ -6,7 +6,8 @@ the key of is refused, and none of its ciphertext is ever answered.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from shared.blob_files import blob_file
 from tests.api.support import body_of, code_of
 from tests.clients_boto3 import s3_client
 from tests.interop.written_by_cloudserver import (
-    Fixture,
     Upload,
     Written,
     fixture,
@@ -54,6 +54,9 @@ def which(written: Written) -> dict[str, str]:
     return found | ({"VersionId": written.version_id} if written.version_id else {})
 
 
+LOST = "made-of-a-key-that-is-lost"
+
+
 @pytest.fixture(scope="module")
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     """A front-end over what both installations had."""
@@ -70,14 +73,29 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     }
     with cluster(folder, fronts=0, settings=settings) as running:
         for found in (BY_FILE_KMS, BY_MEM_KMS):
-            store_rows(debugging, found)
+            store_rows(debugging, found.rows)
+        store_rows(debugging, lost_rows())
         yield running.add_front()
 
 
-def store_rows(debugging: int, found: Fixture) -> None:
+def lost_rows() -> Iterator[tuple[str, str, str]]:
+    """Objects whose record, and bucket, name another key than that of their parts, in a bucket that
+    never had it."""
+    for level, key, value in BY_FILE_KMS.rows:
+        if level == "key-changed" and key in ("parts-by-new-key", "copied-onto-itself"):
+            record = json.loads(value)
+            record["x-amz-server-side-encryption-aws-kms-key-id"] = "ab" * 32
+            for location in record["location"]:
+                location.pop("masterKeyId", None)
+            if key == "copied-onto-itself":
+                record["location"][0]["masterKeyId"] = "cd" * 32
+            yield "header-aes256", f"{LOST}-{key}", json.dumps(record)
+
+
+def store_rows(debugging: int, rows: Iterable[tuple[str, str, str]]) -> None:
     operations = [
         {"type": "put", "subLevel": [level], "key": key, "value": value}
-        for level, key, value in found.rows
+        for level, key, value in rows
         if (level, key) != ("__metastore", "users..bucket")
     ]
     call = {"call": "batch", "args": {"rpcArgs": [operations], "subLevel": []}}
@@ -127,6 +145,13 @@ def test_what_nobody_has_the_key_of_is_refused(s3: Any, written: Written) -> Non
     copy = {"Bucket": "only-plain", "Key": "refused", "CopySource": which(written)}
     assert code_of(s3.copy_object, **copy) == (501, "NotImplemented")
     assert s3.head_object(**which(written))["ContentLength"] == len(written.body)
+
+
+@pytest.mark.parametrize("key", ["parts-by-new-key", "copied-onto-itself"])
+def test_no_wrong_key_is_taken_for_the_right_one(s3: Any, key: str) -> None:
+    asked = {"Bucket": "header-aes256", "Key": f"{LOST}-{key}"}
+    assert code_of(s3.get_object, **asked) == (501, "NotImplemented")
+    assert code_of(s3.get_object, **asked, Range="bytes=3-5") == (501, "NotImplemented")
 
 
 def test_nothing_needs_no_key(s3: Any) -> None:

@@ -164,11 +164,16 @@ class Maker:
         """A new upload with these parts."""
         made = self.s3.create_multipart_upload(Bucket=bucket, Key=key, **settings)
         pieces = [(f"{bucket}/{key}/{number}", size) for number, size in enumerate(sizes, 1)]
-        upload = Upload(bucket, key, made["UploadId"], pieces)
-        for number, piece in enumerate(pieces, 1):
-            where = {"Bucket": bucket, "Key": key, "UploadId": upload.upload_id}
-            self.s3.upload_part(**where, PartNumber=number, Body=plain_bytes(*piece))
+        upload = Upload(bucket, key, made["UploadId"], [])
+        for piece in pieces:
+            self.add_part(upload, piece)
         return upload
+
+    def add_part(self, upload: Upload, piece: tuple[str, int]) -> None:
+        upload.pieces = [*upload.pieces, piece]
+        where = {"Bucket": upload.bucket, "Key": upload.key, "UploadId": upload.upload_id}
+        number = len(upload.pieces)
+        self.s3.upload_part(**where, PartNumber=number, Body=plain_bytes(*piece))
 
     def complete(self, upload: Upload) -> None:
         where = {"Bucket": upload.bucket, "Key": upload.key, "UploadId": upload.upload_id}
@@ -361,8 +366,11 @@ def _of_changes(maker: Maker) -> None:
     for key in ("object", "copied-onto-itself"):
         maker.put(bucket, key)
     changed = maker.started(bucket, "parts-before-change", PART_SIZES)
+    several = maker.started(bucket, "parts-of-two-keys", PART_SIZES[:1])
     maker.encrypt(bucket, "aws:kms", HEX_KEY)
     maker.complete(changed)
+    maker.add_part(several, (f"{bucket}/{several.key}/2", PART_SIZES[1]))
+    maker.complete(several)
     maker.put(bucket, "by-new-key")
     maker.parts(bucket, "parts-by-new-key")
     for key in ("copied-onto-itself", "plain-onto-itself"):
