@@ -49,6 +49,8 @@ class FailPoint(StrEnum):
     AFTER_DATA_UNLINK = "after-data-unlink"
     # The background worker has deleted queued data; the queue still names it.
     AFTER_QUEUED_DATA_DELETION = "after-queued-data-deletion"
+    # The background worker has wrapped keys anew; its progress does not say so yet.
+    AFTER_KEYS_REWRAPPED = "after-keys-rewrapped"
     # A garbage collection has listed the blobs; put one into quarantine; removed one from there.
     AFTER_GC_LISTING = "after-gc-listing"
     AFTER_GC_QUARANTINE = "after-gc-quarantine"

@@ -4,14 +4,15 @@ A backup is a folder with a consistent copy of the metadata, the deployment's UU
 folder ``data``, the blobs. It is taken while the daemons serve. Deletions are held from before the
 first byte until after the last one (``dmd.hold``), so that all that the metadata names is there,
 however long it takes; then the copy is compared with itself, as ``dmd check`` does. What the
-installation itself has lost is told, and keeps nobody from a backup of the rest. A restore puts one
-into directories that hold nothing yet.
+installation itself has lost is told, and keeps nobody from a backup of the rest. Master keys are in
+no backup: it says which it needs. A restore puts one into directories that hold nothing yet.
 
 Both build under a name that nothing reads, make it durable, and rename it: what exists is whole.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
@@ -28,6 +29,7 @@ from dmd.jobs.backup_data import copy_data, holds_blobs
 from dmd.jobs.blob_access import Data, own_data
 from dmd.jobs.check import damaged_records
 from dmd.jobs.check_data import DataCheck
+from dmd.jobs.check_encryption import used_keys
 from dmd.jobs.check_plan import Problem
 from dmd.jobs.errors import JobError
 from dmd.jobs.gc import no_collection
@@ -35,11 +37,15 @@ from dmd.metadata.engines.base import Engine, EngineError
 from dmd.metadata.engines.lmdb import FILE_NAME
 from dmd.metadata.metadata_directory import open_engine, write_uuid
 from dmd.ownership.owned_directory import OwnedDirectory, is_owned
+from shared.config.documents import read_document
 from shared.file_writes import sync_directory
 from shared.process.logs import get_logger
 
 DATA_NAME: Final = "data"
 """The folder of a backup that has the blobs."""
+
+KEYS_NAME: Final = "master-keys.json"
+"""The file of a backup that has the names of master keys, and never a key."""
 
 Progress = Callable[[int, int], None]
 """Told how many bytes of how many (an estimate) have been written."""
@@ -73,11 +79,13 @@ class Blobs:
 
 @dataclass(frozen=True, slots=True)
 class Lacking:
-    """What a backup has not: records and blobs that the installation has ``lost``, and blobs that
-    are not the data daemon's, ``elsewhere``, by the type of their place."""
+    """What a backup has not: records and blobs that the installation has ``lost``, blobs that are
+    not the data daemon's, ``elsewhere``, by the type of their place, and the master keys that its
+    objects were encrypted by, of which it has the names."""
 
     lost: Sequence[Problem] = ()
     elsewhere: Mapping[str, int] = field(default_factory=dict)
+    keys: Sequence[str] = ()
 
 
 def back_up(metadata: Path, blobs: Blobs | None, target: Path, progress: Progress) -> Lacking:
@@ -121,8 +129,10 @@ def _compare(source: Engine, copy: Path, blobs: Blobs | None) -> Lacking:
     try:
         damaged = list(damaged_records(engine))
         _refuse_new(damaged, lambda: damaged_records(source))
+        keys = sorted(used_keys(engine))
+        _write_needed(copy, keys)
         if blobs is None:
-            return Lacking(damaged)
+            return Lacking(damaged, keys=keys)
         with own_data(copy / DATA_NAME, get_logger()) as copied:
             check = DataCheck(engine, copied, copy, 0)
             found = list(check.run(_nobody))
@@ -132,9 +142,29 @@ def _compare(source: Engine, copy: Path, blobs: Blobs | None) -> Lacking:
                 yield from DataCheck(engine, data, copy, 0).run(_nobody)
 
         _refuse_new(found, before)
-        return Lacking([*damaged, *found], check.elsewhere)
+        return Lacking([*damaged, *found], check.elsewhere, keys)
     finally:
         engine.close()
+
+
+def _write_needed(copy: Path, keys: Sequence[str]) -> None:
+    """Say in a backup which keys it needs, for whoever looks into it; a backup that needs none has
+    no such file."""
+    if keys:
+        with (copy / KEYS_NAME).open("x", encoding="utf-8") as file:
+            json.dump({"masterKeys": list(keys)}, file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def needed_keys(source: Path) -> Sequence[str]:
+    """The names of the master keys that a backup needs. Raises ConfigError."""
+    path = source / KEYS_NAME
+    if not path.exists():
+        return ()
+    keys = read_document(path, str(path)).get("masterKeys")
+    return [str(key) for key in keys] if isinstance(keys, list) else ()
 
 
 def _refuse_new(found: Sequence[Problem], before: Callable[[], Iterator[Problem]]) -> None:

@@ -27,6 +27,7 @@ from dmd.jobs import stats as statistics
 from dmd.jobs.blob_access import open_data
 from dmd.jobs.check import check as check_store
 from dmd.jobs.check_data import DataCheck, check_belonging
+from dmd.jobs.check_encryption import check_encryption, keys_of_file
 from dmd.jobs.check_pages import check_pages
 from dmd.jobs.check_plan import Problem
 from dmd.jobs.console import (
@@ -66,9 +67,18 @@ def check(
     deep: Annotated[
         bool, typer.Option("--deep", help="Read every blob as well, as fast as it goes.")
     ] = False,
+    encryption: Annotated[
+        bool, typer.Option("--encryption", help="Count what each master key protects, instead.")
+    ] = False,
+    keyring: Annotated[
+        Path | None, typer.Option(help="The key file; by default that of the configuration.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Read all metadata, compare it with the blobs, and report what is wrong."""
+    if encryption:
+        _check_encryption(keyring, json)
+        return
     both: DataCheck | None = None
     with problems_told(), progress_shown("records", json) as advance, ExitStack() as opened:
         config = load_job_config()
@@ -96,6 +106,36 @@ def check(
             _tell_of_blobs(both)
         typer.echo(f"{len(found)} problems" if found else "no problems")
     _problems_exit(found)
+
+
+def _check_encryption(keyring: Path | None, json: bool) -> None:
+    with problems_told(), progress_shown("records", json) as advance:
+        config = load_job_config()
+        path = keyring or config.directory / config.encryption.keyring_file
+        known = keys_of_file(path) if keyring is not None or path.exists() else None
+        engine = open_engine(config.metadata_path, read_only=True)
+        try:
+            found = check_encryption(engine, advance)
+        finally:
+            engine.close()
+        problems = list(found.problems(known))
+    if json:
+        print_json(
+            {
+                "protected": found.rows(),
+                "used": sorted(found.used),
+                "problems": [asdict(problem) for problem in problems],
+            }
+        )
+    else:
+        for row in found.rows():
+            typer.echo(shown((), f"{row['scheme']:<14}{row['stretches']:>12,}  {row['key']}"))
+        if known is None:
+            typer.echo(f"there is no key file {path}: whether keys are missing is not known")
+        for problem in problems:
+            typer.echo(f"{problem.kind}: {_told(problem)}")
+        typer.echo(f"{len(problems)} problems" if problems else "no problems")
+    _problems_exit(problems)
 
 
 def _tell_of_blobs(both: DataCheck) -> None:
@@ -180,9 +220,16 @@ def backup(
         typer.echo(f"lost before this backup: {_told(problem)}", err=True)
     if lacking.elsewhere:
         typer.echo(f"{_blobs_elsewhere(lacking.elsewhere)}: not copied", err=True)
-    told = {"lost": len(lacking.lost), "elsewhere": lacking.elsewhere}
+    _tell_of_keys(lacking.keys)
+    told = {"lost": len(lacking.lost), "elsewhere": lacking.elsewhere, "keys": lacking.keys}
     _done(json, {"backup": str(target), **told}, f"{target}: backed up")
     _problems_exit(lacking.lost)
+
+
+def _tell_of_keys(keys: Sequence[str]) -> None:
+    if keys:
+        names = shown((), ", ".join(keys))
+        typer.echo(f"master keys are in no backup; this one needs: {names}", err=True)
 
 
 def hold(
@@ -210,6 +257,7 @@ def restore(
         config = load_job_config()
         data = None if metadata_only else config.data_path
         backups.restore(source, config.metadata_path, data, _absolute(advance))
+        _tell_of_keys(backups.needed_keys(source))
     check(metadata_only=data is None or not (source / backups.DATA_NAME).exists(), json=json)
 
 

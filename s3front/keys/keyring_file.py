@@ -230,11 +230,11 @@ def moment(now: datetime | None = None) -> str:
     return (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def new_master_key() -> MasterKey:
-    """A key that nobody has had before."""
+def new_master_key(key_id: str | None = None) -> MasterKey:
+    """A key that nobody has had before, by this name or one of its own."""
     now = datetime.now(UTC)
     return MasterKey(
-        id=f"{now:%Y%m%d}-{secrets.token_hex(4)}",
+        id=key_id or f"{now:%Y%m%d}-{secrets.token_hex(4)}",
         created=moment(now),
         secret=secrets.token_bytes(SECRET_BYTES),
     )
@@ -253,9 +253,9 @@ def removed(ring: Keyring, key_id: str) -> Keyring:
     return ring.with_key(replace(key, state="removed", secret=b"", replaced_by=successor))
 
 
-def create_keyring(path: Path) -> Keyring:
+def create_keyring(path: Path, key_id: str | None = None) -> Keyring:
     """Make a file with one key, and its folder. Raises FileExistsError, OSError."""
-    key = new_master_key()
+    key = new_master_key(key_id)
     ring = Keyring(current=key.id, keys=MappingProxyType({key.id: key}))
     path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     with locked(path):

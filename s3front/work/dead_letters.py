@@ -39,12 +39,14 @@ def set_aside(queue: str, key: str, value: str | None, reason: str, now_ms: int)
 
     ``value`` is its text, None when it could not be read at all, or not be kept.
     """
+    return [dead_letter(queue, key, value, reason, now_ms), gateway.delete(queue, key)]
+
+
+def dead_letter(queue: str, key: str, value: str | None, reason: str, now_ms: int) -> Operation:
+    """The same of what is in no queue, and stays where it is."""
     reason = reason[:REASON_CHARACTERS_MAX]
     letter = {"queue": queue, "key": key, "entry": value, "reason": reason, "time": now_ms}
-    return [
-        gateway.put(DEAD_LETTERS, _name(queue, key), orjson.dumps(letter).decode()),
-        gateway.delete(queue, key),
-    ]
+    return gateway.put(DEAD_LETTERS, _name(queue, key), orjson.dumps(letter).decode())
 
 
 @dataclass(frozen=True, slots=True)

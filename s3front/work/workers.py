@@ -6,6 +6,7 @@ from typing import Final
 
 from s3front.work.client_tokens import TokenWorker
 from s3front.work.deletions import DeletionWorker
+from s3front.work.key_rotation import KeyRotationWorker
 from s3front.work.stray_removal import StrayWorker
 from s3front.work.tags_elsewhere import TagWorker
 from s3front.work.upload_remains import UploadWorker
@@ -17,4 +18,5 @@ WORKERS: Final = (
     Registration("strays", StrayWorker),
     Registration("tags", TagWorker),
     Registration("client-tokens", TokenWorker),
+    Registration("key-rotation", KeyRotationWorker),
 )

@@ -44,6 +44,10 @@ WORK_STATUS: Final = "..workStatus"
 MASTER_KEYS: Final = "..masterKeys"
 """Sub-level of the names of the master keys that were ever used, and never of the keys (ours)."""
 
+KEY_JOBS: Final = "..keyJobs"
+"""Sub-level of jobs that go over all records for the sake of encryption, and how far they have come
+(ours)."""
+
 CLIENT_TOKENS: Final = "..clientTokens"
 """Sub-level of the tokens by which a repeated request is known (ours)."""
 

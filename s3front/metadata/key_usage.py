@@ -1,0 +1,73 @@
+"""Which master keys records name, counted from the metadata.
+
+All records are read, in streams: it takes as long as that, and little memory. Of uploads that have
+ended, and of what waits for its deletion, nothing is opened any more, and nothing is counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from s3front.metadata.gateway import MetadataGateway
+from shared.records.encrypted import protections
+from shared.records.names import METASTORE, UPLOADS_PREFIX, USERS_BUCKET
+from shared.records.upload import CLOSING_PREFIX, OVERVIEW_PREFIX
+
+_REQUEST_ID: Final = "key-usage"
+_PROGRESS_RECORDS: Final = 10_000
+
+
+@dataclass(slots=True)
+class KeyUsage:
+    """How many records name a master key: of objects, each version and each latest one, and of
+    parts. ``unreadable`` are records that nobody can say it of."""
+
+    records_by_key: Counter[str] = field(default_factory=Counter)
+    records: int = 0
+    unreadable: int = 0
+
+
+async def count_keys(
+    metadata: MetadataGateway, progress: Callable[[int], None] = lambda _records: None
+) -> KeyUsage:
+    """Count everything. Raises S3Error."""
+    usage = KeyUsage()
+    for bucket in await metadata.keys(METASTORE, {}, _REQUEST_ID):
+        if bucket == USERS_BUCKET or bucket.startswith(UPLOADS_PREFIX):
+            continue
+        for level in (bucket, UPLOADS_PREFIX + bucket):
+            async with aclosing(_documents(metadata, level, usage, progress)) as records:
+                async for key, record in records:
+                    if not key.startswith((OVERVIEW_PREFIX, CLOSING_PREFIX)) or level == bucket:
+                        found = {each.key for each in protections(record) if each is not None}
+                        usage.records_by_key.update(found)
+    progress(usage.records)
+    return usage
+
+
+async def _documents(
+    metadata: MetadataGateway,
+    sub_level: str,
+    usage: KeyUsage,
+    progress: Callable[[int], None],
+) -> AsyncGenerator[tuple[str, Mapping[str, Any]], None]:
+    async with aclosing(metadata.pages(sub_level, {}, _REQUEST_ID)) as pages:
+        async for page in pages:
+            for key, value in page:
+                usage.records += 1
+                if usage.records % _PROGRESS_RECORDS == 0:
+                    progress(usage.records)
+                try:
+                    record = orjson.loads(value)
+                except ValueError:
+                    record = None
+                if isinstance(record, dict):
+                    yield key, record
+                else:
+                    usage.unreadable += 1
