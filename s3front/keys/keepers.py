@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from s3front.keys import remote_keepers
 from s3front.keys.base import MasterKeys
 from s3front.keys.file_keyring import FileKeyring, MemoryKeyring
 from s3front.keys.sealing import Keys
@@ -40,6 +41,9 @@ def _memory(described: Keepers, log: EventLog) -> MasterKeys:
 KEEPERS: Final[Mapping[KeeperType, Maker]] = {
     "file": _file,
     "mem": _memory,
+    "aws": remote_keepers.aws,
+    "kmip": remote_keepers.kmip,
+    "vault": remote_keepers.vault,
 }
 """The kinds that there are. What describes one, ``Keepers.section`` says."""
 

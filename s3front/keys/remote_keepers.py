@@ -32,6 +32,14 @@ def aws(described: Keepers, log: EventLog) -> MasterKeys:
     return guarded(make_aws_kms(described.kms_aws, written, log), described, log)
 
 
+def kmip(described: Keepers, log: EventLog) -> MasterKeys:
+    """That of ``kmip``."""
+    from s3front.keys.kmip import make_kmip  # noqa: PLC0415  # on first use
+
+    assert described.kmip is not None
+    return guarded(make_kmip(described.kmip, described.file, log), described, log)
+
+
 def guarded(inner: MasterKeys, described: Keepers, log: EventLog) -> MasterKeys:
     """A keeper that asks once, with what requests need in front of it."""
     from s3front.keys.data_key_cache import CachedKeys, CacheLimits  # noqa: PLC0415
