@@ -44,7 +44,7 @@ ROTATION: Final = "rotation"
 LOOK_SECONDS: Final = 2.0
 """How often the key file is looked at while nothing is to be done."""
 
-AGAIN_SECONDS: Final = 15.0
+AGAIN_SECONDS: Final = 5.0
 """How long after a pass that has changed something the next one begins: others have read the file
 by then."""
 
