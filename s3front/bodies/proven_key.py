@@ -41,10 +41,14 @@ _PROVEN: Final = "proven_key"
 
 def is_uncertain(record: ObjectRecord, location: DataLocation) -> bool:
     """Whether the key that is named may not be the right one. What was put at once is right."""
-    members = location.members or {}
-    if members.get(_SCHEME) not in ORIGINAL_SCHEMES:
+    if not _is_original(location):
         return False
-    return _MASTER_KEY in members or "-" in record.etag
+    return _MASTER_KEY in (location.members or {}) or "-" in record.etag
+
+
+def _is_original(location: DataLocation) -> bool:
+    """An upload that CloudServer has begun may have parts of ours."""
+    return (location.members or {}).get(_SCHEME) in ORIGINAL_SCHEMES
 
 
 async def with_proven_key(
@@ -79,7 +83,7 @@ def _probe(
     """What is read, and the MD5 that it has to have."""
     md5s = plain_md5s(record.locations, record.etag)
     pairs = zip(record.locations, md5s, strict=True)
-    known = [(blob, md5) for blob, md5 in pairs if md5 is not None and blob.is_encrypted]
+    known = [(blob, md5) for blob, md5 in pairs if md5 is not None and _is_original(blob)]
     if several:
         known = [found for found in known if found[0].key == location.key] or known
     return min(known, key=lambda found: found[0].size, default=None)

@@ -7,7 +7,9 @@ the key of is refused, and none of its ciphertext is ever answered.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 import requests
 
 from shared.blob_files import blob_file
+from tests.api.encrypting import encryption_settings
 from tests.api.support import body_of, code_of
 from tests.clients_boto3 import s3_client
 from tests.interop.written_by_cloudserver import (
@@ -46,6 +49,7 @@ REFUSED = [written for written in BY_FILE_KMS.objects if is_by_named_key(written
     written for written in BY_MEM_KMS.objects if written.body
 ]
 every_object = pytest.mark.parametrize("written", READABLE, ids=name_of)
+every_upload = pytest.mark.parametrize("upload", BY_FILE_KMS.uploads, ids=name_of)
 every_refused = pytest.mark.parametrize("written", REFUSED, ids=name_of)
 
 
@@ -59,19 +63,32 @@ LOST = "made-of-a-key-that-is-lost"
 
 @pytest.fixture(scope="module")
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    """A front-end over what both installations had."""
-    folder = tmp_path_factory.mktemp("cloudserver")
+    """A front-end without master keys over what both installations had."""
+    with loaded(tmp_path_factory.mktemp("cloudserver"), {}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A client of another one that has some."""
+    folder = tmp_path_factory.mktemp("keyed")
+    with loaded(folder, encryption_settings(folder)) as running:
+        yield s3_client(running)
+
+
+@contextmanager
+def loaded(folder: Path, settings: Mapping[str, Any]) -> Iterator[Front]:
     for found in (BY_FILE_KMS, BY_MEM_KMS):
         for key, stored in found.blobs.items():
             path = Path(blob_file(str(folder / "data"), key))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(stored)
     debugging = free_port()
-    settings = {
+    daemons = {
         "metadataDaemon": {"restEnabled": True, "restPort": debugging},
         "multipartMinPartSizeBytes": 1,
     }
-    with cluster(folder, fronts=0, settings=settings) as running:
+    with cluster(folder, fronts=0, settings={**daemons, **settings}) as running:
         for found in (BY_FILE_KMS, BY_MEM_KMS):
             store_rows(debugging, found.rows)
         store_rows(debugging, lost_rows())
@@ -173,3 +190,88 @@ def test_without_a_master_key_a_bucket_takes_no_plain_text(s3: Any, bucket: str)
     assert code_of(s3.create_multipart_upload, **put) == (501, "NotImplemented")
     copy = {**put, "CopySource": {"Bucket": "only-plain", "Key": "object"}}
     assert code_of(s3.copy_object, **copy) == (501, "NotImplemented")
+
+
+@every_upload
+def test_an_upload_is_completed(s3: Any, upload: Upload) -> None:
+    where = {"Bucket": upload.bucket, "Key": upload.key, "UploadId": upload.upload_id}
+    listed = s3.list_parts(**where)["Parts"]
+    assert [part["Size"] for part in listed] == [size for _, size in upload.pieces]
+    complete = {**where, "MultipartUpload": parts_of(listed)}
+    if upload.bucket == "object-headers":
+        # Its parts are plain, and it says that they are to be encrypted.
+        asked = code_of(s3.complete_multipart_upload, **complete)
+        assert asked == (501, "NotImplemented")
+        return
+    s3.complete_multipart_upload(**complete)
+    if upload.bucket == "put-kms-named-key":
+        asked = code_of(s3.get_object, Bucket=upload.bucket, Key=upload.key)
+        assert asked == (501, "NotImplemented")
+        return
+    plain = b"".join(plain_bytes(*piece) for piece in upload.pieces)
+    assert body_of(s3, upload.bucket, upload.key) == plain
+    read = s3.get_object(Bucket=upload.bucket, Key=upload.key, Range="bytes=990-1009")
+    assert read["Body"].read() == plain[990:1010]
+
+
+def parts_of(listed: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    return {"Parts": [{name: part[name] for name in ("PartNumber", "ETag")} for part in listed]}
+
+
+@every_object
+def test_headers_say_how_it_is_encrypted_and_never_by_what(s3: Any, written: Written) -> None:
+    headers = s3.head_object(**which(written))["ResponseMetadata"]["HTTPHeaders"]
+    algorithm = "x-amz-server-side-encryption"
+    assert headers.get(algorithm) == written.headers.get(algorithm)
+    assert not re.search("[0-9a-f]{64}", str(headers))
+
+
+@pytest.mark.parametrize("bucket", BY_FILE_KMS.bucket_answers)
+def test_the_configuration_of_a_bucket_is_the_same(s3: Any, bucket: str) -> None:
+    expected = BY_FILE_KMS.bucket_answers[bucket]
+    if not expected.startswith("<"):
+        assert code_of(s3.get_bucket_encryption, Bucket=bucket) == (404, expected)
+        return
+    (rule,) = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    chosen = rule["ApplyServerSideEncryptionByDefault"]
+    assert f"<SSEAlgorithm>{chosen['SSEAlgorithm']}</SSEAlgorithm>" in expected
+    named = re.search("<KMSMasterKeyID>(.*)</KMS", expected)
+    assert chosen.get("KMSMasterKeyID") == (named and named[1])
+    assert rule["BucketKeyEnabled"] is False
+
+
+@every_upload
+def test_a_part_is_added(keyed: Any, upload: Upload) -> None:
+    where = {"Bucket": upload.bucket, "Key": upload.key, "UploadId": upload.upload_id}
+    added = b"added" * 5
+    keyed.upload_part(**where, PartNumber=3, Body=added)
+    parts = parts_of(keyed.list_parts(**where)["Parts"])
+    keyed.complete_multipart_upload(**where, MultipartUpload=parts)
+    asked = {"Bucket": upload.bucket, "Key": upload.key}
+    assert keyed.get_object(**asked, PartNumber=3)["Body"].read() == added
+    if upload.bucket == "put-kms-named-key":
+        assert code_of(keyed.get_object, **asked) == (501, "NotImplemented")
+        return
+    plain = b"".join(plain_bytes(*piece) for piece in upload.pieces) + added
+    assert body_of(keyed, upload.bucket, upload.key) == plain
+    read = keyed.get_object(**asked, Range="bytes=1330-1339")
+    assert read["Body"].read() == plain[1330:1340]
+
+
+@pytest.mark.parametrize("bucket", DEMANDING)
+def test_a_bucket_takes_new_objects_by_a_key_that_is_here(keyed: Any, bucket: str) -> None:
+    put = {"Bucket": bucket, "Key": "new", "Body": b"secret"}
+    if "KMSMasterKeyID" in BY_FILE_KMS.bucket_answers.get(bucket, ""):
+        assert code_of(keyed.put_object, **put) == (400, "KMS.NotFoundException")
+        return
+    keyed.put_object(**put)
+    assert body_of(keyed, bucket, "new") == b"secret"
+
+
+@every_object
+def test_an_object_is_encrypted_anew(keyed: Any, written: Written) -> None:
+    copy = {"Bucket": "only-plain", "Key": "copied", "CopySource": which(written)}
+    keyed.copy_object(**copy, ServerSideEncryption="AES256")
+    answer = keyed.get_object(Bucket="only-plain", Key="copied")
+    assert answer["Body"].read() == written.body
+    assert answer["ServerSideEncryption"] == "AES256"
