@@ -12,6 +12,7 @@ from s3front.port.forwarded import in_networks
 from s3front.port.request import Reply, Request
 from s3front.s3_errors import S3Error
 from shared.limits import is_low
+from shared.loop.eager import in_a_task
 
 _ASK_SECONDS_MAX = 2.0
 HEALTH_PATH = "/_/"
@@ -56,6 +57,7 @@ async def _low_disks(services: Services) -> dict[str, object]:
     """The disks that are nearly full, by what is on them; what cannot be asked is not told of."""
     asked = {"metadata": services.metadata.disk_usage, "data": services.locations.disk_usage}
     low: dict[str, object] = {}
+    await in_a_task()
     for name, ask in asked.items():
         try:
             available, total = await asyncio.wait_for(ask(), _ASK_SECONDS_MAX)
