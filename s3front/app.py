@@ -37,7 +37,13 @@ from s3front.operations.decide_again import read_now
 from s3front.operations.health import HEALTH_PATH, health_reply
 from s3front.operations.probes import PROBE_PATHS, probe_reply
 from s3front.port.forwarded import as_sent
-from s3front.port.reply import HOST_ID, REGION_HEADER, common_headers, error_reply, new_request_id
+from s3front.port.reply import (
+    HOST_ID,
+    REGION_HEADER,
+    error_reply,
+    new_request_id,
+    with_common_headers,
+)
 from s3front.port.request import BodyAbortedError, Passage, Reply, Request, StreamedBody
 from s3front.port.target import Target, Undecided, parse_target
 from s3front.port.welcome import asks_for_page, welcome
@@ -46,6 +52,7 @@ from s3front.reply_stages import Answered, is_staged, staged
 from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error, incomplete_body, not_implemented
 from shared.process.heap import is_out_of_memory
+from shared.process.readable_log import ACCESS_EVENT
 from shared.records.bucket import BucketRecord
 from shared.records.members import UnreadableRecordError
 
@@ -65,6 +72,22 @@ class _Trace(msgspec.Struct):
     bytes_sent: int = 0
     bucket: BucketRecord | None = None
     tells_region: bool = False
+
+
+class _AccessLine(msgspec.Struct, frozen=True, gc=False):
+    """The fields of an access line, in their order."""
+
+    request_id: str
+    method: str
+    operation: str | None
+    bucket: str | None
+    status: int
+    error: str | None
+    account: str | None
+    peer: str
+    bytes_received: int
+    bytes_sent: int
+    duration_ms: float
 
 
 class App:
@@ -100,15 +123,16 @@ class App:
         if target is not None and is_staged(target, trace.bucket):
             answered = Answered(request, trace.request_id, target, trace.bucket, trace.failure)
             reply = staged(answered, reply)
-        headers = {**common_headers(trace.request_id), **reply.headers}
+        headers = with_common_headers(trace.request_id, reply.headers)
         body = reply.body
-        if isinstance(body, StreamedBody) and request.method != "HEAD":
-            blocks = self._logged(request, trace, reply.status, body)
-            body = StreamedBody(body.length, blocks)
-        else:
-            if isinstance(body, bytes) and request.method != "HEAD":
+        if body and request.method != "HEAD":
+            if isinstance(body, bytes):
                 trace.bytes_sent = len(body)
-            self._log_access(request, trace, reply.status)
+            else:
+                blocks = self._logged(request, trace, reply.status, body)
+                body = StreamedBody(body.length, blocks)
+                return Reply(reply.status, headers, body, reply.close)
+        self._log_access(request, trace, reply.status)
         return Reply(reply.status, headers, body, reply.close)
 
     async def _answer(self, request: Request, trace: _Trace) -> Reply:
@@ -224,7 +248,7 @@ class App:
     def _told(self, operation: Operation, request: Request, target: Target) -> StoredBucket | None:
         """The bucket as it was told last, where the request can do without a read. A page is
         answered what the bucket says by the time."""
-        if operation.unread is None or target.bucket is None or "Origin" in request.headers:
+        if operation.unread is None or target.bucket is None or "origin" in request.headers:
             return None
         told = self.services.buckets.told(target.bucket)
         if told is None or not operation.unread(request.headers, told.record):
@@ -316,20 +340,20 @@ class App:
 
     def _log_access(self, request: Request, trace: _Trace, status: int) -> None:
         target = trace.target
-        self.services.log.info(
-            "access",
-            request_id=trace.request_id,
-            method=request.method,
-            operation=trace.operation,
-            bucket=target.bucket if target else None,
-            status=status,
-            error=trace.error,
-            account=trace.identity.principal.account_id,
-            peer=request.peer,
-            bytes_received=request.body.received,
-            bytes_sent=trace.bytes_sent,
-            duration_ms=round((time.perf_counter() - trace.started) * 1000, 2),
+        line = _AccessLine(
+            trace.request_id,
+            request.method,
+            trace.operation,
+            None if target is None else target.bucket,
+            status,
+            trace.error,
+            trace.identity.principal.account_id,
+            request.peer,
+            request.body.received,
+            trace.bytes_sent,
+            int((time.perf_counter() - trace.started) * 100_000) / 100,
         )
+        self.services.log.info_of(ACCESS_EVENT, line)
 
 
 def _expected_owners(meant: Request, request: Request) -> list[str]:

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Final
 
-from s3front.port.reply import HOST_ID, common_headers, error_reply, new_request_id
+from s3front.port.reply import HOST_ID, error_reply, new_request_id, with_common_headers
 from s3front.port.request import BodyAbortedError, Reply, Request, StreamedBody
 from s3front.s3_errors import S3Error
 from shared import limits
@@ -307,4 +307,4 @@ def _render_error(target: str, error: Exception) -> Answer:
     request_id = new_request_id()
     reply = error_reply(failure, target.partition("?")[0], request_id, HOST_ID)
     assert isinstance(reply.body, bytes)
-    return Answer(reply.status, {**common_headers(request_id), **reply.headers}, reply.body)
+    return Answer(reply.status, with_common_headers(request_id, reply.headers), reply.body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 from base64 import b64encode
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from s3front.port.request import Reply
@@ -26,9 +27,14 @@ def new_request_id() -> str:
     return random.getrandbits(64).to_bytes(8).hex().upper()
 
 
-def common_headers(request_id: str) -> dict[str, str]:
-    """The headers of every reply."""
-    return {"x-amz-request-id": request_id, "x-amz-id-2": HOST_ID, "Server": "Twofold"}
+def with_common_headers(request_id: str, headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers of a reply with those that every reply has, before its own."""
+    return {
+        "x-amz-request-id": request_id,
+        "x-amz-id-2": HOST_ID,
+        "Server": "Twofold",
+        **headers,
+    }
 
 
 def xml_reply(root: str, content: str, status: int = 200) -> Reply:

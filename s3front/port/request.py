@@ -79,7 +79,7 @@ class Request(msgspec.Struct, frozen=True):
     @property
     def host(self) -> str:
         """The host, and port if any, that the client addressed."""
-        return self.hosts[0] if self.hosts else self.headers.get("Host", "")
+        return self.hosts[0] if self.hosts else self.headers.get("host", "")
 
 
 class Passage(Protocol):

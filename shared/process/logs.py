@@ -24,8 +24,10 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from io import RawIOBase
 from typing import Any, BinaryIO, Final, NamedTuple, Protocol
 
+import msgspec
 import orjson
 
 from shared.daemon_secret import without_payload
@@ -55,6 +57,8 @@ _SOCKET_IO_LOGGERS: Final = (
 _OWN_FIELDS: Final = 4
 """Those of a line that no field of its event may take the place of: all before ``event``."""
 
+_encode: Final = msgspec.json.Encoder().encode
+
 _Fields = dict[str, Any]
 _MakeLine = Callable[[float, str, str, int, _Fields], bytes]
 """Makes a line, without its break, of a time, a level, a name, a process ID and the fields."""
@@ -81,6 +85,10 @@ class Logger(EventLog, Protocol):
 
     def exception(self, event: str, /, **fields: Any) -> None:
         """``error`` with the traceback of the exception that is being handled."""
+
+    def info_of(self, event: str, fields: msgspec.Struct) -> None:
+        """``info`` with the members of a struct, in half the time: for the line of each request.
+        None of them is named like what every line has."""
 
     def bind(self, **fields: Any) -> Logger:
         """A logger that adds these fields to each of its lines."""
@@ -157,15 +165,23 @@ class _Output:
 
     def __init__(self, file: BinaryIO | None) -> None:
         self._file = file
+        self._raw: RawIOBase | None = getattr(file, "raw", None)
 
     @property
     def is_terminal(self) -> bool:
         return self._file is not None and self._file.isatty()
 
     def write(self, line: bytes) -> None:
+        line += b"\n"
         try:
+            if self._raw is not None:
+                # A buffer would be flushed for each line: that takes four times as long.
+                written = self._raw.write(line)
+                if written == len(line):
+                    return
+                line = line[written or 0 :]
             file = sys.stderr.buffer if self._file is None else self._file
-            file.write(line + b"\n")
+            file.write(line)
             file.flush()
         except (OSError, ValueError):
             pass  # the reader has gone, or the file is closed: the process is ending
@@ -184,6 +200,9 @@ class _Process:
 
 _process = _Process()
 
+_THOUSANDTHS: Final = tuple(f".{number:03}Z" for number in range(1000))
+"""How a time ends: to take it from here costs a fifth of making it."""
+
 
 class _Sink(NamedTuple):
     """What becomes of an event: the name of the process, the least level, how, and where."""
@@ -196,6 +215,21 @@ class _Sink(NamedTuple):
     def write(self, seconds: float, level: str, part: str, fields: _Fields) -> None:
         name = f"{self.process_name}.{part}" if part else self.process_name
         self.output.write(self.make_line(seconds, level, name, _process.id, fields))
+
+    def write_struct(self, level: str, part: str, event: str, fields: msgspec.Struct) -> bool:
+        """The same of an event that happens now; False, and nothing is done, where its members have
+        to be looked at one by one."""
+        if self.make_line is not _line:
+            return False
+        seconds = time.time()
+        name = f"{self.process_name}.{part}" if part else self.process_name
+        try:
+            members = _encode(fields)[1:]
+        except Exception:  # what ``_line_of_anything`` is for
+            return False
+        head = _head(level, name, _process.id, event)
+        self.output.write(b'{"time":"%b",%b,%b' % (_date(seconds).encode(), head, members))
+        return True
 
 
 class _Logger:
@@ -225,6 +259,12 @@ class _Logger:
     def info(self, event: str, /, **fields: Any) -> None:
         if _sink.level <= logging.INFO:
             self._write("info", event, fields)
+
+    def info_of(self, event: str, fields: msgspec.Struct) -> None:
+        if _sink.level > logging.INFO:
+            return
+        if self._bound or not _sink.write_struct("info", self._part, event, fields):
+            self._write("info", event, msgspec.structs.asdict(fields))
 
     def warning(self, event: str, /, **fields: Any) -> None:
         if _sink.level <= logging.WARNING:
@@ -273,10 +313,9 @@ def _level_name(level: int) -> str:
 
 def _line(seconds: float, level: str, name: str, pid: int, fields: _Fields) -> bytes:
     """The line, with its own fields first; a field of the event cannot take their place."""
-    date = f"{_second(int(seconds))}.{str(int(seconds % 1 * 1000)).zfill(3)}Z"
-    line = {"time": date, "level": level, "name": name, "pid": pid, "event": "", **fields}
+    line = {"time": _date(seconds), "level": level, "name": name, "pid": pid, "event": "", **fields}
     if len(line) != len(fields) + _OWN_FIELDS:
-        line.update(time=date, level=level, name=name, pid=pid)
+        line.update(time=_date(seconds), level=level, name=name, pid=pid)
     try:
         return orjson.dumps(line, default=str)
     except TypeError:
@@ -288,6 +327,18 @@ def _readable(seconds: float, level: str, name: str, pid: int, fields: _Fields) 
     own = {"level": level, "name": name, "pid": pid}
     line = readable_line(seconds, {**fields, **own})
     return line.encode("utf-8", "backslashreplace")
+
+
+@lru_cache(maxsize=64)
+def _head(level: str, name: str, pid: int, event: str) -> bytes:
+    """What lines of an event have in common, behind their time, without braces."""
+    return orjson.dumps({"level": level, "name": name, "pid": pid, "event": event})[1:-1]
+
+
+def _date(seconds: float) -> str:
+    """ISO 8601 to the millisecond."""
+    whole, part = divmod(int(seconds * 1000), 1000)
+    return _second(whole) + _THOUSANDTHS[part]
 
 
 @lru_cache(maxsize=2)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp.http_exceptions import BadStatusLine
 
@@ -58,6 +59,73 @@ def log(configure: Callable[[str], Log]) -> Log:
 class Unprintable:
     def __str__(self) -> str:
         raise RuntimeError("no text")
+
+
+class Fields(msgspec.Struct):
+    bucket: str | None
+    size_bytes: int
+    duration_ms: float
+
+
+class TestLineOfAStruct:
+    FIELDS = Fields('gr\u00fc\u00dfe\n"', 3, 0.25)
+
+    @pytest.mark.parametrize("bound", [{}, {"request_id": "4f2a"}])
+    def test_is_that_of_its_members(self, log: Log, bound: dict[str, str]) -> None:
+        logger = get_logger("store").bind(**bound)
+        logger.info("read", **msgspec.structs.asdict(self.FIELDS))
+        logger.info_of("read", self.FIELDS)
+        expected, line = log.lines()
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("time"))
+        expected.pop("time")
+        assert list(line.items()) == list(expected.items())
+
+    def test_is_for_people_where_the_others_are(
+        self, configure: Callable[[str], Log], tmp_path: Path
+    ) -> None:
+        configure("info")
+        with (tmp_path / "log").open("wb") as file:
+            configure_logging("dmd-data", "info", file, layout="text")
+            get_logger().info_of("read", Fields("photos", 3, 0.25))
+        line = (tmp_path / "log").read_text()
+        assert line.endswith(" dmd-data read bucket=photos size_bytes=3 duration_ms=0.25\n")
+
+    def test_of_text_that_is_no_unicode_is_written_all_the_same(self, log: Log) -> None:
+        get_logger().info_of("read", Fields("\udcff", 3, 0.25))
+        assert log.line()["bucket"] == "\udcff"
+
+    def test_is_not_written_below_its_level(self, configure: Callable[[str], Log]) -> None:
+        log = configure("warn")
+        get_logger().info_of("read", self.FIELDS)
+        assert not log.lines()
+
+
+class FewBytes(io.RawIOBase):
+    """A file that takes three bytes at a time, or none at first."""
+
+    def __init__(self, *, first: int | None = 3) -> None:
+        self.taken = b""
+        self._next: int | None = first
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int | None:
+        size, self._next = self._next, 3
+        if size is not None:
+            self.taken += bytes(data[:size])
+        return None if size is None else min(size, len(data))
+
+
+@pytest.mark.parametrize("first", [3, 0, None])
+def test_a_line_is_written_whole_where_the_system_takes_a_part(
+    configure: Callable[[str], Log], first: int | None
+) -> None:
+    configure("info")
+    raw = FewBytes(first=first)
+    configure_logging("dmd-data", "info", io.BufferedWriter(raw))
+    get_logger().info("read", key="k" * 100)
+    assert json.loads(raw.taken)["key"] == "k" * 100
 
 
 class TestLine:
