@@ -47,9 +47,10 @@ from s3front.objects.versioning import (
 from shared import limits
 from shared.records.upload import overview_key, uploads_level
 
-KEPT_OBJECTS_MAX: Final = 512
-KEPT_CHARACTERS_MAX: Final = 1024 * 1024
-"""Of the objects that are read again and again: what their records say is taken from them once."""
+KEPT_OBJECTS_MAX: Final = 4096
+KEPT_CHARACTERS_MAX: Final = 4 * 1024 * 1024
+"""Of the objects that are read again and again: what their records say is taken from them once.
+They take four times as much memory as their text has characters: 16 MiB at most."""
 
 RECENT_OBJECTS_MAX: Final = 2 * KEPT_OBJECTS_MAX
 """An object is kept when it is read again among the reads of so many others."""
