@@ -36,7 +36,7 @@ async def authenticate(
 
     ``sub_resources`` are the query parameters that select operations: each has to be signed.
     """
-    authorization = request.headers.get("Authorization")
+    authorization = request.headers.get("authorization")
     query = target.query
     presigned = presigned_v4 = False
     if query:

