@@ -6,7 +6,6 @@ Headers are those of the Amazon S3 API reference (PutObject, GetObject, CreateMu
 from __future__ import annotations
 
 import hashlib
-import re
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Final
@@ -33,9 +32,7 @@ from s3front.encryption.sse import (
     KMS,
     Protection,
 )
-
-_MASTER_KEY: Final = re.compile("[0-9a-fA-F]{64}")
-"""What the ``file`` KMS of CloudServer has as the ID of a master key, or in it: the key itself."""
+from s3front.objects.default_encryption import shown_key_id
 
 _MEMBERS: Final = (
     ALGORITHM_MEMBER,
@@ -78,13 +75,6 @@ def made_headers(document: Mapping[str, Any], protection: Protection | None) -> 
     if headers and (context := document.get(CONTEXT_MEMBER)):
         headers[CONTEXT] = b64encode(orjson.dumps(context)).decode()
     return headers
-
-
-def shown_key_id(key_id: object) -> str | None:
-    """The ID of a master key, for a client; None for one that is that key itself."""
-    if not isinstance(key_id, str) or not key_id or _MASTER_KEY.search(key_id) is not None:
-        return None
-    return key_id
 
 
 def kept_members(document: Mapping[str, Any]) -> dict[str, Any]:

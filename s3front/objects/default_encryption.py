@@ -11,6 +11,7 @@ key that somebody has named is ``configuredMasterKeyId`` (reference/dmd-wire.md,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -33,6 +34,17 @@ MEMBER: Final = "serverSideEncryption"
 
 _SCHEME: Final = 1
 """The original asks for a number, and takes it for that of its own format."""
+
+
+_MASTER_KEY: Final = re.compile("[0-9a-fA-F]{64}")
+
+
+def shown_key_id(key_id: object) -> str | None:
+    """The ID of a master key, for a client; None for what is none, and for one that is that key
+    itself, or has it in it, as the ``file`` KMS of the original does."""
+    if not isinstance(key_id, str) or not key_id or _MASTER_KEY.search(key_id) is not None:
+        return None
+    return key_id
 
 
 class DefaultEncryption(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ from s3front.operations import (
     configurations,
     copy_object,
     delete_objects,
+    encrypted_buckets,
     get_object,
     list_buckets,
     list_object_versions,
@@ -74,4 +75,6 @@ def routes() -> Routes:
         table.add(method, website_page.GET_PAGE, PAGE)
         table.add(method, website_page.SERVICE_PAGE, PAGE)
     configurations.add_to(table)
+    table.add("GET", encrypted_buckets.GET_BUCKET_ENCRYPTION, "encryption")
+    table.add("PUT", encrypted_buckets.PUT_BUCKET_ENCRYPTION, "encryption")
     return table

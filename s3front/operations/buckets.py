@@ -12,6 +12,12 @@ from s3front.metadata.gateway import ChangedError
 from s3front.objects.object_lock import is_enabled
 from s3front.operations.chosen_location import unsupported_type
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
+from s3front.operations.encrypted_buckets import (
+    NEW_BUCKET,
+    NEW_BUCKET_KEY_ID,
+    members_of_new_bucket,
+    wanted_of_new_bucket,
+)
 from s3front.port.reply import REGION_HEADER, xml_reply
 from s3front.port.request import Reply, Request
 from s3front.port.target import is_new_bucket_name
@@ -40,12 +46,14 @@ async def create_bucket(context: Context, request: Request) -> Reply:
     if not is_new_bucket_name(name):
         raise S3Error("InvalidBucketName", fields={"BucketName": name})
     locks = request.headers.get(_LOCK_HEADER) == "true"
+    encrypts = wanted_of_new_bucket(request.headers) is not None
     if context.stored_bucket is None:
         principal = context.principal
         record = BucketRecord.create(name, principal.canonical_id, principal.name, now(), location)
         if locks:
             enabled = {"Status": Versioning.ENABLED}
             record = record.changed({"objectLockEnabled": True, "versioningConfiguration": enabled})
+        record = record.changed(await members_of_new_bucket(context, name, request.headers))
         if _OWNERSHIP_HEADER in request.headers:
             record = record.changed({OWNERSHIP_MEMBER: request.headers[_OWNERSHIP_HEADER]})
         try:
@@ -56,18 +64,22 @@ async def create_bucket(context: Context, request: Request) -> Reply:
             authorize(context.access.on(None if found is None else found.record, None))
             if found is None:
                 raise S3Error("OperationAborted") from error
-            return _answer_existing(context, found.record, location, locks=locks)
+            return _answer_existing(context, found.record, location, locks=locks, encrypts=encrypts)
         return Reply(200, {"Location": f"/{name}"})
-    return _answer_existing(context, context.stored_bucket.record, location, locks=locks)
+    record = context.stored_bucket.record
+    return _answer_existing(context, record, location, locks=locks, encrypts=encrypts)
 
 
-def _answer_existing(context: Context, record: BucketRecord, wanted: str, *, locks: bool) -> Reply:
+def _answer_existing(
+    context: Context, record: BucketRecord, wanted: str, *, locks: bool, encrypts: bool
+) -> Reply:
     fields = {"BucketName": record.name}
     if record.owner_id != context.principal.canonical_id:
         raise S3Error("BucketAlreadyExists", fields=fields)
     find = context.services.locations.find
     places = [find(record.location), find(wanted)]
-    if all(place is not None and place.legacy_aws_behavior for place in places):
+    is_as_wanted = record.demands_encryption or not encrypts
+    if is_as_wanted and all(place is not None and place.legacy_aws_behavior for place in places):
         if locks and not is_enabled(record.document):
             raise S3Error(
                 "InvalidBucketState",
@@ -150,7 +162,7 @@ CREATE_BUCKET = Operation(
     Level.NEW_BUCKET,
     create_bucket,
     ("s3:CreateBucket",),
-    headers=frozenset((_LOCK_HEADER,)),
+    headers=frozenset((_LOCK_HEADER, NEW_BUCKET, NEW_BUCKET_KEY_ID)),
 )
 HEAD_BUCKET = Operation(
     "HeadBucket", Level.BUCKET, head_bucket, ("s3:ListBucket",), tells_region=True

@@ -172,6 +172,8 @@ async def _made(
             context = await read_now(context)
             if chosen_location(context, headers) != wanted.location:
                 return None, context
+            if wanted_protection(context, headers) != wanted.protection:
+                return None, context
         return await _commit(context, headers, record, stored), context
     except MustEncryptError:
         return None, await read_now(context)

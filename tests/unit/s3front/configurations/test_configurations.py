@@ -351,7 +351,11 @@ def test_a_document_of_another_form_is_no_fault_of_this_server(
 
 @pytest.mark.parametrize(
     "each",
-    [each for each in CONFIGURATIONS if each.delete and each.member and not each.put],
+    [
+        each
+        for each in CONFIGURATIONS
+        if each.delete and each.member and not each.put and each.get != "GetBucketEncryption"
+    ],
     ids=get_of,
 )
 def test_a_stored_document_that_cannot_be_set_is_not_removed(each: Configuration) -> None:
@@ -359,6 +363,19 @@ def test_a_stored_document_that_cannot_be_set_is_not_removed(each: Configuration
     stored = {each.member: {"mandatory": True}}
     with pytest.raises(S3Error, match="NotImplemented"):
         each.without(FRESH.changed(stored))
+
+
+def test_without_its_encryption_a_bucket_keeps_the_key_of_the_original() -> None:
+    stored = {**ENCRYPTION, "configuredMasterKeyId": "b", "bucketKeyEnabled": True}
+    each = configuration("GetBucketEncryption")
+    record = each.without(FRESH.changed({"serverSideEncryption": stored}))
+    assert record.document["serverSideEncryption"] == {
+        **ENCRYPTION,
+        "configuredMasterKeyId": "b",
+        "mandatory": False,
+    }
+    assert not each.is_set(record)
+    assert each.without(record) == record
 
 
 # --- Access control lists -------------------------------------------------------------------------

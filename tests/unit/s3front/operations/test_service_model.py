@@ -19,6 +19,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from s3front.authz.access import EXPECTED_OWNER
 from s3front.encryption.choice import CUSTOMER_HEADERS, ENCRYPTION, KEY_ID
 from s3front.operations import routes
+from s3front.operations.encrypted_buckets import NEW_BUCKET, NEW_BUCKET_KEY_ID
 from s3front.operations.put_version import PUT_VERSION
 from s3front.port.target import Target, parse_target
 from s3front.routes import UPLOAD_ID, Operation
@@ -50,6 +51,7 @@ OURS = {
 """Calls that the model does not have."""
 
 OURS_OF = {
+    "CreateBucket": {NEW_BUCKET, NEW_BUCKET_KEY_ID},
     "CompleteMultipartUpload": {PUT_VERSION, ENCRYPTION, KEY_ID},
     "DeleteObjects": {"content-md5"},
     "PutObject": {PUT_VERSION},

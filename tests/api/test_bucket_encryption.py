@@ -1,0 +1,353 @@
+"""The default encryption of buckets, and that nothing plain gets into one that has it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from s3front.objects.default_encryption import MEMBER
+from shared.records.names import METASTORE, UPLOADS_PREFIX
+from tests.api.encrypting import (
+    ALGORITHM,
+    BY_FIRST,
+    BY_KMS,
+    BY_S3,
+    FIRST,
+    SECOND,
+    TOLD_S3,
+    by_customer,
+    encrypting_cluster,
+    told,
+    told_customer,
+)
+from tests.api.support import code_of, error_of, new_name
+from tests.clients_boto3 import s3_client
+from tests.faults.stores import call_metadata, stored_records
+from tests.raw_http import exchange, sign
+from tests.servers import Cluster, Front
+
+PART = os.urandom(5 * 1024 * 1024)
+
+
+@pytest.fixture(scope="module")
+def encrypting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with encrypting_cluster(tmp_path_factory.mktemp("encrypting"), fronts=2) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def front(encrypting: Cluster) -> Front:
+    return encrypting.fronts[0]
+
+
+@pytest.fixture(scope="module")
+def s3(front: Front) -> Any:
+    return s3_client(front)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(encrypting: Cluster) -> Any:
+    """A client of another front-end."""
+    return s3_client(encrypting.fronts[1])
+
+
+def rule(algorithm: str = "AES256", key_id: str | None = None, **more: Any) -> dict[str, Any]:
+    applied = {"SSEAlgorithm": algorithm} | ({} if key_id is None else {"KMSMasterKeyID": key_id})
+    return {"ApplyServerSideEncryptionByDefault": applied, **more}
+
+
+def put_default(s3: Any, bucket: str, *rules: dict[str, Any]) -> None:
+    configuration = {"Rules": list(rules) or [rule()]}
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=configuration)
+
+
+def default_of(s3: Any, bucket: str) -> Any:
+    found = s3.get_bucket_encryption(Bucket=bucket)
+    return found["ServerSideEncryptionConfiguration"]["Rules"]
+
+
+def record_of(running: Cluster, bucket: str) -> dict[str, Any]:
+    found: dict[str, Any] = stored_records(running, [METASTORE])[METASTORE][bucket]
+    return found
+
+
+NOT_SET = (404, "ServerSideEncryptionConfigurationNotFoundError")
+
+
+@pytest.mark.parametrize(
+    ("given", "shown", "expected"),
+    [
+        (rule(), rule(BucketKeyEnabled=False), TOLD_S3),
+        (rule("aws:kms"), rule("aws:kms", BucketKeyEnabled=False), BY_FIRST),
+        (
+            rule("aws:kms", SECOND, BucketKeyEnabled=True),
+            rule("aws:kms", SECOND, BucketKeyEnabled=True),
+            {**BY_FIRST, "-aws-kms-key-id": SECOND, "-bucket-key-enabled": "true"},
+        ),
+        (
+            rule("aws:kms:dsse", SECOND),
+            rule("aws:kms:dsse", SECOND, BucketKeyEnabled=False),
+            {"": "aws:kms:dsse", "-aws-kms-key-id": SECOND},
+        ),
+        (
+            {"BlockedEncryptionTypes": {"EncryptionType": ["SSE-C"]}},
+            rule(
+                BucketKeyEnabled=False,
+                BlockedEncryptionTypes={"EncryptionType": ["SSE-C"]},
+            ),
+            TOLD_S3,
+        ),
+    ],
+    ids=["SSE-S3", "SSE-KMS", "a key, and bucket keys", "DSSE-KMS", "no keys of clients"],
+)
+def test_a_default(
+    s3: Any, bucket: str, given: dict[str, Any], shown: dict[str, Any], expected: dict[str, str]
+) -> None:
+    assert code_of(s3.get_bucket_encryption, Bucket=bucket) == NOT_SET
+    assert told(s3.put_object(Bucket=bucket, Key="before", Body=b"text")) == {}
+    put_default(s3, bucket, given)
+    assert default_of(s3, bucket) == [shown]
+    address = {"Bucket": bucket, "Key": "key"}
+    assert told(s3.put_object(**address, Body=b"text")) == expected
+    assert told(s3.get_object(**address)) == expected
+    assert told(s3.create_multipart_upload(**address)) == expected
+    assert told(s3.copy_object(**address, CopySource=address)) == expected
+    assert told(s3.get_object(Bucket=bucket, Key="before")) == {}
+    for _ in range(2):
+        s3.delete_bucket_encryption(Bucket=bucket)
+        assert code_of(s3.get_bucket_encryption, Bucket=bucket) == NOT_SET
+    assert told(s3.put_object(Bucket=bucket, Key="after", Body=b"text")) == {}
+    assert s3.get_object(**address)["Body"].read() == b"text"
+
+
+def test_what_a_request_says_comes_first(s3: Any, bucket: str) -> None:
+    put_default(s3, bucket, rule("aws:kms", SECOND, BucketKeyEnabled=True))
+    address = {"Bucket": bucket, "Key": "key"}
+    assert told(s3.put_object(**address, Body=b"a", **BY_S3)) == TOLD_S3
+    assert told(s3.put_object(**address, Body=b"a", **by_customer())) == told_customer()
+    # Without a key, the one of whoever names none; a bucket key as the bucket has it.
+    made = told(s3.put_object(**address, Body=b"a", **BY_KMS))
+    assert made == {**BY_FIRST, "-bucket-key-enabled": "true"}
+
+
+def test_a_bucket_may_let_no_client_use_its_own_key(s3: Any, bucket: str) -> None:
+    address = {"Bucket": bucket, "Key": "key"}
+    s3.put_object(**address, Body=b"text", **by_customer())
+    put_default(s3, bucket, rule(BlockedEncryptionTypes={"EncryptionType": ["SSE-C"]}))
+    for call in (s3.put_object, s3.create_multipart_upload):
+        assert code_of(call, **address, **by_customer()) == (403, "AccessDenied")
+    assert s3.get_object(**address, **by_customer())["Body"].read() == b"text"
+    put_default(s3, bucket, rule(BlockedEncryptionTypes={"EncryptionType": ["NONE"]}))
+    s3.put_object(**address, Body=b"text", **by_customer())
+
+
+MALFORMED = (400, "MalformedXML")
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ([], MALFORMED),
+        ([rule(), rule()], MALFORMED),
+        ([{}], MALFORMED),
+        ([rule("AES128")], MALFORMED),
+        ([rule("aws:kms", "")], MALFORMED),
+        ([rule("aws:fsx")], (501, "NotImplemented")),
+        ([rule(BlockedEncryptionTypes={"EncryptionType": ["SSE-S3"]})], MALFORMED),
+        ([rule("AES256", FIRST)], (400, "InvalidArgument")),
+    ],
+    ids=["none", "two", "empty", "algorithm", "key", "FSx", "blocked", "key of S3"],
+)
+def test_what_is_no_default(
+    s3: Any, bucket: str, rules: list[dict[str, Any]], expected: tuple[int, str]
+) -> None:
+    configuration = {"Rules": rules}
+    sent = {"Bucket": bucket, "ServerSideEncryptionConfiguration": configuration}
+    error = error_of(s3.put_bucket_encryption, **sent)
+    assert (error["status"], error["Code"]) == expected
+    if expected[1] == "InvalidArgument":
+        assert error["ArgumentName"] == "ApplyServerSideEncryptionByDefault"
+        assert error["Message"] == (
+            "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or "
+            "aws:kms:dsse"
+        )
+    assert code_of(s3.get_bucket_encryption, Bucket=bucket) == NOT_SET
+
+
+def test_a_record_is_one_that_the_original_reads(s3: Any, bucket: str, encrypting: Cluster) -> None:
+    """Its model wants a scheme, an algorithm, and one key ID at least (``BucketInfo``)."""
+    put_default(s3, bucket)
+    expected = {"cryptoScheme": 1, "algorithm": "AES256", "mandatory": True, "masterKeyId": FIRST}
+    assert record_of(encrypting, bucket)[MEMBER] == expected
+    put_default(s3, bucket, rule("aws:kms", SECOND))
+    assert record_of(encrypting, bucket)[MEMBER] == {
+        **expected,
+        "algorithm": "aws:kms",
+        "configuredMasterKeyId": SECOND,
+    }
+    s3.delete_bucket_encryption(Bucket=bucket)
+    assert record_of(encrypting, bucket)[MEMBER]["mandatory"] is False
+
+
+def test_a_master_key_in_a_record_of_the_original_is_not_shown(
+    s3: Any, bucket: str, encrypting: Cluster
+) -> None:
+    """Its ``file`` KMS has it there; what is new is encrypted by a key of ours."""
+    secret = "5e" * 32
+    record = record_of(encrypting, bucket)
+    for stored in (
+        {"algorithm": "AES256", "masterKeyId": secret},
+        {"algorithm": "aws:kms", "masterKeyId": secret},
+        {"algorithm": "aws:kms", "masterKeyId": secret, "configuredMasterKeyId": secret},
+    ):
+        changed = {**record, MEMBER: {"cryptoScheme": 1, "mandatory": True, **stored}}
+        call_metadata(encrypting, "put", [bucket, json.dumps(changed), {}], [METASTORE])
+        assert secret not in str(s3.get_bucket_encryption(Bucket=bucket))
+        if "configuredMasterKeyId" not in stored:
+            made = s3.put_object(Bucket=bucket, Key="key", Body=b"text")
+            assert told(made)[""] == stored["algorithm"]
+            assert told(made).get("-aws-kms-key-id") in (None, FIRST)
+
+
+def test_a_bucket_that_is_encrypted_from_the_beginning(front: Front, s3: Any) -> None:
+    """As CloudServer's tool makes it."""
+    asked = f"{ALGORITHM.replace('x-amz', 'x-amz-scal')}"
+    for headers, shown in (
+        ({asked: "AES256"}, rule(BucketKeyEnabled=False)),
+        ({asked: "aws:kms"}, rule("aws:kms", BucketKeyEnabled=False)),
+        (
+            {asked: "aws:kms", f"{asked}-aws-kms-key-id": SECOND},
+            rule("aws:kms", SECOND, BucketKeyEnabled=False),
+        ),
+    ):
+        name = new_name()
+        assert exchange(front, sign(front, "PUT", f"/{name}", headers=headers)).status == 200
+        assert default_of(s3, name) == [shown]
+        assert told(s3.put_object(Bucket=name, Key="key", Body=b"a"))
+    for headers in (
+        {asked: "AES128"},
+        {f"{asked}-aws-kms-key-id": SECOND},
+        {asked: "AES256", f"{asked}-aws-kms-key-id": SECOND},
+    ):
+        response = exchange(front, sign(front, "PUT", f"/{new_name()}", headers=headers))
+        assert (response.status, response.error["Code"]) == (400, "InvalidArgument")
+
+
+def test_one_that_is_there_is_not_said_to_be_encrypted(front: Front, s3: Any, bucket: str) -> None:
+    headers = {"x-amz-scal-server-side-encryption": "AES256"}
+    response = exchange(front, sign(front, "PUT", f"/{bucket}", headers=headers))
+    assert (response.status, response.error["Code"]) == (409, "BucketAlreadyOwnedByYou")
+    put_default(s3, bucket)
+    assert exchange(front, sign(front, "PUT", f"/{bucket}", headers=headers)).status == 200
+
+
+def test_all_is_encrypted_where_the_configuration_says_so(
+    s3: Any, bucket: str, encrypting: Cluster
+) -> None:
+    """Also in a bucket from before, whose default cannot be removed then."""
+    front = encrypting.add_front(settings={"globalEncryptionEnabled": True})
+    client = s3_client(front)
+    assert default_of(client, bucket) == [rule(BucketKeyEnabled=False)]
+    assert told(client.put_object(Bucket=bucket, Key="key", Body=b"a")) == TOLD_S3
+    client.delete_bucket_encryption(Bucket=bucket)
+    assert told(client.put_object(Bucket=bucket, Key="key", Body=b"a")) == TOLD_S3
+    name = new_name()
+    client.create_bucket(Bucket=name)
+    assert record_of(encrypting, name)[MEMBER]["mandatory"] is True
+    assert told(s3.put_object(Bucket=name, Key="key", Body=b"a")) == TOLD_S3
+
+
+def test_without_a_master_key_there_is_no_encryption(encrypting: Cluster, bucket: str) -> None:
+    """And it is said so, before a bucket takes nothing more."""
+    nowhere = str(encrypting.folder / "keys" / "none.json")
+    front = encrypting.add_front(settings={"encryption": {"keyringFile": nowhere}})
+    s3 = s3_client(front)
+    configuration = {"Rules": [rule()]}
+    sent = {"Bucket": bucket, "ServerSideEncryptionConfiguration": configuration}
+    for error in (
+        error_of(s3.put_bucket_encryption, **sent),
+        error_of(s3.put_object, Bucket=bucket, Key="key", Body=b"a", **BY_S3),
+    ):
+        assert (error["status"], error["Code"]) == (501, "NotImplemented")
+        assert "s3front keys create" in error["Message"]
+    headers = {"x-amz-scal-server-side-encryption": "AES256"}
+    assert exchange(front, sign(front, "PUT", f"/{new_name()}", headers=headers)).status == 501
+    s3.put_object(Bucket=bucket, Key="key", Body=b"plain")
+
+
+# --- A default that comes while something else does ----------------------------------------------
+
+
+def test_what_a_front_end_was_told_before_does_not_count(
+    s3: Any, elsewhere: Any, bucket: str, encrypting: Cluster
+) -> None:
+    """It keeps the record of the bucket, and decides on that as it was."""
+    elsewhere.put_object(Bucket=bucket, Key="before", Body=b"text")
+    put_default(s3, bucket)
+    large = os.urandom(9_000_000)
+    for key, body in (("small", b"text"), ("large", large), ("empty", b"")):
+        assert told(elsewhere.put_object(Bucket=bucket, Key=key, Body=body)) == TOLD_S3
+        assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == body
+        s3.delete_bucket_encryption(Bucket=bucket)
+        elsewhere.put_object(Bucket=bucket, Key="between", Body=b"text")
+        put_default(s3, bucket)
+    source = {"Bucket": bucket, "Key": "before"}
+    assert told(elsewhere.copy_object(Bucket=bucket, Key="copy", CopySource=source)) == TOLD_S3
+    records = stored_records(encrypting, [bucket])[bucket]
+    assert {key for key in records if not records[key][ALGORITHM]} == {"before", "between"}
+
+
+def test_puts_at_the_same_time(s3: Any, elsewhere: Any, bucket: str, encrypting: Cluster) -> None:
+    """Whoever is answered after the default was set has stored nothing plain since."""
+    body = os.urandom(64) * 100
+
+    def put(number: int) -> tuple[int, dict[str, str]]:
+        client = elsewhere if number % 2 else s3
+        return number, told(client.put_object(Bucket=bucket, Key=f"{number:03}", Body=body))
+
+    with ThreadPoolExecutor(8) as pool:
+        running = [pool.submit(put, number) for number in range(60)]
+        put_default(s3, bucket)
+        behind = [pool.submit(put, number) for number in range(60, 120)]
+        made = dict(each.result() for each in (*running, *behind))
+    records = stored_records(encrypting, [bucket])[bucket]
+    for number, said in made.items():
+        record = records[f"{number:03}"]
+        assert said == ({"": record[ALGORITHM]} if record[ALGORITHM] else {})
+        assert ("cryptoScheme" in record["location"][0]) is bool(record[ALGORITHM])
+        assert number < 60 or said == TOLD_S3
+        assert s3.get_object(Bucket=bucket, Key=f"{number:03}")["Body"].read() == body
+
+
+@pytest.mark.parametrize("sends_more", [False, True])
+def test_an_upload_from_before(
+    s3: Any, elsewhere: Any, bucket: str, encrypting: Cluster, sends_more: bool
+) -> None:
+    """Its parts are stored again, and the client sees nothing of it."""
+    upload = {"Bucket": bucket, "Key": "key"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    parts = []
+
+    def send(number: int, body: bytes, client: Any) -> dict[str, str]:
+        made = client.upload_part(**upload, PartNumber=number, Body=body)
+        parts.append({"PartNumber": number, "ETag": made["ETag"]})
+        return told(made)
+
+    assert send(1, PART, s3) == {}
+    if not sends_more:
+        assert send(2, b"end", s3) == {}
+    put_default(s3, bucket)
+    if sends_more:
+        assert send(2, b"end", elsewhere) == TOLD_S3
+    done = elsewhere.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+    assert told(done) == TOLD_S3
+    got = s3.get_object(Bucket=bucket, Key="key")
+    assert (got["Body"].read(), told(got)) == (PART + b"end", TOLD_S3)
+    record = stored_records(encrypting, [bucket])[bucket]["key"]
+    assert [each["cryptoScheme"] for each in record["location"]] == ["twofold-1"] * 2
+    assert stored_records(encrypting, [UPLOADS_PREFIX + bucket]) == {UPLOADS_PREFIX + bucket: {}}
