@@ -13,7 +13,7 @@ from s3front.encryption.transform import Coder
 from s3front.locations.base import DataReader, DataStore, Stored
 from s3front.port.request import Passage
 
-_HERE_BYTES_MAX: Final = 1024 * 1024
+_HERE_BYTES_MAX: Final = 1024 * 1024 + 4096
 
 
 def opened(store: DataStore, blob: Stored, start: int, end: int) -> Awaitable[DataReader]:
@@ -35,11 +35,11 @@ class Cut:
         self._before = start
         self._wanted = end - start + 1
 
-    def update(self, data: bytes) -> bytes:
+    def update(self, data: bytes | bytearray) -> bytes:
         kept = data[self._before : self._before + self._wanted]
         self._before -= min(self._before, len(data))
         self._wanted -= len(kept)
-        return kept
+        return bytes(kept)
 
     def finish(self) -> bytes:
         return b""
@@ -53,7 +53,7 @@ class DecodedReader:
         self._coder = coder
 
     async def blocks(self) -> AsyncGenerator[bytes | Passage, None]:
-        async with aclosing(coded(bytes_of(self._stored), self._coder)) as blocks:
+        async with aclosing(coded(_seen(self._stored), self._coder)) as blocks:
             async for block in blocks:
                 yield block
 
@@ -65,7 +65,9 @@ class DecodedReader:
         self._stored.close()
 
 
-async def coded(blocks: AsyncGenerator[bytes, None], coder: Coder) -> AsyncGenerator[bytes, None]:
+async def coded(
+    blocks: AsyncGenerator[bytes, None] | AsyncGenerator[bytes | bytearray, None], coder: Coder
+) -> AsyncGenerator[bytes, None]:
     """The blocks as a coder makes them; empty ones are left out."""
     async with aclosing(blocks):
         async for block in blocks:
@@ -92,13 +94,19 @@ async def _only(data: bytes) -> AsyncGenerator[bytes, None]:
 
 async def bytes_of(reader: DataReader) -> AsyncGenerator[bytes, None]:
     """The bytes of a reader, for whoever has to see them: none is moved from where it is."""
+    async with aclosing(_seen(reader)) as blocks:
+        async for block in blocks:
+            yield bytes(block)
+
+
+async def _seen(reader: DataReader) -> AsyncGenerator[bytes | bytearray, None]:
     async with aclosing(reader.blocks()) as blocks:
         async for block in blocks:
             if isinstance(block, bytes | bytearray):
-                yield bytes(block)
+                yield block
 
 
-async def _passed(coder: Coder, data: bytes) -> bytes:
+async def _passed(coder: Coder, data: bytes | bytearray) -> bytes:
     """Here, as long as that takes less than a millisecond: AES needs 0.2 ms for a MiB, and keeps
     the interpreter's lock all the while, so that a thread would gain nothing else."""
     if len(data) <= _HERE_BYTES_MAX:

@@ -26,6 +26,7 @@ from typing import Any, Final, Protocol, TypeVar, TypeVarTuple
 
 from s3front.bodies.checksums import Algorithm, BodyDigests
 from s3front.bodies.in_turn import THREAD_BYTES_MIN, InTurn
+from s3front.encryption.transform import Coder
 from s3front.locations.base import BlobFile, Stored
 from s3front.s3_errors import S3Error
 
@@ -158,30 +159,37 @@ class DigestedBody:
         reading = self._source.read()
         return None if reading is None else self._whole(reading)
 
-    async def store(self, file: BlobFile, *, at_once: bool) -> Stored | bytes:
-        """Store the bytes in a file. ``at_once``: they may be gathered before, if their source
-        gives all at once; returns them then when they could not be stored.
+    async def store(
+        self, file: BlobFile, *, at_once: bool, coder: Coder | None = None
+    ) -> Stored | bytes:
+        """Store the bytes in a file, or what ``coder`` makes of them. ``at_once``: they may be
+        gathered before, if their source gives all at once; returns them then when they could not
+        be stored.
 
         Raises S3Error, having left nothing behind.
         """
         reading = self._source.read() if at_once else None
         if reading is not None:
-            return await _in_writer(file, self._store_pieces, file, await reading)
+            return await _in_writer(file, self._store_pieces, file, await reading, coder)
         try:
-            await self._write(file)
+            await self._write(file, coder)
             self._verify()
         except BaseException:
             _WRITERS.submit(file.discard)
             raise
         return await _in_writer(file, file.publish)
 
-    async def _write(self, file: BlobFile) -> None:
+    async def _write(self, file: BlobFile, coder: Coder | None) -> None:
         """Write the blocks; the next ones are digested while one is written."""
+
+        def write(pieces: Sequence[bytes]) -> None:
+            file.write(pieces if coder is None else [coder.update(piece) for piece in pieces])
+
         written: asyncio.Future[None] | None = None
         async with (
             aclosing(self._taken()) as taken,
             # Whatever happens, the thread has let go of the file in the end.
-            aclosing(InTurn(file.write, _WRITERS)) as writing,
+            aclosing(InTurn(write, _WRITERS)) as writing,
         ):
             async for block, _ in taken:
                 if not block:
@@ -191,13 +199,20 @@ class DigestedBody:
                 written = writing.submit((block,))
             if written is not None:
                 await written
+        if coder is not None:
+            await asyncio.get_running_loop().run_in_executor(_WRITERS, file.write, [coder.finish()])
 
-    def _store_pieces(self, file: BlobFile, received: Sequence[bytes]) -> Stored | bytes:
-        """Decode, digest, verify and store all of the bytes, in a thread."""
+    def _store_pieces(
+        self, file: BlobFile, received: Sequence[bytes], coder: Coder | None
+    ) -> Stored | bytes:
+        """Decode, digest, verify, encode and store all of the bytes, in a thread."""
         with _TURNS:
             pieces = [self._take(piece)[0] for piece in received]
         self._verify()
-        return file.store(pieces) or b"".join(pieces)
+        if coder is None:
+            return file.store(pieces) or b"".join(pieces)
+        made = [*map(coder.update, pieces), coder.finish()]
+        return file.store(made) or b"".join(pieces)
 
     async def _whole(self, reading: Awaitable[Sequence[bytes]]) -> bytes:
         pieces = await reading

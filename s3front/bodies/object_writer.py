@@ -68,15 +68,17 @@ async def store_body(
 async def _store_large(destination: Destination, body: DigestedBody, size: int) -> Stored:
     """A body that is not small, as a blob: by this process itself, where it can."""
     at_once = size <= AT_ONCE_BYTES_MAX
-    file = None if destination.sealing is not None else destination.store.new_file(size)
+    transform = None if destination.sealing is None else destination.sealing.new_blob()
+    file = destination.store.new_file(size if transform is None else stored_size(size))
     data: bytes | AsyncGenerator[bytes, None]
     if file is None:
         reading = body.comes_at_once() if at_once else None
         data = body.blocks() if reading is None else await reading
     else:
-        stored = await body.store(file, at_once=at_once)
+        coder = None if transform is None else transform.encoder()
+        stored = await body.store(file, at_once=at_once, coder=coder)
         if isinstance(stored, Stored):
-            return stored
+            return stored if transform is None else sealed(stored, transform)
         data = stored
     return await _put(destination, size, data)
 

@@ -63,7 +63,7 @@ class _Counter:
         self._stream = stream
         self._left = size
 
-    def update(self, data: bytes) -> bytes:
+    def update(self, data: bytes | bytearray) -> bytes:
         self._left -= len(data)
         return self._stream.update(data)
 

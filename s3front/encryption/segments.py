@@ -88,10 +88,10 @@ class Encoder:
         self._header = header
         self._made = header
         """What is due before the next segment."""
-        self._held = b""
+        self._held: bytes | bytearray = b""
         self._index = 0
 
-    def update(self, data: bytes) -> bytes:
+    def update(self, data: bytes | bytearray) -> bytes:
         held = self._held + data if self._held else data
         # The last segment is known by the end alone, so one is held back.
         count = max(len(held) - 1, 0) // SEGMENT_BYTES
@@ -109,7 +109,7 @@ class Encoder:
             return self._made
         return self._made + self._sealed(self._held, last=True)
 
-    def _sealed(self, plain: bytes | memoryview, *, last: bool) -> bytes:
+    def _sealed(self, plain: bytes | bytearray | memoryview, *, last: bool) -> bytes:
         sealed = self._cipher.encrypt(_nonce(self._index, last=last), plain, self._header)
         self._index += 1
         return sealed
@@ -128,9 +128,9 @@ class Decoder:
         self._wanted = end - start + 1
         self._last = (size - 1) // SEGMENT_BYTES
         self._last_bytes = size - self._last * SEGMENT_BYTES + TAG_BYTES
-        self._held = b""
+        self._held: bytes | bytearray = b""
 
-    def update(self, data: bytes) -> bytes:
+    def update(self, data: bytes | bytearray) -> bytes:
         held = self._held + data if self._held else data
         position = 0
         if self._header_left:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 class Coder(Protocol):
     """One pass over bytes that come in order. Called by one task, perhaps in a thread."""
 
-    def update(self, data: bytes) -> bytes:
+    def update(self, data: bytes | bytearray) -> bytes:
         """Take the next bytes; returns those that they complete. Raises S3Error."""
 
     def finish(self) -> bytes:

@@ -33,13 +33,14 @@ from shared.limits import PACKED_BLOB_BYTES_MAX
 from shared.local_directory import is_in_memory, local_identity
 from shared.packed_reader import PACKED_FOLDER, PackedReader
 
-READ_BYTES_MAX: Final = 1024 * 1024
-"""What is read at once, in the event loop: a tenth of a millisecond, with the checksum."""
+READ_BYTES_MAX: Final = 1024 * 1024 + 4096
+"""What is read at once, in the event loop: a tenth of a millisecond, with the checksum. A MiB, and
+what encryption adds to it."""
 
 SMALL_BYTES_MAX: Final = 64 * 1024
 """Up to here the bytes of a blob are given away at once, and counted for nobody."""
 
-READS_BYTES: Final = 32 * 1024 * 1024
+READS_BYTES: Final = 32 * READ_BYTES_MAX
 """What may be in memory of what was read, for clients that take their time, all together."""
 
 UNVERIFIED_BYTES_MIN: Final = 256 * 1024

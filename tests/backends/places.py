@@ -26,6 +26,7 @@ from tests.backends.azurites import azurite
 from tests.backends.rings import ring
 from tests.backends.s3_services import google, remote, twofold
 from tests.clients_boto3 import s3_client
+from tests.keyrings import encrypting
 from tests.servers import Cluster, Front, process_tree, wait_for
 
 SOAK: Final = os.environ.get("TWOFOLD_SOAK") == "1"
@@ -122,10 +123,15 @@ class Server:
 
 @contextlib.contextmanager
 def server(
-    place: Place, folder: Path, *, forked: bool = True, is_default: bool = False
+    place: Place,
+    folder: Path,
+    *,
+    forked: bool = True,
+    is_default: bool = False,
+    encrypted: bool = False,
 ) -> Iterator[Server]:
     """A server with locations at this place, that ends with the block; ``us-east-1`` is one of them
-    if it ``is_default``."""
+    if it ``is_default``. ``encrypted``: it encrypts what it stores unless it is told how."""
     with place.begin(folder / "outside") as outside:
         locations = {
             "us-east-1": {
@@ -141,7 +147,10 @@ def server(
         file.write_text(json.dumps(locations))
         running = Cluster(
             folder,
-            settings={"deleteDelaySeconds": 1},
+            settings={
+                "deleteDelaySeconds": 1,
+                **(encrypting(folder / "keyring.json") if encrypted else {}),
+            },
             environ={"S3_LOCATION_FILE": str(file), **outside.environ},
             supervised=place.supervised,
             forked=forked,

@@ -1,4 +1,5 @@
-"""The tests of S3's operations on objects, against a server whose default location is of each type.
+"""The tests of S3's operations on objects, against a server whose default location is of each type,
+and against one that encrypts all that it stores.
 
 They run as ``make test-endpoint`` runs them, in a pytest of their own: whatever asks for more of a
 server than S3 is left out.
@@ -14,13 +15,18 @@ from typing import Final
 
 import pytest
 
-from tests.backends.places import CHOSEN, Place, server
+from tests.backends.places import CHOSEN, SOAK, Place, server
 from tests.servers import REPOSITORY
 
 SECONDS_MAX: Final = 1800.0
 
-TESTED: Final = [place for place in CHOSEN if place.type != "file"]
-"""Against that one they run anyway."""
+TESTED: Final = [
+    (place, encrypted)
+    for place in CHOSEN
+    for encrypted in (False, True)
+    # Against files, they run anyway; and in each run of the tests once against each other.
+    if (encrypted or place.type != "file") and (SOAK or encrypted is not (place.type == "mem"))
+]
 
 MODULES: Final = (
     "conditional_put",
@@ -51,9 +57,14 @@ MODULES: Final = (
 
 
 @pytest.mark.timeout(SECONDS_MAX + 60)
-@pytest.mark.parametrize("place", TESTED, ids=lambda place: place.name)
-def test_the_object_suite_passes(place: Place, tmp_path: Path) -> None:
-    with server(place, tmp_path / "server", is_default=True) as running:
+@pytest.mark.parametrize(
+    ("place", "encrypted"),
+    TESTED,
+    ids=[f"{place.name}{', encrypted' * encrypted}" for place, encrypted in TESTED],
+)
+def test_the_object_suite_passes(place: Place, encrypted: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "server"
+    with server(place, folder, is_default=True, encrypted=encrypted) as running:
         kept = {name: value for name, value in os.environ.items() if name[:7] != "PYTEST_"}
         environ = {**kept, "TWOFOLD_ENDPOINT": running.front.url}
         modules = [f"tests/api/test_{name}.py" for name in MODULES]

@@ -53,7 +53,12 @@ def main() -> None:
     arguments = _parser().parse_args()
     end_by_signal()
     raise_descriptor_limit()
-    if arguments.against or arguments.with_tree or arguments.with_seaweedfs:
+    if (
+        arguments.against
+        or arguments.with_tree
+        or arguments.with_encryption
+        or arguments.with_seaweedfs
+    ):
         started = []
         if arguments.with_seaweedfs:
             started.append(partial(seaweedfs.running, seaweedfs.program(arguments)))

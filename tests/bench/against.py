@@ -22,6 +22,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 from typing import Any, Final
 
 from s3front.auth.sigv4 import AccessKey
@@ -29,6 +30,7 @@ from tests.bench import rows, workloads
 from tests.bench.cost import cpu_seconds_of, figures
 from tests.bench.load import FailedRequestError, Result, S3Endpoint
 from tests.bench.workloads import Work
+from tests.keyrings import encrypting
 from tests.servers import ACCESS_KEY, REGION, REPOSITORY, SECRET_KEY, Cluster, Process, cluster
 
 OURS: Final = "ours"
@@ -79,6 +81,11 @@ def add_options(parser: argparse._ArgumentGroup) -> None:
         metavar="PATH",
         help="other checkouts, with a .venv each; they are started",
     )
+    parser.add_argument(
+        "--with-encryption",
+        action="store_true",
+        help="this checkout again, encrypting all that it stores",
+    )
     parser.add_argument("--access-key", default=ACCESS_KEY, help="of all of them")
     parser.add_argument("--secret-key", default=SECRET_KEY)
     parser.add_argument("--region", default=REGION)
@@ -121,6 +128,10 @@ def main(arguments: argparse.Namespace, started: Sequence[Callable[[Path], Runni
         for number, tree in enumerate(arguments.with_tree):
             checkout = _our_server(str(tree), folder / f"tree-{number}", tree.resolve())
             servers.append(running.enter_context(checkout))
+        if arguments.with_encryption:
+            settings = encrypting(folder / "keyring.json")
+            again = _our_server("encrypted", folder / "encrypted", settings=settings)
+            servers.append(running.enter_context(again))
         servers += [running.enter_context(start(folder / "other")) for start in started]
         for server in servers:
             _begin(server)
@@ -253,10 +264,15 @@ def drop_from_memory(folder: Path) -> None:
 
 
 @contextmanager
-def _our_server(name: str, folder: Path, tree: Path = REPOSITORY) -> Iterator[Server]:
+def _our_server(
+    name: str,
+    folder: Path,
+    tree: Path = REPOSITORY,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> Iterator[Server]:
     """The servers of a checkout."""
     folder.mkdir()
-    options: dict[str, Any] = {"forked": False, "supervised": True}
+    options: dict[str, Any] = {"forked": False, "supervised": True, "settings": dict(settings)}
     if tree != REPOSITORY:
         # The folder in which this runs must not come first.
         options["environ"] = {"PYTHONPATH": str(tree), "PYTHONSAFEPATH": "1"}

@@ -13,15 +13,18 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.auth.identity import UNSIGNED
 from s3front.bodies.checksums import Algorithm
+from s3front.bodies.object_reader import ObjectData
 from s3front.bodies.object_writer import store_body
 from s3front.bodies.stored_body import Destination, StoredBody
 from s3front.bodies.upload_body import UploadBody
+from s3front.encryption.segments import stored_size
 from s3front.keys.sealing import Sealing
 from s3front.locations.base import Stored
+from s3front.objects.ranges import ByteRange
 from s3front.port.request import Request
 from s3front.s3_errors import S3Error
 from tests.unit.s3front.pieces import Pieces
-from tests.unit.s3front.places import INFO, SEALING, MemoryFile, PlaceOfFiles, context_of
+from tests.unit.s3front.places import INFO, SEALING, MemoryFile, PlaceOfFiles, context_of, record_of
 
 SMALL = 256 * 1024
 AT_ONCE = 1024 * 1024
@@ -47,6 +50,13 @@ def storing(
     )
 
 
+async def read(place: PlaceOfFiles, body: StoredBody) -> bytes:
+    """The plain bytes that a record of the body names."""
+    record = record_of(body.size, [entry.document() for entry in body.locations], body.md5)
+    data = await ObjectData.open(context_of(place), record, ByteRange(0, body.size - 1))
+    return await data.read()
+
+
 async def discarded(file: MemoryFile) -> None:
     """It is discarded in a thread of its own time."""
     assert await asyncio.to_thread(file.discarded.wait, 10)
@@ -65,22 +75,30 @@ async def test_a_large_body_is_stored_in_a_file(size: int) -> None:
     assert not file.discarded.is_set()
 
 
-@pytest.mark.parametrize(
-    ("size", "sealing"), [(SMALL, None), (AT_ONCE, SEALING), (len(CONTENT), SEALING)]
-)
-async def test_what_is_small_or_encrypted_is_given_to_the_place(
-    size: int, sealing: Sealing | None
-) -> None:
+@pytest.mark.parametrize("size", [SMALL + 1, AT_ONCE, len(CONTENT)])
+async def test_what_is_encrypted_is_stored_in_a_file(size: int) -> None:
     place = PlaceOfFiles()
-    await storing(place, upload(CONTENT[:size]), sealing)
+    body = await storing(place, upload(CONTENT[:size]), SEALING)
+    (file,) = place.files
+    assert file.stored is not None
+    assert [each.stored_size for each in body.locations] == [stored_size(size)]
+    assert await read(place, body) == CONTENT[:size]
+
+
+@pytest.mark.parametrize("sealing", [None, SEALING])
+async def test_what_is_small_is_given_to_the_place(sealing: Sealing | None) -> None:
+    place = PlaceOfFiles()
+    await storing(place, upload(CONTENT[:SMALL]), sealing)
     assert not place.files
     assert len(place.blobs) == 1
 
 
-async def test_what_could_not_be_stored_is_given_to_the_place() -> None:
+@pytest.mark.parametrize("sealing", [None, SEALING])
+async def test_what_could_not_be_stored_is_given_to_the_place(sealing: Sealing | None) -> None:
     place = PlaceOfFiles(writable=False)
-    body = await storing(place, upload(CONTENT[:AT_ONCE]))
-    assert place.blobs == {body.locations[0].key: CONTENT[:AT_ONCE]}
+    body = await storing(place, upload(CONTENT[:AT_ONCE]), sealing)
+    assert [*place.blobs] == [body.locations[0].key]
+    assert await read(place, body) == CONTENT[:AT_ONCE]
     assert place.infos == [INFO]
 
 

@@ -23,6 +23,7 @@ from s3front.locations.local_blobs import (
 )
 from shared.blob_checksums import key_with_checksum
 from shared.blob_files import blob_file
+from shared.limits import PACKED_BLOB_BYTES_MAX
 from shared.local_directory import local_identity
 from shared.packed_reader import PACKED_FOLDER, segment_path
 from shared.segment_records import (
@@ -286,7 +287,7 @@ def flip(folder: Path, offset: int) -> None:
     spoil(folder, offset, bytes([record[64 + offset] ^ 0xFF]))
 
 
-@pytest.mark.parametrize("content", [b"?", CONTENT, LARGE[:READ_BYTES_MAX]])
+@pytest.mark.parametrize("content", [b"?", CONTENT, LARGE[:PACKED_BLOB_BYTES_MAX]])
 async def test_a_packed_blob(tmp_path: Path, blobs: LocalBlobs, content: bytes) -> None:
     blob = packed(tmp_path, content)
     assert await content_of(whole(blobs, blob)) == content
