@@ -294,7 +294,7 @@ async def _create_elsewhere(config: Config, description: str) -> str:
         assert chain.keys.current is not None
         return await chain.keys.current.create(description)
     except S3Error as error:
-        _refuse(str(error))
+        _refuse(str(error.__cause__ or error))
     finally:
         await chain.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +12,15 @@ from typing import Any, Final
 
 import trustme
 
+from s3front.keys import kmip_messages as messages
+from s3front.keys.kmip import KmipKeys, make_kmip
+from s3front.keys.kmip_messages import Version
+from s3front.keys.kmip_ttlv import Item, enumeration, structure, text
 from shared.config.encryption import Kmip
 from shared.config.validation import parse
 from tests.clients.program import BUILD, require
 from tests.servers import Process, accepts_connections, free_port, wait_for
+from tests.unit.s3front.locations.scripted_remote import KeptLog
 
 PROGRAM: Final = BUILD / "pykmip" / "bin" / "pykmip-server"
 
@@ -55,6 +61,10 @@ class PyKmip:
     def settings(self, who: str = "s3front", **more: Any) -> Kmip:
         return parse(Kmip, self.document(who, **more), "config.json")
 
+    def revoke(self, key_id: str) -> None:
+        """Take a key out of use, as an operator would."""
+        asyncio.run(_revoke(self.settings(), key_id))
+
     def restart(self) -> None:
         """End it, and start it again with what it has on disk."""
         self.process.kill()
@@ -68,6 +78,27 @@ class PyKmip:
             lambda: f"pykmip: {self.process.output[-2000:]}",
             60,
         )
+
+
+async def _revoke(settings: Kmip, key_id: str) -> None:
+    keys = make_kmip(settings, "config.json", KeptLog())
+    try:
+        await revoke(keys, key_id)
+    finally:
+        await keys.close()
+
+
+async def operate(keys: KmipKeys, operation: int, payload: list[Item]) -> None:
+    """What this server never asks for itself."""
+    request = messages.request(Version(1, 4), operation, payload)
+    reply = messages.reply(await keys._connections.ask(request))
+    assert reply.payload is not None, reply
+
+
+async def revoke(keys: KmipKeys, key_id: str) -> None:
+    """Take a key out of use."""
+    reason = structure(0x420081, [enumeration(0x420082, 6), text(0x420080, "about to be deleted")])
+    await operate(keys, 0x13, [*messages.of_key(key_id), reason])
 
 
 def write_certificates(folder: Path) -> None:

@@ -17,8 +17,7 @@ from s3front.keys import kmip_messages as messages
 from s3front.keys.base import KeeperError, KeyTrouble
 from s3front.keys.kmip import KmipKeys, make_kmip
 from s3front.keys.kmip_messages import Mode, Operation, Tag, Version
-from s3front.keys.kmip_ttlv import Item, enumeration, structure, text
-from tests.backends.keys.pykmip_server import PyKmip, pykmip, write_certificates
+from tests.backends.keys.pykmip_server import PyKmip, operate, pykmip, revoke, write_certificates
 from tests.faults.proxy import TcpProxy
 from tests.unit.s3front.locations.scripted_remote import KeptLog
 
@@ -55,22 +54,9 @@ async def fails(asking: Any) -> KeeperError:
     return caught.value
 
 
-async def operator(keys: KmipKeys, operation: int, payload: list[Item]) -> None:
-    """What an operator would do with a key."""
-    request = messages.request(Version(1, 4), operation, payload)
-    reply = messages.reply(await keys._connections.ask(request))
-    assert reply.payload is not None, reply
-
-
-async def revoke(keys: KmipKeys, key_id: str) -> None:
-    """Take a key out of use."""
-    reason = structure(0x420081, [enumeration(0x420082, 6), text(0x420080, "about to be deleted")])
-    await operator(keys, 0x13, [*messages.of_key(key_id), reason])
-
-
 async def destroy(keys: KmipKeys, key_id: str) -> None:
     """Remove a key that is out of use."""
-    await operator(keys, 0x14, messages.of_key(key_id))
+    await operate(keys, 0x14, messages.of_key(key_id))
 
 
 @pytest.mark.parametrize("mode", [Mode.GCM, Mode.CBC])

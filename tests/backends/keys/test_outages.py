@@ -7,122 +7,33 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any, Final
 
 import pytest
-from msgspec.structs import replace
 
 from s3front.encryption.sse import ARN_IN_CONTEXT
-from s3front.keys import remote_keepers
-from s3front.keys.base import KeeperError, KeyTrouble, MasterKeys
+from s3front.keys.base import KeeperError, KeyTrouble
 from s3front.keys.data_key_cache import CachedKeys
-from s3front.keys.kmip import make_kmip
 from s3front.keys.resilient_keys import ResilientKeys
 from s3front.locations.circuit_breaker import CircuitState
-from shared.config.encryption import Encryption, Keepers, KmsAws, Vault
-from shared.config.validation import parse
-from tests.backends.keys.moto_kms import moto
-from tests.backends.keys.openbao import openbao
-from tests.backends.keys.pykmip_server import pykmip
+from tests.backends.keys.services import KINDS, TIMEOUT_MS, Faults, Service, hang, refuse
 from tests.faults.http_faults import Act, HttpFaults, Misbehaviour, Stage
 from tests.faults.proxy import TcpProxy
 from tests.unit.s3front.locations.scripted_remote import KeptLog
 
 CONTEXT: Final = {ARN_IN_CONTEXT: "arn:aws:s3:::bucket"}
-TIMEOUT_MS: Final = 1000
 SOON_SECONDS: Final = 0.2
 """How long a request may take that asks nobody; the machine may be busy."""
 
-Faults = HttpFaults | TcpProxy
 
-
-@dataclass
-class Service:
-    """A key service with something in front of it that fails as it is told."""
-
-    name: str
-    faults: Faults
-    described: Keepers
-    make: Callable[[Keepers, Any], MasterKeys]
-
-    @asynccontextmanager
-    async def keeper(self, log: KeptLog | None = None) -> AsyncIterator[CachedKeys]:
-        self.faults.heal()
-        keys = self.make(self.described, log or KeptLog())
-        assert isinstance(keys, CachedKeys)
-        try:
-            yield keys
-        finally:
-            await keys.close()
-            self.faults.heal()
-
-
-def described(**members: Any) -> Keepers:
-    encryption = Encryption(timeout_ms=TIMEOUT_MS, vault=members.pop("vault", None))
-    keepers = Keepers(
-        encryption=encryption, kms_aws=None, kmip=None, current="file", memory_key=None,
-        file="config.json",
-    )  # fmt: skip
-    return replace(keepers, **members)
-
-
-def _vault(folder: Path, stack: ExitStack) -> Service:
-    running = stack.enter_context(openbao(folder))
-    faults = stack.enter_context(HttpFaults(running.own_port))
-    running.port = faults.port
-    settings = parse(Vault, running.document(), "config.json")
-    return Service("vault", faults, described(vault=settings), remote_keepers.vault)
-
-
-def _aws(folder: Path, stack: ExitStack) -> Service:
-    running = stack.enter_context(moto(folder))
-    running.key("alias/twofold")
-    faults = stack.enter_context(HttpFaults(running.own_port))
-    running.port = faults.port
-    settings = parse(KmsAws, running.document(), "config.json")
-    return Service("aws", faults, described(kms_aws=settings), remote_keepers.aws)
-
-
-def _kmip(folder: Path, stack: ExitStack) -> Service:
-    running = stack.enter_context(pykmip(folder))
-
-    async def create() -> str:
-        keys = make_kmip(running.settings(), "config.json", KeptLog())
-        try:
-            return await keys.create("of tests")
-        finally:
-            await keys.close()
-
-    key_id = asyncio.run(create())
-    faults = stack.enter_context(TcpProxy(running.own_port))
-    running.port = faults.port
-    settings = running.settings(keyId=key_id)
-    return Service("kmip", faults, described(kmip=settings), remote_keepers.kmip)
-
-
-@pytest.fixture(scope="module", params=[_vault, _aws, _kmip], ids=["vault", "aws", "kmip"])
+@pytest.fixture(scope="module", params=list(KINDS))
 def service(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     with ExitStack() as stack:
-        yield request.param(tmp_path_factory.mktemp("service"), stack)
-
-
-def refuse(faults: Faults) -> None:
-    faults.refuse()
-    if isinstance(faults, TcpProxy):
-        faults.cut()
-
-
-def hang(faults: Faults) -> None:
-    if isinstance(faults, TcpProxy):
-        faults.stall()
-    else:
-        faults.misbehave(Misbehaviour(Stage.HEAD, Act.HANG))
+        yield KINDS[request.param](tmp_path_factory.mktemp("service"), stack)
 
 
 def be_deaf(faults: Faults) -> None:
