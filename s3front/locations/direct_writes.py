@@ -21,11 +21,12 @@ from typing import Final
 
 from shared.file_writes import append
 
-DIRECT_BYTES_MAX: Final = 1024 * 1024
-"""More than that is written in several steps, and the disk is better kept busy in between."""
+DIRECT_BYTES_MAX: Final = 1024 * 1024 + 4096
+"""A MiB, and what encryption adds to it. More than that is written in several steps, and the disk
+is better kept busy in between."""
 
 _BUFFERS_MAX: Final = 6
-"""Each is a MiB that stays in memory once it was needed."""
+"""Each is that long, and stays in memory once it was needed."""
 
 _ALIGNED: Final = 4096
 """What lengths are multiples of: no disk asks for more."""
