@@ -19,10 +19,11 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from s3front.encryption.key_wrapping import WrappingKey
-from s3front.keys.base import KeeperError, KeyContext, KeyTrouble
+from s3front.keys.base import KeyContext
 from s3front.keys.keyring_file import Keyring, MasterKey, read_keyring
 from s3front.keys.original_objects import cannot_open
 from s3front.keys.sealing import no_keys
+from s3front.keys.troubles import disabled, not_found
 from s3front.s3_errors import S3Error
 from shared.config.errors import ConfigError
 from shared.process.logs import EventLog
@@ -79,9 +80,9 @@ class KeyringKeeper:
             return held.given[held.ring.current]
         key = held.ring.successor(named)
         if key is None:
-            raise _not_found(named)
+            raise not_found(named)
         if key.state != "enabled":
-            raise _disabled(named)
+            raise disabled(named, "it is disabled in the key file")
         return held.given[key.id]
 
     async def opened(self, key_id: str, _wrapped: str, _context: KeyContext) -> bytes:
@@ -91,9 +92,9 @@ class KeyringKeeper:
         key = None if ring is None else ring.keys.get(key_id)
         if key is None or key.state == "removed":
             self._missing(key_id)
-            raise _not_found(key_id)
+            raise not_found(key_id)
         if not key.opens:
-            raise _disabled(key_id)
+            raise disabled(key_id, "it is disabled in the key file")
         return key.secret
 
     async def open_original(self, _key_id: str, _ciphered: bytes) -> bytes:
@@ -228,11 +229,3 @@ def _ring_of(secret: bytes) -> Keyring:
     key_id = hashlib.sha256(b"twofold memory key" + secret).hexdigest()[:16]
     key = MasterKey(id=key_id, created="", secret=secret)
     return Keyring(current=key_id, keys=MappingProxyType({key_id: key}))
-
-
-def _not_found(key_id: str) -> KeeperError:
-    return KeeperError(KeyTrouble.NOT_FOUND, f"Key '{key_id}' does not exist")
-
-
-def _disabled(key_id: str) -> KeeperError:
-    return KeeperError(KeyTrouble.DISABLED, f"Key '{key_id}' is disabled.")

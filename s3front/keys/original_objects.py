@@ -24,7 +24,9 @@ from s3front.keys.base import MasterKeys
 from s3front.s3_errors import S3Error
 from shared.records.data_location import DataLocation
 
-_KEEPERS: Final = ("aws", "kmip")
+KEEPERS_OF_ORIGINAL: Final = ("aws", "kmip")
+"""Those whose keys the original knows by the same IDs."""
+
 _ARN: Final = re.compile("arn:scality:kms:[^:]*:([a-z]+)_kms:[^:]*:key/(.+)")
 _SCHEME: Final = ("cryptoScheme", "sseCryptoScheme")
 _DATA_KEY: Final = ("cipheredDataKey", "sseCipheredDataKey")
@@ -50,7 +52,7 @@ async def _data_key(keepers: Mapping[str, MasterKeys], key_id: str, wrapped: byt
     match = _ARN.fullmatch(key_id)
     if match is not None and match[1] == "file" and is_master_key(match[2]):
         return unwrapped_by_file_kms(match[2], wrapped)
-    names, its_own = (_KEEPERS, key_id) if match is None else ((match[1],), match[2])
+    names, its_own = (KEEPERS_OF_ORIGINAL, key_id) if match is None else ((match[1],), match[2])
     for name in names:
         if name in keepers:
             return await keepers[name].open_original(its_own, wrapped)

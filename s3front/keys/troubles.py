@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from s3front.keys.base import KeeperError, KeyTrouble
+from s3front.objects.default_encryption import shown_key_id
 
 
 def not_found(key_id: str, reason: str = "") -> KeeperError:
     """There is no such master key."""
-    shown = key_id[:256].encode("ascii", "replace").decode()
-    return KeeperError(KeyTrouble.NOT_FOUND, f"Key '{shown}' does not exist", reason)
+    return KeeperError(KeyTrouble.NOT_FOUND, f"Key '{_shown(key_id)}' does not exist", reason)
 
 
 def disabled(key_id: str, reason: str) -> KeeperError:
     """A master key is disabled, or waits for its deletion."""
-    shown = key_id[:256].encode("ascii", "replace").decode()
-    return KeeperError(KeyTrouble.DISABLED, f"{shown} is disabled.", reason)
+    return KeeperError(KeyTrouble.DISABLED, f"{_shown(key_id)} is disabled.", reason)
 
 
 def denied(reason: str) -> KeeperError:
@@ -29,3 +28,8 @@ def denied(reason: str) -> KeeperError:
 def refused(reason: str) -> KeeperError:
     """A wrapped key is not what its keeper has given out."""
     return KeeperError(KeyTrouble.REFUSED, "The key of this object cannot be opened.", reason)
+
+
+def _shown(key_id: str) -> str:
+    shown = key_id if shown_key_id(key_id) is not None else "(not shown)"
+    return shown[:256].encode("ascii", "replace").decode()

@@ -2,11 +2,16 @@
 
     serverSideEncryption: {cryptoScheme: 1, algorithm: "aws:kms", mandatory: true,
                            masterKeyId, configuredMasterKeyId,            (the original's)
-                           bucketKeyEnabled, blockedEncryptionTypes}      (ours)
+                           masterKeyName, bucketKeyEnabled, blockedEncryptionTypes}   (ours)
 
 It counts where ``mandatory`` is true; the original has it without, too, when it has made a master
 key for the bucket, whose ID is ``masterKeyId``: with its ``file`` KMS, that is the key itself. A
 key that somebody has named is ``configuredMasterKeyId`` (reference/dmd-wire.md, section 5).
+
+Both stand there only if the original can have the key as well, from a KMS that it knows: its
+``file`` KMS takes any other ID for the digits of a key, and encrypts by an empty one (seen with
+8.8.35). Without them it does nothing with the bucket, whose objects it could not read either. A key
+of any other keeper that was named is ``masterKeyName``.
 """
 
 from __future__ import annotations
@@ -31,6 +36,9 @@ NO_TYPE: Final = "NONE"
 """Of ``blocked``: encryption by keys of clients, and nothing."""
 
 MEMBER: Final = "serverSideEncryption"
+
+_NAMED_KEY: Final = "configuredMasterKeyId"
+_OUR_KEY: Final = "masterKeyName"
 
 _SCHEME: Final = 1
 """The original asks for a number, and takes it for that of its own format."""
@@ -63,7 +71,8 @@ def default_encryption(bucket: BucketRecord) -> DefaultEncryption | None:
     if not bucket.demands_encryption:
         return None
     stored: Mapping[str, Any] = bucket.document[MEMBER]
-    key_id, blocked = stored.get("configuredMasterKeyId"), stored.get("blockedEncryptionTypes")
+    key_id = stored.get(_OUR_KEY) or stored.get(_NAMED_KEY)
+    blocked = stored.get("blockedEncryptionTypes")
     return DefaultEncryption(
         str(stored.get("algorithm")),
         key_id if isinstance(key_id, str) and key_id else None,
@@ -73,11 +82,15 @@ def default_encryption(bucket: BucketRecord) -> DefaultEncryption | None:
 
 
 def default_members(
-    wanted: DefaultEncryption, former: Mapping[str, Any], master_key_id: str
+    wanted: DefaultEncryption,
+    former: Mapping[str, Any],
+    master_key_id: str | None,
+    *,
+    shared: bool,
 ) -> Mapping[str, Any]:
-    """The member of a bucket's record, given what it was before. ``master_key_id`` is the current
-    master key, for the original: it needs one where none was named. One that it has made itself
-    stays, as it keeps it."""
+    """The member of a bucket's record, given what it was before. ``shared``: the original can have
+    the master keys as well. ``master_key_id`` is the current one, for the original: it needs one
+    where none was named. One that it has made itself stays, as it keeps it."""
     stored: dict[str, Any] = {
         "cryptoScheme": _SCHEME,
         "algorithm": wanted.algorithm,
@@ -86,12 +99,12 @@ def default_members(
     made = former.get("masterKeyId")
     if isinstance(made, str) and made:
         stored["masterKeyId"] = made
-    elif wanted.key_id is None:
+    elif wanted.key_id is None and shared:
         stored["masterKeyId"] = master_key_id
     if former.get("isAccountEncryptionEnabled"):
         stored["isAccountEncryptionEnabled"] = True
     if wanted.key_id is not None:
-        stored["configuredMasterKeyId"] = wanted.key_id
+        stored[_NAMED_KEY if shared else _OUR_KEY] = wanted.key_id
     if wanted.bucket_key:
         stored["bucketKeyEnabled"] = True
     if wanted.blocked:
@@ -103,6 +116,6 @@ def without_default(bucket: BucketRecord) -> BucketRecord:
     """The record without its default: it demands nothing any more, and keeps the master key that
     the original has made for it, as the original does."""
     stored = bucket.document[MEMBER]
-    names = ("cryptoScheme", "algorithm", "masterKeyId", "configuredMasterKeyId")
+    names = ("cryptoScheme", "algorithm", "masterKeyId", _NAMED_KEY)
     kept = {name: stored[name] for name in (*names, "isAccountEncryptionEnabled") if name in stored}
     return bucket.changed({MEMBER: {**kept, "mandatory": False}})

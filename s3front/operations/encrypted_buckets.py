@@ -21,6 +21,7 @@ from s3front.configurations.bucket_encryption import (
 from s3front.context import Context
 from s3front.encryption.key_wrapping import BoundTo
 from s3front.encryption.sse import KEY_ID_MEMBER, Protection
+from s3front.keys.original_objects import KEEPERS_OF_ORIGINAL
 from s3front.keys.sealing import no_keys
 from s3front.objects.default_encryption import (
     AES256,
@@ -60,7 +61,9 @@ async def put_bucket_encryption(context: Context, request: Request) -> Reply:
     def change(record: BucketRecord) -> BucketRecord:
         former = record.document.get(MEMBER)
         kept = former if isinstance(former, dict) else {}
-        return record.changed(default_members(wanted, kept, master_key_id))
+        return record.changed(
+            default_members(wanted, kept, master_key_id, shared=_are_shared(context))
+        )
 
     await change_bucket(context, change)
     return Reply(200)
@@ -75,7 +78,8 @@ async def members_of_new_bucket(context: Context, name: str, headers: Headers) -
         if not context.services.encryption_settings.encrypts_all:
             return {}
         wanted = BY_DEFAULT
-    return default_members(wanted, {}, await _master_key_id(context, name, wanted))
+    master_key_id = await _master_key_id(context, name, wanted)
+    return default_members(wanted, {}, master_key_id, shared=_are_shared(context))
 
 
 def wanted_of_new_bucket(headers: Headers) -> DefaultEncryption | None:
@@ -92,6 +96,12 @@ def wanted_of_new_bucket(headers: Headers) -> DefaultEncryption | None:
         message = f"{NEW_BUCKET_KEY_ID} is the ID of a key, for {KMS} alone"
         raise S3Error("InvalidArgument", message, fields)
     return DefaultEncryption(algorithm, key_id)
+
+
+def _are_shared(context: Context) -> bool:
+    """Whether the original can have the master keys as well."""
+    keeper = context.services.keys.current
+    return keeper is not None and keeper.name in KEEPERS_OF_ORIGINAL
 
 
 async def _master_key_id(context: Context, bucket: str, wanted: DefaultEncryption) -> str:

@@ -179,16 +179,18 @@ def test_what_is_no_default(
     assert code_of(s3.get_bucket_encryption, Bucket=bucket) == NOT_SET
 
 
-def test_a_record_is_one_that_the_original_reads(s3: Any, bucket: str, encrypting: Cluster) -> None:
-    """Its model wants a scheme, an algorithm, and one key ID at least (``BucketInfo``)."""
+def test_a_record_names_no_key_of_ours_to_the_original(
+    s3: Any, bucket: str, encrypting: Cluster
+) -> None:
+    """Its ``file`` KMS would take the ID for a key, and encrypt by an empty one."""
     put_default(s3, bucket)
-    expected = {"cryptoScheme": 1, "algorithm": "AES256", "mandatory": True, "masterKeyId": FIRST}
+    expected = {"cryptoScheme": 1, "algorithm": "AES256", "mandatory": True}
     assert record_of(encrypting, bucket)[MEMBER] == expected
     put_default(s3, bucket, rule("aws:kms", SECOND))
     assert record_of(encrypting, bucket)[MEMBER] == {
         **expected,
         "algorithm": "aws:kms",
-        "configuredMasterKeyId": SECOND,
+        "masterKeyName": SECOND,
     }
     s3.delete_bucket_encryption(Bucket=bucket)
     assert record_of(encrypting, bucket)[MEMBER]["mandatory"] is False
