@@ -12,7 +12,7 @@ endif
 # An option for a variable of make's command line: some shells have a HOST in the environment.
 given = $(if $(filter command,$(origin $(1))),$(2) '$($(1))')
 
-.PHONY: start mem_backend test compiled test-endpoint interop unit mutants lint bench bench-instructions bench-seaweedfs soak clean install install-dev clients curl
+.PHONY: start mem_backend test compiled test-endpoint interop unit mutants lint bench bench-instructions bench-seaweedfs soak clean install install-dev clients curl softhsm
 
 # The script takes the place of the shell, so that it is what make hands a signal on to.
 # make start [PORT=8000] [HOST=127.0.0.1] [DATA=/srv/s3] [METADATA_PORT=9990] [DATA_PORT=9991]
@@ -86,7 +86,7 @@ clean:
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
 # The S3 programs that the tests drive, each family apart from the project's own environment.
-clients: curl $(BUILD)/awscli/.installed $(BUILD)/pyclients/.installed $(BUILD)/s5cmd/.installed \
+clients: curl softhsm $(BUILD)/awscli/.installed $(BUILD)/pyclients/.installed $(BUILD)/s5cmd/.installed \
   $(BUILD)/restic/.installed $(BUILD)/node/.installed $(BUILD)/node-clients/.installed \
   $(BUILD)/azurite/.installed $(BUILD)/openbao/.installed $(BUILD)/pykmip/.installed \
   $(BUILD)/moto/.installed
@@ -96,6 +96,11 @@ curl:
 	@command -v curl >/dev/null || \
 	  { [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq install -y curl >/dev/null; } || \
 	  { echo "The tests need curl: apt-get install curl" >&2; exit 1; }
+
+softhsm:
+	@command -v softhsm2-util >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq install -y softhsm2 >/dev/null; } || \
+	  { echo "The tests need SoftHSM: apt-get install softhsm2" >&2; exit 1; }
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

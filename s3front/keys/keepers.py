@@ -44,6 +44,7 @@ KEEPERS: Final[Mapping[KeeperType, Maker]] = {
     "aws": remote_keepers.aws,
     "kmip": remote_keepers.kmip,
     "vault": remote_keepers.vault,
+    "pkcs11": remote_keepers.pkcs11,
 }
 """The kinds that there are. What describes one, ``Keepers.section`` says."""
 

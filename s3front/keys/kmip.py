@@ -2,9 +2,7 @@
 
 The server encrypts data keys, which are made here, and its own keys never leave it. With 1.4 and
 newer that is AES-GCM with the context authenticated, where the server does it; else AES-CBC, and
-``binding`` alone holds the key to its context, as it does for both. What is kept of a wrapped data
-key, in base64: 1 (the form), the mode as KMIP numbers it, the initialisation vector, the tag of
-GCM, and the data.
+``binding`` alone holds the key to its context, as it does for both.
 
 CloudServer has it encrypt by AES-CBC, PKCS#5 padding, and an initialisation vector of zeros.
 """
@@ -13,7 +11,6 @@ from __future__ import annotations
 
 import os
 import time
-from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import Final
 
@@ -25,18 +22,15 @@ from s3front.keys.kmip_connection import KmipConnections, KmipServer
 from s3front.keys.kmip_messages import (
     ACTIVE,
     AUTHENTICATED_SINCE,
-    IV_BYTES,
-    TAG_BYTES,
     VERSIONS,
-    Mode,
     Operation,
     Reason,
     Reply,
-    Sealed,
     Tag,
     Version,
 )
 from s3front.keys.kmip_ttlv import Item, MalformedError
+from s3front.keys.sealed_data_key import IV_BYTES, TAG_BYTES, Mode, Sealed, packed, unpacked
 from s3front.keys.service_tls import TlsFiles, service_context
 from s3front.keys.troubles import denied, disabled, not_found, refused
 from shared.config.encryption import Kmip
@@ -44,7 +38,6 @@ from shared.process.logs import EventLog
 
 NAME: Final = "kmip"
 
-_FORM: Final = 1
 _KEY_ID_BYTES_MAX: Final = 1024
 _NO_IV: Final = bytes(16)
 """CloudServer's."""
@@ -88,7 +81,7 @@ class KmipKeys:
         _check(named)
         data_key = os.urandom(KEY_BYTES)
         sealed = await self._sealed(named, data_key, canonical(context))
-        return WrappingKey(f"{NAME}:{named}", bound_secret(data_key, context), _packed(sealed))
+        return WrappingKey(f"{NAME}:{named}", bound_secret(data_key, context), packed(sealed))
 
     async def opened(self, key_id: str, wrapped: str, context: KeyContext) -> bytes:
         _check(key_id)
@@ -261,24 +254,13 @@ def _check(key_id: str) -> None:
         raise not_found(key_id)
 
 
-def _packed(sealed: Sealed) -> str:
-    head = bytes((_FORM, sealed.mode))
-    return b64encode(head + sealed.iv + sealed.tag + sealed.data).decode()
-
-
 def _unpacked(wrapped: str) -> Sealed:
     """Raises KeeperError."""
     try:
-        packed = b64decode(wrapped, validate=True)
-        form, mode = packed[0], Mode(packed[1])
-    except (ValueError, IndexError):
-        form, mode = 0, Mode.CBC
-        packed = b""
-    iv_ends = 2 + IV_BYTES[mode]
-    tag_ends = iv_ends + (TAG_BYTES if mode is Mode.GCM else 0)
-    if form != _FORM or len(packed) <= tag_ends:
-        raise refused("the record has no data key as it is kept for KMIP")
-    return Sealed(mode, packed[2:iv_ends], packed[iv_ends:tag_ends], packed[tag_ends:])
+        return unpacked(wrapped)
+    except ValueError:
+        pass
+    raise refused("the record has no data key as it is kept for KMIP")
 
 
 def _reason(reply: Reply) -> str:

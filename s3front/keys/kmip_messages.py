@@ -22,6 +22,7 @@ from s3front.keys.kmip_ttlv import (
     structure,
     text,
 )
+from s3front.keys.sealed_data_key import TAG_BYTES, Mode, Sealed
 
 AUTHENTICATED_SINCE: Final = (1, 4)
 """Since this version there are fields for authenticated encryption."""
@@ -107,16 +108,6 @@ class Reason(IntEnum):
     GENERAL_FAILURE = 0x100
 
 
-class Mode(IntEnum):
-    """Of a block cipher."""
-
-    CBC = 0x01
-    GCM = 0x09
-
-
-IV_BYTES: Final = {Mode.CBC: 16, Mode.GCM: 12}
-TAG_BYTES: Final = 16
-
 ACTIVE: Final = 2
 """The state of a key that may be used."""
 
@@ -135,15 +126,6 @@ class Reply(NamedTuple):
     payload: Item | None
     reason: int | None
     message: str
-
-
-class Sealed(NamedTuple):
-    """What a server has encrypted, with all that it needs to open it again."""
-
-    mode: Mode
-    iv: bytes
-    tag: bytes
-    data: bytes
 
 
 def request(version: Version, operation: int, payload: Sequence[Item]) -> bytes:

@@ -40,6 +40,14 @@ def kmip(described: Keepers, log: EventLog) -> MasterKeys:
     return guarded(make_kmip(described.kmip, described.file, log), described, log)
 
 
+def pkcs11(described: Keepers, log: EventLog) -> MasterKeys:
+    """That of ``encryption.pkcs11``."""
+    from s3front.keys.hsm import make_hsm  # noqa: PLC0415  # on first use
+
+    assert described.encryption.pkcs11 is not None
+    return guarded(make_hsm(described.encryption.pkcs11, described.file), described, log)
+
+
 def guarded(inner: MasterKeys, described: Keepers, log: EventLog) -> MasterKeys:
     """A keeper that asks once, with what requests need in front of it."""
     from s3front.keys.data_key_cache import CachedKeys, CacheLimits  # noqa: PLC0415

@@ -16,7 +16,8 @@ from s3front.encryption.sse import ARN_IN_CONTEXT
 from s3front.keys import kmip_messages as messages
 from s3front.keys.base import KeeperError, KeyTrouble
 from s3front.keys.kmip import KmipKeys, make_kmip
-from s3front.keys.kmip_messages import Mode, Operation, Tag, Version
+from s3front.keys.kmip_messages import Operation, Tag, Version
+from s3front.keys.sealed_data_key import Mode
 from tests.backends.keys.pykmip_server import PyKmip, operate, pykmip, revoke, write_certificates
 from tests.faults.proxy import TcpProxy
 from tests.unit.s3front.locations.scripted_remote import KeptLog

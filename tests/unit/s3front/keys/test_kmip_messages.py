@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s3front.keys import kmip_messages as messages
-from s3front.keys.kmip_messages import Mode, Operation, Sealed, Tag, Version
+from s3front.keys.kmip_messages import Operation, Tag, Version
 from s3front.keys.kmip_ttlv import (
     Item,
     MalformedError,
@@ -18,6 +18,7 @@ from s3front.keys.kmip_ttlv import (
     structure,
     text,
 )
+from s3front.keys.sealed_data_key import Mode, Sealed
 
 
 def payload_of(message: bytes) -> Item:
