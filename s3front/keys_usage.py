@@ -29,6 +29,7 @@ from s3front.command_answers import (
     ask_metadata,
     print_json,
 )
+from s3front.key_jobs_usage import add_job_commands
 from s3front.keys.keepers import Keychain
 from s3front.keys.keyring_file import (
     Keyring,
@@ -61,6 +62,8 @@ _ADVICE: Final = (
 )
 
 app = typer.Typer(no_args_is_help=True, help="Make, show and replace master keys.")
+
+add_job_commands(app)
 
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="The key, as `s3front keys list` has it.")]
 NewId = Annotated[

@@ -88,6 +88,7 @@ def _tools(
         metadata=MetadataGateway(client),
         locations=locations,
         keys=keys,
+        encrypts_all=config.global_encryption_enabled,
         delete_delay_seconds=config.delete_delay_seconds,
         log=log,
         clock=time.monotonic,

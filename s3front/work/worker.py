@@ -68,7 +68,8 @@ class Tools:
 
     ``metadata`` requires the worker's lease in every commit. ``wall_clock`` is in seconds since the
     epoch, ``clock`` is monotonic. ``stray_seconds`` is how old a note of the journal of strays may
-    become. ``keys`` are those that objects are encrypted by.
+    become. ``keys`` are those that objects are encrypted by; ``encrypts_all``: all new ones
+    are.
     """
 
     metadata: MetadataGateway
@@ -79,6 +80,7 @@ class Tools:
     wall_clock: Callable[[], float]
     stray_seconds: float = limits.GC_GRACE_SECONDS
     keys: Keys = NO_KEYS
+    encrypts_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)

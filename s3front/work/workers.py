@@ -6,6 +6,7 @@ from typing import Final
 
 from s3front.work.client_tokens import TokenWorker
 from s3front.work.deletions import DeletionWorker
+from s3front.work.encryption_jobs import STEP_SECONDS_MAX, EncryptionJobWorker
 from s3front.work.key_rotation import KeyRotationWorker
 from s3front.work.stray_removal import StrayWorker
 from s3front.work.tags_elsewhere import TagWorker
@@ -19,4 +20,5 @@ WORKERS: Final = (
     Registration("tags", TagWorker),
     Registration("client-tokens", TokenWorker),
     Registration("key-rotation", KeyRotationWorker),
+    Registration("encryption-jobs", EncryptionJobWorker, STEP_SECONDS_MAX),
 )

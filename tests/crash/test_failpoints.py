@@ -35,6 +35,9 @@ WORK = frozenset(
 )
 """Those that background work alone comes to."""
 
+KEYS = frozenset((FailPoint.AFTER_KEYS_REWRAPPED,))
+"""Those of work that goes over all records for their keys: ``tests/api/test_key_rotation.py``."""
+
 PLACES = frozenset((FailPoint.AFTER_STRAY_NOTED, FailPoint.AFTER_PLACE_COMPLETION))
 """Those of what is done at places that others run: ``tests/backends/test_native_crashes.py``."""
 
@@ -222,4 +225,4 @@ def test_a_deletion_from_the_queue_that_is_cut_short(stage: Stage, armed: ArmedF
 def test_every_fail_point_is_tested() -> None:
     passed = {armed.point for operation in OPERATIONS for armed in operation.points}
     assert passed.isdisjoint(WORK)
-    assert passed | WORK | PLACES | GC_POINTS == set(FailPoint)
+    assert passed | WORK | KEYS | PLACES | GC_POINTS == set(FailPoint)

@@ -40,7 +40,7 @@ DATA_POINTS = (
 METADATA_POINTS = frozenset((FailPoint.BEFORE_COMMIT, FailPoint.AFTER_COMMIT))
 """The fail-points of the two daemons; the others are a front-end's, or of work apart from that."""
 
-WORK_POINTS = frozenset((FailPoint.AFTER_QUEUED_DATA_DELETION,))
+WORK_POINTS = frozenset((FailPoint.AFTER_QUEUED_DATA_DELETION, FailPoint.AFTER_KEYS_REWRAPPED))
 """Those that background work comes to."""
 
 GC_POINTS = frozenset(

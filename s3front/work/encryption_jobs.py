@@ -1,0 +1,347 @@
+"""Jobs that store the objects of a bucket again, as its default encryption says, or plain.
+
+``s3front keys encrypt-objects`` asks for one: a record of ``..keyJobs``, which says how far it has
+come as well. All versions are gone over, locked ones too, as their bytes stay what they are; what
+is encrypted by a client's own key stays as it is. Of uploads under way nothing changes.
+
+Rules:
+
+1. A record is written on the condition that it is still what was read, and its bucket as well: the
+   blobs that it named before are queued for deletion in that commit. When somebody was faster, the
+   new blobs are removed, and the object is looked at again.
+2. What is as it should be is left alone, so a page may be done twice.
+3. What cannot be done is a dead letter, and holds up nothing; a place that is away is waited for.
+4. Nothing is decrypted in a bucket that demands encryption.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+
+from s3front.encryption.choice import EncryptionSettings, default_of
+from s3front.encryption.key_wrapping import BoundTo
+from s3front.encryption.sse import (
+    ALGORITHM_MEMBER,
+    BUCKET_KEY_MEMBER,
+    CONTEXT_MEMBER,
+    CUSTOMER_CHECK_MEMBER,
+    CUSTOMER_MEMBER,
+    KEY_ID_MEMBER,
+    Protection,
+)
+from s3front.locations.base import DataNotFoundError
+from s3front.metadata import gateway
+from s3front.metadata.bucket_store import BucketStore
+from s3front.metadata.gateway import ChangedError, OutcomeUnknownError
+from s3front.metadata.kept_buckets import StoredBucket
+from s3front.metadata.object_store import ObjectStore, StoredObject, planned
+from s3front.objects.object_record import ObjectRecord
+from s3front.objects.versioning import Place, Plan, plan_change
+from s3front.s3_errors import S3Error
+from s3front.work.dead_letters import dead_letter
+from s3front.work.stored_again import HERE_BYTES_MAX, Restoring
+from s3front.work.walked_records import Position, RecordWalk
+from s3front.work.worker import Pace, Step, Tools
+from shared.failpoints import FailPoint, failpoint
+from shared.records.encrypted import TWOFOLD_SCHEME, protections
+from shared.records.members import UnreadableRecordError
+from shared.records.names import KEY_JOBS
+from shared.records.times import now, to_iso
+
+JOB_PREFIX: Final = "objects/"
+"""Beginning of the keys of jobs in ``..keyJobs``; the name of the bucket follows."""
+
+RATE_BYTES: Final = 50 * 1024 * 1024
+STEP_SECONDS_MAX: Final = 24 * 3600.0
+"""A page may have objects of terabytes, and a job is slow on purpose."""
+
+_AT_ONCE: Final = 8
+_ATTEMPTS_MAX: Final = 3
+_AWAY: Final = 503
+_REQUEST_ID: Final = "encryption-jobs"
+_EVERYTHING: Final = EncryptionSettings(encrypts_all=True)
+
+State = Literal["running", "done", "cancelled", "refused"]
+
+
+class Job(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One job. ``records`` were looked at, ``stored`` of them stored again, with so many ``bytes``;
+    ``failed`` are dead letters. ``rate`` is in bytes a second. ``reason`` is why it is refused."""
+
+    bucket: str
+    decrypt: bool = False
+    rate: int = RATE_BYTES
+    state: State = "running"
+    began: str = ""
+    finished: str = ""
+    after: str = ""
+    records: int = 0
+    stored: int = 0
+    bytes: int = 0
+    failed: int = 0
+    reason: str = ""
+
+
+def job_key(bucket: str) -> str:
+    """Where the job of a bucket is."""
+    return JOB_PREFIX + bucket
+
+
+def parse_job(document: Mapping[str, Any]) -> Job | None:
+    """A job of its record, None for what is none."""
+    try:
+        return msgspec.convert(document, Job)
+    except msgspec.ValidationError:
+        return None
+
+
+class EncryptionJobWorker:
+    """See the module."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._metadata = tools.metadata
+        self._buckets = BucketStore(tools.metadata)
+        # Nothing is stored that has no version yet, so that the oldest one's ID does not matter.
+        self._objects = ObjectStore(tools.metadata, self._buckets, "")
+        self._job: Job | None = None
+        self._free_at = 0.0
+
+    def status(self) -> Mapping[str, Any]:
+        """Which bucket it is at, and how far."""
+        job = self._job
+        if job is None or job.state != "running":
+            return {}
+        told: dict[str, Any] = {"bucket": job.bucket, "stored": job.stored}
+        return {**told, "failed": job.failed} if job.failed else told
+
+    async def step(self) -> Step:
+        """Do a page of the first job that is not done."""
+        found = await self._next()
+        if found is None:
+            self._job = None
+            return Pace.IDLE
+        job, revision = found
+        self._job = job
+        bucket = await self._buckets.read(job.bucket, _REQUEST_ID)
+        reason = self._refusal(job, bucket)
+        if reason is not None:
+            ended = msgspec.structs.replace(
+                job, state="refused", finished=to_iso(now()), reason=reason
+            )
+            await self._keep(ended, revision)
+            return Pace.BUSY
+        await self._require_keys(job)
+        page = await RecordWalk(self._metadata, job.bucket).page(
+            Position(job.bucket, after=job.after)
+        )
+        assert page is not None
+        counts = await self._do_all([key for key, _ in page.records], job)
+        await self._keep(
+            msgspec.structs.replace(
+                job,
+                state="running" if page.next else "done",
+                finished="" if page.next else to_iso(now()),
+                after=page.next.after if page.next else job.after,
+                records=job.records + len(page.records),
+                stored=job.stored + counts.stored,
+                bytes=job.bytes + counts.bytes,
+                failed=job.failed + counts.failed,
+            ),
+            revision,
+        )
+        return Pace.BUSY
+
+    async def _next(self) -> tuple[Job, int] | None:
+        bounds = {"gte": JOB_PREFIX, "lt": JOB_PREFIX[:-1] + chr(ord(JOB_PREFIX[-1]) + 1)}
+        keys = await self._metadata.keys(KEY_JOBS, bounds, _REQUEST_ID)
+        read = await self._metadata.get_each([(KEY_JOBS, key) for key in keys], _REQUEST_ID)
+        for entry in read:
+            if entry is None or entry.revision is None:
+                continue
+            job = parse_job(entry.document)
+            if job is not None and job.state == "running":
+                return job, entry.revision
+        return None
+
+    def _refusal(self, job: Job, bucket: StoredBucket | None) -> str | None:
+        if bucket is None:
+            return "the bucket is not there any more"
+        if job.decrypt and (bucket.record.demands_encryption or self._tools.encrypts_all):
+            return "new objects of the bucket are encrypted: nothing of it may be stored plain"
+        return None
+
+    async def _require_keys(self, job: Job) -> None:
+        """Wait, rather than fail for each object, while there is no master key."""
+        current = self._tools.keys.current
+        reason = "there is no keeper" if current is None else await current.look()
+        if reason is not None and not job.decrypt:
+            raise S3Error("ServiceUnavailable", f"no master key can be had: {reason}")
+
+    async def _keep(self, job: Job, revision: int) -> None:
+        """Unless somebody has changed it: cancelled it, for instance."""
+        key = job_key(job.bucket)
+        operation = gateway.put(KEY_JOBS, key, msgspec.json.encode(job).decode())
+        requires = [gateway.has_revision(KEY_JOBS, key, revision)]
+        await self._metadata.commit([operation], requires, _REQUEST_ID)
+        self._job = job
+
+    async def _do_all(self, names: Sequence[str], job: Job) -> _Counts:
+        """Some records of a bucket, small objects some at once."""
+        restoring = Restoring(
+            self._metadata, self._tools.locations, self._tools.keys, self._spending(job.rate)
+        )
+        counts = _Counts()
+        small: list[str] = []
+        read = await self._metadata.get_each([(job.bucket, name) for name in names], _REQUEST_ID)
+        for name, entry in zip(names, read, strict=True):
+            if entry is None:
+                continue
+            size = entry.document.get("content-length")
+            if isinstance(size, int) and size <= HERE_BYTES_MAX:
+                small.append(name)
+            else:
+                await self._do(name, job, restoring, counts)
+        for begin in range(0, len(small), _AT_ONCE):
+            doing = (
+                self._do(name, job, restoring, counts) for name in small[begin : begin + _AT_ONCE]
+            )
+            await asyncio.gather(*doing)
+        return counts
+
+    def _spending(self, rate: int) -> Any:
+        clock = self._tools.clock
+
+        async def spend(size: int) -> None:
+            begins = max(self._free_at, clock())
+            self._free_at = begins + size / rate
+            if (wait := begins - clock()) > 0:
+                await asyncio.sleep(wait)
+
+        return spend
+
+    async def _do(self, name: str, job: Job, restoring: Restoring, counts: _Counts) -> None:
+        """One record: the latest version, or one that is stored by its ID."""
+        for _ in range(_ATTEMPTS_MAX):
+            try:
+                counts.add(await self._try(name, job, restoring))
+            except ChangedError:
+                continue
+            except (S3Error, DataNotFoundError, UnreadableRecordError) as error:
+                if isinstance(error, S3Error) and error.status == _AWAY:
+                    raise
+                await self._give_up(name, job, error)
+                counts.failed += 1
+            return
+        # Whoever changes it all the time has it stored as the bucket says.
+
+    async def _try(self, name: str, job: Job, restoring: Restoring) -> int | None:
+        """How many bytes were stored again; None where nothing is to be done. Raises ChangedError,
+        S3Error, DataNotFoundError, UnreadableRecordError."""
+        wanted = [(job.bucket, name)]
+        bucket, (entry,) = await self._buckets.read_with(job.bucket, wanted, _REQUEST_ID)
+        if bucket is None or entry is None:
+            return None
+        key, mark, own = name.partition("\0")
+        record = ObjectRecord.parse(entry[0])
+        place = Place.MASTER if not mark else Place.OWN if own else Place.NULL_KEY
+        if place is Place.OWN and record.version_id != own:
+            return None
+        if job.decrypt and self._refusal(job, bucket) is not None:
+            return None
+        protection = None if job.decrypt else default_of(bucket.record, _EVERYTHING)
+        if not _is_to_do(record, protection):
+            return None
+        if place is Place.OWN and await self._is_latest(bucket, key, own):
+            return None  # it is done with that
+        current = StoredObject(record, entry[1], place)
+        return await self._store_again(bucket, key, current, protection, restoring)
+
+    async def _is_latest(self, bucket: StoredBucket, key: str, version_id: str) -> bool:
+        (entry,) = await self._metadata.get_many([(bucket.name, key)], _REQUEST_ID)
+        if entry is None:
+            return False
+        return ObjectRecord.parse(entry[0]).version_id == version_id
+
+    async def _store_again(
+        self,
+        bucket: StoredBucket,
+        key: str,
+        current: StoredObject,
+        protection: Protection | None,
+        restoring: Restoring,
+    ) -> int:
+        record, bound = current.record, BoundTo(bucket.name, key)
+        keys, began = self._tools.keys, self._tools.clock()
+        sealing = None if protection is None else await keys.sealing(protection, bound)
+        new = await restoring.store(record, bound, sealing)
+        failpoint(FailPoint.AFTER_DATA_STORED)
+        changed = _described(record, None if sealing is None else sealing.members).changed(
+            {"location": [each.document() for each in new.locations] or None}
+        )
+        plan = plan_change(bucket.record.versioning, record, current.place, changed)
+        released = tuple(msgspec.structs.replace(step, release=True) for step in plan.steps)
+        commit = planned(bucket, key, current, Plan(released, plan.requires))
+        try:
+            if self._tools.clock() - began > self._tools.stray_seconds / 2:
+                # Garbage collection may take for nobody's what is as old.
+                raise S3Error("InternalError", "it took too long")
+            await self._objects.commit(bucket, [commit.with_notes(new.notes)], _REQUEST_ID)
+        except OutcomeUnknownError:
+            raise  # the bytes may belong to the object, so they stay
+        except BaseException:
+            await restoring.give_up(new)
+            raise
+        failpoint(FailPoint.AFTER_RECORD_COMMIT)
+        return record.size
+
+    async def _give_up(self, name: str, job: Job, error: Exception) -> None:
+        reason = str(error.__cause__ or error) or repr(error)
+        self._tools.log.error("an object cannot be stored again", bucket=job.bucket, reason=reason)
+        now_ms = int(self._tools.wall_clock() * 1000)
+        letter = dead_letter(f"{KEY_JOBS}/{job.bucket}", name, None, reason, now_ms)
+        await self._metadata.commit([letter], [], _REQUEST_ID)
+
+
+class _Counts:
+    """Of a page."""
+
+    def __init__(self) -> None:
+        self.stored = 0
+        self.bytes = 0
+        self.failed = 0
+
+    def add(self, size: int | None) -> None:
+        if size is not None:
+            self.stored += 1
+            self.bytes += size
+
+
+def _is_to_do(record: ObjectRecord, protection: Protection | None) -> bool:
+    """Whether an object is not stored as it is to be. That of a client's key stays as it is."""
+    document = record.document
+    if record.is_delete_marker or document.get("isPHD") or document.get(CUSTOMER_MEMBER):
+        return False
+    found = list(protections(document))
+    if protection is None:
+        return bool(document.get(ALGORITHM_MEMBER)) or any(each is not None for each in found)
+    if any(each is None or each.scheme != TWOFOLD_SCHEME for each in found):
+        return True
+    if document.get(ALGORITHM_MEMBER) != protection.algorithm:
+        return True
+    if protection.key_id is not None and document.get(KEY_ID_MEMBER) != protection.key_id:
+        return True
+    return bool(document.get(BUCKET_KEY_MEMBER)) != protection.bucket_key
+
+
+def _described(record: ObjectRecord, members: Mapping[str, Any] | None) -> ObjectRecord:
+    """The record, with what it says of encryption."""
+    document = dict(record.document)
+    for member in (BUCKET_KEY_MEMBER, CONTEXT_MEMBER, CUSTOMER_CHECK_MEMBER):
+        document.pop(member, None)
+    document |= dict.fromkeys((ALGORITHM_MEMBER, KEY_ID_MEMBER, CUSTOMER_MEMBER), "")
+    return ObjectRecord({**document, **(members or {})})
