@@ -154,7 +154,11 @@ def test_a_bucket_is_encrypted_and_decrypted_again(running: Cluster) -> None:
     )
     assert ranged["Body"].read() == PART[-10:] + PART[:10]
     assert_settled(running)
-    assert on_disk(running) == []
+    # Small objects share segments: what was deleted in one becomes a hole when it is complete.
+    for process in (running.dmd_metadata, running.dmd_data):
+        process.stop()
+    running.start_daemons()
+    wait_for(lambda: on_disk(running) == [], lambda: f"nothing in {on_disk(running)}")
     # Again, there is nothing to do.
     keys(running, "encrypt-objects", bucket)
     assert wait_for_job(running, bucket).get("stored", 0) == 0
