@@ -7,7 +7,7 @@ two blobs may share a key. Readers get the transform that a data location and it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from s3front.encryption.key_wrapping import (
@@ -100,13 +100,50 @@ class Keys:
         if members.get(SCHEME_MEMBER) != SCHEME:
             return await opening_of_original(self.keepers, document, location)
         by = await self._wrapping_key(document, members, bound, customer_key)
-        try:
-            blob_key = unwrap(members.get(BLOB_KEY_MEMBER), by, bound)
-        except UnwrapError as error:
-            if by.key_id == _CUSTOMER:
-                raise another_customer_key() from error
-            raise refused() from error
-        return SegmentedTransform(blob_key, members)
+        return SegmentedTransform(_blob_key(members, by, bound), members)
+
+    async def moved(
+        self,
+        document: Mapping[str, Any],
+        locations: Sequence[DataLocation],
+        move: tuple[BoundTo, BoundTo],
+        customer_key: bytes | None,
+    ) -> dict[str, Any]:
+        """The members of a record that change when its object gets another name: the blobs stay as
+        they are, and their keys, which are bound to the name, are wrapped for the new one. ``move``
+        is from where to where.
+
+        Raises what ``opening`` and ``check_customer`` do: a client's own key is needed for it.
+        """
+        before, after = move
+        self.check_customer(document, before, customer_key)
+        entries: list[dict[str, Any]] = []
+        made: dict[str, WrappingKey] = {}
+        for location in locations:
+            entry, members = location.document(), location.members or {}
+            if members.get(SCHEME_MEMBER) == SCHEME:  # those of the original are bound to nothing
+                by = await self._wrapping_key(document, members, before, customer_key)
+                if by.key_id not in made:
+                    made[by.key_id] = await self._for(by, document, after)
+                blob_key = _blob_key(members, by, before)
+                entry.pop(WRAPPED_MEMBER, None)
+                entry.update(wrapped_members(blob_key, made[by.key_id], after))
+            entries.append(entry)
+        changed: dict[str, Any] = {"location": entries} if entries else {}
+        if customer_key is not None:
+            by = WrappingKey(_CUSTOMER, customer_key)
+            changed[CUSTOMER_CHECK_MEMBER] = wrap(b"", by, after)
+        return changed
+
+    async def _for(
+        self, by: WrappingKey, document: Mapping[str, Any], bound: BoundTo
+    ) -> WrappingKey:
+        """A wrapping key of the same master key, for another object."""
+        name, _, its_own = by.key_id.partition(":")
+        if by.key_id == _CUSTOMER:
+            return by
+        context = key_context(document, bound.bucket, bound.key)
+        return await self.keepers[name].wrapping_key(its_own, context)
 
     async def _wrapping_key(
         self,
@@ -156,6 +193,16 @@ class Keys:
 
 
 NO_KEYS: Final = Keys({}, None)
+
+
+def _blob_key(members: Mapping[str, Any], by: WrappingKey, bound: BoundTo) -> bytes:
+    """The key of a blob, of its data location; raises InternalError, AccessDenied."""
+    try:
+        return unwrap(members.get(BLOB_KEY_MEMBER), by, bound)
+    except UnwrapError as error:
+        if by.key_id == _CUSTOMER:
+            raise another_customer_key() from error
+        raise refused() from error
 
 
 def is_protected(document: Mapping[str, Any]) -> bool:

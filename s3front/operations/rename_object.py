@@ -3,9 +3,10 @@
 AWS has it for directory buckets; here it works in every bucket without versions. The new record and
 the removal of the old one are one commit, which requires that the source is still what was read
 (DESIGN, section 5): of two renamings of one object one succeeds, and bytes never have two owners.
-What the destination held before gives up its bytes as in an overwrite. All that is known of the
-object stays as it was, the time of its last change included (Amazon S3 user guide, "Renaming
-objects in directory buckets").
+What the destination held before gives up its bytes as in an overwrite. Of an encrypted object the
+keys are wrapped for the new name, as they are bound to it, and a client's own key (SSE-C) is asked
+for; its bytes stay, too. All that is known of the object stays as it was, the time of its last
+change included (Amazon S3 user guide, "Renaming objects in directory buckets").
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from msgspec import structs
 
 from s3front.authz.access import Access, arn
 from s3front.context import Context
+from s3front.encryption.key_wrapping import BoundTo
 from s3front.metadata.gateway import ChangedError, Requirement
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import Renaming, StoredObject, object_requirement, record_of
@@ -28,7 +30,8 @@ from s3front.operations.copy_source import RENAME_SOURCE, check_conditions, pars
 from s3front.operations.decide_again import ATTEMPTS_MAX, allowed_again
 from s3front.operations.delete_objects import DELETE_OBJECT
 from s3front.operations.get_object import GET_OBJECT
-from s3front.operations.honoured import READ_CONDITIONS
+from s3front.operations.honoured import CUSTOMER_KEY, READ_CONDITIONS
+from s3front.operations.object_encryption import reading_key
 from s3front.port.request import Headers, Reply, Request
 from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error, not_implemented
@@ -44,6 +47,7 @@ async def rename_object(context: Context, request: Request) -> Reply:
     headers, objects = request.headers, context.services.objects
     source_key = _source_key(context, headers)
     token = _client_token(context, headers, source_key)
+    customer_key = reading_key(context, headers)
     bucket = context.bucket
     _check_bucket(bucket)
     if not await objects.can_rename():
@@ -59,7 +63,10 @@ async def rename_object(context: Context, request: Request) -> Reply:
             if not token.is_same_request(done):
                 raise S3Error("IdempotencyParameterMismatch")
             return Reply(200)
-        renaming = Renaming(source_key, *_renamed(headers, source_key, source, context.key))
+        stored, record = _renamed(headers, source_key, source, context.key)
+        if record.is_encrypted or customer_key is not None:
+            record = await _bound_again(context, source_key, record, customer_key)
+        renaming = Renaming(source_key, stored, record)
         await _end_its_upload(context, renaming)
         requirement = _destination(headers, bucket, context.key, replaced)
         try:
@@ -69,6 +76,17 @@ async def rename_object(context: Context, request: Request) -> Reply:
         failpoint(FailPoint.AFTER_RECORD_COMMIT)
         return Reply(200)
     raise S3Error("ConditionalRequestConflict", fields={"Key": context.key})
+
+
+async def _bound_again(
+    context: Context, source_key: str, record: ObjectRecord, customer_key: bytes | None
+) -> ObjectRecord:
+    """The record of an encrypted object, whose keys are bound to its name. Raises InvalidRequest
+    without the client's own key, AccessDenied for another one."""
+    bucket = context.bucket.name
+    move = BoundTo(bucket, source_key), BoundTo(bucket, context.key)
+    keys = context.services.keys
+    return record.changed(await keys.moved(record.document, record.locations, move, customer_key))
 
 
 async def _end_its_upload(context: Context, renaming: Renaming) -> None:
@@ -159,6 +177,7 @@ RENAME_OBJECT = Operation(
     Level.OBJECT,
     rename_object,
     ("s3:PutObject",),
-    headers=READ_CONDITIONS
+    headers=CUSTOMER_KEY
+    | READ_CONDITIONS
     | {_TOKEN, RENAME_SOURCE, *(f"{RENAME_SOURCE}-{name}" for name in READ_CONDITIONS)},
 )

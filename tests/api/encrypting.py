@@ -79,6 +79,18 @@ def told_customer(key: bytes = KEY) -> dict[str, str]:
     return {"-customer-algorithm": "AES256", "-customer-key-md5": md5_of(key)}
 
 
+def rule(algorithm: str = "AES256", key_id: str | None = None, **more: Any) -> dict[str, Any]:
+    """A rule of a default encryption."""
+    applied = {"SSEAlgorithm": algorithm} | ({} if key_id is None else {"KMSMasterKeyID": key_id})
+    return {"ApplyServerSideEncryptionByDefault": applied, **more}
+
+
+def put_default(s3: Any, bucket: str, *rules: dict[str, Any]) -> None:
+    """Set the default encryption of a bucket, to SSE-S3 unless it is said."""
+    configuration = {"Rules": list(rules) or [rule()]}
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=configuration)
+
+
 def write_keyring(path: Path) -> None:
     """A key file with both keys."""
     keys = {

@@ -22,6 +22,8 @@ from tests.api.encrypting import (
     TOLD_S3,
     by_customer,
     encrypting_cluster,
+    put_default,
+    rule,
     told,
     told_customer,
 )
@@ -54,16 +56,6 @@ def s3(front: Front) -> Any:
 def elsewhere(encrypting: Cluster) -> Any:
     """A client of another front-end."""
     return s3_client(encrypting.fronts[1])
-
-
-def rule(algorithm: str = "AES256", key_id: str | None = None, **more: Any) -> dict[str, Any]:
-    applied = {"SSEAlgorithm": algorithm} | ({} if key_id is None else {"KMSMasterKeyID": key_id})
-    return {"ApplyServerSideEncryptionByDefault": applied, **more}
-
-
-def put_default(s3: Any, bucket: str, *rules: dict[str, Any]) -> None:
-    configuration = {"Rules": list(rules) or [rule()]}
-    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=configuration)
 
 
 def default_of(s3: Any, bucket: str) -> Any:

@@ -55,6 +55,7 @@ OURS_OF = {
     "CompleteMultipartUpload": {PUT_VERSION, ENCRYPTION, KEY_ID},
     "DeleteObjects": {"content-md5"},
     "PutObject": {PUT_VERSION},
+    "RenameObject": {*CUSTOMER_HEADERS},
     "UploadPart": {ENCRYPTION, KEY_ID},
     "UploadPartCopy": {ENCRYPTION, KEY_ID},
 }
