@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import md5
+from pathlib import Path
 
 import pytest
 
@@ -105,6 +106,32 @@ def test_nothing_is_gathered_for_a_slow_client(whole: Server) -> None:
         assert put(front, f"/{bucket}/slow", SLOW_BYTES, pause).status == 200
         assert digest_read(front, bucket, "slow", pause) == digest_of(SLOW_BYTES)
     assert_little(peaks, keepers(whole))
+
+
+@pytest.mark.timeout(1800 if SOAK else 240)
+@pytest.mark.parametrize("place", CHOSEN if SOAK else CHOSEN[:1], ids=lambda place: place.name)
+def test_an_encrypted_object_needs_little_memory(place: Place, tmp_path: Path) -> None:
+    """Whole, and by ranges that end within segments."""
+    size = BYTES if SOAK else 128 * MIB
+    with server(place, tmp_path, forked=False, is_default=True, encrypted=True) as running:
+        front, s3 = running.front, running.client()
+        bucket = new_bucket(s3, PLACE)
+        with memory_watched(running.cluster) as peaks:
+            response = put(front, f"/{bucket}/large", size)
+            assert response.headers["ETag"] == f'"{digest_of(size)}"'
+            assert response.headers["x-amz-server-side-encryption"] == "AES256"
+            assert digest_read(front, bucket, "large") == digest_of(size)
+            step = size // 4 + 12_345
+            for start in range(0, size, step):
+                end = min(start + step, size) - 1
+                asked = {"Bucket": bucket, "Key": "large", "Range": f"bytes={start}-{end}"}
+                at = start
+                for block in s3.get_object(**asked)["Body"].iter_chunks(MIB):
+                    offset = at % MIB
+                    assert block == (BLOCK + BLOCK)[offset : offset + len(block)]
+                    at += len(block)
+                assert at == end + 1
+        assert_little(peaks, keepers(running))
 
 
 @pytest.fixture(scope="module")
