@@ -140,6 +140,19 @@ class ObjectData:
         check = self._check(few=False)
         return self._blocks() if check is None else self._checked(check)
 
+    async def begun(self) -> AsyncGenerator[bytes | bytearray | Passage, None]:
+        """The same, where the first bytes that are encrypted have been opened: what is refused at
+        once is refused with the status of an error. Raises S3Error."""
+        blocks = self.sendable()
+        if not self._stretches or self._stretches[0].coder is None:
+            return blocks
+        try:
+            first = await anext(blocks)
+        except BaseException:
+            await blocks.aclose()
+            raise
+        return _joined(first, blocks)
+
     async def _blocks(self) -> AsyncGenerator[bytes | bytearray | Passage, None]:
         for index in range(len(self._stretches)):
             with closing(await self._reader(index)) as reader:
@@ -214,6 +227,15 @@ class ObjectData:
             return self._first
         stretch = self._stretches[index]
         return await opened(stretch.store, stretch.blob, stretch.start, stretch.end)
+
+
+async def _joined(
+    first: bytes | bytearray | Passage, blocks: AsyncGenerator[bytes | bytearray | Passage, None]
+) -> AsyncGenerator[bytes | bytearray | Passage, None]:
+    async with aclosing(blocks):
+        yield first
+        async for block in blocks:
+            yield block
 
 
 def log_missing(context: Context, record: ObjectRecord, error: DataNotFoundError) -> None:

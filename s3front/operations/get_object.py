@@ -60,6 +60,7 @@ async def get_object(context: Context, request: Request) -> Reply:
             data = await ObjectData.open(context, record, part, key)
             if part.length <= _WHOLE_BYTES_MAX:
                 return Reply(status, headers, await data.read())
+            blocks = await data.begun()
         except DataNotFoundError as error:
             _, found = await read_again(context, context.bucket)
             if found is not None and current is not None and found.revision == current.revision:
@@ -67,7 +68,7 @@ async def get_object(context: Context, request: Request) -> Reply:
                 raise S3Error("InternalError") from error
             current = found
         else:
-            return Reply(status, headers, StreamedBody(part.length, data.sendable()))
+            return Reply(status, headers, StreamedBody(part.length, blocks))
     raise S3Error("ServiceUnavailable")
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.auth.identity import UNSIGNED
@@ -307,3 +308,67 @@ async def test_unreadable_data_is_refused_before_anything_is_answered(
     assert place.opened == []
     data = await ObjectData.open(context, record, ByteRange(1, 4))
     assert await data.read() == b"1234"
+
+
+# --- Encrypted bytes that were altered ------------------------------------------------------------
+
+
+async def test_altered_bytes_are_refused_before_the_reply_begins() -> None:
+    place = MemoryPlace()
+    context, body = await stored(place, upload(CONTENT), SEALING)
+    (key,) = place.blobs
+    sealed = bytearray(place.blobs[key])
+    sealed[HEADER_BYTES + 5] ^= 1
+    place.blobs[key] = bytes(sealed)
+    data = await ObjectData.open(context, kept(body), ByteRange(0, LARGE - 1))
+    with pytest.raises(S3Error, match="InternalError"):
+        await data.begun()
+
+
+async def test_what_is_altered_later_ends_the_reply_before_it() -> None:
+    place = MemoryPlace()
+    context, body = await stored(place, upload(CONTENT), SEALING)
+    (key,) = place.blobs
+    sealed = bytearray(place.blobs[key])
+    sealed[HEADER_BYTES + 2 * STORED + 5] ^= 1
+    place.blobs[key] = bytes(sealed)
+    data = await ObjectData.open(context, kept(body), ByteRange(0, LARGE - 1))
+    given = []
+
+    async def read() -> None:
+        async for block in await data.begun():
+            given.append(block)
+
+    with pytest.raises(S3Error, match="InternalError"):
+        await read()
+    expected = CONTENT[: 2 * SEGMENT_BYTES]
+    assert (
+        b"".join(bytes(each) for each in given if isinstance(each, bytes | bytearray)) == expected
+    )
+
+
+async def test_a_blob_in_the_place_of_another_is_refused() -> None:
+    place = MemoryPlace()
+    context, one = await stored(place, upload(CONTENT), SEALING)
+    _, other = await stored(place, upload(CONTENT), SEALING)
+    keys = [each.locations[0].key for each in (one, other)]
+    place.blobs[keys[0]], place.blobs[keys[1]] = place.blobs[keys[1]], place.blobs[keys[0]]
+    for body in (one, other):
+        data = await ObjectData.open(context, kept(body), ByteRange(0, LARGE - 1))
+        with pytest.raises(S3Error, match="InternalError"):
+            await data.begun()
+
+
+async def test_a_record_of_another_key_opens_nothing() -> None:
+    place = MemoryPlace()
+    context, body = await stored(place, upload(CONTENT), SEALING)
+    elsewhere = replace(context, target=replace(context.target, key="other"))
+    with pytest.raises(S3Error, match="InternalError"):
+        await ObjectData.open(elsewhere, kept(body), ByteRange(0, LARGE - 1))
+
+
+@pytest.mark.usefixtures("short_stretches")
+async def test_no_two_blobs_of_an_object_share_a_key() -> None:
+    _, body = await stored(MemoryPlace(), form(CONTENT), SEALING)
+    wrapped = [(each.members or {})["cipheredDataKey"] for each in body.locations]
+    assert len(set(wrapped)) == len(wrapped) == 3
