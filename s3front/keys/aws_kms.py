@@ -11,13 +11,12 @@ CloudServer asks for its data keys without a context, and lets KMS find out of w
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
-
-import orjson
 
 from s3front.encryption.key_wrapping import KEY_BYTES, WrappingKey
 from s3front.keys.base import AwayError, KeeperError, KeyContext
@@ -136,7 +135,7 @@ class AwsKms:
     async def _ask(self, action: str, document: Mapping[str, Any], *, once: bool = False) -> Answer:
         """Ask, and once more with other credentials, or another time, where that may be what was
         wrong."""
-        body = orjson.dumps(document)
+        body = json.dumps(document).encode()
         keys = await self._keys()
         answer = await self._sent(action, body, keys, once=once)
         if answer.status == 200 or _error(answer) not in _OTHER_KEYS:

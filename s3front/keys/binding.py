@@ -8,14 +8,14 @@ nothing. docs/encryption.md has the bytes.
 from __future__ import annotations
 
 import hmac
+import json
 from collections.abc import Mapping
-
-import orjson
 
 
 def canonical(context: Mapping[str, str]) -> bytes:
-    """A context as bytes, the same ones for equal contexts: JSON, sorted by name."""
-    return orjson.dumps(dict(context), option=orjson.OPT_SORT_KEYS)
+    """A context as bytes, the same ones for equal contexts: JSON in UTF-8, sorted by name."""
+    text = json.dumps(dict(context), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return text.encode("utf-8", "surrogatepass")
 
 
 def bound_secret(data_key: bytes, context: Mapping[str, str]) -> bytes:

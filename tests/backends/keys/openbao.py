@@ -84,7 +84,7 @@ class OpenBao:
 
 
 @contextmanager
-def openbao(folder: Path, tls: Tls | None = None) -> Iterator[OpenBao]:
+def openbao(folder: Path, tls: Tls | None = None, *, is_set_up: bool = True) -> Iterator[OpenBao]:
     """OpenBao as long as the block runs, with what an operator has to set up."""
     port = free_port()
     argv = [str(require(PROGRAM)), "server", "-dev", "-dev-no-store-token"]
@@ -108,7 +108,8 @@ def openbao(folder: Path, tls: Tls | None = None) -> Iterator[OpenBao]:
         )
         wait_for(lambda: accepts_connections(port), "openbao's port")
         bao = OpenBao(process, port, tls=tls)
-        set_up(bao)
+        if is_set_up:
+            set_up(bao)
         yield bao
     finally:
         process.kill()

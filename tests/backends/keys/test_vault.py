@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import subprocess
+import textwrap
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,8 +16,8 @@ import pytest
 from s3front.encryption.sse import ARN_IN_CONTEXT
 from s3front.keys.base import KeeperError, KeyTrouble
 from s3front.keys.vault import VaultKeys, make_vault
-from tests.backends.keys.openbao import KEY, ROOT, OpenBao, openbao
-from tests.servers import make_tls
+from tests.backends.keys.openbao import KEY, PROGRAM, ROOT, OpenBao, openbao
+from tests.servers import REPOSITORY, make_tls
 from tests.unit.s3front.locations.scripted_remote import KeptLog
 
 CONTEXT = {ARN_IN_CONTEXT: "arn:aws:s3:::bucket", "who": "Käthe"}
@@ -232,6 +235,40 @@ async def test_over_tls_with_its_own_authority(tmp_path: Path) -> None:
 
     assert failure.trouble is KeyTrouble.AWAY
     assert "certificate is refused" in failure.reason
+
+
+def run(commands: str, environ: dict[str, str]) -> str:
+    """What a shell prints that runs them all."""
+    done = subprocess.run(
+        ["sh", "-e"],
+        input=textwrap.dedent(commands),
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+async def test_what_the_document_says_sets_it_up(tmp_path: Path) -> None:
+    """The commands of docs/encryption.md, as they stand there."""
+    document = (REPOSITORY / "docs" / "encryption.md").read_text("utf-8")
+    section = document.split("### Vault\n")[1]
+    commands = re.findall(r"\n\n((?:    .*\n)+)", section)[0]
+    with openbao(tmp_path, is_set_up=False) as own:
+        environ = {
+            "PATH": f"{PROGRAM.parent}:/usr/bin:/bin",
+            "BAO_ADDR": own.address,
+            "BAO_TOKEN": ROOT,
+            "HOME": str(tmp_path),
+        }
+        printed = run(commands, environ)
+        found = dict(re.findall(r"^(role_id|secret_id) +(\S+)$", printed, re.MULTILINE))
+        role: dict[str, Any] = {"roleId": found["role_id"], "secretId": found["secret_id"]}
+        async with keeper(own, **role) as keys:
+            assert await keys.look() is None
 
 
 # -- Tokens ---------------------------------------------------------------------------------------

@@ -27,3 +27,7 @@ def test_another_context_or_key_is_another_secret() -> None:
 
 def test_the_order_of_a_context_is_no_part_of_it() -> None:
     assert bound_secret(KEY, {"a": "1", "b": "2"}) == bound_secret(KEY, {"b": "2", "a": "1"})
+
+
+def test_text_that_is_no_unicode_is_bound_as_well() -> None:
+    assert canonical({"a": "\udc80"}) == b'{"a":"\xed\xb2\x80"}'
