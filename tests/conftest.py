@@ -25,6 +25,8 @@ from tests.servers import (
 )
 from tests.temporary import folder_in_memory
 
+_ENDPOINT = pytest.StashKey[Front]()
+
 
 def pytest_configure() -> None:
     """Have the folders of tests in memory, unless it is said where they are to be, and compile
@@ -47,6 +49,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = chosen
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove what tests have made at an endpoint. There may be much of it, so that this is not in
+    the time of the last test."""
+    server = session.config.stash.get(_ENDPOINT, None)
+    if server is None:
+        return
+    endpoint.remove_buckets(s3_client(server))
+    if endpoint.HAS_SECOND_ACCOUNT:
+        endpoint.remove_buckets(s3_client(server, OTHER_ACCESS_KEY, OTHER_SECRET_KEY))
+
+
 @pytest.fixture(scope="session")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     """A certificate for localhost."""
@@ -62,17 +75,15 @@ def shared_cluster(tmp_path_factory: pytest.TempPathFactory, tls: Tls) -> Iterat
 
 
 @pytest.fixture(scope="session")
-def front(request: pytest.FixtureRequest) -> Iterator[Front]:
+def front(request: pytest.FixtureRequest) -> Front:
     """The shared front-end over HTTP, or the endpoint that the tests are about."""
     # Not asked for by its parameter: a test needs the cluster's processes only when it says so.
     if not endpoint.URL:
-        yield request.getfixturevalue("shared_cluster").fronts[0]
-        return
+        running: Cluster = request.getfixturevalue("shared_cluster")
+        return running.fronts[0]
     server = endpoint.endpoint_front(endpoint.URL)
-    yield server
-    endpoint.remove_buckets(s3_client(server))
-    if endpoint.HAS_SECOND_ACCOUNT:
-        endpoint.remove_buckets(s3_client(server, OTHER_ACCESS_KEY, OTHER_SECRET_KEY))
+    request.config.stash[_ENDPOINT] = server
+    return server
 
 
 @pytest.fixture(scope="session")
