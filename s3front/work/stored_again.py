@@ -108,9 +108,9 @@ class Restoring:
         if not location.size:
             return
         store = self._locations.holder(location)
-        known = _md5_of(record, location)
+        known = known_md5(record, location)
         digest = hashlib.md5(usedforsecurity=False)
-        for start, end in _pieces(location.size, store, sealing):
+        for start, end in pieces(location.size, store, sealing):
             reader = await self._reader(record, location, bound, start, end)
             with closing(reader):
                 size = end - start + 1
@@ -194,7 +194,7 @@ class Restoring:
         return replace(blob, extra={**blob.extra, MARK: noted[-1].mark})
 
 
-def _pieces(size: int, store: DataStore, sealing: Sealing | None) -> Iterator[tuple[int, int]]:
+def pieces(size: int, store: DataStore, sealing: Sealing | None) -> Iterator[tuple[int, int]]:
     """Start and end (included) of what becomes a blob each."""
     largest = store.capabilities.blob_bytes_max
     most = size
@@ -205,7 +205,7 @@ def _pieces(size: int, store: DataStore, sealing: Sealing | None) -> Iterator[tu
         yield start, min(start + most, size) - 1
 
 
-def _md5_of(record: ObjectRecord, location: DataLocation) -> str | None:
+def known_md5(record: ObjectRecord, location: DataLocation) -> str | None:
     """The MD5 of the plain bytes of a location, where its record tells it."""
     same = [each for each in record.locations if each.store_etag == location.store_etag]
     found = location.store_etag.partition(":")[2]

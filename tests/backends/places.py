@@ -129,9 +129,11 @@ def server(
     forked: bool = True,
     is_default: bool = False,
     encrypted: bool = False,
+    keyed: bool = False,
 ) -> Iterator[Server]:
     """A server with locations at this place, that ends with the block; ``us-east-1`` is one of them
-    if it ``is_default``. ``encrypted``: it encrypts what it stores unless it is told how."""
+    if it ``is_default``. ``encrypted``: it encrypts what it stores unless it is told how;
+    ``keyed``: it can."""
     with place.begin(folder / "outside") as outside:
         locations = {
             "us-east-1": {
@@ -149,7 +151,8 @@ def server(
             folder,
             settings={
                 "deleteDelaySeconds": 1,
-                **(encrypting(folder / "keyring.json") if encrypted else {}),
+                **(encrypting(folder / "keyring.json") if encrypted or keyed else {}),
+                **({"globalEncryptionEnabled": False} if keyed else {}),
             },
             environ={"S3_LOCATION_FILE": str(file), **outside.environ},
             supervised=place.supervised,
