@@ -131,7 +131,8 @@ def key_in(pid: int) -> str:
 
 
 def test_without_a_key_nothing_is_stored_that_is_to_be_encrypted(tmp_path: Path) -> None:
-    installation = Installation(tmp_path, {"globalEncryptionEnabled": True})
+    keys = {"keyringFile": str(tmp_path / "keys" / "keyring.json")}
+    installation = Installation(tmp_path, {"globalEncryptionEnabled": True, "encryption": keys})
     try:
         _dmd, front = installation.start_both()
         s3 = s3_client(front)
