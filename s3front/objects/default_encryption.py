@@ -114,8 +114,11 @@ def default_members(
 
 def without_default(bucket: BucketRecord) -> BucketRecord:
     """The record without its default: it demands nothing any more, and keeps the master key that
-    the original has made for it, as the original does."""
+    the original has made for it, as the original does. Without any, which it does not read, nothing
+    is left."""
     stored = bucket.document[MEMBER]
+    if not stored.get("masterKeyId") and not stored.get(_NAMED_KEY):
+        return bucket.changed({MEMBER: None})
     names = ("cryptoScheme", "algorithm", "masterKeyId", _NAMED_KEY)
     kept = {name: stored[name] for name in (*names, "isAccountEncryptionEnabled") if name in stored}
     return bucket.changed({MEMBER: {**kept, "mandatory": False}})

@@ -185,7 +185,7 @@ def test_a_record_names_no_key_of_ours_to_the_original(
         "masterKeyName": SECOND,
     }
     s3.delete_bucket_encryption(Bucket=bucket)
-    assert record_of(encrypting, bucket)[MEMBER]["mandatory"] is False
+    assert record_of(encrypting, bucket)[MEMBER] is None
 
 
 def test_a_master_key_in_a_record_of_the_original_is_not_shown(
