@@ -1,5 +1,5 @@
-"""``s3front keys``: ``create``, ``add``, ``list``, ``look``, ``use``, ``rotate``, ``disable``,
-``enable`` and ``remove``, as typer declares them.
+"""``s3front keys``: ``create``, ``add``, ``list``, ``look``, ``use``, ``rotate``, ``retire``,
+``disable``, ``enable`` and ``remove``, as typer declares them.
 
 They change the key file of the configuration, which running processes read again by themselves;
 nobody has to be restarted. No secret is ever printed. Exit codes: 0, all is well, or done; 1,
@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 from msgspec.structs import replace
 
-from s3front import cli
+from s3front import cli, key_service_commands
 from s3front.command_answers import (
     ATTENTION_EXIT,
     CANNOT_ASK_EXIT,
@@ -30,6 +30,7 @@ from s3front.command_answers import (
     print_json,
 )
 from s3front.key_jobs_usage import add_job_commands
+from s3front.keys.base import KeeperError
 from s3front.keys.keepers import Keychain
 from s3front.keys.keyring_file import (
     Keyring,
@@ -44,7 +45,9 @@ from s3front.keys.keyring_file import (
     replace_keyring,
     retired,
 )
+from s3front.keys.retired_keys import RetiredKeys
 from s3front.keys.used_keys import UsedKeys, missing_keys
+from s3front.keys_shown import print_found, print_row, row_of
 from s3front.metadata.gateway import MetadataGateway
 from s3front.metadata.key_usage import KeyUsage, count_keys
 from s3front.s3_errors import S3Error
@@ -78,7 +81,7 @@ def create(key_id: NewId = None) -> None:
     config = _configured()
     _check_id(key_id)
     current = config.keepers().current
-    if current not in (_FILE, "mem"):
+    if _is_at_service(config):
         made = asyncio.run(_create_elsewhere(config, key_id or "twofold"))
         typer.echo(printable(f"made the master key {made} in the keeper {current}"))
         return
@@ -118,17 +121,17 @@ def list_keys(
     """
     config = _configured()
     ring = _read(config)
-    rows = [] if ring is None else [_row(ring, key) for key in ring.keys.values()]
+    rows = [] if ring is None else [row_of(ring, key) for key in ring.keys.values()]
     if not json:
         if ring is None:
             typer.echo(f"there is no key file {_path(config)}: s3front keys create makes it")
         for row in rows:
-            _print_row(row)
+            print_row(row)
     found = asyncio.run(_asked(config, count))
     if json:
         print_json({"keys": rows, **found})
     else:
-        _print_found(found)
+        print_found(found)
     raise typer.Exit(ATTENTION_EXIT if found["missing"] else 0)
 
 
@@ -174,6 +177,11 @@ def rotate(
     object is stored again. `s3front keys list` says how far that is; then `s3front keys remove` may
     take the old one out.
     """
+    if _is_at_service(config := _configured()):
+        if to is not None:
+            _refuse("which key is current the configuration of the service says, and not --to")
+        _at_service(config, key_service_commands.rotate)
+        return
     with _changed() as (ring, put):
         old = ring.current
         key = new_master_key() if to is None else _known(ring, to)
@@ -184,6 +192,19 @@ def rotate(
         put(retired(replace(ring.with_key(key), current=key.id), old))
     typer.echo(f"the current master key is {key.id}; {old} is retired")
     typer.echo(_ADVICE)
+
+
+@app.command()
+def retire(
+    key_id: Annotated[
+        str, typer.Argument(metavar="NAME", help="The key, as records name it: vault:twofold:v1")
+    ],
+) -> None:
+    """Have what is under a key of a key service wrapped anew, under the current one.
+
+    Keys of the key file are retired by `s3front keys rotate`.
+    """
+    _at_service(_configured(), key_service_commands.retire, key_id)
 
 
 @app.command()
@@ -208,9 +229,13 @@ def remove(
 ) -> None:
     """Take the secret of a key out of the file. All records are read, and none may name it.
 
-    Of a retired key the name stays, and means the key that has replaced it.
+    Of a retired key the name stays, and means the key that has replaced it. Of a key of a service
+    (`vault:twofold:v1`) it is said that it may be disabled there.
     """
     config = _configured()
+    if ":" in key_id:
+        _at_service(config, key_service_commands.forget, key_id, _count)
+        return
     ring = _read(config)
     key = _known(_there(ring, config), key_id)
     if key.state == "removed":
@@ -272,6 +297,7 @@ async def _asked(config: Config, count: bool) -> dict[str, Any]:
             "used": sorted(await used.every()),
             "missing": sorted(await missing_keys(used, chain.keys.keepers)),
             "rotation": await _document(metadata, ROTATION),
+            "retired": list(await RetiredKeys(metadata).every()),
         }
         if count:
             usage = await _count(metadata)
@@ -288,6 +314,33 @@ async def _asked(config: Config, count: bool) -> dict[str, Any]:
 async def _document(metadata: MetadataGateway, key: str) -> dict[str, Any] | None:
     (found,) = await metadata.get_each([(KEY_JOBS, key)], "keys")
     return None if found is None else found.document
+
+
+def _is_at_service(config: Config) -> bool:
+    return config.keepers().current not in (_FILE, "mem")
+
+
+def _at_service(config: Config, command: Callable[..., Awaitable[str]], *more: Any) -> None:
+    """Do something that takes the keepers and the metadata, and print what it says."""
+
+    async def ask() -> str:
+        configure_logging(cli.PROGRAM, "fatal", sys.stderr.buffer)
+        chain = _chain(config)
+
+        async def told(metadata: MetadataGateway) -> str:
+            try:
+                return await command(chain.keys, metadata, *more)
+            except KeeperError as error:
+                _refuse(error.reason or error.message)
+            except key_service_commands.RefusedError as error:
+                _refuse(str(error))
+
+        try:
+            return await ask_metadata(config, told)
+        finally:
+            await chain.close()
+
+    typer.echo(printable(asyncio.run(ask())))
 
 
 async def _create_elsewhere(config: Config, description: str) -> str:
@@ -404,48 +457,3 @@ def _age(moment: str) -> float:
         return time.time() - datetime.fromisoformat(moment).timestamp()
     except (ValueError, OverflowError):
         return 0.0
-
-
-# --- What is shown -------------------------------------------------------------------------------
-
-
-def _row(ring: Keyring, key: MasterKey) -> dict[str, Any]:
-    return {
-        "id": key.id,
-        "current": key.id == ring.current,
-        "state": key.state,
-        "created": key.created,
-        "retired": key.retired,
-        "replacedBy": key.replaced_by,
-    }
-
-
-def _print_row(row: dict[str, Any]) -> None:
-    mark = "current" if row["current"] else row["state"]
-    line = f"{row['id']:<24}{mark:<10}{row['created']}"
-    if row["replacedBy"]:
-        line += f"  replaced by {row['replacedBy']}"
-    typer.echo(printable(line))
-
-
-def _print_found(found: dict[str, Any]) -> None:
-    for key, records in found.get("records", {}).items():
-        typer.echo(printable(f"records under {key}: {records:,}"))
-    if found.get("unreadable"):
-        typer.echo(f"records that cannot be read: {found['unreadable']:,}")
-    if rotation := found["rotation"]:
-        typer.echo(printable(f"rotation: {rotation_line(rotation)}"))
-    for key in found["missing"]:
-        typer.echo(printable(f"MISSING: {key}: what it protects cannot be read"))
-
-
-def rotation_line(rotation: dict[str, Any]) -> str:
-    """How far it has come, in words."""
-    counts = (
-        f"{rotation.get('rewrapped', 0):,} of {rotation.get('records', 0):,} records re-wrapped"
-    )
-    if failed := rotation.get("failed"):
-        counts += f", {failed:,} failed (see s3front work status)"
-    if rotation.get("finished"):
-        return f"{counts}, finished {rotation['finished']}"
-    return f"{counts}, at {rotation.get('bucket') or 'the first bucket'}"

@@ -18,7 +18,7 @@ from s3front.encryption.key_wrapping import (
     wrapped_members,
 )
 from s3front.encryption.sse import key_context
-from s3front.keys.base import MasterKeys
+from s3front.keys.base import AwayError, MasterKeys
 from shared.records.encrypted import TWOFOLD_SCHEME, protection_of, protections
 
 _LISTS = ("location", "partLocations")
@@ -49,7 +49,7 @@ async def rewrapped(
         entries = record.get(name)
         if isinstance(entries, list):
             changed[name] = [
-                await _rewrapped(entry, governing, bound, keepers)
+                await _rewrapped(entry, governing, bound, keepers, key_ids)
                 if _is_under(entry, governing, key_ids)
                 else entry
                 for entry in entries
@@ -67,6 +67,7 @@ async def _rewrapped(
     governing: Mapping[str, Any],
     bound: BoundTo,
     keepers: Mapping[str, MasterKeys],
+    retired: Collection[str],
 ) -> dict[str, Any]:
     key_id = str(entry["masterKeyId"])
     name, _, its_own = key_id.partition(":")
@@ -74,6 +75,11 @@ async def _rewrapped(
     wrapped = str(entry.get(WRAPPED_MEMBER) or "")
     before = WrappingKey(key_id, await keeper.opened(its_own, wrapped, context), wrapped)
     blob_key = unwrap(entry.get(BLOB_KEY_MEMBER), before, bound)
+    # The key file knows what has replaced a key, and a service the newest version of one.
     after = await keeper.wrapping_key(its_own, context)
+    if after.key_id in retired:
+        after = await keeper.wrapping_key(None, context)
+    if after.key_id in retired:
+        raise AwayError(f"{after.key_id} is retired, and is the master key that is configured")
     kept = {member: value for member, value in entry.items() if member != WRAPPED_MEMBER}
     return {**kept, **wrapped_members(blob_key, after, bound)}

@@ -1,7 +1,8 @@
 """Wrapping the keys of all blobs anew whose master key was retired (``s3front keys rotate``).
 
 It is the key file that asks for it: as long as it has a retired key with its secret, the records of
-all objects, versions and parts are gone over. How far that has come is a record of ``..keyJobs``,
+all objects, versions and parts are gone over; of the keys of services the operator says that they
+are retired (``s3front.keys.retired_keys``). How far that has come is a record of ``..keyJobs``,
 so that whoever holds the lease next goes on there; a page that was done twice is done no harm.
 
 Rules:
@@ -23,7 +24,9 @@ import msgspec
 import orjson
 
 from s3front.encryption.key_wrapping import BoundTo, UnwrapError
+from s3front.keys.base import MasterKeys
 from s3front.keys.file_keyring import FileKeyring
+from s3front.keys.retired_keys import RetiredKeys
 from s3front.keys.rewrapping import names_one_of, rewrapped
 from s3front.keys.used_keys import UsedKeys
 from s3front.metadata import gateway
@@ -47,6 +50,9 @@ LOOK_SECONDS: Final = 2.0
 AGAIN_SECONDS: Final = 5.0
 """How long after a pass that has changed something the next one begins: others have read the file
 by then."""
+
+_HERE: Final = frozenset({"file", "mem"})
+"""The keepers that are no services."""
 
 REPEAT_SECONDS: Final = 6 * 3600.0
 _COMMIT_RECORDS: Final = 50
@@ -103,6 +109,8 @@ class KeyRotationWorker:
         self._used = UsedKeys(tools.metadata)
         self._progress: Progress | None = None
         self._rest_until = 0.0
+        self._of_services: tuple[str, ...] = ()
+        self._services_until = 0.0
 
     def status(self) -> Mapping[str, Any]:
         """How far it has come, when there is something to do."""
@@ -120,12 +128,10 @@ class KeyRotationWorker:
 
     async def step(self) -> Step:
         """Do a page."""
-        keeper = self._tools.keys.keepers.get("file")
-        if not isinstance(keeper, FileKeyring):
+        keepers = self._tools.keys.keepers
+        if not keepers:
             return Pace.IDLE
-        if self._rest_until:
-            await keeper.look()
-        retired = _retired(keeper)
+        retired = await self._retired(keepers)
         clock = self._tools.clock
         if not retired:
             self._rest_until = clock() + LOOK_SECONDS
@@ -136,13 +142,27 @@ class KeyRotationWorker:
         page = await self._walk.page(progress.position)
         if page is None:
             page = Page("", "", (), None)
-        progress = await self._done(page, progress, keeper)
+        progress = await self._done(page, progress, keepers)
         await self._keep(progress)
         if progress.finished:
             rest = AGAIN_SECONDS if progress.changed else REPEAT_SECONDS
             self._rest_until = clock() + rest
             return Throttled(clock() + LOOK_SECONDS)
         return Pace.BUSY
+
+    async def _retired(self, keepers: Mapping[str, MasterKeys]) -> tuple[str, ...]:
+        """The keys that nothing is to be under any more, as records name them."""
+        keeper = keepers.get("file")
+        retired: set[str] = set()
+        if isinstance(keeper, FileKeyring):
+            if self._rest_until:
+                await keeper.look()
+            retired.update(_retired(keeper))
+        if keepers.keys() - _HERE and self._tools.clock() >= self._services_until:
+            self._of_services = await RetiredKeys(self._metadata).every()
+            self._services_until = self._tools.clock() + AGAIN_SECONDS
+        retired.update(key for key in self._of_services if key.partition(":")[0] in keepers)
+        return tuple(sorted(retired))
 
     async def _begun(self, retired: tuple[str, ...]) -> Progress:
         """The pass that is under way, if need be a new one."""
@@ -169,12 +189,14 @@ class KeyRotationWorker:
         await self._metadata.commit([gateway.put(KEY_JOBS, ROTATION, text)], [], _REQUEST_ID)
         self._progress = progress
 
-    async def _done(self, page: Page, progress: Progress, keeper: FileKeyring) -> Progress:
+    async def _done(
+        self, page: Page, progress: Progress, keepers: Mapping[str, MasterKeys]
+    ) -> Progress:
         """The progress once a page is done."""
         items = list(_items(page, progress.keys))
         written = left = failed = 0
         for begin in range(0, len(items), _COMMIT_RECORDS):
-            counts = await self._rewrap(items[begin : begin + _COMMIT_RECORDS], progress, keeper)
+            counts = await self._rewrap(items[begin : begin + _COMMIT_RECORDS], progress, keepers)
             written, left, failed = written + counts[0], left + counts[1], failed + counts[2]
         if written:
             failpoint(FailPoint.AFTER_KEYS_REWRAPPED)
@@ -192,7 +214,7 @@ class KeyRotationWorker:
         )
 
     async def _rewrap(
-        self, items: Sequence[_Item], progress: Progress, keeper: FileKeyring
+        self, items: Sequence[_Item], progress: Progress, keepers: Mapping[str, MasterKeys]
     ) -> tuple[int, int, int]:
         """How many records were written, left to the next pass, and failed."""
         addresses = [(item.level, key) for item in items for key in item.keys]
@@ -204,7 +226,7 @@ class KeyRotationWorker:
         for item in items:
             found = {key: read[item.level, key] for key in item.keys}
             try:
-                write = await self._write_of(item, found, progress.keys, keeper)
+                write = await self._write_of(item, found, progress.keys, keepers)
             except (UnwrapError, S3Error) as error:
                 if isinstance(error, S3Error) and error.status == _AWAY:
                     raise
@@ -221,7 +243,7 @@ class KeyRotationWorker:
         item: _Item,
         found: Mapping[str, Found | None],
         key_ids: Collection[str],
-        keeper: FileKeyring,
+        keepers: Mapping[str, MasterKeys],
     ) -> _Write | None:
         """None where there is nothing to do any more. Raises UnwrapError, S3Error."""
         puts: list[Operation] = []
@@ -236,7 +258,6 @@ class KeyRotationWorker:
                 continue  # another version is the latest by now
             if before is None or record.get("location") != before:
                 governing = record if item.governing is None else item.governing
-                keepers = {keeper.name: keeper}
                 changed = await rewrapped(record, governing, item.bound, keepers, key_ids)
                 await self._note_new_keys(changed)
                 before, after = record.get("location"), changed.get("location")
@@ -280,7 +301,7 @@ class KeyRotationWorker:
 
 
 def _retired(keeper: FileKeyring) -> tuple[str, ...]:
-    """The keys that nothing is to be under any more, as records name them."""
+    """Those of the key file."""
     ring = keeper.ring
     keys = () if ring is None else ring.keys.values()
     return tuple(sorted(f"{keeper.name}:{key.id}" for key in keys if key.state == "retired"))

@@ -1,0 +1,95 @@
+"""What ``s3front keys`` does where the master keys are kept by a service.
+
+The service keeps the keys, and the metadata which of them are retired; each returns what to print.
+They raise S3Error, and RefusedError with words for the operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from s3front.keys.base import MasterKeys
+from s3front.keys.retired_keys import RetiredKeys
+from s3front.keys.sealing import Keys
+from s3front.keys.used_keys import UsedKeys
+from s3front.metadata.gateway import MetadataGateway
+from s3front.metadata.key_usage import KeyUsage
+from s3front.s3_errors import S3Error
+
+_CONTEXT: Final = {"twofold": "keys"}
+_HERE: Final = ("file", "mem")
+
+
+class RefusedError(Exception):
+    """It is not done; its text says why."""
+
+
+async def current_key(keeper: MasterKeys) -> str | None:
+    """The master key that new objects get theirs from, as records name it; None where there is
+    none yet."""
+    try:
+        return (await keeper.wrapping_key(None, _CONTEXT)).key_id
+    except S3Error:
+        return None
+
+
+async def rotate(keys: Keys, metadata: MetadataGateway) -> str:
+    """Have the service make a new master key; where that is the current one then, retire the one
+    before."""
+    keeper = keys.current
+    assert keeper is not None
+    old = await current_key(keeper)
+    made = f"{keeper.name}:{await keeper.create('twofold')}"
+    new = await current_key(keeper)
+    if new == old:
+        return (
+            f"made the master key {made}, which nothing uses yet: write its ID into the "
+            f"configuration of all hosts, have them read it, then: s3front keys retire {old}"
+        )
+    if old is None:
+        return f"the current master key is {new}"
+    await RetiredKeys(metadata).add(old)
+    return f"the current master key is {new}; {old} is retired"
+
+
+async def retire(keys: Keys, metadata: MetadataGateway, key_id: str) -> str:
+    """Have what is under a key of a service wrapped anew."""
+    keeper = _keeper(keys, key_id)
+    if key_id not in await UsedKeys(metadata).every():
+        raise RefusedError(f"no record was ever under {key_id}")
+    if key_id == await current_key(keeper):
+        raise RefusedError(f"{key_id} is the current key")
+    await RetiredKeys(metadata).add(key_id)
+    return f"{key_id} is retired"
+
+
+async def forget(
+    keys: Keys,
+    metadata: MetadataGateway,
+    key_id: str,
+    count: Callable[[MetadataGateway], Awaitable[KeyUsage]],
+) -> str:
+    """Take a key of a service for one that is not needed any more. All records are read, and none
+    may name it."""
+    keeper = _keeper(keys, key_id)
+    if key_id == await current_key(keeper):
+        raise RefusedError(f"{key_id} is the current key")
+    usage = await count(metadata)
+    if named := usage.records_by_key[key_id]:
+        raise RefusedError(
+            f"{named:,} records name the key {key_id}; s3front keys list shows the rotation"
+        )
+    if usage.unreadable:
+        raise RefusedError(f"{usage.unreadable:,} records cannot be read, and may name it")
+    await UsedKeys(metadata).forget(key_id)
+    await RetiredKeys(metadata).remove(key_id)
+    return f"no record names {key_id}: it may be disabled in the service"
+
+
+def _keeper(keys: Keys, key_id: str) -> MasterKeys:
+    name, _, its_own = key_id.partition(":")
+    keeper = keys.keepers.get(name)
+    if keeper is None or name in _HERE or not its_own:
+        raise RefusedError(f"{key_id} is no key of a service that is configured")
+    return keeper
