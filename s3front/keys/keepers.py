@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from s3front.keys import remote_keepers
+from s3front.keys.account_keys import AccountKeys
 from s3front.keys.base import MasterKeys
 from s3front.keys.file_keyring import FileKeyring, MemoryKeyring
 from s3front.keys.sealing import Keys
@@ -63,7 +64,9 @@ class Keychain:
         makers: Mapping[KeeperType, Maker] = KEEPERS,
     ) -> None:
         self._log = log
+        self._metadata = metadata
         self._used = None if metadata is None else UsedKeys(metadata)
+        self._account_keys: AccountKeys | None = None
         self._makers = makers
         self._made: dict[KeeperType, _Made] = {}
         self._replaced: list[MasterKeys] = []
@@ -99,7 +102,20 @@ class Keychain:
         self._made = made
         keepers = {each.keeper.name: each.keeper for each in made.values()}
         current = made[described.current].keeper
-        return Keys(keepers, current if self._used is None else Noted(current, self._used))
+        return Keys(
+            keepers,
+            current if self._used is None else Noted(current, self._used),
+            self._of_accounts(described, current),
+        )
+
+    def _of_accounts(self, described: Keepers, current: MasterKeys) -> AccountKeys | None:
+        if not described.has_account_keys:
+            return None
+        if self._metadata is None:
+            return None
+        if self._account_keys is None or self._account_keys.keeper is not current:
+            self._account_keys = AccountKeys(self._metadata, current, self._log)
+        return self._account_keys
 
     def _one(self, kind: KeeperType, make: Maker, described: Keepers) -> _Made:
         settings = described.encryption

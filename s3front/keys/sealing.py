@@ -36,6 +36,7 @@ from s3front.encryption.sse import (
     protection_members,
 )
 from s3front.encryption.transform import Transform
+from s3front.keys.account_keys import AccountKeys
 from s3front.keys.base import MasterKeys
 from s3front.keys.original_objects import cannot_open, opening_of_original
 from s3front.s3_errors import S3Error
@@ -62,14 +63,23 @@ class Sealing:
 
 class Keys:
     """All keepers of an installation. ``current`` is the one that new objects get their keys from,
-    None where none is set up."""
+    None where none is set up; of ``accounts``, where these have master keys of their own."""
 
-    def __init__(self, keepers: Mapping[str, MasterKeys], current: MasterKeys | None) -> None:
+    def __init__(
+        self,
+        keepers: Mapping[str, MasterKeys],
+        current: MasterKeys | None,
+        accounts: AccountKeys | None = None,
+    ) -> None:
         self.keepers = keepers
         self.current = current
+        self.accounts = accounts
 
-    async def sealing(self, protection: Protection, bound: BoundTo) -> Sealing:
-        """For one new object or part. Raises S3Error: NotImplemented where no keeper is set up."""
+    async def sealing(
+        self, protection: Protection, bound: BoundTo, account: str | None = None
+    ) -> Sealing:
+        """For one new object or part, in a bucket of an ``account`` (its canonical ID). Raises
+        S3Error: NotImplemented where no keeper is set up."""
         members = protection_members(protection)
         if protection.customer_key is not None:
             by = WrappingKey(_CUSTOMER, protection.customer_key)
@@ -78,7 +88,10 @@ class Keys:
         if self.current is None:
             raise no_keys()
         context = key_context(members, bound.bucket, bound.key)
-        by = await self.current.wrapping_key(protection.key_id, context)
+        key_id = protection.key_id
+        if key_id is None and account is not None and self.accounts is not None:
+            key_id = await self.accounts.key_of(account)
+        by = await self.current.wrapping_key(key_id, context)
         if protection.algorithm in (KMS, DSSE):
             # What the client named, or else the key that was current: that is shown.
             members.setdefault(KEY_ID_MEMBER, by.key_id.partition(":")[2])

@@ -86,8 +86,9 @@ async def sealed_destination(
     """The same, for bytes that are to be encrypted so. Raises S3Error when there is no key."""
     if protection is None:
         return place
-    bound = BoundTo(context.bucket.name, context.key)
-    return replace(place, sealing=await context.services.keys.sealing(protection, bound))
+    bucket = context.bucket
+    bound, owner = BoundTo(bucket.name, context.key), bucket.record.owner_id
+    return replace(place, sealing=await context.services.keys.sealing(protection, bound, owner))
 
 
 def info_of(context: Context, described: DescribedObject, tags: Mapping[str, str]) -> ObjectInfo:

@@ -56,7 +56,9 @@ async def put_bucket_encryption(context: Context, request: Request) -> Reply:
     """PutBucketEncryption (Amazon S3 API reference)."""
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX)
     wanted = await interpreted(body, parse_encryption)
-    master_key_id = await _master_key_id(context, context.bucket.name, wanted)
+    master_key_id = await _master_key_id(
+        context, context.bucket.name, context.bucket.record.owner_id, wanted
+    )
 
     def change(record: BucketRecord) -> BucketRecord:
         former = record.document.get(MEMBER)
@@ -78,7 +80,7 @@ async def members_of_new_bucket(context: Context, name: str, headers: Headers) -
         if not context.services.encryption_settings.encrypts_all:
             return {}
         wanted = BY_DEFAULT
-    master_key_id = await _master_key_id(context, name, wanted)
+    master_key_id = await _master_key_id(context, name, context.principal.canonical_id, wanted)
     return default_members(wanted, {}, master_key_id, shared=_are_shared(context))
 
 
@@ -104,15 +106,18 @@ def _are_shared(context: Context) -> bool:
     return keeper is not None and keeper.name in KEEPERS_OF_ORIGINAL
 
 
-async def _master_key_id(context: Context, bucket: str, wanted: DefaultEncryption) -> str:
-    """The ID of the current master key, as its keeper has it; "" where another one is named. Raises
-    S3Error where there is none."""
+async def _master_key_id(
+    context: Context, bucket: str, owner: str, wanted: DefaultEncryption
+) -> str:
+    """The ID of the master key that objects get which name none, as its keeper has it; "" where the
+    bucket names another one. Raises S3Error where there is none."""
     keys = context.services.keys
     if wanted.key_id is not None:
         if keys.current is None:
             raise no_keys()
         return ""
-    sealing = await keys.sealing(Protection(algorithm=KMS, bucket_key=True), BoundTo(bucket, ""))
+    by_default = Protection(algorithm=KMS, bucket_key=True)
+    sealing = await keys.sealing(by_default, BoundTo(bucket, ""), owner)
     return str(sealing.members[KEY_ID_MEMBER])
 
 

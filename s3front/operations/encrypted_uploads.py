@@ -108,7 +108,7 @@ async def as_demanded(context: Context, bucket: BucketRecord, upload: StoredUplo
         )
     protection = default_of(bucket, context.services.encryption_settings)
     assert protection is not None
-    sealing = await context.services.keys.sealing(protection, _bound(context))
+    sealing = await context.services.keys.sealing(protection, _bound(context), bucket.owner_id)
     record = UploadRecord({**upload.record.document, **sealing.members})
     return await context.services.uploads.replace(
         context.bucket.name, upload, record, context.request_id

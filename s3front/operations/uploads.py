@@ -79,8 +79,8 @@ async def create_multipart_upload(context: Context, request: Request) -> Reply:
         document["x-amz-tagging"] = tags_text(tags)
     sealing = None
     if protection is not None:
-        bound = BoundTo(context.bucket.name, context.key)
-        sealing = await context.services.keys.sealing(protection, bound)
+        bound, owner = BoundTo(context.bucket.name, context.key), context.bucket.record.owner_id
+        sealing = await context.services.keys.sealing(protection, bound, owner)
         document.update(sealing.members)
     document[_REPLACES] = _replaced(context.current)
     if algorithm is not None:

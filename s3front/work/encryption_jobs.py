@@ -277,7 +277,11 @@ class EncryptionJobWorker:
     ) -> int:
         record, bound = current.record, BoundTo(bucket.name, key)
         keys, began = self._tools.keys, self._tools.clock()
-        sealing = None if protection is None else await keys.sealing(protection, bound)
+        sealing = (
+            None
+            if protection is None
+            else await keys.sealing(protection, bound, bucket.record.owner_id)
+        )
         new = await restoring.store(record, bound, sealing)
         failpoint(FailPoint.AFTER_DATA_STORED)
         changed = _described(record, None if sealing is None else sealing.members).changed(

@@ -49,6 +49,9 @@ def _region(text: str) -> str:
 
 Region = Annotated[str, text_rule(_region)]
 
+WITH_ACCOUNT_KEYS: Final[tuple[KeeperType, ...]] = ("aws", "kmip")
+"""Those that make a master key by themselves for each account. CloudServer has the first."""
+
 KEYRING_FILE: Final = Path("conf/keyring.json")
 
 TlsVersion = Literal["TLSv1.2", "TLSv1.3", "TLSv1.1", "TLSv1"]
@@ -203,7 +206,7 @@ class Encryption(Section, frozen=True, kw_only=True):
 class Keepers(msgspec.Struct, frozen=True, kw_only=True):
     """What the makers of keepers are given (``s3front.keys.keepers``): the three sections, with
     whole paths, the type of the current keeper, and the master key that is in memory. ``file`` is
-    what messages call config.json."""
+    what messages call config.json. ``per_account``: accounts have master keys of their own."""
 
     encryption: Encryption
     kms_aws: KmsAws | None
@@ -211,6 +214,7 @@ class Keepers(msgspec.Struct, frozen=True, kw_only=True):
     current: KeeperType
     memory_key: Secret | None
     file: str
+    per_account: bool = False
 
     def section(self, kind: KeeperType) -> object:
         """What describes a keeper; None where nothing does."""
@@ -231,6 +235,20 @@ class Keepers(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(
                 self.file, key, f"is missing, and {self.current!r} is to keep the master keys"
             )
+        if self.has_account_keys and self.current == "aws":
+            assert self.kms_aws is not None
+            if (self.kms_aws.key_id or "").startswith("alias/"):
+                raise ConfigError(
+                    self.file,
+                    "kmsAWS.keyId",
+                    "must be no alias where each account has a key (defaultEncryptionKeyPerAccount)"
+                    ": a new key takes the alias",
+                )
+
+    @property
+    def has_account_keys(self) -> bool:
+        """Whether the current keeper makes a key for each account, as it is wanted."""
+        return self.per_account and self.current in WITH_ACCOUNT_KEYS
 
 
 def with_paths(section: SectionT, directory: Path, file: str, key: str) -> SectionT:

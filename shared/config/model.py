@@ -418,6 +418,7 @@ class Config(Settings, frozen=True, kw_only=True):
             current=self.backends.kms or self.encryption.current or "file",
             memory_key=self.memory_key,
             file=self.file,
+            per_account=self.default_encryption_key_per_account,
         )
 
     @property

@@ -48,6 +48,9 @@ KEY_JOBS: Final = "..keyJobs"
 """Sub-level of jobs that go over all records for the sake of encryption, and how far they have come
 (ours)."""
 
+ACCOUNT_KEYS: Final = "..accountKeys"
+"""Sub-level of the names of the master keys of accounts (ours)."""
+
 CLIENT_TOKENS: Final = "..clientTokens"
 """Sub-level of the tokens by which a repeated request is known (ours)."""
 

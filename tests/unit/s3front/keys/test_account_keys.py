@@ -1,0 +1,95 @@
+"""Accounts with master keys of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from s3front.encryption.key_wrapping import BoundTo
+from s3front.encryption.sse import KEY_ID_MEMBER, KMS, Protection
+from s3front.keys.account_keys import AccountKeys
+from s3front.keys.file_keyring import KeyringKeeper
+from s3front.keys.keyring_file import Keyring, new_master_key
+from s3front.keys.sealing import Keys
+from shared.config import ConfigError, load_config
+from tests.unit.dmd.metadata.support import RecordingLog
+from tests.unit.s3front.metadata_twin import MetadataTwin
+
+BOUND = BoundTo("bucket", "key")
+
+
+class Making(KeyringKeeper):
+    """A keeper that makes keys, as services do."""
+
+    name = "aws"
+
+    def __init__(self) -> None:
+        key = new_master_key("shared")
+        super().__init__(Keyring(current=key.id, keys={key.id: key}))
+
+    async def create(self, _description: str) -> str:
+        await asyncio.sleep(0)
+        ring = self.ring
+        assert ring is not None
+        key = new_master_key(f"made-{len(ring.keys)}")
+        self._use(ring.with_key(key))
+        return key.id
+
+
+def keys_of(metadata: MetadataTwin, keeper: Making) -> Keys:
+    return Keys({"aws": keeper}, keeper, AccountKeys(metadata, keeper, RecordingLog()))
+
+
+async def key_for(keys: Keys, account: str | None, protection: Protection | None = None) -> str:
+    sealing = await keys.sealing(protection or Protection(), BOUND, account)
+    return str(sealing.new_blob().members()["masterKeyId"])
+
+
+async def test_each_account_has_its_own_and_keeps_it() -> None:
+    metadata, keeper = MetadataTwin(), Making()
+    keys = keys_of(metadata, keeper)
+    assert await key_for(keys, "a") == "aws:made-1"
+    assert await key_for(keys, "b") == "aws:made-2"
+    assert await key_for(keys, "a") == "aws:made-1"
+    # Another process finds it in the metadata.
+    assert await key_for(keys_of(metadata, keeper), "a") == "aws:made-1"
+    assert keeper.ring is not None
+    assert len(keeper.ring.keys) == 3
+
+
+async def test_a_key_that_is_named_comes_first_and_nobody_has_that_of_all() -> None:
+    keys = keys_of(MetadataTwin(), Making())
+    assert await key_for(keys, None) == "aws:shared"
+    assert await key_for(keys, "a", Protection(algorithm=KMS, key_id="shared")) == "aws:shared"
+
+
+async def test_with_sse_kms_it_is_shown_and_else_it_is_not() -> None:
+    keys = keys_of(MetadataTwin(), Making())
+    sealing = await keys.sealing(Protection(algorithm=KMS), BOUND, "a")
+    assert sealing.members[KEY_ID_MEMBER] == "made-1"
+    sealing = await keys.sealing(Protection(), BOUND, "a")
+    assert KEY_ID_MEMBER not in sealing.members
+
+
+async def test_of_two_that_make_one_at_once_one_is_used() -> None:
+    metadata, keeper = MetadataTwin(), Making()
+    processes = [keys_of(metadata, keeper) for _ in range(3)]
+    found = await asyncio.gather(*(key_for(keys, "a") for keys in processes))
+    assert len(set(found)) == 1
+    assert {await key_for(keys, "a") for keys in processes} == set(found)
+
+
+def test_an_alias_and_keys_of_accounts_do_not_go_together(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(
+        '{"defaultEncryptionKeyPerAccount": true, "kmsAWS": {"endpoint": "http://a", "ak": "a",'
+        ' "sk": "b", "keyId": "alias/all"}}'
+    )
+    keepers = load_config({"S3KMS": "aws"}, tmp_path).keepers()
+    assert keepers.has_account_keys
+    with pytest.raises(ConfigError, match=r"kmsAWS\.keyId: must be no alias"):
+        keepers.check()
+    assert not replace(keepers, current="file").has_account_keys
+    load_config({}, tmp_path).keepers().check()
