@@ -48,6 +48,7 @@ from s3front.keys.keyring_file import (
 from s3front.keys.retired_keys import RetiredKeys
 from s3front.keys.used_keys import UsedKeys, missing_keys
 from s3front.keys_shown import print_found, print_row, row_of
+from s3front.locations.outbound import outbound
 from s3front.metadata.gateway import MetadataGateway
 from s3front.metadata.key_usage import KeyUsage, count_keys
 from s3front.s3_errors import S3Error
@@ -371,7 +372,7 @@ async def _look_at_all(config: Config) -> dict[str, Any]:
 
 def _chain(config: Config) -> Keychain:
     try:
-        return Keychain(config.keepers(), get_logger())
+        return Keychain(config.keepers(), get_logger(), outbound=outbound(config))
     except ConfigError as error:
         exit_with_problem(cli.PROGRAM, error, CANNOT_ASK_EXIT)
 

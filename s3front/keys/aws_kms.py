@@ -25,11 +25,11 @@ from s3front.keys.service_tls import TlsFiles, limit_versions, service_context
 from s3front.keys.troubles import denied, disabled, not_found, refused
 from s3front.locations.aws_credentials import KeySource, given_or_found
 from s3front.locations.location_config import Written
+from s3front.locations.outbound import Outbound
 from s3front.locations.remote_store import PlaceError
 from s3front.locations.s3_details import require_botocore
 from s3front.locations.s3_signing import Keys, Signer
 from shared.config.encryption import KmsAws
-from shared.process.logs import EventLog
 
 NAME: Final = "aws"
 
@@ -176,7 +176,7 @@ class AwsKms:
         return True
 
 
-def make_aws_kms(settings: KmsAws, written: Written, _log: EventLog) -> AwsKms:
+def make_aws_kms(settings: KmsAws, written: Written, outbound: Outbound) -> AwsKms:
     """The keeper that ``kmsAWS`` describes. Raises ConfigError."""
     given = None
     if settings.ak is not None and settings.sk is not None:
@@ -194,7 +194,7 @@ def make_aws_kms(settings: KmsAws, written: Written, _log: EventLog) -> AwsKms:
             tls = service_context(TlsFiles(files.ca, files.cert, files.key), written.file, key)
             limit_versions(tls, files.min_version, files.max_version)
     source = given_or_found(given, settings.credentials_profile)
-    return AwsKms(settings, KeyServer(address, tls), source)
+    return AwsKms(settings, KeyServer(address, tls, outbound), source)
 
 
 def _failure(answer: Answer, key_id: str) -> KeeperError:

@@ -14,25 +14,27 @@ from s3front.keys import remote_keepers
 from s3front.keys.account_keys import AccountKeys
 from s3front.keys.base import MasterKeys
 from s3front.keys.file_keyring import FileKeyring, MemoryKeyring
+from s3front.keys.making import Making, file_stamps
 from s3front.keys.sealing import Keys
 from s3front.keys.used_keys import Noted, UsedKeys
+from s3front.locations.outbound import DIRECT, Outbound
 from s3front.metadata.gateway import MetadataGateway
 from shared.config.encryption import Keepers, KeeperType
 from shared.config.errors import ConfigError
 from shared.process.logs import EventLog
 
-Maker = Callable[[Keepers, EventLog], MasterKeys]
+Maker = Callable[[Making], MasterKeys]
 """Makes a keeper of what is described. Raises ConfigError."""
 
 
-def _file(described: Keepers, log: EventLog) -> MasterKeys:
-    return FileKeyring(described.encryption.keyring_file, log)
+def _file(making: Making) -> MasterKeys:
+    return FileKeyring(making.described.encryption.keyring_file, making.log)
 
 
-def _memory(described: Keepers, log: EventLog) -> MasterKeys:
-    secret = described.memory_key
-    if described.current == "mem":
-        log.warning(
+def _memory(making: Making) -> MasterKeys:
+    secret = making.described.memory_key
+    if making.described.current == "mem":
+        making.log.warning(
             "the master key is in memory alone: what it protects cannot be read once this server "
             "has ended"
         )
@@ -53,7 +55,8 @@ KEEPERS: Final[Mapping[KeeperType, Maker]] = {
 class Keychain:
     """The keepers of an installation, made of what is ``described``. Raises ConfigError.
 
-    ``metadata`` is told which master keys are used, None: is not.
+    ``metadata`` is told which master keys are used, None: is not. ``outbound`` is how clouds are
+    reached.
     """
 
     def __init__(
@@ -61,10 +64,12 @@ class Keychain:
         described: Keepers,
         log: EventLog,
         metadata: MetadataGateway | None = None,
+        outbound: Outbound = DIRECT,
         makers: Mapping[KeeperType, Maker] = KEEPERS,
     ) -> None:
         self._log = log
         self._metadata = metadata
+        self._outbound = outbound
         self._used = None if metadata is None else UsedKeys(metadata)
         self._account_keys: AccountKeys | None = None
         self._makers = makers
@@ -120,10 +125,11 @@ class Keychain:
     def _one(self, kind: KeeperType, make: Maker, described: Keepers) -> _Made:
         settings = described.encryption
         bounds = (settings.timeout_ms, settings.cache_seconds, settings.cache_uses_max)
-        of = described.section(kind), bounds
+        section = described.section(kind)
+        of = section, bounds, file_stamps(section)
         before = self._made.get(kind)
         if before is None or before.of != of:
-            return _Made(of, make(described, self._log))
+            return _Made(of, make(Making(described, self._log, self._outbound)))
         if isinstance(before.keeper, FileKeyring):
             before.keeper.reload()
         return before

@@ -17,6 +17,7 @@ import orjson
 from s3front.keys.base import AwayError
 from s3front.locations.http_client import HttpClient, NotConnectedError, Response
 from s3front.locations.origin import Origin, Pool
+from s3front.locations.outbound import Outbound
 from shared.config.values import parse_port, split_port
 
 CONNECT_SECONDS_MAX: Final = 2.0
@@ -42,7 +43,7 @@ class KeyServer:
     """See the module. ``address`` is ``http(s)://host[:port]``, perhaps with a path that all
     targets begin with; ``tls`` is for https. Make it inside the event loop."""
 
-    def __init__(self, address: str, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, address: str, tls: ssl.SSLContext | None, outbound: Outbound) -> None:
         scheme, _, rest = address.partition("://")
         place, slash, path = rest.partition("/")
         self.path = (slash + path).rstrip("/")
@@ -53,8 +54,9 @@ class KeyServer:
         shown = f"[{host}]" if ":" in host else host
         self.authority = shown if port == default else f"{shown}:{port}"
         self.address = f"{scheme}://{self.authority}"
+        proxy = outbound.proxy(host, port, tls=secure)
         self._client = HttpClient(
-            Origin(host, port, tls=tls if secure else None),
+            Origin(host, port, tls=tls if secure else None, proxy=proxy),
             stall_seconds=STALL_SECONDS_MAX,
             idle_seconds=IDLE_SECONDS_MAX,
             connect_seconds=CONNECT_SECONDS_MAX,

@@ -8,51 +8,58 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 from s3front.keys.base import MasterKeys
+from s3front.keys.making import Making
 from s3front.locations.location_config import Written
-from shared.config.encryption import Keepers
-from shared.process.logs import EventLog
+
+_CACHE_SECONDS_MAX: Final = 24 * 3600
 
 
-def vault(described: Keepers, log: EventLog) -> MasterKeys:
+def vault(making: Making) -> MasterKeys:
     """That of ``encryption.vault``."""
     from s3front.keys.vault import make_vault  # noqa: PLC0415  # on first use
 
-    assert described.encryption.vault is not None
-    return guarded(make_vault(described.encryption.vault, described.file, log), described, log)
+    settings = making.described.encryption.vault
+    assert settings is not None
+    return guarded(make_vault(settings, making), making)
 
 
-def aws(described: Keepers, log: EventLog) -> MasterKeys:
+def aws(making: Making) -> MasterKeys:
     """That of ``kmsAWS``."""
     from s3front.keys.aws_kms import make_aws_kms  # noqa: PLC0415  # on first use
 
-    assert described.kms_aws is not None
-    written = Written(described.file, "kmsAWS", "kmsAWS", os.environ, Path())
-    return guarded(make_aws_kms(described.kms_aws, written, log), described, log)
+    settings = making.described.kms_aws
+    assert settings is not None
+    written = Written(making.described.file, "kmsAWS", "kmsAWS", os.environ, Path())
+    return guarded(make_aws_kms(settings, written, making.outbound), making)
 
 
-def kmip(described: Keepers, log: EventLog) -> MasterKeys:
+def kmip(making: Making) -> MasterKeys:
     """That of ``kmip``."""
     from s3front.keys.kmip import make_kmip  # noqa: PLC0415  # on first use
 
-    assert described.kmip is not None
-    return guarded(make_kmip(described.kmip, described.file, log), described, log)
+    settings = making.described.kmip
+    assert settings is not None
+    return guarded(make_kmip(settings, making.described.file, making.log), making)
 
 
-def pkcs11(described: Keepers, log: EventLog) -> MasterKeys:
+def pkcs11(making: Making) -> MasterKeys:
     """That of ``encryption.pkcs11``."""
     from s3front.keys.hsm import make_hsm  # noqa: PLC0415  # on first use
 
-    assert described.encryption.pkcs11 is not None
-    return guarded(make_hsm(described.encryption.pkcs11, described.file), described, log)
+    settings = making.described.encryption.pkcs11
+    assert settings is not None
+    return guarded(make_hsm(settings, making.described.file), making)
 
 
-def guarded(inner: MasterKeys, described: Keepers, log: EventLog) -> MasterKeys:
+def guarded(inner: MasterKeys, making: Making) -> MasterKeys:
     """A keeper that asks once, with what requests need in front of it."""
     from s3front.keys.data_key_cache import CachedKeys, CacheLimits  # noqa: PLC0415
     from s3front.keys.resilient_keys import ResilientKeys  # noqa: PLC0415
 
-    settings = described.encryption
-    limits = CacheLimits(settings.cache_seconds, settings.cache_uses_max)
-    return CachedKeys(ResilientKeys(inner, settings.timeout_ms / 1000, log), limits)
+    settings = making.described.encryption
+    seconds = min(settings.cache_seconds, _CACHE_SECONDS_MAX)
+    limits = CacheLimits(seconds, settings.cache_uses_max)
+    return CachedKeys(ResilientKeys(inner, settings.timeout_ms / 1000, making.log), limits)

@@ -26,11 +26,11 @@ from s3front.encryption.key_wrapping import KEY_BYTES, WrappingKey
 from s3front.keys.base import AwayError, KeeperError, KeyContext, KeyTrouble
 from s3front.keys.binding import bound_secret, canonical
 from s3front.keys.key_server import Answer, KeyServer
+from s3front.keys.making import Making
 from s3front.keys.service_tls import TlsFiles, service_context
 from s3front.keys.troubles import denied, disabled, not_found, refused
 from s3front.keys.vault_login import VaultLogin, said
 from shared.config.encryption import Vault
-from shared.process.logs import EventLog
 
 NAME: Final = "vault"
 
@@ -172,13 +172,13 @@ class VaultKeys:
         return AwayError(reason, has_answered=answer.status < 500)
 
 
-def make_vault(settings: Vault, file: str, log: EventLog) -> VaultKeys:
-    """The keeper that ``encryption.vault`` of ``file`` describes. Raises ConfigError."""
+def make_vault(settings: Vault, making: Making) -> VaultKeys:
+    """The keeper that ``encryption.vault`` describes. Raises ConfigError."""
     tls = None
     if settings.address.startswith("https:"):
-        tls = service_context(TlsFiles(settings.ca), file, "encryption.vault")
-    server = KeyServer(settings.address, tls)
-    return VaultKeys(settings, server, VaultLogin(settings, server, log))
+        tls = service_context(TlsFiles(settings.ca), making.described.file, "encryption.vault")
+    server = KeyServer(settings.address, tls, making.outbound)
+    return VaultKeys(settings, server, VaultLogin(settings, server, making.log))
 
 
 def _data(answer: Answer) -> Mapping[str, Any]:

@@ -22,6 +22,7 @@ from s3front.encryption.choice import EncryptionSettings
 from s3front.keys.keepers import Keychain
 from s3front.locations.dmd_file import DmdFileStore
 from s3front.locations.one_hop import OneHop
+from s3front.locations.outbound import outbound
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.bucket_store import BucketStore
 from s3front.metadata.gateway import MetadataGateway
@@ -69,7 +70,7 @@ async def serve(config: Config) -> None:
     from_file, locations = FileCredentials(load_accounts(config)), usable_locations(config, log)
     client, store = metadata_client(config, log), data_client(config)
     metadata = MetadataGateway(client)
-    keychain = Keychain(config.keepers(), log, metadata)
+    keychain = Keychain(config.keepers(), log, metadata, outbound(config))
     buckets = BucketStore(metadata)
     oldest_version_id = version_id.infinite(config.replication_group_id)
     services = Services(

@@ -22,6 +22,7 @@ from s3front.daemon_clients import (
 )
 from s3front.keys.keepers import Keychain
 from s3front.keys.sealing import Keys
+from s3front.locations.outbound import outbound
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.gateway import MetadataGateway
 from s3front.rpc.rpc_client import RpcClient
@@ -46,7 +47,8 @@ async def work(config: Config, workers: Sequence[Registration] = WORKERS) -> Non
     client, store = metadata_client(config, log), data_client(config)
     around = surroundings(config, store, log)
     locations = LocationRegistry(usable_locations(config, log), around)
-    keychain = Keychain(config.keepers(), log, MetadataGateway(client))
+    gateway = MetadataGateway(client)
+    keychain = Keychain(config.keepers(), log, gateway, outbound(config))
     tools = _tools(config, client, locations, keychain.keys, log)
     runner = Runner(partial(LeasedMetadata, client), tools, workers, holder_name())
 

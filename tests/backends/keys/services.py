@@ -9,22 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from msgspec.structs import replace
-
 from s3front.keys import remote_keepers
 from s3front.keys.base import MasterKeys
 from s3front.keys.data_key_cache import CachedKeys
 from s3front.keys.kmip import make_kmip
-from shared.config.encryption import Encryption, Keepers, KmsAws, Vault
+from s3front.keys.making import Making
+from shared.config.encryption import Keepers, KmsAws, Vault
 from shared.config.validation import parse
+from tests.backends.keys.describing import described, making
 from tests.backends.keys.moto_kms import moto
 from tests.backends.keys.openbao import KEY, openbao
 from tests.backends.keys.pykmip_server import pykmip
 from tests.faults.http_faults import Act, HttpFaults, Misbehaviour, Stage
 from tests.faults.proxy import TcpProxy
 from tests.unit.s3front.locations.scripted_remote import KeptLog
-
-TIMEOUT_MS: Final = 1000
 
 Faults = HttpFaults | TcpProxy
 
@@ -38,7 +36,7 @@ class Service:
     name: str
     faults: Faults
     described: Keepers
-    make: Callable[[Keepers, Any], MasterKeys]
+    make: Callable[[Making], MasterKeys]
     settings: dict[str, Any]
     key_id: str
     named: str
@@ -48,25 +46,13 @@ class Service:
     async def keeper(self, log: KeptLog | None = None) -> AsyncIterator[CachedKeys]:
         """It, as a front-end asks it."""
         self.faults.heal()
-        keys = self.make(self.described, log or KeptLog())
+        keys = self.make(making(log, of=self.described))
         assert isinstance(keys, CachedKeys)
         try:
             yield keys
         finally:
             await keys.close()
             self.faults.heal()
-
-
-def _described(**members: Any) -> Keepers:
-    keepers = Keepers(
-        encryption=Encryption(timeout_ms=TIMEOUT_MS, vault=members.pop("vault", None)),
-        kms_aws=None,
-        kmip=None,
-        current="file",
-        memory_key=None,
-        file="config.json",
-    )
-    return replace(keepers, **members)
 
 
 def vault(folder: Path, stack: ExitStack) -> Service:
@@ -78,7 +64,7 @@ def vault(folder: Path, stack: ExitStack) -> Service:
     return Service(
         "vault",
         faults,
-        _described(vault=parse(Vault, document, "config.json")),
+        described(vault=parse(Vault, document, "config.json")),
         remote_keepers.vault,
         {"encryption": {"vault": document}},
         f"{KEY}:v1",
@@ -97,7 +83,7 @@ def aws(folder: Path, stack: ExitStack) -> Service:
     return Service(
         "aws",
         faults,
-        _described(kms_aws=parse(KmsAws, document, "config.json")),
+        described(kms_aws=parse(KmsAws, document, "config.json")),
         remote_keepers.aws,
         {"kmsAWS": document},
         arn,
@@ -123,7 +109,7 @@ def kmip(folder: Path, stack: ExitStack) -> Service:
     return Service(
         "kmip",
         faults,
-        _described(kmip=running.settings(keyId=key_id)),
+        described(kmip=running.settings(keyId=key_id)),
         remote_keepers.kmip,
         {"kmip": running.document(keyId=key_id)},
         key_id,

@@ -18,12 +18,14 @@ from s3front.encryption.sse import ARN_IN_CONTEXT
 from s3front.keys.aws_kms import AwsKms, make_aws_kms
 from s3front.keys.base import AwayError, KeeperError, KeyTrouble
 from s3front.locations.location_config import Written
+from s3front.locations.origin import Proxy
+from s3front.locations.outbound import DIRECT, Outbound
 from shared.config.encryption import KmsAws
 from shared.config.errors import ConfigError
 from shared.config.validation import parse
+from tests.backends.forward_proxy import forward_proxy
 from tests.backends.keys.moto_kms import REGION, Moto, moto
 from tests.backends.scripted_s3 import Asked, ScriptedS3, answer, scripted
-from tests.unit.s3front.locations.scripted_remote import KeptLog
 
 CONTEXT = {ARN_IN_CONTEXT: "arn:aws:s3:::bucket", "who": "Käthe"}
 KEY = b64encode(bytes(range(32))).decode()
@@ -37,10 +39,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
         yield running
 
 
-def made_of(settings: KmsAws) -> AwsKms:
-    return make_aws_kms(
-        settings, Written("config.json", "kmsAWS", "kmsAWS", os.environ, Path()), KeptLog()
-    )
+def made_of(settings: KmsAws, outbound: Outbound = DIRECT) -> AwsKms:
+    written = Written("config.json", "kmsAWS", "kmsAWS", os.environ, Path())
+    return make_aws_kms(settings, written, outbound)
 
 
 @asynccontextmanager
@@ -259,6 +260,16 @@ async def test_the_request_is_as_the_reference_says() -> None:
         "KeySpec": "AES_256",
         "EncryptionContext": CONTEXT,
     }
+
+
+async def test_through_a_proxy(service: Moto) -> None:
+    with forward_proxy(service.own_port) as proxy:
+        outbound = Outbound(plain=Proxy("127.0.0.1", proxy.port))
+        keys = made_of(service.settings(endpoint="http://kms.test:4566"), outbound)
+        assert await keys.look() is None
+        await keys.close()
+
+    assert {target.split()[1] for target in proxy.targets} == {"http://kms.test:4566/"}
 
 
 def test_without_keys_botocore_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:

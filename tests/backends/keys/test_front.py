@@ -16,7 +16,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.api.encrypting import BY_KMS, BY_S3, told
-from tests.backends.keys.services import KINDS, TIMEOUT_MS, Service, hang, refuse
+from tests.backends.keys.describing import TIMEOUT_MS
+from tests.backends.keys.services import KINDS, Service, hang, refuse
 from tests.clients_boto3 import s3_client
 from tests.servers import Cluster, cluster, wait_for
 

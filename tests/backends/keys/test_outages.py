@@ -18,7 +18,8 @@ from s3front.keys.base import KeeperError, KeyTrouble
 from s3front.keys.data_key_cache import CachedKeys
 from s3front.keys.resilient_keys import ResilientKeys
 from s3front.locations.circuit_breaker import CircuitState
-from tests.backends.keys.services import KINDS, TIMEOUT_MS, Faults, Service, hang, refuse
+from tests.backends.keys.describing import TIMEOUT_MS
+from tests.backends.keys.services import KINDS, Faults, Service, hang, refuse
 from tests.faults.http_faults import Act, HttpFaults, Misbehaviour, Stage
 from tests.faults.proxy import TcpProxy
 from tests.unit.s3front.locations.scripted_remote import KeptLog

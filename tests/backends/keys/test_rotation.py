@@ -18,7 +18,8 @@ from shared.records.encrypted import protections
 from shared.records.names import KEY_JOBS
 from tests.api.encrypting import BY_KMS, BY_S3
 from tests.api.support import body_of, set_versioning
-from tests.backends.keys.services import KINDS, TIMEOUT_MS, Service
+from tests.backends.keys.describing import TIMEOUT_MS
+from tests.backends.keys.services import KINDS, Service
 from tests.clients_boto3 import s3_client
 from tests.faults.stores import stored_records
 from tests.servers import Cluster, cluster, wait_for

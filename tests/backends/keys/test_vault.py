@@ -16,6 +16,7 @@ import pytest
 from s3front.encryption.sse import ARN_IN_CONTEXT
 from s3front.keys.base import KeeperError, KeyTrouble
 from s3front.keys.vault import VaultKeys, make_vault
+from tests.backends.keys.describing import making
 from tests.backends.keys.openbao import KEY, PROGRAM, ROOT, OpenBao, openbao
 from tests.servers import REPOSITORY, make_tls
 from tests.unit.s3front.locations.scripted_remote import KeptLog
@@ -33,7 +34,7 @@ def bao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenBao]:
 async def keeper(
     bao: OpenBao, log: KeptLog | None = None, **settings: Any
 ) -> AsyncIterator[VaultKeys]:
-    keys = make_vault(bao.settings(**settings), "config.json", log or KeptLog())
+    keys = make_vault(bao.settings(**settings), making(log))
     try:
         yield keys
     finally:

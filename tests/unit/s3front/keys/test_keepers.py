@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,22 @@ async def test_a_bad_file_keeps_what_there_was(tmp_path: Path) -> None:
         chain.renew(config_of(tmp_path).keepers())
     assert chain.keys is before
     assert await sealed_by(chain) == f"file:{ring.current}"
+
+
+async def test_a_keeper_is_made_anew_when_a_file_of_its_has_changed(tmp_path: Path) -> None:
+    """A certificate that was renewed, or a secret that was replaced."""
+    token = tmp_path / "token"
+    token.write_text("first")
+    described = {"vault": {"address": "http://127.0.0.1:1", "tokenFile": "token"}}
+    (tmp_path / "config.json").write_text(json.dumps({"encryption": described}))
+    chain = Keychain(config_of(tmp_path).keepers(), RecordingLog())
+    before = chain.keys.keepers["vault"]
+
+    chain.renew(config_of(tmp_path).keepers())
+    assert chain.keys.keepers["vault"] is before
+    (tmp_path / "new").write_text("second")
+    (tmp_path / "new").replace(token)
+    chain.renew(config_of(tmp_path).keepers())
+
+    assert chain.keys.keepers["vault"] is not before
+    await chain.close()
