@@ -1,7 +1,9 @@
 """The keeper ``file``: master keys of a key file (``keyring_file``); and ``mem``, one in memory.
 
-The file is looked at again once a second while keys are asked for, by a thread, and whenever a key
-is asked for that is not known: what a command has changed holds without a restart. A file that has
+The file is looked at again once a second while keys are asked for, by a thread. Nobody waits for
+that, unless nothing was asked for some seconds, or a key is asked for that is not known: what a
+command has changed holds without a restart, and no process seals by a key that was replaced long
+ago. A file that has
 become bad changes nothing: the keys that were there stay, and the log says why. One that is gone
 takes no keys away either; without one there are none, and what needs one is refused
 (``sealing.no_keys``).
@@ -29,6 +31,8 @@ from shared.config.errors import ConfigError
 from shared.process.logs import EventLog
 
 LOOK_SECONDS: Final = 1.0
+STALE_SECONDS: Final = 3.0
+"""A look that is older is waited for."""
 
 DEFAULT_ALIAS: Final = "alias/aws/s3"
 
@@ -157,10 +161,11 @@ class FileKeyring(KeyringKeeper):
     async def _look_for(self, key_id: str | None) -> None:
         ring = self.ring
         is_known = ring is not None and (key_id is None or key_id in ring.keys)
-        if is_known and self._clock() - self._looked_at < LOOK_SECONDS:
+        age = self._clock() - self._looked_at
+        if is_known and age < LOOK_SECONDS:
             return
         looking = self._look_again()
-        if not is_known:
+        if not is_known or age > STALE_SECONDS:
             await looking
 
     def _look_again(self) -> asyncio.Future[None]:

@@ -211,7 +211,8 @@ def _check_rights(path: Path) -> None:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise ConfigError(str(path), "", "is not a regular file")
-    if status.st_uid not in (os.geteuid(), 0):
+    user = os.geteuid()
+    if user and status.st_uid not in (user, 0):  # root manages files of others, and may read all
         raise ConfigError(
             str(path), "", f"belongs to another user (uid {status.st_uid}), who can change it"
         )
@@ -281,14 +282,15 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _write(path: Path, ring: Keyring, put: Any) -> None:
-    """``put`` gives the new file its name."""
-    owner = path.stat() if path.exists() else None
+    """``put`` gives the new file its name. What root makes belongs to whom the file did before, and
+    a new one to the owner of its folder, who is to read it."""
+    owner = path.stat() if path.exists() else path.parent.stat()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     try:
         with open(descriptor, "w", encoding="utf-8") as file:
             os.fchmod(descriptor, FILE_MODE)  # whatever the umask is
-            if owner is not None and os.geteuid() == 0:
+            if os.geteuid() == 0:
                 os.fchown(descriptor, owner.st_uid, owner.st_gid)
             json.dump(_document(ring), file, indent=2)
             file.write("\n")

@@ -146,6 +146,9 @@ def settings_updates(settings: Settings, environment: Environment) -> Updates:
         gcp=_agent(settings.external_backends.gcp, environment, "GCP"),
     )
     updates |= _kmip(settings.kmip, environment)
+    keyring = environment.directory("S3_KEYRING_FILE")
+    if keyring is not None:
+        updates["encryption"] = replace(settings.encryption, keyring_file=keyring)
     record_log = environment.parsed("RECORDLOG_ENABLED", parse_flag)
     if record_log is not None:
         updates["record_log"] = replace(settings.record_log, enabled=record_log)

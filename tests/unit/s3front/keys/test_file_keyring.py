@@ -98,6 +98,10 @@ async def test_a_file_that_has_changed_is_read_again(path: Path, clock: Clock) -
     clock.now += 2
     assert await keeper.look() is None
     assert (await keeper.wrapping_key(None, {})).key_id == f"file:{ring.current}"
+    # Whoever was idle for long waits for it.
+    replace_keyring(path, replace(ring.with_key(key), current=key.id))
+    clock.now += 3600
+    assert (await keeper.wrapping_key(None, {})).key_id == f"file:{key.id}"
 
 
 async def test_a_file_that_became_bad_takes_no_keys_away(path: Path, clock: Clock) -> None:

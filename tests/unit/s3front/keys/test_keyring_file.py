@@ -118,11 +118,31 @@ class TestReading:
             path.chmod(mode)
             assert refusal(path) == (f"can be used by others (mode {mode:04o}): chmod 600 {path}")
 
-    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-    def test_it_is_ours_or_roots(self, write: Callable[[object], Path]) -> None:
+    def test_it_is_ours_or_roots(
+        self, write: Callable[[object], Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         path = write(document())
-        os.chown(path, 12345, -1)
-        assert refusal(path) == "belongs to another user (uid 12345), who can change it"
+        owner = path.stat().st_uid
+        monkeypatch.setattr(os, "geteuid", lambda: owner or 12345)
+        assert read_keyring(path) is not None
+        if owner:
+            monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+            assert refusal(path) == f"belongs to another user (uid {owner}), who can change it"
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+    def test_what_root_makes_is_its_folders_owners(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path.parent.mkdir()
+        os.chown(path.parent, 12345, 12345)
+        ring = create_keyring(path)
+        assert path.stat().st_uid == 12345
+        os.chown(path, 54321, 54321)
+        replace_keyring(path, ring)
+        assert path.stat().st_uid == 54321
+        assert read_keyring(path) == ring
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+        assert refusal(path) == "belongs to another user (uid 54321), who can change it"
 
     def test_a_folder_is_none(self, path: Path) -> None:
         path.mkdir(parents=True)

@@ -47,6 +47,8 @@ def test_key_file_is_relative_to_the_directory_and_need_not_be_there(
     assert keepers.encryption.keyring_file == installation.directory / "conf/keyring.json"
     keepers = installation.settings(encryption={"keyringFile": "/etc/keys"}).keepers()
     assert str(keepers.encryption.keyring_file) == "/etc/keys"
+    keepers = installation.load({"S3_KEYRING_FILE": "other.json"}).keepers()
+    assert keepers.encryption.keyring_file == installation.directory / "other.json"
 
 
 def test_secrets_are_in_no_representation(installation: Installation) -> None:
