@@ -49,7 +49,7 @@ class MemoryStore:
     """
 
     def __init__(self, size_bytes_max: int | None = None) -> None:
-        self._blobs: dict[str, bytes] = {}
+        self._blobs: dict[str, bytearray] = {}
         self._quarantined: set[str] = set()
         self._owners: dict[str, None] = {}
         self._total = _physical_memory_bytes() // 2 if size_bytes_max is None else size_bytes_max
@@ -135,8 +135,9 @@ class MemoryStore:
         """Forget all blobs."""
         self._blobs.clear()
 
-    def keep(self, content: bytes) -> str:
-        """Take a complete blob whose size is already counted; called by MemoryUpload."""
+    def keep(self, content: bytearray) -> str:
+        """Take a complete blob whose size is already counted, and which nobody changes any more;
+        called by MemoryUpload."""
         key = new_key()
         self._blobs[key] = content
         return key
@@ -166,7 +167,7 @@ class MemoryUpload:
         if len(self._content) != self._size:
             raise LengthMismatchError(f"{len(self._content)} of {self._size} bytes")
         self._ended = True
-        return self._store.keep(bytes(self._content))
+        return self._store.keep(self._content)
 
     async def abort(self) -> None:
         """Forget the bytes, unless they were committed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from dmd.data.base import StoreError
@@ -27,3 +29,20 @@ async def test_an_aborted_upload_makes_room() -> None:
     upload = await store.create(10)
     await upload.abort()
     assert (await store.disk_usage()).available == 10
+
+
+async def test_a_large_blob_is_not_copied_when_it_is_complete() -> None:
+    """Twice its bytes may be more memory than there is, and all wait while they are copied."""
+    store, block = MemoryStore(), bytes(1024**2)
+    upload = await store.create(16 * len(block))
+    for _ in range(16):
+        await upload.write(block)
+    tracemalloc.start()
+    try:
+        key = await upload.commit()
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < len(block)
+    blob = await store.open(key)
+    assert (blob.size, await blob.read(0, 2)) == (16 * len(block), bytes(2))
