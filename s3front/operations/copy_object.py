@@ -24,6 +24,7 @@ from s3front.bodies.object_reader import CopiedBody, ObjectData
 from s3front.bodies.object_writer import store_body
 from s3front.bodies.stored_body import StoredBody
 from s3front.context import Context
+from s3front.encryption.choice import says_protection
 from s3front.encryption.sse import Protection
 from s3front.encryption.told import made_headers
 from s3front.metadata.object_store import record_of
@@ -128,8 +129,9 @@ def _described(
     reclasses = given.storage_class != record.storage_class
     here = record.document.get("dataStoreName")
     moves = headers.get(LOCATION_HEADER, here) != here
-    # Also where it was so before (LocalStack has recorded it of AWS).
-    encrypts = protection is not None or record.is_encrypted
+    # Also where it was so before, if somebody says it (LocalStack has recorded it of AWS).
+    said = says_protection(headers) or context.bucket.record.demands_encryption
+    encrypts = said or record.is_encrypted != (protection is not None)
     changes = replaces or reclasses or moves or encrypts or bool(given.website_redirect)
     if itself and not changes:
         raise S3Error(

@@ -241,6 +241,10 @@ def test_a_copy_to_itself_may_change_the_encryption(s3: Any, bucket: str) -> Non
         got = s3.get_object(**address, **with_key)
         assert (got["Body"].read(), got["Metadata"]) == (b"text", {"a": "b"})
         of_source = {f"CopySource{name}": text for name, text in with_key.items()}
+    assert code_of(s3.copy_object, **copy) == (400, "InvalidRequest")
+    put_default(s3, bucket)
+    for _ in range(2):
+        assert told(s3.copy_object(**copy)) == TOLD_S3
 
 
 def test_versions_are_copied_by_their_own_keys(s3: Any, bucket: str) -> None:
