@@ -29,6 +29,7 @@ from tests.api.encrypting import (
     by_customer,
     customer_headers,
     encrypting_cluster,
+    md5_of,
     told,
     told_customer,
 )
@@ -142,6 +143,31 @@ def test_the_context_is_told_when_it_is_given(s3: Any, bucket: str) -> None:
     assert (got["Body"].read(), told(got)) == (b"a", BY_FIRST)
     upload = s3.create_multipart_upload(**address, **BY_KMS, SSEKMSEncryptionContext=context)
     assert told(upload) == {**BY_FIRST, "-context": context}
+
+
+def test_no_log_has_a_clients_key(encrypting: Cluster, bucket: str) -> None:
+    """However it is sent, and whatever becomes of the request."""
+    keyring = encrypting.settings["encryption"]
+    front = encrypting.add_front(settings={"encryption": keyring, "log": {"logLevel": "trace"}})
+    s3, address = s3_client(front), {"Bucket": bucket, "Key": "key"}
+    s3.put_object(**address, Body=b"text" * 1000, **by_customer())
+    s3.get_object(**address, **by_customer())["Body"].read()
+    copy = {**address, "CopySource": address, **by_customer(prefix="CopySource")}
+    s3.copy_object(**copy, **by_customer(OTHER_KEY))
+    assert code_of(s3.get_object, **address, **by_customer()) == (403, "AccessDenied")
+    url = s3.generate_presigned_url("get_object", Params={**address, **by_customer(OTHER_KEY)})
+    requests.get(url, headers=customer_headers(OTHER_KEY), timeout=10)
+    requests.get(f"{url}&a=b", headers=customer_headers(OTHER_KEY), timeout=10)
+    secrets = [form(key) for key in (KEY, OTHER_KEY) for form in (bytes.hex, base64_of, md5_of)]
+    output = front.process.output
+    assert "CopyObject" in output
+    assert not [secret for secret in secrets if secret in output]
+    for process in (encrypting.dmd_metadata, encrypting.dmd_data):
+        assert not [secret for secret in secrets if secret in process.output]
+
+
+def base64_of(key: bytes) -> str:
+    return b64encode(key).decode()
 
 
 COLON = "Requests specifying Server Side Encryption with Customer provided keys must "

@@ -147,6 +147,9 @@ def test_conditions_are_read_when_they_are_asked_for() -> None:
         x_amz_acl="private",
         x_amz_tagging="colour=dark%20blue&empty=",
         x_amz_object_lock_mode="GOVERNANCE",
+        x_amz_server_side_encryption="aws:kms",
+        x_amz_server_side_encryption_aws_kms_key_id="key-1",
+        x_amz_server_side_encryption_customer_algorithm="AES256",
     )
     asked = access(OWNER, sent=sent)
     assert {
@@ -163,6 +166,9 @@ def test_conditions_are_read_when_they_are_asked_for() -> None:
             "s3:delimiter",
             "s3:VersionId",
             "s3:x-amz-acl",
+            "s3:x-amz-server-side-encryption",
+            "s3:X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id",
+            "s3:x-amz-server-side-encryption-customer-algorithm",
             "s3:object-lock-mode",
             "s3:RequestObjectTag/colour",
             "s3:RequestObjectTag/Colour",
@@ -182,6 +188,9 @@ def test_conditions_are_read_when_they_are_asked_for() -> None:
         "s3:delimiter": None,
         "s3:VersionId": "null",
         "s3:x-amz-acl": "private",
+        "s3:x-amz-server-side-encryption": "aws:kms",
+        "s3:X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id": "key-1",
+        "s3:x-amz-server-side-encryption-customer-algorithm": "AES256",
         "s3:object-lock-mode": "GOVERNANCE",
         "s3:RequestObjectTag/colour": "dark blue",
         "s3:RequestObjectTag/Colour": None,
