@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from s3front.keys.base import MasterKeys
+from s3front.keys.data_key_cache import CachedKeys
 from s3front.keys.retired_keys import RetiredKeys
 from s3front.keys.sealing import Keys
 from s3front.keys.used_keys import UsedKeys
@@ -34,13 +35,20 @@ async def current_key(keeper: MasterKeys) -> str | None:
         return None
 
 
+async def create(keys: Keys, description: str) -> str:
+    """Have the service make a master key: the current one where there is none yet."""
+    keeper = _current(keys)
+    if await current_key(keeper) is None:
+        return await keeper.rotate(description)
+    return await keeper.create(description)
+
+
 async def rotate(keys: Keys, metadata: MetadataGateway) -> str:
     """Have the service make a new master key; where that is the current one then, retire the one
     before."""
-    keeper = keys.current
-    assert keeper is not None
+    keeper = _current(keys)
     old = await current_key(keeper)
-    made = f"{keeper.name}:{await keeper.create('twofold')}"
+    made = f"{keeper.name}:{await keeper.rotate('Twofold')}"
     new = await current_key(keeper)
     if new == old:
         return (
@@ -85,6 +93,11 @@ async def forget(
     await UsedKeys(metadata).forget(key_id)
     await RetiredKeys(metadata).remove(key_id)
     return f"no record names {key_id}: it may be disabled in the service"
+
+
+def _current(keys: Keys) -> CachedKeys:
+    assert isinstance(keys.current, CachedKeys), "it asks a service, and nothing is noted here"
+    return keys.current
 
 
 def _keeper(keys: Keys, key_id: str) -> MasterKeys:

@@ -348,8 +348,7 @@ async def _create_elsewhere(config: Config, description: str) -> str:
     configure_logging(cli.PROGRAM, "fatal", sys.stderr.buffer)
     chain = _chain(config)
     try:
-        assert chain.keys.current is not None
-        return await chain.keys.current.create(description)
+        return await key_service_commands.create(chain.keys, description)
     except S3Error as error:
         _refuse(str(error.__cause__ or error))
     finally:

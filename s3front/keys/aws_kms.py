@@ -58,7 +58,7 @@ _BUSY: Final = frozenset({
 
 
 class AwsKms:
-    """A ``MasterKeys`` that asks once; see the module."""
+    """A ``ServiceKeys`` that asks once; see the module."""
 
     name = NAME
 
@@ -96,21 +96,30 @@ class AwsKms:
         return await self._open({"CiphertextBlob": b64encode(ciphered).decode()}, key_id)
 
     async def create(self, description: str) -> str:
+        arn, _ = await self._new_key(description)
+        return arn
+
+    async def rotate(self, description: str) -> str:
         """Where an alias is configured, it points to the new key from then on."""
-        answer = await self._ask("CreateKey", {"Description": description}, once=True)
-        metadata = answer.document.get("KeyMetadata")
-        if answer.status != 200 or not isinstance(metadata, dict):
-            raise _failure(answer, "")
-        arn = str(metadata.get("Arn") or metadata.get("KeyId"))
+        arn, key_id = await self._new_key(description)
         alias = self._settings.key_id
         if alias.startswith(_ALIAS):
-            wanted = {"AliasName": alias, "TargetKeyId": str(metadata.get("KeyId"))}
+            wanted = {"AliasName": alias, "TargetKeyId": key_id}
             answer = await self._ask("UpdateAlias", wanted)
             if _error(answer) == "NotFoundException":
                 answer = await self._ask("CreateAlias", wanted, once=True)
             if answer.status != 200:
                 raise _failure(answer, alias)
         return arn
+
+    async def _new_key(self, description: str) -> tuple[str, str]:
+        """Its ARN and its ID."""
+        answer = await self._ask("CreateKey", {"Description": description}, once=True)
+        metadata = answer.document.get("KeyMetadata")
+        if answer.status != 200 or not isinstance(metadata, dict):
+            raise _failure(answer, "")
+        key_id = str(metadata.get("KeyId"))
+        return str(metadata.get("Arn") or key_id), key_id
 
     async def look(self) -> str | None:
         """Makes a data key, and opens it."""

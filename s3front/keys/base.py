@@ -95,10 +95,19 @@ class MasterKeys(Protocol):
         ``key_id`` is as its record has it. Raises S3Error."""
 
     async def create(self, description: str) -> str:
-        """Make a new master key; its ID. Raises S3Error: NotImplemented where others do that."""
+        """Make a new master key, which nothing uses yet; its ID. Raises S3Error: NotImplemented
+        where others do that."""
 
     async def look(self) -> str | None:
         """Whether it can be used: None, or why not, in words for the operator."""
 
     async def close(self) -> None:
         """Give up its connections."""
+
+
+class ServiceKeys(MasterKeys, Protocol):
+    """A keeper that asks a service."""
+
+    async def rotate(self, description: str) -> str:
+        """Make a new master key, the current one where the service itself says which that is; its
+        ID. Raises S3Error."""

@@ -24,7 +24,7 @@ import msgspec
 
 from s3front.encryption.key_wrapping import WrappingKey
 from s3front.encryption.sse import ARN_IN_CONTEXT
-from s3front.keys.base import AwayError, KeeperError, KeyContext, MasterKeys
+from s3front.keys.base import AwayError, KeeperError, KeyContext, ServiceKeys
 
 FRESH_SECONDS: Final = 60.0
 
@@ -51,11 +51,11 @@ class _Made:
 
 
 class CachedKeys:
-    """A ``MasterKeys`` around another one that asks a service; see the module. ``clock`` is in
+    """A ``ServiceKeys`` around another one; see the module. ``clock`` is in
     seconds. Make it inside the event loop."""
 
     def __init__(
-        self, inner: MasterKeys, limits: CacheLimits, clock: Callable[[], float] | None = None
+        self, inner: ServiceKeys, limits: CacheLimits, clock: Callable[[], float] | None = None
     ) -> None:
         self.inner = inner
         self._limits = limits
@@ -102,7 +102,10 @@ class CachedKeys:
         return secret
 
     async def create(self, description: str) -> str:
-        made = await self.inner.create(description)
+        return await self.inner.create(description)
+
+    async def rotate(self, description: str) -> str:
+        made = await self.inner.rotate(description)
         self._made.clear()
         return made
 

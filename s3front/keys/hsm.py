@@ -56,7 +56,7 @@ T = TypeVar("T")
 
 
 class HsmKeys:
-    """A ``MasterKeys`` that asks once; see the module."""
+    """A ``ServiceKeys`` that asks once; see the module."""
 
     name = NAME
 
@@ -94,6 +94,9 @@ class HsmKeys:
         """An AES key that never leaves the token, with the label that is configured, or, where
         there is one, with today's date behind it."""
         return await self._run(self._create)
+
+    async def rotate(self, description: str) -> str:
+        return await self.create(description)
 
     async def look(self) -> str | None:
         """Seals a data key, and opens it."""

@@ -62,7 +62,7 @@ _ABOUT_DATA: Final = _NOT_THIS_MODE
 
 
 class KmipKeys:
-    """A ``MasterKeys`` that asks once; see the module."""
+    """A ``ServiceKeys`` that asks once; see the module."""
 
     name = NAME
 
@@ -109,6 +109,9 @@ class KmipKeys:
             if reply.payload is None:
                 raise await self._failure(key_id, reply)
         return key_id
+
+    async def rotate(self, description: str) -> str:
+        return await self.create(description)
 
     async def look(self) -> str | None:
         """Seals a data key, and opens it."""

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from s3front.keys.base import MasterKeys
+from s3front.keys.base import MasterKeys, ServiceKeys
 from s3front.keys.making import Making
 from s3front.locations.location_config import Written
 
@@ -54,7 +54,7 @@ def pkcs11(making: Making) -> MasterKeys:
     return guarded(make_hsm(settings, making.described.file), making)
 
 
-def guarded(inner: MasterKeys, making: Making) -> MasterKeys:
+def guarded(inner: ServiceKeys, making: Making) -> MasterKeys:
     """A keeper that asks once, with what requests need in front of it."""
     from s3front.keys.data_key_cache import CachedKeys, CacheLimits  # noqa: PLC0415
     from s3front.keys.resilient_keys import ResilientKeys  # noqa: PLC0415

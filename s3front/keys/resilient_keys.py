@@ -25,7 +25,7 @@ from s3front.keys.base import (
     KeeperError,
     KeyContext,
     KeyTrouble,
-    MasterKeys,
+    ServiceKeys,
 )
 from s3front.locations.circuit_breaker import CircuitBreaker, CircuitState
 from s3front.locations.retry_budget import RetryBudget
@@ -42,11 +42,11 @@ T = TypeVar("T")
 
 
 class ResilientKeys:
-    """A ``MasterKeys`` around another one that asks a service; see the module."""
+    """A ``ServiceKeys`` around another one; see the module."""
 
     def __init__(
         self,
-        inner: MasterKeys,
+        inner: ServiceKeys,
         seconds: float,
         log: EventLog,
         clock: Callable[[], float] = time.monotonic,
@@ -92,6 +92,11 @@ class ResilientKeys:
     async def create(self, description: str) -> str:
         return await self._ask(
             "new master key", lambda: self.inner.create(description), is_repeatable=False
+        )
+
+    async def rotate(self, description: str) -> str:
+        return await self._ask(
+            "new current key", lambda: self.inner.rotate(description), is_repeatable=False
         )
 
     async def look(self) -> str | None:

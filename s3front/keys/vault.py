@@ -14,6 +14,7 @@ one.
 
 from __future__ import annotations
 
+import os
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
@@ -50,7 +51,7 @@ _SAYS: Final = (
 
 
 class VaultKeys:
-    """A ``MasterKeys`` that asks once; see the module."""
+    """A ``ServiceKeys`` that asks once; see the module."""
 
     name = NAME
 
@@ -88,16 +89,26 @@ class VaultKeys:
         raise refused("CloudServer has no keys in Vault")
 
     async def create(self, description: str) -> str:
-        """A new version of the key that is configured, or that key. What it is for stands in its
-        name alone."""
+        """A key of a name of its own, as nothing else is kept of what it is for."""
+        name = f"{self._key_name(None)}-{os.urandom(8).hex()}"
+        await self._make(name)
+        return f"{name}:v1"
+
+    async def _make(self, name: str) -> None:
+        wanted = {"type": "aes256-gcm96", "derived": True}
+        answer = await self._ask("POST", f"/keys/{quote(name)}", wanted, once=True)
+        if answer.status not in (200, 204):
+            raise self._failure(answer, name)
+
+    async def rotate(self, description: str) -> str:
+        """A new version of the key that is configured, or that key."""
         name = self._key_name(None)
         answer = await self._ask("GET", f"/keys/{quote(name)}")
         if answer.status == 200:
             answer = await self._ask("POST", f"/keys/{quote(name)}/rotate", {}, once=True)
-        elif answer.status == 404:
-            wanted = {"type": "aes256-gcm96", "derived": True}
-            answer = await self._ask("POST", f"/keys/{quote(name)}", wanted, once=True)
-        if answer.status not in (200, 204):
+        if answer.status == 404:
+            await self._make(name)
+        elif answer.status not in (200, 204):
             raise self._failure(answer, name)
         answer = await self._ask("GET", f"/keys/{quote(name)}")
         if answer.status != 200:

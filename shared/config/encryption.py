@@ -235,15 +235,6 @@ class Keepers(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(
                 self.file, key, f"is missing, and {self.current!r} is to keep the master keys"
             )
-        if self.has_account_keys and self.current == "aws":
-            assert self.kms_aws is not None
-            if (self.kms_aws.key_id or "").startswith("alias/"):
-                raise ConfigError(
-                    self.file,
-                    "kmsAWS.keyId",
-                    "must be no alias where each account has a key (defaultEncryptionKeyPerAccount)"
-                    ": a new key takes the alias",
-                )
 
     @property
     def has_account_keys(self) -> bool:

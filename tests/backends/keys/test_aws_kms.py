@@ -100,15 +100,24 @@ async def test_a_key_that_there_is_not(service: Moto, named: str) -> None:
 
 async def test_a_new_master_key_takes_the_place_of_the_one_behind_the_alias(service: Moto) -> None:
     async with keeper(service, keyId="alias/turning") as keys:
-        first = await keys.create("of this test")
+        first = await keys.rotate("of this test")
         old = await keys.wrapping_key(None, CONTEXT)
-        second = await keys.create("of this test")
+        second = await keys.rotate("of this test")
         new = await keys.wrapping_key(None, CONTEXT)
 
         assert (old.key_id, new.key_id) == (f"aws:{first}", f"aws:{second}")
         assert await keys.opened(first, old.wrapped, CONTEXT) == old.secret
     metadata = service.kms.describe_key(KeyId=first)["KeyMetadata"]
     assert metadata["Description"] == "of this test"
+
+
+async def test_a_key_that_is_made_for_somebody_takes_no_alias(service: Moto) -> None:
+    async with keeper(service) as keys:
+        before = await keys.wrapping_key(None, CONTEXT)
+        made = await keys.create("for an account")
+
+        assert (await keys.wrapping_key(None, CONTEXT)).key_id == before.key_id
+        assert (await keys.wrapping_key(made, CONTEXT)).key_id == f"aws:{made}" != before.key_id
 
 
 async def test_what_cloudserver_has_wrapped_is_opened(service: Moto) -> None:

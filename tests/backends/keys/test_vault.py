@@ -123,9 +123,9 @@ async def test_a_key_that_there_is_not(bao: OpenBao, name: str) -> None:
 
 async def test_a_new_version_is_used_by_new_objects_and_old_ones_open(bao: OpenBao) -> None:
     async with keeper(bao, key="turning") as keys:
-        assert await keys.create("") == "turning:v1"
+        assert await keys.rotate("") == "turning:v1"
         old = await keys.wrapping_key(None, CONTEXT)
-        assert await keys.create("") == "turning:v2"
+        assert await keys.rotate("") == "turning:v2"
         new = await keys.wrapping_key(None, CONTEXT)
 
         assert (old.key_id, new.key_id) == ("vault:turning:v1", "vault:turning:v2")
@@ -133,18 +133,28 @@ async def test_a_new_version_is_used_by_new_objects_and_old_ones_open(bao: OpenB
         assert await keys.opened("turning:v2", new.wrapped, CONTEXT) == new.secret
 
 
+async def test_a_key_that_is_made_for_somebody_is_another_one(bao: OpenBao) -> None:
+    async with keeper(bao) as keys:
+        made = await keys.create("for an account")
+        key = await keys.wrapping_key(made, CONTEXT)
+
+        assert made.startswith(f"{KEY}-")
+        assert key.key_id == f"vault:{made}"
+        assert (await keys.wrapping_key(None, CONTEXT)).key_id.startswith(f"vault:{KEY}:v")
+
+
 async def test_a_key_that_is_made_here_checks_contexts_itself(bao: OpenBao) -> None:
     async with keeper(bao, key="made-here") as keys:
-        await keys.create("")
+        await keys.rotate("")
 
     assert bao.call("GET", "transit/keys/made-here")["data"]["derived"] is True
 
 
 async def test_versions_below_the_least_that_may_be_opened_are_disabled(bao: OpenBao) -> None:
     async with keeper(bao, key="least") as keys:
-        await keys.create("")
+        await keys.rotate("")
         made = await keys.wrapping_key(None, CONTEXT)
-        await keys.create("")
+        await keys.rotate("")
         bao.call("POST", "transit/keys/least/config", {"min_decryption_version": 2})
 
         failure = await fails(keys.opened("least:v1", made.wrapped, CONTEXT))
@@ -154,7 +164,7 @@ async def test_versions_below_the_least_that_may_be_opened_are_disabled(bao: Ope
 
 async def test_a_deleted_key_opens_nothing_and_says_so(bao: OpenBao) -> None:
     async with keeper(bao, key="gone") as keys:
-        await keys.create("")
+        await keys.rotate("")
         made = await keys.wrapping_key(None, CONTEXT)
         bao.call("DELETE", "transit/keys/gone/soft-delete")
         hidden = await fails(keys.opened("gone:v1", made.wrapped, CONTEXT))
@@ -189,7 +199,7 @@ async def test_a_token_that_nobody_knows_is_denied(bao: OpenBao) -> None:
 async def test_an_engine_that_is_mounted_elsewhere(bao: OpenBao) -> None:
     bao.call("POST", "sys/mounts/teams/storage", {"type": "transit"})
     async with keeper(bao, mount="teams/storage") as keys:
-        await keys.create("")
+        await keys.rotate("")
         assert await keys.look() is None
     async with keeper(bao, mount="nowhere") as keys:
         failure = await fails(keys.wrapping_key(None, CONTEXT))
@@ -202,7 +212,7 @@ async def test_a_namespace(bao: OpenBao) -> None:
     bao.call("POST", "sys/namespaces/tenant", {})
     bao.call("POST", "tenant/sys/mounts/transit", {"type": "transit"})
     async with keeper(bao, namespace="tenant") as keys:
-        await keys.create("")
+        await keys.rotate("")
         assert await keys.look() is None
     async with keeper(bao, namespace="stranger") as keys:
         failure = await fails(keys.wrapping_key(None, CONTEXT))

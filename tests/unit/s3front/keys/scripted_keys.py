@@ -80,6 +80,10 @@ class ScriptedKeys:
         await self._answer("create")
         return "made"
 
+    async def rotate(self, description: str) -> str:
+        await self._answer("rotate")
+        return "made"
+
     async def look(self) -> str | None:
         await self._answer("look")
         return None

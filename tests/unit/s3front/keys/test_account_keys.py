@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import pytest
 from msgspec.structs import replace
 
 from s3front.encryption.key_wrapping import BoundTo
@@ -14,7 +13,7 @@ from s3front.keys.account_keys import AccountKeys
 from s3front.keys.file_keyring import KeyringKeeper
 from s3front.keys.keyring_file import Keyring, new_master_key
 from s3front.keys.sealing import Keys
-from shared.config import ConfigError, load_config
+from shared.config import load_config
 from tests.unit.dmd.metadata.support import RecordingLog
 from tests.unit.s3front.metadata_twin import MetadataTwin
 
@@ -82,14 +81,13 @@ async def test_of_two_that_make_one_at_once_one_is_used() -> None:
     assert {await key_for(keys, "a") for keys in processes} == set(found)
 
 
-def test_an_alias_and_keys_of_accounts_do_not_go_together(tmp_path: Path) -> None:
+def test_accounts_have_keys_where_the_current_keeper_makes_some(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(
         '{"defaultEncryptionKeyPerAccount": true, "kmsAWS": {"endpoint": "http://a", "ak": "a",'
-        ' "sk": "b", "keyId": "alias/all"}}'
+        ' "sk": "b"}}'
     )
     keepers = load_config({"S3KMS": "aws"}, tmp_path).keepers()
     assert keepers.has_account_keys
-    with pytest.raises(ConfigError, match=r"kmsAWS\.keyId: must be no alias"):
-        keepers.check()
+    keepers.check()
     assert not replace(keepers, current="file").has_account_keys
     load_config({}, tmp_path).keepers().check()

@@ -288,7 +288,10 @@ async def test_a_new_master_key_is_used_at_once_by_who_has_made_it() -> None:
     stage = Stage()
     await stage.cache.wrapping_key(None, BUCKET)
 
-    await stage.cache.create("rotated")
+    await stage.cache.create("another")
+    await stage.cache.wrapping_key(None, BUCKET)
+    assert stage.service.asked == ["wrapping_key", "create"]
+    await stage.cache.rotate("rotated")
     await stage.cache.wrapping_key(None, BUCKET)
 
-    assert stage.service.asked == ["wrapping_key", "create", "wrapping_key"]
+    assert stage.service.asked == ["wrapping_key", "create", "rotate", "wrapping_key"]
