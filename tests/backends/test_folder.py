@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.api.encrypting import by_customer, encryption_settings
 from tests.clients_boto3 import s3_client
 from tests.etags import etag_of
 from tests.servers import Cluster, cluster, wait_for
@@ -39,7 +40,8 @@ def running(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     }
     locations.write_text(json.dumps(document))
     environ = {"S3_LOCATION_FILE": str(locations)}
-    with cluster(own, settings={"deleteDelaySeconds": 0}, environ=environ) as started:
+    settings = {"deleteDelaySeconds": 0, **encryption_settings(own)}
+    with cluster(own, settings=settings, environ=environ) as started:
         yield started
 
 
@@ -114,6 +116,21 @@ def test_what_is_not_as_was_said(s3: Any, folder: Path) -> None:
     assert refusal(s3.put_object, Key="missing", **asked) == (400, "InvalidRequest")
     assert refusal(s3.put_object, Key="trip", **asked) == (400, "InvalidRequest")
     assert refusal(s3.put_object, Key="../b", **asked) == (400, "InvalidRequest")
+
+
+def test_a_file_is_not_encrypted_by_making_an_object_of_it(s3: Any, folder: Path) -> None:
+    """What somebody was promised to be encrypted would lie there as it is."""
+    (folder / "plain").write_bytes(b"a file")
+    asked = {"Bucket": "bucket-read", "Key": "plain", "Body": b""}
+    metadata = {"mdonly": "true", "size": "6"}
+    for said in ({"ServerSideEncryption": "AES256"}, by_customer()):
+        sent = {**asked, "Metadata": metadata, **said}
+        assert refusal(s3.put_object, **sent) == (501, "NotImplemented")
+    adopt(s3, "plain", b"a file")
+    copy = {"Bucket": "bucket-written", "Key": "encrypted", "CopySource": "bucket-read/plain"}
+    s3.copy_object(**copy, ServerSideEncryption="AES256")
+    assert content(s3, "encrypted", "bucket-written") == b"a file"
+    assert b"a file" not in (folder / "encrypted").read_bytes()
 
 
 def test_in_a_location_of_our_own_it_is_an_empty_object(s3: Any) -> None:
