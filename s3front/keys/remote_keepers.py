@@ -23,7 +23,7 @@ def vault(making: Making) -> MasterKeys:
 
     settings = making.described.encryption.vault
     assert settings is not None
-    return guarded(make_vault(settings, making), making)
+    return guarded(make_vault(settings, making, os.environ), making)
 
 
 def aws(making: Making) -> MasterKeys:

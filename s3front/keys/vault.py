@@ -22,6 +22,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import orjson
+from msgspec.structs import replace
 
 from s3front.encryption.key_wrapping import KEY_BYTES, WrappingKey
 from s3front.keys.base import AwayError, KeeperError, KeyContext, KeyTrouble
@@ -32,8 +33,13 @@ from s3front.keys.service_tls import TlsFiles, service_context
 from s3front.keys.troubles import denied, disabled, not_found, refused
 from s3front.keys.vault_login import VaultLogin, said
 from shared.config.encryption import Vault
+from shared.config.errors import ConfigError
+from shared.config.values import Secret
 
 NAME: Final = "vault"
+
+_TOKENS: Final = ("VAULT_TOKEN", "BAO_TOKEN")
+"""Environment variables that other programs have the token in."""
 
 _NAME_AND_VERSION: Final = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,254})(?::v([0-9]{1,9}))?")
 """Names as the engine has them; none of full stops alone, so that none is another path."""
@@ -183,8 +189,16 @@ class VaultKeys:
         return AwayError(reason, has_answered=answer.status < 500)
 
 
-def make_vault(settings: Vault, making: Making) -> VaultKeys:
+def make_vault(settings: Vault, making: Making, environ: Mapping[str, str]) -> VaultKeys:
     """The keeper that ``encryption.vault`` describes. Raises ConfigError."""
+    if settings.token is None and settings.token_file is None and settings.role_id is None:
+        token = next(filter(None, (environ.get(name) for name in _TOKENS)), None)
+        if token is None:
+            reason = (
+                f"needs token, tokenFile or roleId, or {' or '.join(_TOKENS)} in the environment"
+            )
+            raise ConfigError(making.described.file, "encryption.vault", reason)
+        settings = replace(settings, token=Secret(token))
     tls = None
     if settings.address.startswith("https:"):
         tls = service_context(TlsFiles(settings.ca), making.described.file, "encryption.vault")

@@ -146,7 +146,8 @@ class Kmip(Section, frozen=True, kw_only=True):
 class Vault(Section, frozen=True, kw_only=True):
     """The transit engine of HashiCorp Vault or OpenBao, mounted at ``mount``; ``key`` is the master
     key of whoever names none. It is asked with a token (itself, or a file that is read again when
-    it changes), or as an AppRole, whose secret may be in a file, too."""
+    it changes), or as an AppRole, whose secret may be in a file, too, or else with the token of the
+    environment (VAULT_TOKEN, BAO_TOKEN)."""
 
     address: WebAddress
     mount: Text = "transit"
@@ -162,8 +163,8 @@ class Vault(Section, frozen=True, kw_only=True):
 
     def check(self) -> None:
         ways = [self.token, self.token_file, self.role_id]
-        if sum(way is not None for way in ways) != 1:
-            raise ValueError("needs one of token, tokenFile and roleId")
+        if sum(way is not None for way in ways) > 1:
+            raise ValueError("token, tokenFile and roleId exclude each other")
         secrets = [self.secret_id, self.secret_id_file]
         if sum(secret is not None for secret in secrets) != (self.role_id is not None):
             raise ValueError("needs secretId or secretIdFile with roleId, and not without it")

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from s3front.encryption.sse import ARN_IN_CONTEXT
 from s3front.keys.base import KeeperError, KeyTrouble
 from s3front.keys.vault import VaultKeys, make_vault
+from shared.config.errors import ConfigError
 from tests.backends.keys.describing import making
 from tests.backends.keys.openbao import KEY, PROGRAM, ROOT, OpenBao, openbao
 from tests.servers import REPOSITORY, make_tls
@@ -34,7 +36,7 @@ def bao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenBao]:
 async def keeper(
     bao: OpenBao, log: KeptLog | None = None, **settings: Any
 ) -> AsyncIterator[VaultKeys]:
-    keys = make_vault(bao.settings(**settings), making(log))
+    keys = make_vault(bao.settings(**settings), making(log), {})
     try:
         yield keys
     finally:
@@ -294,6 +296,18 @@ async def test_an_app_role_logs_in(bao: OpenBao, tmp_path: Path) -> None:
         assert await keys.look() is None
     async with keeper(bao, roleId=role["roleId"], secretIdFile=str(secret)) as keys:
         assert await keys.look() is None
+
+
+async def test_the_token_of_the_environment(bao: OpenBao) -> None:
+    settings = replace(bao.settings(), token=None)
+    for name in ("VAULT_TOKEN", "BAO_TOKEN"):
+        keys = make_vault(settings, making(), {name: bao.token()})
+        assert await keys.look() is None
+        await keys.close()
+    with pytest.raises(ConfigError) as caught:
+        make_vault(settings, making(), {})
+
+    assert "needs token, tokenFile or roleId, or VAULT_TOKEN or BAO_TOKEN" in str(caught.value)
 
 
 async def test_a_log_in_that_is_refused_is_the_servers_trouble(bao: OpenBao) -> None:

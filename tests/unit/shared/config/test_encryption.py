@@ -95,8 +95,8 @@ def test_secrets_are_in_no_representation(installation: Installation) -> None:
         ({"encryption": {"vault": {"address": "https://u:p@vault"}}},
          "encryption.vault.address: must have no user information: credentials have keys of their "
          "own"),
-        ({"encryption": {"vault": {"address": "https://vault"}}},
-         "encryption.vault: needs one of token, tokenFile and roleId"),
+        ({"encryption": {"vault": {"address": "http://a", "token": "a", "roleId": "b"}}},
+         "encryption.vault: token, tokenFile and roleId exclude each other"),
         ({"encryption": {"vault": {"address": "https://vault", "roleId": "a"}}},
          "encryption.vault: needs secretId or secretIdFile with roleId, and not without it"),
         ({"encryption": {"pkcs11": {"library": "a", "token": "t", "slot": 1, "pin": "1"}}},
