@@ -11,7 +11,8 @@ import msgspec
 from msgspec.structs import replace
 
 from s3front.bodies.checksums import FULL_OBJECT
-from s3front.encryption.sse import ALGORITHM_MEMBER
+from s3front.encryption.choice import ENCRYPTION
+from s3front.encryption.sse import AES256, ALGORITHM_MEMBER
 from s3front.encryption.told import server_headers
 from s3front.objects.object_lock import Lock
 from s3front.objects.object_parts import ObjectPart
@@ -72,8 +73,8 @@ OVERRIDES = {
     "response-expires": "Expires",
 }
 
-_extras: Final = itemgetter(*STANDARD_HEADERS, _REDIRECT, ALGORITHM_MEMBER, "tags", _STORAGE_CLASS)
-_NO_EXTRAS: Final = (*[""] * len(STANDARD_HEADERS), "", "", {}, "STANDARD")
+_extras: Final = itemgetter(*STANDARD_HEADERS, _REDIRECT, "tags", _STORAGE_CLASS)
+_NO_EXTRAS: Final = (*[""] * len(STANDARD_HEADERS), "", {}, "STANDARD")
 """What ``_extras`` are of an object of which its uploader said nothing in particular."""
 
 
@@ -202,7 +203,12 @@ def _described(record: ObjectRecord) -> dict[str, str]:
     }
     values = etag + content_type
     if values.isascii() and values.isprintable() and _has_no_extras(record.document):
-        return headers
+        algorithm = record.document.get(ALGORITHM_MEMBER)
+        if not algorithm:
+            return headers
+        if algorithm == AES256:
+            headers[ENCRYPTION] = AES256
+            return headers
     headers |= record.headers
     redirect, tags, storage_class = record.website_redirect, record.tags, record.storage_class
     if redirect:
