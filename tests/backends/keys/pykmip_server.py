@@ -14,8 +14,9 @@ import trustme
 
 from s3front.keys import kmip_messages as messages
 from s3front.keys.kmip import KmipKeys, make_kmip
-from s3front.keys.kmip_messages import Version
+from s3front.keys.kmip_messages import Operation, Tag, Version
 from s3front.keys.kmip_ttlv import Item, enumeration, structure, text
+from s3front.keys.sealed_data_key import Mode
 from shared.config.encryption import Kmip
 from shared.config.validation import parse
 from tests.clients.program import BUILD, require
@@ -65,6 +66,10 @@ class PyKmip:
         """Take a key out of use, as an operator would."""
         asyncio.run(_revoke(self.settings(), key_id))
 
+    def encrypt_with_zeros(self, key_id: str, data: bytes) -> bytes:
+        """By AES-CBC with an initialisation vector of zeros, as CloudServer asks for it."""
+        return asyncio.run(_encrypt_with_zeros(self.settings(), key_id, data))
+
     def restart(self) -> None:
         """End it, and start it again with what it has on disk."""
         self.process.kill()
@@ -86,6 +91,19 @@ async def _revoke(settings: Kmip, key_id: str) -> None:
         await revoke(keys, key_id)
     finally:
         await keys.close()
+
+
+async def _encrypt_with_zeros(settings: Kmip, key_id: str, data: bytes) -> bytes:
+    keys = make_kmip(settings, "config.json", KeptLog())
+    payload = messages.encrypt(key_id, Mode.CBC, bytes(16), data, b"")
+    request = messages.request(Version(1, 4), Operation.ENCRYPT, payload)
+    try:
+        reply = messages.reply(await keys._connections.ask(request))
+    finally:
+        await keys.close()
+    ciphered = None if reply.payload is None else reply.payload.octets(Tag.DATA)
+    assert ciphered is not None, reply
+    return ciphered
 
 
 async def operate(keys: KmipKeys, operation: int, payload: list[Item]) -> None:

@@ -41,6 +41,8 @@ class Service:
     key_id: str
     named: str
     withdraw: Callable[[], object]
+    wrap_as_original: Callable[[bytes], bytes] | None = None
+    """Wraps a data key as CloudServer has it wrapped, where it knows this kind of service."""
 
     @asynccontextmanager
     async def keeper(self, log: KeptLog | None = None) -> AsyncIterator[CachedKeys]:
@@ -89,6 +91,7 @@ def aws(folder: Path, stack: ExitStack) -> Service:
         arn,
         "alias/twofold",
         lambda: running.kms.disable_key(KeyId=arn.rpartition("/")[2]),
+        lambda key: running.kms.encrypt(KeyId=arn, Plaintext=key)["CiphertextBlob"],
     )
 
 
@@ -115,6 +118,7 @@ def kmip(folder: Path, stack: ExitStack) -> Service:
         key_id,
         key_id,
         lambda: running.revoke(key_id),
+        lambda key: running.encrypt_with_zeros(key_id, key),
     )
 
 

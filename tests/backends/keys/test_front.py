@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,11 +17,13 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from tests.api.encrypting import BY_KMS, BY_S3, told
 from tests.backends.keys.describing import TIMEOUT_MS
 from tests.backends.keys.services import KINDS, Service, hang, refuse
 from tests.clients_boto3 import s3_client
+from tests.faults.stores import call_metadata, stored_records
 from tests.servers import Cluster, cluster, wait_for
 
 SIZES = [0, 1, 65_537, 9_000_000]
@@ -137,6 +142,42 @@ def test_parts_of_an_upload(stage: Stage) -> None:
     stage.s3.complete_multipart_upload(MultipartUpload={"Parts": done}, **place)
 
     assert stage.other.get_object(Bucket=bucket, Key="k")["Body"].read() == b"".join(parts)
+
+
+def as_cloudserver_stores(data_key: bytes, body: bytes) -> bytes:
+    """AES-256-CTR, with a key and a counter that are derived from the data key (CloudServer's
+    lib/kms/common.js)."""
+    key = hashlib.pbkdf2_hmac("sha1", data_key, b"ItsTasty", 1, 32)
+    counter = hashlib.pbkdf2_hmac("sha1", key, b"ItsTasty", 1, 16)
+    cipher = Cipher(algorithms.AES(key), modes.CTR(counter)).encryptor()
+    return cipher.update(body) + cipher.finalize()
+
+
+@pytest.mark.parametrize("stage", ["aws", "kmip"], indirect=True)
+@pytest.mark.parametrize("is_arn", [False, True], ids=["its ID", "an ARN of CloudServer's"])
+def test_what_cloudserver_has_encrypted_by_the_service(stage: Stage, is_arn: bool) -> None:
+    wrap = stage.service.wrap_as_original
+    assert wrap is not None
+    bucket = stage.bucket(f"original-{is_arn}".lower())
+    data_key, body = os.urandom(32), os.urandom(200_000)
+    stage.s3.put_object(Bucket=bucket, Key="k", Body=as_cloudserver_stores(data_key, body))
+    stored = stored_records(stage.cluster, [bucket])[bucket]["k"]
+    # CloudServer keeps no checksum, and that is of what was sent here.
+    record = {name: value for name, value in stored.items() if "checksum" not in name.lower()}
+    key_id = stage.service.key_id
+    if is_arn:
+        key_id = f"arn:scality:kms:external:{stage.service.name}_kms:some:key/{key_id}"
+    record["x-amz-server-side-encryption"] = "aws:kms"
+    record["x-amz-server-side-encryption-aws-kms-key-id"] = key_id
+    wrapped = b64encode(wrap(data_key)).decode()
+    for each in record["location"]:
+        each |= {"cryptoScheme": 1, "cipheredDataKey": wrapped}
+    call_metadata(stage.cluster, "put", ["k", json.dumps(record), {}], [bucket])
+
+    got = stage.other.get_object(Bucket=bucket, Key="k")
+    assert got["Body"].read() == body
+    part = stage.s3.get_object(Bucket=bucket, Key="k", Range="bytes=70001-140000")
+    assert part["Body"].read() == body[70001:140001]
 
 
 @pytest.mark.parametrize("trouble", [refuse, hang])
