@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from s3front.encryption.key_wrapping import WrappingKey
-from s3front.keys.base import KeyContext
+from s3front.keys.base import KeeperError, KeyContext, KeyTrouble
 from s3front.keys.keyring_file import Keyring, MasterKey, read_keyring
 from s3front.keys.original_objects import cannot_open
 from s3front.keys.sealing import no_keys
@@ -33,6 +33,9 @@ from shared.process.logs import EventLog
 LOOK_SECONDS: Final = 1.0
 STALE_SECONDS: Final = 3.0
 """A look that is older is waited for."""
+
+LOOK_SECONDS_MAX: Final = 5.0
+"""How long it is waited for: the folder may be on a network."""
 
 DEFAULT_ALIAS: Final = "alias/aws/s3"
 
@@ -155,7 +158,9 @@ class FileKeyring(KeyringKeeper):
         self._use(read_keyring(self._path))
 
     async def look(self) -> str | None:
-        await self._look_again()
+        done, _ = await asyncio.wait((self._look_again(),), timeout=LOOK_SECONDS_MAX)
+        if not done:
+            return "the folder of the key file does not answer"
         return self._refused or await super().look()
 
     async def _look_for(self, key_id: str | None) -> None:
@@ -165,20 +170,23 @@ class FileKeyring(KeyringKeeper):
         if is_known and age < LOOK_SECONDS:
             return
         looking = self._look_again()
-        if not is_known or age > STALE_SECONDS:
-            await looking
+        if is_known and age <= STALE_SECONDS:
+            return
+        done, _ = await asyncio.wait((looking,), timeout=LOOK_SECONDS_MAX)
+        if not done:
+            reason = f"the folder of {self._path} does not answer"
+            raise KeeperError(KeyTrouble.AWAY, "The encryption keys cannot be had now.", reason)
 
     def _look_again(self) -> asyncio.Future[None]:
         """A look that is under way, if need be a new one."""
         if self._looking is None:
-            self._looked_at = self._clock()
             loop = asyncio.get_running_loop()
             self._looking = looking = loop.run_in_executor(None, self._read_if_changed)
             looking.add_done_callback(self._ended)
-        return asyncio.shield(self._looking)
+        return self._looking
 
     def _ended(self, looking: asyncio.Future[None]) -> None:
-        self._looking = None
+        self._looking, self._looked_at = None, self._clock()
         if not looking.cancelled() and (error := looking.exception()) is not None:
             self._log.error("the key file cannot be looked at", exc_info=error)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from base64 import b64encode
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from s3front.keys import file_keyring
 from s3front.keys.base import KeeperError, KeyTrouble
 from s3front.keys.file_keyring import FileKeyring, MemoryKeyring
 from s3front.keys.keyring_file import (
@@ -158,3 +160,18 @@ async def test_of_one_key_in_memory_all_processes_of_a_server_have_the_same() ->
     assert await second.opened(given.key_id.partition(":")[2], "", {}) == given.secret
     with pytest.raises(S3Error):
         await MemoryKeyring(None).wrapping_key(None, {})
+
+
+async def test_a_folder_that_does_not_answer_is_waited_for_so_long(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_keyring(path)
+    keeper = keeper_of(path, clock)
+    answers = threading.Event()
+    monkeypatch.setattr(keeper, "_stamp", lambda: answers.wait(20))
+    monkeypatch.setattr(file_keyring, "LOOK_SECONDS_MAX", 0.05)
+    clock.now += 2
+    await keeper.wrapping_key(None, {})  # what was known a moment ago will do
+    clock.now += 3600
+    assert await trouble(keeper, "alias/aws/s3") is KeyTrouble.AWAY
+    answers.set()
