@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 from s3front.metadata.gateway import (
@@ -77,6 +77,14 @@ class MetadataTwin(MetadataGateway):
         ]
         return chosen[: options.get("limit", len(chosen))]
 
+    async def pages(
+        self, sub_level: str, options: Mapping[str, Any], request_id: str
+    ) -> AsyncGenerator[list[tuple[str, str]], None]:
+        keys = await self.keys(sub_level, options, request_id)
+        for begin in range(0, len(keys), _PACKET_RECORDS):
+            packet = keys[begin : begin + _PACKET_RECORDS]
+            yield [(key, self.records[sub_level, key][0]) for key in packet]
+
     async def commit(
         self,
         operations: Sequence[Operation],
@@ -118,6 +126,7 @@ class MetadataTwin(MetadataGateway):
         return found is not None
 
 
+_PACKET_RECORDS = 7
 _REVISIONS = itertools.count(1)
 
 
