@@ -49,7 +49,7 @@ def _region(text: str) -> str:
 
 Region = Annotated[str, text_rule(_region)]
 
-WITH_ACCOUNT_KEYS: Final[tuple[KeeperType, ...]] = ("aws", "kmip")
+WITH_ACCOUNT_KEYS: Final[tuple[KeeperType, ...]] = ("aws", "kmip", "vault")
 """Those that make a master key by themselves for each account. CloudServer has the first."""
 
 KEYRING_FILE: Final = Path("conf/keyring.json")

@@ -6,6 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from shared.records.encrypted import protections
 from shared.records.names import ACCOUNT_KEYS
 from tests.api.encrypting import BY_KMS, BY_S3, KEY_ID, told
@@ -16,13 +18,14 @@ from tests.faults.stores import stored_records
 from tests.servers import OTHER_ACCESS_KEY, OTHER_SECRET_KEY, Cluster, Front, cluster
 
 
-def test_each_account_has_one_and_all_front_ends_know_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_each_account_has_one_and_all_front_ends_know_it(tmp_path: Path, kind: str) -> None:
     with ExitStack() as stack:
         (tmp_path / "service").mkdir()
-        service = KINDS["kmip"](tmp_path / "service", stack)
+        service = KINDS[kind](tmp_path / "service", stack)
         settings = {
             **service.settings,
-            "encryption": {"current": "kmip"},
+            "encryption": {**service.settings.get("encryption", {}), "current": kind},
             "defaultEncryptionKeyPerAccount": True,
         }
         running = stack.enter_context(cluster(tmp_path / "cluster", fronts=2, settings=settings))
@@ -30,14 +33,14 @@ def test_each_account_has_one_and_all_front_ends_know_it(tmp_path: Path) -> None
         keys = [keys_in(running, bucket) for bucket in buckets]
         assert [len(each) for each in keys] == [1, 1]
         assert keys[0] != keys[1]
-        assert f"kmip:{service.key_id}" not in keys[0] | keys[1]
+        assert f"{kind}:{service.key_id}" not in keys[0] | keys[1]
         assert len(stored_records(running, [ACCOUNT_KEYS])[ACCOUNT_KEYS]) == 2
         for other, bucket in enumerate(buckets):
             s3 = client_of(running.fronts[1], other=bool(other))
             assert body_of(s3, bucket, "by S3") == b"body"
             assert body_of(s3, bucket, "parts") == b"body"
             shown = told(s3.head_object(Bucket=bucket, Key="by KMS"))
-            assert {f"kmip:{shown[KEY_ID.removeprefix('x-amz-server-side-encryption')]}"} == keys[
+            assert {f"{kind}:{shown[KEY_ID.removeprefix('x-amz-server-side-encryption')]}"} == keys[
                 other
             ]
             filled(s3)
