@@ -68,7 +68,7 @@ _EVERYTHING: Final = EncryptionSettings(encrypts_all=True)
 State = Literal["running", "done", "cancelled", "refused"]
 
 
-class Job(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class Job(msgspec.Struct, frozen=True, rename="camel"):
     """One job. ``records`` were looked at, ``stored`` of them stored again, with so many ``bytes``;
     ``failed`` are dead letters. ``rate`` is in bytes a second. ``reason`` is why it is refused."""
 
