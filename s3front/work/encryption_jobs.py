@@ -210,7 +210,10 @@ class EncryptionJobWorker:
             doing = (
                 self._do(name, job, restoring, counts) for name in small[begin : begin + _AT_ONCE]
             )
-            await asyncio.gather(*doing)
+            # All of them end, whatever becomes of one.
+            for ended in await asyncio.gather(*doing, return_exceptions=True):
+                if isinstance(ended, BaseException):
+                    raise ended
         return counts
 
     def _spending(self, rate: int) -> Any:

@@ -280,3 +280,31 @@ def test_without_versions_and_suspended(running: Cluster) -> None:
     assert schemes(running, bucket) == {TWOFOLD_SCHEME}
     assert described(s3, bucket) == before
     assert_settled(running)
+
+
+def test_a_place_that_is_away_is_waited_for(running: Cluster) -> None:
+    s3 = s3_client(running.fronts[0])
+    bucket = new_name()
+    s3.create_bucket(Bucket=bucket)
+    bodies = {f"{size}": content(size) for size in (10, 2000, 200_000, 3_000_000)}
+    for key, body in bodies.items():
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+    running.dmd_data.kill()
+    keys(running, "encrypt-objects", bucket)
+    wait_for(
+        lambda: any(
+            worker["name"] == "encryption-jobs" and worker["said"].get("reason")
+            for worker in json.loads(work_status(running))["workers"]
+        ),
+        "the worker to say that it waits",
+    )
+    running.start_daemons()
+    job = wait_for_job(running, bucket)
+    assert (job["state"], job["stored"], job["failed"]) == ("done", 4, 0)
+    for key, body in bodies.items():
+        assert body_of(s3, bucket, key) == body
+
+
+def work_status(running: Cluster) -> str:
+    done = fork_server.run("s3front", ["work", "status", "--json"], running.work.environ, 60)
+    return done.stdout
