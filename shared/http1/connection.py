@@ -159,6 +159,11 @@ class ServerConnection(Channel, asyncio.Protocol):
             waiting += self._body.buffered
         return waiting <= self._server.receive_buffer_bytes
 
+    def keep_up(self) -> None:
+        # Where nothing waits, and all is read, it is plain that nothing changes.
+        if self._body is not None or self._reader.buffered or not self._reads:
+            super().keep_up()
+
     # -- What the server asks ---------------------------------------------------------------------
 
     def check(self, now: float) -> float:
@@ -205,13 +210,7 @@ class ServerConnection(Channel, asyncio.Protocol):
             self.refuse(error)
         finally:
             self._beginning = False
-        self._keep_up_if_changed()
-
-    def _keep_up_if_changed(self) -> None:
-        """``keep_up``, spared where it is plain that nothing changes: nothing waits, all is
-        read."""
-        if self._body is not None or self._reader.buffered or not self._reads:
-            self.keep_up()
+        self.keep_up()
 
     def _next_turn(self) -> None:
         if self._state is _WAITING_ITS_TURN:
@@ -277,7 +276,7 @@ class ServerConnection(Channel, asyncio.Protocol):
                 self._end_within(LINGER_SECONDS_MAX)
             else:
                 self._await_request()
-            self._keep_up_if_changed()
+            self.keep_up()
             if not self._beginning and (self._reader.buffered or self._ended_by_client):
                 # Not from here: this is the handler that is just ending.
                 self.loop.call_soon(self._begin_requests)

@@ -50,6 +50,7 @@ _WHOLE: Final = (_WHOLE_TEXT, _WHOLE_BINARY)
 _MASKED: Final = 0x80
 _CONTROL_BYTES_MAX: Final = 125
 _SIZE_IN_TWO_BYTES: Final = 126
+_MASKED_IN_TWO_BYTES: Final = _MASKED | _SIZE_IN_TWO_BYTES
 _TWO_BYTES_MAX: Final = (1 << 16) - 1
 _SHORT_HEAD: Final = struct.Struct(">BB")
 _SHORT_HEAD_AND_NO_CHANGE: Final = struct.Struct(">BB4x")
@@ -150,6 +151,12 @@ def response(key: str) -> bytes:
 def frame(opcode: int, payload: bytes, mask: bytes | None = None) -> bytes:
     """One unfragmented frame. A client gives four bytes as ``mask``, a server none."""
     length = len(payload)
+    if _CONTROL_BYTES_MAX < length <= _TWO_BYTES_MAX:  # as nearly all are
+        if mask is None:
+            return _USUAL_HEAD.pack(0x80 | opcode, _SIZE_IN_TWO_BYTES, length) + payload
+        if mask is NO_CHANGE:
+            head = _USUAL_HEAD_AND_NO_CHANGE.pack(0x80 | opcode, _MASKED_IN_TWO_BYTES, length)
+            return head + payload
     bit = 0 if mask is None else _MASKED
     if length <= _CONTROL_BYTES_MAX:
         header = _SHORT_HEAD.pack(0x80 | opcode, bit | length)
