@@ -15,7 +15,7 @@ from typing import Final
 
 from s3front.context import Context
 from s3front.objects.versioning import LATEST, Version
-from s3front.port.request import Headers, Reply, Request
+from s3front.port.request import Headers, Reply, Request, names_of
 from s3front.port.sub_resources import SUB_RESOURCES
 from s3front.port.target import Kind, Target
 from s3front.s3_errors import S3Error, not_implemented
@@ -327,7 +327,7 @@ def _any_unimplemented(names: str) -> bool:
 
 def refuse_unimplemented(headers: Headers, honoured: frozenset[str] = frozenset()) -> None:
     """Refuse a request whose headers ask for what is not there."""
-    if not _any_unimplemented("\n".join(headers)):
+    if not _any_unimplemented(names_of(headers)):
         return
     for name, value in headers.items():
         lower = name.lower()

@@ -41,7 +41,7 @@ _ESCAPE: Final = "%(?:[0189A-F][0-9A-F]|2[0-9A-CF]|3[A-F]|40|5[B-E]|60|7[B-DF])"
 _ENCODED_PATH: Final = re.compile(rf"(?:[A-Za-z0-9\-._~/]++|{_ESCAPE})*+", re.ASCII)
 _ENCODED_QUERY: Final = re.compile(rf"(?:[A-Za-z0-9\-._~=&]++|{_ESCAPE})*+", re.ASCII)
 _BLANKS: Final = re.compile(r"[ \t]+")
-_HEX_SHA256: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
+_HEX_SHA256_CHARACTERS: Final = 64
 _KEPT_NAMES_MAX: Final = 64
 """A client signs a dozen headers. What is kept of thousands, others each time, fills the memory."""
 
@@ -304,7 +304,7 @@ def payload_form(value: str | None) -> PayloadForm:
         raise S3Error(
             "InvalidRequest", "Missing required header for this request: x-amz-content-sha256"
         )
-    if _HEX_SHA256.fullmatch(value):
+    if len(value) == _HEX_SHA256_CHARACTERS and _is_hex(value):
         return _HASHED
     form = _NAMED_FORMS.get(value)
     if form is not None:
@@ -319,6 +319,15 @@ def payload_form(value: str | None) -> PayloadForm:
         " or a valid sha256 value.",
         {"ArgumentName": "x-amz-content-sha256", "ArgumentValue": value},
     )
+
+
+def _is_hex(text: str) -> bool:
+    """Whether a text is two hex digits a byte, and nothing else. A compiled expression takes three
+    times as long."""
+    try:
+        return 2 * len(bytes.fromhex(text)) == len(text)  # blanks are passed over
+    except ValueError:
+        return False
 
 
 def chunks_without_key() -> S3Error:

@@ -58,7 +58,10 @@ async def store_body(
     if size > SMALL_BYTES_MAX:
         stored = ((await _store_large(destination, body, size), size),)
     elif data := await body.read():
-        bytes_max = await _carried_bytes_max(context, destination)
+        bytes_max = _carried_bytes_max(context, destination)
+        if bytes_max is None:
+            assert context.services.one_hop is not None
+            bytes_max = await context.services.one_hop.ask()
         if (size if destination.sealing is None else stored_size(size)) <= bytes_max:
             return _carried(context, destination, body, data)
         stored = ((await _put(destination, size, data), size),)
@@ -83,13 +86,11 @@ async def _store_large(destination: Destination, body: DigestedBody, size: int) 
     return await _put(destination, size, data)
 
 
-async def _carried_bytes_max(context: Context, destination: Destination) -> int:
-    """How many bytes may come with the commit of their record; -1 where none do."""
+def _carried_bytes_max(context: Context, destination: Destination) -> int | None:
+    """How many bytes may come with the commit of their record; -1 where none do, None where that
+    has to be asked for."""
     one_hop = context.services.one_hop
-    if one_hop is None:
-        return -1
-    bytes_max = one_hop.bytes_max(destination.store)
-    return await one_hop.ask() if bytes_max is None else bytes_max
+    return -1 if one_hop is None else one_hop.bytes_max(destination.store)
 
 
 def _carried(

@@ -55,8 +55,9 @@ class UploadBody:
                 if name not in request.hoisted or not is_of_checksum(name)
             }
         self._body = request.body
-        self.expected = _expected_digests(identity, headers)
-        self.decoder = _decoder(identity, headers)
+        form = None if identity.payload is None else payload_form(identity.payload)
+        self.expected = _expected_digests(identity, form, headers)
+        self.decoder = _decoder(identity, form, headers)
         declared = self.expected.checksum
         self.algorithm = declared.algorithm if declared is not None else None
         """That of the checksum that the request declares."""
@@ -111,8 +112,9 @@ def _lower(request: Request) -> Mapping[str, str]:
     return {name.lower(): value for name, value in request.headers.items()}
 
 
-def _expected_digests(identity: Identity, headers: Mapping[str, str]) -> ExpectedDigests:
-    form = None if identity.payload is None else payload_form(identity.payload)
+def _expected_digests(
+    identity: Identity, form: PayloadForm | None, headers: Mapping[str, str]
+) -> ExpectedDigests:
     checksum = expected_checksum(headers)
     if checksum is not None and checksum.in_trailer and form not in _TRAILER_FORMS:
         raise S3Error(
@@ -125,12 +127,11 @@ def _expected_digests(identity: Identity, headers: Mapping[str, str]) -> Expecte
     )
 
 
-def _decoder(identity: Identity, headers: Mapping[str, str]) -> ChunkedDecoder | None:
+def _decoder(
+    identity: Identity, form: PayloadForm | None, headers: Mapping[str, str]
+) -> ChunkedDecoder | None:
     """The decoder of a streamed body, None for a plain one."""
-    if identity.payload is None:
-        return None
-    form = payload_form(identity.payload)
-    if form is _HASHED or form is _UNSIGNED:
+    if form is None or form is _HASHED or form is _UNSIGNED:
         return None
     if identity.stream_key is None and form is not PayloadForm.STREAMING_UNSIGNED_TRAILER:
         raise chunks_without_key()

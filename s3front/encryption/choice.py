@@ -20,7 +20,7 @@ import orjson
 
 from s3front.encryption.sse import AES256, DSSE, KMS, Protection
 from s3front.objects.default_encryption import ALGORITHMS, SSE_C, default_encryption
-from s3front.port.request import Headers
+from s3front.port.request import Headers, names_of
 from s3front.s3_errors import S3Error, not_implemented
 from shared.records.bucket import BucketRecord
 from shared.records.derived import remembered
@@ -33,6 +33,7 @@ BUCKET_KEY: Final = f"{ENCRYPTION}-bucket-key-enabled"
 _CUSTOMER: Final = f"{ENCRYPTION}-customer-"
 _OF_SOURCE: Final = "x-amz-copy-source-server-side-encryption-customer-"
 CUSTOMER_ALGORITHM: Final = f"{_CUSTOMER}algorithm"
+_CUSTOMER_KEY: Final = f"{_CUSTOMER}key"
 CUSTOMER_KEY_MD5: Final = f"{_CUSTOMER}key-md5"
 
 CUSTOMER_HEADERS: Final = frozenset(_CUSTOMER + name for name in ("algorithm", "key", "key-md5"))
@@ -70,7 +71,7 @@ def chosen_protection(
     a connection that is not secure, AccessDenied for one where the bucket lets none, and
     NotImplemented for a default of the bucket that is not known here.
     """
-    if not _any_says("\n".join(headers)):
+    if not _any_says(names_of(headers)):
         return default_of(bucket, settings)
     key = customer_key(headers, settings, secure=secure)
     if key is not None:
@@ -198,9 +199,9 @@ def customer_key(
     Raises InvalidArgument, InvalidEncryptionAlgorithmError, and InvalidRequest over a connection
     that others can read. No error has a key in it.
     """
-    if not _any_says("\n".join(headers)):
-        return None
-    return _customer_key(headers, _CUSTOMER, settings, secure=secure, reads=reads)
+    if CUSTOMER_ALGORITHM in headers or _CUSTOMER_KEY in headers or CUSTOMER_KEY_MD5 in headers:
+        return _customer_key(headers, _CUSTOMER, settings, secure=secure, reads=reads)
+    return None
 
 
 def source_key(headers: Headers, settings: EncryptionSettings, *, secure: bool) -> bytes | None:

@@ -71,7 +71,7 @@ def check_write(headers: Headers, current_etag: str | None) -> None:
     As with AWS it may want that there is no object, or a certain one, and nothing else: all else is
     NotImplemented.
     """
-    if_none_match, if_match = headers.get("If-None-Match"), headers.get("If-Match")
+    if_none_match, if_match = headers.get("if-none-match"), headers.get("if-match")
     if if_none_match is not None:
         if if_match is not None:
             raise _unimplemented(

@@ -35,7 +35,7 @@ from s3front.port.header_text import (
     stored_metadata,
     unrepresentable,
 )
-from s3front.port.request import Headers
+from s3front.port.request import Headers, names_of
 from s3front.s3_errors import S3Error
 from shared import limits
 from shared.records.derived import remembered
@@ -94,7 +94,7 @@ _NOTHING_SAID = DescribedObject(DEFAULT_CONTENT_TYPE, {}, {}, "")
 def new_object_headers(headers: Headers, *, encoded_words: bool = True) -> DescribedObject:
     """What to keep of a request's headers; raises MetadataTooLarge, InvalidStorageClass,
     InvalidRedirectLocation. ``encoded_words``: as for ``stored_metadata``."""
-    if not _any_describes("\n".join(headers)):
+    if not _any_describes(names_of(headers)):
         return _NOTHING_SAID
     return _said(headers, encoded_words=encoded_words)
 
@@ -149,7 +149,7 @@ def _website_redirect(headers: Headers) -> str:
 
 def _user_metadata(headers: Headers, *, encoded_words: bool) -> dict[str, str]:
     metadata: dict[str, str] = {}
-    if USER_METADATA_PREFIX not in "\n".join(headers).lower():
+    if USER_METADATA_PREFIX not in names_of(headers).lower():
         return metadata
     size = 0
     for name, value in headers.items():

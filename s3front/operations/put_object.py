@@ -96,7 +96,8 @@ async def store_object(
     """Store the bytes of an object, then commit its record; returns that as it is stored, and its
     checksum, if it was computed. The bytes go again when the record is refused."""
     place = destination(context, wanted.location, wanted.described, wanted.tags)
-    place = await sealed_destination(context, place, wanted.protection)
+    if wanted.protection is not None:
+        place = await sealed_destination(context, place, wanted.protection)
     stored = await store_body(context, source, place, wanted.algorithm)
     if wanted.existing is not None and not stored.size:
         stored = await adopted(place, wanted.existing, stored)

@@ -6,7 +6,7 @@ Only ``http_server`` knows which HTTP library serves the S3 port. Nobody changes
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 from multidict import CIMultiDictProxy
@@ -91,6 +91,26 @@ class Passage(Protocol):
     @property
     def moved(self) -> int:
         """How many it has moved."""
+
+
+class _Names:
+    """The names of headers, a line each. Several stages ask for those of a request before it waits
+    for anything, so those that were asked for last are kept, with the headers that have them."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last: tuple[Headers | None, str] = (None, "")
+
+    def __call__(self, headers: Headers) -> str:
+        of, names = self._last
+        if of is not headers:
+            names = "\n".join(headers)
+            self._last = headers, names
+        return names
+
+
+names_of: Final = _Names()
 
 
 class StreamedBody(msgspec.Struct, frozen=True):

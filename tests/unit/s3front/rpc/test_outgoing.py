@@ -14,7 +14,9 @@ from shared import limits
 
 def call(name: str = "get", key: str = "k", *, alone: bool = False) -> OutgoingCall:
     params = {"rpcArgs": [key], "subLevel": ["b"]}
-    return OutgoingCall(name, params, 100.0, asyncio.Future(), alone=alone)
+    made = OutgoingCall(name, params, 100.0, asyncio.Future())
+    made.alone = alone
+    return made
 
 
 def sent(calls: list[OutgoingCall], *, together: bool = True) -> list[Any]:
