@@ -55,6 +55,19 @@ MODULES: Final = (
 )
 """Those of ``tests/api`` that store objects and read them."""
 
+OF_PLAIN_OBJECTS: Final = (
+    # In a bucket with a default encryption, AWS lets an object be copied onto itself.
+    "copy_object.py::test_a_copy_to_itself_must_change_something",
+    "storage_classes.py::test_an_object_is_copied_onto_itself_to_change_it",
+    "versioned_reads.py::test_a_former_version_becomes_the_latest_by_a_copy_onto_itself",
+    # What a server without master keys answers, and all headers of an object that is not encrypted.
+    "post_object.py::test_fields_that_no_object_can_have[fields4-code4]",
+    "put_object.py::test_a_header_that_is_refused"
+    "[{'x-amz-server-side-encryption': 'AES256'}-501-NotImplemented]",
+    "put_object.py::test_an_object_without_headers",
+)
+"""Tests that do not hold where everything is encrypted."""
+
 
 @pytest.mark.timeout(SECONDS_MAX + 60)
 @pytest.mark.parametrize(
@@ -68,7 +81,9 @@ def test_the_object_suite_passes(place: Place, encrypted: bool, tmp_path: Path) 
         kept = {name: value for name, value in os.environ.items() if name[:7] != "PYTEST_"}
         environ = {**kept, "TWOFOLD_ENDPOINT": running.front.url}
         modules = [f"tests/api/test_{name}.py" for name in MODULES]
-        options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        left_out = OF_PLAIN_OBJECTS if encrypted else ()
+        options = [f"--deselect=tests/api/test_{name}" for name in left_out]
+        options += ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"]
         finished = subprocess.run(
             [sys.executable, "-m", "pytest", *options, *modules],
             cwd=REPOSITORY,
