@@ -30,6 +30,7 @@ def blob_key(entry: dict[str, Any], bucket: str, key: str, wrapping_key: bytes) 
     salt, sealed = packed[1:17], packed[17:]
     names = [text.encode() for text in (entry["masterKeyId"], bucket, key)]
     bound = b"".join(len(name).to_bytes(4, "big") + name for name in names)
+    bound += entry["blobNumber"].to_bytes(8, "big")
     cipher = AESGCM(derived(wrapping_key, b"twofold wrapping 1" + salt))
     return cipher.decrypt(bytes(12), sealed, bound)
 

@@ -24,6 +24,8 @@ from s3front.bodies.proven_key import is_uncertain, with_proven_key
 from s3front.bodies.verified_blob import VerifiedBlob
 from s3front.context import Context
 from s3front.encryption.key_wrapping import BoundTo
+from s3front.encryption.segments import require_in_order
+from s3front.encryption.sse import CUSTOMER_MEMBER
 from s3front.encryption.transform import Coder, Transform
 from s3front.locations.base import DataNotFoundError, DataReader, DataStore, Stored, stored_blob
 from s3front.locations.dmd_file import DmdFileStore
@@ -78,6 +80,8 @@ class ObjectData:
         those that this server cannot read, or not with this key of a customer's."""
         stretches = []
         reached = part.start
+        if record.is_encrypted:
+            require_in_order(record.locations)
         for location in record.locations:
             start = max(part.start - location.start, 0)
             end = min(part.end - location.start, location.size - 1)
@@ -89,6 +93,8 @@ class ObjectData:
             if location.is_encrypted:
                 opened_by = record, customer_key
                 stretches.append(await _transformed(context, location, (start, end), *opened_by))
+            elif is_cut_off(record, location):
+                raise _incomplete(context, record)
             else:
                 store = context.services.locations.holder(location)
                 stretches.append(_Stretch(store, stored_blob(location), start, end))
@@ -290,6 +296,17 @@ def _sealed_blob(record: ObjectRecord) -> DataLocation | None:
     return location if is_all and location.is_encrypted else None
 
 
+def is_cut_off(record: ObjectRecord, location: DataLocation) -> bool:
+    """Whether what a location says of the encryption of its blob is gone: to take it for plain
+    would be to give out what is stored. Of the original there are plain blobs whose records say
+    that they are encrypted by a key of the server; it knows no other key, and no other size of what
+    is stored."""
+    if location.is_encrypted:
+        return False
+    has_size = location.stored_size != location.size
+    return has_size or bool(record.document.get(CUSTOMER_MEMBER))
+
+
 def plain_blob(record: ObjectRecord) -> DataLocation | None:
     """Where the only blob of an object is, where that is just its bytes."""
     size, locations = record.size, record.locations
@@ -298,7 +315,7 @@ def plain_blob(record: ObjectRecord) -> DataLocation | None:
     location = locations[0]
     if location.start or location.size != size or location.is_encrypted:
         return None
-    return location if location.stored_size == size else None
+    return None if is_cut_off(record, location) else location
 
 
 class CopiedBody:

@@ -71,7 +71,8 @@ async def store_body(
 async def _store_large(destination: Destination, body: DigestedBody, size: int) -> Stored:
     """A body that is not small, as a blob: by this process itself, where it can."""
     at_once = size <= AT_ONCE_BYTES_MAX
-    transform = None if destination.sealing is None else destination.sealing.new_blob()
+    sealing = destination.sealing
+    transform = None if sealing is None else sealing.new_blob(destination.part)
     file = destination.store.new_file(size if transform is None else stored_size(size))
     data: bytes | AsyncGenerator[bytes, None]
     if file is None:
@@ -103,7 +104,7 @@ def _carried(
     if sealing is None:
         carried, blob, plain = Carried(name, data, one_hop.directory), Stored(name, size), None
     else:
-        transform = sealing.new_blob()
+        transform = sealing.new_blob(destination.part)
         content = transform.encoded(data)
         carried, plain = Carried(name, content, one_hop.directory), data
         blob = sealed(Stored(name, len(content)), transform)
@@ -118,7 +119,7 @@ async def _put(
     store, sealing = destination.store, destination.sealing
     if sealing is None:
         return await store.put(size, body, destination.info)
-    transform = sealing.new_blob()
+    transform = sealing.new_blob(destination.part)
     size, body = encrypted(size, body, transform)
     return sealed(await store.put(size, body, destination.info), transform)
 

@@ -180,7 +180,8 @@ async def _put(
 ) -> tuple[Stored, StrayNote]:
     """Store a blob, once it is noted; it, and the note."""
     size, data = piece
-    transform = None if destination.sealing is None else destination.sealing.new_blob()
+    sealing = destination.sealing
+    transform = None if sealing is None else sealing.new_blob(destination.part)
     if transform is not None:
         size, data = encrypted(size, data, transform)
     noting = await begin_noting(context, destination)

@@ -10,14 +10,22 @@ the segments that it touches. docs/encryption.md has the bytes, and what others 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from s3front.encryption.key_wrapping import KEY_BYTES, derived_key
+from s3front.encryption.key_wrapping import (
+    KEY_BYTES,
+    SCHEME,
+    SCHEME_MEMBER,
+    UnwrapError,
+    blob_number,
+    derived_key,
+)
 from s3front.s3_errors import S3Error
+from shared.records.data_location import DataLocation
 
 SEGMENT_BYTES: Final = 64 * 1024
 """Of plain bytes."""
@@ -174,6 +182,23 @@ def refused() -> S3Error:
     error = S3Error("InternalError")
     error.__cause__ = ValueError("the stored bytes of an encrypted object are not what was stored")
     return error
+
+
+def require_in_order(locations: Sequence[DataLocation]) -> None:
+    """Let an object be read whose blobs are there once each, in their order; raises InternalError.
+    Which number a blob has is authenticated when its key is opened."""
+    before = -1
+    for location in locations:
+        members = location.members or {}
+        if members.get(SCHEME_MEMBER) != SCHEME:
+            continue
+        try:
+            number = blob_number(members)
+        except UnwrapError as error:
+            raise refused() from error
+        if number <= before:
+            raise refused()
+        before = number
 
 
 def _header(blob_key: bytes) -> bytes:

@@ -10,11 +10,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from s3front.encryption.key_wrapping import (
-    BLOB_KEY_MEMBER,
     WRAPPED_MEMBER,
     BoundTo,
     WrappingKey,
-    unwrap,
+    blob_number,
+    unwrapped_blob_key,
     wrapped_members,
 )
 from s3front.encryption.sse import key_context
@@ -74,7 +74,7 @@ async def _rewrapped(
     keeper, context = keepers[name], key_context(governing, bound.bucket, bound.key)
     wrapped = str(entry.get(WRAPPED_MEMBER) or "")
     before = WrappingKey(key_id, await keeper.opened(its_own, wrapped, context), wrapped)
-    blob_key = unwrap(entry.get(BLOB_KEY_MEMBER), before, bound)
+    blob_key = unwrapped_blob_key(entry, before, bound)
     # The key file knows what has replaced a key, and a service the newest version of one.
     after = await keeper.wrapping_key(its_own, context)
     if after.key_id in retired:
@@ -82,4 +82,4 @@ async def _rewrapped(
     if after.key_id in retired:
         raise AwayError(f"{after.key_id} is retired, and is the master key that is configured")
     kept = {member: value for member, value in entry.items() if member != WRAPPED_MEMBER}
-    return {**kept, **wrapped_members(blob_key, after, bound)}
+    return {**kept, **wrapped_members(blob_key, after, bound, blob_number(entry))}

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from s3front.encryption.key_wrapping import (
+    FOR_TEXT,
     WRAPPED_MEMBER,
     WRAPPING_KEY_MEMBER,
     BoundTo,
@@ -36,14 +37,14 @@ _PLACE: Final = "..secrets"
 
 def sealed(text: str, name: str, by: WrappingKey) -> dict[str, Any]:
     """The document of a secret, of any length. Pure."""
-    content = wrap(text.encode("utf-8", "surrogatepass"), by, BoundTo(_PLACE, name))
+    content = wrap(text.encode("utf-8", "surrogatepass"), by, BoundTo(_PLACE, name), FOR_TEXT)
     document = {SEALED_MEMBER: content, WRAPPING_KEY_MEMBER: by.key_id}
     return {**document, WRAPPED_MEMBER: by.wrapped} if by.wrapped else document
 
 
 def unsealed(document: Mapping[str, Any], name: str, by: WrappingKey) -> str:
     """The secret again. Pure; raises UnwrapError."""
-    content = unwrap(document.get(SEALED_MEMBER), by, BoundTo(_PLACE, name))
+    content = unwrap(document.get(SEALED_MEMBER), by, BoundTo(_PLACE, name), FOR_TEXT)
     return content.decode("utf-8", "surrogatepass")
 
 

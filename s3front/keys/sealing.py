@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from s3front.encryption.key_wrapping import (
-    BLOB_KEY_MEMBER,
+    FOR_CHECK,
     SCHEME,
     SCHEME_MEMBER,
     WRAPPED_MEMBER,
@@ -19,7 +19,9 @@ from s3front.encryption.key_wrapping import (
     BoundTo,
     UnwrapError,
     WrappingKey,
+    blob_number,
     unwrap,
+    unwrapped_blob_key,
     wrap,
     wrapped_members,
 )
@@ -42,6 +44,9 @@ from s3front.keys.original_objects import cannot_open, opening_of_original
 from s3front.s3_errors import S3Error
 from shared.records.data_location import DataLocation
 
+_BLOBS_MAX: Final = 1 << 20
+"""Of one part: numbers begin with that of the part, which its upload gave it."""
+
 _CUSTOMER: Final = "customer"
 """Stands for the keeper of a customer's key, which is the customer."""
 
@@ -53,12 +58,15 @@ class Sealing:
     def __init__(self, by: WrappingKey, bound: BoundTo, members: Mapping[str, Any]) -> None:
         self._by = by
         self._bound = bound
+        self._blobs = 0
         self.members = members
 
-    def new_blob(self) -> SegmentedTransform:
-        """The transform of one blob, and of no other."""
-        blob_key = new_blob_key()
-        return SegmentedTransform(blob_key, wrapped_members(blob_key, self._by, self._bound))
+    def new_blob(self, part: int = 1) -> SegmentedTransform:
+        """The transform of one blob, and of no other: the next one of this part of the object."""
+        blob_key, number = new_blob_key(), part * _BLOBS_MAX + self._blobs
+        self._blobs += 1
+        members = wrapped_members(blob_key, self._by, self._bound, number)
+        return SegmentedTransform(blob_key, members)
 
 
 class Keys:
@@ -83,7 +91,7 @@ class Keys:
         members = protection_members(protection)
         if protection.customer_key is not None:
             by = WrappingKey(_CUSTOMER, protection.customer_key)
-            members[CUSTOMER_CHECK_MEMBER] = wrap(b"", by, bound)
+            members[CUSTOMER_CHECK_MEMBER] = wrap(b"", by, bound, FOR_CHECK)
             return Sealing(by, bound, members)
         if self.current is None:
             raise no_keys()
@@ -140,12 +148,13 @@ class Keys:
                     made[by.key_id] = await self._for(by, document, after)
                 blob_key = _blob_key(members, by, before)
                 entry.pop(WRAPPED_MEMBER, None)
-                entry.update(wrapped_members(blob_key, made[by.key_id], after))
+                wrapping, number = made[by.key_id], blob_number(members)
+                entry.update(wrapped_members(blob_key, wrapping, after, number))
             entries.append(entry)
         changed: dict[str, Any] = {"location": entries} if entries else {}
         if customer_key is not None:
             by = WrappingKey(_CUSTOMER, customer_key)
-            changed[CUSTOMER_CHECK_MEMBER] = wrap(b"", by, after)
+            changed[CUSTOMER_CHECK_MEMBER] = wrap(b"", by, after, FOR_CHECK)
         return changed
 
     async def _for(
@@ -195,7 +204,8 @@ class Keys:
         if customer_key is None:
             raise customer_key_missing()
         try:
-            unwrap(document.get(CUSTOMER_CHECK_MEMBER), WrappingKey(_CUSTOMER, customer_key), bound)
+            by = WrappingKey(_CUSTOMER, customer_key)
+            unwrap(document.get(CUSTOMER_CHECK_MEMBER), by, bound, FOR_CHECK)
         except UnwrapError as error:
             raise another_customer_key() from error
 
@@ -211,7 +221,7 @@ NO_KEYS: Final = Keys({}, None)
 def _blob_key(members: Mapping[str, Any], by: WrappingKey, bound: BoundTo) -> bytes:
     """The key of a blob, of its data location; raises InternalError, AccessDenied."""
     try:
-        return unwrap(members.get(BLOB_KEY_MEMBER), by, bound)
+        return unwrapped_blob_key(members, by, bound)
     except UnwrapError as error:
         if by.key_id == _CUSTOMER:
             raise another_customer_key() from error

@@ -17,12 +17,13 @@ from s3front.auth.identity import UNSIGNED
 from s3front.bodies.checksums import Algorithm
 from s3front.bodies.digested_body import Source
 from s3front.bodies.form_file import FormFile
-from s3front.bodies.object_reader import CopiedBody, ObjectData
+from s3front.bodies.object_reader import CopiedBody, ObjectData, plain_blob
 from s3front.bodies.object_writer import store_body
 from s3front.bodies.stored_body import Destination, StoredBody, delete_data
 from s3front.bodies.upload_body import UploadBody
 from s3front.context import Context
 from s3front.encryption.segments import HEADER_BYTES, SEGMENT_BYTES, TAG_BYTES, stored_size
+from s3front.encryption.sse import AES256, ALGORITHM_MEMBER, CUSTOMER_MEMBER
 from s3front.keys.sealing import Sealing
 from s3front.locations.base import Stored
 from s3front.objects.object_record import ObjectRecord
@@ -372,3 +373,48 @@ async def test_no_two_blobs_of_an_object_share_a_key() -> None:
     _, body = await stored(MemoryPlace(), form(CONTENT), SEALING)
     wrapped = [(each.members or {})["cipheredDataKey"] for each in body.locations]
     assert len(set(wrapped)) == len(wrapped) == 3
+
+
+@pytest.mark.usefixtures("short_stretches")
+@pytest.mark.parametrize("order", [(1, 0, 2), (0, 0, 2), (0, 2, 2)])
+async def test_blobs_that_changed_places_are_refused(order: tuple[int, int, int]) -> None:
+    """Each of one size, and with the key of its object."""
+    context, body = await stored(MemoryPlace(), form(CONTENT), SEALING)
+    documents = [entry.document() for entry in body.locations]
+    moved = [{**documents[number], "start": at * 100_000} for at, number in enumerate(order)]
+    record = encrypted_record(LARGE, moved)
+    with pytest.raises(S3Error, match="InternalError"):
+        await ObjectData.open(context, record, ByteRange(0, LARGE - 1))
+    # With the numbers that they would have to have, they do not open.
+    renamed = [
+        {**document, "blobNumber": documents[at]["blobNumber"]} for at, document in enumerate(moved)
+    ]
+    with pytest.raises(S3Error, match="InternalError"):
+        await ObjectData.open(context, encrypted_record(LARGE, renamed), ByteRange(0, LARGE - 1))
+
+
+@pytest.mark.parametrize("size", [10, LARGE])
+async def test_a_location_that_lost_its_encryption_is_refused(size: int) -> None:
+    """Never ciphertext in the place of what it is of."""
+    context, body = await stored(MemoryPlace(), upload(CONTENT[:size]), SEALING)
+    (document,) = [entry.document() for entry in body.locations]
+    for name in ("cryptoScheme", "cipheredDataKey"):
+        del document[name]
+    record = encrypted_record(size, [document])
+    assert plain_blob(record) is None
+    with pytest.raises(S3Error, match="InternalError"):
+        await ObjectData.open(context, record, ByteRange(0, size - 1))
+
+
+async def test_plain_bytes_are_none_of_a_clients_key() -> None:
+    context, body = await stored(MemoryPlace(), upload(CONTENT[:10]))
+    record = record_of(10, [entry.document() for entry in body.locations], body.md5)
+    claimed = record.changed({CUSTOMER_MEMBER: AES256})
+    assert plain_blob(record) is not None
+    assert plain_blob(claimed) is None
+    with pytest.raises(S3Error, match="InternalError"):
+        await ObjectData.open(context, claimed, ByteRange(0, 9))
+
+
+def encrypted_record(size: int, locations: list[dict[str, Any]]) -> ObjectRecord:
+    return record_of(size, locations).changed({ALGORITHM_MEMBER: AES256})
