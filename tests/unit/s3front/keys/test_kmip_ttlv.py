@@ -116,6 +116,7 @@ def test_a_changed_byte_is_an_item_or_refused(item: Item, data: st.DataObject) -
         "42002002 00000004 0000000800000000 00",
         "42002001 00000008 42000405 00000004 000000FE00000000",
         "42002001 FFFFFFFF 42000405",
+        "42002001 00000010 42000408 00000020 0102030405060708",
     ],
 )
 def test_what_is_no_item_is_refused(octets: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from s3front.keys.base import KeeperError, KeyTrouble
 from s3front.keys.resilient_keys import ResilientKeys
 from s3front.locations.circuit_breaker import FAILURES_IN_A_ROW, CircuitState
+from tests.unit.dmd.metadata.support import until
 from tests.unit.s3front.keys.scripted_keys import (
     BUCKET,
     Clock,
@@ -159,6 +160,21 @@ async def test_a_request_that_goes_away_says_nothing_of_the_service() -> None:
         await asyncio.gather(asking, return_exceptions=True)
 
     assert stage.keys.state is CircuitState.CLOSED
+
+
+async def test_a_try_whose_client_goes_away_keeps_nobody_else_from_trying() -> None:
+    stage = Stage(seconds=60)
+    await stage.open_circuit()
+    stage.clock.now += 60.0
+    stage.service.trouble, stage.service.hangs = None, True
+    trying = asyncio.create_task(stage.keys.opened("master", "wrapped-1", BUCKET))
+    asked = len(stage.service.asked)
+    await until(lambda: len(stage.service.asked) > asked)
+    trying.cancel()
+    await asyncio.gather(trying, return_exceptions=True)
+    stage.service.hangs = False
+
+    assert await stage.keys.opened("master", "wrapped-1", BUCKET)
 
 
 async def test_a_look_asks_whatever_is_known_and_gives_the_reason() -> None:
