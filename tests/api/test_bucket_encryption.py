@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from s3front.objects.default_encryption import MEMBER
 from shared.records.names import METASTORE, UPLOADS_PREFIX
@@ -31,7 +32,7 @@ from tests.api.support import code_of, error_of, new_name
 from tests.clients_boto3 import s3_client
 from tests.faults.stores import assert_consistent, call_metadata, stored_records
 from tests.raw_http import exchange, sign
-from tests.servers import Cluster, Front
+from tests.servers import Cluster, Front, wait_for
 
 PART = os.urandom(5 * 1024 * 1024)
 
@@ -376,3 +377,48 @@ def test_an_upload_from_before(
     record = stored_records(encrypting, [bucket])[bucket]["key"]
     assert [each["cryptoScheme"] for each in record["location"]] == ["twofold-1"] * 2
     assert stored_records(encrypting, [UPLOADS_PREFIX + bucket]) == {UPLOADS_PREFIX + bucket: {}}
+
+
+def status_of(call: Any, **arguments: Any) -> int:
+    try:
+        status: int = call(**arguments)["ResponseMetadata"]["HTTPStatusCode"]
+    except ClientError as error:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    return status
+
+
+def is_encrypted(running: Cluster, upload: dict[str, str]) -> bool:
+    """Whether an upload is, or has ended."""
+    level = UPLOADS_PREFIX + upload["Bucket"]
+    key = f"overview..|..{upload['Key']}..|..{upload['UploadId']}"
+    found = stored_records(running, [level])[level]
+    return key not in found or ALGORITHM in found[key]
+
+
+def test_a_part_that_comes_while_the_one_before_is_stored_again(
+    s3: Any, elsewhere: Any, bucket: str, encrypting: Cluster
+) -> None:
+    """Whoever was told that it is stored finds it, and nothing is made of the other one."""
+    large = os.urandom(16 * 1024 * 1024)
+    for number in range(6):
+        upload = {"Bucket": bucket, "Key": f"{number}"}
+        upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+        etag = s3.upload_part(**upload, PartNumber=1, Body=large)["ETag"]
+        put_default(s3, bucket)
+        parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
+        with ThreadPoolExecutor(1) as pool:
+            completing = pool.submit(
+                status_of, s3.complete_multipart_upload, **upload, MultipartUpload=parts
+            )
+            wait_for(
+                lambda upload=upload: is_encrypted(encrypting, upload),  # type: ignore[misc]
+                "the upload to get the default",
+            )
+            stored = status_of(elsewhere.upload_part, **upload, PartNumber=1, Body=b"b")
+        if stored == 200:
+            assert completing.result() == 400
+            assert s3.list_parts(**upload)["Parts"][0]["Size"] == 1
+            s3.abort_multipart_upload(**upload)
+        else:
+            assert completing.result() == 200
+        s3.delete_bucket_encryption(Bucket=bucket)

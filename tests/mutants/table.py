@@ -102,6 +102,16 @@ TESTS = {
         "tests/backends/aws_s3/test_faults.py",
         "tests/backends/test_native_uploads.py",
     ),
+    "encryption": (
+        "tests/unit/s3front/encryption/test_choice.py",
+        "tests/unit/s3front/encryption/test_told.py",
+        "tests/unit/s3front/objects/test_default_encryption.py",
+        "tests/unit/s3front/objects/test_put_plan.py",
+        "tests/unit/s3front/keys/test_moved_keys.py",
+        "tests/api/test_encryption.py",
+        "tests/api/test_encrypted_uploads.py",
+        "tests/api/test_bucket_encryption.py",
+    ),
 }
 """What must notice the mutants of a kind, the fastest first."""
 
@@ -117,6 +127,7 @@ _CHUNKED = "s3front/auth/chunked.py"
 _DECIDE = "s3front/authz/decide.py"
 _AGAIN = "s3front/operations/decide_again.py"
 _CORS = "s3front/configurations/cors.py"
+_CHOICE = "s3front/encryption/choice.py"
 _PRECONDITIONS = "s3front/objects/preconditions.py"
 
 _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
@@ -155,6 +166,75 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("if pin == self._refused_pin:", "if False:"),
         ("if self._waiting >= _WAITING_MAX:", "if False:"),
         ("        if found is None:\n            # Who", "        if False:\n            # Who"),
+    ),
+    ("encryption", _CHOICE): (
+        ("        _let_customer(bucket)\n", ""),
+        (
+            "_by_server(headers, bucket) or default_of(bucket, settings)",
+            "_by_server(headers, bucket)",
+        ),
+        ("return _PLAIN if settings.encrypts_all else None", "return None"),
+        ("if wanted.algorithm not in ALGORITHMS:", "if False:"),
+        ("if not secure and not settings.customer_keys_over_http:", "if False:"),
+        ("not secure and not settings", "not settings"),
+        ("if not secret or (len(secret) != _KEY_BYTES and not reads):", "if not secret:"),
+        ("if not hmac.compare_digest(given", "if False and not hmac.compare_digest(given"),
+        ("if prefix == _CUSTOMER and ENCRYPTION in headers:", "if False:"),
+        ("if algorithm != AES256:", "if False:"),
+        ("_customer_key(headers, _OF_SOURCE,", "_customer_key(headers, _CUSTOMER,"),
+    ),
+    ("encryption", "s3front/encryption/told.py"): (
+        ("key_id=shown_key_id(document.get(KEY_ID_MEMBER)),", "key_id=None,"),
+        ("if algorithm in (KMS, DSSE):\n        key_id", "if algorithm:\n        key_id"),
+        ("    CUSTOMER_CHECK_MEMBER,\n)", ")"),
+        ("    CONTEXT_MEMBER,\n    CUSTOMER_CHECK_MEMBER,\n)", "    CUSTOMER_CHECK_MEMBER,\n)"),
+    ),
+    ("encryption", "s3front/objects/default_encryption.py"): (
+        ("or _MASTER_KEY.search(key_id) is not None", ""),
+        ('"mandatory": True,', '"mandatory": False,'),
+        ('{**kept, "mandatory": False}', "kept"),
+    ),
+    ("encryption", "s3front/objects/protection.py"): (
+        ("bucket.demands_encryption and not record.is_encrypted", "False"),
+    ),
+    ("encryption", "s3front/keys/sealing.py"): (
+        ("blob_key = _blob_key(members, by, before)", "blob_key = _blob_key(members, by, after)"),
+        (
+            "wrapped_members(blob_key, wrapping, after, number)",
+            "wrapped_members(blob_key, wrapping, before, number)",
+        ),
+        ('wrap(b"", by, after, FOR_CHECK)', 'wrap(b"", by, before, FOR_CHECK)'),
+        ("        self.check_customer(document, before, customer_key)\n", ""),
+    ),
+    ("encryption", "s3front/operations/encrypted_uploads.py"): (
+        ("if not bucket.demands_encryption or is_protected(", "if is_protected("),
+        ("            over=part,\n", ""),
+        (
+            "        context.services.keys.check_customer(document, _bound(context), key)\n",
+            "        pass\n",
+        ),
+        ("if said is not None and said !=", "if said is not None and said =="),
+    ),
+    ("encryption", "s3front/operations/complete_upload.py"): (
+        ("upload = await as_demanded(context, bucket.record, upload)\n", "pass\n"),
+        ("members=members)", "members=entry.members)"),
+        ("encryption=kept_members(document),", ""),
+    ),
+    ("encryption", "s3front/operations/put_object.py"): (
+        ("if wanted_protection(context, headers) != wanted.protection:", "if False:"),
+        (
+            "        protection=wanted_protection(context, headers),\n    )\n    if stored.carried",
+            "    )\n    if stored.carried",
+        ),
+    ),
+    ("encryption", "s3front/operations/get_object.py"): (
+        ("        let_read(context, record, key)\n", ""),
+    ),
+    ("encryption", "s3front/operations/object_attributes.py"): (
+        ("    let_read(context, record, key)\n", ""),
+    ),
+    ("encryption", "s3front/operations/copy_source.py"): (
+        ("    let_read(source, record, customer_key)\n", ""),
     ),
     ("strays", "s3front/metadata/strays.py"): (
         ("[*requires, *written]", "[*requires]"),
