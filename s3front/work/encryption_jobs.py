@@ -43,6 +43,7 @@ from s3front.objects.object_record import ObjectRecord
 from s3front.objects.versioning import Place, Plan, plan_change
 from s3front.s3_errors import S3Error
 from s3front.work.dead_letters import dead_letter
+from s3front.work.job_lease import LeaseLostError
 from s3front.work.stored_again import HERE_BYTES_MAX, Restoring
 from s3front.work.walked_records import Position, RecordWalk
 from s3front.work.worker import Pace, Step, Tools
@@ -287,20 +288,21 @@ class EncryptionJobWorker:
         )
         new = await restoring.store(record, bound, sealing)
         failpoint(FailPoint.AFTER_DATA_STORED)
-        changed = _described(record, None if sealing is None else sealing.members).changed(
-            {"location": [each.document() for each in new.locations] or None}
-        )
-        plan = plan_change(bucket.record.versioning, record, current.place, changed)
-        released = tuple(msgspec.structs.replace(step, release=True) for step in plan.steps)
-        commit = planned(bucket, key, current, Plan(released, plan.requires))
         try:
             if self._tools.clock() - began > self._tools.stray_seconds / 2:
                 # Garbage collection may take for nobody's what is as old.
                 raise S3Error("InternalError", "it took too long")
+            changed = _described(record, None if sealing is None else sealing.members).changed(
+                {"location": [each.document() for each in new.locations] or None}
+            )
+            plan = plan_change(bucket.record.versioning, record, current.place, changed)
+            released = tuple(msgspec.structs.replace(step, release=True) for step in plan.steps)
+            commit = planned(bucket, key, current, Plan(released, plan.requires))
             await self._objects.commit(bucket, [commit.with_notes(new.notes)], _REQUEST_ID)
         except OutcomeUnknownError:
             raise  # the bytes may belong to the object, so they stay
-        except BaseException:
+        except (S3Error, ChangedError, LeaseLostError, UnreadableRecordError):
+            # Of a commit that was cancelled nothing is known either.
             await restoring.give_up(new)
             raise
         failpoint(FailPoint.AFTER_RECORD_COMMIT)

@@ -1,0 +1,151 @@
+"""Jobs that store objects again: what becomes of the bytes when they are disturbed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from s3front.keys.sealing import Keys
+from s3front.locations.base import DaemonStore
+from s3front.locations.location_config import Surroundings
+from s3front.locations.registry import LocationRegistry
+from s3front.metadata.gateway import (
+    Carried,
+    Committed,
+    Entry,
+    Operation,
+    Requirement,
+    Same,
+    Wanted,
+)
+from s3front.work.encryption_jobs import EncryptionJobWorker, Job, job_key
+from s3front.work.job_lease import LeaseLostError
+from s3front.work.worker import Tools
+from shared.process.logs import get_logger
+from shared.records.bucket import BucketRecord
+from shared.records.names import DEAD_LETTERS, KEY_JOBS, METASTORE
+from shared.records.times import now
+from tests.unit.dmd.metadata.support import RecordingLog
+from tests.unit.s3front.metadata_twin import MetadataTwin
+from tests.unit.s3front.places import MemoryPlace, OneKey
+
+BUCKET = "photos"
+CONTENT = b"plain text"
+
+
+class Metadata(MetadataTwin):
+    """``disturbs`` is raised by a commit of an object, which ``is_applied`` before that or not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.disturbs: BaseException | None = None
+        self.is_applied = True
+
+    @property
+    def connection(self) -> int:
+        return 1
+
+    async def get_with_known(
+        self, wanted: Sequence[Wanted], request_id: str, *, with_bodies: bool = False
+    ) -> list[Entry | Same | None]:
+        addresses = [(level, key) for level, key, _ in wanted]
+        return [*await self.get_many(addresses, request_id)]
+
+    async def commit(
+        self,
+        operations: Sequence[Operation],
+        requires: Sequence[Requirement],
+        request_id: str,
+        carried: Carried | None = None,
+    ) -> Committed:
+        is_of_object = any(operation["subLevel"] == [BUCKET] for operation in operations)
+        error, self.disturbs = (self.disturbs, None) if is_of_object else (None, self.disturbs)
+        if error is not None and not self.is_applied:
+            raise error
+        done = await super().commit(operations, requires, request_id, carried)
+        if error is not None:
+            raise error
+        return done
+
+
+class Jobs:
+    """A bucket with objects of the server, and a job for it."""
+
+    def __init__(self) -> None:
+        self.metadata = Metadata()
+        self.place = MemoryPlace()
+        self.log = RecordingLog()
+        self.now = 1000.0
+        bucket = BucketRecord.create(BUCKET, "owner", "owner", now(), "us-east-1")
+        self.metadata.records[METASTORE, BUCKET] = bucket.serialise(), 1
+        self.begin(Job(bucket=BUCKET))
+        registry = LocationRegistry({}, Surroundings(cast(DaemonStore, self.place), get_logger()))
+        self.keeper = OneKey()
+        keys = Keys({"file": self.keeper}, self.keeper)
+
+        def clock() -> float:
+            return self.now
+
+        tools = Tools(self.metadata, registry, 0, self.log, clock, clock, keys=keys)
+        self.worker = EncryptionJobWorker(tools)
+
+    def begin(self, job: Job) -> None:
+        text = json.dumps({"bucket": job.bucket, "rate": job.rate, "decrypt": job.decrypt})
+        self.metadata.records[KEY_JOBS, job_key(BUCKET)] = text, 2
+
+    def put(self, key: str, content: bytes = CONTENT, **members: Any) -> None:
+        """An object whose only blob is plain, unless its ``members`` say otherwise."""
+        self.place.blobs[f"old {key}"] = content
+        location = {
+            "key": f"old {key}",
+            "size": len(content),
+            "start": 0,
+            "dataStoreName": "us-east-1",
+            "dataStoreType": "file",
+            "dataStoreETag": "1:",
+        }
+        record = {"content-length": len(content), "content-md5": "", "location": [location]}
+        self.metadata.records[BUCKET, key] = json.dumps({**record, **members}), 3
+
+    def blobs_of(self, key: str) -> list[str]:
+        return [
+            each["key"] for each in json.loads(self.metadata.text(BUCKET, key) or "")["location"]
+        ]
+
+    @property
+    def job(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.metadata.text(KEY_JOBS, job_key(BUCKET)) or "")
+        return found
+
+    @property
+    def letters(self) -> list[dict[str, Any]]:
+        found = self.metadata.records.items()
+        return [json.loads(text) for (level, _), (text, _) in found if level == DEAD_LETTERS]
+
+
+@pytest.fixture
+def jobs() -> Jobs:
+    return Jobs()
+
+
+async def test_bytes_stay_whose_commit_was_cancelled_and_may_have_been_done(jobs: Jobs) -> None:
+    jobs.put("a")
+    jobs.metadata.disturbs = asyncio.CancelledError()
+    with pytest.raises(asyncio.CancelledError):
+        await jobs.worker.step()
+    (blob,) = jobs.blobs_of("a")
+    assert blob != "old a"
+    assert blob in jobs.place.blobs
+
+
+async def test_bytes_go_whose_commit_was_refused(jobs: Jobs) -> None:
+    jobs.put("a")
+    jobs.metadata.disturbs, jobs.metadata.is_applied = LeaseLostError(), False
+    with pytest.raises(LeaseLostError):
+        await jobs.worker.step()
+    assert jobs.blobs_of("a") == ["old a"]
+    assert list(jobs.place.blobs) == ["old a"]
