@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing, closing
+from typing import Final
 
 import msgspec
 
@@ -23,7 +24,7 @@ from s3front.bodies.object_check import ObjectCheck, object_check
 from s3front.bodies.proven_key import is_uncertain, with_proven_key
 from s3front.bodies.verified_blob import VerifiedBlob
 from s3front.context import Context
-from s3front.encryption.key_wrapping import BoundTo
+from s3front.encryption.key_wrapping import NUMBER_MEMBER, WRAPPED_MEMBER, BoundTo
 from s3front.encryption.segments import require_in_order
 from s3front.encryption.sse import CUSTOMER_MEMBER
 from s3front.encryption.transform import Coder, Transform
@@ -35,6 +36,9 @@ from s3front.port.request import Passage
 from s3front.s3_errors import S3Error
 from shared.records.data_location import DataLocation, known_md5s
 from shared.records.derived import remembered
+
+_OURS: Final = frozenset((NUMBER_MEMBER, WRAPPED_MEMBER))
+"""Members that a location of ours has with those that make it encrypted."""
 
 
 class _Stretch(msgspec.Struct, frozen=True):
@@ -80,6 +84,8 @@ class ObjectData:
         those that this server cannot read, or not with this key of a customer's."""
         stretches = []
         reached = part.start
+        if not adds_up(record):
+            raise _incomplete(context, record)
         if record.is_encrypted:
             require_in_order(record.locations)
         for location in record.locations:
@@ -296,6 +302,21 @@ def _sealed_blob(record: ObjectRecord) -> DataLocation | None:
     return location if is_all and location.is_encrypted else None
 
 
+def adds_up(record: ObjectRecord) -> bool:
+    """Whether the data locations are of as many bytes as the object has."""
+    locations = record.locations
+    if not locations:
+        return not record.size
+    return not locations[0].start and locations[-1].start + locations[-1].size == record.size
+
+
+def require_whole(context: Context, record: ObjectRecord) -> None:
+    """Let an object be answered without bytes that has none; raises InternalError, and
+    InvalidObjectState for one that is in an archive."""
+    if not adds_up(record):
+        raise _incomplete(context, record)
+
+
 def is_cut_off(record: ObjectRecord, location: DataLocation) -> bool:
     """Whether what a location says of the encryption of its blob is gone: to take it for plain
     would be to give out what is stored. Of the original there are plain blobs whose records say
@@ -303,8 +324,9 @@ def is_cut_off(record: ObjectRecord, location: DataLocation) -> bool:
     is stored."""
     if location.is_encrypted:
         return False
-    has_size = location.stored_size != location.size
-    return has_size or bool(record.document.get(CUSTOMER_MEMBER))
+    if location.stored_size != location.size or record.document.get(CUSTOMER_MEMBER):
+        return True
+    return location.members is not None and not _OURS.isdisjoint(location.members)
 
 
 def plain_blob(record: ObjectRecord) -> DataLocation | None:

@@ -35,8 +35,8 @@ Opening = Callable[[DataLocation], Awaitable[Transform]]
 _SCHEME: Final = "cryptoScheme"
 _MASTER_KEY: Final = "masterKeyId"
 _OF_BUCKETS: Final = ("configuredMasterKeyId", _MASTER_KEY)
-_PROVEN: Final = "proven_key"
-"""Where it is kept, beside the record."""
+_PROVEN_MAX: Final = 10_000
+"""How many blobs a process remembers the key of."""
 
 
 def is_uncertain(record: ObjectRecord, location: DataLocation) -> bool:
@@ -61,19 +61,23 @@ async def with_proven_key(
     if probe is None:
         # Nothing is known of any blob.
         return _by(location, candidates[0]) if candidates else location
-    proven: dict[str, str] = record.__dict__.setdefault(_PROVEN, {})
+    proven = context.services.keys.proven
     blob, md5 = probe
-    key_id = proven.get(blob.key)
+    name = blob.store_name, blob.key
+    key_id = proven.get(name)
     if key_id is None:
 
         async def fits(key_id: str) -> bool:
             return await _md5(context, blob, await opening(_by(blob, key_id))) == md5
 
         try:
-            key_id = proven[blob.key] = await _fitting(candidates, fits)
+            key_id = await _fitting(candidates, fits)
         except S3Error:
             context.log.error("no master key of an encrypted object fits", blob=blob.key)
             raise
+        if len(proven) >= _PROVEN_MAX:
+            proven.clear()
+        proven[name] = key_id
     return _by(location, key_id)
 
 

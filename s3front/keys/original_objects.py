@@ -12,6 +12,7 @@ from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any, Final
 
+from s3front.encryption.key_wrapping import KEY_BYTES
 from s3front.encryption.original import (
     ORIGINAL_SCHEMES,
     CounterTransform,
@@ -47,12 +48,13 @@ async def opening_of_original(
 
 
 async def _data_key(keepers: Mapping[str, MasterKeys], key_id: str, wrapped: bytes) -> bytes:
-    if is_master_key(key_id):
-        return unwrapped_by_file_kms(key_id, wrapped)
     match = _ARN.fullmatch(key_id)
-    if match is not None and match[1] == "file" and is_master_key(match[2]):
-        return unwrapped_by_file_kms(match[2], wrapped)
     names, its_own = (KEEPERS_OF_ORIGINAL, key_id) if match is None else ((match[1],), match[2])
+    # What the ``file`` KMS wraps stays as long as it is. Others add to it; and there are KMIP
+    # servers whose IDs look like its keys.
+    is_of_file = match is None or match[1] == "file"
+    if is_of_file and is_master_key(its_own) and len(wrapped) == KEY_BYTES:
+        return unwrapped_by_file_kms(its_own, wrapped)
     for name in names:
         if name in keepers:
             return await keepers[name].open_original(its_own, wrapped)

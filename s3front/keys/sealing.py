@@ -81,6 +81,9 @@ class Keys:
     ) -> None:
         self.keepers = keepers
         self.current = current
+        self.proven: dict[tuple[str, str], str] = {}
+        """Blobs of CloudServer's, by location and key, and the master key that was found to be
+        theirs (``bodies.proven_key``)."""
         self.accounts = accounts
 
     async def sealing(

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from s3front.bodies.object_reader import ObjectData, at_hand, at_hand_sealed, log_missing
+from s3front.bodies.object_reader import (
+    ObjectData,
+    at_hand,
+    at_hand_sealed,
+    log_missing,
+    require_whole,
+)
 from s3front.context import Context
 from s3front.encryption.told import customer_headers
 from s3front.locations.base import DataNotFoundError
@@ -48,7 +54,10 @@ async def get_object(context: Context, request: Request) -> Reply:
         status, headers, part = _decide(context, request, record)
         if key is not None:
             headers.update(customer_headers(key))
-        if part is None or part.length == 0:
+        if part is None:
+            return Reply(status, headers)
+        if part.length == 0:
+            require_whole(context, record)
             return Reply(status, headers)
         came = None if current is None else current.body
         body = at_hand(context, record, came)

@@ -17,7 +17,7 @@ from s3front.auth.identity import UNSIGNED
 from s3front.bodies.checksums import Algorithm
 from s3front.bodies.digested_body import Source
 from s3front.bodies.form_file import FormFile
-from s3front.bodies.object_reader import CopiedBody, ObjectData, plain_blob
+from s3front.bodies.object_reader import CopiedBody, ObjectData, plain_blob, require_whole
 from s3front.bodies.object_writer import store_body
 from s3front.bodies.stored_body import Destination, StoredBody, delete_data
 from s3front.bodies.upload_body import UploadBody
@@ -394,11 +394,13 @@ async def test_blobs_that_changed_places_are_refused(order: tuple[int, int, int]
 
 
 @pytest.mark.parametrize("size", [10, LARGE])
-async def test_a_location_that_lost_its_encryption_is_refused(size: int) -> None:
+@pytest.mark.parametrize("kept", ["storedSize", "blobNumber"])
+async def test_a_location_that_lost_its_encryption_is_refused(size: int, kept: str) -> None:
     """Never ciphertext in the place of what it is of."""
     context, body = await stored(MemoryPlace(), upload(CONTENT[:size]), SEALING)
     (document,) = [entry.document() for entry in body.locations]
-    for name in ("cryptoScheme", "cipheredDataKey"):
+    ours = {"cryptoScheme", "cipheredDataKey", "masterKeyId", "storedSize", "blobNumber"}
+    for name in ours - {kept}:
         del document[name]
     record = encrypted_record(size, [document])
     assert plain_blob(record) is None
@@ -418,3 +420,14 @@ async def test_plain_bytes_are_none_of_a_clients_key() -> None:
 
 def encrypted_record(size: int, locations: list[dict[str, Any]]) -> ObjectRecord:
     return record_of(size, locations).changed({ALGORITHM_MEMBER: AES256})
+
+
+@pytest.mark.parametrize(("size", "start"), [(9, 0), (11, 0), (0, 0), (10, 1), (11, 1)])
+async def test_locations_that_do_not_add_up_are_refused(size: int, start: int) -> None:
+    context, body = await stored(MemoryPlace(), upload(CONTENT[:10]))
+    documents = [{**entry.document(), "start": start} for entry in body.locations]
+    record = record_of(size, documents, body.md5)
+    with pytest.raises(S3Error, match="InternalError"):
+        require_whole(context, record)
+    with pytest.raises(S3Error, match="InternalError"):
+        await ObjectData.open(context, record, ByteRange(1, 2))
