@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Any, Final, TypeVar
@@ -23,6 +22,7 @@ from typing import Any, Final, TypeVar
 from s3front.encryption.key_wrapping import KEY_BYTES, WrappingKey
 from s3front.keys.base import AwayError, KeeperError, KeyContext
 from s3front.keys.binding import bound_secret, canonical
+from s3front.keys.one_thread import OneThread
 from s3front.keys.sealed_data_key import IV_BYTES, TAG_BYTES, Mode, Sealed, packed, unpacked
 from s3front.keys.troubles import denied, not_found, refused
 from shared.config.encryption import Pkcs11
@@ -62,7 +62,7 @@ class HsmKeys:
 
     def __init__(self, settings: Pkcs11) -> None:
         self._settings = settings
-        self._thread = ThreadPoolExecutor(1, "pkcs11")
+        self._thread = OneThread("pkcs11")
         self._waiting = 0
         self._session: Any = None
         self._mode = Mode.GCM
@@ -106,16 +106,15 @@ class HsmKeys:
         return None if opened == made.secret else "it opens something else than it has sealed"
 
     async def close(self) -> None:
-        ending = asyncio.get_running_loop().run_in_executor(self._thread, self._end)
-        await asyncio.wait([ending], timeout=_CLOSE_SECONDS_MAX)
-        self._thread.shutdown(wait=False)
+        await asyncio.wait([self._thread.run(self._end)], timeout=_CLOSE_SECONDS_MAX)
+        self._thread.end()
 
     async def _run(self, work: Callable[[], T]) -> T:
         """Do something in the thread."""
         if self._waiting >= _WAITING_MAX:
             raise AwayError("the token is busy, and others wait for it")
         self._waiting += 1
-        done = asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work)
+        done = self._thread.run(lambda: self._guarded(work))
         # It may be given up here, and goes on there.
         done.add_done_callback(self._ended)
         return await asyncio.shield(done)

@@ -193,11 +193,13 @@ async def test_a_token_that_hangs_holds_up_no_more_than_a_few(
     async with keeper(token, key=key) as keys:
         hanging = [asyncio.create_task(keys._run(goes_on.wait)) for _ in range(3)]
         await asyncio.sleep(0)
-        failure = await fails(keys.look())
-        for task in hanging:
-            task.cancel()
-        goes_on.set()
-        await asyncio.gather(*hanging, return_exceptions=True)
+        try:
+            failure = await asyncio.wait_for(fails(keys.look()), 10)
+        finally:
+            for task in hanging:
+                task.cancel()
+            goes_on.set()
+            await asyncio.gather(*hanging, return_exceptions=True)
 
     assert "busy" in failure.reason
 
