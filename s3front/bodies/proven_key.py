@@ -65,7 +65,7 @@ async def with_proven_key(
     blob, md5 = probe
     name = blob.store_name, blob.key
     key_id = proven.get(name)
-    if key_id is None:
+    if key_id is None or key_id not in candidates:
 
         async def fits(key_id: str) -> bool:
             return await _md5(context, blob, await opening(_by(blob, key_id))) == md5
