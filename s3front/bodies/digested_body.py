@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +28,7 @@ from s3front.bodies.in_turn import THREAD_BYTES_MIN, InTurn
 from s3front.encryption.transform import Coder
 from s3front.locations.base import BlobFile, Stored
 from s3front.s3_errors import S3Error
+from shared.boot_clock import boot_seconds
 
 _Arguments = TypeVarTuple("_Arguments")
 _T = TypeVar("_T")
@@ -254,8 +254,3 @@ async def _in_writer(file: BlobFile, call: Callable[[*_Arguments], _T], *args: *
     except BaseException:
         storing.add_done_callback(lambda _: _WRITERS.submit(file.discard))
         raise
-
-
-def boot_seconds() -> float:
-    """The time since the machine was started, with the time that it slept."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -25,7 +25,6 @@ from s3front.bodies.digested_body import (
     SMALL_BYTES_MAX,
     DigestedBody,
     Source,
-    boot_seconds,
 )
 from s3front.bodies.remote_writer import store_remotely
 from s3front.bodies.stored_body import Destination, StoredBody, delete_blob, sealed, stored_body
@@ -35,6 +34,7 @@ from s3front.locations.base import Stored
 from s3front.metadata.gateway import Carried
 from s3front.s3_errors import S3Error
 from shared import limits
+from shared.boot_clock import boot_seconds
 
 
 async def store_body(

@@ -30,7 +30,6 @@ from s3front.bodies.digested_body import (
     AT_ONCE_BYTES_MAX,
     SMALL_BYTES_MAX,
     DigestedBody,
-    boot_seconds,
 )
 from s3front.bodies.in_turn import THREAD_BYTES_MIN
 from s3front.bodies.stored_body import (
@@ -57,6 +56,7 @@ from s3front.locations.remote_store import (
 from s3front.metadata.strays import Stray, StrayNote, note_stray
 from s3front.s3_errors import S3Error
 from shared import limits
+from shared.boot_clock import boot_seconds
 from shared.failpoints import FailPoint, failpoint
 
 PIECE_BYTES: Final = 256 * 1024 * 1024

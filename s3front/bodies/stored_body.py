@@ -12,7 +12,6 @@ import msgspec
 from msgspec.structs import replace
 
 from s3front.bodies.checksums import Algorithm, BodyDigests
-from s3front.bodies.digested_body import boot_seconds
 from s3front.context import Context
 from s3front.encryption.transform import Transform
 from s3front.keys.sealing import Sealing
@@ -22,6 +21,7 @@ from s3front.metadata.gateway import Carried
 from s3front.metadata.strays import StrayNote, forget_strays
 from s3front.objects.object_record import Checksum
 from s3front.s3_errors import S3Error
+from shared.boot_clock import boot_seconds
 from shared.records.data_location import STORED_SIZE, DataLocation
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -44,7 +44,8 @@ class Destination(msgspec.Struct, frozen=True, gc=False):
 class StoredBody(msgspec.Struct, frozen=True, gc=False):
     """Bytes that a location holds, ``size`` of them. No bytes need no blob, and have no location.
 
-    ``complete_at``: a moment (``boot_seconds``) before the location could have made the first blob.
+    ``complete_at``: a moment (``boot_seconds``) before the location could have made the first blob,
+    or the key of what is encrypted was given out, if that was earlier.
     ``carried``: they are few, and come with the commit of their record: nothing holds them before;
     ``plain`` is what they were before they were encrypted.
     ``members`` is what the record says of how they are encrypted.
@@ -79,6 +80,8 @@ def stored_body(
     md5 = digests.md5_hex()
     locations = located(destination, stored, md5)
     sealing = destination.sealing
+    if sealing is not None and locations:
+        complete_at = min(complete_at, sealing.given_at)
     return StoredBody(
         digests.length,
         md5,
@@ -173,8 +176,9 @@ def check_age(context: Context, complete_at: float) -> None:
     ``complete_at`` is that of the oldest of them, as ``StoredBody`` has it.
 
     Called before every commit that names new bytes. Garbage collection takes bytes that no record
-    names for garbage once its grace is over, so a front-end that was held up for half of that
-    gives them up instead: raises ServiceUnavailable, and the client sends them again.
+    names for garbage once its grace is over, and a master key that is given out no more may be
+    removed then. So a front-end that was held up for half of that, or by a slow client, gives the
+    bytes up instead: raises ServiceUnavailable, and the client sends them again.
     """
     if boot_seconds() - complete_at > context.services.commit_seconds_max:
         context.log.warning("stored bytes are too old to be committed")

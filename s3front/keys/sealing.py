@@ -7,6 +7,7 @@ two blobs may share a key. Readers get the transform that a data location and it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ from s3front.keys.account_keys import AccountKeys
 from s3front.keys.base import MasterKeys
 from s3front.keys.original_objects import cannot_open, opening_of_original
 from s3front.s3_errors import S3Error
+from shared.boot_clock import boot_seconds
 from shared.records.data_location import DataLocation
 
 _BLOBS_MAX: Final = 1 << 20
@@ -53,13 +55,22 @@ _CUSTOMER: Final = "customer"
 
 class Sealing:
     """How the blobs of one new object, or part, are encrypted. ``members`` is what its record
-    says."""
+    says. ``given_at`` is a moment (``boot_seconds``) before its key was given out: what is sealed
+    by it may not be committed much later (``bodies.stored_body.check_age``), when the key may have
+    been removed. A client's own key is never too old."""
 
-    def __init__(self, by: WrappingKey, bound: BoundTo, members: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        by: WrappingKey,
+        bound: BoundTo,
+        members: Mapping[str, Any],
+        given_at: float = math.inf,
+    ) -> None:
         self._by = by
         self._bound = bound
         self._blobs = 0
         self.members = members
+        self.given_at = given_at
 
     def new_blob(self, part: int = 1) -> SegmentedTransform:
         """The transform of one blob, and of no other: the next one of this part of the object."""
@@ -99,6 +110,7 @@ class Keys:
         if self.current is None:
             raise no_keys()
         context = key_context(members, bound.bucket, bound.key)
+        given_at = boot_seconds()
         key_id = protection.key_id
         if key_id is None and account is not None and self.accounts is not None:
             key_id = await self.accounts.key_of(account)
@@ -106,7 +118,7 @@ class Keys:
         if protection.algorithm in (KMS, DSSE):
             # What the client named, or else the key that was current: that is shown.
             members.setdefault(KEY_ID_MEMBER, by.key_id.partition(":")[2])
-        return Sealing(by, bound, members)
+        return Sealing(by, bound, members, given_at)
 
     async def opening(
         self,

@@ -12,7 +12,6 @@ import re
 from typing import Final
 
 from s3front.bodies.checksums import FULL_OBJECT
-from s3front.bodies.digested_body import boot_seconds
 from s3front.bodies.object_reader import plain_blob
 from s3front.bodies.remote_writer import Noting, begin_noting, check_md5, marked
 from s3front.bodies.stored_body import (
@@ -30,6 +29,7 @@ from s3front.operations.chosen_location import destination
 from s3front.operations.copy_source import CopySource
 from s3front.operations.put_object import WantedObject
 from s3front.s3_errors import S3Error
+from shared.boot_clock import boot_seconds
 from shared.records.data_location import DataLocation
 
 _MD5: Final = re.compile("[0-9a-f]{32}")
