@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from s3front.bodies.blob_reading import DecodedReader, bytes_of, encrypted, opened
 from s3front.encryption.key_wrapping import BoundTo
-from s3front.encryption.segments import stored_size
+from s3front.encryption.segments import require_in_order, stored_size
 from s3front.keys.sealing import Keys, Sealing
 from s3front.locations.base import (
     DataReader,
@@ -75,6 +75,9 @@ class Restoring:
     ) -> NewBlobs:
         """Store all bytes of an object, encrypted by ``sealing``, None: not at all. When it fails,
         nothing is left of it. Raises S3Error, DataNotFoundError."""
+        require_in_order(record.locations)
+        if sum(location.size for location in record.locations) != record.size:
+            raise _incomplete()
         new = NewBlobs()
         info = _info_of(record, bound)
         try:
@@ -151,6 +154,8 @@ class Restoring:
         """The plain bytes of a stretch of a location."""
         store, blob = self._locations.holder(location), stored_blob(location)
         if not location.is_encrypted:
+            if location.stored_size != location.size:
+                raise _damaged(location)  # what is said of its encryption is gone
             return await opened(store, blob, start, end)
         transform = await self._keys.opening(record.document, location, bound, None)
         first, last = transform.stored_range(start, end, location.size)
@@ -231,6 +236,12 @@ def _info_of(record: ObjectRecord, bound: BoundTo) -> ObjectInfo:
         {name: str(document[name]) for name in STANDARD_HEADERS if document.get(name)},
         record.tags,
     )
+
+
+def _incomplete() -> S3Error:
+    error = S3Error("InternalError")
+    error.__cause__ = ValueError("the record does not name all of its data")
+    return error
 
 
 def _damaged(location: DataLocation) -> S3Error:

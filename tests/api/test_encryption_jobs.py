@@ -246,6 +246,45 @@ def test_what_cannot_be_read_is_a_dead_letter_and_holds_up_nothing(running: Clus
     assert "1 failed" in keys(running, "jobs", code=1)
 
 
+def test_what_was_altered_is_not_stored_again_as_if_it_were_right(running: Cluster) -> None:
+    """Parts that have changed places, and an encrypted blob that is said to be plain."""
+    s3 = s3_client(running.fronts[0])
+    bucket = new_name()
+    s3.create_bucket(Bucket=bucket)
+    for key in ("swapped", "cut off"):
+        upload = {"Bucket": bucket, "Key": key}
+        upload["UploadId"] = s3.create_multipart_upload(**upload, ServerSideEncryption="AES256")[
+            "UploadId"
+        ]
+        parts = [
+            {
+                "PartNumber": number,
+                "ETag": s3.upload_part(**upload, PartNumber=number, Body=PART)["ETag"],
+            }
+            for number in (1, 2)
+        ]
+        s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+    records = stored_records(running, [bucket])[bucket]
+    first, second = records["swapped"]["location"]
+    starts = first["start"], second["start"]
+    records["swapped"]["location"] = [
+        {**second, "start": starts[0], "dataStoreETag": f"1:{'0' * 32}"},
+        {**first, "start": starts[1], "dataStoreETag": f"1:{'0' * 32}"},
+    ]
+    for location in records["cut off"]["location"]:
+        location["dataStoreETag"] = f"1:{'0' * 32}"
+        for member in ("cryptoScheme", "cipheredDataKey", "masterKeyId", "blobNumber"):
+            location.pop(member)
+    for key, record in records.items():
+        call_metadata(running, "put", [key, json.dumps(record), {}], [bucket])
+    before = stored_records(running, [bucket])[bucket]
+    demand_encryption(s3, bucket, SSEAlgorithm="aws:kms")
+    keys(running, "encrypt-objects", bucket)
+    job = wait_for_job(running, bucket)
+    assert (job["state"], job["stored"], job["failed"]) == ("done", 0, 2)
+    assert stored_records(running, [bucket])[bucket] == before
+
+
 def test_a_job_is_slow_and_can_be_ended(running: Cluster) -> None:
     s3 = s3_client(running.fronts[0])
     bucket = new_name()
