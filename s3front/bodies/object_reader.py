@@ -21,7 +21,7 @@ import msgspec
 from s3front.bodies.blob_reading import DecodedReader, coded, opened
 from s3front.bodies.checksums import Algorithm, BodyDigests
 from s3front.bodies.object_check import ObjectCheck, object_check
-from s3front.bodies.proven_key import is_uncertain, with_proven_key
+from s3front.bodies.proven_key import Proving, is_uncertain, with_proven_key
 from s3front.bodies.verified_blob import VerifiedBlob
 from s3front.context import Context
 from s3front.encryption.key_wrapping import NUMBER_MEMBER, WRAPPED_MEMBER, BoundTo
@@ -425,7 +425,14 @@ async def _transform(
         return context.services.keys.opening(record.document, blob, bound, customer_key)
 
     if is_uncertain(record, location):
-        location = await with_proven_key(context, record, location, opening)
+        services, bucket = context.services, context.stored_bucket
+        proving = Proving(
+            services.locations,
+            services.keys,
+            context.log,
+            None if bucket is None else bucket.record,
+        )
+        location = await with_proven_key(proving, record, location, opening)
     return await opening(location)
 
 

@@ -19,14 +19,17 @@ from typing import Final
 import msgspec
 
 from s3front.bodies.blob_reading import bytes_of, coded, opened
-from s3front.context import Context
 from s3front.encryption.original import ORIGINAL_SCHEMES
 from s3front.encryption.sse import KEY_ID_MEMBER
 from s3front.encryption.transform import Transform
 from s3front.keys.original_objects import cannot_open
+from s3front.keys.sealing import Keys
 from s3front.locations.base import stored_blob
+from s3front.locations.registry import LocationRegistry
 from s3front.objects.object_record import ObjectRecord
 from s3front.s3_errors import S3Error
+from shared.process.logs import EventLog
+from shared.records.bucket import BucketRecord
 from shared.records.data_location import DataLocation, plain_md5s
 
 Opening = Callable[[DataLocation], Awaitable[Transform]]
@@ -37,6 +40,16 @@ _MASTER_KEY: Final = "masterKeyId"
 _OF_BUCKETS: Final = ("configuredMasterKeyId", _MASTER_KEY)
 _PROVEN_MAX: Final = 10_000
 """How many blobs a process remembers the key of."""
+_AWAY: Final = 503
+
+
+class Proving(msgspec.Struct, frozen=True):
+    """What a key is proven with; ``bucket`` is that of the object, which may name the key."""
+
+    locations: LocationRegistry
+    keys: Keys
+    log: EventLog
+    bucket: BucketRecord | None
 
 
 def is_uncertain(record: ObjectRecord, location: DataLocation) -> bool:
@@ -52,28 +65,28 @@ def _is_original(location: DataLocation) -> bool:
 
 
 async def with_proven_key(
-    context: Context, record: ObjectRecord, location: DataLocation, opening: Opening
+    proving: Proving, record: ObjectRecord, location: DataLocation, opening: Opening
 ) -> DataLocation:
     """The location, naming the right key. Raises S3Error where none that is known is right, and
     DataNotFoundError."""
-    candidates = list(dict.fromkeys(_named(context, record, location)))
+    candidates = list(dict.fromkeys(_named(proving.bucket, record, location)))
     probe = _probe(record, location, several=len(candidates) > 1)
     if probe is None:
         # Nothing is known of any blob.
         return _by(location, candidates[0]) if candidates else location
-    proven = context.services.keys.proven
+    proven = proving.keys.proven
     blob, md5 = probe
     name = blob.store_name, blob.key
     key_id = proven.get(name)
     if key_id is None or key_id not in candidates:
 
         async def fits(key_id: str) -> bool:
-            return await _md5(context, blob, await opening(_by(blob, key_id))) == md5
+            return await _md5(proving.locations, blob, await opening(_by(blob, key_id))) == md5
 
         try:
             key_id = await _fitting(candidates, fits)
         except S3Error:
-            context.log.error("no master key of an encrypted object fits", blob=blob.key)
+            proving.log.error("no master key of an encrypted object fits", blob=blob.key)
             raise
         if len(proven) >= _PROVEN_MAX:
             proven.clear()
@@ -100,14 +113,16 @@ async def _fitting(candidates: Sequence[str], fits: Callable[[str], Awaitable[bo
             if await fits(key_id):
                 return key_id
         except S3Error as error:
-            trouble = error
+            if trouble.status != _AWAY:  # this one might have been right
+                trouble = error
     raise trouble
 
 
-def _named(context: Context, record: ObjectRecord, location: DataLocation) -> Iterator[str]:
+def _named(
+    bucket: BucketRecord | None, record: ObjectRecord, location: DataLocation
+) -> Iterator[str]:
     """The keys that it may be, the likeliest first."""
-    bucket = context.stored_bucket
-    encryption = bucket.record.document.get("serverSideEncryption") if bucket is not None else None
+    encryption = None if bucket is None else bucket.document.get("serverSideEncryption")
     found = [(location.members or {}).get(_MASTER_KEY), record.document.get(KEY_ID_MEMBER)]
     if isinstance(encryption, dict):
         found += [encryption.get(name) for name in _OF_BUCKETS]
@@ -119,9 +134,9 @@ def _by(location: DataLocation, key_id: str) -> DataLocation:
     return msgspec.structs.replace(location, members=members)
 
 
-async def _md5(context: Context, location: DataLocation, transform: Transform) -> str:
+async def _md5(locations: LocationRegistry, location: DataLocation, transform: Transform) -> str:
     """Of the bytes that a transform makes of a blob, in hex."""
-    store, size = context.services.locations.holder(location), location.size
+    store, size = locations.holder(location), location.size
     blob = stored_blob(location)
     digest = hashlib.md5(usedforsecurity=False)
     with closing(await opened(store, blob, 0, blob.size - 1)) as reader:

@@ -193,9 +193,8 @@ class EncryptionJobWorker:
 
     async def _do_all(self, names: Sequence[str], job: Job) -> _Counts:
         """Some records of a bucket, small objects some at once."""
-        restoring = Restoring(
-            self._metadata, self._tools.locations, self._tools.keys, self._spending(job.rate)
-        )
+        tools, spend = self._tools, self._spending(job.rate)
+        restoring = Restoring(self._metadata, tools.locations, tools.keys, tools.log, spend)
         counts = _Counts()
         small: list[str] = []
         read = await self._metadata.get_each([(job.bucket, name) for name in names], _REQUEST_ID)
@@ -286,7 +285,7 @@ class EncryptionJobWorker:
             if protection is None
             else await keys.sealing(protection, bound, bucket.record.owner_id)
         )
-        new = await restoring.store(record, bound, sealing)
+        new = await restoring.store(bucket, key, record, sealing)
         failpoint(FailPoint.AFTER_DATA_STORED)
         try:
             if self._tools.clock() - began > self._tools.stray_seconds / 2:

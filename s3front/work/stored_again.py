@@ -2,25 +2,28 @@
 place of the old ones, in the same location and for the same stretches.
 
 Bytes are held against what is known of them on their way: damage is not stored again as if it were
-right. A blob that is larger than its place takes at once becomes several. Where nobody collects
-what no record names, each new blob is noted before it is stored (``s3front.metadata.strays``).
+right, nor what CloudServer has encrypted and nobody knows the MD5 of: the form has no tag, so a
+wrong key would go unseen. A blob that is larger than its place takes at once becomes several. Where
+nobody collects what no record names, each new blob is noted before it is stored
+(``s3front.metadata.strays``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, closing
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
 from s3front.bodies.blob_reading import DecodedReader, bytes_of, encrypted, opened
+from s3front.bodies.proven_key import Proving, is_uncertain, with_proven_key
 from s3front.encryption.key_wrapping import BoundTo
 from s3front.encryption.segments import require_in_order, stored_size
+from s3front.encryption.transform import Transform
 from s3front.keys.sealing import Keys, Sealing
 from s3front.locations.base import (
     DataReader,
@@ -32,10 +35,13 @@ from s3front.locations.base import (
 from s3front.locations.registry import LocationRegistry
 from s3front.locations.remote_store import MARK, RemoteStore, is_undone, new_mark
 from s3front.metadata.gateway import MetadataGateway
+from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.strays import Stray, StrayNote, forget_strays, note_stray
 from s3front.objects.object_record import STANDARD_HEADERS, ObjectRecord
 from s3front.s3_errors import S3Error
-from shared.records.data_location import STORED_SIZE, DataLocation
+from shared.process.logs import EventLog
+from shared.records.data_location import STORED_SIZE, DataLocation, plain_md5s
+from shared.records.encrypted import TWOFOLD_SCHEME
 
 HERE_BYTES_MAX: Final = 1024 * 1024
 """Of what is read at once, and not in blocks."""
@@ -44,8 +50,6 @@ _ENCRYPTED_SHARE: Final = 7, 8
 """Of the largest blob of a place: what encryption adds is far less than the rest."""
 
 _REQUEST_ID: Final = "stored-again"
-_MD5: Final = re.compile("[0-9a-f]{32}")
-_OWN_ETAGS: Final = ("aws_s3", "azure", "gcp")
 
 Spend = Callable[[int], Awaitable[None]]
 """Waits until so many bytes more may pass."""
@@ -59,30 +63,52 @@ class NewBlobs:
     notes: list[StrayNote] = field(default_factory=list)
 
 
+class _Restored(NamedTuple):
+    """An object whose bytes are stored again, and what they become."""
+
+    bucket: StoredBucket
+    bound: BoundTo
+    record: ObjectRecord
+    sealing: Sealing | None
+    info: ObjectInfo
+    new: NewBlobs
+
+
 class Restoring:
     """Stores the bytes of objects again. ``spend`` is asked before each block."""
 
     def __init__(
-        self, metadata: MetadataGateway, locations: LocationRegistry, keys: Keys, spend: Spend
+        self,
+        metadata: MetadataGateway,
+        locations: LocationRegistry,
+        keys: Keys,
+        log: EventLog,
+        spend: Spend,
     ) -> None:
         self._metadata = metadata
         self._locations = locations
         self._keys = keys
+        self._log = log
         self._spend = spend
 
     async def store(
-        self, record: ObjectRecord, bound: BoundTo, sealing: Sealing | None
+        self, bucket: StoredBucket, key: str, record: ObjectRecord, sealing: Sealing | None
     ) -> NewBlobs:
         """Store all bytes of an object, encrypted by ``sealing``, None: not at all. When it fails,
         nothing is left of it. Raises S3Error, DataNotFoundError."""
         require_in_order(record.locations)
         if sum(location.size for location in record.locations) != record.size:
-            raise _incomplete()
-        new = NewBlobs()
-        info = _info_of(record, bound)
+            raise _because("the record does not name all of its data")
+        bound, new = BoundTo(bucket.name, key), NewBlobs()
+        restored = _Restored(bucket, bound, record, sealing, _info_of(record, bound), new)
+        known = plain_md5s(record.locations, record.etag)
+        wanted = [each for each in zip(record.locations, known, strict=True) if each[0].size]
+        for location, md5 in wanted:
+            if md5 is None and _is_without_tag(location):
+                raise _because("nobody knows the MD5 of a blob whose form has no tag")
         try:
-            for location in record.locations:
-                await self._store_location(record, location, bound, sealing, info, new)
+            for location, md5 in wanted:
+                await self._store_location(restored, location, md5)
         except BaseException:  # a cancellation as well: no record will name what is stored
             await self.give_up(new)
             raise
@@ -100,21 +126,12 @@ class Restoring:
             return
 
     async def _store_location(
-        self,
-        record: ObjectRecord,
-        location: DataLocation,
-        bound: BoundTo,
-        sealing: Sealing | None,
-        info: ObjectInfo,
-        new: NewBlobs,
+        self, restored: _Restored, location: DataLocation, md5: str | None
     ) -> None:
-        if not location.size:
-            return
-        store = self._locations.holder(location)
-        known = known_md5(record, location)
+        store, sealing = self._locations.holder(location), restored.sealing
         digest = hashlib.md5(usedforsecurity=False)
         for start, end in pieces(location.size, store, sealing):
-            reader = await self._reader(record, location, bound, start, end)
+            reader = await self._reader(restored, location, start, end)
             with closing(reader):
                 size = end - start + 1
                 transform = None if sealing is None else sealing.new_blob()
@@ -130,11 +147,11 @@ class Restoring:
                 length = size
                 if transform is not None:
                     length, data = encrypted(size, data, transform)
-                blob = await self._put(store, location, length, data, info, new)
+                blob = await self._put(restored, location, length, data)
             members = {**blob.members()}
             if transform is not None:
                 members |= {**transform.members(), STORED_SIZE: length}
-            new.locations.append(
+            restored.new.locations.append(
                 DataLocation(
                     key=blob.key,
                     size=size,
@@ -145,11 +162,11 @@ class Restoring:
                     members=members or None,
                 )
             )
-        if known is not None and digest.hexdigest() != known:
+        if md5 is not None and digest.hexdigest() != md5:
             raise _damaged(location)
 
     async def _reader(
-        self, record: ObjectRecord, location: DataLocation, bound: BoundTo, start: int, end: int
+        self, restored: _Restored, location: DataLocation, start: int, end: int
     ) -> DataReader:
         """The plain bytes of a stretch of a location."""
         store, blob = self._locations.holder(location), stored_blob(location)
@@ -157,10 +174,22 @@ class Restoring:
             if location.stored_size != location.size:
                 raise _damaged(location)  # what is said of its encryption is gone
             return await opened(store, blob, start, end)
-        transform = await self._keys.opening(record.document, location, bound, None)
+        transform = await self._opening(restored, location)
         first, last = transform.stored_range(start, end, location.size)
         decoder = transform.decoder(start, end, location.size)
         return DecodedReader(await opened(store, blob, first, last), decoder)
+
+    async def _opening(self, restored: _Restored, location: DataLocation) -> Transform:
+        record = restored.record
+
+        def opening(blob: DataLocation) -> Awaitable[Transform]:
+            return self._keys.opening(record.document, blob, restored.bound, None)
+
+        if is_uncertain(record, location):
+            bucket = restored.bucket.record
+            proving = Proving(self._locations, self._keys, self._log, bucket)
+            location = await with_proven_key(proving, record, location, opening)
+        return await opening(location)
 
     async def _blocks(self, reader: DataReader, digest: Any) -> AsyncGenerator[bytes, None]:
         async with aclosing(bytes_of(reader)) as blocks:
@@ -171,13 +200,12 @@ class Restoring:
 
     async def _put(
         self,
-        store: DataStore,
+        restored: _Restored,
         location: DataLocation,
         size: int,
         data: bytes | AsyncGenerator[bytes, None],
-        info: ObjectInfo,
-        new: NewBlobs,
     ) -> Stored:
+        store, info, new = self._locations.holder(location), restored.info, restored.new
         if not isinstance(store, RemoteStore) or store.capabilities.collected:
             return await store.put(size, data, info)
         noted: list[StrayNote] = []
@@ -210,14 +238,9 @@ def pieces(size: int, store: DataStore, sealing: Sealing | None) -> Iterator[tup
         yield start, min(start + most, size) - 1
 
 
-def known_md5(record: ObjectRecord, location: DataLocation) -> str | None:
-    """The MD5 of the plain bytes of a location, where its record tells it."""
-    same = [each for each in record.locations if each.store_etag == location.store_etag]
-    found = location.store_etag.partition(":")[2]
-    if len(same) == 1 and location.store_type not in _OWN_ETAGS and _MD5.fullmatch(found):
-        return found
-    only = len(record.locations) == 1 and _MD5.fullmatch(record.etag)
-    return record.etag if only else None
+def _is_without_tag(location: DataLocation) -> bool:
+    scheme = (location.members or {}).get("cryptoScheme")
+    return location.is_encrypted and scheme != TWOFOLD_SCHEME
 
 
 def _etag(location: DataLocation, blob: Stored) -> str:
@@ -238,13 +261,11 @@ def _info_of(record: ObjectRecord, bound: BoundTo) -> ObjectInfo:
     )
 
 
-def _incomplete() -> S3Error:
-    error = S3Error("InternalError")
-    error.__cause__ = ValueError("the record does not name all of its data")
-    return error
-
-
 def _damaged(location: DataLocation) -> S3Error:
+    return _because(f"the bytes of a blob in {location.store_name!r} have changed")
+
+
+def _because(reason: str) -> S3Error:
     error = S3Error("InternalError")
-    error.__cause__ = ValueError(f"the bytes of a blob in {location.store_name!r} have changed")
+    error.__cause__ = ValueError(reason)
     return error

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64encode
 from collections.abc import Sequence
+from hashlib import md5
 from typing import Any, cast
 
 import pytest
 
+from s3front.encryption.key_wrapping import BoundTo
+from s3front.encryption.original import CounterTransform, unwrapped_by_file_kms
+from s3front.encryption.sse import ALGORITHM_MEMBER, KEY_ID_MEMBER
 from s3front.keys.sealing import Keys
 from s3front.locations.base import DaemonStore
 from s3front.locations.location_config import Surroundings
@@ -22,6 +27,7 @@ from s3front.metadata.gateway import (
     Same,
     Wanted,
 )
+from s3front.objects.object_record import ObjectRecord
 from s3front.work.encryption_jobs import EncryptionJobWorker, Job, job_key
 from s3front.work.job_lease import LeaseLostError
 from s3front.work.worker import Tools
@@ -85,12 +91,12 @@ class Jobs:
         self.begin(Job(bucket=BUCKET))
         registry = LocationRegistry({}, Surroundings(cast(DaemonStore, self.place), get_logger()))
         self.keeper = OneKey()
-        keys = Keys({"file": self.keeper}, self.keeper)
+        self.keys = Keys({"file": self.keeper}, self.keeper)
 
         def clock() -> float:
             return self.now
 
-        tools = Tools(self.metadata, registry, 0, self.log, clock, clock, keys=keys)
+        tools = Tools(self.metadata, registry, 0, self.log, clock, clock, keys=self.keys)
         self.worker = EncryptionJobWorker(tools)
 
     def begin(self, job: Job) -> None:
@@ -149,3 +155,47 @@ async def test_bytes_go_whose_commit_was_refused(jobs: Jobs) -> None:
         await jobs.worker.step()
     assert jobs.blobs_of("a") == ["old a"]
     assert list(jobs.place.blobs) == ["old a"]
+
+
+RIGHT, WRONG = "ab" * 32, "cd" * 32
+"""Master keys of CloudServer's ``file`` KMS, which are their own IDs."""
+
+
+def of_original(jobs: Jobs, key: str, etag: str) -> None:
+    """An upload that CloudServer has completed, whose record names a key that its bucket got
+    meanwhile. ``etag`` is that of its part."""
+    wrapped = bytes(range(32))
+    transform = CounterTransform(unwrapped_by_file_kms(RIGHT, wrapped))
+    # The cipher is its own inverse.
+    stored = transform.decoder(0, len(CONTENT) - 1, len(CONTENT)).update(CONTENT)
+    how = {"cryptoScheme": 1, "cipheredDataKey": b64encode(wrapped).decode()}
+    jobs.put(key, stored, **{"content-md5": f"{'0' * 32}-1", ALGORITHM_MEMBER: "AES256"})
+    record = json.loads(jobs.metadata.text(BUCKET, key) or "")
+    record[KEY_ID_MEMBER] = WRONG
+    record["location"][0] |= {**how, "dataStoreETag": f"1:{etag}"}
+    jobs.metadata.records[BUCKET, key] = json.dumps(record), 3
+    bucket = json.loads(jobs.metadata.text(METASTORE, BUCKET) or "")
+    bucket["serverSideEncryption"] = {"algorithm": "AES256", "masterKeyId": RIGHT}
+    jobs.metadata.records[METASTORE, BUCKET] = json.dumps(bucket), 1
+
+
+async def test_the_right_key_of_cloudservers_is_found(jobs: Jobs) -> None:
+    of_original(jobs, "a", md5(CONTENT, usedforsecurity=False).hexdigest())
+    await jobs.worker.step()
+    assert jobs.letters == []
+    record = ObjectRecord.parse(jobs.metadata.text(BUCKET, "a") or "")
+    (location,) = record.locations
+    opening = await jobs.keys.opening(record.document, location, BoundTo(BUCKET, "a"), None)
+    decoder = opening.decoder(0, len(CONTENT) - 1, len(CONTENT))
+    assert decoder.update(jobs.place.blobs[location.key]) + decoder.finish() == CONTENT
+
+
+@pytest.mark.parametrize("etag", ["", "0" * 32])
+async def test_what_nobody_can_hold_against_anything_is_not_stored_again(
+    jobs: Jobs, etag: str
+) -> None:
+    of_original(jobs, "a", etag)
+    await jobs.worker.step()
+    assert jobs.blobs_of("a") == ["old a"] == list(jobs.place.blobs)
+    (letter,) = jobs.letters
+    assert letter["key"] == "a"
