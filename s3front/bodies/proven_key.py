@@ -26,6 +26,7 @@ from s3front.keys.original_objects import cannot_open
 from s3front.keys.sealing import Keys
 from s3front.locations.base import stored_blob
 from s3front.locations.registry import LocationRegistry
+from s3front.objects.default_encryption import original_keys
 from s3front.objects.object_record import ObjectRecord
 from s3front.s3_errors import S3Error
 from shared.process.logs import EventLog
@@ -126,6 +127,7 @@ def _named(
     found = [(location.members or {}).get(_MASTER_KEY), record.document.get(KEY_ID_MEMBER)]
     if isinstance(encryption, dict):
         found += [encryption.get(name) for name in _OF_BUCKETS]
+        found += original_keys(encryption)
     return (key_id for key_id in found if isinstance(key_id, str) and key_id)
 
 

@@ -88,11 +88,11 @@ def says_protection(headers: Headers) -> bool:
 def default_of(bucket: BucketRecord, settings: EncryptionSettings) -> Protection | None:
     """How what a request says nothing of is encrypted. Raises NotImplemented."""
     if not bucket.demands_encryption:
-        return _PLAIN if settings.encrypts_all else None
+        return _SSE_S3 if settings.encrypts_all else None
     return remembered(bucket, _default)
 
 
-_PLAIN: Final = Protection()
+_SSE_S3: Final = Protection()
 
 
 def _default(bucket: BucketRecord) -> Protection:
@@ -100,7 +100,7 @@ def _default(bucket: BucketRecord) -> Protection:
     wanted = default_encryption(bucket)
     assert wanted is not None
     if wanted.algorithm == AES256:
-        return _PLAIN
+        return _SSE_S3
     if wanted.algorithm not in ALGORITHMS:
         # To store it otherwise would not be what its owner wants.
         raise not_implemented(f"the default encryption of the bucket ({wanted.algorithm})")
@@ -133,7 +133,7 @@ def _by_server(headers: Headers, bucket: BucketRecord) -> Protection | None:
                 f"{ENCRYPTION} : {KMS}",
                 algorithm,
             )
-        return None if algorithm is None else _PLAIN
+        return None if algorithm is None else _SSE_S3
     by_default = remembered(bucket, _default) if bucket.demands_encryption else None
     bucket_key = _flag(headers)
     if bucket_key is None:

@@ -2,7 +2,8 @@
 
     serverSideEncryption: {cryptoScheme: 1, algorithm: "aws:kms", mandatory: true,
                            masterKeyId, configuredMasterKeyId,            (the original's)
-                           masterKeyName, bucketKeyEnabled, blockedEncryptionTypes}   (ours)
+                           masterKeyName, bucketKeyEnabled, blockedEncryptionTypes,   (ours)
+                           formerMasterKeys}
 
 It counts where ``mandatory`` is true; the original has it without, too, when it has made a master
 key for the bucket, whose ID is ``masterKeyId``: with its ``file`` KMS, that is the key itself. A
@@ -12,6 +13,9 @@ Both stand there only if the original can have the key as well, from a KMS that 
 ``file`` KMS takes any other ID for the digits of a key, and encrypts by an empty one (seen with
 8.8.35). Without them it does nothing with the bucket, whose objects it could not read either. A key
 of any other keeper that was named is ``masterKeyName``.
+
+``formerMasterKeys`` are keys of its ``file`` KMS that stood in the place of others before: there
+may be parts of uploads whose key stands nowhere else.
 """
 
 from __future__ import annotations
@@ -39,6 +43,7 @@ MEMBER: Final = "serverSideEncryption"
 
 _NAMED_KEY: Final = "configuredMasterKeyId"
 _OUR_KEY: Final = "masterKeyName"
+_FORMER: Final = "formerMasterKeys"
 
 _SCHEME: Final = 1
 """The original asks for a number, and takes it for that of its own format."""
@@ -96,7 +101,8 @@ def default_members(
         "algorithm": wanted.algorithm,
         "mandatory": True,
     }
-    made = former.get("masterKeyId")
+    its_own = original_keys(former)
+    made = former.get("masterKeyId") or next(iter(its_own), None)
     if isinstance(made, str) and made:
         stored["masterKeyId"] = made
     elif wanted.key_id is None and shared:
@@ -109,7 +115,19 @@ def default_members(
         stored["bucketKeyEnabled"] = True
     if wanted.blocked:
         stored["blockedEncryptionTypes"] = list(wanted.blocked)
+    if others := [key for key in its_own if key != made]:
+        stored[_FORMER] = others
     return {MEMBER: stored}
+
+
+def original_keys(stored: Mapping[str, Any]) -> list[str]:
+    """The keys of the original's ``file`` KMS that the member of a bucket's record has, the newest
+    first."""
+    former = stored.get(_FORMER)
+    found = [stored.get(_NAMED_KEY), stored.get("masterKeyId")]
+    found += former if isinstance(former, list) else []
+    keys = [key for key in found if isinstance(key, str) and _MASTER_KEY.search(key)]
+    return list(dict.fromkeys(keys))
 
 
 def without_default(bucket: BucketRecord) -> BucketRecord:
@@ -119,6 +137,6 @@ def without_default(bucket: BucketRecord) -> BucketRecord:
     stored = bucket.document[MEMBER]
     if not stored.get("masterKeyId") and not stored.get(_NAMED_KEY):
         return bucket.changed({MEMBER: None})
-    names = ("cryptoScheme", "algorithm", "masterKeyId", _NAMED_KEY)
+    names = ("cryptoScheme", "algorithm", "masterKeyId", _NAMED_KEY, _FORMER)
     kept = {name: stored[name] for name in (*names, "isAccountEncryptionEnabled") if name in stored}
     return bucket.changed({MEMBER: {**kept, "mandatory": False}})

@@ -11,6 +11,7 @@ from s3front.objects.default_encryption import (
     DefaultEncryption,
     default_encryption,
     default_members,
+    original_keys,
     shown_key_id,
     without_default,
 )
@@ -100,3 +101,23 @@ def test_what_demands_nothing(stored: Any) -> None:
 )
 def test_what_is_shown_of_a_key(key_id: object, shown: str | None) -> None:
     assert shown_key_id(key_id) == shown
+
+
+def test_keys_of_the_original_are_never_dropped() -> None:
+    """Its ``file`` KMS has them there and nowhere else, and parts may be encrypted by any."""
+    first, second, third = "1a" * 32, "2b" * 32, "3c" * 32
+    former = {"masterKeyId": first, "configuredMasterKeyId": second}
+    for wanted in (DefaultEncryption("AES256"), DefaultEncryption("aws:kms", "a-key")):
+        stored = default_members(wanted, former, None, shared=False)[MEMBER]
+        assert stored["masterKeyId"] == first
+        assert set(original_keys(stored)) == {first, second}
+        # The original has named another one meanwhile, and somebody changes it here again.
+        named = {**stored, "configuredMasterKeyId": third}
+        again = default_members(wanted, named, None, shared=False)[MEMBER]
+        assert set(original_keys(again)) == {first, second, third}
+        removed = without_default(bucket(again)).document[MEMBER]
+        assert set(original_keys(removed)) == {first, second, third}
+    only_named = default_members(
+        DefaultEncryption("AES256"), {"configuredMasterKeyId": second}, None, shared=False
+    )
+    assert only_named[MEMBER]["masterKeyId"] == second
