@@ -176,6 +176,19 @@ HEADERS: Final[Mapping[str, _Value]] = {
     "x-amz-request-payer": _of("requester"),
     "x-amz-mfa": _of("serial 123456"),
     "x-amz-server-side-encryption": _of("AES256", "aws:kms"),
+    "x-amz-server-side-encryption-aws-kms-key-id": _of("key-1", "0" * 64),
+    "x-amz-server-side-encryption-bucket-key-enabled": _of("true", "false"),
+    "x-amz-server-side-encryption-context": _of("e30=", "eyJhIjoiYiJ9", "W10="),
+    **{
+        f"{prefix}-server-side-encryption-customer-{name}": values
+        for prefix in ("x-amz", "x-amz-copy-source")
+        for name, values in (
+            ("algorithm", _of("AES256")),
+            ("key", _of("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "AAA=")),
+            ("key-MD5", _of("tP/LI3N87DFaSk0aoqYgzg==", "AAA=")),
+        )
+    },
+    "x-amz-scal-server-side-encryption": _of("AES256", "aws:kms"),
     "x-amz-write-offset-bytes": _number,
     "x-amz-security-token": _of("token"),
     "x-scal-s3-version-id": _version,

@@ -16,13 +16,14 @@ from typing import Any
 
 import pytest
 
+from tests.api.encrypting import encrypting_cluster
 from tests.clients_boto3 import s3_client
 from tests.fuzz.s3_shapes import FURNISHED, World, shape
 from tests.fuzz.s3_signing import Attempt, attempt
 from tests.fuzz.watch import Watched
 from tests.multipart import upload_parts
 from tests.raw_http import Connection
-from tests.servers import OTHER_ACCESS_KEY, OTHER_SECRET_KEY, Cluster, Front, cluster
+from tests.servers import OTHER_ACCESS_KEY, OTHER_SECRET_KEY, Cluster, Front
 
 SOAK = os.environ.get("TWOFOLD_SOAK") == "1"
 REQUESTS = 300_000 if SOAK else 1_500
@@ -155,7 +156,7 @@ def assert_control(front: Front) -> None:
 
 @pytest.mark.timeout(7200 if SOAK else 300)
 def test_no_request_is_answered_with_500(tmp_path: Path) -> None:
-    with cluster(tmp_path) as running:
+    with encrypting_cluster(tmp_path) as running:
         front = running.fronts[0]
         campaign = Campaign(running, prepared(front))
         campaign.run(0, REQUESTS // 10)  # what is loaded and kept once is no growth

@@ -111,6 +111,7 @@ TESTS = {
         "tests/api/test_encryption.py",
         "tests/api/test_encrypted_uploads.py",
         "tests/api/test_bucket_encryption.py",
+        "tests/api/test_foreign_locations.py",
     ),
 }
 """What must notice the mutants of a kind, the fastest first."""
