@@ -12,13 +12,15 @@ Rules:
 2. What is as it should be is left alone, so a page may be done twice.
 3. What cannot be done is a dead letter, and holds up nothing; a place that is away is waited for.
 4. Nothing is decrypted in a bucket that demands encryption.
+5. Nothing is written once the job was ended: each commit requires the job's record as well.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from contextlib import suppress
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -36,7 +38,7 @@ from s3front.encryption.sse import (
 from s3front.locations.base import DataNotFoundError
 from s3front.metadata import gateway
 from s3front.metadata.bucket_store import BucketStore
-from s3front.metadata.gateway import ChangedError, OutcomeUnknownError
+from s3front.metadata.gateway import ChangedError, OutcomeUnknownError, Requirement
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import ObjectStore, StoredObject, planned
 from s3front.objects.object_record import ObjectRecord
@@ -44,7 +46,7 @@ from s3front.objects.versioning import Place, Plan, plan_change
 from s3front.s3_errors import S3Error
 from s3front.work.dead_letters import dead_letter
 from s3front.work.job_lease import LeaseLostError
-from s3front.work.stored_again import HERE_BYTES_MAX, Restoring
+from s3front.work.stored_again import HERE_BYTES_MAX, Restoring, Spend
 from s3front.work.walked_records import Position, RecordWalk
 from s3front.work.worker import Pace, Step, Tools
 from shared.failpoints import FailPoint, failpoint
@@ -59,6 +61,9 @@ JOB_PREFIX: Final = "objects/"
 RATE_BYTES: Final = 50 * 1024 * 1024
 STEP_SECONDS_MAX: Final = 24 * 3600.0
 """A page may have objects of terabytes, and a job is slow on purpose."""
+
+LOOK_SECONDS: Final = 2.0
+"""How often a job whose objects are large is looked at: whether somebody has ended it."""
 
 _AT_ONCE: Final = 8
 _ATTEMPTS_MAX: Final = 3
@@ -111,6 +116,7 @@ class EncryptionJobWorker:
         self._objects = ObjectStore(tools.metadata, self._buckets, "")
         self._job: Job | None = None
         self._free_at = 0.0
+        self._look_at = 0.0
 
     def status(self) -> Mapping[str, Any]:
         """Which bucket it is at, and how far."""
@@ -137,25 +143,40 @@ class EncryptionJobWorker:
             await self._keep(ended, revision)
             return Pace.BUSY
         await self._require_keys(job)
-        page = await RecordWalk(self._metadata, job.bucket).page(
-            Position(job.bucket, after=job.after)
-        )
-        assert page is not None
-        counts = await self._do_all([key for key, _ in page.records], job)
-        await self._keep(
-            msgspec.structs.replace(
-                job,
-                state="running" if page.next else "done",
-                finished="" if page.next else to_iso(now()),
-                after=page.next.after if page.next else job.after,
-                records=job.records + len(page.records),
-                stored=job.stored + counts.stored,
-                bytes=job.bytes + counts.bytes,
-                failed=job.failed + counts.failed,
-            ),
-            revision,
-        )
+        try:
+            await self._do_page(job, revision)
+        except _JobOverError:
+            self._tools.log.info("a job was ended", bucket=job.bucket)
         return Pace.BUSY
+
+    async def _do_page(self, job: Job, revision: int) -> None:
+        walk = RecordWalk(self._metadata, job.bucket)
+        found = await walk.page(Position(job.bucket, after=job.after))
+        assert found is not None
+        page = _Page(job, revision, _Counts())
+        try:
+            await self._do_all([key for key, _ in found.records], page)
+        except S3Error:
+            # What is done is left alone when the page is done again.
+            with suppress(S3Error):
+                await self._keep(page.counts.added_to(job), revision)
+            raise
+        except _JobOverError:
+            await self._count_to_ended(page)
+            raise
+        behind = found.next
+        done = msgspec.structs.replace(
+            page.counts.added_to(job),
+            state="running" if behind else "done",
+            finished="" if behind else to_iso(now()),
+            after=behind.after if behind else job.after,
+            records=job.records + len(found.records),
+        )
+        try:
+            await self._keep(done, revision)
+        except _JobOverError:
+            await self._count_to_ended(page)
+            raise
 
     async def _next(self) -> tuple[Job, int] | None:
         bounds = {"gte": JOB_PREFIX, "lt": JOB_PREFIX[:-1] + chr(ord(JOB_PREFIX[-1]) + 1)}
@@ -184,20 +205,39 @@ class EncryptionJobWorker:
             raise S3Error("ServiceUnavailable", f"no master key can be had: {reason}")
 
     async def _keep(self, job: Job, revision: int) -> None:
-        """Unless somebody has changed it: cancelled it, for instance."""
+        """Raises _JobOverError when somebody has changed it."""
         key = job_key(job.bucket)
         operation = gateway.put(KEY_JOBS, key, msgspec.json.encode(job).decode())
         requires = [gateway.has_revision(KEY_JOBS, key, revision)]
-        await self._metadata.commit([operation], requires, _REQUEST_ID)
+        try:
+            await self._metadata.commit([operation], requires, _REQUEST_ID)
+        except ChangedError as error:
+            raise _JobOverError from error
         self._job = job
 
-    async def _do_all(self, names: Sequence[str], job: Job) -> _Counts:
-        """Some records of a bucket, small objects some at once."""
-        tools, spend = self._tools, self._spending(job.rate)
+    async def _count_to_ended(self, page: _Page) -> None:
+        """Add what was done of a page to a job that was ended meanwhile."""
+        address = KEY_JOBS, job_key(page.job.bucket)
+        (entry,) = await self._metadata.get_each([address], _REQUEST_ID)
+        job = None if entry is None else parse_job(entry.document)
+        if entry is None or entry.revision is None or job is None or job.began != page.job.began:
+            return
+        with suppress(_JobOverError):
+            await self._keep(page.counts.added_to(job), entry.revision)
+
+    async def _require_running(self, page: _Page) -> None:
+        """Raises _JobOverError."""
+        address = KEY_JOBS, job_key(page.job.bucket)
+        (entry,) = await self._metadata.get_each([address], _REQUEST_ID)
+        if entry is None or entry.revision != page.revision:
+            raise _JobOverError
+
+    async def _do_all(self, names: Sequence[str], page: _Page) -> None:
+        """Some records of a bucket, small objects some at once. Raises _JobOverError, S3Error."""
+        tools, spend, bucket = self._tools, self._spending(page), page.job.bucket
         restoring = Restoring(self._metadata, tools.locations, tools.keys, tools.log, spend)
-        counts = _Counts()
         small: list[str] = []
-        read = await self._metadata.get_each([(job.bucket, name) for name in names], _REQUEST_ID)
+        read = await self._metadata.get_each([(bucket, name) for name in names], _REQUEST_ID)
         for name, entry in zip(names, read, strict=True):
             if entry is None:
                 continue
@@ -205,48 +245,51 @@ class EncryptionJobWorker:
             if isinstance(size, int) and size <= HERE_BYTES_MAX:
                 small.append(name)
             else:
-                await self._do(name, job, restoring, counts)
+                await self._do(name, page, restoring)
         for begin in range(0, len(small), _AT_ONCE):
-            doing = (
-                self._do(name, job, restoring, counts) for name in small[begin : begin + _AT_ONCE]
-            )
+            doing = (self._do(name, page, restoring) for name in small[begin : begin + _AT_ONCE])
             # All of them end, whatever becomes of one.
             for ended in await asyncio.gather(*doing, return_exceptions=True):
                 if isinstance(ended, BaseException):
                     raise ended
-        return counts
 
-    def _spending(self, rate: int) -> Any:
+    def _spending(self, page: _Page) -> Spend:
         clock = self._tools.clock
 
         async def spend(size: int) -> None:
+            if clock() >= self._look_at:
+                self._look_at = clock() + LOOK_SECONDS
+                await self._require_running(page)
             begins = max(self._free_at, clock())
-            self._free_at = begins + size / rate
+            self._free_at = begins + size / page.job.rate
             if (wait := begins - clock()) > 0:
                 await asyncio.sleep(wait)
 
         return spend
 
-    async def _do(self, name: str, job: Job, restoring: Restoring, counts: _Counts) -> None:
+    async def _do(self, name: str, page: _Page, restoring: Restoring) -> None:
         """One record: the latest version, or one that is stored by its ID."""
         for _ in range(_ATTEMPTS_MAX):
             try:
-                counts.add(await self._try(name, job, restoring))
+                page.counts.add(await self._try(name, page, restoring))
             except ChangedError:
                 continue
             except (S3Error, DataNotFoundError, UnreadableRecordError) as error:
                 if isinstance(error, S3Error) and error.status == _AWAY:
                     raise
-                await self._give_up(name, job, error)
-                counts.failed += 1
+                await self._give_up(name, page.job, error)
+                page.counts.failed += 1
             return
         # Whoever changes it all the time has it stored as the bucket says.
 
-    async def _try(self, name: str, job: Job, restoring: Restoring) -> int | None:
+    async def _try(self, name: str, page: _Page, restoring: Restoring) -> int | None:
         """How many bytes were stored again; None where nothing is to be done. Raises ChangedError,
-        S3Error, DataNotFoundError, UnreadableRecordError."""
-        wanted = [(job.bucket, name)]
-        bucket, (entry,) = await self._buckets.read_with(job.bucket, wanted, _REQUEST_ID)
+        S3Error, DataNotFoundError, UnreadableRecordError, _JobOverError."""
+        job = page.job
+        wanted = [(job.bucket, name), (KEY_JOBS, job_key(job.bucket))]
+        bucket, (entry, its_job) = await self._buckets.read_with(job.bucket, wanted, _REQUEST_ID)
+        if its_job is None or its_job[1] != page.revision:
+            raise _JobOverError
         if bucket is None or entry is None:
             return None
         key, mark, own = name.partition("\0")
@@ -262,7 +305,10 @@ class EncryptionJobWorker:
         if place is Place.OWN and await self._is_latest(bucket, key, own):
             return None  # it is done with that
         current = StoredObject(record, entry[1], place)
-        return await self._store_again(bucket, key, current, protection, restoring)
+        requirement = gateway.has_revision(KEY_JOBS, job_key(job.bucket), page.revision)
+        return await self._store_again(
+            bucket, key, current, protection, _Storing(restoring, requirement)
+        )
 
     async def _is_latest(self, bucket: StoredBucket, key: str, version_id: str) -> bool:
         (entry,) = await self._metadata.get_many([(bucket.name, key)], _REQUEST_ID)
@@ -276,8 +322,9 @@ class EncryptionJobWorker:
         key: str,
         current: StoredObject,
         protection: Protection | None,
-        restoring: Restoring,
+        storing: _Storing,
     ) -> int:
+        restoring, requirement = storing
         record, bound = current.record, BoundTo(bucket.name, key)
         keys, began = self._tools.keys, self._tools.clock()
         sealing = (
@@ -296,7 +343,7 @@ class EncryptionJobWorker:
             )
             plan = plan_change(bucket.record.versioning, record, current.place, changed)
             released = tuple(msgspec.structs.replace(step, release=True) for step in plan.steps)
-            commit = planned(bucket, key, current, Plan(released, plan.requires))
+            commit = planned(bucket, key, current, Plan(released, plan.requires), requirement)
             await self._objects.commit(bucket, [commit.with_notes(new.notes)], _REQUEST_ID)
         except OutcomeUnknownError:
             raise  # the bytes may belong to the object, so they stay
@@ -315,6 +362,10 @@ class EncryptionJobWorker:
         await self._metadata.commit([letter], [], _REQUEST_ID)
 
 
+class _JobOverError(Exception):
+    """Somebody has ended the job, or begun another one."""
+
+
 class _Counts:
     """Of a page."""
 
@@ -327,6 +378,29 @@ class _Counts:
         if size is not None:
             self.stored += 1
             self.bytes += size
+
+    def added_to(self, job: Job) -> Job:
+        return msgspec.structs.replace(
+            job,
+            stored=job.stored + self.stored,
+            bytes=job.bytes + self.bytes,
+            failed=job.failed + self.failed,
+        )
+
+
+class _Page(NamedTuple):
+    """What is done of a page of a job, whose record has this revision while nobody ends it."""
+
+    job: Job
+    revision: int
+    counts: _Counts
+
+
+class _Storing(NamedTuple):
+    """How an object is stored again, and what its commit requires besides."""
+
+    restoring: Restoring
+    requirement: Requirement
 
 
 def _is_to_do(record: ObjectRecord, protection: Protection | None) -> bool:

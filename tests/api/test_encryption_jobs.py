@@ -293,10 +293,18 @@ def test_a_job_is_slow_and_can_be_ended(running: Cluster) -> None:
         s3.put_object(Bucket=bucket, Key=f"{number}", Body=content(1024 * 1024))
     keys(running, "encrypt-objects", bucket, "--rate", "1")
     assert "is running" in keys(running, "encrypt-objects", bucket, code=1)
+    wait_for(lambda: TWOFOLD_SCHEME in schemes(running, bucket), "an object to be stored")
     keys(running, "cancel", bucket)
     assert "no job" in keys(running, "cancel", bucket, code=1)
-    assert job_of(running, bucket)["state"] == "cancelled"
+    # The worker adds what it has done of the page once it has seen that.
+    wait_for(lambda: bool(job_of(running, bucket)["stored"]), "the job to be left")
+    ended = job_of(running, bucket)
+    assert (ended["state"], ended.get("failed", 0)) == ("cancelled", 0)
+    assert 0 < ended["stored"] < 60
     assert None in schemes(running, bucket)
+    keys(running, "encrypt-objects", bucket, "--rate", "1000")
+    assert wait_for_job(running, bucket)["stored"] == 60 - ended["stored"]
+    assert_settled(running)
 
 
 def test_no_bucket_is_no_job(running: Cluster) -> None:

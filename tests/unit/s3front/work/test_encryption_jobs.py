@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import md5
 from typing import Any, cast
 
 import pytest
+from msgspec.json import encode
 
-from s3front.encryption.key_wrapping import BoundTo
+from s3front.encryption.key_wrapping import BoundTo, WrappingKey
 from s3front.encryption.original import CounterTransform, unwrapped_by_file_kms
 from s3front.encryption.sse import ALGORITHM_MEMBER, KEY_ID_MEMBER
+from s3front.keys.base import AwayError, KeyContext
 from s3front.keys.sealing import Keys
-from s3front.locations.base import DaemonStore
+from s3front.locations.base import DaemonStore, Stored
 from s3front.locations.location_config import Surroundings
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.gateway import (
@@ -28,16 +31,18 @@ from s3front.metadata.gateway import (
     Wanted,
 )
 from s3front.objects.object_record import ObjectRecord
+from s3front.s3_errors import S3Error
 from s3front.work.encryption_jobs import EncryptionJobWorker, Job, job_key
 from s3front.work.job_lease import LeaseLostError
-from s3front.work.worker import Tools
+from s3front.work.stored_again import HERE_BYTES_MAX
+from s3front.work.worker import Pace, Tools
 from shared.process.logs import get_logger
 from shared.records.bucket import BucketRecord
 from shared.records.names import DEAD_LETTERS, KEY_JOBS, METASTORE
 from shared.records.times import now
 from tests.unit.dmd.metadata.support import RecordingLog
 from tests.unit.s3front.metadata_twin import MetadataTwin
-from tests.unit.s3front.places import MemoryPlace, OneKey
+from tests.unit.s3front.places import MemoryPlace, MemoryReader, OneKey
 
 BUCKET = "photos"
 CONTENT = b"plain text"
@@ -50,6 +55,8 @@ class Metadata(MetadataTwin):
         super().__init__()
         self.disturbs: BaseException | None = None
         self.is_applied = True
+        self.after_next: Callable[[], None] | None = None
+        """Is called after the next commit of an object."""
 
     @property
     def connection(self) -> int:
@@ -75,7 +82,22 @@ class Metadata(MetadataTwin):
         done = await super().commit(operations, requires, request_id, carried)
         if error is not None:
             raise error
+        if is_of_object and self.after_next is not None:
+            then, self.after_next = self.after_next, None
+            then()
         return done
+
+
+class Keeper(OneKey):
+    """``is_away``: it gives out no key."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+
+    async def wrapping_key(self, key_id: str | None, context: KeyContext) -> WrappingKey:
+        if self.is_away:
+            raise AwayError("the service does not answer")
+        return await super().wrapping_key(key_id, context)
 
 
 class Jobs:
@@ -86,11 +108,12 @@ class Jobs:
         self.place = MemoryPlace()
         self.log = RecordingLog()
         self.now = 1000.0
+        self._revisions = itertools.count(-1000)
         bucket = BucketRecord.create(BUCKET, "owner", "owner", now(), "us-east-1")
         self.metadata.records[METASTORE, BUCKET] = bucket.serialise(), 1
         self.begin(Job(bucket=BUCKET))
         registry = LocationRegistry({}, Surroundings(cast(DaemonStore, self.place), get_logger()))
-        self.keeper = OneKey()
+        self.keeper = Keeper()
         self.keys = Keys({"file": self.keeper}, self.keeper)
 
         def clock() -> float:
@@ -100,8 +123,8 @@ class Jobs:
         self.worker = EncryptionJobWorker(tools)
 
     def begin(self, job: Job) -> None:
-        text = json.dumps({"bucket": job.bucket, "rate": job.rate, "decrypt": job.decrypt})
-        self.metadata.records[KEY_JOBS, job_key(BUCKET)] = text, 2
+        revision = next(self._revisions)
+        self.metadata.records[KEY_JOBS, job_key(BUCKET)] = encode(job).decode(), revision
 
     def put(self, key: str, content: bytes = CONTENT, **members: Any) -> None:
         """An object whose only blob is plain, unless its ``members`` say otherwise."""
@@ -199,3 +222,43 @@ async def test_what_nobody_can_hold_against_anything_is_not_stored_again(
     assert jobs.blobs_of("a") == ["old a"] == list(jobs.place.blobs)
     (letter,) = jobs.letters
     assert letter["key"] == "a"
+
+
+async def test_a_job_that_was_ended_stores_nothing_more(jobs: Jobs) -> None:
+    for number in range(20):
+        jobs.put(f"{number:02}")
+    jobs.metadata.after_next = lambda: jobs.begin(Job(bucket=BUCKET, state="cancelled"))
+    assert await jobs.worker.step() is Pace.BUSY
+    stored = [n for n in range(20) if jobs.blobs_of(f"{n:02}") != [f"old {n:02}"]]
+    assert len(stored) == 1
+    assert len(jobs.place.blobs) == 21
+    assert (jobs.job["state"], jobs.job["stored"]) == ("cancelled", 1)
+    assert await jobs.worker.step() is Pace.IDLE
+
+
+async def test_a_job_is_looked_at_between_the_blocks_of_a_large_object(jobs: Jobs) -> None:
+    jobs.put("a", bytes(2 * HERE_BYTES_MAX))
+    open_blob = jobs.place.open
+
+    async def cancelling(blob: Stored, start: int, end: int) -> MemoryReader:
+        jobs.begin(Job(bucket=BUCKET, state="cancelled"))
+        return await open_blob(blob, start, end)
+
+    jobs.place.open = cancelling  # type: ignore[method-assign]
+    await jobs.worker.step()
+    assert jobs.place.blobs.keys() == {"old a"}
+    assert jobs.place.infos == []
+
+
+async def test_what_was_done_of_a_page_is_counted_when_it_is_given_up(jobs: Jobs) -> None:
+    for number in range(20):
+        jobs.put(f"{number:02}")
+    jobs.metadata.after_next = lambda: setattr(jobs.keeper, "is_away", True)
+    with pytest.raises(S3Error, match="ServiceUnavailable"):
+        await jobs.worker.step()
+    done = jobs.job["stored"]
+    assert 0 < done < 20
+    jobs.keeper.is_away = False
+    await jobs.worker.step()
+    assert (jobs.job["state"], jobs.job["stored"]) == ("done", 20)
+    assert (jobs.job["records"], jobs.letters) == (20, [])
