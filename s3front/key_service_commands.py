@@ -11,6 +11,7 @@ from typing import Final
 
 from s3front.keys.base import MasterKeys
 from s3front.keys.data_key_cache import CachedKeys
+from s3front.keys.removal import named_by, too_early
 from s3front.keys.retired_keys import RetiredKeys
 from s3front.keys.sealing import Keys
 from s3front.keys.used_keys import UsedKeys
@@ -77,19 +78,23 @@ async def forget(
     metadata: MetadataGateway,
     key_id: str,
     count: Callable[[MetadataGateway], Awaitable[KeyUsage]],
+    wait_seconds: float,
 ) -> str:
-    """Take a key of a service for one that is not needed any more. All records are read, and none
-    may name it."""
+    """Take a key of a service for one that is not needed any more: it was retired so long ago, all
+    records are read, and none may name it."""
     keeper = _keeper(keys, key_id)
     if key_id == await current_key(keeper):
         raise RefusedError(f"{key_id} is the current key")
-    usage = await count(metadata)
-    if named := usage.records_by_key[key_id]:
+    since = await RetiredKeys(metadata).since(key_id)
+    if since is None:
+        raise RefusedError(f"{key_id} is not retired: s3front keys retire {key_id}")
+    if too_early(since, wait_seconds):
         raise RefusedError(
-            f"{named:,} records name the key {key_id}; s3front keys list shows the rotation"
+            f"{key_id} was retired less than {wait_seconds:g} s ago (gcGraceSeconds and "
+            "cacheSeconds): a request that began before may still name it"
         )
-    if usage.unreadable:
-        raise RefusedError(f"{usage.unreadable:,} records cannot be read, and may name it")
+    if reason := named_by(await count(metadata), key_id):
+        raise RefusedError(reason)
     await UsedKeys(metadata).forget(key_id)
     await RetiredKeys(metadata).remove(key_id)
     return f"no record names {key_id}: it may be disabled in the service"

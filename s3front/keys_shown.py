@@ -17,6 +17,7 @@ def row_of(ring: Keyring, key: MasterKey) -> dict[str, Any]:
         "state": key.state,
         "created": key.created,
         "retired": key.retired,
+        "disabled": key.disabled,
         "replacedBy": key.replaced_by,
     }
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
@@ -35,8 +34,9 @@ from s3front.keys.keepers import Keychain
 from s3front.keys.keyring_file import (
     Keyring,
     MasterKey,
-    State,
     create_keyring,
+    disabled,
+    enabled,
     is_key_id,
     locked,
     new_master_key,
@@ -45,6 +45,8 @@ from s3front.keys.keyring_file import (
     replace_keyring,
     retired,
 )
+from s3front.keys.remote_keepers import CACHE_SECONDS_MAX
+from s3front.keys.removal import named_by, too_early
 from s3front.keys.retired_keys import RetiredKeys
 from s3front.keys.used_keys import UsedKeys, missing_keys
 from s3front.keys_shown import print_found, print_row, row_of
@@ -211,13 +213,13 @@ def retire(
 @app.command()
 def disable(key_id: KeyId) -> None:
     """Let a key do nothing: what it protects cannot be read until it is enabled again."""
-    _set_state(key_id, "disabled")
+    _set_state(key_id, disabled)
 
 
 @app.command()
 def enable(key_id: KeyId) -> None:
     """Let a key be used that was disabled."""
-    _set_state(key_id, "enabled")
+    _set_state(key_id, enabled)
 
 
 @app.command()
@@ -231,25 +233,34 @@ def remove(
     """Take the secret of a key out of the file. All records are read, and none may name it.
 
     Of a retired key the name stays, and means the key that has replaced it. Of a key of a service
-    (`vault:twofold:v1`) it is said that it may be disabled there.
+    (`vault:twofold:v1`) it is said that it may be disabled there. What --force has removed is
+    missing, for `s3front keys list`, until this is called again when nothing needs it.
     """
     config = _configured()
     if ":" in key_id:
-        _at_service(config, key_service_commands.forget, key_id, _count)
+        cache = min(config.keepers().encryption.cache_seconds, CACHE_SECONDS_MAX)
+        wait = config.gc_grace_seconds + cache
+        _at_service(config, key_service_commands.forget, key_id, _count, wait)
         return
-    ring = _read(config)
-    key = _known(_there(ring, config), key_id)
-    if key.state == "removed":
+    key = _known(_there(_read(config), config), key_id)
+    was_removed = key.state == "removed"
+    if was_removed and not asyncio.run(ask_metadata(config, partial(_is_noted, key))):
         _refuse(f"the key {key_id} was removed already")
-    if not force:
-        _check_unused(config, key)
-    with _changed() as (ring, put):
-        if key_id == ring.current:
-            _refuse(f"{key_id} is the current key; s3front keys rotate makes another one")
-        put(removed(ring, key_id))
+    needed = None if force else _needed(config, key)
+    if needed is not None:
+        _refuse(needed)
+    if not was_removed:
+        with _changed() as (ring, put):
+            if key_id == ring.current:
+                _refuse(f"{key_id} is the current key; s3front keys rotate makes another one")
+            if _known(ring, key_id) != key:
+                _refuse(f"somebody else has changed the key {key_id}")
+            put(removed(ring, key_id))
     if force:
         typer.echo(f"removed the secret of {key_id}")
-        return
+        if (needed := _needed(config, key)) is not None:
+            typer.echo(f"it is missing from now on: {needed}")
+            return
     asyncio.run(ask_metadata(config, lambda metadata: UsedKeys(metadata).forget(_full(key_id))))
     typer.echo(f"removed the secret of {key_id}, which no record names")
 
@@ -257,21 +268,21 @@ def remove(
 # --- What they do --------------------------------------------------------------------------------
 
 
-def _check_unused(config: Config, key: MasterKey) -> None:
-    """Ends the command when something may still name a key."""
+def _needed(config: Config, key: MasterKey) -> str | None:
+    """Why something may still name a key; None when nothing can."""
     if key.state == "enabled":
-        _refuse(f"the key {key.id} is in use; s3front keys rotate retires the current one")
+        return f"the key {key.id} is in use; s3front keys rotate retires the current one"
     grace = config.gc_grace_seconds
-    if key.retired is not None and _age(key.retired) < grace:
-        _refuse(
-            f"the key {key.id} was retired less than {grace} s ago (gcGraceSeconds): a request "
-            "that began before may still name it"
+    if too_early(key.given_until, grace):
+        return (
+            f"the key {key.id} was {key.state} less than {grace} s ago (gcGraceSeconds), or nobody "
+            "has noted when: a request that began before may still name it"
         )
-    usage = asyncio.run(ask_metadata(config, _count))
-    if named := usage.records_by_key[_full(key.id)]:
-        _refuse(f"{named:,} records name the key {key.id}; s3front keys list shows the rotation")
-    if usage.unreadable:
-        _refuse(f"{usage.unreadable:,} records cannot be read, and may name it: see dmd check")
+    return named_by(asyncio.run(ask_metadata(config, _count)), _full(key.id))
+
+
+async def _is_noted(key: MasterKey, metadata: MetadataGateway) -> bool:
+    return _full(key.id) in await UsedKeys(metadata).every()
 
 
 async def _count(metadata: MetadataGateway) -> KeyUsage:
@@ -376,15 +387,16 @@ def _chain(config: Config) -> Keychain:
         exit_with_problem(cli.PROGRAM, error, CANNOT_ASK_EXIT)
 
 
-def _set_state(key_id: str, state: State) -> None:
+def _set_state(key_id: str, change: Callable[[Keyring, str], Keyring]) -> None:
     with _changed() as (ring, put):
         key = _known(ring, key_id)
         if key_id == ring.current:
             _refuse(f"{key_id} is the current key; s3front keys use chooses another one")
         if key.state in ("retired", "removed"):
             _refuse(f"the key {key_id} is {key.state}")
-        put(ring.with_key(replace(key, state=state)))
-    typer.echo(f"the key {key_id} is {state}")
+        changed = change(ring, key_id)
+        put(changed)
+    typer.echo(f"the key {key_id} is {changed.keys[key_id].state}")
 
 
 # --- The file ------------------------------------------------------------------------------------
@@ -449,11 +461,3 @@ def _refuse(reason: str) -> NoReturn:
 def _full(key_id: str) -> str:
     """The name of a key in records."""
     return f"{_FILE}:{key_id}"
-
-
-def _age(moment: str) -> float:
-    """Seconds since a time of the file; none of one that nobody can read."""
-    try:
-        return time.time() - datetime.fromisoformat(moment).timestamp()
-    except (ValueError, OverflowError):
-        return 0.0

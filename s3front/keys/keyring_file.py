@@ -9,7 +9,8 @@ A JSON document, with rights for its owner alone:
 ``current`` is the key that new objects get. A key in the state ``retired`` opens what it has
 sealed, and ``replacedBy`` is the one that is taken where the retired one is named; ``removed`` is
 one whose secret is gone, of which the name alone is left, for the same. One that is ``disabled``
-does nothing. ``check`` tells a secret that was damaged from one that never fitted.
+does nothing. The members ``retired`` and ``disabled`` say since when. ``check`` tells a secret that
+was damaged from one that never fitted.
 
 Read by all processes of this half, and written by ``s3front keys`` alone, a whole file at a time.
 Nothing here shows a secret: not ``repr``, and no error.
@@ -58,7 +59,8 @@ _SUCCESSORS_MAX: Final = 1000
 
 
 class MasterKey(msgspec.Struct, frozen=True, kw_only=True):
-    """One master key; ``created`` and ``retired`` are ISO 8601. A removed one has no secret."""
+    """One master key; ``created``, ``retired`` and ``disabled`` are ISO 8601. A removed one has no
+    secret."""
 
     id: str
     created: str
@@ -66,10 +68,18 @@ class MasterKey(msgspec.Struct, frozen=True, kw_only=True):
     state: State = "enabled"
     replaced_by: str | None = None
     retired: str | None = None
+    disabled: str | None = None
 
     def __repr__(self) -> str:
         """Without the secret."""
         return f"MasterKey({self.id!r}, {self.state!r})"
+
+    @property
+    def given_until(self) -> str | None:
+        """Since when it is given out no more; None: it is, or nobody has noted it."""
+        if self.state == "enabled":
+            return None
+        return max(filter(None, (self.retired, self.disabled)), default=None)
 
     @property
     def opens(self) -> bool:
@@ -131,6 +141,7 @@ class _KeyEntry(Section, frozen=True, kw_only=True):
     check_: Text | None = msgspec.field(default=None, name="check")
     replaced_by: Text | None = None
     retired: Text | None = None
+    disabled: Text | None = None
 
     def check(self) -> None:
         if (self.secret is None) != (self.state == "removed"):
@@ -185,6 +196,7 @@ def read_keyring(path: Path) -> Keyring | None:
             state=entry.state,
             replaced_by=entry.replaced_by,
             retired=entry.retired,
+            disabled=entry.disabled,
         )
         for entry in file.keys
     }
@@ -247,11 +259,27 @@ def retired(ring: Keyring, key_id: str) -> Keyring:
     return ring.with_key(key)
 
 
+def disabled(ring: Keyring, key_id: str) -> Keyring:
+    """The same, with a key that does nothing from now on."""
+    return ring.with_key(replace(ring.keys[key_id], state="disabled", disabled=moment()))
+
+
+def enabled(ring: Keyring, key_id: str) -> Keyring:
+    """The same, with a key that may be used again."""
+    return ring.with_key(replace(ring.keys[key_id], state="enabled", disabled=None))
+
+
 def removed(ring: Keyring, key_id: str) -> Keyring:
     """The same without the secret of a key."""
     key = ring.keys[key_id]
-    successor = key.replaced_by or ring.current
-    return ring.with_key(replace(key, state="removed", secret=b"", replaced_by=successor))
+    gone = replace(
+        key,
+        state="removed",
+        secret=b"",
+        replaced_by=key.replaced_by or ring.current,
+        disabled=key.disabled if key.given_until else moment(),
+    )
+    return ring.with_key(gone)
 
 
 def create_keyring(path: Path, key_id: str | None = None) -> Keyring:
@@ -316,6 +344,8 @@ def _entry(key: MasterKey) -> dict[str, Any]:
         entry["replacedBy"] = key.replaced_by
     if key.retired is not None:
         entry["retired"] = key.retired
+    if key.disabled is not None:
+        entry["disabled"] = key.disabled
     if key.secret:
         entry["secret"] = b64encode(key.secret).decode()
         entry["check"] = secret_check(key.secret)

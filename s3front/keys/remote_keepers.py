@@ -14,7 +14,7 @@ from s3front.keys.base import MasterKeys, ServiceKeys
 from s3front.keys.making import Making
 from s3front.locations.location_config import Written
 
-_CACHE_SECONDS_MAX: Final = 24 * 3600
+CACHE_SECONDS_MAX: Final = 24 * 3600
 
 
 def vault(making: Making) -> MasterKeys:
@@ -60,6 +60,6 @@ def guarded(inner: ServiceKeys, making: Making) -> MasterKeys:
     from s3front.keys.resilient_keys import ResilientKeys  # noqa: PLC0415
 
     settings = making.described.encryption
-    seconds = min(settings.cache_seconds, _CACHE_SECONDS_MAX)
+    seconds = min(settings.cache_seconds, CACHE_SECONDS_MAX)
     limits = CacheLimits(seconds, settings.cache_uses_max)
     return CachedKeys(ResilientKeys(inner, settings.timeout_ms / 1000, making.log), limits)

@@ -35,6 +35,11 @@ class RetiredKeys:
         found, _ = await self._read()
         return tuple(sorted(found))
 
+    async def since(self, key_id: str) -> str | None:
+        """When a key was retired (ISO 8601); None for one that is not."""
+        found, _ = await self._read()
+        return found.get(key_id)
+
     async def add(self, key_id: str) -> None:
         """Retire a key."""
         await self._change(lambda found: {key_id: to_iso(now()), **found})

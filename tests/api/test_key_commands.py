@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 from collections.abc import Iterator
@@ -10,8 +11,13 @@ from typing import Any
 
 import pytest
 
+from s3front.daemon_clients import metadata_client
 from s3front.keys.keyring_file import Keyring, read_keyring
+from s3front.keys.used_keys import UsedKeys
+from s3front.metadata.gateway import MetadataGateway
+from shared.config import load_config
 from tests.api.installation import Installation
+from tests.unit.dmd.metadata.support import RecordingLog
 
 
 @pytest.fixture
@@ -37,6 +43,31 @@ def ring_of(installation: Installation) -> Keyring:
 def shows_no_secret(installation: Installation, text: str) -> bool:
     document = json.loads((installation.folder / "conf" / "keyring.json").read_text())
     return not any(key["secret"] in text for key in document["keys"] if "secret" in key)
+
+
+def backdate(installation: Installation, member: str) -> None:
+    """As if it were long ago that the first key was retired, or disabled."""
+    path = installation.folder / "conf" / "keyring.json"
+    document = json.loads(path.read_text())
+    assert document["keys"][0][member]
+    document["keys"][0][member] = "2026-01-01T00:00:00Z"
+    path.write_text(json.dumps(document))
+
+
+def note_use(installation: Installation, key: str) -> None:
+    """As a front-end notes it."""
+
+    async def note() -> None:
+        client = metadata_client(
+            load_config(installation.environ, installation.folder), RecordingLog()
+        )
+        client.start()
+        try:
+            await UsedKeys(MetadataGateway(client)).note(key)
+        finally:
+            await client.close()
+
+    asyncio.run(note())
 
 
 def test_a_file_is_made_once_with_rights_for_its_owner_alone(installation: Installation) -> None:
@@ -152,10 +183,7 @@ class TestWithADaemon:
         assert "is in use" in keys(served, "remove", "first", code=1).stderr
         keys(served, "rotate")
         assert "retired less than 61 s ago" in keys(served, "remove", "first", code=1).stderr
-        path = served.folder / "conf" / "keyring.json"
-        document = json.loads(path.read_text())
-        document["keys"][0]["retired"] = "2026-01-01T00:00:00Z"
-        path.write_text(json.dumps(document))
+        backdate(served, "retired")
         assert keys(served, "remove", "first").stdout == (
             "removed the secret of first, which no record names\n"
         )
@@ -165,6 +193,41 @@ class TestWithADaemon:
         assert (
             "is the current key" in keys(served, "remove", ring.current, "--force", code=1).stderr
         )
+
+    def test_a_key_that_was_disabled_has_the_same_grace(self, served: Installation) -> None:
+        keys(served, "create", "--id", "first")
+        keys(served, "add", "--id", "second")
+        keys(served, "use", "second")
+        keys(served, "disable", "first")
+        assert "disabled less than 61 s ago" in keys(served, "remove", "first", code=1).stderr
+        backdate(served, "disabled")
+        keys(served, "enable", "first")
+        keys(served, "disable", "first")
+        assert "disabled less than 61 s ago" in keys(served, "remove", "first", code=1).stderr
+        backdate(served, "disabled")
+        keys(served, "remove", "first")
+        assert ring_of(served).keys["first"].state == "removed"
+
+    def test_what_was_removed_by_force_can_be_forgotten(self, served: Installation) -> None:
+        keys(served, "create", "--id", "first")
+        note_use(served, "file:first")
+        keys(served, "rotate")
+        done = keys(served, "remove", "first", "--force")
+        assert "it is missing from now on: the key first was retired less than" in done.stdout
+        assert self.listed(served, code=1)["missing"] == ["file:first"]
+        assert "less than 61 s ago" in keys(served, "remove", "first", code=1).stderr
+        backdate(served, "retired")
+        assert "which no record names" in keys(served, "remove", "first").stdout
+        assert self.listed(served)["missing"] == []
+        assert "was removed already" in keys(served, "remove", "first", code=1).stderr
+
+    def test_force_forgets_what_nothing_needs(self, served: Installation) -> None:
+        keys(served, "create", "--id", "first")
+        note_use(served, "file:first")
+        keys(served, "rotate")
+        backdate(served, "retired")
+        keys(served, "remove", "first", "--force")
+        assert self.listed(served)["missing"] == []
 
     def test_all_keepers_are_looked_at(self, served: Installation) -> None:
         assert keys(served, "look", code=1).stdout == (

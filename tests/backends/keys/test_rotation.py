@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from s3front.keys.retired_keys import RETIRED
 from s3front.work.key_rotation import ROTATION
 from shared.records.encrypted import protections
 from shared.records.names import KEY_JOBS
@@ -21,7 +22,7 @@ from tests.api.support import body_of, set_versioning
 from tests.backends.keys.describing import TIMEOUT_MS
 from tests.backends.keys.services import KINDS, Service
 from tests.clients_boto3 import s3_client
-from tests.faults.stores import stored_records
+from tests.faults.stores import call_metadata, stored_records
 from tests.servers import Cluster, cluster, wait_for
 
 
@@ -116,6 +117,9 @@ def test_a_master_key_of_a_service_is_replaced(stage: Stage) -> None:
     listed = json.loads(stage.keys("list", "--json", "--count"))
     assert listed["retired"] == [old]
     assert set(listed["records"]) == {new}
+    assert "was retired less than" in stage.keys("remove", old, code=1)
+    long_ago = {"keys": {old: "2026-01-01T00:00:00.000Z"}}
+    call_metadata(stage.cluster, "put", [RETIRED, json.dumps(long_ago), {}], [KEY_JOBS])
     assert f"no record names {old}" in stage.keys("remove", old)
     listed = json.loads(stage.keys("list", "--json"))
     assert listed["retired"] == []
