@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from shared.records.names import STRAYS
+from tests.api.encrypting import by_customer, encryption_settings
 from tests.backends.native_cluster import Stage, native_cluster
 from tests.backends.native_place import NativePlace
 from tests.backends.native_support import CHOICE, end_faults, refusal, there
@@ -23,7 +24,8 @@ DATA = random.Random(5).randbytes(300_000)
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with native_cluster(tmp_path_factory.mktemp("native")) as stage:
+    folder = tmp_path_factory.mktemp("native")
+    with native_cluster(folder, settings=encryption_settings(folder)) as stage:
         yield stage
 
 
@@ -101,6 +103,34 @@ def test_what_the_copy_says_is_new_there(
     assert blobs["copy"].content_type == "text/x-new"
     assert blobs["copy"].tags == {"c": "d"}
     assert "copy" in place.calls()
+
+
+def test_what_is_to_be_encrypted_comes_through_the_front_end(
+    stage: Stage, client: Any, bucket: str, place: NativePlace
+) -> None:
+    """The place would store it as it is there; and so it would the parts of an upload of its own.
+    An encrypted source is not for the place either: it would be bound to its name."""
+    client.put_object(Bucket=bucket, Key="source", Body=DATA)
+    before = len(place.calls())
+    upload = {"Bucket": bucket, "Key": "parts"}
+    for said, key in (({"ServerSideEncryption": "AES256"}, {}), (by_customer(), by_customer())):
+        copy(client, bucket, **said)
+        copied = client.get_object(Bucket=bucket, Key="copy", **key)
+        assert copied["Body"].read() == DATA
+        begun = client.create_multipart_upload(**upload, **said)
+        part = {**upload, "UploadId": begun["UploadId"], "PartNumber": 1}
+        etag = client.upload_part(**part, Body=DATA, **key)["ETag"]
+        parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
+        del part["PartNumber"]
+        client.complete_multipart_upload(**part, MultipartUpload=parts)
+        assert client.get_object(Bucket=bucket, Key="parts", **key)["Body"].read() == DATA
+        plain = [blob.key for blob in there(stage, bucket) if DATA[:64] in blob.content]
+        assert plain == ["source"]
+    assert not {"copy", "begin_upload", "complete_upload"}.intersection(place.calls()[before:])
+    source = {"CopySource": f"{bucket}/copy", **by_customer(prefix="CopySource")}
+    client.copy_object(Bucket=bucket, Key="again", **source)
+    assert content(client, bucket, "again") == DATA
+    assert "copy" not in place.calls()[before:]
 
 
 def test_from_one_location_to_another_of_the_type(

@@ -112,6 +112,7 @@ TESTS = {
         "tests/api/test_encrypted_uploads.py",
         "tests/api/test_bucket_encryption.py",
         "tests/api/test_foreign_locations.py",
+        "tests/backends/test_native_copies.py",
     ),
 }
 """What must notice the mutants of a kind, the fastest first."""
@@ -233,6 +234,9 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ),
     ("encryption", "s3front/operations/object_attributes.py"): (
         ("    let_read(context, record, key)\n", ""),
+    ),
+    ("encryption", "s3front/operations/place_copies.py"): (
+        ("if wanted.protection is not None:", "if False:"),
     ),
     ("encryption", "s3front/operations/copy_source.py"): (
         ("    let_read(source, record, customer_key)\n", ""),
