@@ -8,8 +8,8 @@ what is still of an older version can be wrapped again. The context goes with ea
 made with ``derived`` checks it itself; ``binding`` does it for all of them.
 
 What the engine says is all there is to go by, as most refusals are 400. Who may not use a key, and
-whose token has ended, get 403 alike: so that is asked once more with another token, if there is
-one.
+whose token has ended, get 403 alike: so the token is looked up then, and it is asked once more with
+another one, if there is one.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class VaultKeys:
             )
             if answer.status != 403:
                 return answer
-            newer = await self._login.token(refused=token)
+            newer = await self._login.instead_of(token)
             if newer == token:
                 return answer
             token = newer

@@ -3,7 +3,7 @@
 A token is given, or read from a file (which Vault's agent renews, for instance), or had by logging
 in as an AppRole. In the middle of its life it is renewed, beside the requests; when it cannot be
 any longer, or is refused, the file is read again, or the AppRole logs in again. (Vault API:
-"AppRole auth method", "Tokens: renew a token (self)".)
+"AppRole auth method", "Tokens: renew a token (self)", "Tokens: lookup a token (self)".)
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from shared.config.values import Secret
 from shared.process.logs import EventLog
 
 _AGAIN_SECONDS: Final = 5.0
-"""A token that is younger than that was not refused for its age."""
+"""How often an AppRole logs in at most, as each time makes a token."""
 
+_LOOK_UP: Final = "/v1/auth/token/lookup-self"
 _LOG_IN_SECONDS_MAX: Final = 5.0
 _RENEW_SECONDS_MIN: Final = 1.0
 _RENEW_SECONDS_MAX: Final = 24 * 3600.0
@@ -43,14 +44,10 @@ class VaultLogin:
         self._logging_in: asyncio.Task[str] | None = None
         self._renewing: asyncio.Task[None] | None = None
 
-    async def token(self, refused: str | None = None) -> str:
-        """The token to ask with; another one than that which was ``refused``, or the same if there
-        is no other. Raises KeeperError."""
-        token = self._token
-        if token is not None and token != refused:
-            return token
-        if token is not None and self._loop.time() - self._since < _AGAIN_SECONDS:
-            return token
+    async def token(self) -> str:
+        """The token to ask with. Raises KeeperError."""
+        if self._token is not None:
+            return self._token
         if self._logging_in is None or self._logging_in.done():
             self._logging_in = self._loop.create_task(self._log_in())
             self._logging_in.add_done_callback(_noted)
@@ -59,6 +56,31 @@ class VaultLogin:
         except KeeperError as error:
             failure = error
         raise failure.again()
+
+    async def instead_of(self, token: str) -> str:
+        """What to ask with after a request was denied (403): another token, or this one where the
+        token is good, so that it is the use of the key that is denied. Raises KeeperError where
+        the token is what is refused, and there is no other."""
+        if self._token != token:
+            return await self.token()
+        settings = self._settings
+        if settings.token_file is not None and _first_line(settings.token_file) != token:
+            self._forget(token)
+            return await self.token()
+        if not await self._is_refused(token):
+            return token
+        if settings.role_id is None or self._loop.time() - self._since < _AGAIN_SECONDS:
+            raise refused_login("its token is refused: has it ended, or was it revoked?")
+        self._forget(token)
+        return await self.token()
+
+    async def _is_refused(self, token: str) -> bool:
+        """Whether a token does not even show itself, as the policy ``default`` lets all of them.
+        Raises AwayError."""
+        answer = await self._server.ask("GET", _LOOK_UP, self.headers(token))
+        if answer.status >= 500:
+            raise AwayError(f"it answers {answer.status}{said(answer)}")
+        return answer.status == 403
 
     def headers(self, token: str | None) -> dict[str, str]:
         """Those that go with every request."""
@@ -104,7 +126,7 @@ class VaultLogin:
         else:
             assert settings.token is not None
             token = settings.token.reveal()
-        answer = await self._server.ask("GET", "/v1/auth/token/lookup-self", self.headers(token))
+        answer = await self._server.ask("GET", _LOOK_UP, self.headers(token))
         if answer.status >= 500:
             raise AwayError(f"it answers {answer.status}{said(answer)}")
         data = answer.document.get("data")

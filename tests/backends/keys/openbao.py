@@ -44,9 +44,10 @@ class OpenBao:
         return f"{scheme}://127.0.0.1:{self.port or self.own_port}"
 
     def call(
-        self, method: str, path: str, document: object = None, token: str = ROOT, status: int = 0
+        self, method: str, path: str, document: object = None, token: str = ROOT, *also: int
     ) -> Mapping[str, Any]:
-        """What an operator would do. Fails unless it is answered with the status, or done."""
+        """What an operator would do. Fails unless it is done, or answered with a status that may
+        be ``also``."""
         scheme = "http" if self.tls is None else "https"
         answer = requests.request(
             method,
@@ -56,8 +57,9 @@ class OpenBao:
             timeout=10,
             verify=True if self.tls is None else str(self.tls.authority),
         )
-        expected = (status,) if status else (200, 204)
-        assert answer.status_code in expected, f"{path}: {answer.status_code} {answer.text}"
+        assert answer.status_code in (200, 204, *also), (
+            f"{path}: {answer.status_code} {answer.text}"
+        )
         found: Mapping[str, Any] = answer.json() if answer.text else {}
         return found
 
@@ -65,6 +67,12 @@ class OpenBao:
         """A token of an operator's making."""
         document = {"policies": [policies], "no_default_policy": False, **more}
         return str(self.call("POST", "auth/token/create-orphan", document)["auth"]["client_token"])
+
+    def looked_up(self, token: str) -> Mapping[str, Any]:
+        """What is known of a token; nothing of one that has ended."""
+        found = self.call("POST", "auth/token/lookup", {"token": token}, ROOT, 403)
+        known: Mapping[str, Any] = found.get("data") or {}
+        return known
 
     def app_role(self, **more: Any) -> dict[str, Any]:
         """The settings of a new AppRole."""
