@@ -69,6 +69,8 @@ class VaultLogin:
             return await self.token()
         if not await self._is_refused(token):
             return token
+        if self._token != token:  # another request was faster
+            return await self.token()
         if settings.role_id is None or self._loop.time() - self._since < _AGAIN_SECONDS:
             raise refused_login("its token is refused: has it ended, or was it revoked?")
         self._forget(token)
