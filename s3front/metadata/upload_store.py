@@ -3,7 +3,8 @@
 Rules (DESIGN, section 5):
 
 1. The overview record is the commit point of an upload. A part is stored only while it exists;
-   Complete and Abort each remove it, so only one of them succeeds, once.
+   Complete and Abort each remove it, so only one of them succeeds, once. A part that is not
+   encrypted is stored only while it, and the record of the bucket, is what that was decided on.
 2. Whoever removes the overview leaves a ``closing`` record in the same commit. It says which parts'
    data the object has taken over. The part records are then removed in bounded slices, and those
    that were not taken over give up their data; at last the closing record goes.
@@ -71,6 +72,21 @@ class StoredPart(msgspec.Struct, frozen=True):
     revision: int
 
 
+class PartWrite(msgspec.Struct, frozen=True, gc=False):
+    """A part as it is stored: its ``number``, and its record as text, in place of an earlier one of
+    its number. What it names may be ``carried``, or have ``notes``.
+
+    ``over``: only in place of that one, as it was read. ``plain_in``: the bytes are not encrypted,
+    so they are only stored while neither that bucket nor the upload has come to demand it."""
+
+    number: int
+    text: str
+    carried: Carried | None = None
+    notes: Sequence[StrayNote] = ()
+    over: StoredPart | None = None
+    plain_in: StoredBucket | None = None
+
+
 class UploadsPage(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
     """A page of uploads, each with its key and ID; the markers are those of its last entry."""
 
@@ -134,30 +150,27 @@ class UploadStore:
         return stored_bucket, _upload_of(key, upload_id, found)
 
     async def put_part(
-        self,
-        bucket: str,
-        upload: StoredUpload,
-        part: tuple[int, str],
-        request_id: str,
-        carried: Carried | None = None,
-        notes: Sequence[StrayNote] = (),
-        *,
-        over: StoredPart | None = None,
+        self, bucket: str, upload: StoredUpload, part: PartWrite, request_id: str
     ) -> None:
-        """Store a ``part``, its number and its record, in place of an earlier one of its number,
-        or just of the one that was read; what it names may be ``carried``, or have ``notes``.
-        Raises ChangedError when the upload was completed or aborted meanwhile, or there is
-        another part by now."""
-        level, (number, value) = uploads_level(bucket), part
-        key = part_key(upload.upload_id, number)
-        operations = [gateway.put(level, key, value, release=True, carried=carried)]
-        requires = [gateway.is_present(level, overview_key(upload.key, upload.upload_id))]
-        if over is not None:
-            requires.append(gateway.has_revision(level, key, over.revision))
-        if notes:
-            await commit_noted(self._metadata, operations, requires, notes, request_id)
+        """Store a part. Raises ChangedError when the upload was completed or aborted meanwhile, or
+        something else that ``part`` rests on has changed."""
+        level = uploads_level(bucket)
+        key = part_key(upload.upload_id, part.number)
+        operations = [gateway.put(level, key, part.text, release=True, carried=part.carried)]
+        overview = overview_key(upload.key, upload.upload_id)
+        if part.plain_in is None:
+            requires = [gateway.is_present(level, overview)]
         else:
-            await self._metadata.commit(operations, requires, request_id, carried)
+            requires = [
+                gateway.has_revision(level, overview, upload.revision),
+                bucket_requirement(part.plain_in),
+            ]
+        if part.over is not None:
+            requires.append(gateway.has_revision(level, key, part.over.revision))
+        if part.notes:
+            await commit_noted(self._metadata, operations, requires, part.notes, request_id)
+        else:
+            await self._metadata.commit(operations, requires, request_id, part.carried)
 
     async def parts(
         self, bucket: str, upload_id: str, after: int, count: int, request_id: str

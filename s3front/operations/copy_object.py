@@ -35,7 +35,6 @@ from s3front.objects.ranges import ByteRange
 from s3front.objects.versioning import LATEST, version_headers
 from s3front.operations.chosen_location import LOCATION_HEADER, chosen_location, with_location_of
 from s3front.operations.copy_source import CopySource, opened_source, used_source
-from s3front.operations.encrypted_uploads import part_protection
 from s3front.operations.honoured import (
     COPY,
     DESCRIPTION,
@@ -50,7 +49,7 @@ from s3front.operations.parameters import part_number
 from s3front.operations.place_copies import copied_there
 from s3front.operations.put_object import WantedObject, commit_object, store_object
 from s3front.operations.tag_sets import tags_of_header
-from s3front.operations.upload_part import commit_part, part_destination, part_headers
+from s3front.operations.upload_part import commit_part, part_destination, wanted_part
 from s3front.operations.uploads import chosen_algorithm, writable_upload
 from s3front.port.reply import xml_reply
 from s3front.port.request import Headers, Reply, Request
@@ -207,19 +206,18 @@ async def upload_part_copy(context: Context, request: Request) -> Reply:
 
 async def _upload_part_copy(context: Context, headers: Headers) -> Reply:
     number = part_number(context.target.query)
-    upload = await writable_upload(context)
-    protection = part_protection(context, upload.record, headers)
+    wanted = wanted_part(context, headers, number, await writable_upload(context))
     source, data, part = await opened_source(context, headers, partial(_wanted_part, headers))
-    chosen = chosen_algorithm(upload.record)
+    chosen = chosen_algorithm(wanted.upload.record)
     with closing(data):
-        place = await part_destination(context, upload.record, number, protection)
+        place = await part_destination(context, wanted)
         body = CopiedBody(data, part.length)
         stored = await store_body(context, body, place, chosen or DEFAULT_ALGORITHM)
-    record = await commit_part(context, upload, number, stored)
+    wanted, record = await commit_part(context, headers, wanted, stored)
     checksum = stored.checksum(chosen) if chosen is not None else None
     result = _result(stored.md5, to_iso(record.modified), checksum)
     reply = xml_reply("CopyPartResult", result)
-    told = source.version_headers | part_headers(upload.record, protection)
+    told = source.version_headers | wanted.headers
     return Reply(reply.status, {**reply.headers, **told}, reply.body)
 
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from s3front.bodies.checksums import DEFAULT_ALGORITHM
 from s3front.bodies.object_reader import CopiedBody, ObjectData
 from s3front.bodies.object_writer import store_body
-from s3front.bodies.stored_body import Destination, give_up
+from s3front.bodies.stored_body import Destination, StoredBody, give_up
 from s3front.context import Context
 from s3front.encryption.choice import ENCRYPTION, default_of
 from s3front.encryption.key_wrapping import BoundTo
@@ -24,7 +24,7 @@ from s3front.encryption.sse import ALGORITHM_MEMBER, CUSTOMER_MEMBER, Protection
 from s3front.encryption.told import kept_protection
 from s3front.keys.sealing import is_protected
 from s3front.metadata.gateway import ChangedError, OutcomeUnknownError
-from s3front.metadata.upload_store import StoredPart, StoredUpload
+from s3front.metadata.upload_store import PartWrite, StoredPart, StoredUpload
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.ranges import ByteRange
 from s3front.operations.chosen_location import destination, sealed_destination
@@ -34,8 +34,6 @@ from s3front.port.request import Headers
 from s3front.s3_errors import S3Error
 from shared.records.bucket import BucketRecord
 from shared.records.upload import PartRecord, UploadRecord
-
-_ATTEMPTS_MAX = 5
 
 
 def part_protection(context: Context, upload: UploadRecord, headers: Headers) -> Protection | None:
@@ -144,35 +142,42 @@ async def _store_again(
     context: Context, upload: StoredUpload, part: StoredPart, place: Destination
 ) -> None:
     former = part.record
-    locations = [entry.document() for entry in former.locations]
-    record = ObjectRecord(
-        {"content-length": former.size, "content-md5": former.etag, "location": locations}
-    )
-    whole = ByteRange(0, former.size - 1)
-    with closing(await ObjectData.open(context, record, whole)) as data:
-        body = CopiedBody(data, former.size)
-        stored = await store_body(context, body, place, DEFAULT_ALGORITHM)
+    stored = await stored_again(context, former, place)
     made = PartRecord(
         former.number, former.size, former.etag, former.modified, stored.locations, former.checksum
     )
+    write = PartWrite(
+        former.number,
+        made.serialise(upload.upload_id),
+        stored.carried,
+        stored.notes,
+        over=part,
+    )
     try:
-        if stored.md5 != former.etag:
-            context.log.error("a part is not what was stored", part=former.number)
-            raise S3Error("InternalError")
         await context.services.uploads.put_part(
-            context.bucket.name,
-            upload,
-            (former.number, made.serialise(upload.upload_id)),
-            context.request_id,
-            stored.carried,
-            stored.notes,
-            over=part,
+            context.bucket.name, upload, write, context.request_id
         )
     except OutcomeUnknownError:
         raise  # the bytes may be the part's, so they stay
     except (S3Error, ChangedError):
         await give_up(context, stored)
         raise
+
+
+async def stored_again(context: Context, part: PartRecord, place: Destination) -> StoredBody:
+    """The plain bytes of a part, stored once more, at ``place``; where they were, they stay. Raises
+    InternalError for bytes that are not those of the part."""
+    locations = [entry.document() for entry in part.locations]
+    record = ObjectRecord(
+        {"content-length": part.size, "content-md5": part.etag, "location": locations}
+    )
+    with closing(await ObjectData.open(context, record, ByteRange(0, part.size - 1))) as data:
+        stored = await store_body(context, CopiedBody(data, part.size), place, DEFAULT_ALGORITHM)
+    if stored.md5 != part.etag:
+        context.log.error("a part is not what was stored", part=part.number)
+        await give_up(context, stored)
+        raise S3Error("InternalError")
+    return stored
 
 
 def _bound(context: Context) -> BoundTo:

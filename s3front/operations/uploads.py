@@ -4,13 +4,14 @@ of their own."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from s3front.bodies.checksums import CHECKSUM_TYPES, Algorithm, find_algorithm, parse_algorithm
 from s3front.context import Context
 from s3front.encryption.key_wrapping import BoundTo
 from s3front.encryption.told import made_headers
 from s3front.metadata.gateway import ChangedError, OutcomeUnknownError
+from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import StoredObject
 from s3front.metadata.upload_store import StoredUpload
 from s3front.objects.object_lock import wanted_lock
@@ -255,25 +256,34 @@ async def existing_upload(context: Context) -> StoredUpload:
     return upload
 
 
-async def writable_upload(context: Context) -> StoredUpload:
-    """The same, to store a part of it, encrypted if the bucket demands it by now.
+class WritableUpload(NamedTuple):
+    """An upload, and the bucket on which it was decided how its parts are encrypted."""
 
-    When nothing was read before, the bucket is read with it, and decided on again.
+    upload: StoredUpload
+    bucket: StoredBucket
+
+
+async def writable_upload(context: Context, *, again: bool = False) -> WritableUpload:
+    """The upload that the request names, to store a part of it, encrypted if the bucket demands it
+    by now.
+
+    When nothing was read before, or it is to be read ``again``, the bucket is read with it, and
+    decided on again. Raises NoSuchUpload, and what ``as_demanded`` does.
     """
-    upload_id, record = context.target.query["uploadId"], context.bucket.record
-    reads_bucket = context.unread
+    upload_id, bucket = context.target.query["uploadId"], context.bucket
+    reads_bucket = again or context.unread
     for _ in range(ATTEMPTS_MAX):
         if reads_bucket:
-            bucket, upload = await context.services.uploads.read_with_bucket(
-                context.bucket.name, context.key, upload_id, context.request_id
+            found, upload = await context.services.uploads.read_with_bucket(
+                bucket.name, context.key, upload_id, context.request_id
             )
-            record = allowed_again(context.access, bucket, None).record
+            bucket = allowed_again(context.access, found, None)
             if upload is None:
                 raise no_such_upload(upload_id)
         else:
             upload = await existing_upload(context)
         try:
-            return await as_demanded(context, record, upload)
+            return WritableUpload(await as_demanded(context, bucket.record, upload), bucket)
         except ChangedError:
             reads_bucket = True
     raise S3Error("OperationAborted")

@@ -6,11 +6,14 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import zlib
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
+from s3front.auth.sigv4 import PayloadForm
 from shared.records.names import UPLOADS_PREFIX
 from tests.api.encrypting import (
     ALGORITHM,
@@ -30,11 +33,13 @@ from tests.api.encrypting import (
 from tests.api.support import code_of, error_of, set_versioning
 from tests.clients_boto3 import s3_client
 from tests.faults.stores import assert_consistent, call_metadata, stored_records
-from tests.raw_http import exchange, sign
+from tests.raw_http import Connection, Wire, exchange, sign, sign_chunked
 from tests.servers import Cluster, Front
 
 PARTS = [os.urandom(5 * 1024 * 1024 + 1), os.urandom(5 * 1024 * 1024), b"end"]
 WHOLE = b"".join(PARTS)
+
+CRC = "x-amz-checksum-crc32"
 
 Kind = tuple[Mapping[str, Any], Mapping[str, Any], dict[str, str]]
 KINDS: Mapping[str, Kind] = {
@@ -188,6 +193,96 @@ def test_an_upload_that_another_server_began(s3: Any, bucket: str, encrypting: C
     assert (got["Body"].read(), told(got)) == (PARTS[0] + b"end", {"": "aws:kms"})
     made = stored_records(encrypting, [bucket])[bucket]["key"]
     assert [each["cryptoScheme"] for each in made["location"]] == ["twofold-1"] * 2
+
+
+# --- Parts that are under way when their bucket comes to demand encryption ------------------------
+
+
+def part_under_way(front: Front, upload: Mapping[str, Any], body: bytes) -> tuple[Connection, Wire]:
+    """A part whose upload was read, and none of its bytes."""
+    crc = b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+    request = sign_chunked(
+        front,
+        f"/{upload['Bucket']}/{upload['Key']}",
+        body,
+        PayloadForm.STREAMING_UNSIGNED_TRAILER,
+        {CRC: crc},
+        {"Expect": "100-continue"},
+        query=f"partNumber=1&uploadId={upload['UploadId']}",
+    )
+    connection = Connection(front)
+    connection.send(request.head)
+    assert connection.receive_interim() == 100
+    return connection, request
+
+
+SIZES = [1, 6_400, 1_500_000]
+"""Of bytes that come with their record, and of others."""
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_part_that_began_before_its_bucket_demanded_encryption(
+    front: Front, s3: Any, bucket: str, encrypting: Cluster, size: int
+) -> None:
+    body = os.urandom(size)
+    upload = begun(s3, bucket)
+    connection, request = part_under_way(front, upload, body)
+    with connection:
+        put_default(s3, bucket)
+        connection.send(request.body)
+        response = connection.receive("PUT")
+    assert (response.status, response.headers.get(ALGORITHM)) == (200, "AES256")
+    assert response.headers[CRC].encode() in request.body
+    level = UPLOADS_PREFIX + bucket
+    (part,) = (
+        record
+        for key, record in stored_records(encrypting, [level])[level].items()
+        if not key.startswith("overview")
+    )
+    assert [each.get("cryptoScheme") for each in part["partLocations"]] == ["twofold-1"]
+    assert_consistent(encrypting)
+    parts = {"Parts": [{"PartNumber": 1, "ETag": response.headers["ETag"]}]}
+    s3.complete_multipart_upload(**upload, MultipartUpload=parts)
+    assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == body
+
+
+def test_a_part_without_bytes_that_began_before(front: Front, s3: Any, bucket: str) -> None:
+    upload = begun(s3, bucket)
+    connection, request = part_under_way(front, upload, b"")
+    with connection:
+        put_default(s3, bucket)
+        connection.send(request.body)
+        response = connection.receive("PUT")
+    assert (response.status, response.headers.get(ALGORITHM)) == (200, "AES256")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_part_whose_bucket_changed_otherwise(
+    front: Front, s3: Any, bucket: str, encrypting: Cluster, size: int
+) -> None:
+    upload = begun(s3, bucket)
+    connection, request = part_under_way(front, upload, os.urandom(size))
+    with connection:
+        set_versioning(s3, bucket, "Enabled")
+        connection.send(request.body)
+        response = connection.receive("PUT")
+    assert (response.status, response.headers.get(ALGORITHM)) == (200, None)
+    assert s3.list_parts(**upload)["Parts"][0]["Size"] == size
+    assert_consistent(encrypting)
+
+
+def test_a_part_whose_upload_has_ended(
+    front: Front, s3: Any, bucket: str, encrypting: Cluster
+) -> None:
+    for said in ({}, BY_S3):
+        upload = begun(s3, bucket, **said)
+        connection, request = part_under_way(front, upload, PARTS[1])
+        with connection:
+            s3.abort_multipart_upload(**upload)
+            connection.send(request.body)
+            response = connection.receive("PUT")
+        assert (response.status, response.error["Code"]) == (404, "NoSuchUpload")
+    assert_consistent(encrypting)
 
 
 # --- Copies ---------------------------------------------------------------------------------------

@@ -210,12 +210,19 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ),
     ("encryption", "s3front/operations/encrypted_uploads.py"): (
         ("if not bucket.demands_encryption or is_protected(", "if is_protected("),
-        ("            over=part,\n", ""),
+        ("        over=part,\n", ""),
         (
             "        context.services.keys.check_customer(document, _bound(context), key)\n",
             "        pass\n",
         ),
         ("if said is not None and said !=", "if said is not None and said =="),
+    ),
+    ("encryption", "s3front/operations/upload_part.py"): (
+        ("plain_in=part.bucket if part.protection is None else None,", ""),
+        ("    return replace(made, checksums=stored.checksums)", "    return made"),
+    ),
+    ("encryption", "s3front/metadata/upload_store.py"): (
+        ("                bucket_requirement(part.plain_in),\n", ""),
     ),
     ("encryption", "s3front/operations/complete_upload.py"): (
         ("upload = await as_demanded(context, bucket.record, upload)\n", "pass\n"),
