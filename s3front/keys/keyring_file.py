@@ -294,7 +294,7 @@ def create_keyring(path: Path, key_id: str | None = None) -> Keyring:
 
 def replace_keyring(path: Path, ring: Keyring) -> None:
     """Put another file in the place of what is there, durably: whatever happens, one of both is
-    there, and whole. For whoever has it ``locked``. Raises OSError."""
+    there, and whole. For whoever has it ``locked``. Raises OSError, which names a file."""
     _write(path, ring, os.replace)
 
 
@@ -312,6 +312,17 @@ def locked(path: Path) -> Iterator[None]:
 def _write(path: Path, ring: Keyring, put: Any) -> None:
     """``put`` gives the new file its name. What root makes belongs to whom the file did before, and
     a new one to the owner of its folder, who is to read it."""
+    try:
+        _write_whole(path, ring, put)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # What is written to an open file fails without its name: a full disk, for instance.
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _write_whole(path: Path, ring: Keyring, put: Any) -> None:
+    """Raises OSError."""
     owner = path.stat() if path.exists() else path.parent.stat()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)

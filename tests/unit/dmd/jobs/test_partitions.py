@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +10,7 @@ import pytest
 from dmd.jobs.errors import JobError
 from dmd.jobs.gc_journal import FILE_NAME, LAYOUT, Journal, read_journal
 from dmd.jobs.partitions import PARTITIONS, Partitions
+from tests.unit.full_disk import full_disk
 
 ENTRIES = [(os.urandom(20), number) for number in range(20_000)]
 
@@ -30,19 +27,6 @@ def test_every_entry_is_in_the_partition_of_its_key(tmp_path: Path) -> None:
             assert [(key, number + 1) for key, number in entries] == list(second.read(partition))
             found += entries
     assert sorted(found) == sorted(ENTRIES)
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """A limit on the size of files fails as a full disk does; its signal is ignored."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, before)
 
 
 @pytest.mark.parametrize("entries", [100, 10_000])

@@ -22,6 +22,7 @@ from s3front.keys.keyring_file import (
     secret_check,
 )
 from shared.config import ConfigError
+from tests.unit.full_disk import full_disk
 
 SECRET = b64encode(bytes(range(32))).decode()
 
@@ -194,6 +195,16 @@ class TestSuccession:
         successor = read.successor(first)
         assert successor is not None
         assert successor.id == third
+
+    def test_a_disk_that_takes_no_more_is_told_with_the_file_and_nothing_is_lost(
+        self, path: Path
+    ) -> None:
+        first = create_keyring(path)
+        with full_disk(100), pytest.raises(OSError, match="too large") as caught:
+            replace_keyring(path, self.ring()[0])
+        assert caught.value.filename == str(path)
+        assert read_keyring(path) == first
+        assert list(path.parent.iterdir()) == [path]
 
     def test_of_a_removed_key_the_name_is_left(self, path: Path) -> None:
         ring, (first, second, _) = self.ring()
