@@ -175,7 +175,7 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
             "_by_server(headers, bucket) or default_of(bucket, settings)",
             "_by_server(headers, bucket)",
         ),
-        ("return _PLAIN if settings.encrypts_all else None", "return None"),
+        ("return _SSE_S3 if settings.encrypts_all else None", "return None"),
         ("if wanted.algorithm not in ALGORITHMS:", "if False:"),
         ("if not secure and not settings.customer_keys_over_http:", "if False:"),
         ("not secure and not settings", "not settings"),
