@@ -18,7 +18,7 @@ from s3front.encryption.key_wrapping import (
     wrapped_members,
 )
 from s3front.encryption.sse import key_context
-from s3front.keys.base import AwayError, MasterKeys
+from s3front.keys.base import AwayError, KeeperError, MasterKeys
 from shared.records.encrypted import TWOFOLD_SCHEME, protection_of, protections
 
 _LISTS = ("location", "partLocations")
@@ -78,7 +78,13 @@ async def _rewrapped(
     # The key file knows what has replaced a key, and a service the newest version of one.
     after = await keeper.wrapping_key(its_own, context)
     if after.key_id in retired:
-        after = await keeper.wrapping_key(None, context)
+        try:
+            after = await keeper.wrapping_key(None, context)
+        except KeeperError as error:
+            # It is not the record's fault, and the same for all of them.
+            raise AwayError(
+                f"the master key that is configured: {error.reason or error}"
+            ) from error
     if after.key_id in retired:
         raise AwayError(f"{after.key_id} is retired, and is the master key that is configured")
     kept = {member: value for member, value in entry.items() if member != WRAPPED_MEMBER}

@@ -29,6 +29,10 @@ _AWAY: Final = 503
 REASON_CHARACTERS_MAX: Final = 1000
 """What is kept of the reason of a failure, which may quote what failed."""
 
+OF_ONE_JOB_MAX: Final = 1000
+"""How many letters a job leaves that goes over all records. One cause may concern all of them: what
+comes behind is only counted."""
+
 _NAME_BYTES_MAX: Final = 1024
 """Queue and entry in the key of a dead letter; the longest keys of the store have no room for a
 queue besides."""

@@ -10,7 +10,8 @@ Rules:
    blobs that it named before are queued for deletion in that commit. When somebody was faster, the
    new blobs are removed, and the object is looked at again.
 2. What is as it should be is left alone, so a page may be done twice.
-3. What cannot be done is a dead letter, and holds up nothing; a place that is away is waited for.
+3. What cannot be done is a dead letter, and holds up nothing; behind many of them it is counted
+   alone. A place that is away is waited for. A job whose key cannot be had is refused.
 4. Nothing is decrypted in a bucket that demands encryption.
 5. Nothing is written once the job was ended: each commit requires the job's record as well.
 """
@@ -35,6 +36,7 @@ from s3front.encryption.sse import (
     KEY_ID_MEMBER,
     Protection,
 )
+from s3front.keys.base import KeeperError, KeyTrouble
 from s3front.locations.base import DataNotFoundError
 from s3front.metadata import gateway
 from s3front.metadata.bucket_store import BucketStore
@@ -44,7 +46,7 @@ from s3front.metadata.object_store import ObjectStore, StoredObject, planned
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.versioning import Place, Plan, plan_change
 from s3front.s3_errors import S3Error
-from s3front.work.dead_letters import dead_letter
+from s3front.work.dead_letters import OF_ONE_JOB_MAX, dead_letter
 from s3front.work.job_lease import LeaseLostError
 from s3front.work.stored_again import HERE_BYTES_MAX, Restoring, Spend
 from s3front.work.walked_records import Position, RecordWalk
@@ -136,18 +138,19 @@ class EncryptionJobWorker:
         self._job = job
         bucket = await self._buckets.read(job.bucket, _REQUEST_ID)
         reason = self._refusal(job, bucket)
-        if reason is not None:
-            ended = msgspec.structs.replace(
-                job, state="refused", finished=to_iso(now()), reason=reason
-            )
-            await self._keep(ended, revision)
-            return Pace.BUSY
-        await self._require_keys(job)
         try:
-            await self._do_page(job, revision)
+            if reason is not None:
+                await self._refuse(job, revision, reason)
+            else:
+                await self._require_keys(job)
+                await self._do_page(job, revision)
         except _JobOverError:
             self._tools.log.info("a job was ended", bucket=job.bucket)
         return Pace.BUSY
+
+    async def _refuse(self, job: Job, revision: int, reason: str) -> None:
+        ended = msgspec.structs.replace(job, state="refused", finished=to_iso(now()), reason=reason)
+        await self._keep(ended, revision)
 
     async def _do_page(self, job: Job, revision: int) -> None:
         walk = RecordWalk(self._metadata, job.bucket)
@@ -157,10 +160,13 @@ class EncryptionJobWorker:
         try:
             await self._do_all([key for key, _ in found.records], page)
         except S3Error:
-            # What is done is left alone when the page is done again.
+            # The page is done again: what is done is left alone, and what fails is tried again.
             with suppress(S3Error):
-                await self._keep(page.counts.added_to(job), revision)
+                await self._keep(page.counts.without_failures().added_to(job), revision)
             raise
+        except _NoKeyError as error:
+            await self._refuse(page.counts.added_to(job), revision, str(error))
+            return
         except _JobOverError:
             await self._count_to_ended(page)
             raise
@@ -233,7 +239,8 @@ class EncryptionJobWorker:
             raise _JobOverError
 
     async def _do_all(self, names: Sequence[str], page: _Page) -> None:
-        """Some records of a bucket, small objects some at once. Raises _JobOverError, S3Error."""
+        """Some records of a bucket, small objects some at once. Raises S3Error,
+        _JobOverError, _NoKeyError."""
         tools, spend, bucket = self._tools, self._spending(page), page.job.bucket
         restoring = Restoring(self._metadata, tools.locations, tools.keys, tools.log, spend)
         small: list[str] = []
@@ -277,14 +284,15 @@ class EncryptionJobWorker:
             except (S3Error, DataNotFoundError, UnreadableRecordError) as error:
                 if isinstance(error, S3Error) and error.status == _AWAY:
                     raise
-                await self._give_up(name, page.job, error)
                 page.counts.failed += 1
+                if page.job.failed + page.counts.failed <= OF_ONE_JOB_MAX:
+                    await self._give_up(name, page.job, error)
             return
         # Whoever changes it all the time has it stored as the bucket says.
 
     async def _try(self, name: str, page: _Page, restoring: Restoring) -> int | None:
         """How many bytes were stored again; None where nothing is to be done. Raises ChangedError,
-        S3Error, DataNotFoundError, UnreadableRecordError, _JobOverError."""
+        S3Error, DataNotFoundError, UnreadableRecordError, _JobOverError, _NoKeyError."""
         job = page.job
         wanted = [(job.bucket, name), (KEY_JOBS, job_key(job.bucket))]
         bucket, (entry, its_job) = await self._buckets.read_with(job.bucket, wanted, _REQUEST_ID)
@@ -327,11 +335,16 @@ class EncryptionJobWorker:
         restoring, requirement = storing
         record, bound = current.record, BoundTo(bucket.name, key)
         keys, began = self._tools.keys, self._tools.clock()
-        sealing = (
-            None
-            if protection is None
-            else await keys.sealing(protection, bound, bucket.record.owner_id)
-        )
+        try:
+            sealing = (
+                None
+                if protection is None
+                else await keys.sealing(protection, bound, bucket.record.owner_id)
+            )
+        except KeeperError as error:
+            if error.trouble is KeyTrouble.AWAY:
+                raise
+            raise _NoKeyError(f"{error.message} {error.reason}".strip()) from error
         new = await restoring.store(bucket, key, record, sealing)
         failpoint(FailPoint.AFTER_DATA_STORED)
         try:
@@ -366,6 +379,10 @@ class _JobOverError(Exception):
     """Somebody has ended the job, or begun another one."""
 
 
+class _NoKeyError(Exception):
+    """The key that objects are to be encrypted by cannot be had, and why: so it is for all."""
+
+
 class _Counts:
     """Of a page."""
 
@@ -378,6 +395,11 @@ class _Counts:
         if size is not None:
             self.stored += 1
             self.bytes += size
+
+    def without_failures(self) -> _Counts:
+        counts = _Counts()
+        counts.stored, counts.bytes = self.stored, self.bytes
+        return counts
 
     def added_to(self, job: Job) -> Job:
         return msgspec.structs.replace(

@@ -12,7 +12,8 @@ Rules:
    and alike.
 2. A pass that has found nothing to do is the last one, for some hours: a request that began before
    may still store what is sealed by the old key. ``s3front keys remove`` reads all records itself.
-3. A record whose keys cannot be unwrapped is a dead letter, and holds up nothing.
+3. A record whose keys cannot be unwrapped is a dead letter, and holds up nothing; behind many of
+   them it is counted alone. While there is no key to wrap by, nothing is done.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from s3front.keys.used_keys import UsedKeys
 from s3front.metadata import gateway
 from s3front.metadata.gateway import ChangedError, Found, Operation, Requirement
 from s3front.s3_errors import S3Error
-from s3front.work.dead_letters import dead_letter
+from s3front.work.dead_letters import OF_ONE_JOB_MAX, dead_letter
 from s3front.work.walked_records import Page, Position, RecordWalk
 from s3front.work.worker import Pace, Step, Throttled, Tools
 from shared.failpoints import FailPoint, failpoint
@@ -196,7 +197,8 @@ class KeyRotationWorker:
         items = list(_items(page, progress.keys))
         written = left = failed = 0
         for begin in range(0, len(items), _COMMIT_RECORDS):
-            counts = await self._rewrap(items[begin : begin + _COMMIT_RECORDS], progress, keepers)
+            before = msgspec.structs.replace(progress, failed=progress.failed + failed)
+            counts = await self._rewrap(items[begin : begin + _COMMIT_RECORDS], before, keepers)
             written, left, failed = written + counts[0], left + counts[1], failed + counts[2]
         if written:
             failpoint(FailPoint.AFTER_KEYS_REWRAPPED)
@@ -230,8 +232,9 @@ class KeyRotationWorker:
             except (UnwrapError, S3Error) as error:
                 if isinstance(error, S3Error) and error.status == _AWAY:
                     raise
-                await self._give_up(item, error)
                 failed += 1
+                if progress.failed + failed <= OF_ONE_JOB_MAX:
+                    await self._give_up(item, error)
                 continue
             if write is not None:
                 writes.append(write)

@@ -16,7 +16,7 @@ from msgspec.json import encode
 from s3front.encryption.key_wrapping import BoundTo, WrappingKey
 from s3front.encryption.original import CounterTransform, unwrapped_by_file_kms
 from s3front.encryption.sse import ALGORITHM_MEMBER, KEY_ID_MEMBER
-from s3front.keys.base import AwayError, KeyContext
+from s3front.keys.base import KeeperError, KeyContext, KeyTrouble
 from s3front.keys.sealing import Keys
 from s3front.locations.base import DaemonStore, Stored
 from s3front.locations.location_config import Surroundings
@@ -32,6 +32,7 @@ from s3front.metadata.gateway import (
 )
 from s3front.objects.object_record import ObjectRecord
 from s3front.s3_errors import S3Error
+from s3front.work.dead_letters import OF_ONE_JOB_MAX
 from s3front.work.encryption_jobs import EncryptionJobWorker, Job, job_key
 from s3front.work.job_lease import LeaseLostError
 from s3front.work.stored_again import HERE_BYTES_MAX
@@ -89,14 +90,14 @@ class Metadata(MetadataTwin):
 
 
 class Keeper(OneKey):
-    """``is_away``: it gives out no key."""
+    """``trouble``: it gives out no key."""
 
     def __init__(self) -> None:
-        self.is_away = False
+        self.trouble: KeyTrouble | None = None
 
     async def wrapping_key(self, key_id: str | None, context: KeyContext) -> WrappingKey:
-        if self.is_away:
-            raise AwayError("the service does not answer")
+        if self.trouble is not None:
+            raise KeeperError(self.trouble, "A message.", "a reason")
         return await super().wrapping_key(key_id, context)
 
 
@@ -253,12 +254,36 @@ async def test_a_job_is_looked_at_between_the_blocks_of_a_large_object(jobs: Job
 async def test_what_was_done_of_a_page_is_counted_when_it_is_given_up(jobs: Jobs) -> None:
     for number in range(20):
         jobs.put(f"{number:02}")
-    jobs.metadata.after_next = lambda: setattr(jobs.keeper, "is_away", True)
+    del jobs.place.blobs["old 00"]
+    jobs.metadata.after_next = lambda: setattr(jobs.keeper, "trouble", KeyTrouble.AWAY)
     with pytest.raises(S3Error, match="ServiceUnavailable"):
         await jobs.worker.step()
-    done = jobs.job["stored"]
-    assert 0 < done < 20
-    jobs.keeper.is_away = False
+    assert 0 < jobs.job["stored"] < 19
+    assert jobs.job["failed"] == 0
+    jobs.keeper.trouble = None
     await jobs.worker.step()
-    assert (jobs.job["state"], jobs.job["stored"]) == ("done", 20)
-    assert (jobs.job["records"], jobs.letters) == (20, [])
+    assert (jobs.job["state"], jobs.job["stored"], jobs.job["failed"]) == ("done", 19, 1)
+    assert jobs.job["records"] == 20
+
+
+@pytest.mark.parametrize("trouble", [KeyTrouble.NOT_FOUND, KeyTrouble.DISABLED, KeyTrouble.DENIED])
+async def test_without_the_key_of_all_objects_a_job_is_refused(
+    jobs: Jobs, trouble: KeyTrouble
+) -> None:
+    for number in range(20):
+        jobs.put(f"{number:02}")
+    jobs.keeper.trouble = trouble
+    assert await jobs.worker.step() is Pace.BUSY
+    assert (jobs.job["state"], jobs.job["reason"]) == ("refused", "A message. a reason")
+    assert (jobs.job["failed"], jobs.letters) == (0, [])
+    assert await jobs.worker.step() is Pace.IDLE
+
+
+async def test_so_many_failures_are_dead_letters_and_the_others_are_counted(jobs: Jobs) -> None:
+    for number in range(OF_ONE_JOB_MAX + 250):
+        jobs.put(f"{number:04}")
+    jobs.place.blobs.clear()
+    while await jobs.worker.step() is Pace.BUSY:
+        pass
+    assert (jobs.job["state"], jobs.job["failed"]) == ("done", OF_ONE_JOB_MAX + 250)
+    assert len(jobs.letters) == OF_ONE_JOB_MAX

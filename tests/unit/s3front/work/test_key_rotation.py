@@ -1,0 +1,128 @@
+"""Wrapping keys anew: what becomes of records whose keys cannot be."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+import pytest
+
+from s3front.encryption.key_wrapping import (
+    BoundTo,
+    WrappingKey,
+    wrapped_members,
+)
+from s3front.encryption.segments import new_blob_key
+from s3front.encryption.sse import AES256, ALGORITHM_MEMBER
+from s3front.keys.base import KeeperError, KeyContext, KeyTrouble
+from s3front.keys.retired_keys import RetiredKeys
+from s3front.keys.sealing import Keys
+from s3front.locations.registry import LocationRegistry
+from s3front.s3_errors import S3Error
+from s3front.work.dead_letters import OF_ONE_JOB_MAX
+from s3front.work.key_rotation import ROTATION, KeyRotationWorker
+from s3front.work.worker import Pace, Tools
+from shared.records.names import DEAD_LETTERS, KEY_JOBS, METASTORE
+from tests.unit.dmd.metadata.support import RecordingLog
+from tests.unit.s3front.metadata_twin import MetadataTwin
+from tests.unit.s3front.places import OneKey
+
+BUCKET = "photos"
+OLD = "vault:old"
+
+
+class Service(OneKey):
+    """A service whose key was replaced. ``cannot_open`` and ``cannot_wrap`` are what it answers."""
+
+    name = "vault"
+
+    def __init__(self) -> None:
+        self.cannot_open: KeyTrouble | None = None
+        self.cannot_wrap: KeyTrouble | None = None
+
+    async def wrapping_key(self, key_id: str | None, context: KeyContext) -> WrappingKey:
+        if key_id is None and self.cannot_wrap is not None:
+            raise KeeperError(self.cannot_wrap, "A message.", "a reason")
+        return WrappingKey(f"vault:{key_id or 'new'}", self.secret, "wrapped")
+
+    async def opened(self, key_id: str, wrapped: str, context: KeyContext) -> bytes:
+        if self.cannot_open is not None:
+            raise KeeperError(self.cannot_open, "A message.")
+        return self.secret
+
+
+class Rotation:
+    """A bucket with objects under a retired key of a service."""
+
+    def __init__(self) -> None:
+        self.metadata = MetadataTwin()
+        self.metadata.records[METASTORE, BUCKET] = "{}", 1
+        self.service = Service()
+        self.now = 1000.0
+        keys = Keys({"vault": self.service}, self.service)
+
+        def clock() -> float:
+            return self.now
+
+        nowhere = cast(LocationRegistry, None)
+        tools = Tools(self.metadata, nowhere, 0, RecordingLog(), clock, clock, keys=keys)
+        self.worker = KeyRotationWorker(tools)
+
+    def put(self, key: str) -> None:
+        by = WrappingKey(OLD, Service.secret, "wrapped")
+        members = wrapped_members(new_blob_key(), by, BoundTo(BUCKET, key), 1)
+        record = {ALGORITHM_MEMBER: AES256, "location": [{"key": "blob", "size": 1, **members}]}
+        self.metadata.records[BUCKET, key] = json.dumps(record), 2
+
+    def key_of(self, key: str) -> str:
+        (location,) = json.loads(self.metadata.text(BUCKET, key) or "")["location"]
+        return str(location["masterKeyId"])
+
+    async def work(self) -> None:
+        await RetiredKeys(self.metadata).add(OLD)
+        while await self.worker.step() is Pace.BUSY:
+            pass
+
+    @property
+    def progress(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.metadata.text(KEY_JOBS, ROTATION) or "")
+        return found
+
+    @property
+    def letters(self) -> int:
+        return sum(level == DEAD_LETTERS for level, _ in self.metadata.records)
+
+
+@pytest.fixture
+def rotation() -> Rotation:
+    return Rotation()
+
+
+async def test_keys_are_wrapped_by_the_current_one(rotation: Rotation) -> None:
+    rotation.put("a")
+    await rotation.work()
+    assert rotation.key_of("a") == "vault:new"
+    assert rotation.letters == 0
+
+
+async def test_so_many_failures_are_dead_letters_and_the_others_are_counted(
+    rotation: Rotation,
+) -> None:
+    for number in range(OF_ONE_JOB_MAX + 250):
+        rotation.put(f"{number:04}")
+    rotation.service.cannot_open = KeyTrouble.DISABLED
+    await rotation.work()
+    assert rotation.progress["failed"] == OF_ONE_JOB_MAX + 250
+    assert rotation.letters == OF_ONE_JOB_MAX
+
+
+@pytest.mark.parametrize("trouble", [KeyTrouble.DENIED, KeyTrouble.NOT_FOUND, KeyTrouble.DISABLED])
+async def test_without_a_key_to_wrap_by_it_waits(rotation: Rotation, trouble: KeyTrouble) -> None:
+    rotation.put("a")
+    rotation.service.cannot_wrap = trouble
+    with pytest.raises(S3Error, match="ServiceUnavailable"):
+        await rotation.work()
+    assert rotation.letters == 0
+    rotation.service.cannot_wrap = None
+    await rotation.work()
+    assert rotation.key_of("a") == "vault:new"
