@@ -107,11 +107,11 @@ class Keychain:
         self._made = made
         keepers = {each.keeper.name: each.keeper for each in made.values()}
         current = made[described.current].keeper
-        return Keys(
-            keepers,
-            current if self._used is None else Noted(current, self._used),
-            self._of_accounts(described, current),
-        )
+        used = self._used
+        giving = keepers
+        if used is not None:
+            giving = {name: Noted(keeper, used) for name, keeper in keepers.items()}
+        return Keys(keepers, giving[current.name], self._of_accounts(described, current), giving)
 
     def _of_accounts(self, described: Keepers, current: MasterKeys) -> AccountKeys | None:
         if not described.has_account_keys:

@@ -12,7 +12,7 @@ from typing import Final
 import orjson
 
 from s3front.metadata import gateway
-from s3front.metadata.gateway import ChangedError, MetadataGateway
+from s3front.metadata.gateway import ChangedError, Found, MetadataGateway
 from s3front.s3_errors import S3Error
 from shared.records.names import KEY_JOBS
 from shared.records.times import now, to_iso
@@ -52,9 +52,7 @@ class RetiredKeys:
         (found,) = await self._metadata.get_each([(KEY_JOBS, RETIRED)], _REQUEST_ID)
         if found is None:
             return {}, None
-        keys = found.document.get("keys")
-        known = keys if isinstance(keys, dict) else {}
-        return {str(key): str(when) for key, when in known.items()}, found.revision
+        return retired_of(found), found.revision
 
     async def _change(self, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
         for _ in range(_TRIES):
@@ -74,3 +72,10 @@ class RetiredKeys:
                 continue
             return
         raise S3Error("ServiceUnavailable", "somebody else changes the retired keys all the time")
+
+
+def retired_of(found: Found | None) -> dict[str, str]:
+    """What their record says: which keys are retired, and since when."""
+    keys = None if found is None else found.document.get("keys")
+    known = keys if isinstance(keys, dict) else {}
+    return {str(key): str(when) for key, when in known.items()}

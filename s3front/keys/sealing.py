@@ -82,15 +82,18 @@ class Sealing:
 
 class Keys:
     """All keepers of an installation. ``current`` is the one that new objects get their keys from,
-    None where none is set up; of ``accounts``, where these have master keys of their own."""
+    None where none is set up; of ``accounts``, where these have master keys of their own. What is
+    ``giving`` gives out keys to seal by, where others than the keepers themselves do."""
 
     def __init__(
         self,
         keepers: Mapping[str, MasterKeys],
         current: MasterKeys | None,
         accounts: AccountKeys | None = None,
+        giving: Mapping[str, MasterKeys] | None = None,
     ) -> None:
         self.keepers = keepers
+        self._giving = keepers if giving is None else giving
         self.current = current
         self.proven: dict[tuple[str, str], str] = {}
         """Blobs of CloudServer's, by location and key, and the master key that was found to be
@@ -180,7 +183,7 @@ class Keys:
         if by.key_id == _CUSTOMER:
             return by
         context = key_context(document, bound.bucket, bound.key)
-        return await self.keepers[name].wrapping_key(its_own, context)
+        return await self._giving[name].wrapping_key(its_own, context)
 
     async def _wrapping_key(
         self,

@@ -4,11 +4,15 @@ metadata (``..masterKeys``).
 A name is written before the first object is sealed by its key, so that a key that is lost is missed
 by whoever starts, and a backup of the metadata says which keys it needs, without a look at all
 records. It goes when the key is removed, which is when no record names it any more.
+
+Whoever goes on using a key looks every ``LOOK_SECONDS`` whether it is noted still, and which keys
+of services were retired meanwhile: those are given out no more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -16,10 +20,13 @@ import orjson
 from s3front.encryption.key_wrapping import WrappingKey
 from s3front.keys.base import KeyContext, MasterKeys
 from s3front.keys.file_keyring import KeyringKeeper
+from s3front.keys.retired_keys import RETIRED, retired_of
 from s3front.metadata import gateway
 from s3front.metadata.gateway import ChangedError, MetadataGateway
-from shared.records.names import MASTER_KEYS
+from shared.records.names import KEY_JOBS, MASTER_KEYS
 from shared.records.times import now, to_iso
+
+LOOK_SECONDS: Final = 10.0
 
 _REQUEST_ID: Final = "master-keys"
 _NOTED_MAX: Final = 10_000
@@ -28,16 +35,40 @@ _NOTED_MAX: Final = 10_000
 class UsedKeys:
     """See the module. Every method raises S3Error when the daemon is away."""
 
-    def __init__(self, metadata: MetadataGateway) -> None:
+    def __init__(
+        self, metadata: MetadataGateway, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._metadata = metadata
-        self._noted: set[str] = set()
+        self._clock = clock
+        self._looked_at: dict[str, float] = {}
+        self.retired: Mapping[str, str] = {}
+        """The keys of services that are, as it was found when a key was noted last."""
 
     def has(self, key_id: str) -> bool:
         """Whether this process knows that a key is noted."""
-        return key_id in self._noted
+        looked_at = self._looked_at.get(key_id)
+        return looked_at is not None and self._clock() - looked_at < LOOK_SECONDS
 
     async def note(self, key_id: str) -> None:
         """Note that a key is used from now on."""
+        at = self._clock()
+        if key_id in self._looked_at:
+            self._looked_at[key_id] = at  # it was noted, and one request looks for all
+        try:
+            await self._note(key_id)
+        except BaseException:
+            self._looked_at.pop(key_id, None)
+            raise
+        if len(self._looked_at) >= _NOTED_MAX:
+            self._looked_at.clear()
+        self._looked_at[key_id] = at
+
+    async def _note(self, key_id: str) -> None:
+        wanted = [(MASTER_KEYS, key_id), (KEY_JOBS, RETIRED)]
+        noted, retired = await self._metadata.get_each(wanted, _REQUEST_ID)
+        self.retired = retired_of(retired)
+        if noted is not None:
+            return
         record = orjson.dumps({"used": to_iso(now())}).decode()
         operation = gateway.put(MASTER_KEYS, key_id, record)
         try:
@@ -45,12 +76,10 @@ class UsedKeys:
             await self._metadata.commit([operation], requires, _REQUEST_ID)
         except ChangedError:
             pass  # somebody has
-        if len(self._noted) >= _NOTED_MAX:
-            self._noted.clear()
-        self._noted.add(key_id)
 
     async def forget(self, key_id: str) -> None:
-        """A key is used no more."""
+        """A key is used no more. Who uses it all the same notes it again, after ``LOOK_SECONDS`` at
+        the latest."""
         await self._metadata.commit([gateway.delete(MASTER_KEYS, key_id)], [], _REQUEST_ID)
 
     async def every(self) -> Mapping[str, Mapping[str, Any]]:
@@ -75,7 +104,8 @@ async def missing_keys(used: UsedKeys, keepers: Mapping[str, MasterKeys]) -> Seq
 
 
 class Noted:
-    """A keeper that notes the keys that it gives out for new objects, before it does."""
+    """A keeper that notes the keys that it gives out for new objects, before it does. In the place
+    of a key that was retired it gives out the current one, as a key file does by itself."""
 
     def __init__(self, keeper: MasterKeys, used: UsedKeys) -> None:
         self._keeper = keeper
@@ -86,6 +116,12 @@ class Noted:
         return self._keeper.name
 
     async def wrapping_key(self, key_id: str | None, context: KeyContext) -> WrappingKey:
+        key = await self._noted(key_id, context)
+        if key_id is not None and key.key_id in self._used.retired:
+            return await self._noted(None, context)
+        return key
+
+    async def _noted(self, key_id: str | None, context: KeyContext) -> WrappingKey:
         key = await self._keeper.wrapping_key(key_id, context)
         if not self._used.has(key.key_id):
             await self._used.note(key.key_id)

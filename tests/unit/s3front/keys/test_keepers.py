@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -11,10 +12,20 @@ from msgspec.structs import replace
 from s3front.encryption.key_wrapping import BoundTo
 from s3front.encryption.sse import Protection
 from s3front.keys.keepers import Keychain
-from s3front.keys.keyring_file import create_keyring, new_master_key, replace_keyring
-from s3front.keys.used_keys import UsedKeys, missing_keys
+from s3front.keys.keyring_file import (
+    create_keyring,
+    new_master_key,
+    read_keyring,
+    replace_keyring,
+    retired,
+)
+from s3front.keys.retired_keys import RetiredKeys
+from s3front.keys.used_keys import LOOK_SECONDS, Noted, UsedKeys, missing_keys
+from s3front.s3_errors import S3Error
 from shared.config import Config, ConfigError, load_config
+from shared.records.data_location import DataLocation
 from tests.unit.dmd.metadata.support import RecordingLog
+from tests.unit.s3front.keys.scripted_keys import BUCKET, Clock, ScriptedKeys
 from tests.unit.s3front.metadata_twin import MetadataTwin
 
 BOUND = BoundTo("bucket", "key")
@@ -103,3 +114,78 @@ async def test_a_keeper_is_made_anew_when_a_file_of_its_has_changed(tmp_path: Pa
 
     assert chain.keys.keepers["vault"] is not before
     await chain.close()
+
+
+async def test_a_key_that_was_forgotten_and_is_used_again_is_noted_again() -> None:
+    gateway, clock = MetadataTwin(), Clock()
+    process = UsedKeys(gateway, clock)
+    await process.note("vault:key:v1")
+    await UsedKeys(gateway).forget("vault:key:v1")
+    assert process.has("vault:key:v1")
+    clock.now += LOOK_SECONDS
+    assert not process.has("vault:key:v1")
+    await process.note("vault:key:v1")
+    assert list(await process.every()) == ["vault:key:v1"]
+    assert process.has("vault:key:v1")
+
+
+async def test_what_is_noted_is_not_written_again() -> None:
+    gateway, clock = MetadataTwin(), Clock()
+    process = UsedKeys(gateway, clock)
+    await process.note("vault:key:v1")
+    clock.now += LOOK_SECONDS
+    await process.note("vault:key:v1")
+    assert gateway.commits == 1
+
+
+async def test_one_request_looks_for_all() -> None:
+    gateway, clock = MetadataTwin(), Clock()
+    process = UsedKeys(gateway, clock)
+    await process.note("vault:key:v1")
+    clock.now += LOOK_SECONDS
+    gateway.is_away = True
+    looking = asyncio.create_task(process.note("vault:key:v1"))
+    await asyncio.sleep(0)
+    assert process.has("vault:key:v1")
+    with pytest.raises(S3Error):
+        await looking
+    assert not process.has("vault:key:v1")
+
+
+async def test_a_retired_key_of_a_service_is_given_out_no_more() -> None:
+    gateway, clock = MetadataTwin(), Clock()
+    keeper = Noted(ScriptedKeys(), UsedKeys(gateway, clock))
+    assert (await keeper.wrapping_key("old", BUCKET)).key_id == "scripted:old"
+    await RetiredKeys(gateway).add("scripted:old")
+    clock.now += LOOK_SECONDS
+    assert (await keeper.wrapping_key("old", BUCKET)).key_id == "scripted:current"
+    assert (await keeper.wrapping_key("other", BUCKET)).key_id == "scripted:other"
+    assert sorted(await UsedKeys(gateway).every()) == [
+        "scripted:current",
+        "scripted:old",
+        "scripted:other",
+    ]
+    # The configuration says so, and nothing else is there.
+    await RetiredKeys(gateway).add("scripted:current")
+    clock.now += LOOK_SECONDS
+    assert (await keeper.wrapping_key("old", BUCKET)).key_id == "scripted:current"
+
+
+async def test_the_key_of_an_object_that_moves_is_noted(tmp_path: Path) -> None:
+    """Also where that is another than before, as its own was retired."""
+    path = tmp_path / "conf/keyring.json"
+    first = create_keyring(path).current
+    gateway, config = MetadataTwin(), config_of(tmp_path)
+    chain = Keychain(config.keepers(), RecordingLog(), gateway)
+    sealing = await chain.keys.sealing(Protection(), BOUND)
+    members = dict(sealing.new_blob().members())
+    location = DataLocation("blob", 4, 0, "a", "file", "1:x", {**members, "key": "blob"})
+    ring = read_keyring(path)
+    assert ring is not None
+    key = new_master_key("second")
+    replace_keyring(path, retired(replace(ring.with_key(key), current="second"), first))
+    chain.renew(config.keepers())
+    there = BoundTo("bucket", "there")
+    moved = await chain.keys.moved(sealing.members, [location], (BOUND, there), None)
+    assert moved["location"][0]["masterKeyId"] == "file:second"
+    assert set(await UsedKeys(gateway).every()) == {f"file:{first}", "file:second"}
