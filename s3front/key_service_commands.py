@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from s3front.keys.base import MasterKeys
+from s3front.keys.base import KeeperError, MasterKeys, NoCurrentKeyError
 from s3front.keys.data_key_cache import CachedKeys
 from s3front.keys.removal import named_by, too_early
 from s3front.keys.retired_keys import RetiredKeys
@@ -17,7 +17,6 @@ from s3front.keys.sealing import Keys
 from s3front.keys.used_keys import UsedKeys
 from s3front.metadata.gateway import MetadataGateway
 from s3front.metadata.key_usage import KeyUsage
-from s3front.s3_errors import S3Error
 
 _CONTEXT: Final = {"twofold": "keys"}
 _HERE: Final = ("file", "mem")
@@ -29,10 +28,10 @@ class RefusedError(Exception):
 
 async def current_key(keeper: MasterKeys) -> str | None:
     """The master key that new objects get theirs from, as records name it; None where there is
-    none yet."""
+    none yet. Raises S3Error: who is away may have one."""
     try:
         return (await keeper.wrapping_key(None, _CONTEXT)).key_id
-    except S3Error:
+    except NoCurrentKeyError:
         return None
 
 
@@ -50,7 +49,14 @@ async def rotate(keys: Keys, metadata: MetadataGateway) -> str:
     keeper = _current(keys)
     old = await current_key(keeper)
     made = f"{keeper.name}:{await keeper.rotate('Twofold')}"
-    new = await current_key(keeper)
+    try:
+        new = await current_key(keeper)
+    except KeeperError as error:
+        then = "" if old is None else f". If it is, then: s3front keys retire {old}"
+        raise RefusedError(
+            f"made the master key {made}; whether it is current now cannot be found out "
+            f"({error.reason or error.message}){then}"
+        ) from error
     if new == old:
         return (
             f"made the master key {made}, which nothing uses yet: write its ID into the "

@@ -76,6 +76,16 @@ class AwayError(KeeperError):
         return AwayError(self.reason, has_answered=self.has_answered)
 
 
+class NoCurrentKeyError(AwayError):
+    """A key service has no key of the name that is configured."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, has_answered=True)
+
+    def again(self) -> NoCurrentKeyError:
+        return NoCurrentKeyError(self.reason)
+
+
 class MasterKeys(Protocol):
     """One keeper. Key IDs are the keeper's own here, without its name in front."""
 

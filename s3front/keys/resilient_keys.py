@@ -25,6 +25,7 @@ from s3front.keys.base import (
     KeeperError,
     KeyContext,
     KeyTrouble,
+    NoCurrentKeyError,
     ServiceKeys,
 )
 from s3front.locations.circuit_breaker import CircuitBreaker, CircuitState
@@ -77,7 +78,7 @@ class ResilientKeys:
             missing = error
         # The client has not named it, and can do nothing.
         reason = f"{self.name}: the master key that is configured: {missing.message} "
-        raise AwayError(f"{reason}({missing.reason or 'no such name'})", has_answered=True)
+        raise NoCurrentKeyError(f"{reason}({missing.reason or 'no such name'})")
 
     async def opened(self, key_id: str, wrapped: str, context: KeyContext) -> bytes:
         return await self._ask(
