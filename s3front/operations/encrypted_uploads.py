@@ -1,5 +1,5 @@
 """Uploads whose parts are encrypted: what each of their requests has to say, and what becomes of
-those that began before their bucket demanded it.
+those that began before their bucket, or the configuration, demanded it.
 
 The upload says how, from its beginning (``Sealing.members`` in the overview), and each part is
 sealed by keys of its own, for the object that it becomes one of. When a bucket gets a default
@@ -93,19 +93,20 @@ def _no_parameters() -> S3Error:
 
 
 async def as_demanded(context: Context, bucket: BucketRecord, upload: StoredUpload) -> StoredUpload:
-    """The upload, with the default encryption of its bucket if that demands one by now. Raises
-    InvalidRequest for one whose parts are at their place already, where they cannot be encrypted,
-    ChangedError, and what ``Keys.sealing`` does."""
-    if not bucket.demands_encryption or is_protected(upload.record.document):
+    """The upload, with the default encryption of its bucket, or of the configuration, if that
+    demands one by now. Raises InvalidRequest for one whose parts are at their place already, where
+    they cannot be encrypted, ChangedError, and what ``default_of`` and ``Keys.sealing`` do."""
+    if is_protected(upload.record.document):
+        return upload
+    protection = default_of(bucket, context.services.encryption_settings)
+    if protection is None:
         return upload
     if upload.record.handle is not None:
         raise S3Error(
             "InvalidRequest",
-            "The default encryption of this bucket was set after the upload began, and its parts "
-            "cannot be encrypted any more. Begin another one.",
+            "All that is put into this bucket is to be encrypted since the upload began, and its "
+            "parts cannot be encrypted any more. Begin another one.",
         )
-    protection = default_of(bucket, context.services.encryption_settings)
-    assert protection is not None
     sealing = await context.services.keys.sealing(protection, _bound(context), bucket.owner_id)
     record = UploadRecord({**upload.record.document, **sealing.members})
     return await context.services.uploads.replace(

@@ -257,6 +257,25 @@ def test_all_is_encrypted_where_the_configuration_says_so(
     assert told(s3.put_object(Bucket=name, Key="key", Body=b"a")) == TOLD_S3
 
 
+@pytest.mark.parametrize("sends_more", [False, True])
+def test_the_configuration_counts_for_uploads_from_before(
+    s3: Any, bucket: str, encrypting: Cluster, sends_more: bool
+) -> None:
+    """They may last for months."""
+    client = s3_client(encrypting.add_front(settings={"globalEncryptionEnabled": True}))
+    upload = {"Bucket": bucket, "Key": "key"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    sent = [s3.upload_part(**upload, PartNumber=1, Body=PART)]
+    if sends_more:
+        sent.append(client.upload_part(**upload, PartNumber=2, Body=b"end"))
+        assert told(sent[1]) == TOLD_S3
+    parts = [{"PartNumber": number, "ETag": made["ETag"]} for number, made in enumerate(sent, 1)]
+    done = client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+    assert told(done) == TOLD_S3
+    record = stored_records(encrypting, [bucket])[bucket]["key"]
+    assert {each["cryptoScheme"] for each in record["location"]} == {"twofold-1"}
+
+
 def test_without_a_master_key_there_is_no_encryption(encrypting: Cluster, bucket: str) -> None:
     """And it is said so, before a bucket takes nothing more."""
     nowhere = str(encrypting.folder / "keys" / "none.json")

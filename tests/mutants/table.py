@@ -209,7 +209,10 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("        self.check_customer(document, before, customer_key)\n", ""),
     ),
     ("encryption", "s3front/operations/encrypted_uploads.py"): (
-        ("if not bucket.demands_encryption or is_protected(", "if is_protected("),
+        (
+            "    if protection is None:",
+            "    if not bucket.demands_encryption or protection is None:",
+        ),
         ("        over=part,\n", ""),
         (
             "        context.services.keys.check_customer(document, _bound(context), key)\n",
