@@ -29,7 +29,7 @@ from dmd.jobs.backup_data import copy_data, holds_blobs
 from dmd.jobs.blob_access import Data, own_data
 from dmd.jobs.check import damaged_records
 from dmd.jobs.check_data import DataCheck
-from dmd.jobs.check_encryption import used_keys
+from dmd.jobs.check_encryption import needed_keys
 from dmd.jobs.check_plan import Problem
 from dmd.jobs.errors import JobError
 from dmd.jobs.gc import no_collection
@@ -81,7 +81,7 @@ class Blobs:
 class Lacking:
     """What a backup has not: records and blobs that the installation has ``lost``, blobs that are
     not the data daemon's, ``elsewhere``, by the type of their place, and the master keys that its
-    objects were encrypted by, of which it has the names."""
+    objects are encrypted by, of which it has the names."""
 
     lost: Sequence[Problem] = ()
     elsewhere: Mapping[str, int] = field(default_factory=dict)
@@ -129,7 +129,7 @@ def _compare(source: Engine, copy: Path, blobs: Blobs | None) -> Lacking:
     try:
         damaged = list(damaged_records(engine))
         _refuse_new(damaged, lambda: damaged_records(source))
-        keys = sorted(used_keys(engine))
+        keys = sorted(needed_keys(engine))
         _write_needed(copy, keys)
         if blobs is None:
             return Lacking(damaged, keys=keys)
@@ -158,7 +158,7 @@ def _write_needed(copy: Path, keys: Sequence[str]) -> None:
             os.fsync(file.fileno())
 
 
-def needed_keys(source: Path) -> Sequence[str]:
+def keys_of_backup(source: Path) -> Sequence[str]:
     """The names of the master keys that a backup needs. Raises ConfigError."""
     path = source / KEYS_NAME
     if not path.exists():

@@ -21,7 +21,13 @@ from dmd.metadata import stored
 from dmd.metadata.engines.base import Engine
 from dmd.metadata.record_keys import prefix, split
 from shared.config.documents import read_document
-from shared.records.encrypted import CUSTOMER_KEY, Protected, data_members, protection_of
+from shared.records.encrypted import (
+    CUSTOMER_KEY,
+    Protected,
+    data_members,
+    protection_of,
+    protections,
+)
 from shared.records.names import MASTER_KEYS, UPLOADS_PREFIX, holds_objects
 from shared.records.upload import CLOSING_PREFIX, OVERVIEW_PREFIX
 
@@ -82,24 +88,53 @@ class EncryptionCheck:
 
 def check_encryption(engine: Engine, progress: Callable[[int], None]) -> EncryptionCheck:
     """Read all records of objects and parts. Raises EngineError."""
-    found = EncryptionCheck()
-    for sub_level in sub_levels(engine):
-        uploads = len(sub_level) == 1 and sub_level[0].startswith(UPLOADS_PREFIX)
-        if sub_level == (MASTER_KEYS,):
-            found.used |= used_keys(engine)
-        elif uploads or holds_objects(sub_level):
-            for key, value in raw_records(engine, prefix(sub_level), end_of(sub_level)):
-                progress(1)
-                name = split(key)[1]
-                if not (uploads and name.startswith((OVERVIEW_PREFIX, CLOSING_PREFIX))):
-                    _count(found, sub_level, name, _document(key, value))
+    found = EncryptionCheck(used=set(used_keys(engine)))
+    for sub_level, name, record in _records_of_bytes(engine, progress):
+        _count(found, sub_level, name, record)
     return found
 
 
-def used_keys(engine: Engine) -> set[str]:
-    """The names of master keys that the metadata remember to have been used. Raises EngineError."""
+def needed_keys(engine: Engine) -> set[str]:
+    """Those of the ``used_keys`` that records of objects and parts name, and the one that came
+    last, which new ones get; all of them where a record cannot be read. It reads no further than to
+    the record that names the last one. Raises EngineError."""
+    used = used_keys(engine)
+    missing = set(used)
+    if missing:
+        missing.discard(max(used, key=used.__getitem__))
+    for _, _, record in _records_of_bytes(engine, lambda _count: None):
+        if not missing or not record:
+            break
+        missing -= {each.key for each in protections(record) if each is not None}
+    else:
+        return used.keys() - missing
+    return set(used)
+
+
+def used_keys(engine: Engine) -> Mapping[str, str]:
+    """The names of master keys that the metadata remember to have been used, and since when (ISO
+    8601, "" where that is not known). Raises EngineError."""
     level = (MASTER_KEYS,)
-    return {split(key)[1] for key, _ in raw_records(engine, prefix(level), end_of(level))}
+    return {
+        split(key)[1]: str(_document(key, value).get("used", ""))
+        for key, value in raw_records(engine, prefix(level), end_of(level))
+    }
+
+
+def _records_of_bytes(
+    engine: Engine, progress: Callable[[int], None]
+) -> Iterator[tuple[tuple[str, ...], str, Mapping[str, Any]]]:
+    """Sub-level, key and record of all objects and parts; of a record that cannot be read, {}.
+    Raises EngineError."""
+    for sub_level in sub_levels(engine):
+        uploads = len(sub_level) == 1 and sub_level[0].startswith(UPLOADS_PREFIX)
+        if not uploads and not holds_objects(sub_level):
+            continue
+        for key, value in raw_records(engine, prefix(sub_level), end_of(sub_level)):
+            progress(1)
+            name = split(key)[1]
+            if not (uploads and name.startswith((OVERVIEW_PREFIX, CLOSING_PREFIX))):
+                yield sub_level, name, _document(key, value)
 
 
 def keys_of_file(path: Path) -> set[str]:

@@ -257,7 +257,7 @@ def restore(
         config = load_job_config()
         data = None if metadata_only else config.data_path
         backups.restore(source, config.metadata_path, data, _absolute(advance))
-        _tell_of_keys(backups.needed_keys(source))
+        _tell_of_keys(backups.keys_of_backup(source))
     check(metadata_only=data is None or not (source / backups.DATA_NAME).exists(), json=json)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dmd.jobs.check_encryption import check_encryption, keys_of_file
+from dmd.jobs.check_encryption import check_encryption, keys_of_file, needed_keys
 from dmd.jobs.errors import JobError
 from dmd.metadata.engines.memory import MemoryEngine
 from s3front.encryption.key_wrapping import SCHEME
@@ -69,6 +69,42 @@ def test_stretches_are_counted_by_what_protects_them(engine: MemoryEngine) -> No
     ]
     assert MASTER not in json.dumps(found.rows())
     assert found.used == {"file:a", "file:old"}
+
+
+class TestKeysThatABackupNeeds:
+    def store(self, *named: str) -> MemoryEngine:
+        engine = MemoryEngine()
+        put(engine, ["bucket"], {name: record(stretch(name)) for name in named})
+        put(engine, ["..masterKeys"], {
+            "file:a": {"used": "2026-01-02T00:00:00Z"},
+            "file:b": {"used": "2026-01-03T00:00:00Z"},
+            "file:c": {"used": "2026-01-01T00:00:00Z"},
+        })  # fmt: skip
+        return engine
+
+    def test_those_that_its_records_name(self) -> None:
+        assert needed_keys(self.store("file:b", "file:c")) == {"file:b", "file:c"}
+        assert needed_keys(self.store("file:a", "file:b", "file:c")) == {
+            "file:a",
+            "file:b",
+            "file:c",
+        }
+
+    def test_the_one_that_came_last_before_an_object_has_it(self) -> None:
+        assert needed_keys(self.store()) == {"file:b"}
+
+    def test_none_where_none_was_ever_used(self) -> None:
+        engine = MemoryEngine()
+        put(engine, ["bucket"], {"key": record(stretch("customer"))})
+        assert needed_keys(engine) == set()
+
+    def test_those_of_parts(self, engine: MemoryEngine) -> None:
+        assert needed_keys(engine) == {"file:a"}
+
+    def test_all_that_were_used_where_a_record_cannot_be_read(self) -> None:
+        engine = self.store("file:a")
+        put(engine, ["bucket"], {"damaged": {}})
+        assert needed_keys(engine) == {"file:a", "file:b", "file:c"}
 
 
 def test_keys_that_the_file_lacks_and_plain_bytes_are_problems(engine: MemoryEngine) -> None:
