@@ -22,6 +22,7 @@ import fcntl
 import hmac
 import json
 import os
+import re
 import secrets
 import stat
 from base64 import b64decode, b64encode
@@ -300,10 +301,14 @@ def replace_keyring(path: Path, ring: Keyring) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other commands from the file meanwhile. Raises OSError."""
+    """Keep other commands from the file meanwhile, and remove what one that was killed has left:
+    it has all secrets, also those of keys that were removed later. Raises OSError."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
+        left = re.compile(re.escape(f".{path.name}.") + r"[0-9]+\.[0-9a-f]{8}")
+        for name in filter(left.fullmatch, os.listdir(folder)):
+            os.unlink(name, dir_fd=folder)
         yield
     finally:
         os.close(folder)
@@ -324,6 +329,7 @@ def _write(path: Path, ring: Keyring, put: Any) -> None:
 def _write_whole(path: Path, ring: Keyring, put: Any) -> None:
     """Raises OSError."""
     owner = path.stat() if path.exists() else path.parent.stat()
+    # As ``locked`` knows it.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     try:

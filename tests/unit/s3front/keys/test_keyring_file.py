@@ -14,6 +14,7 @@ import pytest
 from s3front.keys.keyring_file import (
     Keyring,
     create_keyring,
+    locked,
     new_master_key,
     read_keyring,
     removed,
@@ -205,6 +206,17 @@ class TestSuccession:
         assert caught.value.filename == str(path)
         assert read_keyring(path) == first
         assert list(path.parent.iterdir()) == [path]
+
+    def test_what_a_killed_command_has_left_is_removed(self, path: Path) -> None:
+        ring = create_keyring(path)
+        copy = path.with_name(f".{path.name}.4711.0123abcd")
+        copy.write_bytes(path.read_bytes())
+        others = [path.with_name(f".{path.name}.swp"), path.with_name("keyring.json.4711.0123abcd")]
+        for other in others:
+            other.touch()
+        with locked(path):
+            replace_keyring(path, ring)
+        assert sorted(path.parent.iterdir()) == sorted([path, *others])
 
     def test_of_a_removed_key_the_name_is_left(self, path: Path) -> None:
         ring, (first, second, _) = self.ring()
