@@ -39,7 +39,7 @@ LOOK_SECONDS_MAX: Final = 5.0
 
 DEFAULT_ALIAS: Final = "alias/aws/s3"
 
-_Stamp = tuple[int, int, int] | None
+_Stamp = tuple[int, ...] | None
 
 
 class _Held(NamedTuple):
@@ -154,8 +154,9 @@ class FileKeyring(KeyringKeeper):
 
     def reload(self) -> None:
         """Read the file again now. Raises ConfigError, and the old keys stay."""
-        self._seen = self._stamp()
+        stamp = self._stamp()
         self._use(read_keyring(self._path))
+        self._seen, self._refused = stamp, ""
 
     async def look(self) -> str | None:
         done, _ = await asyncio.wait((self._look_again(),), timeout=LOOK_SECONDS_MAX)
@@ -194,6 +195,8 @@ class FileKeyring(KeyringKeeper):
         """In a thread; what it makes is put into place whole."""
         stamp = self._stamp()
         if stamp == self._seen:
+            if stamp is not None:
+                self._refused = ""  # it was another one for a while
             return
         try:
             ring = read_keyring(self._path)
@@ -228,7 +231,9 @@ class FileKeyring(KeyringKeeper):
             status = self._path.stat()
         except OSError:
             return None
-        return status.st_mtime_ns, status.st_size, status.st_ino
+        # Others may have been let read it, which changes no time of what is in it.
+        rights = status.st_mode, status.st_uid
+        return status.st_mtime_ns, status.st_size, status.st_ino, *rights
 
 
 def its_own(named: str) -> str | None:

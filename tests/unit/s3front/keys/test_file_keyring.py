@@ -47,6 +47,14 @@ def damage(path: Path) -> None:
     path.write_text("{")
 
 
+def put_aside(path: Path) -> Path:
+    return path.rename(path.with_name("aside"))
+
+
+def let_use(path: Path, mode: int) -> None:
+    path.chmod(mode)
+
+
 def keeper_of(path: Path, clock: Clock, log: RecordingLog | None = None) -> FileKeyring:
     return FileKeyring(path, log or RecordingLog(), clock)
 
@@ -121,6 +129,35 @@ async def test_a_file_that_became_bad_takes_no_keys_away(path: Path, clock: Cloc
     clock.now += 2
     assert (await keeper.look() or "").endswith("is gone")
     assert (await keeper.wrapping_key(None, {})).key_id == f"file:{ring.current}"
+
+
+async def test_a_file_that_is_put_back_is_good_again(path: Path, clock: Clock) -> None:
+    create_keyring(path)
+    keeper = keeper_of(path, clock)
+    aside = put_aside(path)
+    damage(path)
+    let_use(path, 0o600)
+    assert str(await keeper.look()).startswith(str(path))
+    aside.replace(path)
+    assert await keeper.look() is None
+
+
+async def test_a_file_that_others_may_read_by_now_is_noticed(path: Path, clock: Clock) -> None:
+    ring, log = create_keyring(path), RecordingLog()
+    keeper = keeper_of(path, clock, log)
+    let_use(path, 0o644)
+    assert "can be used by others (mode 0644)" in str(await keeper.look())
+    assert (await keeper.wrapping_key(None, {})).key_id == f"file:{ring.current}"
+    let_use(path, 0o600)
+    assert await keeper.look() is None
+
+
+async def test_a_file_that_is_gone_stays_gone(path: Path, clock: Clock) -> None:
+    create_keyring(path)
+    keeper = keeper_of(path, clock)
+    put_aside(path)
+    for _ in range(2):
+        assert "is gone" in str(await keeper.look())
 
 
 def test_a_file_that_is_bad_from_the_beginning_is_an_error(path: Path, clock: Clock) -> None:
