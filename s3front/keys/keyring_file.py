@@ -144,6 +144,10 @@ class _KeyEntry(Section, frozen=True, kw_only=True):
     retired: Text | None = None
     disabled: Text | None = None
 
+    def __repr__(self) -> str:
+        """Without the secret."""
+        return f"_KeyEntry({self.id!r}, {self.state!r})"
+
     def check(self) -> None:
         if (self.secret is None) != (self.state == "removed"):
             raise MemberError("secret", "must be there, unless the key is removed")

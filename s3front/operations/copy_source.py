@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from msgspec.structs import replace
@@ -51,7 +51,7 @@ class CopySource:
     record: ObjectRecord
     context: Context
     """The surroundings of a read of it."""
-    customer_key: bytes | None = None
+    customer_key: bytes | None = field(default=None, repr=False)
     """The client's own key that it is encrypted by."""
 
     @property

@@ -24,6 +24,9 @@ _Location = tuple[str | int, ...]
 ONE_OR_MORE: Final = "one or more"
 """Marks a tuple of sections that may be written as one of them, without a list around it."""
 
+_NAME_CHARACTERS_MAX: Final = 40
+"""Those that are known are shorter, and 32 bytes in base64 or hex digits longer."""
+
 _PLAIN: Final[dict[Any, Rule]] = {
     str: Rule(read_text),
     bool: Rule(read_flag),
@@ -75,6 +78,11 @@ def _dotted(location: _Location) -> str:
     return path
 
 
+def _shown(key: str) -> str:
+    """The name of an unknown member: a long one may be a secret in the wrong place."""
+    return key if len(key) <= _NAME_CHARACTERS_MAX else f"<a name of {len(key)} characters>"
+
+
 class _Reading:
     """One document: what was found wrong in it so far, in its order. No reason quotes the value
     unless its rule does: it may be a secret."""
@@ -93,7 +101,7 @@ class _Reading:
         fields = {field.encode_name: field for field in msgspec.structs.fields(model)}
         for key in [name for name in document if name not in fields]:
             hint = nearest(key, fields.keys() | self._suggested(at))
-            self.unknown.append(((*at, key), f"unknown key{hint}"))
+            self.unknown.append(((*at, _shown(key)), f"unknown key{hint}"))
         values = {}
         for key, field in fields.items():
             if key in document:

@@ -13,6 +13,7 @@ import pytest
 
 from s3front.keys.keyring_file import (
     Keyring,
+    _KeyEntry,
     create_keyring,
     locked,
     new_master_key,
@@ -81,6 +82,16 @@ class TestMaking:
             create_keyring(path)
         assert read_keyring(path) == made
         assert [name.name for name in path.parent.iterdir()] == ["keyring.json"]
+
+    def test_what_is_read_shows_no_secret(self) -> None:
+        read = _KeyEntry(id="a", created="now", secret=bytes(range(32)))
+        assert repr(read) == "_KeyEntry('a', 'enabled')"
+
+    def test_a_secret_in_the_wrong_place_is_not_shown(
+        self, write: Callable[[object], Path]
+    ) -> None:
+        for wrong in (document(entry(**{SECRET: "a"})), {**document(), SECRET: "a"}):
+            assert "unknown key" in refusal(write(wrong))
 
     def test_keys_are_not_alike_and_show_no_secret(self) -> None:
         first, second = new_master_key(), new_master_key()
