@@ -72,6 +72,7 @@ class Progress(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     bucket: str = ""
     uploads: bool = False
     after: str = ""
+    part: str = ""
     records: int = 0
     rewrapped: int = 0
     changed: int = 0
@@ -79,7 +80,7 @@ class Progress(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
     @property
     def position(self) -> Position:
-        return Position(self.bucket, self.uploads, self.after)
+        return Position(self.bucket, self.uploads, self.after, self.part)
 
 
 class _Item(msgspec.Struct, frozen=True):
@@ -209,6 +210,7 @@ class KeyRotationWorker:
             bucket=behind.bucket,
             uploads=behind.uploads,
             after=behind.after,
+            part=behind.part,
             records=progress.records + len(page.records) + sum(map(len, page.parts.values())),
             rewrapped=progress.rewrapped + written,
             changed=progress.changed + written + left,

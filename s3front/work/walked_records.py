@@ -17,6 +17,8 @@ from shared.records.upload import OVERVIEW_PREFIX, parse_overview_key, uploads_l
 
 PAGE_RECORDS: Final = 200
 PAGE_UPLOADS: Final = 10
+PAGE_PARTS: Final = 200
+"""Of all uploads of a page together. An upload may have 10,000."""
 
 _BUCKETS: Final = 50
 _BEHIND: Final = chr(ord(SPLITTER[-1]) + 1)
@@ -27,17 +29,19 @@ _REQUEST_ID: Final = "record-walk"
 
 
 class Position(msgspec.Struct, frozen=True):
-    """Behind the key ``after`` of a bucket's objects, or of its ``uploads``. The first of all is
-    that of no bucket."""
+    """Behind the key ``after`` of a bucket's objects, or of its ``uploads``; of the upload that is
+    next, behind its ``part`` of this key. The first of all is that of no bucket."""
 
     bucket: str = ""
     uploads: bool = False
     after: str = ""
+    part: str = ""
 
 
 class Page(msgspec.Struct, frozen=True):
     """Records of one sub-level, by their keys, and where the next page begins; None: there is
-    none. The records of an upload's parts come with it: ``parts``, by the key of its overview."""
+    none. The records of an upload's parts come with it: ``parts``, by the key of its overview. One
+    that has many of them comes again with the next page, and more."""
 
     bucket: str
     level: str
@@ -76,10 +80,19 @@ class RecordWalk:
         level = uploads_level(at.bucket)
         bounds = {"gt": at.after or OVERVIEW_PREFIX, "lt": _BEHIND_OVERVIEWS}
         overviews = await self._range(level, bounds, PAGE_UPLOADS)
-        parts = {}
-        for key, _ in overviews:
+        parts: dict[str, list[tuple[str, str]]] = {}
+        before, left = at.after, PAGE_PARTS
+        for index, (key, _) in enumerate(overviews):
             upload = parse_overview_key(key)[1] + SPLITTER
-            parts[key] = await self._range(level, {"gt": upload, "lt": upload[:-1] + _BEHIND}, None)
+            # The upload that the position is of may have ended.
+            begin = at.part if at.part.startswith(upload) else upload
+            bounds = {"gt": begin, "lt": upload[:-1] + _BEHIND}
+            parts[key] = found = await self._range(level, bounds, left)
+            left -= len(found)
+            if not left:
+                within = Position(at.bucket, True, before, found[-1][0])
+                return Page(at.bucket, level, overviews[: index + 1], within, parts)
+            before = key
         if len(overviews) == PAGE_UPLOADS:
             behind: Position | None = Position(at.bucket, uploads=True, after=overviews[-1][0])
         else:
@@ -88,9 +101,9 @@ class RecordWalk:
         return Page(at.bucket, level, overviews, behind, parts)
 
     async def _range(
-        self, level: str, bounds: Mapping[str, Any], limit: int | None
+        self, level: str, bounds: Mapping[str, Any], limit: int
     ) -> list[tuple[str, str]]:
-        options = {**bounds} if limit is None else {**bounds, "limit": limit}
+        options = {**bounds, "limit": limit}
         found: list[tuple[str, str]] = []
         async with aclosing(self._metadata.pages(level, options, _REQUEST_ID)) as pages:
             async for page in pages:
