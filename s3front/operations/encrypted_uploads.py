@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from s3front.bodies.checksums import DEFAULT_ALGORITHM
 from s3front.bodies.object_reader import CopiedBody, ObjectData
 from s3front.bodies.object_writer import store_body
-from s3front.bodies.stored_body import Destination, StoredBody, give_up
+from s3front.bodies.stored_body import Destination, StoredBody, check_age, give_up
 from s3front.context import Context
 from s3front.encryption.choice import ENCRYPTION, default_of
 from s3front.encryption.key_wrapping import BoundTo
@@ -155,6 +155,7 @@ async def _store_again(
         over=part,
     )
     try:
+        check_age(context, stored.complete_at)
         await context.services.uploads.put_part(
             context.bucket.name, upload, write, context.request_id
         )

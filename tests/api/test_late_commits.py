@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.api.encrypting import encryption_settings, put_default
+from tests.clients_boto3 import s3_client
 from tests.faults.proxy import ProxiedFront, front_behind_proxies
 from tests.faults.stores import assert_consistent
 from tests.forms import form_body, form_request, signed_v4
-from tests.multipart import begin_upload, send_part
+from tests.multipart import begin_upload, completion, send_part
 from tests.raw_http import Response, call, exchange, host_of
 from tests.servers import TWO_HOPS, Cluster, Front, cluster, wait_for
 
@@ -29,7 +31,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     client = {"callTimeoutMs": CALL_TIMEOUT_MS}
     folder: Path = tmp_path_factory.mktemp("late")
     # Bytes that come with their commit do not wait for one.
-    settings = {**SETTINGS, **TWO_HOPS, "metadataClient": client}
+    settings = {**SETTINGS, **TWO_HOPS, **encryption_settings(folder), "metadataClient": client}
     with cluster(folder, settings=settings) as started:
         assert call(started.fronts[0], "PUT", "/bucket").status == 200
         assert call(started.fronts[0], "PUT", "/bucket/source", LARGE).status == 200
@@ -73,11 +75,8 @@ REQUESTS: dict[str, Callable[[Front], Response]] = {
 }
 
 
-@pytest.mark.parametrize("name", REQUESTS)
-def test_bytes_that_have_grown_old_are_given_up(
-    running: Cluster, proxied: ProxiedFront, name: str
-) -> None:
-    request = REQUESTS[name]
+def answered_late(proxied: ProxiedFront, request: Callable[[Front], Response]) -> Response:
+    """The response to a request that stores something, and hears of it late."""
     # The first request opens the connections.
     assert call(proxied.front, "GET", "/bucket/source").body == LARGE
     with ThreadPoolExecutor() as pool:
@@ -88,10 +87,38 @@ def test_bytes_that_have_grown_old_are_given_up(
         held_since = time.monotonic()
         wait_for(lambda: time.monotonic() > held_since + GRACE_SECONDS / 2, "half the grace")
         proxied.heal()
-        response = answer.result()
+        return answer.result()
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_bytes_that_have_grown_old_are_given_up(
+    running: Cluster, proxied: ProxiedFront, name: str
+) -> None:
+    response = answered_late(proxied, REQUESTS[name])
     assert (response.status, response.error["Code"]) == (503, "ServiceUnavailable")
     assert call(proxied.front, "GET", "/bucket/late").status == 404
     assert_consistent(running)
+
+
+def test_a_plain_part_that_is_stored_again_and_has_grown_old(
+    running: Cluster, proxied: ProxiedFront
+) -> None:
+    """Since its bucket demands encryption by now."""
+    send = partial(call, running.fronts[0])
+    assert send("PUT", "/demanding").status == 200
+    upload_id = begin_upload(send, "/demanding/late")
+    assert send_part(send, "/demanding/late", upload_id, 1, LARGE).status == 200
+    put_default(s3_client(running.fronts[0]), "demanding")
+
+    def complete(front: Front) -> Response:
+        target = f"/demanding/late?uploadId={upload_id}"
+        return call(front, "POST", target, completion({1: LARGE}))
+
+    late = answered_late(proxied, complete)
+    assert (late.status, late.error["Code"]) == (503, "ServiceUnavailable")
+    assert_consistent(running)
+    assert complete(proxied.front).status == 200
+    assert call(proxied.front, "GET", "/demanding/late").body == LARGE
 
 
 @pytest.mark.parametrize("name", REQUESTS)

@@ -110,6 +110,7 @@ TESTS = {
         "tests/unit/s3front/keys/test_moved_keys.py",
         "tests/api/test_encryption.py",
         "tests/api/test_encrypted_uploads.py",
+        "tests/api/test_late_commits.py",
         "tests/api/test_bucket_encryption.py",
         "tests/api/test_foreign_locations.py",
         "tests/backends/test_native_copies.py",
@@ -214,6 +215,7 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
             "    if not bucket.demands_encryption or protection is None:",
         ),
         ("        over=part,\n", ""),
+        ("        check_age(context, stored.complete_at)\n", ""),
         (
             "        context.services.keys.check_customer(document, _bound(context), key)\n",
             "        pass\n",
