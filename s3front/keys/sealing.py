@@ -40,7 +40,7 @@ from s3front.encryption.sse import (
 )
 from s3front.encryption.transform import Transform
 from s3front.keys.account_keys import AccountKeys
-from s3front.keys.base import MasterKeys
+from s3front.keys.base import AwayError, KeeperError, KeyContext, KeyTrouble, MasterKeys
 from s3front.keys.original_objects import cannot_open, opening_of_original
 from s3front.s3_errors import S3Error
 from shared.boot_clock import boot_seconds
@@ -114,14 +114,33 @@ class Keys:
             raise no_keys()
         context = key_context(members, bound.bucket, bound.key)
         given_at = boot_seconds()
-        key_id = protection.key_id
-        if key_id is None and account is not None and self.accounts is not None:
-            key_id = await self.accounts.key_of(account)
-        by = await self.current.wrapping_key(key_id, context)
+        if protection.key_id is None and account is not None and self.accounts is not None:
+            by = await self._of_account(account, self.accounts, self.current, context)
+        else:
+            by = await self.current.wrapping_key(protection.key_id, context)
         if protection.algorithm in (KMS, DSSE):
             # What the client named, or else the key that was current: that is shown.
             members.setdefault(KEY_ID_MEMBER, by.key_id.partition(":")[2])
         return Sealing(by, bound, members, given_at)
+
+    @staticmethod
+    async def _of_account(
+        account: str, accounts: AccountKeys, keeper: MasterKeys, context: KeyContext
+    ) -> WrappingKey:
+        """A wrapping key of an account's master key. Raises S3Error."""
+        key_id = await accounts.key_of(account)
+        try:
+            return await keeper.wrapping_key(key_id, context)
+        except KeeperError as error:
+            if error.trouble is not KeyTrouble.NOT_FOUND:
+                raise
+            missing = error
+        # The client has not named it, and can do nothing.
+        raise AwayError(
+            f"{keeper.name}: the master key {key_id} of the account {account}: "
+            f"{missing.reason or 'it is not there'}",
+            has_answered=True,
+        )
 
     async def opening(
         self,

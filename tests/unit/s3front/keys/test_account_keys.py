@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
 from s3front.encryption.key_wrapping import BoundTo
 from s3front.encryption.sse import KEY_ID_MEMBER, KMS, Protection
 from s3front.keys.account_keys import AccountKeys
+from s3front.keys.base import KeeperError
 from s3front.keys.file_keyring import KeyringKeeper
 from s3front.keys.keyring_file import Keyring, new_master_key
 from s3front.keys.sealing import Keys
@@ -28,6 +30,13 @@ class Making(KeyringKeeper):
     def __init__(self) -> None:
         key = new_master_key("shared")
         super().__init__(Keyring(current=key.id, keys={key.id: key}))
+
+    def lose(self, key_id: str) -> None:
+        """As somebody deletes a key in the service."""
+        ring = self.ring
+        assert ring is not None
+        left = {each: key for each, key in ring.keys.items() if each != key_id}
+        self._use(Keyring(current=ring.current, keys=left))
 
     async def create(self, _description: str) -> str:
         await asyncio.sleep(0)
@@ -71,6 +80,22 @@ async def test_with_sse_kms_it_is_shown_and_else_it_is_not() -> None:
     assert sealing.members[KEY_ID_MEMBER] == "made-1"
     sealing = await keys.sealing(Protection(), BOUND, "a")
     assert KEY_ID_MEMBER not in sealing.members
+
+
+async def test_one_that_is_gone_is_not_what_the_client_has_named() -> None:
+    keeper = Making()
+    keys = keys_of(MetadataTwin(), keeper)
+    await key_for(keys, "a")
+    keeper.lose("made-1")
+    for protection in (Protection(), Protection(algorithm=KMS)):
+        with pytest.raises(KeeperError) as caught:
+            await key_for(keys, "a", protection)
+        assert (caught.value.code, caught.value.status) == ("ServiceUnavailable", 503)
+        assert "made-1" in caught.value.reason
+        assert "made-1" not in caught.value.message
+    with pytest.raises(KeeperError) as caught:
+        await key_for(keys, "a", Protection(algorithm=KMS, key_id="made-1"))
+    assert caught.value.code == "KMS.NotFoundException"
 
 
 async def test_of_two_that_make_one_at_once_one_is_used() -> None:
