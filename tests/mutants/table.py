@@ -459,7 +459,7 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ),
     ),
     ("unread", "s3front/operations/uploads.py"): (
-        ("allowed_again(context.access, bucket, None).record", "context.bucket.record"),
+        ("bucket = allowed_again(context.access, found, None)", "pass"),
     ),
     ("unread", "s3front/operations/delete_objects.py"): (
         ("is_plain(headers, bucket) and IF_MATCH_TIME", "IF_MATCH_TIME"),
