@@ -55,9 +55,11 @@ class _Encryption(Configuration):
 
 
 def show_encryption(record: BucketRecord) -> Reply:
-    """The one rule (Amazon S3 API reference, GetBucketEncryption)."""
+    """The one rule (Amazon S3 API reference, GetBucketEncryption). Raises NotImplemented."""
     stored = default_encryption(record)
     assert stored is not None
+    if stored.algorithm not in ALGORITHMS:
+        raise not_implemented("the stored default encryption of the bucket")
     return shown_default(stored)
 
 

@@ -72,10 +72,11 @@ class DefaultEncryption(msgspec.Struct, frozen=True):
 
 
 def default_encryption(bucket: BucketRecord) -> DefaultEncryption | None:
-    """How the bucket wants its new objects encrypted; None: not at all."""
+    """How the bucket wants its new objects encrypted; None: not at all. What has another form than
+    that says an algorithm which nobody knows."""
     if not bucket.demands_encryption:
         return None
-    stored: Mapping[str, Any] = bucket.document[MEMBER]
+    stored = _stored(bucket)
     key_id = stored.get(_OUR_KEY) or stored.get(_NAMED_KEY)
     blocked = stored.get("blockedEncryptionTypes")
     return DefaultEncryption(
@@ -134,9 +135,14 @@ def without_default(bucket: BucketRecord) -> BucketRecord:
     """The record without its default: it demands nothing any more, and keeps the master key that
     the original has made for it, as the original does. Without any, which it does not read, nothing
     is left."""
-    stored = bucket.document[MEMBER]
+    stored = _stored(bucket)
     if not stored.get("masterKeyId") and not stored.get(_NAMED_KEY):
         return bucket.changed({MEMBER: None})
     names = ("cryptoScheme", "algorithm", "masterKeyId", _NAMED_KEY, _FORMER)
     kept = {name: stored[name] for name in (*names, "isAccountEncryptionEnabled") if name in stored}
     return bucket.changed({MEMBER: {**kept, "mandatory": False}})
+
+
+def _stored(bucket: BucketRecord) -> Mapping[str, Any]:
+    stored = bucket.document[MEMBER]
+    return stored if isinstance(stored, dict) else {}

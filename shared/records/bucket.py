@@ -148,9 +148,12 @@ class BucketRecord(msgspec.Struct, frozen=True, dict=True):
 
     @derived
     def demands_encryption(self) -> bool:
-        """Whether all that is put into it is to be stored encrypted."""
+        """Whether all that is put into it is to be stored encrypted. So it is where what is said of
+        that cannot be read: to take it for nothing would let plain text in."""
         encryption = self.document.get("serverSideEncryption")
-        return isinstance(encryption, dict) and bool(encryption.get("mandatory"))
+        if isinstance(encryption, dict):
+            return bool(encryption.get("mandatory"))
+        return encryption is not None
 
     def changed(self, members: Mapping[str, Any]) -> BucketRecord:
         """The record with some members replaced."""

@@ -276,6 +276,31 @@ def test_the_configuration_counts_for_uploads_from_before(
     assert {each["cryptoScheme"] for each in record["location"]} == {"twofold-1"}
 
 
+@pytest.mark.parametrize("stored", ["AES256", 1, [], {"mandatory": True}])
+def test_a_default_that_cannot_be_read(
+    s3: Any, bucket: str, encrypting: Cluster, stored: Any
+) -> None:
+    """It is not taken for none."""
+    upload = {"Bucket": bucket, "Key": "parts"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    put = {"Bucket": bucket, "Key": "key", "Body": b"text"}
+    assert told(s3.put_object(**put)) == {}
+    record = {**record_of(encrypting, bucket), MEMBER: stored}
+    call_metadata(encrypting, "put", [bucket, json.dumps(record), {}], [METASTORE])
+    # At first on the bucket as the front-end was told of it.
+    assert code_of(s3.put_object, **put) == (501, "NotImplemented")
+    assert code_of(s3.put_object, **put) == (501, "NotImplemented")
+    part = {**upload, "PartNumber": 1, "Body": b"text"}
+    assert code_of(s3.upload_part, **part) == (501, "NotImplemented")
+    assert code_of(s3.get_bucket_encryption, Bucket=bucket) == (501, "NotImplemented")
+    assert told(s3.put_object(**put, **BY_S3)) == TOLD_S3
+    if isinstance(stored, dict):
+        put_default(s3, bucket)
+        assert told(s3.put_object(**put)) == TOLD_S3
+    s3.delete_bucket_encryption(Bucket=bucket)
+    assert told(s3.put_object(**put)) == {}
+
+
 def test_without_a_master_key_there_is_no_encryption(encrypting: Cluster, bucket: str) -> None:
     """And it is said so, before a bucket takes nothing more."""
     nowhere = str(encrypting.folder / "keys" / "none.json")

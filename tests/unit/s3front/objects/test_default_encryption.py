@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from s3front.objects.default_encryption import (
+    ALGORITHMS,
     MEMBER,
     DefaultEncryption,
     default_encryption,
@@ -80,7 +81,7 @@ def test_nothing_is_left_that_the_original_cannot_read() -> None:
         assert without_default(bucket(stored)).document[MEMBER] is None
 
 
-@pytest.mark.parametrize("stored", [None, {}, "AES256", [], {**OURS, "mandatory": False}])
+@pytest.mark.parametrize("stored", [None, {}, {**OURS, "mandatory": False}])
 def test_what_demands_nothing(stored: Any) -> None:
     assert default_encryption(bucket(stored)) is None
 
@@ -121,3 +122,14 @@ def test_keys_of_the_original_are_never_dropped() -> None:
         DefaultEncryption("AES256"), {"configuredMasterKeyId": second}, None, shared=False
     )
     assert only_named[MEMBER]["masterKeyId"] == second
+
+
+@pytest.mark.parametrize("stored", ["AES256", "", [], 1, False, {"mandatory": True}])
+def test_what_cannot_be_read_demands_encryption(stored: Any) -> None:
+    """By nothing that is known, so that nothing is stored."""
+    record = bucket(stored)
+    assert record.demands_encryption
+    found = default_encryption(record)
+    assert found is not None
+    assert found.algorithm not in ALGORITHMS
+    assert not without_default(record).demands_encryption
