@@ -309,14 +309,20 @@ def plan_removal(
 
 
 def plan_change(
-    versioning: Versioning | None, old: ObjectRecord, place: Place, new: ObjectRecord
+    versioning: Versioning | None,
+    old: ObjectRecord,
+    place: Place,
+    new: ObjectRecord,
+    *,
+    copied: bool = False,
 ) -> Plan:
-    """Replace the record of a version that keeps its data; its master and its copy alike."""
+    """Replace the record of a version; its master and its copy alike. ``copied``: it is known that
+    a null version at the master has a copy, from when versioning was not suspended."""
     options: dict[str, Any] = {}
     if place is Place.NULL_KEY:
         options = {"versionId": NULL_ID}
     elif old.version_id is not None and (
-        place is Place.OWN or not old.is_null_version or versioning is Versioning.ENABLED
+        copied or place is Place.OWN or not old.is_null_version or versioning is Versioning.ENABLED
     ):
         # That of a null version which is the latest again, too, as the original does it.
         options = {"versionId": old.version_id}

@@ -324,6 +324,15 @@ class EncryptionJobWorker:
             return False
         return ObjectRecord.parse(entry[0]).version_id == version_id
 
+    async def _is_copied(self, bucket: StoredBucket, key: str, record: ObjectRecord) -> bool:
+        """Whether a null version that is the latest is stored by its ID as well: both name the
+        blobs that are given up."""
+        if not record.is_null_version or record.version_id is None:
+            return False
+        name = f"{key}\0{record.version_id}"
+        (entry,) = await self._metadata.get_many([(bucket.name, name)], _REQUEST_ID)
+        return entry is not None
+
     async def _store_again(
         self,
         bucket: StoredBucket,
@@ -354,7 +363,9 @@ class EncryptionJobWorker:
             changed = _described(record, None if sealing is None else sealing.members).changed(
                 {"location": [each.document() for each in new.locations] or None}
             )
-            plan = plan_change(bucket.record.versioning, record, current.place, changed)
+            copied = current.place is Place.MASTER and await self._is_copied(bucket, key, record)
+            versioning = bucket.record.versioning
+            plan = plan_change(versioning, record, current.place, changed, copied=copied)
             released = tuple(msgspec.structs.replace(step, release=True) for step in plan.steps)
             commit = planned(bucket, key, current, Plan(released, plan.requires), requirement)
             await self._objects.commit(bucket, [commit.with_notes(new.notes)], _REQUEST_ID)

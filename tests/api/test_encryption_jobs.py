@@ -329,6 +329,31 @@ def test_without_versions_and_suspended(running: Cluster) -> None:
     assert_settled(running)
 
 
+def test_a_null_version_that_was_copied_while_there_were_versions(running: Cluster) -> None:
+    """Its record is there twice, and both give up the blob, also while versioning is suspended."""
+    s3, bucket = s3_client(running.fronts[0]), new_name()
+    s3.create_bucket(Bucket=bucket)
+    set_versioning(s3, bucket, "Suspended")
+    for key in ("changed", "tagged"):
+        s3.put_object(Bucket=bucket, Key=key, Body=content(50_000))
+    set_versioning(s3, bucket, "Enabled")
+    tags = {"TagSet": [{"Key": "a", "Value": "b"}]}
+    s3.put_object_tagging(Bucket=bucket, Key="tagged", Tagging=tags)
+    keys(running, "encrypt-objects", bucket)
+    assert wait_for_job(running, bucket)["failed"] == 0
+    set_versioning(s3, bucket, "Suspended")
+    keys(running, "encrypt-objects", bucket, "--decrypt")
+    assert wait_for_job(running, bucket)["failed"] == 0
+    for key in ("changed", "tagged"):
+        assert body_of(s3, bucket, key, VersionId="null") == content(50_000)
+    set_versioning(s3, bucket, "Enabled")
+    for key in ("changed", "tagged"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"newer")
+        assert body_of(s3, bucket, key, VersionId="null") == content(50_000)
+    assert schemes(running, bucket) == {None}
+    assert_settled(running)
+
+
 def test_a_place_that_is_away_is_waited_for(running: Cluster) -> None:
     s3 = s3_client(running.fronts[0])
     bucket = new_name()
