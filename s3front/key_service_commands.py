@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from s3front.keys.account_keys import account_keys, forget_account_key
 from s3front.keys.base import KeeperError, MasterKeys, NoCurrentKeyError
 from s3front.keys.data_key_cache import CachedKeys
 from s3front.keys.removal import named_by, too_early
@@ -71,7 +72,8 @@ async def rotate(keys: Keys, metadata: MetadataGateway) -> str:
 async def retire(keys: Keys, metadata: MetadataGateway, key_id: str) -> str:
     """Have what is under a key of a service wrapped anew."""
     keeper = _keeper(keys, key_id)
-    if key_id not in await UsedKeys(metadata).every():
+    used = {*await UsedKeys(metadata).every(), *await account_keys(metadata)}
+    if key_id not in used:
         raise RefusedError(f"no record was ever under {key_id}")
     if key_id == await current_key(keeper):
         raise RefusedError(f"{key_id} is the current key")
@@ -101,6 +103,7 @@ async def forget(
         )
     if reason := named_by(await count(metadata), key_id):
         raise RefusedError(reason)
+    await forget_account_key(metadata, key_id)
     await UsedKeys(metadata).forget(key_id)
     await RetiredKeys(metadata).remove(key_id)
     return f"no record names {key_id}: it may be disabled in the service"

@@ -10,13 +10,20 @@ from msgspec.structs import replace
 
 from s3front.encryption.key_wrapping import BoundTo
 from s3front.encryption.sse import KEY_ID_MEMBER, KMS, Protection
-from s3front.keys.account_keys import AccountKeys
+from s3front.keys.account_keys import (
+    LOOK_SECONDS,
+    AccountKeys,
+    account_keys,
+    forget_account_key,
+)
 from s3front.keys.base import KeeperError
 from s3front.keys.file_keyring import KeyringKeeper
 from s3front.keys.keyring_file import Keyring, new_master_key
+from s3front.keys.retired_keys import RetiredKeys
 from s3front.keys.sealing import Keys
 from shared.config import load_config
 from tests.unit.dmd.metadata.support import RecordingLog
+from tests.unit.s3front.keys.scripted_keys import Clock
 from tests.unit.s3front.metadata_twin import MetadataTwin
 
 BOUND = BoundTo("bucket", "key")
@@ -47,8 +54,9 @@ class Making(KeyringKeeper):
         return key.id
 
 
-def keys_of(metadata: MetadataTwin, keeper: Making) -> Keys:
-    return Keys({"aws": keeper}, keeper, AccountKeys(metadata, keeper, RecordingLog()))
+def keys_of(metadata: MetadataTwin, keeper: Making, clock: Clock | None = None) -> Keys:
+    accounts = AccountKeys(metadata, keeper, RecordingLog(), clock or Clock())
+    return Keys({"aws": keeper}, keeper, accounts)
 
 
 async def key_for(keys: Keys, account: str | None, protection: Protection | None = None) -> str:
@@ -104,6 +112,51 @@ async def test_of_two_that_make_one_at_once_one_is_used() -> None:
     found = await asyncio.gather(*(key_for(keys, "a") for keys in processes))
     assert len(set(found)) == 1
     assert {await key_for(keys, "a") for keys in processes} == set(found)
+
+
+async def test_a_key_that_was_retired_is_replaced() -> None:
+    metadata, keeper, clock = MetadataTwin(), Making(), Clock()
+    processes = [keys_of(metadata, keeper, clock) for _ in range(2)]
+    for keys in processes:
+        assert await key_for(keys, "a") == "aws:made-1"
+    await RetiredKeys(metadata).add("aws:made-1")
+    clock.now += LOOK_SECONDS
+    for keys in processes:
+        assert await key_for(keys, "a") == "aws:made-2"
+    assert await account_keys(metadata) == {"aws:made-2"}
+
+
+async def test_a_key_that_was_removed_is_not_taken_again() -> None:
+    """Also of an account that did nothing since it was retired."""
+    metadata, keeper, clock = MetadataTwin(), Making(), Clock()
+    keys = keys_of(metadata, keeper, clock)
+    assert await key_for(keys, "a") == "aws:made-1"
+    assert await key_for(keys, "b") == "aws:made-2"
+    await forget_account_key(metadata, "aws:made-1")
+    clock.now += LOOK_SECONDS
+    assert await key_for(keys, "a") == "aws:made-3"
+    assert await key_for(keys, "b") == "aws:made-2"
+
+
+async def test_nobody_waits_for_the_key_of_another_account() -> None:
+    class Slow(Making):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gate = asyncio.Event()
+
+        async def create(self, description: str) -> str:
+            if description.endswith(" slow"):
+                await self.gate.wait()
+            return await super().create(description)
+
+    keeper = Slow()
+    keys = keys_of(MetadataTwin(), keeper)
+    slow = [asyncio.create_task(key_for(keys, "slow")) for _ in range(3)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        assert await key_for(keys, "quick") == "aws:made-1"
+    keeper.gate.set()
+    assert set(await asyncio.gather(*slow)) == {"aws:made-2"}
 
 
 def test_accounts_have_keys_where_the_current_keeper_makes_some(tmp_path: Path) -> None:
