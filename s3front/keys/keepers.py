@@ -7,7 +7,8 @@ needs that is large is imported by its maker, on first use: a front-end without 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from s3front.keys import remote_keepers
@@ -22,6 +23,10 @@ from s3front.metadata.gateway import MetadataGateway
 from shared.config.encryption import Keepers, KeeperType
 from shared.config.errors import ConfigError
 from shared.process.logs import EventLog
+
+CLOSE_SECONDS: Final = 3600.0
+"""After how long a keeper is closed that another one has replaced: by then no request that began
+before asks it for anything."""
 
 Maker = Callable[[Making], MasterKeys]
 """Makes a keeper of what is described. Raises ConfigError."""
@@ -74,18 +79,35 @@ class Keychain:
         self._account_keys: AccountKeys | None = None
         self._makers = makers
         self._made: dict[KeeperType, _Made] = {}
-        self._replaced: list[MasterKeys] = []
+        self._replaced: dict[asyncio.Task[None], MasterKeys] = {}
         self.keys = self._keys(described)
 
     def renew(self, described: Keepers) -> None:
         """The same for another description: a keeper whose own has not changed stays, and none is
-        closed that a request may be using. Raises ConfigError, and nothing has changed then."""
+        closed that a request may be using, but ``CLOSE_SECONDS`` later. Raises ConfigError, and
+        nothing has changed then. Call it inside the event loop."""
         self.keys = self._keys(described)
 
     async def close(self) -> None:
         """Give up the connections of all that was made."""
-        for keeper in (*self._replaced, *(each.keeper for each in self._made.values())):
+        replaced = list(self._replaced.values())
+        for closing in list(self._replaced):
+            closing.cancel()
+        for keeper in (*replaced, *(each.keeper for each in self._made.values())):
             await keeper.close()
+
+    def _close_later(self, keepers: Iterable[MasterKeys]) -> None:
+        for keeper in keepers:
+            closing = asyncio.get_running_loop().create_task(self._closed(keeper))
+            self._replaced[closing] = keeper
+            closing.add_done_callback(self._replaced.pop)
+
+    async def _closed(self, keeper: MasterKeys) -> None:
+        await asyncio.sleep(CLOSE_SECONDS)
+        try:
+            await keeper.close()
+        except Exception as error:
+            self._log.error("a keeper of master keys cannot be closed", exc_info=error)
 
     def _keys(self, described: Keepers) -> Keys:
         described.check()
@@ -101,9 +123,9 @@ class Keychain:
                 f"{described.current!r} is not supported by this version",
             )
         kept = {id(each.keeper) for each in made.values()}
-        self._replaced += [
+        self._close_later(
             each.keeper for each in self._made.values() if id(each.keeper) not in kept
-        ]
+        )
         self._made = made
         keepers = {each.keeper.name: each.keeper for each in made.values()}
         current = made[described.current].keeper

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from s3front.encryption.key_wrapping import BoundTo
 from s3front.encryption.sse import Protection
+from s3front.keys import keepers
 from s3front.keys.keepers import Keychain
 from s3front.keys.keyring_file import (
     create_keyring,
@@ -19,12 +20,14 @@ from s3front.keys.keyring_file import (
     replace_keyring,
     retired,
 )
+from s3front.keys.making import Making
 from s3front.keys.retired_keys import RetiredKeys
 from s3front.keys.used_keys import LOOK_SECONDS, Noted, UsedKeys, missing_keys
 from s3front.s3_errors import S3Error
 from shared.config import Config, ConfigError, load_config
+from shared.config.encryption import Keepers
 from shared.records.data_location import DataLocation
-from tests.unit.dmd.metadata.support import RecordingLog
+from tests.unit.dmd.metadata.support import RecordingLog, until
 from tests.unit.s3front.keys.scripted_keys import BUCKET, Clock, ScriptedKeys
 from tests.unit.s3front.metadata_twin import MetadataTwin
 
@@ -189,3 +192,28 @@ async def test_the_key_of_an_object_that_moves_is_noted(tmp_path: Path) -> None:
     moved = await chain.keys.moved(sealing.members, [location], (BOUND, there), None)
     assert moved["location"][0]["masterKeyId"] == "file:second"
     assert set(await UsedKeys(gateway).every()) == {f"file:{first}", "file:second"}
+
+
+@pytest.mark.parametrize("seconds", [0.0, 3600.0])
+async def test_a_keeper_that_was_replaced_is_closed_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    monkeypatch.setattr(keepers, "CLOSE_SECONDS", seconds)
+    made: list[ScriptedKeys] = []
+
+    def make(_making: Making) -> ScriptedKeys:
+        made.append(ScriptedKeys())
+        return made[-1]
+
+    def described(token: str) -> Keepers:
+        settings = {"current": "vault", "vault": {"address": "http://127.0.0.1:1", "token": token}}
+        (tmp_path / "config.json").write_text(json.dumps({"encryption": settings}))
+        return config_of(tmp_path).keepers()
+
+    chain = Keychain(described("first"), RecordingLog(), makers={"vault": make})
+    chain.renew(described("second"))
+    if not seconds:
+        await until(lambda: made[0].closed)
+    assert [keeper.closed for keeper in made] == [not seconds, False]
+    await chain.close()
+    assert [keeper.closed for keeper in made] == [True, True]
