@@ -344,7 +344,10 @@ def test_a_null_version_that_was_copied_while_there_were_versions(running: Clust
     set_versioning(s3, bucket, "Suspended")
     keys(running, "encrypt-objects", bucket, "--decrypt")
     assert wait_for_job(running, bucket)["failed"] == 0
+    records = stored_records(running, [bucket])[bucket]
     for key in ("changed", "tagged"):
+        master = records[key]
+        assert records[f"{key}\0{master['versionId']}"]["location"] == master["location"]
         assert body_of(s3, bucket, key, VersionId="null") == content(50_000)
     set_versioning(s3, bucket, "Enabled")
     for key in ("changed", "tagged"):
