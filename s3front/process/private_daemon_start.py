@@ -16,6 +16,7 @@ from typing import Final
 
 from s3front.locations.location_config import Location
 from shared.config import Config
+from shared.config.environment import MEMORY_KEY
 from shared.config.model import PrivateDaemon
 from shared.config.private_daemon import (
     BOUND_PORT,
@@ -77,4 +78,5 @@ def _child(service: str, listener: socket.socket, keeps: str) -> Child:
         (descriptor,),
         environ={PART_OF_PRIVATE_DAEMON: "yes", BOUND_PORT: f"{port}:{descriptor}"},
         keeps=keeps,
+        without=(MEMORY_KEY,),  # the daemons have no keys
     )

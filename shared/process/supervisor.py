@@ -88,8 +88,9 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 class Child(NamedTuple):
     """A program to run: ``name`` is for the log, ``pass_fds`` stay open under their numbers.
-    ``environ`` is added to its environment. ``keeps`` is what it has in memory alone, and is lost
-    when it ends: the log says so.
+    ``environ`` is added to its environment; a secret has no place there, as all users of a machine
+    may read it. ``without`` are variables of this process's environment that it does not get.
+    ``keeps`` is what it has in memory alone, and is lost when it ends: the log says so.
 
     One that is not essential ends nothing but itself: nobody waits until it is ready, and it is
     started again whatever its exit code is.
@@ -106,6 +107,7 @@ class Child(NamedTuple):
     is_essential: bool = True
     environ: Mapping[str, str] = {}  # nobody changes it
     keeps: str = ""
+    without: Sequence[str] = ()
 
 
 def supervise(
@@ -227,7 +229,8 @@ class _Run:
         self.started_at = time.monotonic()
         self._ready_fd, write_fd = os.pipe()
         os.set_blocking(self._ready_fd, False)
-        environ = {name: value for name, value in os.environ.items() if name != _NOTIFY_SOCKET}
+        withheld = (_NOTIFY_SOCKET, *child.without)
+        environ = {name: value for name, value in os.environ.items() if name not in withheld}
         environ |= {**child.environ, READY_FD: str(write_fd), SUPERVISOR_PID: str(os.getpid())}
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the caller's own programs

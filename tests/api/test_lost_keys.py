@@ -119,8 +119,26 @@ def test_a_server_in_memory_has_a_key_that_its_processes_share(tmp_path: Path) -
         secret = key_in(process.pid)
         assert secret
         assert secret not in process.output
+        # The daemon that keeps what is in memory has no keys, as any other of its half.
+        have = {process_name(pid): key_in(pid) == secret for pid in children_of(process.pid)}
+        assert have == {
+            "s3front.process.serve": True,
+            "s3front.work": True,
+            "dmd.metadata": False,
+            "dmd.data": False,
+        }
     finally:
         installation.stop_all()
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def process_name(pid: int) -> str:
+    """The module that a process runs."""
+    argv = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    return argv[argv.index("-m") + 1]
 
 
 def key_in(pid: int) -> str:

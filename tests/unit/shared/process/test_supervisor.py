@@ -23,6 +23,7 @@ from shared.process.supervisor import (
     FAULTS_MAX,
     READY_FD,
     SUPERVISOR_PID,
+    Child,
     notify_systemd,
     report_ready,
 )
@@ -398,6 +399,14 @@ class TestReadiness:
         supervised = start(child("a", program), environ=environ)
         (line,) = supervised.wait_for("seen")
         assert line["notify"] is None
+
+    def test_a_child_gets_no_variable_that_it_is_to_be_without(self, start: Start) -> None:
+        program = "say('seen', secret=os.environ.get('A_SECRET')); serve()"
+        with_it = child("a", program)
+        without = Child(*child("b", program))._replace(without=["A_SECRET"])
+        supervised = start(with_it, without, environ={"A_SECRET": "secret"})
+        seen = supervised.wait_for("seen", 2)
+        assert {line["child"]: line["secret"] for line in seen} == {"a": "secret", "b": None}
 
     def test_supervisor_under_a_supervisor_reports_that_it_is_ready(self, start: Start) -> None:
         read_fd, write_fd = os.pipe()
