@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from s3front.keys.base import MasterKeys, ServiceKeys
 from s3front.keys.making import Making
 from s3front.locations.location_config import Written
+from s3front.locations.outbound import is_here
 
 CACHE_SECONDS_MAX: Final = 24 * 3600
 
@@ -23,6 +25,7 @@ def vault(making: Making) -> MasterKeys:
 
     settings = making.described.encryption.vault
     assert settings is not None
+    _warn_of_plain_http(settings.address, "encryption.vault.address", making)
     return guarded(make_vault(settings, making, os.environ), making)
 
 
@@ -32,6 +35,7 @@ def aws(making: Making) -> MasterKeys:
 
     settings = making.described.kms_aws
     assert settings is not None
+    _warn_of_plain_http(settings.endpoint, "kmsAWS.endpoint", making)
     written = Written(making.described.file, "kmsAWS", "kmsAWS", os.environ, Path())
     return guarded(make_aws_kms(settings, written, making.outbound), making)
 
@@ -63,3 +67,16 @@ def guarded(inner: ServiceKeys, making: Making) -> MasterKeys:
     seconds = min(settings.cache_seconds, CACHE_SECONDS_MAX)
     limits = CacheLimits(seconds, settings.cache_uses_max)
     return CachedKeys(ResilientKeys(inner, settings.timeout_ms / 1000, making.log), limits)
+
+
+def _warn_of_plain_http(address: str | None, key: str, making: Making) -> None:
+    """Of a key service on another machine: its answers have data keys in the clear in them."""
+    found = urlsplit(address or "")
+    if found.scheme == "http" and not is_here(found.hostname or ""):
+        making.log.warning(
+            "the key service is asked over plain HTTP: whoever sees that traffic has the keys of "
+            "what is encrypted, and what this server is let in by. Use https",
+            file=making.described.file,
+            key=key,
+            host=found.hostname,
+        )

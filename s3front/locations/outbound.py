@@ -39,7 +39,7 @@ class Outbound(msgspec.Struct, frozen=True):
     def proxy(self, host: str, port: int, *, tls: bool) -> Proxy | None:
         """The proxy for a server; None when it is reached without."""
         found = self.secure if tls else self.plain
-        if found is None or _is_here(host) or any(_covers(e, host, port) for e in self.exempt):
+        if found is None or is_here(host) or any(_covers(e, host, port) for e in self.exempt):
             return None
         return found
 
@@ -123,7 +123,9 @@ def _pool(agent: HttpAgent) -> Pool:
     )
 
 
-def _is_here(host: str) -> bool:
+def is_here(host: str) -> bool:
+    """Whether what is sent to a host, a name or an address without brackets, stays on this
+    machine."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:

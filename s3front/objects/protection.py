@@ -2,7 +2,7 @@
 
 How a new object is to be encrypted is decided on the bucket as it is known when the bytes come. The
 commit looks again: the bucket may have got its default encryption, or may be another one, since.
-The configuration cannot change meanwhile: it is that of the process.
+The configuration is not looked at again: it is what the request began with.
 """
 
 from __future__ import annotations

@@ -217,3 +217,33 @@ async def test_a_keeper_that_was_replaced_is_closed_later(
     assert [keeper.closed for keeper in made] == [not seconds, False]
     await chain.close()
     assert [keeper.closed for keeper in made] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("address", "is_open"),
+    [
+        ("http://keys.example.com:8200", True),
+        ("http://192.0.2.7", True),
+        ("http://[2001:db8::1]:8200/path", True),
+        ("http://localhost.example.com", True),
+        ("https://keys.example.com:8200", False),
+        ("http://localhost:8200", False),
+        ("http://127.0.0.2", False),
+        ("http://[::1]:8200", False),
+    ],
+)
+async def test_a_service_whose_keys_others_can_read(
+    tmp_path: Path, address: str, *, is_open: bool
+) -> None:
+    described = {
+        "encryption": {"vault": {"address": address, "token": "token"}},
+        "kmsAWS": {"endpoint": address, "ak": "access", "sk": "key"},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(described))
+    log = RecordingLog()
+    chain = Keychain(config_of(tmp_path).keepers(), log)
+    told = [fields["key"] for event, fields in log.lines if "plain HTTP" in event]
+    assert sorted(map(str, told)) == (
+        ["encryption.vault.address", "kmsAWS.endpoint"] if is_open else []
+    )
+    await chain.close()
