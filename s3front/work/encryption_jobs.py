@@ -19,7 +19,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, Literal, NamedTuple
 
@@ -40,7 +40,7 @@ from s3front.keys.base import KeeperError, KeyTrouble
 from s3front.locations.base import DataNotFoundError
 from s3front.metadata import gateway
 from s3front.metadata.bucket_store import BucketStore
-from s3front.metadata.gateway import ChangedError, OutcomeUnknownError, Requirement
+from s3front.metadata.gateway import ChangedError, Found, OutcomeUnknownError, Requirement
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import ObjectStore, StoredObject, planned
 from s3front.objects.object_record import ObjectRecord
@@ -48,9 +48,11 @@ from s3front.objects.versioning import Place, Plan, plan_change
 from s3front.s3_errors import S3Error
 from s3front.work.dead_letters import OF_ONE_JOB_MAX, dead_letter
 from s3front.work.job_lease import LeaseLostError
-from s3front.work.stored_again import HERE_BYTES_MAX, Restoring, Spend
+from s3front.work.job_pace import JobPace
+from s3front.work.stored_again import HERE_BYTES_MAX, Restoring
 from s3front.work.walked_records import Position, RecordWalk
 from s3front.work.worker import Pace, Step, Tools
+from shared.boot_clock import boot_seconds
 from shared.failpoints import FailPoint, failpoint
 from shared.records.encrypted import TWOFOLD_SCHEME, protections
 from shared.records.members import UnreadableRecordError
@@ -62,7 +64,10 @@ JOB_PREFIX: Final = "objects/"
 
 RATE_BYTES: Final = 50 * 1024 * 1024
 STEP_SECONDS_MAX: Final = 24 * 3600.0
-"""A page may have objects of terabytes, and a job is slow on purpose."""
+"""An object may have terabytes, and a job is slow on purpose."""
+
+PAGE_SECONDS: Final = 30.0
+"""After so long a page is left where it is, so that little is done again after a restart."""
 
 LOOK_SECONDS: Final = 2.0
 """How often a job whose objects are large is looked at: whether somebody has ended it."""
@@ -110,14 +115,16 @@ def parse_job(document: Mapping[str, Any]) -> Job | None:
 class EncryptionJobWorker:
     """See the module."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: Tools, clock: Callable[[], float] = boot_seconds) -> None:
         self._tools = tools
         self._metadata = tools.metadata
+        self._clock = clock
+        # Garbage collection may take for nobody's what is older than twice that.
+        self._pace = JobPace(min(tools.stray_seconds, STEP_SECONDS_MAX) / 2, clock)
         self._buckets = BucketStore(tools.metadata)
         # Nothing is stored that has no version yet, so that the oldest one's ID does not matter.
         self._objects = ObjectStore(tools.metadata, self._buckets, "")
         self._job: Job | None = None
-        self._free_at = 0.0
         self._look_at = 0.0
 
     def status(self) -> Mapping[str, Any]:
@@ -156,9 +163,12 @@ class EncryptionJobWorker:
         walk = RecordWalk(self._metadata, job.bucket)
         found = await walk.page(Position(job.bucket, after=job.after))
         assert found is not None
-        page = _Page(job, revision, _Counts())
+        names = [key for key, _ in found.records]
+        tools = self._tools
+        restoring = Restoring(self._metadata, tools.locations, tools.keys, tools.log)
+        page = _Page(job, revision, restoring, _Counts())
         try:
-            await self._do_all([key for key, _ in found.records], page)
+            done = await self._do_all(names, page)
         except S3Error:
             # The page is done again: what is done is left alone, and what fails is tried again.
             with suppress(S3Error):
@@ -170,16 +180,16 @@ class EncryptionJobWorker:
         except _JobOverError:
             await self._count_to_ended(page)
             raise
-        behind = found.next
-        done = msgspec.structs.replace(
+        is_over = found.next is None and done == len(names)
+        further = msgspec.structs.replace(
             page.counts.added_to(job),
-            state="running" if behind else "done",
-            finished="" if behind else to_iso(now()),
-            after=behind.after if behind else job.after,
-            records=job.records + len(found.records),
+            state="done" if is_over else "running",
+            finished=to_iso(now()) if is_over else "",
+            after=names[done - 1] if done else job.after,
+            records=job.records + done,
         )
         try:
-            await self._keep(done, revision)
+            await self._keep(further, revision)
         except _JobOverError:
             await self._count_to_ended(page)
             raise
@@ -232,53 +242,37 @@ class EncryptionJobWorker:
             await self._keep(page.counts.added_to(job), entry.revision)
 
     async def _require_running(self, page: _Page) -> None:
-        """Raises _JobOverError."""
+        """Looks now and then. Raises _JobOverError."""
+        if self._clock() < self._look_at:
+            return
+        self._look_at = self._clock() + LOOK_SECONDS
         address = KEY_JOBS, job_key(page.job.bucket)
         (entry,) = await self._metadata.get_each([address], _REQUEST_ID)
         if entry is None or entry.revision != page.revision:
             raise _JobOverError
 
-    async def _do_all(self, names: Sequence[str], page: _Page) -> None:
-        """Some records of a bucket, small objects some at once. Raises S3Error,
-        _JobOverError, _NoKeyError."""
-        tools, spend, bucket = self._tools, self._spending(page), page.job.bucket
-        restoring = Restoring(self._metadata, tools.locations, tools.keys, tools.log, spend)
-        small: list[str] = []
+    async def _do_all(self, names: Sequence[str], page: _Page) -> int:
+        """Some records of a bucket in their order, small objects some at once; how many of them
+        were done when the time was over. Raises S3Error, _JobOverError, _NoKeyError."""
+        bucket, done = page.job.bucket, 0
+        leave_at = self._clock() + PAGE_SECONDS
         read = await self._metadata.get_each([(bucket, name) for name in names], _REQUEST_ID)
-        for name, entry in zip(names, read, strict=True):
-            if entry is None:
-                continue
-            size = entry.document.get("content-length")
-            if isinstance(size, int) and size <= HERE_BYTES_MAX:
-                small.append(name)
-            else:
-                await self._do(name, page, restoring)
-        for begin in range(0, len(small), _AT_ONCE):
-            doing = (self._do(name, page, restoring) for name in small[begin : begin + _AT_ONCE])
+        for count in _at_once(read):
+            doing = (self._do(name, page) for name in names[done : done + count])
             # All of them end, whatever becomes of one.
             for ended in await asyncio.gather(*doing, return_exceptions=True):
                 if isinstance(ended, BaseException):
                     raise ended
+            done += count
+            if self._clock() >= leave_at:
+                break
+        return done
 
-    def _spending(self, page: _Page) -> Spend:
-        clock = self._tools.clock
-
-        async def spend(size: int) -> None:
-            if clock() >= self._look_at:
-                self._look_at = clock() + LOOK_SECONDS
-                await self._require_running(page)
-            begins = max(self._free_at, clock())
-            self._free_at = begins + size / page.job.rate
-            if (wait := begins - clock()) > 0:
-                await asyncio.sleep(wait)
-
-        return spend
-
-    async def _do(self, name: str, page: _Page, restoring: Restoring) -> None:
+    async def _do(self, name: str, page: _Page) -> None:
         """One record: the latest version, or one that is stored by its ID."""
         for _ in range(_ATTEMPTS_MAX):
             try:
-                page.counts.add(await self._try(name, page, restoring))
+                page.counts.add(await self._try(name, page))
             except ChangedError:
                 continue
             except (S3Error, DataNotFoundError, UnreadableRecordError) as error:
@@ -290,7 +284,7 @@ class EncryptionJobWorker:
             return
         # Whoever changes it all the time has it stored as the bucket says.
 
-    async def _try(self, name: str, page: _Page, restoring: Restoring) -> int | None:
+    async def _try(self, name: str, page: _Page) -> int | None:
         """How many bytes were stored again; None where nothing is to be done. Raises ChangedError,
         S3Error, DataNotFoundError, UnreadableRecordError, _JobOverError, _NoKeyError."""
         job = page.job
@@ -313,10 +307,7 @@ class EncryptionJobWorker:
         if place is Place.OWN and await self._is_latest(bucket, key, own):
             return None  # it is done with that
         current = StoredObject(record, entry[1], place)
-        requirement = gateway.has_revision(KEY_JOBS, job_key(job.bucket), page.revision)
-        return await self._store_again(
-            bucket, key, current, protection, _Storing(restoring, requirement)
-        )
+        return await self._store_again(bucket, key, current, protection, page)
 
     async def _is_latest(self, bucket: StoredBucket, key: str, version_id: str) -> bool:
         (entry,) = await self._metadata.get_many([(bucket.name, key)], _REQUEST_ID)
@@ -339,11 +330,11 @@ class EncryptionJobWorker:
         key: str,
         current: StoredObject,
         protection: Protection | None,
-        storing: _Storing,
+        page: _Page,
     ) -> int:
-        restoring, requirement = storing
         record, bound = current.record, BoundTo(bucket.name, key)
-        keys, began = self._tools.keys, self._tools.clock()
+        restoring, keys = page.restoring, self._tools.keys
+        pace = self._pace.of_object(record.size, page.job.rate, lambda: self._require_running(page))
         try:
             sealing = (
                 None
@@ -354,12 +345,10 @@ class EncryptionJobWorker:
             if error.trouble is KeyTrouble.AWAY:
                 raise
             raise _NoKeyError(f"{error.message} {error.reason}".strip()) from error
-        new = await restoring.store(bucket, key, record, sealing)
+        new = await restoring.store(bucket, key, record, sealing, pace.spend)
         failpoint(FailPoint.AFTER_DATA_STORED)
         try:
-            if self._tools.clock() - began > self._tools.stray_seconds / 2:
-                # Garbage collection may take for nobody's what is as old.
-                raise S3Error("InternalError", "it took too long")
+            pace.require_in_time()
             changed = _described(record, None if sealing is None else sealing.members).changed(
                 {"location": [each.document() for each in new.locations] or None}
             )
@@ -367,7 +356,7 @@ class EncryptionJobWorker:
             versioning = bucket.record.versioning
             plan = plan_change(versioning, record, current.place, changed, copied=copied)
             released = tuple(msgspec.structs.replace(step, release=True) for step in plan.steps)
-            commit = planned(bucket, key, current, Plan(released, plan.requires), requirement)
+            commit = planned(bucket, key, current, Plan(released, plan.requires), page.requirement)
             await self._objects.commit(bucket, [commit.with_notes(new.notes)], _REQUEST_ID)
         except OutcomeUnknownError:
             raise  # the bytes may belong to the object, so they stay
@@ -426,14 +415,30 @@ class _Page(NamedTuple):
 
     job: Job
     revision: int
+    restoring: Restoring
     counts: _Counts
 
+    @property
+    def requirement(self) -> Requirement:
+        """That nobody has ended it."""
+        return gateway.has_revision(KEY_JOBS, job_key(self.job.bucket), self.revision)
 
-class _Storing(NamedTuple):
-    """How an object is stored again, and what its commit requires besides."""
 
-    restoring: Restoring
-    requirement: Requirement
+def _at_once(read: Sequence[Found | None]) -> Iterator[int]:
+    """How many of these records are done together: some small objects, or a large one."""
+    small = 0
+    for entry in read:
+        size = 0 if entry is None else entry.document.get("content-length")
+        is_small = isinstance(size, int) and size <= HERE_BYTES_MAX
+        if small and (not is_small or small == _AT_ONCE):
+            yield small
+            small = 0
+        if is_small:
+            small += 1
+        else:
+            yield 1
+    if small:
+        yield small
 
 
 def _is_to_do(record: ObjectRecord, protection: Protection | None) -> bool:

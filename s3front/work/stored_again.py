@@ -71,36 +71,37 @@ class _Restored(NamedTuple):
     record: ObjectRecord
     sealing: Sealing | None
     info: ObjectInfo
+    spend: Spend
     new: NewBlobs
 
 
 class Restoring:
-    """Stores the bytes of objects again. ``spend`` is asked before each block."""
+    """Stores the bytes of objects again."""
 
     def __init__(
-        self,
-        metadata: MetadataGateway,
-        locations: LocationRegistry,
-        keys: Keys,
-        log: EventLog,
-        spend: Spend,
+        self, metadata: MetadataGateway, locations: LocationRegistry, keys: Keys, log: EventLog
     ) -> None:
         self._metadata = metadata
         self._locations = locations
         self._keys = keys
         self._log = log
-        self._spend = spend
 
     async def store(
-        self, bucket: StoredBucket, key: str, record: ObjectRecord, sealing: Sealing | None
+        self,
+        bucket: StoredBucket,
+        key: str,
+        record: ObjectRecord,
+        sealing: Sealing | None,
+        spend: Spend,
     ) -> NewBlobs:
-        """Store all bytes of an object, encrypted by ``sealing``, None: not at all. When it fails,
-        nothing is left of it. Raises S3Error, DataNotFoundError."""
+        """Store all bytes of an object, encrypted by ``sealing``, None: not at all; ``spend`` is
+        asked before each block. When it fails, nothing is left of it. Raises S3Error,
+        DataNotFoundError, and what ``spend`` does."""
         require_in_order(record.locations)
         if sum(location.size for location in record.locations) != record.size:
             raise _because("the record does not name all of its data")
         bound, new = BoundTo(bucket.name, key), NewBlobs()
-        restored = _Restored(bucket, bound, record, sealing, _info_of(record, bound), new)
+        restored = _Restored(bucket, bound, record, sealing, _info_of(record, bound), spend, new)
         known = plain_md5s(record.locations, record.etag)
         wanted = [each for each in zip(record.locations, known, strict=True) if each[0].size]
         for location, md5 in wanted:
@@ -137,13 +138,13 @@ class Restoring:
                 transform = None if sealing is None else sealing.new_blob()
                 data: bytes | AsyncGenerator[bytes, None]
                 if size <= HERE_BYTES_MAX:
-                    await self._spend(size)
+                    await restored.spend(size)
                     data = await reader.read()
                     digest.update(data)
                     if len(data) != size:
                         raise _damaged(location)
                 else:
-                    data = self._blocks(reader, digest)
+                    data = _blocks(reader, digest, restored.spend)
                 length = size
                 if transform is not None:
                     length, data = encrypted(size, data, transform)
@@ -191,13 +192,6 @@ class Restoring:
             location = await with_proven_key(proving, record, location, opening)
         return await opening(location)
 
-    async def _blocks(self, reader: DataReader, digest: Any) -> AsyncGenerator[bytes, None]:
-        async with aclosing(bytes_of(reader)) as blocks:
-            async for block in blocks:
-                await self._spend(len(block))
-                await asyncio.to_thread(digest.update, block)
-                yield block
-
     async def _put(
         self,
         restored: _Restored,
@@ -225,6 +219,14 @@ class Restoring:
             raise
         new.notes.append(noted[-1])
         return replace(blob, extra={**blob.extra, MARK: noted[-1].mark})
+
+
+async def _blocks(reader: DataReader, digest: Any, spend: Spend) -> AsyncGenerator[bytes, None]:
+    async with aclosing(bytes_of(reader)) as blocks:
+        async for block in blocks:
+            await spend(len(block))
+            await asyncio.to_thread(digest.update, block)
+            yield block
 
 
 def pieces(size: int, store: DataStore, sealing: Sealing | None) -> Iterator[tuple[int, int]]:

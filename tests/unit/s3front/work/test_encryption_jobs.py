@@ -18,7 +18,7 @@ from s3front.encryption.original import CounterTransform, unwrapped_by_file_kms
 from s3front.encryption.sse import ALGORITHM_MEMBER, KEY_ID_MEMBER
 from s3front.keys.base import KeeperError, KeyContext, KeyTrouble
 from s3front.keys.sealing import Keys
-from s3front.locations.base import DaemonStore, Stored
+from s3front.locations.base import DaemonStore, ObjectInfo, Stored
 from s3front.locations.location_config import Surroundings
 from s3front.locations.registry import LocationRegistry
 from s3front.metadata.gateway import (
@@ -33,10 +33,11 @@ from s3front.metadata.gateway import (
 from s3front.objects.object_record import ObjectRecord
 from s3front.s3_errors import S3Error
 from s3front.work.dead_letters import OF_ONE_JOB_MAX
-from s3front.work.encryption_jobs import EncryptionJobWorker, Job, job_key
+from s3front.work.encryption_jobs import PAGE_SECONDS, EncryptionJobWorker, Job, job_key
 from s3front.work.job_lease import LeaseLostError
 from s3front.work.stored_again import HERE_BYTES_MAX
 from s3front.work.worker import Pace, Tools
+from shared import limits
 from shared.process.logs import get_logger
 from shared.records.bucket import BucketRecord
 from shared.records.names import DEAD_LETTERS, KEY_JOBS, METASTORE
@@ -121,7 +122,7 @@ class Jobs:
             return self.now
 
         tools = Tools(self.metadata, registry, 0, self.log, clock, clock, keys=self.keys)
-        self.worker = EncryptionJobWorker(tools)
+        self.worker = EncryptionJobWorker(tools, clock)
 
     def begin(self, job: Job) -> None:
         revision = next(self._revisions)
@@ -287,3 +288,38 @@ async def test_so_many_failures_are_dead_letters_and_the_others_are_counted(jobs
         pass
     assert (jobs.job["state"], jobs.job["failed"]) == ("done", OF_ONE_JOB_MAX + 250)
     assert len(jobs.letters) == OF_ONE_JOB_MAX
+
+
+async def test_a_page_that_takes_long_is_left_where_it_is(jobs: Jobs) -> None:
+    for number in range(20):
+        jobs.put(f"{number:02}")
+    jobs.put("05", bytes(2 * HERE_BYTES_MAX))
+    jobs.begin(Job(bucket=BUCKET, rate=10**12))
+
+    def later() -> None:
+        jobs.now += PAGE_SECONDS
+
+    jobs.metadata.after_next = later
+    await jobs.worker.step()
+    # Those before the large one are done together.
+    assert (jobs.job["after"], jobs.job["records"], jobs.job["stored"]) == ("04", 5, 5)
+    jobs.metadata.after_next = later
+    await jobs.worker.step()
+    assert (jobs.job["after"], jobs.job["records"], jobs.job["state"]) == ("05", 6, "running")
+    await jobs.worker.step()
+    assert (jobs.job["records"], jobs.job["stored"], jobs.job["state"]) == (20, 20, "done")
+
+
+async def test_what_took_too_long_is_not_committed(jobs: Jobs) -> None:
+    jobs.put("a")
+    put_blob = jobs.place.put
+
+    async def slow(size: int, body: Any, info: ObjectInfo, mark: str = "") -> Stored:
+        jobs.now += limits.GC_GRACE_SECONDS / 2 + 1
+        return await put_blob(size, body, info, mark)
+
+    jobs.place.put = slow  # type: ignore[method-assign]
+    await jobs.worker.step()
+    assert jobs.blobs_of("a") == ["old a"] == list(jobs.place.blobs)
+    (letter,) = jobs.letters
+    assert "would take" in letter["reason"]
