@@ -14,6 +14,8 @@ Rules:
    may still store what is sealed by the old key. ``s3front keys remove`` reads all records itself.
 3. A record whose keys cannot be unwrapped is a dead letter, and holds up nothing; behind many of
    them it is counted alone. While there is no key to wrap by, nothing is done.
+4. What is under keys of a service that is away is left to a later pass, and the service is not
+   asked for a while, where there are keys of others to be replaced.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import msgspec
 import orjson
 
 from s3front.encryption.key_wrapping import BoundTo, UnwrapError
-from s3front.keys.base import MasterKeys
+from s3front.keys.base import KeeperError, MasterKeys
 from s3front.keys.file_keyring import FileKeyring
 from s3front.keys.retired_keys import RetiredKeys
 from s3front.keys.rewrapping import names_one_of, rewrapped
@@ -56,6 +58,12 @@ _HERE: Final = frozenset({"file", "mem"})
 """The keepers that are no services."""
 
 REPEAT_SECONDS: Final = 6 * 3600.0
+
+WAIT_SECONDS: Final = 60.0
+"""How long a service that was away is not asked again, and how long after a pass that has left
+something for that reason the next one begins; that is twice as long each time, up to an hour."""
+
+_WAIT_SECONDS_MAX: Final = 3600.0
 _COMMIT_RECORDS: Final = 50
 _REQUEST_ID: Final = "key-rotation"
 _AWAY: Final = 503
@@ -113,6 +121,9 @@ class KeyRotationWorker:
         self._rest_until = 0.0
         self._of_services: tuple[str, ...] = ()
         self._services_until = 0.0
+        self._away_until: dict[str, float] = {}
+        self._has_left_some = False
+        self._pause = 0.0
 
     def status(self) -> Mapping[str, Any]:
         """How far it has come, when there is something to do."""
@@ -147,10 +158,18 @@ class KeyRotationWorker:
         progress = await self._done(page, progress, keepers)
         await self._keep(progress)
         if progress.finished:
-            rest = AGAIN_SECONDS if progress.changed else REPEAT_SECONDS
-            self._rest_until = clock() + rest
+            self._rest_until = clock() + self._rest_after(progress)
             return Throttled(clock() + LOOK_SECONDS)
         return Pace.BUSY
+
+    def _rest_after(self, progress: Progress) -> float:
+        """How many seconds there is to be no other pass."""
+        has_left_some, self._has_left_some = self._has_left_some, False
+        if not has_left_some:
+            self._pause = 0.0
+            return AGAIN_SECONDS if progress.changed else REPEAT_SECONDS
+        self._pause = min(self._pause * 2 or WAIT_SECONDS, _WAIT_SECONDS_MAX)
+        return self._pause
 
     async def _retired(self, keepers: Mapping[str, MasterKeys]) -> tuple[str, ...]:
         """The keys that nothing is to be under any more, as records name them."""
@@ -163,7 +182,7 @@ class KeyRotationWorker:
         if keepers.keys() - _HERE and self._tools.clock() >= self._services_until:
             self._of_services = await RetiredKeys(self._metadata).every()
             self._services_until = self._tools.clock() + AGAIN_SECONDS
-        retired.update(key for key in self._of_services if key.partition(":")[0] in keepers)
+        retired.update(key for key in self._of_services if _keeper(key) in keepers)
         return tuple(sorted(retired))
 
     async def _begun(self, retired: tuple[str, ...]) -> Progress:
@@ -226,14 +245,23 @@ class KeyRotationWorker:
             zip(addresses, await self._metadata.get_each(addresses, _REQUEST_ID), strict=True)
         )
         writes: list[_Write] = []
-        failed = 0
+        left = failed = 0
         for item in items:
             found = {key: read[item.level, key] for key in item.keys}
+            of = _keepers_of(found, progress.keys)
+            if any(self._is_away(name) for name in of):
+                left += len(found)
+                self._has_left_some = True
+                continue
             try:
                 write = await self._write_of(item, found, progress.keys, keepers)
             except (UnwrapError, S3Error) as error:
                 if isinstance(error, S3Error) and error.status == _AWAY:
-                    raise
+                    if not isinstance(error, KeeperError):
+                        raise
+                    self._leave(of, progress.keys, error)
+                    left += len(found)
+                    continue
                 failed += 1
                 if progress.failed + failed <= OF_ONE_JOB_MAX:
                     await self._give_up(item, error)
@@ -241,7 +269,19 @@ class KeyRotationWorker:
             if write is not None:
                 writes.append(write)
         written = await self._commit(writes)
-        return written, sum(len(write.puts) for write in writes) - written, failed
+        return written, left + sum(len(write.puts) for write in writes) - written, failed
+
+    def _leave(self, of: Collection[str], key_ids: Collection[str], error: KeeperError) -> None:
+        """Ask these keepers no more for a while. Raises the error where there are no others."""
+        others = {_keeper(key_id) for key_id in key_ids}.difference(of)
+        if all(self._is_away(name) for name in others):
+            raise error
+        until = self._tools.clock() + WAIT_SECONDS
+        self._away_until.update(dict.fromkeys(of, until))
+        self._has_left_some = True
+
+    def _is_away(self, keeper: str) -> bool:
+        return self._tools.clock() < self._away_until.get(keeper, 0.0)
 
     async def _write_of(
         self,
@@ -303,6 +343,21 @@ class KeyRotationWorker:
         now_ms = int(self._tools.wall_clock() * 1000)
         letter = dead_letter(f"{KEY_JOBS}/{item.level}", item.keys[0], None, reason, now_ms)
         await self._metadata.commit([letter], [], _REQUEST_ID)
+
+
+def _keeper(key_id: str) -> str:
+    return key_id.partition(":")[0]
+
+
+def _keepers_of(found: Mapping[str, Found | None], key_ids: Collection[str]) -> set[str]:
+    """The names of the keepers that have those of these keys that records are under."""
+    return {
+        _keeper(each.key)
+        for entry in found.values()
+        if entry is not None
+        for each in protections(entry.document)
+        if each is not None and each.key in key_ids
+    }
 
 
 def _retired(keeper: FileKeyring) -> tuple[str, ...]:

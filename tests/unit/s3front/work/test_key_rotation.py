@@ -20,7 +20,7 @@ from s3front.keys.sealing import Keys
 from s3front.locations.registry import LocationRegistry
 from s3front.s3_errors import S3Error
 from s3front.work.dead_letters import OF_ONE_JOB_MAX
-from s3front.work.key_rotation import ROTATION, KeyRotationWorker
+from s3front.work.key_rotation import ROTATION, WAIT_SECONDS, KeyRotationWorker
 from s3front.work.worker import Pace, Tools
 from shared.records.names import DEAD_LETTERS, KEY_JOBS, METASTORE
 from tests.unit.dmd.metadata.support import RecordingLog
@@ -29,37 +29,41 @@ from tests.unit.s3front.places import OneKey
 
 BUCKET = "photos"
 OLD = "vault:old"
+OTHER = "kmip:old"
 
 
 class Service(OneKey):
-    """A service whose key was replaced. ``cannot_open`` and ``cannot_wrap`` are what it answers."""
+    """A service whose key was replaced. ``cannot_open`` and ``cannot_wrap`` are what it answers,
+    ``asked`` is how often it was to open something."""
 
-    name = "vault"
-
-    def __init__(self) -> None:
+    def __init__(self, name: str = "vault") -> None:
+        self.name = name
+        self.asked = 0
         self.cannot_open: KeyTrouble | None = None
         self.cannot_wrap: KeyTrouble | None = None
 
     async def wrapping_key(self, key_id: str | None, context: KeyContext) -> WrappingKey:
         if key_id is None and self.cannot_wrap is not None:
             raise KeeperError(self.cannot_wrap, "A message.", "a reason")
-        return WrappingKey(f"vault:{key_id or 'new'}", self.secret, "wrapped")
+        return WrappingKey(f"{self.name}:{key_id or 'new'}", self.secret, "wrapped")
 
     async def opened(self, key_id: str, wrapped: str, context: KeyContext) -> bytes:
+        self.asked += 1
         if self.cannot_open is not None:
             raise KeeperError(self.cannot_open, "A message.")
         return self.secret
 
 
 class Rotation:
-    """A bucket with objects under a retired key of a service."""
+    """A bucket with objects under retired keys of services."""
 
     def __init__(self) -> None:
         self.metadata = MetadataTwin()
         self.metadata.records[METASTORE, BUCKET] = "{}", 1
         self.service = Service()
         self.now = 1000.0
-        keys = Keys({"vault": self.service}, self.service)
+        self.other = Service("kmip")
+        keys = Keys({"vault": self.service, "kmip": self.other}, self.service)
 
         def clock() -> float:
             return self.now
@@ -68,8 +72,8 @@ class Rotation:
         tools = Tools(self.metadata, nowhere, 0, RecordingLog(), clock, clock, keys=keys)
         self.worker = KeyRotationWorker(tools)
 
-    def put(self, key: str) -> None:
-        by = WrappingKey(OLD, Service.secret, "wrapped")
+    def put(self, key: str, under: str = OLD) -> None:
+        by = WrappingKey(under, Service.secret, "wrapped")
         members = wrapped_members(new_blob_key(), by, BoundTo(BUCKET, key), 1)
         record = {ALGORITHM_MEMBER: AES256, "location": [{"key": "blob", "size": 1, **members}]}
         self.metadata.records[BUCKET, key] = json.dumps(record), 2
@@ -78,8 +82,9 @@ class Rotation:
         (location,) = json.loads(self.metadata.text(BUCKET, key) or "")["location"]
         return str(location["masterKeyId"])
 
-    async def work(self) -> None:
-        await RetiredKeys(self.metadata).add(OLD)
+    async def work(self, *retired: str) -> None:
+        for key in retired or (OLD,):
+            await RetiredKeys(self.metadata).add(key)
         while await self.worker.step() is Pace.BUSY:
             pass
 
@@ -124,5 +129,47 @@ async def test_without_a_key_to_wrap_by_it_waits(rotation: Rotation, trouble: Ke
         await rotation.work()
     assert rotation.letters == 0
     rotation.service.cannot_wrap = None
+    await rotation.work()
+    assert rotation.key_of("a") == "vault:new"
+
+
+async def test_a_service_that_is_away_holds_up_no_other(rotation: Rotation) -> None:
+    for number in range(300):
+        rotation.put(f"{number:03}", OLD if number % 2 else OTHER)
+    rotation.service.cannot_open = KeyTrouble.AWAY
+    await rotation.work(OLD, OTHER)
+    assert {rotation.key_of(f"{number:03}") for number in range(0, 300, 2)} == {"kmip:new"}
+    assert rotation.key_of("001") == OLD
+    assert rotation.service.asked == 1
+    assert rotation.letters == 0
+
+    rotation.service.cannot_open = None
+    await rotation.work()
+    assert rotation.key_of("001") == OLD  # it is not asked without a pause
+    rotation.now += WAIT_SECONDS
+    await rotation.work()
+    assert {rotation.key_of(f"{number:03}") for number in range(1, 300, 2)} == {"vault:new"}
+
+
+async def test_all_is_gone_over_more_and_more_seldom_for_one_that_stays_away(
+    rotation: Rotation,
+) -> None:
+    rotation.put("a")
+    rotation.service.cannot_open = KeyTrouble.AWAY
+    for _ in range(1200):
+        await rotation.work(OLD, OTHER)
+        rotation.now += WAIT_SECONDS
+    hours = 1200 * WAIT_SECONDS / 3600
+    assert hours <= rotation.service.asked <= hours + 10
+
+
+async def test_one_that_is_away_is_waited_for_where_there_is_nothing_else(
+    rotation: Rotation,
+) -> None:
+    rotation.put("a")
+    rotation.service.cannot_open = KeyTrouble.AWAY
+    with pytest.raises(S3Error, match="ServiceUnavailable"):
+        await rotation.work()
+    rotation.service.cannot_open = None
     await rotation.work()
     assert rotation.key_of("a") == "vault:new"
