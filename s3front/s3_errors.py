@@ -121,6 +121,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     "InvalidURI": (400, "Couldn't parse the specified URI."),
     # Keys of server-side encryption, as Amazon S3 passes them on from AWS KMS.
     "KMS.DisabledException": (400, "The key that encrypts the object is disabled."),
+    "KMS.KMSInvalidStateException": (400, "The key that encrypts the object cannot be used now."),
     "KMS.NotFoundException": (400, "The key that encrypts the object does not exist."),
     "KeyTooLongError": (400, "Your key is too long"),
     "MalformedPOSTRequest": (

@@ -22,7 +22,7 @@ from s3front.encryption.key_wrapping import KEY_BYTES, WrappingKey
 from s3front.keys.base import AwayError, KeeperError, KeyContext
 from s3front.keys.key_server import Answer, KeyServer
 from s3front.keys.service_tls import TlsFiles, limit_versions, service_context
-from s3front.keys.troubles import denied, disabled, not_found, refused
+from s3front.keys.troubles import denied, disabled, invalid_state, not_found, refused
 from s3front.locations.aws_credentials import KeySource, given_or_found
 from s3front.locations.location_config import Written
 from s3front.locations.outbound import Outbound
@@ -38,7 +38,10 @@ _KEY_ID_CHARACTERS_MAX: Final = 2048
 _SKEW_SECONDS_MIN: Final = 30.0
 """A smaller difference between the clocks is not why a request was refused."""
 
-_DISABLED: Final = frozenset({"DisabledException", "KMSInvalidStateException"})
+_DISABLED: Final = "DisabledException"
+_INVALID_STATE: Final = "KMSInvalidStateException"
+"""Of a key that waits for its deletion, or for its bytes."""
+
 _NOT_FOUND: Final = frozenset({"NotFoundException", "InvalidArnException"})
 _REFUSED: Final = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
 _DENIED: Final = frozenset({
@@ -211,8 +214,10 @@ def _failure(answer: Answer, key_id: str) -> KeeperError:
     name, reason = _error(answer), _reason(answer)
     if name in _NOT_FOUND:
         return not_found(key_id, reason)
-    if name in _DISABLED:
+    if name == _DISABLED:
         return disabled(key_id, reason)
+    if name == _INVALID_STATE:
+        return invalid_state(key_id, reason)
     if name in _DENIED:
         return denied(reason)
     if name in _REFUSED:

@@ -45,10 +45,12 @@ _CODES: Final = {
 
 class KeeperError(S3Error):
     """A key cannot be had. ``trouble`` says why; ``reason`` is for the log, as the cause: clients
-    learn the code and the message alone."""
+    learn the code and the message alone. ``code`` is that of the trouble, unless it is said."""
 
-    def __init__(self, trouble: KeyTrouble, message: str, reason: str = "") -> None:
-        super().__init__(_CODES[trouble], message)
+    def __init__(
+        self, trouble: KeyTrouble, message: str, reason: str = "", code: str | None = None
+    ) -> None:
+        super().__init__(code or _CODES[trouble], message)
         self.trouble = trouble
         self.reason = reason
         if reason:
@@ -56,7 +58,7 @@ class KeeperError(S3Error):
 
     def again(self) -> KeeperError:
         """The same once more, for another request."""
-        return KeeperError(self.trouble, self.message, self.reason)
+        return KeeperError(self.trouble, self.message, self.reason, self.code)
 
 
 class AwayError(KeeperError):

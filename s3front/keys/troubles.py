@@ -12,8 +12,20 @@ def not_found(key_id: str, reason: str = "") -> KeeperError:
 
 
 def disabled(key_id: str, reason: str) -> KeeperError:
-    """A master key is disabled, or waits for its deletion."""
+    """A master key is disabled."""
     return KeeperError(KeyTrouble.DISABLED, f"{_shown(key_id)} is disabled.", reason)
+
+
+def invalid_state(key_id: str, reason: str) -> KeeperError:
+    """A master key is disabled in a way for which AWS KMS has another code, which Amazon S3 passes
+    on (LocalStack's ``test_s3.snapshot.json``, ``test_s3_sse_validate_kms_key_state``)."""
+    state = "pending deletion" if "pending deletion" in reason else "in no state to be used"
+    return KeeperError(
+        KeyTrouble.DISABLED,
+        f"{_shown(key_id)} is {state}.",
+        reason,
+        "KMS.KMSInvalidStateException",
+    )
 
 
 def denied(reason: str) -> KeeperError:

@@ -181,6 +181,10 @@ async def test_refusals(status: int, name: str, trouble: KeyTrouble) -> None:
 
     assert failure.trouble is trouble
     assert name.rpartition("#")[2] in failure.reason
+    # As Amazon S3 passes them on.
+    passed_on = name in ("DisabledException", "KMSInvalidStateException")
+    assert failure.code == f"KMS.{name}" or not passed_on
+    assert failure.again().code == failure.code
     if isinstance(failure, AwayError):
         assert failure.has_answered == (status < 500)
 
