@@ -17,7 +17,7 @@ from tests.faults.proxy import ProxiedFront, front_behind_proxies
 from tests.faults.stores import assert_consistent
 from tests.forms import form_body, form_request, signed_v4
 from tests.multipart import begin_upload, completion, send_part
-from tests.raw_http import Response, call, exchange, host_of
+from tests.raw_http import Response, call, connected, exchange, host_of, sign
 from tests.servers import TWO_HOPS, Cluster, Front, cluster, wait_for
 
 GRACE_SECONDS = 2
@@ -119,6 +119,22 @@ def test_a_plain_part_that_is_stored_again_and_has_grown_old(
     assert_consistent(running)
     assert complete(proxied.front).status == 200
     assert call(proxied.front, "GET", "/demanding/late").body == LARGE
+
+
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_a_body_that_is_slow_is_late_for_its_master_key(running: Cluster, encrypted: bool) -> None:
+    """The bytes are young; the key may have been removed since it was given out."""
+    front = running.fronts[0]
+    headers = {"x-amz-server-side-encryption": "AES256"} if encrypted else {}
+    request = sign(front, "PUT", "/bucket/slow", LARGE, headers)
+    with connected(front) as connection:
+        connection.send(request.head + LARGE[:-1])
+        sent_at = time.monotonic()
+        wait_for(lambda: time.monotonic() > sent_at + GRACE_SECONDS / 2 + 0.2, "half the grace")
+        connection.send(LARGE[-1:])
+        response = connection.receive()
+    assert response.status == (503 if encrypted else 200)
+    assert call(front, "GET", "/bucket/slow").status == (404 if encrypted else 200)
 
 
 @pytest.mark.parametrize("name", REQUESTS)
