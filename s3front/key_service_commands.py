@@ -59,9 +59,10 @@ async def rotate(keys: Keys, metadata: MetadataGateway) -> str:
             f"({error.reason or error.message}){then}"
         ) from error
     if new == old:
+        then = "" if old is None else f", have them read it, then: s3front keys retire {old}"
         return (
             f"made the master key {made}, which nothing uses yet: write its ID into the "
-            f"configuration of all hosts, have them read it, then: s3front keys retire {old}"
+            f"configuration of all hosts{then}"
         )
     if old is None:
         return f"the current master key is {new}"

@@ -35,6 +35,7 @@ class Service(ScriptedKeys):
         super().__init__()
         self.newest = 0
         self.fails_when_made = False
+        self.changes_current = True
 
     async def wrapping_key(self, key_id: str | None, context: KeyContext) -> WrappingKey:
         await self._answer("wrapping_key")
@@ -44,6 +45,8 @@ class Service(ScriptedKeys):
 
     async def rotate(self, description: str) -> str:
         await self._answer("rotate")
+        if not self.changes_current:
+            return "other"
         self.newest += 1
         if self.fails_when_made:
             self.trouble = away
@@ -82,6 +85,16 @@ async def test_a_rotation_retires_the_key_before() -> None:
     said = await rotate(keys, metadata)
     assert said == "the current master key is scripted:v2; scripted:v1 is retired"
     assert await RetiredKeys(metadata).every() == ("scripted:v1",)
+
+
+async def test_where_the_configuration_names_the_key_it_is_said_what_to_write() -> None:
+    service = Service()
+    service.changes_current = False
+    said = await rotate(keys_of(service), MetadataTwin())
+    assert said.endswith("write its ID into the configuration of all hosts")
+    service.newest = 1
+    said = await rotate(keys_of(service), MetadataTwin())
+    assert said.endswith("have them read it, then: s3front keys retire scripted:v1")
 
 
 async def test_a_rotation_says_what_it_cannot_finish() -> None:
