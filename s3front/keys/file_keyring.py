@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 from s3front.encryption.key_wrapping import WrappingKey
 from s3front.keys.base import KeeperError, KeyContext, KeyTrouble
-from s3front.keys.keyring_file import Keyring, MasterKey, read_keyring
+from s3front.keys.keyring_file import Keyring, MasterKey, read_keyring, secret_check
 from s3front.keys.original_objects import cannot_open
 from s3front.keys.sealing import no_keys
 from s3front.keys.troubles import disabled, not_found
@@ -63,10 +63,10 @@ class KeyringKeeper:
         """What there is at present."""
         return None if self._held is None else self._held.ring
 
-    def has(self, key_id: str) -> bool:
-        """Whether the secret of a key is there."""
+    def check_of(self, key_id: str) -> str | None:
+        """What tells the secret of a key from others; None where it is not there."""
         key = None if self.ring is None else self.ring.keys.get(key_id)
-        return key is not None and key.state != "removed"
+        return None if key is None or key.state == "removed" else secret_check(key.secret)
 
     def _use(self, ring: Keyring | None) -> None:
         if ring is not None:

@@ -181,7 +181,7 @@ async def test_retired_removed_and_disabled_keys(path: Path, clock: Clock) -> No
     keeper = keeper_of(path, clock)
     assert (await keeper.wrapping_key(old.id, {})).key_id == f"file:{new.id}"
     assert await trouble(keeper, old.id, opening=True) is KeyTrouble.NOT_FOUND
-    assert not keeper.has(old.id)
+    assert keeper.check_of(old.id) is None
     disabled = replace(old, state="disabled")
     replace_keyring(path, ring.with_key(disabled))
     keeper = keeper_of(path, clock)

@@ -19,6 +19,7 @@ from s3front.keys.keyring_file import (
     read_keyring,
     replace_keyring,
     retired,
+    secret_check,
 )
 from s3front.keys.making import Making
 from s3front.keys.retired_keys import RetiredKeys
@@ -57,7 +58,7 @@ async def test_a_key_is_noted_before_it_seals_the_first_object(tmp_path: Path) -
     assert name == f"file:{ring.current}"
     (noted,) = (await used.every()).items()
     assert noted[0] == name
-    assert list(noted[1]) == ["used"]
+    assert noted[1]["check"] == secret_check(ring.keys[ring.current].secret)
     await sealed_by(chain)
     await Keychain(config_of(tmp_path).keepers(), RecordingLog(), gateway).close()
     assert (await used.every())[name] == noted[1]
@@ -80,6 +81,32 @@ async def test_keys_that_were_used_and_are_gone_are_missed(tmp_path: Path) -> No
         f"file:{ring.current}",
         "vault:transit-key",
     ]
+
+
+async def test_two_keys_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    """As two hosts have them that have made their own key files."""
+    gateway, chains = MetadataTwin(), []
+    for host in ("one", "other"):
+        path = tmp_path / host / "conf/keyring.json"
+        ring = create_keyring(path)
+        key = replace(ring.keys[ring.current], id="prod")
+        replace_keyring(path, replace(ring, current="prod", keys={"prod": key}))
+        described = config_of(tmp_path / host).keepers()
+        chains.append(Keychain(described, RecordingLog(), gateway))
+    one, other = chains
+    assert await sealed_by(one) == "file:prod"
+    for _ in range(2):
+        with pytest.raises(S3Error, match="ServiceUnavailable") as caught:
+            await sealed_by(other)
+        assert "another one than that of this name" in str(caught.value.__cause__)
+    used = UsedKeys(gateway)
+    assert await missing_keys(used, one.keys.keepers) == []
+    assert await missing_keys(used, other.keys.keepers) == ["file:prod"]
+    # A key that was noted before there was something to tell it by.
+    await used.forget("file:prod")
+    await used.note("file:prod")
+    assert await missing_keys(used, other.keys.keepers) == []
+    assert await sealed_by(other) == "file:prod"
 
 
 def test_a_keeper_that_is_not_described_cannot_be_the_current_one(tmp_path: Path) -> None:
