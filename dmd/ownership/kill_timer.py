@@ -36,11 +36,6 @@ class _TimerSpec(ctypes.Structure):
     _fields_ = (("interval", _TimeSpec), ("value", _TimeSpec))
 
 
-def boot_seconds() -> float:
-    """Seconds since the machine started, those in which it slept included."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
 class KillTimer:
     """See the module. Not inherited by child processes. Raises OSError when there is none."""
 

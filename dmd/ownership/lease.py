@@ -33,7 +33,8 @@ import msgspec
 
 from dmd.checked_json import decode, encode
 from dmd.errors import StartupError
-from dmd.ownership.kill_timer import KillTimer, boot_seconds
+from dmd.ownership.kill_timer import KillTimer
+from shared.boot_clock import boot_seconds
 from shared.process.logs import EventLog
 
 FILE_NAME: Final = "lease"

@@ -16,7 +16,6 @@ import pytest
 
 from dmd.errors import StartupError
 from dmd.ownership import lease
-from dmd.ownership.kill_timer import boot_seconds
 from dmd.ownership.lease import (
     FILE_NAME,
     DamagedLeaseError,
@@ -25,6 +24,7 @@ from dmd.ownership.lease import (
     wait_for_expiry,
 )
 from dmd.ownership.owned_directory import OwnedDirectory, Ownership
+from shared.boot_clock import boot_seconds
 from tests.servers import REPOSITORY, wait_for
 from tests.unit.dmd.metadata.support import HarmlessTimer
 
