@@ -14,7 +14,7 @@ from s3front import cli
 from s3front.daemon_clients import metadata_client
 from s3front.metadata.gateway import MetadataGateway
 from s3front.s3_errors import S3Error
-from shared.config import Config
+from shared.config import Config, ConfigError
 from shared.process.logs import configure_logging, get_logger
 from shared.process.problems import exit_with_problem
 
@@ -43,7 +43,10 @@ async def ask_metadata(
     """What the metadata daemon answers; ends the command when it does not."""
     # What the client has to say of its connection is for programs that run for long.
     configure_logging(cli.PROGRAM, "fatal", sys.stderr.buffer)
-    client = metadata_client(config, get_logger(), connect_wait_seconds=_CONNECT_WAIT_SECONDS)
+    try:
+        client = metadata_client(config, get_logger(), connect_wait_seconds=_CONNECT_WAIT_SECONDS)
+    except ConfigError as error:  # it is where nobody else can reach it
+        exit_with_problem(cli.PROGRAM, str(error), CANNOT_ASK_EXIT)
     client.start()
     try:
         return await question(MetadataGateway(client))

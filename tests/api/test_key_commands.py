@@ -235,3 +235,14 @@ class TestWithADaemon:
         )
         keys(served, "create")
         assert keys(served, "look").stdout == "file      current   ok\n"
+
+
+@pytest.mark.parametrize(
+    "argv", [("list",), ("jobs",), ("retire", "vault:x"), ("encrypt-objects", "b"), ("cancel", "b")]
+)
+def test_metadata_in_memory_cannot_be_asked(
+    installation: Installation, argv: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(installation.environ, "S3BACKEND", "mem")
+    done = keys(installation, *argv, code=2)
+    assert "S3BACKEND: the metadata is in the memory of `s3front start`" in done.stderr
