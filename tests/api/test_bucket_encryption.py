@@ -394,6 +394,37 @@ def test_writes_at_the_same_time(
     assert_consistent(encrypting)
 
 
+@pytest.mark.parametrize("copies", [False, True])
+@pytest.mark.parametrize("size", [6_400, 1_500_000])
+def test_parts_at_the_same_time(
+    s3: Any, elsewhere: Any, bucket: str, encrypting: Cluster, copies: bool, size: int
+) -> None:
+    """The same of parts of one upload."""
+    body = os.urandom(64) * (size // 64)
+    s3.put_object(Bucket=bucket, Key="source", Body=body)
+    sent = {"Bucket": bucket, "Key": "key"}
+    sent["UploadId"] = s3.create_multipart_upload(**sent)["UploadId"]
+
+    def one(number: int) -> tuple[int, dict[str, str]]:
+        client, part = elsewhere if number % 2 else s3, {**sent, "PartNumber": number}
+        if copies:
+            return number, told(client.upload_part_copy(**part, CopySource=f"{bucket}/source"))
+        return number, told(client.upload_part(**part, Body=body))
+
+    with ThreadPoolExecutor(8) as pool:
+        running = [pool.submit(one, number) for number in range(1, 24)]
+        put_default(s3, bucket)
+        behind = [pool.submit(one, number) for number in range(24, 40)]
+        made = dict(each.result() for each in (*running, *behind))
+    level = UPLOADS_PREFIX + bucket
+    records = stored_records(encrypting, [level])[level]
+    for number, said in made.items():
+        part = records[f"{sent['UploadId']}..|..{number:05}"]
+        assert said == (TOLD_S3 if "cryptoScheme" in part["partLocations"][0] else {})
+        assert number < 24 or said == TOLD_S3
+    assert_consistent(encrypting)
+
+
 @pytest.mark.parametrize("sends_more", [False, True])
 def test_an_upload_from_before(
     s3: Any, elsewhere: Any, bucket: str, encrypting: Cluster, sends_more: bool
