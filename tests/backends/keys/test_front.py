@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from tests.api.encrypting import BY_KMS, BY_S3, told
 from tests.backends.keys.describing import TIMEOUT_MS
+from tests.backends.keys.openbao import openbao
 from tests.backends.keys.services import KINDS, Service, hang, refuse
 from tests.clients_boto3 import s3_client
 from tests.faults.stores import call_metadata, stored_records
@@ -254,3 +255,29 @@ def test_a_key_that_is_taken_away(own: Stage) -> None:
 
     assert (code, status) == ("KMS.DisabledException", 400)
     assert "is disabled" in message
+
+
+def test_a_token_that_was_revoked_is_the_servers_trouble_until_its_file_has_another(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "service").mkdir()
+    with openbao(tmp_path / "service") as bao:
+        file = tmp_path / "token"
+        token = bao.token()
+        file.write_text(token)
+        vault = bao.document(tokenFile=str(file))
+        # Each object asks for a key of its own.
+        encryption = {"current": "vault", "vault": vault, "cacheSeconds": 0}
+        settings = {"encryption": encryption}
+        with cluster(tmp_path / "cluster", fronts=1, settings=settings) as running:
+            s3 = s3_client(running.fronts[0])
+            s3.create_bucket(Bucket="revoked")
+            put = {"Bucket": "revoked", "Key": "key", "Body": b"body", **BY_KMS}
+            s3.put_object(**put)
+            bao.call("POST", "auth/token/revoke", {"token": token})
+            code, status, _ = refused(s3.put_object, **put)
+            file.write_text(bao.token())
+
+            s3.put_object(**put)
+
+    assert (code, status) == ("ServiceUnavailable", 503)
