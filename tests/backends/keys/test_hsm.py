@@ -21,12 +21,14 @@ from s3front.encryption.sse import ARN_IN_CONTEXT
 from s3front.keys import hsm
 from s3front.keys.base import KeeperError, KeyTrouble
 from s3front.keys.hsm import HsmKeys, make_hsm
+from s3front.keys.resilient_keys import ResilientKeys
 from s3front.keys.sealed_data_key import Mode
 from shared.config.errors import ConfigError
 from tests.api.encrypting import BY_KMS, BY_S3, told
 from tests.backends.keys.softhsm import PIN, SoftHsm, softhsm
 from tests.clients_boto3 import s3_client
 from tests.servers import cluster
+from tests.unit.dmd.metadata.support import RecordingLog
 
 CONTEXT = {ARN_IN_CONTEXT: "arn:aws:s3:::bucket", "who": "Käthe"}
 
@@ -240,3 +242,16 @@ def _create(environ: dict[str, str]) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "made the master key twofold in the keeper pkcs11" in done.stdout
+
+
+async def test_another_one_of_the_same_token_goes_on_when_one_is_closed(
+    token: SoftHsm, key: str
+) -> None:
+    """As after a reload: a token logs out all sessions of a process at once."""
+    async with keeper(token, key=key) as later:
+        guarded = ResilientKeys(later, 5, RecordingLog())
+        async with keeper(token, key=key) as before:
+            made = await before.wrapping_key(None, CONTEXT)
+            assert await guarded.opened(key, made.wrapped, CONTEXT) == made.secret
+        assert await guarded.opened(key, made.wrapped, CONTEXT) == made.secret
+        assert await guarded.wrapping_key(None, CONTEXT)
