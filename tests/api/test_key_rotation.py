@@ -30,6 +30,7 @@ from tests.api.encrypting import (
     encrypting_cluster,
     told,
 )
+from tests.api.jobs import dmd
 from tests.api.support import body_of, new_name, set_versioning
 from tests.clients_boto3 import s3_client
 from tests.faults.stores import (
@@ -89,6 +90,19 @@ def wait_for_rotation(running: Cluster, *old: str, seconds: float = 60) -> dict[
 
     wait_for(is_over, lambda: f"the rotation, {found}; {running.work.output[-3000:]}", seconds)
     return found
+
+
+def test_a_backup_needs_no_key_that_was_replaced(running: Cluster, tmp_path: Path) -> None:
+    s3 = s3_client(running.fronts[0])
+    bucket = new_name()
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="key", Body=b"body", **BY_S3)
+    old, new = rotate(running)
+    wait_for_rotation(running, old)
+    told = dmd(running, "backup", str(tmp_path / "backup")).errors
+    assert f"this one needs: {new}\n" in told
+    needed = json.loads((tmp_path / "backup" / "master-keys.json").read_text("utf-8"))
+    assert needed == {"masterKeys": [new]}
 
 
 def test_everything_is_wrapped_anew_and_nothing_else_changes(running: Cluster) -> None:
