@@ -102,6 +102,15 @@ TESTS = {
         "tests/backends/aws_s3/test_faults.py",
         "tests/backends/test_native_uploads.py",
     ),
+    "jobs": (
+        "tests/unit/s3front/work/test_job_pace.py",
+        "tests/unit/s3front/work/test_encryption_jobs.py",
+        "tests/unit/s3front/work/test_key_rotation.py",
+        "tests/unit/s3front/work/test_stored_again.py",
+        "tests/unit/s3front/work/test_walked_records.py",
+        "tests/api/test_encryption_jobs.py",
+        "tests/api/test_key_rotation.py",
+    ),
     "encryption": (
         "tests/unit/s3front/encryption/test_choice.py",
         "tests/unit/s3front/encryption/test_told.py",
@@ -133,7 +142,44 @@ _CORS = "s3front/configurations/cors.py"
 _CHOICE = "s3front/encryption/choice.py"
 _PRECONDITIONS = "s3front/objects/preconditions.py"
 
+_JOBS = "s3front/work/encryption_jobs.py"
+
 _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
+    ("jobs", _JOBS): (
+        ("except (S3Error, ChangedError, LeaseLostError, Un", "except (BaseException, Un"),
+        ("except (S3Error, ChangedError, LeaseLostError, Un", "except (S3Error, ChangedError, Un"),
+        ("            pace.require_in_time()\n", ""),
+        ("if its_job is None or its_job[1] != page.revision:", "if its_job is None:"),
+        ("Plan(released, plan.requires), page.requirement)", "Plan(released, plan.requires))"),
+        ("if entry is None or entry.revision != page.revision:", "if entry is None:"),
+        ("page.counts.without_failures().added_to", "page.counts.added_to"),
+        ("            if self._clock() >= leave_at:\n                break\n", ""),
+        ("names[done - 1] if done else job.after", "names[-1] if done else job.after"),
+        ("found.next is None and done == len(names)", "found.next is None"),
+        ("            if error.trouble is KeyTrouble.AWAY:\n                raise\n", ""),
+        ("page.job.failed + page.counts.failed <=", "page.counts.failed <="),
+    ),
+    ("jobs", "s3front/work/job_pace.py"): (
+        ("max(rate, 2 * size / self.seconds_max)", "rate"),
+        ("        await self._look()\n", ""),
+        ("max(elapsed, whole) <= seconds_max", "elapsed <= seconds_max"),
+        ("max(elapsed, whole) <= seconds_max", "whole <= seconds_max or self._done == self._size"),
+        ("if elapsed <= _PROVEN_SHARE * seconds_max:", "if not elapsed:"),
+    ),
+    ("jobs", "s3front/work/stored_again.py"): (
+        ("if md5 is None and _is_without_tag(location):", "if False:"),
+        ("        if is_uncertain(record, location):\n", "        if False:\n"),
+        ("if md5 is not None and digest.hexdigest() != md5:", "if False:"),
+    ),
+    ("jobs", "s3front/work/key_rotation.py"): (
+        ("if progress.failed + failed <= OF_ONE_JOB_MAX:", "if failed <= OF_ONE_JOB_MAX:"),
+        ("            part=behind.part,\n", ""),
+    ),
+    ("jobs", "s3front/work/walked_records.py"): (
+        ("at.part if at.part.startswith(upload) else upload", "at.part or upload"),
+        ("before, found[-1][0])", 'before, "")'),
+        ("            left -= len(found)\n", ""),
+    ),
     ("keys", "s3front/keys/data_key_cache.py"): (
         ("if _names_object(context) or not", "if not"),
         ("                made.uses_left -= 1\n", ""),

@@ -226,6 +226,13 @@ async def test_what_nobody_can_hold_against_anything_is_not_stored_again(
     assert letter["key"] == "a"
 
 
+async def test_damage_is_not_stored_again(jobs: Jobs) -> None:
+    jobs.put("a", CONTENT, **{"content-md5": "0" * 32})
+    await jobs.worker.step()
+    assert jobs.blobs_of("a") == ["old a"] == list(jobs.place.blobs)
+    assert len(jobs.letters) == 1
+
+
 async def test_a_job_that_was_ended_stores_nothing_more(jobs: Jobs) -> None:
     for number in range(20):
         jobs.put(f"{number:02}")
@@ -234,6 +241,7 @@ async def test_a_job_that_was_ended_stores_nothing_more(jobs: Jobs) -> None:
     stored = [n for n in range(20) if jobs.blobs_of(f"{n:02}") != [f"old {n:02}"]]
     assert len(stored) == 1
     assert len(jobs.place.blobs) == 21
+    assert len(jobs.place.infos) == 8  # those that were done together
     assert (jobs.job["state"], jobs.job["stored"]) == ("cancelled", 1)
     assert await jobs.worker.step() is Pace.IDLE
 

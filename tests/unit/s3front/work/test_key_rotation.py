@@ -21,8 +21,10 @@ from s3front.locations.registry import LocationRegistry
 from s3front.s3_errors import S3Error
 from s3front.work.dead_letters import OF_ONE_JOB_MAX
 from s3front.work.key_rotation import ROTATION, WAIT_SECONDS, KeyRotationWorker
+from s3front.work.walked_records import PAGE_PARTS
 from s3front.work.worker import Pace, Tools
 from shared.records.names import DEAD_LETTERS, KEY_JOBS, METASTORE
+from shared.records.upload import overview_key, part_key, uploads_level
 from tests.unit.dmd.metadata.support import RecordingLog
 from tests.unit.s3front.metadata_twin import MetadataTwin
 from tests.unit.s3front.places import OneKey
@@ -30,6 +32,7 @@ from tests.unit.s3front.places import OneKey
 BUCKET = "photos"
 OLD = "vault:old"
 OTHER = "kmip:old"
+BY_S3 = {ALGORITHM_MEMBER: AES256}
 
 
 class Service(OneKey):
@@ -73,10 +76,21 @@ class Rotation:
         self.worker = KeyRotationWorker(tools)
 
     def put(self, key: str, under: str = OLD) -> None:
-        by = WrappingKey(under, Service.secret, "wrapped")
-        members = wrapped_members(new_blob_key(), by, BoundTo(BUCKET, key), 1)
-        record = {ALGORITHM_MEMBER: AES256, "location": [{"key": "blob", "size": 1, **members}]}
-        self.metadata.records[BUCKET, key] = json.dumps(record), 2
+        self.metadata.records[BUCKET, key] = json.dumps({**BY_S3, **_located(key, under)}), 2
+
+    def put_parts(self, key: str, upload: str, count: int) -> None:
+        level = uploads_level(BUCKET)
+        self.metadata.records[level, overview_key(key, upload)] = json.dumps(BY_S3), 2
+        for number in range(1, count + 1):
+            document = {"partLocations": _located(key)["location"]}
+            self.metadata.records[level, part_key(upload, number)] = json.dumps(document), 2
+
+    def keys_of_parts(self) -> set[str]:
+        return {
+            json.loads(text)["partLocations"][0]["masterKeyId"]
+            for (level, _), (text, _) in self.metadata.records.items()
+            if level == uploads_level(BUCKET) and "partLocations" in text
+        }
 
     def key_of(self, key: str) -> str:
         (location,) = json.loads(self.metadata.text(BUCKET, key) or "")["location"]
@@ -85,8 +99,10 @@ class Rotation:
     async def work(self, *retired: str) -> None:
         for key in retired or (OLD,):
             await RetiredKeys(self.metadata).add(key)
-        while await self.worker.step() is Pace.BUSY:
-            pass
+        for _ in range(50):
+            if await self.worker.step() is not Pace.BUSY:
+                return
+        raise AssertionError(self.progress)
 
     @property
     def progress(self) -> dict[str, Any]:
@@ -96,6 +112,12 @@ class Rotation:
     @property
     def letters(self) -> int:
         return sum(level == DEAD_LETTERS for level, _ in self.metadata.records)
+
+
+def _located(key: str, under: str = OLD) -> dict[str, Any]:
+    by = WrappingKey(under, Service.secret, "wrapped")
+    members = wrapped_members(new_blob_key(), by, BoundTo(BUCKET, key), 1)
+    return {"location": [{"key": "blob", "size": 1, **members}]}
 
 
 @pytest.fixture
@@ -108,6 +130,14 @@ async def test_keys_are_wrapped_by_the_current_one(rotation: Rotation) -> None:
     await rotation.work()
     assert rotation.key_of("a") == "vault:new"
     assert rotation.letters == 0
+
+
+async def test_so_are_all_parts_of_large_uploads(rotation: Rotation) -> None:
+    for number, count in enumerate((2 * PAGE_PARTS + 7, 1, PAGE_PARTS)):
+        rotation.put_parts(f"key-{number}", f"{number:032x}", count)
+    await rotation.work()
+    assert rotation.keys_of_parts() == {"vault:new"}
+    assert rotation.progress["rewrapped"] == 3 * PAGE_PARTS + 8
 
 
 async def test_so_many_failures_are_dead_letters_and_the_others_are_counted(
