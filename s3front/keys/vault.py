@@ -32,7 +32,7 @@ from s3front.keys.making import Making
 from s3front.keys.service_tls import TlsFiles, service_context
 from s3front.keys.troubles import denied, disabled, not_found, refused
 from s3front.keys.vault_login import VaultLogin, said
-from shared.config.encryption import Vault
+from shared.config.encryption import Vault, is_header_text
 from shared.config.errors import ConfigError
 from shared.config.values import Secret
 
@@ -197,6 +197,9 @@ def make_vault(settings: Vault, making: Making, environ: Mapping[str, str]) -> V
             reason = (
                 f"needs token, tokenFile or roleId, or {' or '.join(_TOKENS)} in the environment"
             )
+            raise ConfigError(making.described.file, "encryption.vault", reason)
+        if not is_header_text(token):
+            reason = f"the token of {' or '.join(_TOKENS)} has a control character"
             raise ConfigError(making.described.file, "encryption.vault", reason)
         settings = replace(settings, token=Secret(token))
     tls = None

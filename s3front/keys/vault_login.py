@@ -17,7 +17,7 @@ import orjson
 
 from s3front.keys.base import AwayError, KeeperError
 from s3front.keys.key_server import Answer, KeyServer
-from shared.config.encryption import Vault
+from shared.config.encryption import Vault, is_header_text
 from shared.config.values import Secret
 from shared.process.logs import EventLog
 
@@ -234,6 +234,8 @@ def _first_line(path: Path) -> str:
         raise AwayError(f"{path} cannot be read: {error}", has_answered=True) from None
     if not text:
         raise AwayError(f"{path} is empty", has_answered=True)
+    if not is_header_text(text):
+        raise AwayError(f"{path} has a control character", has_answered=True)
     return text
 
 

@@ -168,6 +168,16 @@ class Vault(Section, frozen=True, kw_only=True):
         secrets = [self.secret_id, self.secret_id_file]
         if sum(secret is not None for secret in secrets) != (self.role_id is not None):
             raise ValueError("needs secretId or secretIdFile with roleId, and not without it")
+        token = None if self.token is None else self.token.reveal()
+        sent = {"namespace": self.namespace, "token": token}
+        for name, text in sent.items():
+            if text is not None and not is_header_text(text):
+                raise MemberError(name, "must be of printable ASCII characters, and not empty")
+
+
+def is_header_text(text: str) -> bool:
+    """Whether a header of HTTP can have it."""
+    return bool(text) and text.isascii() and text.isprintable()
 
 
 class Pkcs11(Section, frozen=True, kw_only=True):

@@ -150,3 +150,14 @@ class TestKmipOfTheEnvironment:
         assert installation.refusal({"S3KMIP_KEY": "k.pem"}) == (
             "environment: S3KMIP_KEY: needs both key and cert, or none of them"
         )
+
+
+@pytest.mark.parametrize("name", ["token", "namespace"])
+@pytest.mark.parametrize("text", ["abc\n", "a\0b", "\u00fc", "\x7f"])
+def test_what_no_header_can_have_is_refused(
+    installation: Installation, name: str, text: str
+) -> None:
+    vault = {"address": "https://vault.example.com", "token": "t", name: text}
+    installation.write("config.json", {"encryption": {"vault": vault}})
+    refusal = installation.refusal({})
+    assert refusal.startswith(f"config.json: encryption.vault.{name}: must be of printable ASCII")
