@@ -225,7 +225,7 @@ def test_a_part_that_began_before_its_bucket_demanded_encryption(
     front: Front, s3: Any, bucket: str, encrypting: Cluster, size: int
 ) -> None:
     body = os.urandom(size)
-    upload = begun(s3, bucket)
+    upload = begun(s3, bucket, ChecksumAlgorithm="CRC32")
     connection, request = part_under_way(front, upload, body)
     with connection:
         put_default(s3, bucket)
@@ -241,7 +241,8 @@ def test_a_part_that_began_before_its_bucket_demanded_encryption(
     )
     assert [each.get("cryptoScheme") for each in part["partLocations"]] == ["twofold-1"]
     assert_consistent(encrypting)
-    parts = {"Parts": [{"PartNumber": 1, "ETag": response.headers["ETag"]}]}
+    sent = {"ETag": response.headers["ETag"], "ChecksumCRC32": response.headers[CRC]}
+    parts = {"Parts": [{"PartNumber": 1, **sent}]}
     s3.complete_multipart_upload(**upload, MultipartUpload=parts)
     assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == body
 
