@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import zlib
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from s3front.auth.sigv4 import PayloadForm
 from s3front.keys.keyring_file import (
     FOLDER_MODE,
     Keyring,
@@ -19,7 +21,8 @@ from s3front.keys.keyring_file import (
     moment,
     replace_keyring,
 )
-from tests.servers import Cluster, cluster
+from tests.raw_http import Connection, Wire, sign_chunked
+from tests.servers import Cluster, Front, cluster
 
 FIRST, SECOND = "key-1", "key-2"
 """The master keys; the first is current."""
@@ -29,6 +32,7 @@ KEY_ID: Final = f"{ALGORITHM}-aws-kms-key-id"
 BUCKET_KEY: Final = f"{ALGORITHM}-bucket-key-enabled"
 CONTEXT: Final = f"{ALGORITHM}-context"
 CUSTOMER: Final = f"{ALGORITHM}-customer-algorithm"
+CRC: Final = "x-amz-checksum-crc32"
 CUSTOMER_MD5: Final = f"{ALGORITHM}-customer-key-md5"
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))
@@ -115,3 +119,21 @@ def encrypting_cluster(folder: Path, fronts: int = 1, **options: Any) -> Iterato
     settings = {**encryption_settings(folder), **options.pop("settings", {})}
     with cluster(folder, fronts, settings=settings, **options) as running:
         yield running
+
+
+def part_under_way(front: Front, upload: Mapping[str, Any], body: bytes) -> tuple[Connection, Wire]:
+    """A part whose upload was read, and none of its bytes."""
+    crc = b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+    request = sign_chunked(
+        front,
+        f"/{upload['Bucket']}/{upload['Key']}",
+        body,
+        PayloadForm.STREAMING_UNSIGNED_TRAILER,
+        {CRC: crc},
+        {"Expect": "100-continue"},
+        query=f"partNumber=1&uploadId={upload['UploadId']}",
+    )
+    connection = Connection(front)
+    connection.send(request.head)
+    assert connection.receive_interim() == 100
+    return connection, request

@@ -6,26 +6,25 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import zlib
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from s3front.auth.sigv4 import PayloadForm
 from shared.records.names import UPLOADS_PREFIX
 from tests.api.encrypting import (
     ALGORITHM,
     BY_KMS,
     BY_S3,
     BY_SECOND,
+    CRC,
     OTHER_KEY,
     SECOND,
     TOLD_S3,
     by_customer,
     customer_headers,
     encrypting_cluster,
+    part_under_way,
     put_default,
     told,
     told_customer,
@@ -33,13 +32,11 @@ from tests.api.encrypting import (
 from tests.api.support import code_of, error_of, set_versioning
 from tests.clients_boto3 import s3_client
 from tests.faults.stores import assert_consistent, call_metadata, stored_records
-from tests.raw_http import Connection, Wire, exchange, sign, sign_chunked
+from tests.raw_http import exchange, sign
 from tests.servers import Cluster, Front
 
 PARTS = [os.urandom(5 * 1024 * 1024 + 1), os.urandom(5 * 1024 * 1024), b"end"]
 WHOLE = b"".join(PARTS)
-
-CRC = "x-amz-checksum-crc32"
 
 Kind = tuple[Mapping[str, Any], Mapping[str, Any], dict[str, str]]
 KINDS: Mapping[str, Kind] = {
@@ -196,24 +193,6 @@ def test_an_upload_that_another_server_began(s3: Any, bucket: str, encrypting: C
 
 
 # --- Parts that are under way when their bucket comes to demand encryption ------------------------
-
-
-def part_under_way(front: Front, upload: Mapping[str, Any], body: bytes) -> tuple[Connection, Wire]:
-    """A part whose upload was read, and none of its bytes."""
-    crc = b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
-    request = sign_chunked(
-        front,
-        f"/{upload['Bucket']}/{upload['Key']}",
-        body,
-        PayloadForm.STREAMING_UNSIGNED_TRAILER,
-        {CRC: crc},
-        {"Expect": "100-continue"},
-        query=f"partNumber=1&uploadId={upload['UploadId']}",
-    )
-    connection = Connection(front)
-    connection.send(request.head)
-    assert connection.receive_interim() == 100
-    return connection, request
 
 
 SIZES = [1, 6_400, 1_500_000]

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from shared.records.names import STRAYS
-from tests.api.encrypting import by_customer, encryption_settings
+from tests.api.encrypting import by_customer, encryption_settings, part_under_way, put_default
 from tests.backends.native_cluster import Stage, native_cluster
 from tests.backends.native_place import NativePlace
 from tests.backends.native_support import CHOICE, end_faults, refusal, there
 from tests.clients_boto3 import s3_client
 from tests.raw_http import call as http_call
+from tests.servers import wait_for
 
 DATA = random.Random(5).randbytes(300_000)
 
@@ -131,6 +132,26 @@ def test_what_is_to_be_encrypted_comes_through_the_front_end(
     client.copy_object(Bucket=bucket, Key="again", **source)
     assert content(client, bucket, "again") == DATA
     assert "copy" not in place.calls()[before:]
+
+
+def test_a_part_at_its_place_when_its_bucket_comes_to_demand_encryption(
+    stage: Stage, client: Any, bucket: str, place: NativePlace
+) -> None:
+    """Nobody can encrypt what is there, so it is refused, and goes with its upload."""
+    before = len(place.uploads())
+    upload = {"Bucket": bucket, "Key": "parts"}
+    upload["UploadId"] = client.create_multipart_upload(**upload)["UploadId"]
+    connection, request = part_under_way(stage.running.fronts[0], upload, DATA)
+    with connection:
+        put_default(client, bucket)
+        connection.send(request.body)
+        response = connection.receive("PUT")
+    assert (response.status, response.error["Code"]) == (400, "InvalidRequest")
+    assert "Begin another one" in response.error["Message"]
+    assert "Parts" not in client.list_parts(**upload)
+    client.abort_multipart_upload(**upload)
+    wait_for(lambda: len(place.uploads()) <= before, "the upload to end at its place")
+    assert not there(stage, bucket)
 
 
 def test_from_one_location_to_another_of_the_type(
