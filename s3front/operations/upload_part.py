@@ -155,7 +155,7 @@ async def _encrypted(context: Context, part: WantedPart, stored: StoredBody) -> 
         made = await store_body(context, source, place, DEFAULT_ALGORITHM)
     else:
         made = await stored_again(context, _record_of(part, stored), place)
-    await give_up(context, stored)
+        await give_up(context, stored)
     return replace(made, checksums=stored.checksums)
 
 
