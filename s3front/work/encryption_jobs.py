@@ -126,6 +126,9 @@ class EncryptionJobWorker:
         self._objects = ObjectStore(tools.metadata, self._buckets, "")
         self._job: Job | None = None
         self._look_at = 0.0
+        self._behind = ""
+        """The bucket whose job could not go on: the next one's turn comes before it is tried
+        again."""
 
     def status(self) -> Mapping[str, Any]:
         """Which bucket it is at, and how far."""
@@ -136,13 +139,14 @@ class EncryptionJobWorker:
         return {**told, "failed": job.failed} if job.failed else told
 
     async def step(self) -> Step:
-        """Do a page of the first job that is not done."""
+        """Do a page of the first job that is not done; of the next one, after one that waits."""
         found = await self._next()
         if found is None:
             self._job = None
             return Pace.IDLE
         job, revision = found
         self._job = job
+        self._behind = job.bucket
         bucket = await self._buckets.read(job.bucket, _REQUEST_ID)
         reason = self._refusal(job, bucket)
         try:
@@ -153,6 +157,7 @@ class EncryptionJobWorker:
                 await self._do_page(job, revision)
         except _JobOverError:
             self._tools.log.info("a job was ended", bucket=job.bucket)
+        self._behind = ""
         return Pace.BUSY
 
     async def _refuse(self, job: Job, revision: int, reason: str) -> None:
@@ -197,6 +202,8 @@ class EncryptionJobWorker:
     async def _next(self) -> tuple[Job, int] | None:
         bounds = {"gte": JOB_PREFIX, "lt": JOB_PREFIX[:-1] + chr(ord(JOB_PREFIX[-1]) + 1)}
         keys = await self._metadata.keys(KEY_JOBS, bounds, _REQUEST_ID)
+        behind = job_key(self._behind)
+        keys = [key for key in keys if key > behind] + [key for key in keys if key <= behind]
         read = await self._metadata.get_each([(KEY_JOBS, key) for key in keys], _REQUEST_ID)
         for entry in read:
             if entry is None or entry.revision is None:

@@ -7,6 +7,7 @@ import itertools
 import json
 from base64 import b64encode
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import md5
 from typing import Any, cast
 
@@ -331,3 +332,25 @@ async def test_what_took_too_long_is_not_committed(jobs: Jobs) -> None:
     assert jobs.blobs_of("a") == ["old a"] == list(jobs.place.blobs)
     (letter,) = jobs.letters
     assert "would take" in letter["reason"]
+
+
+async def test_a_job_that_waits_lets_others_go_on(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bucket in ("another", "zebra"):
+        record = BucketRecord.create(bucket, "owner", "owner", now(), "us-east-1")
+        jobs.metadata.records[METASTORE, bucket] = record.serialise(), 1
+        job = encode(Job(bucket=bucket)).decode()
+        jobs.metadata.records[KEY_JOBS, job_key(bucket)] = job, 7
+    tried: list[str] = []
+
+    async def do_page(job: Job, _revision: int) -> None:
+        tried.append(job.bucket)
+        if job.bucket == "another":
+            raise S3Error("ServiceUnavailable")
+
+    monkeypatch.setattr(jobs.worker, "_do_page", do_page)
+    for _ in range(4):
+        with suppress(S3Error):
+            await jobs.worker.step()
+    assert tried == ["another", BUCKET, "another", BUCKET]
