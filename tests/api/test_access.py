@@ -49,6 +49,12 @@ NO_BUCKET = (404, "NoSuchBucket")
 CHECKSUM = {"x-amz-checksum-mode": "ENABLED"}
 DELETE = b"<Delete><Object><Key>gone</Key></Object></Delete>"
 LOCK = PUT_BODIES["PutObjectLockConfiguration"]
+ENCRYPTION = (
+    b"<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>"
+    b"<SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule>"
+    b"</ServerSideEncryptionConfiguration>"
+)
+"""There is no master key, so it is 501 for whoever may."""
 HOLD = b"<LegalHold><Status>ON</Status></LegalHold>"
 TAGGING = b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
 
@@ -96,6 +102,9 @@ CASES = {
     "HeadBucket": Case("HEAD", "/{bucket}"),
     "GetBucketLocation": Case("GET", "/{bucket}?location"),
     # Of a bucket without object lock; what it answers in others is in test_object_lock.
+    "PutBucketEncryption": Case(
+        "PUT", "/{bucket}?encryption", ENCRYPTION, with_md5(ENCRYPTION), success=501
+    ),
     "PutObjectLockConfiguration": Case(
         "PUT", "/{bucket}?object-lock", LOCK, with_md5(LOCK), success=409
     ),

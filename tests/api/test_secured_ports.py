@@ -379,7 +379,7 @@ def test_certificates_are_renewed_without_a_connection_lost(
         used.key.write_bytes(new.key.read_bytes())
         used.certificate.write_bytes(new.certificate.read_bytes())
         unstarted.hang_up(dmd, "secrets and certificates reloaded", 2)
-        unstarted.hang_up(front.process, "configuration reloaded", 2)
+        unstarted.hang_up(front.process, "configuration reloaded", 3)  # and its work
         assert [authority_of(port, *authorities) for port in ports] == [new.authority] * 3
         busy.send(data[MIB:])
         assert busy.receive("PUT").status == 200

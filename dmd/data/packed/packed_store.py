@@ -4,9 +4,9 @@ Theory of operation. One thread writes. It takes the blobs that wait, appends th
 segment with one write, syncs once, and only then tells their keys; while it syncs, the next ones
 gather. A key says where its blob lies (``shared.segment_records``), so there is no index
 to read, to write, or to lose, and opening a blob is one read, checked against its checksum. Another
-thread deletes: it marks the record, overwrites its blob with zeros, and turns the blocks that only
-deleted records touch into holes; a segment that is all holes is removed. The newest segment gets
-its holes when it is complete.
+thread deletes: it marks the record, and turns the blocks that only deleted records touch into
+holes; a segment that is all holes is removed. The newest segment gets its holes when it is
+complete.
 
 Everything that the two threads decide on is theirs alone; which segments there are, and which of
 them are open, is the event loop's. A descriptor is never closed while a thread uses it.
@@ -193,20 +193,12 @@ class PackedStore:
         if record is None or record.key != key or state is State.DELETED:
             raise BlobNotFoundError(key)
         if crc32(content) != record.checksum:
-            await self._require_live(key, place)
             self._log.error("a blob is damaged", key=key, segment=place.segment)
             raise StoreError("EIO: the stored bytes are damaged")
         if state is State.QUARANTINED:
             self._log.warning("a blob in quarantine is needed: it is back", key=key)
             await self.restore(key)
         return MemoryBlob(content)
-
-    async def _require_live(self, key: str, place: Place) -> None:
-        """A blob that was deleted while it was read is no damaged one. Raises BlobNotFoundError."""
-        with self._descriptor(place.segment) as descriptor, store_errors():
-            record = await self._in_reader(partial(segments.read_header, descriptor, place))
-        if record is None or record.key != key or self._meaning(record.state) is State.DELETED:
-            raise BlobNotFoundError(key)
 
     async def delete(self, key: str) -> None:
         """Delete a blob. Raises BlobNotFoundError, StoreError."""
@@ -428,11 +420,6 @@ class PackedStore:
         failpoint(FailPoint.BEFORE_DATA_UNLINK)
         segments.write_state(descriptor, record, change.after)
         failpoint(FailPoint.AFTER_DATA_UNLINK)
-        try:
-            segments.wipe(descriptor, record)
-        except OSError as error:
-            # Where bytes are never overwritten in place, that needs room; holes need none.
-            self._log.warning("a deleted blob was not wiped", key=key, reason=str(error))
         if not change.punches:
             return False
         if holds_bodies(place.segment) and not is_complete(descriptor):

@@ -1,8 +1,8 @@
 """One segment: a file of records, read, scanned, and given back to the file system block by block.
 
 All functions block; they raise OSError. A segment grows at its end only, by the one thread that
-writes; afterwards nothing changes but the state of its records, the bytes of a blob that was
-deleted become zeros, and blocks none of whose records is needed any more become holes.
+writes; afterwards nothing changes but the state of its records, and blocks none of whose records is
+needed any more become holes.
 
 Rules for holes. The file system has blocks of 4,096 bytes. A block may become a hole when every
 record that touches it is deleted. Which those are is found from the record that was deleted: the
@@ -32,7 +32,6 @@ from shared.segment_records import (
 
 BLOCK_BYTES: Final = 4096
 _WINDOW_BYTES: Final = 1024 * 1024
-_WIPED_BYTES: Final = 256 * 1024
 _KEEP_SIZE: Final = 1
 _PUNCH_HOLE: Final = 2
 
@@ -48,15 +47,6 @@ def read_header(descriptor: int, place: Place) -> Record | None:
 def write_state(descriptor: int, record: Record, state: State) -> None:
     """Change the state of a record. Not made durable: after a crash the old one may be back."""
     os.pwrite(descriptor, state.value, record.offset + STATE_OFFSET)
-
-
-def wipe(descriptor: int, record: Record) -> None:
-    """Leave nothing of the blob of a record that says that it is deleted: its blocks may be shared
-    with others, and stay for long. Not made durable, as its state."""
-    zeros = bytes(min(record.length, _WIPED_BYTES))
-    end = min(record.offset + HEADER_BYTES + record.length, os.fstat(descriptor).st_size)
-    for offset in range(record.offset + HEADER_BYTES, end, len(zeros) or 1):
-        os.pwrite(descriptor, zeros[: end - offset], offset)
 
 
 class Window:

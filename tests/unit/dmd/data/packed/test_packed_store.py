@@ -14,10 +14,9 @@ import pytest
 
 from dmd.data.base import BlobNotFoundError, StoreError
 from dmd.data.disk import Disk, DiskOptions
-from dmd.data.packed import packed_store
 from dmd.data.packed.packed_store import PackedStore
 from dmd.data.packed.segment import BLOCK_BYTES
-from shared.segment_records import HEADER_BYTES, Place, parse_header, place_of
+from shared.segment_records import HEADER_BYTES, place_of
 from tests.faults.disk import FailingDisk, failing_disk
 from tests.unit.dmd.metadata.support import RecordingLog
 
@@ -481,37 +480,3 @@ async def test_many_segments_need_few_descriptors(
     for key in keys:
         await get(store, key)
     assert len(os.listdir("/proc/self/fd")) <= before + 4
-
-
-async def test_nothing_is_left_of_the_bytes_of_a_deleted_blob(
-    store: PackedStore, tmp_path: Path
-) -> None:
-    """Its block is shared with blobs that stay."""
-    before, deleted, after = [await put(store, text * 20) for text in (b"kept", b"gone", b"left")]
-    await store.delete(deleted)
-    content = (tmp_path / "00000001.segment").read_bytes()
-    assert b"gonegone" not in content
-    assert await get(store, before) == b"kept" * 20
-    assert await get(store, after) == b"left" * 20
-    with pytest.raises(BlobNotFoundError):
-        await store.open(deleted)
-
-
-async def test_a_blob_that_is_deleted_while_it_is_read_is_no_damaged_one(
-    store: PackedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    key = await put(store, b"x" * 100)
-    place = place_of(key)
-    path = tmp_path / f"{place.segment:08x}.segment"
-    live = path.read_bytes()
-    await store.delete(key)
-    wiped = bytearray(live)
-    wiped[place.offset + HEADER_BYTES :] = bytes(len(live) - place.offset - HEADER_BYTES)
-
-    def read_before(_descriptor: int, where: Place) -> Any:
-        """The header as it was, and the bytes as they are."""
-        return parse_header(bytes(wiped), where.offset, where), bytes(100)
-
-    monkeypatch.setattr(packed_store, "read_blob_cached", read_before)
-    with pytest.raises(BlobNotFoundError):
-        await store.open(key)
