@@ -380,6 +380,7 @@ async def test_a_given_token_is_renewed_and_the_log_told_when_that_ends(bao: Ope
         assert await keys.look() is None
         await becomes(lambda: not bao.looked_up(token))
         failure = await fails(keys.wrapping_key(None, CONTEXT))
+        await becomes(lambda: bool(log.events))  # the next attempt to renew it tells
 
     assert failure.code == "ServiceUnavailable"
     assert log.events == ["the token of a key service cannot be renewed any longer"]
