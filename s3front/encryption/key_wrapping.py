@@ -19,9 +19,11 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from shared.records.encrypted import TWOFOLD_SCHEME
+
 KEY_BYTES: Final = 32
 
-SCHEME: Final = "twofold-1"
+SCHEME: Final = TWOFOLD_SCHEME
 """``cryptoScheme`` of what is encrypted here; the original's is the number 1."""
 
 SCHEME_MEMBER: Final = "cryptoScheme"

@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from s3front.encryption.key_wrapping import KEY_BYTES, WrappingKey
-from s3front.keys.base import AwayError, KeeperError, KeyContext
+from s3front.keys.base import AwayError, KeeperError, KeyContext, why_unusable
 from s3front.keys.key_server import Answer, KeyServer
 from s3front.keys.service_tls import TlsFiles, limit_versions, service_context
 from s3front.keys.troubles import denied, disabled, invalid_state, not_found, refused
@@ -28,15 +26,13 @@ from s3front.locations.location_config import Written
 from s3front.locations.outbound import Outbound
 from s3front.locations.remote_store import PlaceError
 from s3front.locations.s3_details import require_botocore
-from s3front.locations.s3_signing import Keys, Signer
+from s3front.locations.s3_signing import Keys, Signer, new_skew
 from shared.config.encryption import KmsAws
 
 NAME: Final = "aws"
 
 _ALIAS: Final = "alias/"
 _KEY_ID_CHARACTERS_MAX: Final = 2048
-_SKEW_SECONDS_MIN: Final = 30.0
-"""A smaller difference between the clocks is not why a request was refused."""
 
 _DISABLED: Final = "DisabledException"
 _INVALID_STATE: Final = "KMSInvalidStateException"
@@ -126,10 +122,7 @@ class AwsKms:
 
     async def look(self) -> str | None:
         """Makes a data key, and opens it."""
-        context = {"twofold": "look"}
-        made = await self.wrapping_key(None, context)
-        opened = await self.opened(made.key_id.partition(":")[2], made.wrapped, context)
-        return None if opened == made.secret else "it opens something else than it has made"
+        return await why_unusable(self)
 
     async def close(self) -> None:
         await self._server.close()
@@ -177,12 +170,8 @@ class AwsKms:
 
     def _set_clock(self, answer: Answer) -> bool:
         """Follow the service's clock; False when that is not what is wrong."""
-        try:
-            theirs = parsedate_to_datetime(answer.headers["Date"]).timestamp()
-        except (KeyError, ValueError):
-            return False
-        skew = theirs - time.time()
-        if abs(skew - self._skew_seconds) < _SKEW_SECONDS_MIN:
+        skew = new_skew(answer.headers.get("Date"), self._skew_seconds)
+        if skew is None:
             return False
         self._skew_seconds = skew
         return True

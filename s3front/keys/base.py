@@ -88,6 +88,15 @@ class NoCurrentKeyError(AwayError):
         return NoCurrentKeyError(self.reason)
 
 
+async def why_unusable(keeper: MasterKeys) -> str | None:
+    """Have a keeper make a data key and open it again: None, or what is wrong with it, in words for
+    the operator. Raises S3Error."""
+    context = {"twofold": "look"}
+    made = await keeper.wrapping_key(None, context)
+    opened = await keeper.opened(made.key_id.partition(":")[2], made.wrapped, context)
+    return None if opened == made.secret else "it opens something else than it has made"
+
+
 class MasterKeys(Protocol):
     """One keeper. Key IDs are the keeper's own here, without its name in front."""
 

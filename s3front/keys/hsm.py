@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from typing import Any, Final, TypeVar
 
 from s3front.encryption.key_wrapping import KEY_BYTES, WrappingKey
-from s3front.keys.base import AwayError, KeeperError, KeyContext
+from s3front.keys.base import AwayError, KeeperError, KeyContext, why_unusable
 from s3front.keys.binding import bound_secret, canonical
 from s3front.keys.one_thread import OneThread
 from s3front.keys.sealed_data_key import IV_BYTES, TAG_BYTES, Mode, Sealed, packed, unpacked
@@ -100,10 +100,7 @@ class HsmKeys:
 
     async def look(self) -> str | None:
         """Seals a data key, and opens it."""
-        context = {"twofold": "look"}
-        made = await self.wrapping_key(None, context)
-        opened = await self.opened(made.key_id.partition(":")[2], made.wrapped, context)
-        return None if opened == made.secret else "it opens something else than it has sealed"
+        return await why_unusable(self)
 
     async def close(self) -> None:
         await asyncio.wait([self._thread.run(self._end)], timeout=_CLOSE_SECONDS_MAX)

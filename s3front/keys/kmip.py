@@ -16,7 +16,7 @@ from typing import Final
 
 from s3front.encryption.key_wrapping import KEY_BYTES, WrappingKey
 from s3front.keys import kmip_messages as messages
-from s3front.keys.base import AwayError, KeeperError, KeyContext, KeyTrouble
+from s3front.keys.base import AwayError, KeeperError, KeyContext, KeyTrouble, why_unusable
 from s3front.keys.binding import bound_secret, canonical
 from s3front.keys.kmip_connection import KmipConnections, KmipServer
 from s3front.keys.kmip_messages import (
@@ -115,10 +115,7 @@ class KmipKeys:
 
     async def look(self) -> str | None:
         """Seals a data key, and opens it."""
-        context = {"twofold": "look"}
-        made = await self.wrapping_key(None, context)
-        opened = await self.opened(made.key_id.partition(":")[2], made.wrapped, context)
-        return None if opened == made.secret else "it opens something else than it has sealed"
+        return await why_unusable(self)
 
     async def close(self) -> None:
         await self._connections.close()

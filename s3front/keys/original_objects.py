@@ -24,14 +24,12 @@ from s3front.encryption.transform import Transform
 from s3front.keys.base import MasterKeys
 from s3front.s3_errors import S3Error
 from shared.records.data_location import DataLocation
+from shared.records.encrypted import DATA_KEYS, MASTER_KEYS, SCHEMES, first_of
 
 KEEPERS_OF_ORIGINAL: Final = ("aws", "kmip")
 """Those whose keys the original knows by the same IDs."""
 
 _ARN: Final = re.compile("arn:scality:kms:[^:]*:([a-z]+)_kms:[^:]*:key/(.+)")
-_SCHEME: Final = ("cryptoScheme", "sseCryptoScheme")
-_DATA_KEY: Final = ("cipheredDataKey", "sseCipheredDataKey")
-_MASTER_KEY: Final = ("masterKeyId", "sseMasterKeyId")
 
 
 async def opening_of_original(
@@ -40,8 +38,8 @@ async def opening_of_original(
     """The transform of a blob of CloudServer's. ``document`` is the record that names its location.
     Raises S3Error: NotImplemented for what nobody here can open."""
     members = location.members or {}
-    scheme, wrapped = _first(members, _SCHEME), _first(members, _DATA_KEY)
-    key_id = _first(members, _MASTER_KEY) or document.get(KEY_ID_MEMBER)
+    scheme, wrapped = first_of(members, SCHEMES), first_of(members, DATA_KEYS)
+    key_id = first_of(members, MASTER_KEYS) or document.get(KEY_ID_MEMBER)
     if scheme not in ORIGINAL_SCHEMES or not isinstance(key_id, str) or not key_id:
         raise cannot_open()
     return CounterTransform(await _data_key(keepers, key_id, _decoded(wrapped)))
@@ -59,10 +57,6 @@ async def _data_key(keepers: Mapping[str, MasterKeys], key_id: str, wrapped: byt
         if name in keepers:
             return await keepers[name].open_original(its_own, wrapped)
     raise cannot_open()
-
-
-def _first(members: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    return next((members[name] for name in names if members.get(name) is not None), None)
 
 
 def _decoded(wrapped: object) -> bytes:

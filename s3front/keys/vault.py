@@ -25,7 +25,7 @@ import orjson
 from msgspec.structs import replace
 
 from s3front.encryption.key_wrapping import KEY_BYTES, WrappingKey
-from s3front.keys.base import AwayError, KeeperError, KeyContext, KeyTrouble
+from s3front.keys.base import AwayError, KeeperError, KeyContext, KeyTrouble, why_unusable
 from s3front.keys.binding import bound_secret, canonical
 from s3front.keys.key_server import Answer, KeyServer
 from s3front.keys.making import Making
@@ -123,10 +123,7 @@ class VaultKeys:
 
     async def look(self) -> str | None:
         """Makes a data key, and opens it."""
-        context = {"twofold": "look"}
-        made = await self.wrapping_key(None, context)
-        opened = await self.opened(made.key_id.partition(":")[2], made.wrapped, context)
-        return None if opened == made.secret else "it opens something else than it has made"
+        return await why_unusable(self)
 
     async def close(self) -> None:
         await self._login.close()

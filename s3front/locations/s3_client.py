@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -43,6 +41,7 @@ from s3front.locations.s3_signing import (
     Signer,
     encoded_path,
     encoded_query,
+    new_skew,
 )
 from shared.limits import XML_INLINE_BYTES_MAX
 from shared.tls import trusting_context
@@ -57,8 +56,6 @@ IDLE_SECONDS_MAX: Final = 15.0
 DOCUMENT_BYTES_MAX: Final = 8 * 1024 * 1024
 ERROR_BYTES_MAX: Final = 64 * 1024
 
-_SKEW_SECONDS_MIN: Final = 30.0
-"""A smaller difference between the clocks is not why a request was refused."""
 
 _DONE: Final[Mapping[str, frozenset[int]]] = {
     "DELETE": frozenset({200, 204}),  # the first by some other services
@@ -265,12 +262,8 @@ class S3Client:
 
     def _set_clock(self, response: Response) -> bool:
         """Follow the service's clock; False when that is not what is wrong."""
-        try:
-            theirs = parsedate_to_datetime(response.headers["Date"]).timestamp()
-        except (KeyError, ValueError):
-            return False
-        skew = theirs - time.time()
-        if abs(skew - self._skew_seconds) < _SKEW_SECONDS_MIN:
+        skew = new_skew(response.headers.get("Date"), self._skew_seconds)
+        if skew is None:
             return False
         self._skew_seconds = skew
         return True

@@ -6,8 +6,10 @@ they are sent.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import msgspec
@@ -17,6 +19,9 @@ from shared.config.values import Secret
 
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 """In place of the SHA-256 of a body that is not known, or verified otherwise."""
+
+_SKEW_SECONDS_MIN: Final = 30.0
+"""A smaller difference between the clocks is not why a request was refused."""
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -35,6 +40,17 @@ def encoded_path(*names: str) -> str:
 def encoded_query(parameters: Iterable[tuple[str, str]]) -> str:
     """The query, without a question mark."""
     return "&".join(f"{uri_encode(name)}={uri_encode(value)}" for name, value in parameters)
+
+
+def new_skew(date: str | None, known_seconds: float) -> float | None:
+    """How far the clock of a service is ahead of ours, in seconds, given the Date of its answer;
+    None where that is as far as it is known to be, or is not said: something else is wrong then."""
+    try:
+        theirs = parsedate_to_datetime(date or "").timestamp()
+    except ValueError:
+        return None
+    skew = theirs - time.time()
+    return None if abs(skew - known_seconds) < _SKEW_SECONDS_MIN else skew
 
 
 class Signer(msgspec.Struct, frozen=True):

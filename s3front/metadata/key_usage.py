@@ -7,20 +7,17 @@ ended, and of what waits for its deletion, nothing is opened any more, and nothi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-import orjson
-
+from s3front.metadata.counted_records import Progress, counted_documents
 from s3front.metadata.gateway import MetadataGateway
 from shared.records.encrypted import protections
 from shared.records.names import METASTORE, UPLOADS_PREFIX, USERS_BUCKET
 from shared.records.upload import CLOSING_PREFIX, OVERVIEW_PREFIX
 
 _REQUEST_ID: Final = "key-usage"
-_PROGRESS_RECORDS: Final = 10_000
 
 
 @dataclass(slots=True)
@@ -34,7 +31,7 @@ class KeyUsage:
 
 
 async def count_keys(
-    metadata: MetadataGateway, progress: Callable[[int], None] = lambda _records: None
+    metadata: MetadataGateway, progress: Progress = lambda _records: None
 ) -> KeyUsage:
     """Count everything. Raises S3Error."""
     usage = KeyUsage()
@@ -42,32 +39,10 @@ async def count_keys(
         if bucket == USERS_BUCKET or bucket.startswith(UPLOADS_PREFIX):
             continue
         for level in (bucket, UPLOADS_PREFIX + bucket):
-            async with aclosing(_documents(metadata, level, usage, progress)) as records:
+            async with aclosing(counted_documents(metadata, level, usage, progress)) as records:
                 async for key, record in records:
                     if not key.startswith((OVERVIEW_PREFIX, CLOSING_PREFIX)) or level == bucket:
                         found = {each.key for each in protections(record) if each is not None}
                         usage.records_by_key.update(found)
     progress(usage.records)
     return usage
-
-
-async def _documents(
-    metadata: MetadataGateway,
-    sub_level: str,
-    usage: KeyUsage,
-    progress: Callable[[int], None],
-) -> AsyncGenerator[tuple[str, Mapping[str, Any]], None]:
-    async with aclosing(metadata.pages(sub_level, {}, _REQUEST_ID)) as pages:
-        async for page in pages:
-            for key, value in page:
-                usage.records += 1
-                if usage.records % _PROGRESS_RECORDS == 0:
-                    progress(usage.records)
-                try:
-                    record = orjson.loads(value)
-                except ValueError:
-                    record = None
-                if isinstance(record, dict):
-                    yield key, record
-                else:
-                    usage.unreadable += 1

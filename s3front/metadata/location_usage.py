@@ -6,24 +6,17 @@ go meanwhile are counted or not.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
-import orjson
-
+from s3front.metadata.counted_records import Progress, counted_documents
 from s3front.metadata.gateway import MetadataGateway
 from shared.records.data_location import data_locations
 from shared.records.members import UnreadableRecordError
 from shared.records.names import DELETIONS, METASTORE, UPLOADS_PREFIX
 from shared.records.upload import CLOSING_PREFIX, OVERVIEW_PREFIX
-
-_REQUEST_ID: Final = "location-usage"
-_PROGRESS_RECORDS: Final = 10_000
-
-Progress = Callable[[int], None]
-"""Told from time to time how many records were read."""
 
 
 @dataclass(slots=True)
@@ -55,16 +48,16 @@ class LocationUsage:
 async def count_usage(metadata: MetadataGateway, progress: Progress) -> LocationUsage:
     """Count everything. Raises S3Error."""
     usage = LocationUsage()
-    buckets = [key async for key, _ in _documents(metadata, METASTORE, usage, progress)]
+    buckets = [key async for key, _ in counted_documents(metadata, METASTORE, usage, progress)]
     for bucket in buckets:
         await _count_objects(metadata, bucket, usage, progress)
         async with aclosing(
-            _documents(metadata, UPLOADS_PREFIX + bucket, usage, progress)
+            counted_documents(metadata, UPLOADS_PREFIX + bucket, usage, progress)
         ) as records:
             async for key, record in records:
                 if not key.startswith((OVERVIEW_PREFIX, CLOSING_PREFIX)):
                     _count_part(usage, record)
-    async with aclosing(_documents(metadata, DELETIONS, usage, progress)) as entries:
+    async with aclosing(counted_documents(metadata, DELETIONS, usage, progress)) as entries:
         async for _, entry in entries:
             for name, _count, size in _places(usage, entry.get("location"), None):
                 usage.of(name).deleted_bytes += size
@@ -72,32 +65,12 @@ async def count_usage(metadata: MetadataGateway, progress: Progress) -> Location
     return usage
 
 
-async def _documents(
-    metadata: MetadataGateway, sub_level: str, usage: LocationUsage, progress: Progress
-) -> AsyncGenerator[tuple[str, Mapping[str, Any]], None]:
-    """Every record of a sub-level, by its key."""
-    async with aclosing(metadata.pages(sub_level, {}, _REQUEST_ID)) as pages:
-        async for page in pages:
-            for key, value in page:
-                usage.records += 1
-                if usage.records % _PROGRESS_RECORDS == 0:
-                    progress(usage.records)
-                try:
-                    record = orjson.loads(value)
-                except ValueError:
-                    record = None
-                if isinstance(record, dict):
-                    yield key, record
-                else:
-                    usage.unreadable += 1
-
-
 async def _count_objects(
     metadata: MetadataGateway, bucket: str, usage: LocationUsage, progress: Progress
 ) -> None:
     """Count each version once: the record of a key repeats its latest one, and comes first."""
     latest: tuple[str, object] = ("", None)
-    async with aclosing(_documents(metadata, bucket, usage, progress)) as records:
+    async with aclosing(counted_documents(metadata, bucket, usage, progress)) as records:
         async for key, record in records:
             name, mark, _ = key.partition("\0")
             version = record.get("versionId")

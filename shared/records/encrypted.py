@@ -23,9 +23,12 @@ CUSTOMER_KEY: Final = "customer"
 
 UNKNOWN: Final = "unknown"
 
-_SCHEMES: Final = ("cryptoScheme", "sseCryptoScheme")
-_KEYS: Final = ("masterKeyId", "sseMasterKeyId")
-_DATA_KEYS: Final = ("cipheredDataKey", "sseCipheredDataKey")
+SCHEMES: Final = ("cryptoScheme", "sseCryptoScheme")
+MASTER_KEYS: Final = ("masterKeyId", "sseMasterKeyId")
+DATA_KEYS: Final = ("cipheredDataKey", "sseCipheredDataKey")
+"""Members of a data location that say how its blob is encrypted; the second one of each is that of
+parts, which the original renames when it completes the upload."""
+
 _KEY_OF_RECORD: Final = "x-amz-server-side-encryption-aws-kms-key-id"
 _SECRET: Final = re.compile("[0-9a-fA-F]{64}")
 _SHOWN_DIGITS: Final = 16
@@ -57,10 +60,10 @@ def protections(record: Mapping[str, Any]) -> Iterator[Protected | None]:
 
 def protection_of(members: Mapping[str, Any], record: Mapping[str, Any]) -> Protected | None:
     """The same of one data location of a record."""
-    scheme = _first(members, _SCHEMES)
-    if scheme is None and _first(members, _DATA_KEYS) is None:
+    scheme = first_of(members, SCHEMES)
+    if scheme is None and first_of(members, DATA_KEYS) is None:
         return None
-    key = _first(members, _KEYS) or record.get(_KEY_OF_RECORD)
+    key = first_of(members, MASTER_KEYS) or record.get(_KEY_OF_RECORD)
     if scheme == TWOFOLD_SCHEME:
         return Protected(TWOFOLD_SCHEME, key if isinstance(key, str) and key else UNKNOWN)
     if isinstance(scheme, int):
@@ -80,5 +83,6 @@ def shown_key(key: object) -> str:
     return f"{CLOUDSERVER}:file:{digest}"
 
 
-def _first(members: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+def first_of(members: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    """The first of some members that says something; None where none does."""
     return next((members[name] for name in names if members.get(name) is not None), None)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any, Final
 
+import pytest
 from msgspec.structs import replace
 
+from s3front.keys.base import KeeperError
 from s3front.keys.making import Making
 from s3front.locations.outbound import DIRECT, Outbound
 from shared.config.encryption import Encryption, Keepers
@@ -32,3 +35,10 @@ def making(
 ) -> Making:
     """To make a keeper of an installation."""
     return Making(of or described(), log or KeptLog(), outbound)
+
+
+async def fails(asking: Awaitable[Any]) -> KeeperError:
+    """What asking a keeper ends with."""
+    with pytest.raises(KeeperError) as caught:
+        await asking
+    return caught.value

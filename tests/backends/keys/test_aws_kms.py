@@ -16,7 +16,7 @@ import pytest
 
 from s3front.encryption.sse import ARN_IN_CONTEXT
 from s3front.keys.aws_kms import AwsKms, make_aws_kms
-from s3front.keys.base import AwayError, KeeperError, KeyTrouble
+from s3front.keys.base import AwayError, KeyTrouble
 from s3front.locations.location_config import Written
 from s3front.locations.origin import Proxy
 from s3front.locations.outbound import DIRECT, Outbound
@@ -24,6 +24,7 @@ from shared.config.encryption import KmsAws
 from shared.config.errors import ConfigError
 from shared.config.validation import parse
 from tests.backends.forward_proxy import forward_proxy
+from tests.backends.keys.describing import fails
 from tests.backends.keys.moto_kms import REGION, Moto, moto
 from tests.backends.scripted_s3 import Asked, ScriptedS3, answer, scripted
 
@@ -51,12 +52,6 @@ async def keeper(service: Moto, **settings: Any) -> AsyncIterator[AwsKms]:
         yield keys
     finally:
         await keys.close()
-
-
-async def fails(asking: Any) -> KeeperError:
-    with pytest.raises(KeeperError) as caught:
-        await asking
-    return caught.value
 
 
 async def test_a_data_key_is_made_and_opened(service: Moto) -> None:

@@ -19,12 +19,13 @@ from botocore.exceptions import ClientError
 
 from s3front.encryption.sse import ARN_IN_CONTEXT
 from s3front.keys import hsm
-from s3front.keys.base import KeeperError, KeyTrouble
+from s3front.keys.base import KeyTrouble
 from s3front.keys.hsm import HsmKeys, make_hsm
 from s3front.keys.resilient_keys import ResilientKeys
 from s3front.keys.sealed_data_key import Mode
 from shared.config.errors import ConfigError
 from tests.api.encrypting import BY_KMS, BY_S3, told
+from tests.backends.keys.describing import fails
 from tests.backends.keys.softhsm import PIN, SoftHsm, softhsm
 from tests.clients_boto3 import s3_client
 from tests.servers import cluster
@@ -56,12 +57,6 @@ async def key(token: SoftHsm, request: pytest.FixtureRequest) -> str:
     """The label of a new master key."""
     async with keeper(token, key=f"key of {request.node.name}"[:200]) as keys:
         return await keys.create("")
-
-
-async def fails(asking: Any) -> KeeperError:
-    with pytest.raises(KeeperError) as caught:
-        await asking
-    return caught.value
 
 
 @pytest.mark.parametrize("mode", [Mode.GCM, Mode.CBC])

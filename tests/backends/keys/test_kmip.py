@@ -14,10 +14,11 @@ import pytest
 
 from s3front.encryption.sse import ARN_IN_CONTEXT
 from s3front.keys import kmip_messages as messages
-from s3front.keys.base import KeeperError, KeyTrouble
+from s3front.keys.base import KeyTrouble
 from s3front.keys.kmip import KmipKeys, make_kmip
 from s3front.keys.kmip_messages import Operation, Tag, Version
 from s3front.keys.sealed_data_key import Mode
+from tests.backends.keys.describing import fails
 from tests.backends.keys.pykmip_server import PyKmip, operate, pykmip, revoke, write_certificates
 from tests.faults.proxy import TcpProxy
 from tests.unit.s3front.locations.scripted_remote import KeptLog
@@ -47,12 +48,6 @@ async def key_id(server: PyKmip) -> str:
     """A new master key."""
     async with keeper(server) as keys:
         return await keys.create("of a test")
-
-
-async def fails(asking: Any) -> KeeperError:
-    with pytest.raises(KeeperError) as caught:
-        await asking
-    return caught.value
 
 
 async def destroy(keys: KmipKeys, key_id: str) -> None:

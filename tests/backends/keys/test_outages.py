@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -18,7 +18,7 @@ from s3front.keys.base import KeeperError, KeyTrouble
 from s3front.keys.data_key_cache import CachedKeys
 from s3front.keys.resilient_keys import ResilientKeys
 from s3front.locations.circuit_breaker import CircuitState
-from tests.backends.keys.describing import TIMEOUT_MS
+from tests.backends.keys.describing import TIMEOUT_MS, fails
 from tests.backends.keys.services import KINDS, Faults, Service, hang, refuse
 from tests.faults.http_faults import Act, HttpFaults, Misbehaviour, Stage
 from tests.faults.proxy import TcpProxy
@@ -68,12 +68,6 @@ def fail_inside(faults: Faults) -> None:
 
 
 TROUBLES: Final = [refuse, hang, be_deaf, answer_half, cut_in_body, fail_inside]
-
-
-async def fails(asking: Any) -> KeeperError:
-    with pytest.raises(KeeperError) as caught:
-        await asking
-    return caught.value
 
 
 def circuit(keys: CachedKeys) -> CircuitState:

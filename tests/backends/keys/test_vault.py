@@ -16,10 +16,10 @@ import pytest
 from msgspec.structs import replace
 
 from s3front.encryption.sse import ARN_IN_CONTEXT
-from s3front.keys.base import KeeperError, KeyTrouble
+from s3front.keys.base import KeyTrouble
 from s3front.keys.vault import VaultKeys, make_vault
 from shared.config.errors import ConfigError
-from tests.backends.keys.describing import making
+from tests.backends.keys.describing import fails, making
 from tests.backends.keys.openbao import KEY, PROGRAM, ROOT, OpenBao, openbao
 from tests.servers import REPOSITORY, make_tls
 from tests.unit.s3front.locations.scripted_remote import KeptLog
@@ -42,12 +42,6 @@ async def keeper(
         yield keys
     finally:
         await keys.close()
-
-
-async def fails(asking: Any) -> KeeperError:
-    with pytest.raises(KeeperError) as caught:
-        await asking
-    return caught.value
 
 
 async def test_a_data_key_is_made_and_opened(bao: OpenBao) -> None:
