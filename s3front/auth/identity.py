@@ -2,35 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from s3front.auth.sigv4 import StreamKey
+from s3front.policies.policy import NamedPolicy
+from s3front.policies.question import CallerNames
+from shared.records.derived import derived
 
 ALL_USERS: Final = "http://acs.amazonaws.com/groups/global/AllUsers"
 """The group of everybody, as ACLs and records name it (Amazon S3 user guide, "ACL overview")."""
 
 
-class Principal(msgspec.Struct, frozen=True):
-    """Who asks for something: an account, or anybody. What they may, ``s3front.authz`` decides, and
-    nothing else does.
+ALL_ACCOUNTS: Final = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
+"""The group of everybody who signs."""
 
-    ``canonical_id`` and ``name`` are the owner that records name; ``account_id`` has 12 digits, and
-    is None of who is not known.
+
+class Rights(msgspec.Struct, frozen=True):
+    """What a user's or a session's own policies are: ``policies`` give, each of them alone;
+    ``boundary`` and ``session`` limit what they give, where there are any (IAM user guide, "Policy
+    evaluation logic"). ``session`` gives what any of its policies gives."""
+
+    policies: Sequence[NamedPolicy] = ()
+    boundary: NamedPolicy | None = None
+    session: Sequence[NamedPolicy] | None = None
+
+
+class Principal(msgspec.Struct, frozen=True, dict=True):
+    """Who asks for something: an account, a user or session of one, or anybody. What they may,
+    ``s3front.authz`` decides, and nothing else does.
+
+    ``canonical_id`` and ``name`` are the owner that records name, and so those of the account, of
+    users and sessions as well; ``account_id`` has 12 digits, and is None of who is not known.
+    ``rights`` is None of an account itself, which may all that its account may.
+
+    ``user_id`` and ``user_name`` are ``aws:userid`` and ``aws:username``; ``kind`` is
+    ``aws:PrincipalType``. ``role_arn`` and ``federated`` are those of a session; ``keys`` has
+    condition keys that were settled when it began, in lower case (``aws:tokenissuetime``, those of
+    an identity provider), ``tags`` what ``aws:PrincipalTag`` knows. ``suspended``: its account may
+    do nothing at present.
     """
 
     canonical_id: str
     name: str
     account_id: str | None
     arn: str
+    rights: Rights | None = None
+    user_id: str = ""
+    user_name: str | None = None
+    kind: str = "Account"
+    role_arn: str | None = None
+    federated: str | None = None
+    keys: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
+    tags: Mapping[str, str] = msgspec.field(default_factory=dict)
+    suspended: bool = False
 
     @property
     def is_anonymous(self) -> bool:
         return self.account_id is None
 
+    @derived
+    def names(self) -> CallerNames:
+        """What policies may name it by."""
+        return CallerNames(
+            self.arn, self.account_id, self.canonical_id, self.role_arn, self.federated
+        )
 
-ANONYMOUS: Final = Principal(ALL_USERS, "", None, "*")
+
+ANONYMOUS: Final = Principal(ALL_USERS, "", None, "*", kind="Anonymous")
 """Anybody: the sender of a request without a signature."""
 
 

@@ -71,7 +71,7 @@ class ConditionKeys(msgspec.Struct, frozen=True):
             case "aws:principalarn":
                 return None if self.principal.is_anonymous else self.principal.arn
             case "aws:principaltype":
-                return "Anonymous" if self.principal.is_anonymous else "Account"
+                return self.principal.kind
         return None
 
     def _tag(self, name: str) -> str | None:
