@@ -49,6 +49,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         "Parameters on this idempotent request are inconsistent with parameters used in previous "
         "request(s).",
     ),
+    "ExpiredToken": (400, "The provided token has expired."),
     "IllegalVersioningConfigurationException": (
         400,
         "The Versioning element must be specified",

@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 
 from s3front.auth import sigv2, sigv4, sigv4_claim
-from s3front.auth.credential_sources import Credentials, Signer, check_token, known
+from s3front.auth.credential_sources import Credentials, Signer, known
 from s3front.auth.hoisted import carried_headers
 from s3front.auth.identity import ANONYMOUS, UNSIGNED, Identity
 from s3front.port.forwarded import signed_hosts
@@ -53,15 +53,13 @@ async def authenticate(
     if version_2:
         head_2 = _head_2(request, target, sub_resources)
         claim_2 = (sigv2.presigned_claim if presigned else sigv2.header_claim)(head_2, now)
-        check_token(claim_2.security_token)
-        found = await credentials.find(claim_2.access_key)
+        found = await credentials.find(claim_2.access_key, claim_2.security_token)
         signer = known(found, claim_2.access_key)
         sigv2.verify(head_2, claim_2, signer.secret)
         return Identity(signer.principal, None, claim_2.payload_hash)
     head, claim = _claim_4(request, target, now, presigned=presigned)
-    check_token(claim.security_token)
     access_key = claim.credential.access_key
-    signer = known(await credentials.find(access_key), access_key)
+    signer = known(await credentials.find(access_key, claim.security_token), access_key)
     return _verified_4(request, target, head, claim, signer)
 
 

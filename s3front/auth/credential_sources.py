@@ -37,9 +37,12 @@ class Signer(msgspec.Struct, frozen=True):
 class Credentials(Protocol):
     """A source of credentials."""
 
-    async def find(self, access_key: str) -> Signer | None:
-        """Who signs with a key; None for one that is not known here. Raises S3Error when that
-        cannot be said now."""
+    async def find(self, access_key: str, session_token: str | None = None) -> Signer | None:
+        """Who signs with a key, and with the token that came with it; None for a key that is not
+        known here. Keys of sessions are known with their token alone.
+
+        Raises InvalidToken (altered, of another key or another installation, or the key is not of
+        a session), ExpiredToken, and S3Error when that cannot be said now."""
 
 
 class FileCredentials:
@@ -55,7 +58,9 @@ class FileCredentials:
             for credential in accounts.credentials
         }
 
-    async def find(self, access_key: str) -> Signer | None:
+    async def find(self, access_key: str, session_token: str | None = None) -> Signer | None:
+        if session_token is not None:
+            raise invalid_token(session_token)
         return self._signers.get(access_key)
 
 
@@ -80,7 +85,10 @@ class CachedCredentials:
         self._known: dict[str, tuple[float, Signer | None]] = {}
         self._asked: dict[str, asyncio.Task[Signer | None]] = {}
 
-    async def find(self, access_key: str) -> Signer | None:
+    async def find(self, access_key: str, session_token: str | None = None) -> Signer | None:
+        if session_token is not None:
+            # What a token says is no secret of the source's: there is nothing to be remembered.
+            return await self._source.find(access_key, session_token)
         found = self._known.get(access_key)
         if found is not None and self._clock() - found[0] < self._seconds_max:
             return found[1]
@@ -108,10 +116,14 @@ def principal_of(account: Account) -> Principal:
     return Principal(account.canonical_id, account.name, account.short_id, account.arn)
 
 
-def check_token(security_token: str | None) -> None:
-    """Refuse temporary credentials: none are issued here, so no token can be valid."""
-    if security_token is not None:
-        raise S3Error("InvalidToken", fields={"Token-0": security_token})
+def invalid_token(session_token: str) -> S3Error:
+    """What a token is answered with that opens nothing here."""
+    return S3Error("InvalidToken", fields={"Token-0": session_token})
+
+
+def expired_token(session_token: str) -> S3Error:
+    """What a token is answered with whose time is over."""
+    return S3Error("ExpiredToken", fields={"Token-0": session_token})
 
 
 def known(signer: Signer | None, access_key: str) -> Signer:

@@ -19,7 +19,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.auth import sigv2, sigv4_policy
 from s3front.auth.authenticate import is_signed, only_one_signature
-from s3front.auth.credential_sources import Credentials, check_token, known
+from s3front.auth.credential_sources import Credentials, known
 from s3front.auth.identity import UNSIGNED, Identity
 from s3front.auth.post_policy import SizeRange, check_policy, parse_policy
 from s3front.auth.sigv4_claim import missing_field, policy_claim
@@ -68,7 +68,8 @@ async def read_upload(
     """Read a form up to its file, verify who signed it, and that its policy lets it pass.
 
     Raises what ``read_form``, ``parse_policy`` and ``check_policy`` do; InvalidArgument for a field
-    that is missing or unfit; InvalidAccessKeyId, InvalidToken and SignatureDoesNotMatch.
+    that is missing or unfit; what ``Credentials.find`` does, InvalidAccessKeyId and
+    SignatureDoesNotMatch.
     """
     assert target.bucket is not None
     if is_signed(request, target):
@@ -110,16 +111,14 @@ async def _identity(fields: Mapping[str, str], credentials: Credentials) -> Iden
             raise only_one_signature("Signature", fields.get("signature", ""))
         claim = policy_claim(fields)
         access_key = claim.credential.access_key
-        check_token(claim.security_token)
-        signer = known(await credentials.find(access_key), access_key)
+        signer = known(await credentials.find(access_key, claim.security_token), access_key)
         sigv4_policy.verify_policy(claim, signer.secret)
         return Identity(signer.principal)
     for name in ("policy", *_V2):
         if not fields.get(name.lower()):
             raise missing_field(name)
-    check_token(fields.get("x-amz-security-token"))
-    access_key = fields["awsaccesskeyid"]
-    signer = known(await credentials.find(access_key), access_key)
+    access_key, token = fields["awsaccesskeyid"], fields.get("x-amz-security-token")
+    signer = known(await credentials.find(access_key, token), access_key)
     sigv2.verify_policy(fields["policy"], access_key, fields["signature"], signer.secret)
     return Identity(signer.principal)
 

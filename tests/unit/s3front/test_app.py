@@ -36,7 +36,7 @@ PAINT = Configuration("paint", "GetBucketPaint", "s3:GetBucketPaint", empty("Pai
 class OneAccount:
     """A source of credentials that knows one key."""
 
-    async def find(self, _access_key: str) -> Signer | None:
+    async def find(self, _access_key: str, _session_token: str | None = None) -> Signer | None:
         return Signer(OWNER, "secret")
 
 

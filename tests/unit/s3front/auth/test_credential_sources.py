@@ -29,7 +29,7 @@ class Slow:
         self.go = asyncio.Event()
         self.error: S3Error | None = None
 
-    async def find(self, access_key: str) -> Signer | None:
+    async def find(self, access_key: str, _session_token: str | None = None) -> Signer | None:
         self.asked.append(access_key)
         await self.go.wait()
         if self.error is not None:
@@ -45,6 +45,22 @@ def test_the_file_answers_without_waiting() -> None:
     source.use(Accounts([ACCOUNT], [Credential(ACCOUNT, "other", "new")]))
     assert at_once(source.find("key")) is None
     assert at_once(source.find("other")) == Signer(SIGNER.principal, "new")
+
+
+def test_the_keys_of_accounts_have_no_tokens() -> None:
+    source = FileCredentials(Accounts([ACCOUNT], [Credential(ACCOUNT, "key", "secret")]))
+    with pytest.raises(S3Error, match="InvalidToken") as refused:
+        at_once(source.find("key", "token"))
+    assert refused.value.fields == {"Token-0": "token"}
+
+
+async def test_what_came_with_a_token_is_not_remembered() -> None:
+    source = Slow()
+    source.go.set()
+    cached = CachedCredentials(source)
+    for _ in range(2):
+        await cached.find("key", "token")
+    assert source.asked == ["key", "key"]
 
 
 def at_once(asked: Coroutine[Any, Any, Signer | None]) -> Signer | None:
