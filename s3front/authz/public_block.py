@@ -1,50 +1,42 @@
-"""The public access block of a bucket: what of it is public all the same is refused. Pure.
-
-*Rules*
-
-``BlockPublicAcls`` refuses ACLs that give strangers anything, and ``BlockPublicPolicy`` policies
-that do, when they are set. ``IgnorePublicAcls`` lets such ACLs give strangers nothing, and
-``RestrictPublicBuckets`` lets a public policy count for the account of the bucket alone. Of an
-account and of a bucket, what either says counts. What cannot be understood blocks.
+"""The block of public access: of a bucket, and of an account for all of its buckets. Pure.
 
 Amazon S3 user guide, "Blocking public access to your Amazon S3 storage".
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from shared.records.bucket import BucketRecord
-
-PUBLIC_BLOCK_MEMBER: Final = "publicAccessBlock"
-"""Where the record of a bucket has it."""
-
-SETTINGS: Final = (
-    "BlockPublicAcls",
-    "IgnorePublicAcls",
-    "BlockPublicPolicy",
-    "RestrictPublicBuckets",
-)
-"""In the order in which they are shown."""
+BLOCK_MEMBER: Final = "publicAccessBlock"
+"""Where the record of a bucket, or of an account, has it (ours)."""
 
 
-class PublicBlock(msgspec.Struct, frozen=True):
-    """Which of them count."""
+class PublicBlock(msgspec.Struct, frozen=True, rename="pascal"):
+    """The four settings, by the names that the API has for them."""
 
-    block_acls: bool = False
-    ignore_acls: bool = False
-    block_policy: bool = False
-    restrict_buckets: bool = False
+    block_public_acls: bool = False
+    """No list of grants may be set that gives to everybody."""
+    ignore_public_acls: bool = False
+    """Grants to everybody give nothing."""
+    block_public_policy: bool = False
+    """No policy may be set that is public."""
+    restrict_public_buckets: bool = False
+    """A policy that is public gives nothing to other accounts."""
 
-    def and_also(self, other: PublicBlock) -> PublicBlock:
-        """What either of them says."""
+    def __or__(self, other: PublicBlock) -> PublicBlock:
+        """What is blocked by either."""
+        if self is NO_BLOCK:
+            return other
+        if other is NO_BLOCK:
+            return self
         return PublicBlock(
-            self.block_acls or other.block_acls,
-            self.ignore_acls or other.ignore_acls,
-            self.block_policy or other.block_policy,
-            self.restrict_buckets or other.restrict_buckets,
+            self.block_public_acls or other.block_public_acls,
+            self.ignore_public_acls or other.ignore_public_acls,
+            self.block_public_policy or other.block_public_policy,
+            self.restrict_public_buckets or other.restrict_public_buckets,
         )
 
 
@@ -52,17 +44,12 @@ NO_BLOCK: Final = PublicBlock()
 FULL_BLOCK: Final = PublicBlock(True, True, True, True)
 
 
-def block_in(document: Any) -> PublicBlock:
-    """What a document of a record says, of which any setting may be missing."""
-    if not document:
+def block_of(document: Mapping[str, Any]) -> PublicBlock:
+    """The block of a record. One that cannot be read blocks everything."""
+    stored = document.get(BLOCK_MEMBER)
+    if stored is None:
         return NO_BLOCK
-    if not isinstance(document, dict):
+    try:
+        return msgspec.convert(stored, PublicBlock)
+    except msgspec.ValidationError:
         return FULL_BLOCK
-    # Of a value that is none of the two nobody knows what it means.
-    return PublicBlock(*(document.get(name, False) is not False for name in SETTINGS))
-
-
-def block_of(bucket: BucketRecord, account: PublicBlock = NO_BLOCK) -> PublicBlock:
-    """What counts in a bucket, given that of its owner's account."""
-    own = block_in(bucket.document.get(PUBLIC_BLOCK_MEMBER))
-    return own if account is NO_BLOCK else own.and_also(account)
