@@ -54,6 +54,15 @@ ACCOUNT_KEYS: Final = "..accountKeys"
 CLIENT_TOKENS: Final = "..clientTokens"
 """Sub-level of the tokens by which a repeated request is known (ours)."""
 
+IAM: Final = "..iam"
+"""Sub-level of identities: accounts, users, groups, roles, policies and access keys (ours)."""
+
+IAM_CHANGES: Final = "..iamChanges"
+"""Sub-level of what was changed in that of identities, by the numbers of the changes (ours)."""
+
+IAM_LAST_USED: Final = "..iamLastUsed"
+"""Sub-level of when access keys were used last (ours)."""
+
 
 def is_outbox(sub_level: str) -> bool:
     """Whether the keys of a sub-level begin with the time from which on their entries are due."""

@@ -1,0 +1,286 @@
+"""Who there is: accounts of the configuration and those kept in the metadata, users, groups, roles,
+policies and access keys, as requests ask for them.
+
+Everything is in memory, and answers at once. What keeps it as the metadata have it is
+``s3front.iam.following``: by ``refresh`` a request sees all that was changed before it was sent,
+without it what was changed some time ago (``LOOK_SECONDS``).
+
+*Rules*
+
+1. An account of the configuration is as the file says: whatever is stored of an account of its ID
+   adds an alias, the block of public access and access keys. Nobody stored can take its canonical
+   ID, its address or its access keys.
+2. A policy or boundary that cannot be had or understood gives nothing, and denies what it may have
+   denied (``s3front.policies.grammar.stored_policy``).
+3. What is made of records, such as principals, is remembered until one of these is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from s3front.auth.identity import Principal, Rights
+from s3front.authz.owners import OwnerFacts
+from s3front.authz.public_block import BLOCK_MEMBER, block_of
+from s3front.iam.aws_policies import AWS_ACCOUNT, aws_policy
+from s3front.iam.identities import Identities
+from s3front.iam.identity_ids import parsed_arn
+from s3front.iam.policy_texts import NOTHING, PolicyTexts
+from s3front.iam.records import (
+    AccessKey,
+    Account,
+    AnyRecord,
+    Group,
+    Holder,
+    ManagedPolicy,
+    Provider,
+    Role,
+    User,
+    access_key_key,
+    account_key,
+    group_key,
+    policy_key,
+    provider_key,
+    role_key,
+    user_key,
+)
+from s3front.policies.policy import NamedPolicy
+from shared.config import Account as FileAccount
+from shared.config import Accounts
+
+NO_ACCOUNTS: Final = Accounts((), ())
+
+
+async def _nothing_to_ask() -> None:
+    """There is nobody to hear of changes from."""
+
+
+class Directory:
+    """See the module. ``refresh`` raises ServiceUnavailable when the metadata cannot be asked."""
+
+    def __init__(
+        self,
+        accounts: Accounts = NO_ACCOUNTS,
+        refresh: Callable[[], Awaitable[None]] = _nothing_to_ask,
+    ) -> None:
+        self.identities = Identities()
+        self.refresh = refresh
+        self.generation = 0
+        """Changes with every change."""
+        self._texts = PolicyTexts()
+        self._indexed_at = -1
+        self.use(accounts)
+
+    # --- Changing ------------------------------------------------------------------------------
+
+    def use(self, accounts: Accounts) -> None:
+        """Take these accounts of the configuration from now on."""
+        self._of_file = {each.short_id: each for each in accounts}
+        self.changed()
+
+    def changed(self) -> None:
+        """The records are others than before."""
+        self.generation += 1
+
+    # --- Accounts ------------------------------------------------------------------------------
+
+    def accounts(self) -> Iterator[Account]:
+        """All of them, those of the configuration first."""
+        for account_id in self._of_file:
+            found = self.account(account_id)
+            assert found is not None
+            yield found
+        for stored in self.identities.accounts():
+            if not stored.from_file and stored.id not in self._of_file:
+                yield stored
+
+    def account(self, account_id: str) -> Account | None:
+        stored = self.identities.get(Account, account_key(account_id))
+        of_file = self._of_file.get(account_id)
+        if of_file is not None:
+            return _as_in_file(of_file, stored)
+        # The settings of an account that the file has no more are nobody's.
+        return None if stored is None or stored.from_file else stored
+
+    def account_by_canonical_id(self, canonical_id: str) -> Account | None:
+        self._index()
+        return self._found(self._by_canonical_id.get(canonical_id))
+
+    def account_by_email(self, email: str) -> Account | None:
+        """Without regard to case."""
+        self._index()
+        return self._found(self._by_email.get(email.lower()))
+
+    def account_by_alias(self, alias: str) -> Account | None:
+        self._index()
+        return self._found(self._by_alias.get(alias))
+
+    def owner(self, canonical_id: str) -> OwnerFacts | None:
+        """What decisions have to know of an account (``s3front.authz.owners``)."""
+        self._index()
+        found = self._facts.get(canonical_id)
+        if found is None:
+            account = self.account_by_canonical_id(canonical_id)
+            if account is not None:
+                block = block_of({BLOCK_MEMBER: account.public_access_block})
+                found = self._facts[canonical_id] = OwnerFacts(account.id, block)
+        return found
+
+    def _found(self, account_id: str | None) -> Account | None:
+        return None if account_id is None else self.account(account_id)
+
+    def _index(self) -> None:
+        """Find accounts by what names them; those of the configuration first."""
+        if self._indexed_at == self.generation:
+            return
+        self._by_canonical_id: dict[str, str] = {}
+        self._by_email: dict[str, str] = {}
+        self._by_alias: dict[str, str] = {}
+        self._facts: dict[str, OwnerFacts] = {}
+        for account in self.accounts():
+            self._by_canonical_id.setdefault(account.canonical_id, account.id)
+            self._by_email.setdefault(account.email.lower(), account.id)
+            if account.alias is not None:
+                self._by_alias.setdefault(account.alias, account.id)
+        self._indexed_at = self.generation
+
+    # --- What accounts have ----------------------------------------------------------------------
+
+    def user(self, account_id: str, name: str) -> User | None:
+        return self.identities.get(User, user_key(account_id, name))
+
+    def group(self, account_id: str, name: str) -> Group | None:
+        return self.identities.get(Group, group_key(account_id, name))
+
+    def role(self, account_id: str, name: str) -> Role | None:
+        return self.identities.get(Role, role_key(account_id, name))
+
+    def access_key(self, access_key_id: str) -> AccessKey | None:
+        """A stored one."""
+        return self.identities.get(AccessKey, access_key_key(access_key_id))
+
+    def provider(self, account_id: str, url: str) -> Provider | None:
+        return self.identities.get(Provider, provider_key(account_id, url))
+
+    def policy(self, arn: str) -> ManagedPolicy | None:
+        """A managed policy, AWS's own as well. Raises IamError for what is no such ARN."""
+        account_id, name = parsed_arn(arn, "policy")
+        if account_id == AWS_ACCOUNT:
+            return aws_policy(arn)
+        found = self.identities.get(ManagedPolicy, policy_key(account_id, name))
+        return found if found is not None and found.arn == arn else None
+
+    def every(self, kind: type[AnyRecord], room: str, after: str = "") -> Iterator[AnyRecord]:
+        """All records of a room, such as ``user/123456789012``, by their names; those behind the
+        key ``after``."""
+        for key in self.identities.keys(room, after):
+            found = self.identities.get(kind, key)
+            if found is not None:
+                yield found
+
+    def user_by_id(self, unique_id: str) -> User | None:
+        """The user who has this unique ID."""
+        key = self.identities.key_of_id(unique_id)
+        return None if key is None or key[:5] != "user/" else self.identities.get(User, key)
+
+    def role_by_id(self, unique_id: str) -> Role | None:
+        """The role that has this unique ID."""
+        key = self.identities.key_of_id(unique_id)
+        return None if key is None or key[:5] != "role/" else self.identities.get(Role, key)
+
+    # --- What they may ---------------------------------------------------------------------------
+
+    def principal_of_account(self, account: Account) -> Principal:
+        """An account itself."""
+        return Principal(
+            account.canonical_id,
+            account.name,
+            account.id,
+            account.arn,
+            user_id=account.id,
+            suspended=account.is_suspended,
+        )
+
+    def principal_of_user(self, user: User) -> Principal | None:
+        """None when the account is gone."""
+        account = self.account(user.account)
+        if account is None:
+            return None
+        return Principal(
+            account.canonical_id,
+            account.name,
+            account.id,
+            user.arn,
+            self.rights_of_user(user),
+            user_id=user.id,
+            user_name=user.name,
+            kind="User",
+            tags=user.tags,
+            suspended=account.is_suspended,
+        )
+
+    def rights_of_user(self, user: User) -> Rights:
+        """The user's own policies, those of all groups, and the boundary."""
+        policies = self._policies_of(user, f"user/{user.name}")
+        for name in user.groups:
+            group = self.group(user.account, name)
+            if group is not None:
+                policies += self._policies_of(group, f"group/{group.name}")
+        return Rights(policies, self._boundary(user.boundary))
+
+    def rights_of_role(self, role: Role) -> Rights:
+        """A role's policies and its boundary; those of a session are the session's to add."""
+        return Rights(self._policies_of(role, f"role/{role.name}"), self._boundary(role.boundary))
+
+    def _policies_of(self, holder: Holder, prefix: str) -> list[NamedPolicy]:
+        policies = [
+            NamedPolicy(f"{prefix}/{name}", self._texts.policy(text))
+            for name, text in holder.inline.items()
+        ]
+        for arn in holder.attached:
+            found = self.policy(arn)
+            if found is not None:
+                policies.append(NamedPolicy(arn, self._texts.policy(found.text)))
+        return policies
+
+    def _boundary(self, arn: str | None) -> NamedPolicy | None:
+        if arn is None:
+            return None
+        found = self.policy(arn)
+        return NamedPolicy(arn, NOTHING if found is None else self._texts.policy(found.text))
+
+    def texts_behind(self, user: User) -> Sequence[tuple[str, str | None]]:
+        """The keys of all records that a user's principal is made of, and their texts: as long as
+        each of these is the same object, so is the principal."""
+        keys = [user.key, account_key(user.account)]
+        held: list[Holder] = [user]
+        for name in user.groups:
+            keys.append(group_key(user.account, name))
+            group = self.group(user.account, name)
+            if group is not None:
+                held.append(group)
+        arns = {arn for holder in held for arn in holder.attached}
+        if user.boundary is not None:
+            arns.add(user.boundary)
+        for arn in arns:
+            account_id, name = parsed_arn(arn, "policy")
+            if account_id != AWS_ACCOUNT:
+                keys.append(policy_key(account_id, name))
+        return [(key, self.identities.text(key)) for key in keys]
+
+
+def _as_in_file(of_file: FileAccount, stored: Account | None) -> Account:
+    """An account of the configuration, with what is stored of it."""
+    if stored is None:
+        stored = Account(id=of_file.short_id, name="", email="", canonical_id="")
+    return msgspec.structs.replace(
+        stored,
+        name=of_file.name,
+        email=of_file.email,
+        canonical_id=of_file.canonical_id,
+        status="active",
+        from_file=True,
+    )

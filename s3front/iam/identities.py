@@ -1,0 +1,183 @@
+"""All records of identities in memory, and what is found by more than their keys. Pure.
+
+Records stay texts until somebody asks for them: ten thousand users take the room of their texts,
+and little time to load. What they refer to is indexed when they come in.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from s3front.iam.records import (
+    AccessKey,
+    Account,
+    AnyRecord,
+    Group,
+    ManagedPolicy,
+    Provider,
+    Role,
+    User,
+    group_key,
+)
+
+_OF_ALL_ACCOUNTS: Final = frozenset(("account", "key", "sessions"))
+_INDEXED: Final = frozenset(("user", "group", "role"))
+
+
+class _Links(msgspec.Struct, rename="camel"):
+    """What of a user, group or role is indexed."""
+
+    id: str = ""
+    account: str = ""
+    attached: tuple[str, ...] = ()
+    boundary: str | None = None
+    groups: tuple[str, ...] = ()
+
+
+_LINKS: Final = msgspec.json.Decoder(_Links)
+_DECODERS: Final[Mapping[type, msgspec.json.Decoder[Any]]] = {
+    kind: msgspec.json.Decoder(kind)
+    for kind in (Account, User, Group, Role, ManagedPolicy, AccessKey, Provider)
+}
+
+
+class Identities:
+    """See the module. A record that cannot be read is as one that is not there; ``unreadable`` has
+    the keys of those of which even what they refer to is not known."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+        self._names: dict[str, list[str]] = {}
+        self._by_id: dict[str, str] = {}
+        self._users_of: dict[str, set[str]] = {}
+        self._accounts: dict[str, Account] = {}
+        self.unreadable: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    # --- Changing ------------------------------------------------------------------------------
+
+    def replace_all(self, records: Iterable[tuple[str, str]]) -> None:
+        """Take these, in place of all that there are."""
+        self.__init__()  # type: ignore[misc]
+        for key, text in records:
+            self._texts[key] = text
+            self._names.setdefault(_room(key), []).append(key)
+            self._index(key, text)
+        for names in self._names.values():
+            names.sort()
+
+    def apply(self, changes: Mapping[str, str | None]) -> None:
+        """Take these records in place of those of the same keys; None: there is none any more."""
+        for key, text in changes.items():
+            before = self._texts.get(key)
+            if before == text:
+                continue
+            room = _room(key)
+            if before is not None:
+                self._forget(key, before)
+            if text is None:
+                del self._texts[key]
+                names = self._names[room]
+                del names[bisect_left(names, key)]
+                if not names:
+                    del self._names[room]
+                continue
+            if before is None:
+                insort(self._names.setdefault(room, []), key)
+            self._texts[key] = text
+            self._index(key, text)
+
+    def _index(self, key: str, text: str) -> None:
+        kind = key.partition("/")[0]
+        try:
+            if kind == "account":
+                self._accounts[key] = _DECODERS[Account].decode(text)
+            elif kind in _INDEXED:
+                links = _LINKS.decode(text)
+                self._by_id[links.id] = key
+                for used in _used(links):
+                    self._users_of.setdefault(used, set()).add(key)
+        except (msgspec.DecodeError, UnicodeError):
+            self.unreadable.add(key)
+
+    def _forget(self, key: str, text: str) -> None:
+        kind = key.partition("/")[0]
+        if key in self.unreadable:
+            self.unreadable.discard(key)
+        elif kind == "account":
+            del self._accounts[key]
+        elif kind in _INDEXED:
+            links = _LINKS.decode(text)
+            if self._by_id.get(links.id) == key:
+                del self._by_id[links.id]
+            for used in _used(links):
+                users = self._users_of[used]
+                users.discard(key)
+                if not users:
+                    del self._users_of[used]
+
+    # --- Asking --------------------------------------------------------------------------------
+
+    def text(self, key: str) -> str | None:
+        """The record of a key, as it is stored. It is the same object until it is changed."""
+        return self._texts.get(key)
+
+    def get(self, kind: type[AnyRecord], key: str) -> AnyRecord | None:
+        """The record of a key, which has to be of this kind."""
+        text = self._texts.get(key)
+        if text is None:
+            return None
+        try:
+            found: AnyRecord = _DECODERS[kind].decode(text)
+        except (msgspec.DecodeError, UnicodeError):
+            return None
+        return found
+
+    def keys(self, room: str, after: str = "") -> Sequence[str]:
+        """The keys of a room, such as ``user/123456789012``, in their order; those behind the key
+        ``after``."""
+        names = self._names.get(room, ())
+        if not after:
+            return names
+        begin = bisect_left(names, after)
+        return names[begin + (begin < len(names) and names[begin] == after) :]
+
+    def key_of_id(self, unique_id: str) -> str | None:
+        """The key of the user, group or role that has a unique ID."""
+        return self._by_id.get(unique_id)
+
+    def attached_to(self, policy_arn: str) -> Sequence[str]:
+        """The keys of the users, groups and roles that a managed policy is attached to."""
+        return sorted(self._users_of.get(policy_arn, ()))
+
+    def bounded_by(self, policy_arn: str) -> Sequence[str]:
+        """The keys of the users and roles whose boundary a managed policy is."""
+        return sorted(self._users_of.get(f"boundary {policy_arn}", ()))
+
+    def members(self, account_id: str, group: str) -> Sequence[str]:
+        """The keys of the users in a group."""
+        return sorted(self._users_of.get(group_key(account_id, group), ()))
+
+    def accounts(self) -> Iterable[Account]:
+        return self._accounts.values()
+
+
+def _room(key: str) -> str:
+    """Where a record is listed: with all of its kind in its account."""
+    kind, _, rest = key.partition("/")
+    return kind if kind in _OF_ALL_ACCOUNTS else f"{kind}/{rest.partition('/')[0]}"
+
+
+def _used(links: _Links) -> Iterable[str]:
+    """What an identity refers to."""
+    yield from links.attached
+    if links.boundary is not None:
+        yield f"boundary {links.boundary}"
+    for group in links.groups:
+        yield group_key(links.account, group)
