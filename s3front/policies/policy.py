@@ -3,15 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum, auto
 from typing import Any
 
 import msgspec
+
+from s3front.policies.statements import CompiledPolicy, compile_policy
+from shared.records.derived import derived
+
+
+class Kind(Enum):
+    """What a policy is attached to, which says what its statements must and may not have."""
+
+    BUCKET = auto()
+    """A bucket: names principals and resources."""
+    IDENTITY = auto()
+    """A user, group or role, and the boundary of one: names no principals."""
+    SESSION = auto()
+    """A session: as that of an identity."""
+    TRUST = auto()
+    """A role: names who may take it on, and no resources."""
+
+    @property
+    def names_principals(self) -> bool:
+        return self in (Kind.BUCKET, Kind.TRUST)
+
+    @property
+    def names_resources(self) -> bool:
+        return self is not Kind.TRUST
 
 
 class Policy(msgspec.Struct, frozen=True, dict=True):
     """A policy. The document, and what is derived from it, is shared: never change it."""
 
     document: Mapping[str, Any]
+    kind: Kind = Kind.IDENTITY
+
+    @derived
+    def compiled(self) -> CompiledPolicy:
+        """What ``s3front.policies.judge`` asks."""
+        return compile_policy(self.document, self.kind.names_principals, self.kind.names_resources)
 
 
 class NamedPolicy(msgspec.Struct, frozen=True):

@@ -15,13 +15,14 @@ class How(IntEnum):
     UNNAMED = 0
     """The policy is the caller's own, and names nobody."""
     ACCOUNT = auto()
-    """The account: which lets it give the access on to its users, and lets no user in yet."""
+    """The account, by its ID, its root ARN or its canonical ID: which lets it give the access on
+    to its users, and lets no user in yet."""
     ROLE = auto()
     """The role that the session has taken on."""
     EVERYBODY = auto()
     """``*``."""
     ITSELF = auto()
-    """The very user, session, canonical ID, provider or service."""
+    """The very user, session, provider or service."""
 
 
 class Effect(IntEnum):
@@ -35,7 +36,8 @@ class Effect(IntEnum):
 
 class Verdict(msgspec.Struct, frozen=True):
     """``statement`` names the one that decided: its ``Sid``, else ``statement[n]``, counted from 0;
-    empty where none did. Of several that allow, the one that names the caller most closely."""
+    empty where none did. Of several that allow, the one that names the caller most closely. ``how``
+    says nothing of a denial."""
 
     effect: Effect
     statement: str = ""

@@ -1,0 +1,243 @@
+"""The operators of conditions: what a value of a request is compared with. Pure.
+
+Source: IAM user guide, "IAM JSON policy elements: Condition operators".
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64decode
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+from typing import Any, Final
+
+import msgspec
+
+from s3front.policies.policy_variables import patterns_of
+from s3front.policies.question import Question
+
+Comparison = Callable[[str, Question], bool | None]
+"""Whether a value of the request is, or is to, one of the policy's as the operator says; None
+where that cannot be said, as the value is none of its kind or that of a variable is missing."""
+
+
+class Operator(msgspec.Struct, frozen=True):
+    """``make`` takes the texts of a policy's values and whether they may have variables, and raises
+    ``ValueError`` where one is none of its kind. ``negated``: holds where the comparison does
+    not."""
+
+    make: Callable[[Sequence[str], bool], Comparison]
+    negated: bool = False
+
+
+def _equals(texts: Sequence[str], variables: bool) -> Comparison:
+    return patterns_of(texts, variables=variables, wildcards=False).matched_by
+
+
+def _equals_folded(texts: Sequence[str], variables: bool) -> Comparison:
+    return patterns_of(texts, variables=variables, wildcards=False, folded=True).matched_by
+
+
+def _like(texts: Sequence[str], variables: bool) -> Comparison:
+    return patterns_of(texts, variables=variables).matched_by
+
+
+_PARTITION: Final = re.compile(r"arn:aws-[a-z0-9-]+:")
+_ARN_PARTS: Final = 6
+
+
+def in_partition(arn: str) -> str:
+    """An ARN of another partition as that of the one there is here (``aws-cn``, ``aws-us-gov``)."""
+    return _PARTITION.sub("arn:aws:", arn, count=1) if arn.startswith("arn:aws-") else arn
+
+
+def _arn(texts: Sequence[str], variables: bool) -> Comparison:
+    """Each of the six parts of an ARN is compared by itself: no ``*`` reaches over a colon, but for
+    those in the last part."""
+    wanted = [
+        [patterns_of([part], variables=variables) for part in _arn_parts(in_partition(text))]
+        for text in texts
+        if text != "*"
+    ]
+    any_arn = "*" in texts
+
+    def compare(value: str, question: Question) -> bool | None:
+        parts = value.split(":", _ARN_PARTS - 1)
+        if len(parts) != _ARN_PARTS:
+            return None
+        if any_arn:
+            return True
+        answer: bool | None = False
+        for patterns in wanted:
+            found = [
+                each.matched_by(part, question) for each, part in zip(patterns, parts, strict=True)
+            ]
+            if all(found):
+                return True
+            if False not in found:
+                answer = None
+        return answer
+
+    return compare
+
+
+def _arn_parts(text: str) -> list[str]:
+    """Colons inside a variable separate nothing."""
+    parts = [""]
+    inside = False
+    for index, character in enumerate(text):
+        if character == ":" and not inside and len(parts) < _ARN_PARTS:
+            parts.append("")
+            continue
+        if text.startswith("${", index):
+            inside = True
+        elif character == "}":
+            inside = False
+        parts[-1] += character
+    if len(parts) != _ARN_PARTS:
+        raise ValueError(text)
+    return parts
+
+
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,2})?\Z")
+
+
+def _number(text: str) -> Decimal:
+    if _NUMBER.match(text) is None:
+        raise ValueError(text)
+    return Decimal(text)
+
+
+_TIME: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?"
+    r"(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?\Z"
+)
+
+
+def _time(text: str) -> Decimal:
+    """Seconds since 1970, of which a policy may also write the number."""
+    if _TIME.match(text) is None:
+        return _number(text)
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return Decimal(str(moment.timestamp()))
+
+
+def _ordered(
+    read: Callable[[str], Decimal], holds: Callable[[Decimal, Decimal], bool]
+) -> Callable[[Sequence[str], bool], Comparison]:
+    def make(texts: Sequence[str], variables: bool) -> Comparison:
+        wanted = [read(text) for text in texts]
+
+        def compare(value: str, question: Question) -> bool | None:
+            try:
+                known = read(value)
+            except ValueError:
+                return None
+            return any(holds(known, each) for each in wanted)
+
+        return compare
+
+    return make
+
+
+def _bool(texts: Sequence[str], variables: bool) -> Comparison:
+    wanted = [_truth(text) for text in texts]
+    if None in wanted:
+        raise ValueError(texts)
+
+    def compare(value: str, question: Question) -> bool | None:
+        truth = _truth(value)
+        return None if truth is None else truth in wanted
+
+    return compare
+
+
+def _truth(text: str) -> bool | None:
+    return {"true": True, "false": False}.get(text.lower())
+
+
+def _binary(texts: Sequence[str], variables: bool) -> Comparison:
+    wanted = [b64decode(text, validate=True) for text in texts]
+
+    def compare(value: str, question: Question) -> bool | None:
+        try:
+            return b64decode(value, validate=True) in wanted
+        except (binascii.Error, ValueError):
+            return None
+
+    return compare
+
+
+@lru_cache(1024)
+def _address(text: str) -> tuple[int, int] | None:
+    """Its version and its number; None for what is no address."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if address.version == 6 else None
+    known = address if mapped is None else mapped
+    return known.version, int(known)
+
+
+def _network(text: str) -> tuple[int, int, int]:
+    """The version, the number and the mask of a range of addresses."""
+    network = ip_network(text, strict=False)
+    return network.version, int(network.network_address), int(network.netmask)
+
+
+def _in_network(texts: Sequence[str], variables: bool) -> Comparison:
+    wanted = [_network(text) for text in texts]
+
+    def compare(value: str, question: Question) -> bool | None:
+        address = _address(value)
+        if address is None:
+            return None
+        version, number = address
+        return any(
+            version == of_version and number & mask == network
+            for of_version, network, mask in wanted
+        )
+
+    return compare
+
+
+_ORDERS: Final[dict[str, tuple[Callable[[Any, Any], bool], bool]]] = {
+    "equals": (lambda known, wanted: known == wanted, False),
+    "notequals": (lambda known, wanted: known == wanted, True),
+    "lessthan": (lambda known, wanted: known < wanted, False),
+    "lessthanequals": (lambda known, wanted: known <= wanted, False),
+    "greaterthan": (lambda known, wanted: known > wanted, False),
+    "greaterthanequals": (lambda known, wanted: known >= wanted, False),
+}
+
+OPERATORS: Final[dict[str, Operator]] = {
+    "stringequals": Operator(_equals),
+    "stringnotequals": Operator(_equals, negated=True),
+    "stringequalsignorecase": Operator(_equals_folded),
+    "stringnotequalsignorecase": Operator(_equals_folded, negated=True),
+    "stringlike": Operator(_like),
+    "stringnotlike": Operator(_like, negated=True),
+    **{
+        f"numeric{name}": Operator(_ordered(_number, holds), no)
+        for name, (holds, no) in _ORDERS.items()
+    },
+    **{
+        f"date{name}": Operator(_ordered(_time, holds), no) for name, (holds, no) in _ORDERS.items()
+    },
+    "bool": Operator(_bool),
+    "binaryequals": Operator(_binary),
+    "ipaddress": Operator(_in_network),
+    "notipaddress": Operator(_in_network, negated=True),
+    "arnequals": Operator(_arn),
+    "arnlike": Operator(_arn),
+    "arnnotequals": Operator(_arn, negated=True),
+    "arnnotlike": Operator(_arn, negated=True),
+}
+"""By their names in lower case; ``Null`` is none of them, as it compares nothing."""
