@@ -8,13 +8,15 @@ been read again is put into the same access, and decided again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from s3front.auth.identity import Principal
-from s3front.authz.condition_keys import ConditionKeys
+from s3front.authz.owners import NO_OWNERS, Owners
 from s3front.objects.object_record import ObjectRecord
+from s3front.policies.policy import Policy
+from s3front.policies.question import CallerNames
 from shared.records.bucket import BucketRecord
 
 BYPASS_GOVERNANCE: Final = "s3:BypassGovernanceRetention"
@@ -26,21 +28,36 @@ EXPECTED_OWNER: Final = "x-amz-expected-bucket-owner"
 
 _ARN: Final = "arn:aws:s3:::"
 _EXISTING_TAG: Final = "s3:existingobjecttag/"
+_RESOURCE_ACCOUNTS: Final = frozenset(("aws:resourceaccount", "s3:resourceaccount"))
+
+
+class Keys(Protocol):
+    """What a request, real or simulated, tells to the conditions of policies."""
+
+    def values(self, key: str) -> Sequence[str] | None:
+        """As ``policies.question.Question`` has it."""
 
 
 class Access(msgspec.Struct, frozen=True):
     """``actions`` are IAM's, and all of them are asked for; none: anybody may. ``resource`` is the
     ARN that they are about. ``bucket`` and ``object`` are the records as they were read, None for
     what is not there and for what no action is about. ``expected_owners`` are the account IDs that
-    the request says the bucket belongs to. ``keys`` tell of the request, once they are asked."""
+    the request says the bucket belongs to. ``keys`` tell of the request, once they are asked.
+
+    ``owners`` knows whose buckets and objects are. ``trust`` is the policy of the role that is to
+    be taken on, and ``role_owner`` the canonical ID of its account; ``public_reads`` are buckets
+    that everybody may read."""
 
     principal: Principal
     actions: Sequence[str]
     resource: str
-    keys: ConditionKeys
+    keys: Keys
     bucket: BucketRecord | None = None
     object: ObjectRecord | None = None
     expected_owners: Sequence[str] = ()
+    owners: Owners = NO_OWNERS
+    trust: Policy | None = None
+    role_owner: str = ""
 
     def on(self, bucket: BucketRecord | None, object_: ObjectRecord | None) -> Access:
         """The same access to what has been read again."""
@@ -55,12 +72,44 @@ class Access(msgspec.Struct, frozen=True):
         """The bucket that the resource is, or is in."""
         return self.resource.removeprefix(_ARN).partition("/")[0]
 
-    def condition(self, key: str) -> str | None:
-        """The value of a condition key, in any case but for tags; None when there is none."""
-        if key.lower().startswith(_EXISTING_TAG):
-            tag = key[len(_EXISTING_TAG) :]
-            return None if self.object is None else self.object.tags.get(tag)
-        return self.keys.value(key)
+    @property
+    def owner_account(self) -> str | None:
+        """The ID of the account that the bucket belongs to, as far as it is known."""
+        if self.bucket is None:
+            return None
+        owner_id = self.bucket.owner_id
+        if owner_id == self.principal.canonical_id:
+            return self.principal.account_id
+        owner = self.owners.owner(owner_id)
+        return None if owner is None else owner.account_id
+
+    def values(self, key: str) -> Sequence[str] | None:
+        """The values of a condition key, in any case but for the names of tags; None when there is
+        none."""
+        lower = key.lower()
+        if lower.startswith(_EXISTING_TAG):
+            tag = None if self.object is None else self.object.tags.get(key[len(_EXISTING_TAG) :])
+            return None if tag is None else (tag,)
+        if lower in _RESOURCE_ACCOUNTS:
+            account = self.owner_account
+            return None if account is None else (account,)
+        return self.keys.values(key)
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One action of an access on one resource, as policies are asked."""
+
+    access: Access
+    action: str
+    resource: str
+
+    @property
+    def names(self) -> CallerNames:
+        return self.access.principal.names
+
+    def values(self, key: str) -> Sequence[str] | None:
+        """What is known of a condition key."""
+        return self.access.values(key)
 
 
 def arn(bucket: str | None, key: str | None = None) -> str:

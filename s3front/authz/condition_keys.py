@@ -50,6 +50,11 @@ class ConditionKeys(msgspec.Struct, frozen=True):
         query = {} if version_id is None else {"versionId": version_id}
         return msgspec.structs.replace(self, query=query)
 
+    def values(self, key: str) -> tuple[str, ...] | None:
+        """The same, as policies ask for it."""
+        value = self.value(key)
+        return None if value is None else (value,)
+
     def value(self, key: str) -> str | None:
         """What a request says of a key, in any case (but for the names of tags); None: nothing."""
         lower = key.lower()

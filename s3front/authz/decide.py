@@ -1,74 +1,122 @@
 """May they: the one place that says yes. Pure.
 
-Until access control lists and policies exist, the owner of a bucket may do everything in it and
-everybody else nothing; every account may make buckets, and see its own.
+Rules, in the order in which AWS documents them (IAM user guide, "Policy evaluation logic"; Amazon
+S3 user guide, "How Amazon S3 authorizes a request"):
+
+1. What a policy denies is denied, whoever else allows it: one of the caller's own, of its boundary,
+   its session, or of the bucket. But the account that owns a bucket can always read, replace and
+   remove its policy, so that nobody locks himself out.
+2. A suspended account may nothing.
+3. Public access may be blocked: then grants to everybody give nothing, and a public policy gives
+   nothing to other accounts.
+4. Within the account that owns the thing, one yes is enough: of the caller's own policies, or of
+   the thing's. Between accounts it takes both. An account itself needs no policy of its own.
+5. What the caller's own policies give is limited by its boundary and by the policies of its
+   session. What a bucket's policy gives to the very user or session, or to everybody, within the
+   account, is not; what it gives to a role is.
+6. Grants (ACLs) are as good as a bucket's policy, where the bucket lets objects have them.
+
+A bucket's policy gives nothing of an object that belongs to another account than the bucket; it may
+deny. Where a key is not there, only who may list the bucket is told so.
 """
 
 from __future__ import annotations
 
-import re
-from enum import Enum, auto
 from typing import Final
 
 import msgspec
 
-from s3front.authz.access import Access
-from s3front.s3_errors import S3Error
+from s3front.auth.identity import Rights
+from s3front.authz.access import Access, Asked, arn
+from s3front.authz.acl import BUCKET_PERMISSIONS, OBJECT_PERMISSIONS, PUBLIC_GROUPS, granted
+from s3front.authz.own_policies import denied_by, given_by, limited
+from s3front.authz.ownership import acls_count, owner_id_of
+from s3front.authz.public_block import PublicBlock, block_of
+from s3front.authz.reasons import Decision, Layer, Reason, Why
+from s3front.authz.refusals import refusal
+from s3front.policies.judge import judge
+from s3front.policies.policy import Policy
+from s3front.policies.public import is_public
+from s3front.policies.stored import stored_policy
+from s3front.policies.verdict import NOTHING, Effect, How, Verdict
+from shared.records.bucket import BucketRecord
+from shared.records.derived import remembered
 
 _OF_ACCOUNTS: Final = frozenset(("s3:CreateBucket", "s3:ListAllMyBuckets"))
-"""Actions that are about an account, and about no bucket that there is."""
+"""Actions of S3 that are about an account, and about no bucket that there is. What is asked for
+beside the first is about the bucket that is to be made."""
 
-_ACCOUNT_ID: Final = re.compile(r"[0-9]{12}\Z")
+_MAKES: Final = "s3:PutObject"
+"""What is asked for beside it is about the object that it makes, which is the caller's to give."""
 
+_OF_OBJECT_OWNERS: Final = frozenset(
+    f"s3:{action}"
+    for action in (
+        "DeleteObjectTagging",
+        "DeleteObjectVersionTagging",
+        "GetObject",
+        "GetObjectAcl",
+        "GetObjectAttributes",
+        "GetObjectTagging",
+        "GetObjectTorrent",
+        "GetObjectVersion",
+        "GetObjectVersionAcl",
+        "GetObjectVersionAttributes",
+        "GetObjectVersionTagging",
+        "GetObjectVersionTorrent",
+        "PutObjectAcl",
+        "PutObjectTagging",
+        "PutObjectVersionAcl",
+        "PutObjectVersionTagging",
+    )
+)
+"""Actions that are for the owner of an object to allow; all others are for its bucket's."""
 
-class Reason(Enum):
-    """Why an access was allowed, or refused."""
+_OF_OBJECTS_THAT_ARE: Final = _OF_OBJECT_OWNERS | {
+    "s3:GetObjectLegalHold",
+    "s3:GetObjectRetention",
+    "s3:PutObjectLegalHold",
+    "s3:PutObjectRetention",
+    "s3:RestoreObject",
+}
+"""Actions whose answer tells whether there is a key."""
 
-    FOR_ANYBODY = auto()
-    """It asks for no action."""
-    ACCOUNT = auto()
-    """It is about the account that asks."""
-    OWNER = auto()
-    """The bucket belongs to who asks."""
-    NO_BUCKET = auto()
-    """There is nothing to decide on."""
-    NOTHING_ALLOWS = auto()
-    """Nothing says that they may."""
-    OTHER_OWNER = auto()
-    """The bucket belongs to another account than the request says."""
+_LIST: Final = "s3:ListBucket"
 
+_OF_POLICY: Final = frozenset(("s3:DeleteBucketPolicy", "s3:GetBucketPolicy", "s3:PutBucketPolicy"))
+"""What no policy of a bucket takes from the account that owns it (Amazon S3 API reference,
+PutBucketPolicy)."""
 
-class Decision(msgspec.Struct, frozen=True):
-    """What was decided, and why."""
+_BUCKET_POLICY: Final = "bucket policy"
 
-    allowed: bool
-    reason: Reason
-
-
-_FOR_ANYBODY: Final = Decision(True, Reason.FOR_ANYBODY)
-_ACCOUNT: Final = Decision(True, Reason.ACCOUNT)
-_OWNER: Final = Decision(True, Reason.OWNER)
-_NO_BUCKET: Final = Decision(False, Reason.NO_BUCKET)
-_NOTHING_ALLOWS: Final = Decision(False, Reason.NOTHING_ALLOWS)
-_OTHER_OWNER: Final = Decision(False, Reason.OTHER_OWNER)
+_FOR_ANYBODY: Final = Decision(True, Reason(Why.FOR_ANYBODY))
+_ACCOUNT: Final = Decision(True, Reason(Why.ACCOUNT))
+_OWNER: Final = Decision(True, Reason(Why.OWNER))
+_NO_BUCKET: Final = Decision(False, Reason(Why.NO_BUCKET))
+_OTHER_OWNER: Final = Decision(False, Reason(Why.OTHER_OWNER))
 
 
 def decide(access: Access) -> Decision:
     """Whether an access is allowed."""
-    if not access.actions:
+    actions, principal = access.actions, access.principal
+    if not actions:
         return _FOR_ANYBODY
-    principal, bucket = access.principal, access.bucket
-    if _OF_ACCOUNTS.issuperset(access.actions):
-        return _NOTHING_ALLOWS if principal.is_anonymous else _ACCOUNT
+    if principal.suspended:
+        return Decision(False, Reason(Why.SUSPENDED, action=actions[0]))
+    if access.trust is not None:
+        return _on_role(access, access.trust)
+    first, bucket = actions[0], access.bucket
+    if first in _OF_ACCOUNTS or not first.startswith("s3:"):
+        return _of_account(access)
     if bucket is None:
         return _NO_BUCKET
-    if bucket.owner_id != principal.canonical_id or principal.is_anonymous:
-        return _NOTHING_ALLOWS
-    for expected in access.expected_owners:
-        # The owner is who asks, by now.
-        if expected != principal.account_id:
-            return _OTHER_OWNER
-    return _OWNER
+    decision = _OWNER if _is_plain(access, bucket) else _of_bucket(access, bucket)
+    if access.expected_owners and decision.allowed:
+        account = access.owner_account
+        for expected in access.expected_owners:
+            if expected != account:
+                return _OTHER_OWNER
+    return decision
 
 
 def authorize(access: Access) -> None:
@@ -76,19 +124,222 @@ def authorize(access: Access) -> None:
     account ID, InvalidBucketOwnerAWSAccountID."""
     decision = decide(access)
     if not decision.allowed:
-        raise _refusal(access, decision.reason)
+        raise refusal(access, decision.reason)
 
 
-def _refusal(access: Access, reason: Reason) -> S3Error:
-    if reason is Reason.NO_BUCKET:
-        return S3Error("NoSuchBucket", fields={"BucketName": access.bucket_name})
-    if reason is Reason.OTHER_OWNER:
-        account_id = access.principal.account_id
-        wrong = next(each for each in access.expected_owners if each != account_id)
-        if _ACCOUNT_ID.match(wrong) is None:
-            return S3Error(
-                "InvalidBucketOwnerAWSAccountID",
-                "The value of the expected bucket owner parameter must be an AWS Account ID... "
-                f"[{wrong}]",
-            )
-    return S3Error("AccessDenied")
+# --- Of accounts, and of roles ------------------------------------------------------------------
+
+
+def _of_account(access: Access) -> Decision:
+    """What is about the caller's own account: its policies alone decide."""
+    principal = access.principal
+    if principal.is_anonymous:
+        return Decision(False, Reason(Why.NOTHING_ALLOWS, action=access.actions[0]))
+    if principal.rights is None:
+        return _ACCOUNT
+    decision = _ACCOUNT
+    for action in access.actions:
+        asked = Asked(access, action, access.resource)
+        decision = denied_by(principal.rights, asked) or given_by(principal.rights, asked)
+        if not decision.allowed:
+            return decision
+    return decision
+
+
+def _on_role(access: Access, trust: Policy) -> Decision:
+    """Whether a role may be taken on: its trust policy says so, and, unless that names the very
+    caller within the account, the caller's own policies as well (IAM user guide, "Cross-account
+    policy evaluation logic")."""
+    principal = access.principal
+    rights = principal.rights
+    decision = _ACCOUNT
+    for action in access.actions:
+        asked = Asked(access, action, access.resource)
+        if rights is not None and (denied := denied_by(rights, asked)) is not None:
+            return denied
+        stated = judge(trust, asked)
+        if stated.effect is not Effect.ALLOW:
+            return _not_stated(stated, action, "trust policy")
+        decision = _stated(stated, action, "trust policy")
+        is_own = principal.canonical_id == access.role_owner
+        if rights is None or (is_own and stated.how >= How.ROLE):
+            continue
+        given = given_by(rights, asked)
+        if not given.allowed:
+            return given
+    return decision
+
+
+# --- Of buckets ---------------------------------------------------------------------------------
+
+
+def _is_plain(access: Access, bucket: BucketRecord) -> bool:
+    """Whether it is the account that owns the bucket and all that is in question, and no policy has
+    a say."""
+    principal, object_ = access.principal, access.object
+    return (
+        principal.rights is None
+        and bucket.owner_id == principal.canonical_id
+        and not principal.is_anonymous
+        and not bucket.document.get("bucketPolicy")
+        and (
+            object_ is None
+            or object_.document.get("owner-id") == bucket.owner_id
+            or not acls_count(bucket)
+        )
+    )
+
+
+def _of_bucket(access: Access, bucket: BucketRecord) -> Decision:
+    """All that is asked for of a bucket, and of one object in it."""
+    makes = access.actions[0] == _MAKES
+    decision = _OWNER
+    for action in access.actions:
+        asked = Asked(access, action, access.resource)
+        decision = _one(access, bucket, asked, makes=makes)
+        if not decision.allowed:
+            return decision
+    gone = access.object is None or access.object.is_delete_marker
+    if gone and not makes and not _OF_OBJECTS_THAT_ARE.isdisjoint(access.actions):
+        listing = Asked(access, _LIST, arn(access.bucket_name))
+        listed = _one(access, bucket, listing, makes=False)
+        if not listed.allowed:
+            return Decision(False, msgspec.structs.replace(listed.reason, why=Why.HIDDEN))
+    return decision
+
+
+def _one(access: Access, bucket: BucketRecord, asked: Asked, *, makes: bool) -> Decision:
+    """One action."""
+    principal, action = access.principal, asked.action
+    rights = principal.rights
+    if rights is not None and (denied := denied_by(rights, asked)) is not None:
+        return denied
+    owner_id, block = _owner_of(access, bucket, action, makes=makes), _block_of(access, bucket)
+    stated, why = _said(access, bucket, asked, owner_id, block)
+    if stated.effect is Effect.DENY:
+        return _not_stated(stated, action, _BUCKET_POLICY)
+    is_own = principal.canonical_id == owner_id and not principal.is_anonymous
+    if is_own and rights is None:
+        return _OWNER
+    if is_own and stated.how in (How.ITSELF, How.EVERYBODY):
+        return _stated(stated, action, _BUCKET_POLICY)
+    grant = None
+    if acls_count(bucket):
+        ignore = block.ignore_public_acls
+        grant = _granted(access, bucket, action, ignore_public=ignore, makes=makes)
+    if is_own:
+        assert rights is not None
+        return _within(rights, asked, stated, grant)
+    if stated.effect is not Effect.ALLOW and grant is None:
+        return Decision(False, Reason(why, action=action))
+    if rights is not None:
+        given = given_by(rights, asked)
+        if not given.allowed:
+            return given
+    if stated.effect is Effect.ALLOW:
+        return _stated(stated, action, _BUCKET_POLICY)
+    assert grant is not None
+    return _granted_by(grant, action)
+
+
+def _said(
+    access: Access, bucket: BucketRecord, asked: Asked, owner_id: str, block: PublicBlock
+) -> tuple[Verdict, Why]:
+    """What the policy of the bucket comes to, of something that ``owner_id`` owns; and why nothing
+    is allowed, if nothing else allows it."""
+    principal, policy = access.principal, bucket_policy(bucket)
+    stated = NOTHING if policy is None else judge(policy, asked)
+    if policy is None or stated.effect is Effect.NOTHING:
+        return NOTHING, Why.NOTHING_ALLOWS
+    is_bucket_owner = principal.canonical_id == bucket.owner_id and not principal.is_anonymous
+    if stated.effect is Effect.DENY:
+        exempt = is_bucket_owner and principal.rights is None and asked.action in _OF_POLICY
+        return (NOTHING if exempt else stated), Why.POLICY_DENIES
+    if block.restrict_public_buckets and not is_bucket_owner and remembered(policy, is_public):
+        return NOTHING, Why.RESTRICTED
+    return (stated if owner_id == bucket.owner_id else NOTHING), Why.NOTHING_ALLOWS
+
+
+def _within(rights: Rights, asked: Asked, stated: Verdict, grant: str | None) -> Decision:
+    """Of a user or session, within the account that owns what it is about. What was given to the
+    role is limited as the role's own policies are; a grant to everybody is as good as a policy,
+    one to the account is the account's to give on."""
+    if stated.how is How.ROLE:
+        return limited(rights, asked) or _stated(stated, asked.action, _BUCKET_POLICY)
+    given = given_by(rights, asked)
+    if not given.allowed and grant is not None and grant.rpartition(" ")[2] in PUBLIC_GROUPS:
+        return _granted_by(grant, asked.action)
+    return given
+
+
+def bucket_policy(bucket: BucketRecord) -> Policy | None:
+    """The policy that a bucket has, compiled once for each record."""
+    return remembered(bucket, _compiled)
+
+
+def _compiled(bucket: BucketRecord) -> Policy | None:
+    document = bucket.document.get("bucketPolicy")
+    return stored_policy(document) if document else None
+
+
+def _owner_of(access: Access, bucket: BucketRecord, action: str, *, makes: bool) -> str:
+    """Who allows an action: the owner of the object, or of the bucket."""
+    object_ = access.object
+    if object_ is None or makes or action not in _OF_OBJECT_OWNERS or not acls_count(bucket):
+        return bucket.owner_id
+    return owner_id_of(bucket, str(object_.document.get("owner-id") or ""))
+
+
+def _block_of(access: Access, bucket: BucketRecord) -> PublicBlock:
+    owner = access.owners.owner(bucket.owner_id)
+    block = block_of(bucket.document)
+    return block if owner is None else block | owner.block
+
+
+def _granted(
+    access: Access, bucket: BucketRecord, action: str, *, ignore_public: bool, makes: bool
+) -> str | None:
+    """What a list of grants gives: that of the object where there is one and the action is about
+    it, else the bucket's."""
+    document, owner_id = bucket.document, bucket.owner_id
+    permission = BUCKET_PERMISSIONS.get(_MAKES if makes else action)
+    if action in _OF_OBJECT_OWNERS and not makes:
+        # Of what is not there nobody has a grant; who may list the bucket is told so.
+        permission = BUCKET_PERMISSIONS[_LIST]
+        object_ = access.object
+        if object_ is not None and not object_.is_delete_marker:
+            permission, document = OBJECT_PERMISSIONS.get(action), object_.document
+            owner_id = str(document.get("owner-id") or bucket.owner_id)
+    if permission is None:
+        return None
+    return granted(
+        document.get("acl"),
+        owner_id,
+        bucket.owner_id,
+        access.principal,
+        permission,
+        ignore_public=ignore_public,
+    )
+
+
+def _granted_by(grant: str, action: str) -> Decision:
+    return Decision(True, Reason(Why.GRANT_ALLOWS, policy=grant, action=action))
+
+
+# --- What the policy of a thing says -------------------------------------------------------------
+
+
+def _stated(stated: Verdict, action: str, policy: str) -> Decision:
+    """What the policy of a thing allows."""
+    return Decision(
+        True, Reason(Why.POLICY_ALLOWS, Layer.RESOURCE, policy, stated.statement, action)
+    )
+
+
+def _not_stated(stated: Verdict, action: str, policy: str) -> Decision:
+    """What it denies, or does not allow."""
+    if stated.effect is Effect.DENY:
+        reason = Reason(Why.POLICY_DENIES, Layer.RESOURCE, policy, stated.statement, action)
+    else:
+        reason = Reason(Why.NOTHING_ALLOWS, Layer.RESOURCE, action=action)
+    return Decision(False, reason)

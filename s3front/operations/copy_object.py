@@ -144,7 +144,9 @@ def _described(
         # Read there and put here, though no header says so.
         version = source.context.version
         authorize(source.context.access.to(*GET_OBJECT_TAGGING.actions_for(version, {})))
-        authorize(context.access.to(*PUT_OBJECT_TAGGING.actions))
+        # The tags of the copy that is made, not of what may be in its place.
+        making = (*PUT_OBJECT.actions, *PUT_OBJECT_TAGGING.actions)
+        authorize(context.access.to(*making))
     if replaces:
         return given, tags
     standard = {
