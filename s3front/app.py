@@ -209,6 +209,7 @@ class App:
                 trace.bucket,
                 None if current is None else current.record,
                 owners,
+                self.services.owners,
             )
             return Context(
                 self.services,

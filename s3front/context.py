@@ -12,6 +12,7 @@ import msgspec
 from s3front.auth.credential_sources import Credentials
 from s3front.auth.identity import Identity, Principal
 from s3front.authz.access import Access
+from s3front.authz.owners import NO_OWNERS, Owners
 from s3front.encryption.choice import NO_ENCRYPTION, EncryptionSettings
 from s3front.keys.sealing import NO_KEYS, Keys
 from s3front.locations.one_hop import OneHop
@@ -38,7 +39,8 @@ class Services:
     for the process's health; ``part_bytes_min`` is what every part but the last must have;
     ``commit_seconds_max`` is how old stored bytes may be when their record is committed;
     ``keys`` seal what is to be stored encrypted, and open it; ``encryption_settings`` say what is,
-    where nobody else does; ``one_hop`` says which bytes may come with their commit, None: none do.
+    where nobody else does; ``one_hop`` says which bytes may come with their commit, None: none do;
+    ``owners`` knows the accounts that things belong to.
     """
 
     metadata: MetadataGateway
@@ -58,6 +60,7 @@ class Services:
     keys: Keys = NO_KEYS
     encryption_settings: EncryptionSettings = NO_ENCRYPTION
     one_hop: OneHop | None = None
+    owners: Owners = NO_OWNERS
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -89,7 +92,7 @@ class Context(msgspec.Struct, frozen=True):
     @property
     def is_secure(self) -> bool:
         """Whether the request came over TLS, all the way from its client as far as is known."""
-        return self.access.keys.request.secure
+        return self.access.keys.is_secure
 
     @property
     def bucket(self) -> StoredBucket:

@@ -23,6 +23,10 @@ BYPASS_GOVERNANCE: Final = "s3:BypassGovernanceRetention"
 """To lift, shorten or ignore a retention in governance mode; an action of its own, on the version
 that it protects."""
 
+MAKES: Final = "s3:PutObject"
+"""Makes an object. What is asked for after it is about the object that it makes, and not about one
+in whose place that comes."""
+
 EXPECTED_OWNER: Final = "x-amz-expected-bucket-owner"
 """The header by which any request says whom its bucket belongs to."""
 
@@ -33,6 +37,13 @@ _RESOURCE_ACCOUNTS: Final = frozenset(("aws:resourceaccount", "s3:resourceaccoun
 
 class Keys(Protocol):
     """What a request, real or simulated, tells to the conditions of policies."""
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether it came over TLS."""
+
+    def of_version(self, version_id: str | None) -> Keys:
+        """The same of another object, of which the request names this version, or none."""
 
     def values(self, key: str) -> Sequence[str] | None:
         """As ``policies.question.Question`` has it."""

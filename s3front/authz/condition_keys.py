@@ -45,6 +45,11 @@ class ConditionKeys(msgspec.Struct, frozen=True):
     query: Mapping[str, str]
     principal: Principal
 
+    @property
+    def is_secure(self) -> bool:
+        """Whether the request came over TLS."""
+        return self.request.secure
+
     def of_version(self, version_id: str | None) -> ConditionKeys:
         """The same of another object, of which the request names this version, or none."""
         query = {} if version_id is None else {"versionId": version_id}

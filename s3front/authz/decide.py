@@ -27,7 +27,7 @@ from typing import Final
 import msgspec
 
 from s3front.auth.identity import Rights
-from s3front.authz.access import Access, Asked, arn
+from s3front.authz.access import MAKES, Access, Asked, arn
 from s3front.authz.acl import BUCKET_PERMISSIONS, OBJECT_PERMISSIONS, PUBLIC_GROUPS, granted
 from s3front.authz.own_policies import denied_by, given_by, limited
 from s3front.authz.ownership import acls_count, owner_id_of
@@ -45,9 +45,6 @@ from shared.records.derived import remembered
 _OF_ACCOUNTS: Final = frozenset(("s3:CreateBucket", "s3:ListAllMyBuckets"))
 """Actions of S3 that are about an account, and about no bucket that there is. What is asked for
 beside the first is about the bucket that is to be made."""
-
-_MAKES: Final = "s3:PutObject"
-"""What is asked for beside it is about the object that it makes, which is the caller's to give."""
 
 _OF_OBJECT_OWNERS: Final = frozenset(
     f"s3:{action}"
@@ -192,7 +189,7 @@ def _is_plain(access: Access, bucket: BucketRecord) -> bool:
 
 def _of_bucket(access: Access, bucket: BucketRecord) -> Decision:
     """All that is asked for of a bucket, and of one object in it."""
-    makes = access.actions[0] == _MAKES
+    makes = access.actions[0] == MAKES
     decision = _OWNER
     for action in access.actions:
         asked = Asked(access, action, access.resource)
@@ -302,7 +299,7 @@ def _granted(
     """What a list of grants gives: that of the object where there is one and the action is about
     it, else the bucket's."""
     document, owner_id = bucket.document, bucket.owner_id
-    permission = BUCKET_PERMISSIONS.get(_MAKES if makes else action)
+    permission = BUCKET_PERMISSIONS.get(MAKES if makes else action)
     if action in _OF_OBJECT_OWNERS and not makes:
         # Of what is not there nobody has a grant; who may list the bucket is told so.
         permission = BUCKET_PERMISSIONS[_LIST]

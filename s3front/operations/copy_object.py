@@ -12,6 +12,7 @@ from functools import partial
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from s3front.authz.access import MAKES
 from s3front.authz.decide import authorize
 from s3front.bodies.checksums import (
     DEFAULT_ALGORITHM,
@@ -145,8 +146,7 @@ def _described(
         version = source.context.version
         authorize(source.context.access.to(*GET_OBJECT_TAGGING.actions_for(version, {})))
         # The tags of the copy that is made, not of what may be in its place.
-        making = (*PUT_OBJECT.actions, *PUT_OBJECT_TAGGING.actions)
-        authorize(context.access.to(*making))
+        authorize(context.access.to(MAKES, *PUT_OBJECT_TAGGING.actions))
     if replaces:
         return given, tags
     standard = {
