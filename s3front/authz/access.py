@@ -84,6 +84,11 @@ class Access(msgspec.Struct, frozen=True):
         return self.resource.removeprefix(_ARN).partition("/")[0]
 
     @property
+    def is_of_bucket(self) -> bool:
+        """Whether it is about a bucket or what is in it."""
+        return self.resource.startswith(_ARN)
+
+    @property
     def owner_account(self) -> str | None:
         """The ID of the account that the bucket belongs to, as far as it is known."""
         if self.bucket is None:

@@ -116,18 +116,22 @@ def granted(
     permission: str,
     *,
     ignore_public: bool = False,
+    of_groups: bool = False,
 ) -> str | None:
     """What of a record's list gives a permission, for the reason of a decision
     (``acl FULL_CONTROL 79a5…``, or with the URI of a group); None: nothing does.
 
-    ``ignore_public`` leaves out what is given to everybody, and to everybody who signs.
+    ``ignore_public`` leaves out what is given to everybody, and to everybody who signs;
+    ``of_groups`` what is given to the account.
     """
-    names = {principal.canonical_id, ALL_USERS}
+    names = {ALL_USERS} if of_groups else {principal.canonical_id, ALL_USERS}
     if not principal.is_anonymous:
         names.add(ALL_ACCOUNTS)
     if ignore_public:
         names -= PUBLIC_GROUPS
     wanted = (permission, FULL_CONTROL)
+    if owner_id in KNOWN_GROUPS:
+        owner_id = ""  # nobody in particular: what is everybody's is not for everybody by that
     try:
         for grantee, given in grants_of(acl, owner_id, bucket_owner_id):
             if given in wanted and grantee in names:

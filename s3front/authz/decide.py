@@ -28,16 +28,16 @@ import msgspec
 
 from s3front.auth.identity import Rights
 from s3front.authz.access import MAKES, Access, Asked, arn
-from s3front.authz.acl import BUCKET_PERMISSIONS, OBJECT_PERMISSIONS, PUBLIC_GROUPS, granted
+from s3front.authz.acl import BUCKET_PERMISSIONS, OBJECT_PERMISSIONS, granted
 from s3front.authz.own_policies import denied_by, given_by, limited
 from s3front.authz.ownership import acls_count, owner_id_of
 from s3front.authz.public_block import PublicBlock, block_of
 from s3front.authz.reasons import Decision, Layer, Reason, Why
 from s3front.authz.refusals import refusal
+from s3front.policies.grammar import stored_policy
 from s3front.policies.judge import judge
 from s3front.policies.policy import Policy
 from s3front.policies.public import is_public
-from s3front.policies.stored import stored_policy
 from s3front.policies.verdict import NOTHING, Effect, How, Verdict
 from shared.records.bucket import BucketRecord
 from shared.records.derived import remembered
@@ -49,27 +49,27 @@ beside the first is about the bucket that is to be made."""
 _OF_OBJECT_OWNERS: Final = frozenset(
     f"s3:{action}"
     for action in (
-        "DeleteObjectTagging",
-        "DeleteObjectVersionTagging",
         "GetObject",
         "GetObjectAcl",
         "GetObjectAttributes",
-        "GetObjectTagging",
         "GetObjectTorrent",
         "GetObjectVersion",
         "GetObjectVersionAcl",
         "GetObjectVersionAttributes",
-        "GetObjectVersionTagging",
         "GetObjectVersionTorrent",
         "PutObjectAcl",
-        "PutObjectTagging",
         "PutObjectVersionAcl",
-        "PutObjectVersionTagging",
     )
 )
 """Actions that are for the owner of an object to allow; all others are for its bucket's."""
 
 _OF_OBJECTS_THAT_ARE: Final = _OF_OBJECT_OWNERS | {
+    "s3:DeleteObjectTagging",
+    "s3:DeleteObjectVersionTagging",
+    "s3:GetObjectTagging",
+    "s3:GetObjectVersionTagging",
+    "s3:PutObjectTagging",
+    "s3:PutObjectVersionTagging",
     "s3:GetObjectLegalHold",
     "s3:GetObjectRetention",
     "s3:PutObjectLegalHold",
@@ -103,7 +103,7 @@ def decide(access: Access) -> Decision:
     if access.trust is not None:
         return _on_role(access, access.trust)
     first, bucket = actions[0], access.bucket
-    if first in _OF_ACCOUNTS or not first.startswith("s3:"):
+    if first in _OF_ACCOUNTS or not access.is_of_bucket:
         return _of_account(access)
     if bucket is None:
         return _NO_BUCKET
@@ -222,8 +222,7 @@ def _one(access: Access, bucket: BucketRecord, asked: Asked, *, makes: bool) -> 
         return _stated(stated, action, _BUCKET_POLICY)
     grant = None
     if acls_count(bucket):
-        ignore = block.ignore_public_acls
-        grant = _granted(access, bucket, action, ignore_public=ignore, makes=makes)
+        grant = _granted(access, bucket, asked, block, makes=makes, is_own=is_own)
     if is_own:
         assert rights is not None
         return _within(rights, asked, stated, grant)
@@ -259,12 +258,11 @@ def _said(
 
 def _within(rights: Rights, asked: Asked, stated: Verdict, grant: str | None) -> Decision:
     """Of a user or session, within the account that owns what it is about. What was given to the
-    role is limited as the role's own policies are; a grant to everybody is as good as a policy,
-    one to the account is the account's to give on."""
+    role is limited as the role's own policies are; a grant to everybody is as good as a policy."""
     if stated.how is How.ROLE:
         return limited(rights, asked) or _stated(stated, asked.action, _BUCKET_POLICY)
     given = given_by(rights, asked)
-    if not given.allowed and grant is not None and grant.rpartition(" ")[2] in PUBLIC_GROUPS:
+    if not given.allowed and grant is not None:
         return _granted_by(grant, asked.action)
     return given
 
@@ -294,10 +292,17 @@ def _block_of(access: Access, bucket: BucketRecord) -> PublicBlock:
 
 
 def _granted(
-    access: Access, bucket: BucketRecord, action: str, *, ignore_public: bool, makes: bool
+    access: Access,
+    bucket: BucketRecord,
+    asked: Asked,
+    block: PublicBlock,
+    *,
+    makes: bool,
+    is_own: bool,
 ) -> str | None:
     """What a list of grants gives: that of the object where there is one and the action is about
-    it, else the bucket's."""
+    it, else the bucket's. What it gives to the account, its users do not have from it."""
+    action = asked.action
     document, owner_id = bucket.document, bucket.owner_id
     permission = BUCKET_PERMISSIONS.get(MAKES if makes else action)
     if action in _OF_OBJECT_OWNERS and not makes:
@@ -315,7 +320,8 @@ def _granted(
         bucket.owner_id,
         access.principal,
         permission,
-        ignore_public=ignore_public,
+        ignore_public=block.ignore_public_acls,
+        of_groups=is_own,
     )
 
 

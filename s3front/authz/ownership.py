@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from s3front.auth.identity import Principal
+from s3front.auth.identity import ALL_USERS, Principal
 from s3front.authz.acl import OWNER_FULL_CONTROL
 from shared.records.bucket import BucketRecord
 
@@ -65,6 +65,6 @@ def owner_of_new(bucket: BucketRecord, principal: Principal, canned: str | None)
 
 def owner_id_of(bucket: BucketRecord, object_owner_id: str) -> str:
     """Whose an object is that says ``object_owner_id``, by what counts in its bucket now."""
-    if not object_owner_id or not acls_count(bucket):
+    if object_owner_id in ("", ALL_USERS) or not acls_count(bucket):
         return bucket.owner_id
     return object_owner_id

@@ -13,8 +13,8 @@ from s3front.authz.access import Access, arn
 from s3front.authz.owners import OwnerFacts
 from s3front.authz.public_block import PublicBlock
 from s3front.objects.object_record import ObjectRecord
-from s3front.policies.policy import NamedPolicy
-from s3front.policies.stored import stored_policy
+from s3front.policies.grammar import stored_policy
+from s3front.policies.policy import Kind, NamedPolicy
 from shared.records.bucket import BucketRecord
 
 A, B = "111111111111", "222222222222"
@@ -46,7 +46,7 @@ def document(*statements: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def named(*statements: Mapping[str, Any], name: str = "own") -> NamedPolicy:
-    return NamedPolicy(name, stored_policy(document(*statements)))
+    return NamedPolicy(name, stored_policy(document(*statements), Kind.IDENTITY))
 
 
 def root(account: str) -> Principal:
