@@ -1,7 +1,7 @@
-"""What IAM answers when it does not do what it was asked. Pure.
+"""What IAM and STS answer when it does not do what it was asked. Pure.
 
-The codes and their statuses are AWS's (IAM API reference, "Common errors", and the errors of each
-action).
+The codes and their statuses are AWS's (IAM and STS API references, "Common errors", and the errors
+of each action).
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ _STATUS: Final = {
     "ConcurrentModification": 409,
     "DeleteConflict": 409,
     "EntityAlreadyExists": 409,
+    "ExpiredTokenException": 400,
+    "IDPCommunicationError": 400,
+    "InvalidIdentityToken": 400,
     "InvalidInput": 400,
     "LimitExceeded": 409,
     "MalformedPolicyDocument": 400,
     "NoSuchEntity": 404,
     "NotSupportedService": 404,
+    "PackedPolicyTooLarge": 400,
     "PolicyNotAttachable": 400,
     "ServiceFailure": 500,
     "UnmodifiableEntity": 400,

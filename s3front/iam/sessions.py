@@ -19,11 +19,8 @@ Sources: IAM user guide, "Temporary security credentials in IAM"; NIST SP 800-38
 from __future__ import annotations
 
 import os
-import re
-import secrets
-import string
 import zlib
-from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
@@ -33,9 +30,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from s3front.encryption.key_wrapping import KEY_BYTES, derived_key
-
-ACCESS_KEY_PREFIX: Final = "ASIA"
-"""Access keys of sessions begin with it, as those of AWS (IAM user guide, "IAM identifiers")."""
+from s3front.iam.identity_ids import SESSION_KEY_PREFIX
 
 TOKEN_CHARACTERS_MAX: Final = 8192
 """More than any token has that is given out; what is longer is not looked at."""
@@ -52,9 +47,6 @@ _HEAD_BYTES: Final = 1 + _ID_BYTES + _SALT_BYTES
 _PURPOSE: Final = b"twofold sessions 1"
 _NO_NONCE: Final = bytes(12)
 """Each derived key is used once."""
-
-_KEY_CHARACTERS: Final = string.ascii_uppercase + "234567"
-_ACCESS_KEY: Final = re.compile(rf"{ACCESS_KEY_PREFIX}[A-Z2-7]{{16}}")
 
 
 class TokenError(Exception):
@@ -160,19 +152,9 @@ def packed_percent(packed: bytes) -> int:
 # --- Keys -----------------------------------------------------------------------------------------
 
 
-def new_access_key() -> str:
-    """An access key ID of a session."""
-    return ACCESS_KEY_PREFIX + "".join(secrets.choice(_KEY_CHARACTERS) for _ in range(16))
-
-
-def new_secret() -> str:
-    """A secret access key, 40 characters."""
-    return b64encode(os.urandom(30)).decode()
-
-
 def is_session_key(access_key: str) -> bool:
     """Whether an access key ID has the form of a session's."""
-    return _ACCESS_KEY.fullmatch(access_key) is not None
+    return access_key.startswith(SESSION_KEY_PREFIX)
 
 
 def new_sealing_key() -> SealingKey:
