@@ -20,6 +20,7 @@ from s3front.iam.records import (
     ManagedPolicy,
     Provider,
     Role,
+    SealingKeys,
     User,
     group_key,
 )
@@ -39,9 +40,9 @@ class _Links(msgspec.Struct, rename="camel"):
 
 
 _LINKS: Final = msgspec.json.Decoder(_Links)
+_KINDS: Final = (Account, User, Group, Role, ManagedPolicy, AccessKey, Provider, SealingKeys)
 _DECODERS: Final[Mapping[type, msgspec.json.Decoder[Any]]] = {
-    kind: msgspec.json.Decoder(kind)
-    for kind in (Account, User, Group, Role, ManagedPolicy, AccessKey, Provider)
+    kind: msgspec.json.Decoder(kind) for kind in _KINDS
 }
 
 

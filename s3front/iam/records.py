@@ -161,13 +161,14 @@ class Group(_Holder, frozen=True):
 
 class Role(_Holder, frozen=True, kw_only=True):
     """``trust`` is the text of the policy that says who may take it on; ``last_used`` is kept
-    nowhere, as sessions are."""
+    nowhere, as sessions are. Sessions that began before ``revoked_before`` are over."""
 
     trust: str
     description: str = ""
     max_session_seconds: int = 3600
     tags: Mapping[str, str] = msgspec.field(default_factory=dict)
     boundary: str | None = None
+    revoked_before: str | None = None
 
     @property
     def key(self) -> str:
@@ -258,13 +259,40 @@ class Provider(_Record, frozen=True):
         return f"arn:aws:iam::{self.account}:oidc-provider/{self.url}"
 
 
-Record = Account | User | Group | Role | ManagedPolicy | AccessKey | Provider
+class SealedKey(_Record, frozen=True):
+    """A key that seals session tokens: 32 bytes in hex, sealed themselves
+    (``s3front.keys.sealed_text``)."""
+
+    id: str
+    secret: Mapping[str, str]
+    created: str = ""
+
+
+class SealingKeys(_Record, frozen=True):
+    """All keys that session tokens are sealed by, the one for new tokens first. There is one such
+    record."""
+
+    keys: tuple[SealedKey, ...]
+
+    @property
+    def key(self) -> str:
+        return SESSIONS_KEY
+
+
+Record = Account | User | Group | Role | ManagedPolicy | AccessKey | Provider | SealingKeys
 Holder = User | Group | Role
 """Who can have policies."""
 
-AnyRecord = TypeVar("AnyRecord", Account, User, Group, Role, ManagedPolicy, AccessKey, Provider)
+AnyRecord = TypeVar(
+    "AnyRecord", Account, User, Group, Role, ManagedPolicy, AccessKey, Provider, SealingKeys
+)
 
 
 def secret_name(access_key_id: str) -> str:
     """What the sealed secret of an access key is bound to."""
     return f"access-key/{access_key_id}"
+
+
+def sealing_key_name(key_id: str) -> str:
+    """What the sealed secret of a key is bound to that seals session tokens."""
+    return f"sessions/{key_id}"
