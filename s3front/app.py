@@ -48,6 +48,8 @@ from s3front.port.request import BodyAbortedError, Passage, Reply, Request, Stre
 from s3front.port.target import Target, Undecided, parse_target
 from s3front.port.welcome import asks_for_page, welcome
 from s3front.port.xml import DECLARATION
+from s3front.query_api.asked import is_call
+from s3front.query_api.errors import call_error_reply
 from s3front.reply_stages import Answered, is_staged, staged
 from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error, incomplete_body, not_implemented
@@ -72,6 +74,8 @@ class _Trace(msgspec.Struct):
     bytes_sent: int = 0
     bucket: BucketRecord | None = None
     tells_region: bool = False
+    namespace: str | None = None
+    """That of the service which is called, of a call that is none of S3's."""
 
 
 class _AccessLine(msgspec.Struct, frozen=True, gc=False):
@@ -148,6 +152,10 @@ class App:
             if probed is not None:
                 trace.operation = "Health"
                 return probed
+        if is_call(request, parsed):
+            from s3front.query_api.answering import answer_call  # noqa: PLC0415  # on first use
+
+            return await answer_call(request, parsed, services, self._clock(), trace)
         if isinstance(parsed, Undecided):
             parsed = await settle(
                 parsed,
@@ -271,6 +279,8 @@ class App:
 
     def _error(self, request: Request, trace: _Trace, error: S3Error) -> Reply:
         trace.error, trace.failure = error.code, error
+        if trace.namespace is not None:
+            return call_error_reply(error, trace.namespace, trace.request_id)
         resource = request.raw_target.partition("?")[0]
         return error_reply(error, resource, trace.request_id, HOST_ID)
 

@@ -33,6 +33,12 @@ FORM_FIELDS_BYTES_MAX: Final = 20 * 1024
 """Fields of a form upload before its file, with their names (Amazon S3 API reference, POST Object);
 what may follow the file has the same limit."""
 
+CALL_BYTES_MAX: Final = 1024 * 1024
+"""The body of a call of IAM or STS: documents of policies, percent-encoded."""
+
+CALL_PARAMETERS_MAX: Final = 10_000
+"""Parameters of such a call."""
+
 FORM_FIELDS_MAX: Final = 200
 """Parts of a form upload."""
 

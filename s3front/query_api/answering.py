@@ -1,0 +1,143 @@
+"""A call from its request to its reply: parameters, who sent it, may they, the call itself.
+
+The body is read first, since all of it is signed and says what is asked for: it is small, and what
+is held of bodies whose sender is not known is bounded in sum (``RequestBody.hold``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import aclosing
+from datetime import datetime
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from s3front.auth.credential_sources import known
+from s3front.auth.identity import UNSIGNED, Identity
+from s3front.auth.sigv4 import RequestHead, fold_headers
+from s3front.authz.decide import authorize
+from s3front.context import Services
+from s3front.iam.iam_errors import IamError
+from s3front.port.forwarded import signed_hosts
+from s3front.port.request import Reply, Request
+from s3front.port.target import Target, Undecided
+from s3front.query_api.asked import ACTION, VERSION
+from s3front.query_api.call import Call, CallContext, Service
+from s3front.query_api.call_parameters import Parameters, parse_parameters
+from s3front.query_api.call_signature import claim_of, verify_call
+from s3front.query_api.errors import QueryError
+from s3front.query_api.families import IAM, SERVICES
+from s3front.query_api.rendering import call_reply
+from s3front.s3_errors import S3Error
+from shared import limits
+
+
+class Told(Protocol):
+    """What is told of a request while it advances, for its access line and for its error."""
+
+    request_id: str
+    operation: str | None
+    identity: Identity
+    namespace: str | None
+
+
+async def answer_call(
+    request: Request, target: Target | Undecided, services: Services, now: datetime, told: Told
+) -> Reply:
+    """The reply to a call. Raises S3Error, which ``errors.call_error_reply`` renders."""
+    told.namespace = IAM.namespace
+    told.operation = "UnknownCall"
+    body = await _body(request)
+    parameters = await _parameters(target.query, body)
+    service, call = _find(parameters)
+    told.namespace, told.operation = service.namespace, call.name
+    told.identity = await _sender(request, target, services, now, service, body)
+    if told.identity is UNSIGNED and not call.anonymous:
+        raise QueryError("MissingAuthenticationToken", "Request is missing Authentication Token")
+    context = CallContext(services, request, target.query, told.request_id, told.identity, now)
+    try:
+        if call.actions:
+            authorize(context.access(call.actions, call.resource(context, parameters)))
+        result = await call.handler(context, parameters)
+    except IamError as error:
+        raise QueryError(error.code, error.message) from error
+    return call_reply(call.name, result, service.namespace, told.request_id)
+
+
+async def _body(request: Request) -> bytes:
+    """All of it. Raises RequestEntityTooLarge, and what reading does."""
+    length, most = request.body.length, limits.CALL_BYTES_MAX
+    if length is not None:
+        if length > most:
+            raise _too_large()
+        return b"".join(await request.body.read()) if length else b""
+    if request.method == "GET":
+        return b""
+    await request.body.hold(most)
+    body = bytearray()
+    async with aclosing(request.body.blocks(gradually=True)) as blocks:
+        async for block in blocks:
+            body += block
+            if len(body) > most:
+                raise _too_large()
+    return bytes(body)
+
+
+async def _parameters(query: Mapping[str, str], body: bytes) -> Parameters:
+    if len(body) <= limits.XML_INLINE_BYTES_MAX:
+        return parse_parameters(query, body)
+    return await asyncio.to_thread(parse_parameters, query, body)
+
+
+def _find(parameters: Parameters) -> tuple[Service, Call]:
+    """The call of a name and version. Raises MissingAction and InvalidAction."""
+    name = parameters.text(ACTION)
+    if not name:
+        raise QueryError("MissingAction", "The request must contain the parameter Action.")
+    version = parameters.text(VERSION) or "NO_VERSION_SPECIFIED"
+    service = SERVICES.get(version)
+    call = None if service is None else service.calls.get(name)
+    if service is None or call is None:
+        raise QueryError("InvalidAction", f"Could not find operation {name} for version {version}")
+    return service, call
+
+
+async def _sender(
+    request: Request,
+    target: Target | Undecided,
+    services: Services,
+    now: datetime,
+    service: Service,
+    body: bytes,
+) -> Identity:
+    """The verified sender, UNSIGNED of a call without a signature. Raises what ``claim_of`` does,
+    InvalidAccessKeyId, InvalidToken, ExpiredToken and SignatureDoesNotMatch."""
+    sent = request.folded
+    if sent is None:
+        sent = fold_headers(request.headers.items())
+    head = RequestHead(request.method, target.raw_path, target.raw_query, sent)
+    claim = claim_of(head, target.query, service.name, now)
+    if claim is None:
+        return UNSIGNED
+    access_key = claim.credential.access_key
+    signer = known(await services.credentials.find(access_key, claim.security_token), access_key)
+    mismatch: S3Error | None = None
+    for host in signed_hosts(request):
+        tried = replace(head, headers={**sent, "host": host})
+        try:
+            verify_call(tried, claim, body, signer.secret)
+        except QueryError as error:
+            mismatch = mismatch or error
+        else:
+            return Identity(signer.principal, host=host)
+    assert mismatch is not None
+    raise mismatch
+
+
+def _too_large() -> QueryError:
+    return QueryError(
+        "RequestEntityTooLarge",
+        f"The request has more than {limits.CALL_BYTES_MAX} bytes.",
+    )

@@ -1,0 +1,107 @@
+"""The shape of a call: what it is about, which action that asks for, and what does it.
+
+A family of calls is a module that has ``CALLS``, by their names; ``s3front.query_api.families``
+lists those modules. A call returns a value (``s3front.query_api.rendering``) or raises: IamError
+and QueryError with the codes of its service, S3Error when something is missing below. Who may is
+decided before it runs, on what the call says here; nothing else asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from s3front.auth.identity import Identity, Principal
+from s3front.authz.access import Access
+from s3front.authz.condition_keys import ConditionKeys
+from s3front.context import Services
+from s3front.port.request import Request
+from s3front.query_api.call_parameters import Parameters
+
+EVERYTHING: Final = "*"
+"""The resource of what is about no single one."""
+
+
+NO_KEYS: Final[Mapping[str, Sequence[str]]] = MappingProxyType({})
+
+
+class CallContext(msgspec.Struct, frozen=True):
+    """What a call works with besides its parameters. ``query`` is what it was told in its query
+    alone; ``now`` is when it came."""
+
+    services: Services
+    request: Request
+    query: Mapping[str, str]
+    request_id: str
+    identity: Identity
+    now: datetime
+
+    @property
+    def principal(self) -> Principal:
+        return self.identity.principal
+
+    @property
+    def account_id(self) -> str:
+        """The account that the call is about: the caller's, always."""
+        account_id = self.principal.account_id
+        assert account_id is not None, "only calls that are for anybody have no caller"
+        return account_id
+
+    def access(
+        self,
+        actions: Sequence[str],
+        resource: str,
+    ) -> Access:
+        """What the caller has to be allowed, to be decided on."""
+        asked = ConditionKeys(self.request, self.query, self.principal)
+        return Access(self.principal, actions, resource, asked)
+
+
+Result: TypeAlias = Mapping[str, Any] | None
+Handler = Callable[[CallContext, Parameters], Awaitable[Result]]
+ResourceOf = Callable[[CallContext, Parameters], str]
+KeysOf = Callable[[CallContext, Parameters], Mapping[str, Sequence[str]]]
+
+
+def everything(_context: CallContext, _parameters: Parameters) -> str:
+    """The resource of a call that is about no single one."""
+    return EVERYTHING
+
+
+def no_keys(_context: CallContext, _parameters: Parameters) -> Mapping[str, Sequence[str]]:
+    """The condition keys of a call that has none of its own."""
+    return NO_KEYS
+
+
+class Call(msgspec.Struct, frozen=True):
+    """``name`` is the API's. ``actions`` are those of IAM that it asks for; none: whoever signs
+    may, or decides for itself (taking on a role). ``resource`` is the ARN that they are about,
+    ``keys`` the condition keys that the parameters give, in lower case but for the names of tags
+    behind the last slash. ``anonymous``: it need not be signed."""
+
+    name: str
+    handler: Handler
+    actions: Sequence[str] = ()
+    resource: ResourceOf = everything
+    keys: KeysOf = no_keys
+    anonymous: bool = False
+
+
+class Service(msgspec.Struct, frozen=True):
+    """A service by the name that its signatures have; ``version`` is that of its API."""
+
+    name: str
+    version: str
+    namespace: str
+    calls: Mapping[str, Call]
+
+
+def table(*calls: Call) -> dict[str, Call]:
+    """Calls by their names."""
+    named = {call.name: call for call in calls}
+    assert len(named) == len(calls), "two calls have one name"
+    return named

@@ -1,0 +1,26 @@
+"""All calls: one table a service, of the modules that have them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from s3front.query_api import caller_identity
+from s3front.query_api.call import Call, Service
+
+
+def _together(*families: Mapping[str, Call]) -> dict[str, Call]:
+    calls = {name: call for family in families for name, call in family.items()}
+    assert len(calls) == sum(map(len, families)), "two families have one call"
+    return calls
+
+
+IAM: Final = Service("iam", "2010-05-08", "https://iam.amazonaws.com/doc/2010-05-08/", _together())
+STS: Final = Service(
+    "sts",
+    "2011-06-15",
+    "https://sts.amazonaws.com/doc/2011-06-15/",
+    _together(caller_identity.CALLS),
+)
+SERVICES: Final = {service.version: service for service in (IAM, STS)}
+"""By the version that a call names."""
