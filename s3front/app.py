@@ -28,6 +28,7 @@ from s3front.auth.identity import UNSIGNED, Identity
 from s3front.authz.access import EXPECTED_OWNER, Access, arn
 from s3front.authz.condition_keys import ConditionKeys
 from s3front.authz.decide import authorize, decide
+from s3front.authz.refusals import AccessDeniedError
 from s3front.bodies.signed_form import read_upload
 from s3front.context import Context, Services
 from s3front.metadata.kept_buckets import StoredBucket
@@ -111,6 +112,10 @@ class App:
             reply = await self._answer(request, trace)
         except S3Error as error:
             self._log_failure(error, trace)
+            if isinstance(error, AccessDeniedError):
+                self.services.take_down(
+                    error, trace.request_id, trace.operation or "", request.peer
+                )
             await self._look_at_bucket(request, trace, error)
             if trace.tells_region and error.status == HTTPStatus.FORBIDDEN:
                 error.headers.update(_region(trace.bucket))
@@ -182,7 +187,15 @@ class App:
                 signed, target, services.credentials, now, self.routes.sub_resources
             )
         owners = _expected_owners(meant, request)
-        context = await self._context(operation, request, owners, trace)
+        try:
+            context = await self._context(operation, request, owners, trace)
+        except AccessDeniedError:
+            if operation.form or not await self._learns_more(trace):
+                raise
+            trace.identity = await authenticate(
+                signed, target, services.credentials, self._clock(), self.routes.sub_resources
+            )
+            context = await self._context(operation, request, owners, trace)
         if not context.unread:
             return await operation.handler(context, request)
         try:
@@ -217,7 +230,7 @@ class App:
                 trace.bucket,
                 None if current is None else current.record,
                 owners,
-                self.services.owners,
+                self.services.directory,
             )
             return Context(
                 self.services,
@@ -249,6 +262,16 @@ class App:
         context = surroundings(bucket, current, unread=False)
         authorize(context.access)
         return context
+
+    async def _learns_more(self, trace: _Trace) -> bool:
+        """Whether more is known by now of the users, roles and policies that there are, where the
+        sender is one of them: what was granted a moment ago is good at once."""
+        if trace.identity.principal.rights is None:
+            return False
+        directory = self.services.directory
+        before = directory.generation
+        await directory.refresh()
+        return directory.generation != before
 
     def _brings_bodies(self) -> bool:
         one_hop = self.services.one_hop

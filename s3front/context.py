@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
@@ -12,8 +12,9 @@ import msgspec
 from s3front.auth.credential_sources import Credentials
 from s3front.auth.identity import Identity, Principal
 from s3front.authz.access import Access
-from s3front.authz.owners import NO_OWNERS, Owners
+from s3front.authz.refusals import AccessDeniedError
 from s3front.encryption.choice import NO_ENCRYPTION, EncryptionSettings
+from s3front.iam.directory import Directory
 from s3front.keys.sealing import NO_KEYS, Keys
 from s3front.locations.one_hop import OneHop
 from s3front.locations.registry import LocationRegistry
@@ -22,11 +23,13 @@ from s3front.metadata.gateway import MetadataGateway
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.listing_store import ListingStore
 from s3front.metadata.object_store import ObjectStore, StoredObject
+from s3front.metadata.refusal_store import Refusal, RefusalStore
 from s3front.metadata.upload_store import UploadStore
 from s3front.objects.versioning import LATEST, Version
 from s3front.port.forwarded import NO_PROXIES, Proxies
 from s3front.port.target import Target
 from shared import limits
+from shared.records.times import now, to_iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,8 @@ class Services:
     ``commit_seconds_max`` is how old stored bytes may be when their record is committed;
     ``keys`` seal what is to be stored encrypted, and open it; ``encryption_settings`` say what is,
     where nobody else does; ``one_hop`` says which bytes may come with their commit, None: none do;
-    ``owners`` knows the accounts that things belong to.
+    ``directory`` knows who there is; ``refusals`` takes down why requests were refused, None:
+    nobody does.
     """
 
     metadata: MetadataGateway
@@ -60,7 +64,32 @@ class Services:
     keys: Keys = NO_KEYS
     encryption_settings: EncryptionSettings = NO_ENCRYPTION
     one_hop: OneHop | None = None
-    owners: Owners = NO_OWNERS
+    directory: Directory = field(default_factory=Directory)
+    refusals: RefusalStore | None = None
+
+    def take_down(
+        self, error: AccessDeniedError, request_id: str, operation: str, peer: str
+    ) -> None:
+        """Have it written why a request of an address was refused, for whoever runs the server."""
+        if self.refusals is None:
+            return
+        reason = error.reason
+        self.refusals.note(
+            Refusal(
+                request_id,
+                to_iso(now()),
+                operation,
+                error.caller,
+                peer,
+                reason.action,
+                error.resource,
+                reason.why,
+                reason.text,
+                reason.layer,
+                reason.policy,
+                reason.statement,
+            )
+        )
 
 
 class Context(msgspec.Struct, frozen=True):

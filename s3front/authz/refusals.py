@@ -16,12 +16,15 @@ _TOLD: Final = frozenset((Why.POLICY_DENIES, Why.NOTHING_ALLOWS, Why.NOT_WITHIN,
 
 
 class AccessDeniedError(S3Error):
-    """AccessDenied, with the reason, which is for whoever runs the server; the client is told what
-    AWS tells: something only within its own account."""
+    """AccessDenied, with who asked (an ARN) for which resource, and the reason, which is for
+    whoever runs the server; the client is told what AWS tells: something only within its own
+    account."""
 
-    def __init__(self, message: str | None, reason: Reason) -> None:
-        super().__init__("AccessDenied", message)
+    def __init__(self, access: Access, reason: Reason) -> None:
+        super().__init__("AccessDenied", _told(access, reason))
         self.reason = reason
+        self.caller = access.principal.arn
+        self.resource = access.resource
 
 
 def refusal(access: Access, reason: Reason) -> S3Error:
@@ -37,7 +40,7 @@ def refusal(access: Access, reason: Reason) -> S3Error:
                 "The value of the expected bucket owner parameter must be an AWS Account ID... "
                 f"[{wrong}]",
             )
-    return AccessDeniedError(_told(access, reason), reason)
+    return AccessDeniedError(access, reason)
 
 
 def _told(access: Access, reason: Reason) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from dataclasses import replace
 
 from s3front.app import App
@@ -19,6 +20,7 @@ from s3front.daemon_clients import (
 )
 from s3front.daemon_clients import renew as renew_credentials
 from s3front.encryption.choice import EncryptionSettings
+from s3front.iam.directory import Directory
 from s3front.keys.keepers import Keychain
 from s3front.locations.dmd_file import DmdFileStore
 from s3front.locations.one_hop import OneHop
@@ -28,6 +30,7 @@ from s3front.metadata.bucket_store import BucketStore
 from s3front.metadata.gateway import MetadataGateway
 from s3front.metadata.listing_store import ListingStore
 from s3front.metadata.object_store import ObjectStore
+from s3front.metadata.refusal_store import RefusalStore
 from s3front.metadata.upload_store import UploadStore
 from s3front.port.forwarded import Proxies
 from s3front.port.http_server import LARGE_BLOCKS_BYTES, create_http_server
@@ -38,6 +41,7 @@ from s3front.process.place_looks import PlaceLooks
 from s3front.rpc.rpc_client import RpcClient
 from shared import version_id
 from shared.config import (
+    Accounts,
     Config,
     ConfigError,
     load_accounts,
@@ -67,11 +71,12 @@ async def serve(config: Config) -> None:
     keep_freed_memory(LARGE_BLOCKS_BYTES)
     tls = port_context(config.cert_file_paths, config.file, "certFilePaths", log)
     watch = AccountsWatch(config, log)
-    from_file, locations = FileCredentials(load_accounts(config)), usable_locations(config, log)
+    accounts, locations = load_accounts(config), usable_locations(config, log)
+    from_file, directory = FileCredentials(accounts), Directory(accounts)
     client, store = metadata_client(config, log), data_client(config)
     metadata = MetadataGateway(client)
     keychain = Keychain(config.keepers(), log, metadata, outbound(config))
-    buckets = BucketStore(metadata)
+    buckets, refusals = BucketStore(metadata), RefusalStore(metadata)
     oldest_version_id = version_id.infinite(config.replication_group_id)
     services = Services(
         metadata=metadata,
@@ -91,17 +96,25 @@ async def serve(config: Config) -> None:
         keys=keychain.keys,
         encryption_settings=_encryption_settings(config),
         one_hop=OneHop(client, store),
+        directory=directory,
+        refusals=refusals,
     )
     app = App(services)
     loop = asyncio.get_running_loop()
-    watching = vital(loop.create_task(watch.run(from_file.use), name="accounts watch"))
+
+    def use(accounts: Accounts) -> None:
+        from_file.use(accounts)
+        directory.use(accounts)
+
+    watching = vital(loop.create_task(watch.run(use), name="accounts watch"))
+    writing = vital(loop.create_task(refusals.run(), name="refusals"))
     requests = config.requests
     most = connections_within_limit(requests.max_connections)
     server = create_http_server(app.handle, log, requests.body_memory_bytes, most)
     looks, key_looks = PlaceLooks(log), KeyLooks(metadata, log)
 
     def reload() -> None:
-        _reload(app, from_file, client, store, tls, keychain)
+        _reload(app, use, client, store, tls, keychain)
         looks.begin(app.services.locations)
         key_looks.begin(app.services)
 
@@ -116,6 +129,7 @@ async def serve(config: Config) -> None:
         await server.close(STOP_SECONDS_MAX)
     finally:
         watching.cancel()
+        writing.cancel()
         looks.close()
         key_looks.close()
         await app.services.locations.close()
@@ -126,7 +140,7 @@ async def serve(config: Config) -> None:
 
 def _reload(
     app: App,
-    from_file: FileCredentials,
+    use: Callable[[Accounts], None],
     client: RpcClient,
     store: DmdFileStore,
     tls: ssl.SSLContext | None,
@@ -144,7 +158,7 @@ def _reload(
     except ConfigError as error:
         log.error("reload refused, the old configuration stays", reason=str(error))
         return
-    from_file.use(accounts)
+    use(accounts)
     renew_credentials(client, store, credentials)
     app.services = replace(
         app.services,

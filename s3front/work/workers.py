@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from s3front.work.client_tokens import TokenWorker
 from s3front.work.deletions import DeletionWorker
 from s3front.work.encryption_jobs import STEP_SECONDS_MAX, EncryptionJobWorker
 from s3front.work.key_rotation import KeyRotationWorker
+from s3front.work.old_periods import refusal_worker, token_worker
 from s3front.work.stray_removal import StrayWorker
 from s3front.work.tags_elsewhere import TagWorker
 from s3front.work.upload_remains import UploadWorker
@@ -18,7 +18,8 @@ WORKERS: Final = (
     Registration("uploads", UploadWorker),
     Registration("strays", StrayWorker),
     Registration("tags", TagWorker),
-    Registration("client-tokens", TokenWorker),
+    Registration("client-tokens", token_worker),
+    Registration("refusals", refusal_worker),
     Registration("key-rotation", KeyRotationWorker),
     Registration("encryption-jobs", EncryptionJobWorker, STEP_SECONDS_MAX),
 )

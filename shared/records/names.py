@@ -63,6 +63,9 @@ IAM_CHANGES: Final = "..iamChanges"
 IAM_LAST_USED: Final = "..iamLastUsed"
 """Sub-level of when access keys were used last (ours)."""
 
+REFUSALS: Final = "..refusals"
+"""Sub-level of requests that were refused lately, with the reason (ours)."""
+
 
 def is_outbox(sub_level: str) -> bool:
     """Whether the keys of a sub-level begin with the time from which on their entries are due."""

@@ -16,8 +16,8 @@ from s3front.app import App
 from s3front.auth.credential_sources import Signer
 from s3front.auth.identity import Principal
 from s3front.auth.sigv2 import RequestHead, string_to_sign
-from s3front.authz.owners import NO_OWNERS
 from s3front.configurations.base import Configuration, empty
+from s3front.iam.directory import Directory
 from s3front.metadata.bucket_store import BucketStore
 from s3front.metadata.object_store import ObjectStore
 from s3front.operations import configurations
@@ -72,7 +72,7 @@ async def test_an_operation_of_the_table_cannot_be_added_to_a_signed_url(
         endpoints={"localhost": "here"},
         websites=(),
         proxies=NO_PROXIES,
-        owners=NO_OWNERS,
+        directory=Directory(),
         log=get_logger("test"),
     )
     app = App(cast(Any, services), lambda: NOW)
