@@ -174,28 +174,39 @@ class App:
         if target.bucket is None and asks_for_page(request):
             trace.operation = "Welcome"
             return welcome(request)
-        signed = request
-        request = meant = with_hoisted_headers(request, target)
+        return await self._operate(request, target, trace)
+
+    async def _operate(self, signed: Request, target: Target, trace: _Trace) -> Reply:
+        """Find the operation, and who sent the request; let him pass, and have it done."""
+        services = self.services
+        request = meant = with_hoisted_headers(signed, target)
         operation = self.routes.find(request.method, target, request.headers)
         trace.operation, trace.tells_region = operation.name, operation.tells_region
         if operation.form:
             form = await read_upload(request, target, services.credentials, self._clock())
             request, trace.target, trace.identity = form.request, form.target, form.identity
         elif operation.actions:
-            now = self._clock()
-            trace.identity = await authenticate(
-                signed, target, services.credentials, now, self.routes.sub_resources
-            )
+            trace.identity = await self._sender(signed, target)
         owners = _expected_owners(meant, request)
         try:
             context = await self._context(operation, request, owners, trace)
         except AccessDeniedError:
             if operation.form or not await self._learns_more(trace):
                 raise
-            trace.identity = await authenticate(
-                signed, target, services.credentials, self._clock(), self.routes.sub_resources
-            )
+            trace.identity = await self._sender(signed, target)
             context = await self._context(operation, request, owners, trace)
+        return await self._done(operation, context, request)
+
+    async def _sender(self, signed: Request, target: Target) -> Identity:
+        services = self.services
+        now = self._clock()
+        return await authenticate(
+            signed, target, services.credentials, now, self.routes.sub_resources
+        )
+
+    async def _done(self, operation: Operation, context: Context, request: Request) -> Reply:
+        """The reply of an operation, which is tried again on all that there is where it was tried
+        on what was told before, and that is not enough."""
         if not context.unread:
             return await operation.handler(context, request)
         try:

@@ -14,12 +14,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from xml.etree.ElementTree import Element
 
 from msgspec import structs
 
 from s3front.authz.access import arn
 from s3front.authz.decide import authorize
+from s3front.authz.refusals import AccessDeniedError
 from s3front.bodies.request_document import interpreted, read_document
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
@@ -195,6 +197,9 @@ async def delete_objects(context: Context, request: Request) -> Reply:
             done += await _delete_slice(context, slice_)
     places = {entry.named: place for place, entry in enumerate(wanted.entries)}
     done.sort(key=lambda deletion: places[deletion.entry.named])
+    refused = (each.error for each in done if isinstance(each.error, AccessDeniedError))
+    for error in islice(refused, 1):
+        context.services.take_down(error, context.request_id, "DeleteObjects", request.peer)
     rows = [_row(deletion) for deletion in done if deletion.error or not wanted.quiet]
     return xml_reply("DeleteResult", "".join(rows))
 
