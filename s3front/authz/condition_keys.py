@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from s3front.auth.identity import Principal
+from s3front.authz.principal_keys import of_principal
 from s3front.port.request import Request
 
 _OF_HEADERS: Final = {
@@ -58,7 +59,7 @@ class ConditionKeys(msgspec.Struct, frozen=True):
     def values(self, key: str) -> tuple[str, ...] | None:
         """The same, as policies ask for it."""
         value = self.value(key)
-        return None if value is None else (value,)
+        return of_principal(self.principal, key) if value is None else (value,)
 
     def value(self, key: str) -> str | None:
         """What a request says of a key, in any case (but for the names of tags); None: nothing."""
@@ -76,12 +77,6 @@ class ConditionKeys(msgspec.Struct, frozen=True):
                 return self.request.peer
             case "aws:securetransport":
                 return "true" if self.request.secure else "false"
-            case "aws:principalaccount":
-                return self.principal.account_id
-            case "aws:principalarn":
-                return None if self.principal.is_anonymous else self.principal.arn
-            case "aws:principaltype":
-                return self.principal.kind
         return None
 
     def _tag(self, name: str) -> str | None:

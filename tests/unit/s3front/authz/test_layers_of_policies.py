@@ -1,0 +1,252 @@
+"""What the layers of policies do together, beyond the tables: boundaries and sessions, roles that
+are taken on, accounts that are suspended, and what a refusal says."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from s3front.auth.identity import ANONYMOUS, Principal, Rights
+from s3front.authz.access import Access
+from s3front.authz.decide import authorize, decide
+from s3front.authz.public_block import PublicBlock
+from s3front.authz.reasons import Layer, Why
+from s3front.authz.refusals import AccessDeniedError
+from s3front.policies.grammar import stored_policy
+from s3front.policies.policy import Kind
+from s3front.s3_errors import S3Error
+from tests.unit.s3front.authz.scenes import (
+    CALLERS,
+    CANONICAL,
+    A,
+    B,
+    BothOwners,
+    NoKeys,
+    Scene,
+    allow,
+    deny,
+    document,
+    named,
+    root,
+    session,
+    user,
+)
+
+OBJECTS = "arn:aws:s3:::bucket/*"
+ROLE = f"arn:aws:iam::{A}:role/wide"
+PRIVATE = Scene()
+
+
+def refused(access: Access) -> AccessDeniedError:
+    with pytest.raises(AccessDeniedError) as caught:
+        authorize(access)
+    return caught.value
+
+
+# --- Whose turn it is -----------------------------------------------------------------------------
+
+
+def test_each_layer_is_named_by_the_reason() -> None:
+    bound = user("u", allow("*"), boundary=named(allow("ListBucket"), name="bound"))
+    limited = session("wide", allow("*"), policy=named(allow("ListBucket")))
+    outcomes = {
+        "none": decide(PRIVATE.access(user("u"), "GetObject")).reason,
+        "denies": decide(
+            PRIVATE.access(user("u", allow("*"), deny("GetObject", Sid="No")), "GetObject")
+        ).reason,
+        "bound": decide(PRIVATE.access(bound, "GetObject")).reason,
+        "session": decide(PRIVATE.access(limited, "GetObject")).reason,
+        "allows": decide(PRIVATE.access(user("u", allow("*", Sid="All")), "GetObject")).reason,
+        "policy": decide(
+            Scene(policy=document(allow("GetObject", OBJECTS, Principal="*", Sid="Pub"))).access(
+                "anon", "GetObject"
+            )
+        ).reason,
+    }
+    assert {name: (each.why, each.layer, each.policy) for name, each in outcomes.items()} == {
+        "none": (Why.NOTHING_ALLOWS, Layer.IDENTITY, ""),
+        "denies": (Why.POLICY_DENIES, Layer.IDENTITY, "own"),
+        "bound": (Why.NOT_WITHIN, Layer.BOUNDARY, "bound"),
+        "session": (Why.NOT_WITHIN, Layer.SESSION, ""),
+        "allows": (Why.POLICY_ALLOWS, Layer.IDENTITY, "own"),
+        "policy": (Why.POLICY_ALLOWS, Layer.RESOURCE, "bucket policy"),
+    }
+    assert outcomes["denies"].statement == "No"
+    assert outcomes["policy"].statement == "Pub"
+    assert outcomes["allows"].text == "allowed s3:GetObject by All of own (identity-based policy)"
+
+
+@pytest.mark.parametrize("where", ["policies", "boundary", "session"])
+def test_a_denial_anywhere_is_one(where: str) -> None:
+    denying = named(allow("*"), deny("GetObject"))
+    policies = (denying,) if where == "policies" else (named(allow("*")),)
+    rights = Rights(
+        policies,
+        denying if where == "boundary" else None,
+        (denying,) if where == "session" else None,
+    )
+    principal = msgspec.structs.replace(root(A), rights=rights)
+    assert decide(PRIVATE.access(principal, "GetObject")).reason.why is Why.POLICY_DENIES
+    assert decide(PRIVATE.access(principal, "PutObject")).allowed
+
+
+def test_all_that_a_request_asks_for_has_to_be_allowed() -> None:
+    principal = user("u", allow("PutObject"))
+    assert decide(PRIVATE.access(principal, "PutObject")).allowed
+    decision = decide(PRIVATE.access(principal, "PutObject+acl"))
+    assert (decision.allowed, decision.reason.action) == (False, "s3:PutObjectAcl")
+
+
+@pytest.mark.parametrize("caller", [each for each in CALLERS if each != "anon"])
+def test_a_suspended_account_may_nothing(caller: str) -> None:
+    suspended = msgspec.structs.replace(CALLERS[caller], suspended=True)
+    public = Scene(policy=document(allow("*", OBJECTS, Principal="*")))
+    decision = decide(public.access(suspended, "GetObject"))
+    assert (decision.allowed, decision.reason.why) == (False, Why.SUSPENDED)
+
+
+# --- Of accounts ----------------------------------------------------------------------------------
+
+
+def account_access(principal: Principal, *actions: str, resource: str = "arn:aws:s3:::b") -> Access:
+    return Access(principal, actions, resource, NoKeys(), owners=BothOwners(PublicBlock()))
+
+
+@pytest.mark.parametrize(
+    ("principal", "allowed"),
+    [
+        (root(A), True),
+        (user("u"), False),
+        (user("u", allow("CreateBucket")), True),
+        (user("u", allow("CreateBucket", "arn:aws:s3:::b")), True),
+        (user("u", allow("CreateBucket", "arn:aws:s3:::c")), False),
+        (user("u", allow("*"), boundary=named(allow("Get*"))), False),
+        (session("r", allow("*"), policy=named(allow("CreateBucket"))), True),
+        (session("r", allow("*"), policy=named(allow("ListBucket"))), False),
+        (ANONYMOUS, False),
+    ],
+)
+def test_a_new_bucket_is_for_the_callers_own_policies(principal: Principal, allowed: bool) -> None:
+    assert decide(account_access(principal, "s3:CreateBucket")).allowed is allowed
+
+
+def test_what_is_asked_for_besides_is_of_the_new_bucket() -> None:
+    principal = user("u", allow("CreateBucket"))
+    both = ("s3:CreateBucket", "s3:PutBucketAcl")
+    assert not decide(account_access(principal, *both)).allowed
+    assert decide(account_access(user("u", allow("*")), *both)).allowed
+
+
+@pytest.mark.parametrize(
+    ("principal", "allowed"),
+    [
+        (root(A), True),
+        (user("u"), False),
+        (user("u", {"Effect": "Allow", "Action": "iam:*", "Resource": "*"}), True),
+        (user("u", allow("*")), False),
+        (ANONYMOUS, False),
+    ],
+)
+def test_a_call_of_iam_is_for_the_callers_own_policies(principal: Principal, allowed: bool) -> None:
+    arn = f"arn:aws:iam::{A}:user/x"
+    assert decide(account_access(principal, "iam:CreateUser", resource=arn)).allowed is allowed
+
+
+# --- Roles that are taken on ----------------------------------------------------------------------
+
+
+ASSUME = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}
+
+
+def trusting(principal: object, effect: str = "Allow") -> dict[str, object]:
+    statement = {"Effect": effect, "Action": "sts:AssumeRole", "Principal": principal}
+    return document(statement)
+
+
+@pytest.mark.parametrize(
+    ("principal", "trust", "allowed"),
+    [
+        # The account is trusted: its users need their own leave.
+        (root(A), trusting({"AWS": A}), True),
+        (user("u"), trusting({"AWS": A}), False),
+        (user("u", ASSUME), trusting({"AWS": A}), True),
+        # The very user is: that is enough within the account, and not between two.
+        (user("u"), trusting({"AWS": f"arn:aws:iam::{A}:user/u"}), True),
+        (user("u", account=B), trusting({"AWS": f"arn:aws:iam::{B}:user/u"}), False),
+        (user("u", ASSUME, account=B), trusting({"AWS": f"arn:aws:iam::{B}:user/u"}), True),
+        (user("u", ASSUME, account=B), trusting({"AWS": B}), True),
+        (root(B), trusting({"AWS": B}), True),
+        # Leave of one's own is nothing to a role that does not trust.
+        (user("u", ASSUME), trusting({"AWS": B}), False),
+        (root(A), trusting({"AWS": B}), False),
+        (user("u", ASSUME), trusting({"AWS": A}, "Deny"), False),
+        # What denies it denies it, whoever trusts.
+        (
+            user("u", ASSUME, {**ASSUME, "Effect": "Deny"}),
+            trusting({"AWS": f"arn:aws:iam::{A}:user/u"}),
+            False,
+        ),
+        (ANONYMOUS, trusting({"AWS": A}), False),
+    ],
+)
+def test_who_may_take_on_a_role(
+    principal: Principal, trust: dict[str, object], allowed: bool
+) -> None:
+    access = Access(
+        principal,
+        ("sts:AssumeRole",),
+        ROLE,
+        NoKeys(),
+        trust=stored_policy(trust, Kind.TRUST),
+        role_owner=CANONICAL[A],
+    )
+    assert decide(access).allowed is allowed
+
+
+# --- What a refusal says --------------------------------------------------------------------------
+
+
+def test_within_the_account_a_refusal_says_what_is_missing() -> None:
+    key = '"arn:aws:s3:::bucket/key"'
+    begin = f"User: arn:aws:iam::{A}:user/u is not authorized to perform: s3:GetObject on resource"
+    scenes = {
+        f"{begin}: {key} because no identity-based policy allows the s3:GetObject action": (
+            PRIVATE.access(user("u"), "GetObject")
+        ),
+        f"{begin}: {key} with an explicit deny in an identity-based policy": PRIVATE.access(
+            user("u", deny("*")), "GetObject"
+        ),
+        f"{begin}: {key} with an explicit deny in a resource-based policy": Scene(
+            policy=document(deny("*", OBJECTS, Principal="*"))
+        ).access(user("u", allow("*")), "GetObject"),
+        f"{begin}: {key} because no permissions boundary allows the s3:GetObject action": (
+            PRIVATE.access(user("u", allow("*"), boundary=named(allow("List*"))), "GetObject")
+        ),
+    }
+    for message, access in scenes.items():
+        assert refused(access).message == message
+    hidden = refused(PRIVATE.access(user("u", allow("GetObject")), "GetObject-gone"))
+    assert hidden.reason.why is Why.HIDDEN
+    assert hidden.message == (
+        f"User: arn:aws:iam::{A}:user/u is not authorized to perform: s3:ListBucket on resource: "
+        '"arn:aws:s3:::bucket" because no identity-based policy allows the s3:ListBucket action'
+    )
+
+
+@pytest.mark.parametrize("caller", ["broot", "bfull", "bnone", "anon"])
+@pytest.mark.parametrize("row", ["GetObject", "GetObject-gone", "ListBucket"])
+def test_strangers_are_told_nothing(caller: str, row: str) -> None:
+    denying = Scene(policy=document(deny("*", OBJECTS, Principal="*", Sid="Secret")))
+    for scene in (PRIVATE, denying):
+        error = refused(scene.access(caller, row))
+        assert (error.status, error.message) == (403, "Access Denied")
+
+
+def test_a_policy_that_cannot_be_understood_lets_nobody_in_and_denies() -> None:
+    odd = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Whatever": 1}]}
+    for caller in ("full", "anon", "broot"):
+        assert not decide(Scene(policy=odd).access(caller, "GetObject")).allowed
+    # Its owner can mend it.
+    assert decide(Scene(policy=odd).access("root", "PutBucketPolicy")).allowed
+    with pytest.raises(S3Error):
+        authorize(Scene(policy=odd).access("root", "GetObject"))
