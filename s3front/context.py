@@ -12,6 +12,7 @@ import msgspec
 from s3front.auth.credential_sources import Credentials
 from s3front.auth.identity import Identity, Principal
 from s3front.authz.access import Access
+from s3front.authz.new_buckets import NEW_BUCKETS, NewBuckets
 from s3front.authz.refusals import AccessDeniedError
 from s3front.encryption.choice import NO_ENCRYPTION, EncryptionSettings
 from s3front.iam.directory import Directory
@@ -44,7 +45,7 @@ class Services:
     ``keys`` seal what is to be stored encrypted, and open it; ``encryption_settings`` say what is,
     where nobody else does; ``one_hop`` says which bytes may come with their commit, None: none do;
     ``directory`` knows who there is; ``refusals`` takes down why requests were refused, None:
-    nobody does.
+    nobody does; ``new_buckets`` is how buckets begin.
     """
 
     metadata: MetadataGateway
@@ -66,6 +67,7 @@ class Services:
     one_hop: OneHop | None = None
     directory: Directory = field(default_factory=Directory)
     refusals: RefusalStore | None = None
+    new_buckets: NewBuckets = NEW_BUCKETS
 
     def take_down(
         self, error: AccessDeniedError, request_id: str, operation: str, peer: str

@@ -13,6 +13,7 @@ from enum import Enum, auto
 from functools import lru_cache
 from typing import Final
 
+from s3front.configurations.acl_headers import ACL_HEADERS
 from s3front.context import Context
 from s3front.objects.versioning import LATEST, Version
 from s3front.port.request import Headers, Reply, Request, names_of
@@ -45,7 +46,7 @@ _WEBSITE: Final = Kind.WEBSITE
 _WRITES: Final = frozenset(("PUT", "POST", "DELETE"))
 
 WRITE_ACTIONS: Mapping[str, str] = {
-    "x-amz-acl": "s3:PutObjectAcl",
+    **dict.fromkeys(ACL_HEADERS, "s3:PutObjectAcl"),
     "x-amz-tagging": "s3:PutObjectTagging",
     "x-amz-object-lock-mode": "s3:PutObjectRetention",
     "x-amz-object-lock-retain-until-date": "s3:PutObjectRetention",

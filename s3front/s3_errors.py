@@ -11,6 +11,7 @@ from typing import Final
 
 # name: (HTTP status, message)
 _TABLE: Final[dict[str, tuple[int, str]]] = {
+    "AccessControlListNotSupported": (400, "The bucket does not allow ACLs"),
     "AccessDenied": (403, "Access Denied"),
     # A preflight that no CORS configuration allows.
     "AccessForbidden": (403, "CORSResponse: CORS is not enabled for this bucket."),
@@ -73,6 +74,10 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         "The AWS Access Key Id you provided does not exist in our records.",
     ),
     "InvalidArgument": (400, "Invalid Argument"),
+    "InvalidBucketAclWithObjectOwnership": (
+        400,
+        "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+    ),
     "InvalidBucketName": (400, "The specified bucket is not valid."),
     "InvalidBucketOwnerAWSAccountID": (
         400,
@@ -125,10 +130,15 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     "KMS.KMSInvalidStateException": (400, "The key that encrypts the object cannot be used now."),
     "KMS.NotFoundException": (400, "The key that encrypts the object does not exist."),
     "KeyTooLongError": (400, "Your key is too long"),
+    "MalformedACLError": (
+        400,
+        "The XML you provided was not well-formed or did not validate against our published schema",
+    ),
     "MalformedPOSTRequest": (
         400,
         "The body of your POST request is not well-formed multipart/form-data.",
     ),
+    "MalformedPolicy": (400, "This policy contains invalid Json"),
     "MalformedTrailerError": (
         400,
         "The request contained trailing data that was not well-formed or did not conform to our "
@@ -148,6 +158,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     "MethodNotAllowed": (405, "The specified method is not allowed against this resource."),
     "MissingContentLength": (411, "You must provide the Content-Length HTTP header."),
     "MissingRequestBodyError": (400, "Request Body is empty"),
+    "MissingSecurityHeader": (400, "Your request was missing a required header"),
     "NoSuchAnnotation": (404, "The specified annotation does not exist on this object."),
     "NoSuchBucket": (404, "The specified bucket does not exist"),
     "NoSuchBucketPolicy": (404, "The bucket policy does not exist"),
@@ -222,6 +233,11 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
         "your key and signing method.",
     ),
     "SlowDown": (503, "Please reduce your request rate."),
+    "UnexpectedContent": (400, "This request does not support content"),
+    "UnresolvableGrantByEmailAddress": (
+        400,
+        "The e-mail address you provided does not match any account on record.",
+    ),
     "XAmzContentSHA256Mismatch": (
         400,
         "The provided 'x-amz-content-sha256' header does not match what was computed.",

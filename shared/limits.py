@@ -70,6 +70,12 @@ TAG_KEY_UNITS_MAX: Final = 128
 TAG_VALUE_UNITS_MAX: Final = 256
 """UTF-16 code units (Amazon S3 user guide, "Categorizing your storage using tags")."""
 
+ACL_GRANTS_MAX: Final = 100
+"""Grants of an access control list (Amazon S3 user guide, "ACL overview")."""
+
+BUCKET_POLICY_BYTES_MAX: Final = 20 * 1024
+"""The policy of a bucket (Amazon S3 user guide, "Bucket policies")."""
+
 XML_BODY_BYTES_MAX: Final = 1024 * 1024
 """Body of a request that carries XML, other than DeleteObjects."""
 

@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from typing import Final
 
 PUT_BODIES: Final[Mapping[str, bytes]] = {
+    "PutBucketOwnershipControls": b"<OwnershipControls><Rule>"
+    b"<ObjectOwnership>ObjectWriter</ObjectOwnership></Rule></OwnershipControls>",
+    "PutPublicAccessBlock": b"<PublicAccessBlockConfiguration>"
+    b"<BlockPublicAcls>true</BlockPublicAcls></PublicAccessBlockConfiguration>",
     "PutBucketVersioning": b"<VersioningConfiguration><Status>Enabled</Status>"
     b"</VersioningConfiguration>",
     "PutObjectLockConfiguration": b"<ObjectLockConfiguration>"

@@ -8,7 +8,7 @@ has the grantees that were given it one by one. What a list that cannot be under
 does not give.
 
 A canned list gives the owner everything; another one gives the owner what it says, and so perhaps
-nothing. Even then the owner may read and replace it (``IMPLIED_FOR_OWNER``).
+nothing.
 
 Amazon S3 user guide, "Access control list (ACL) overview".
 """
@@ -59,7 +59,8 @@ BUCKET_PERMISSIONS: Final[Mapping[str, str]] = {
 }
 """Which permission of a bucket's list gives an action, on the bucket or in it (the user guide's
 "Mapping of ACL permissions and access policy permissions"). Uploads in parts are among what writes,
-which that table leaves to whoever began one."""
+which that table leaves to whoever began one; versions are for the bucket's owner alone to
+delete."""
 
 OBJECT_PERMISSIONS: Final[Mapping[str, str]] = {
     "s3:GetObject": "READ",
@@ -70,25 +71,6 @@ OBJECT_PERMISSIONS: Final[Mapping[str, str]] = {
     "s3:PutObjectVersionAcl": "WRITE_ACP",
 }
 """The same of an object's."""
-
-OF_BUCKET_OWNER: Final = "s3:DeleteObjectVersion"
-"""What ``WRITE`` on a bucket gives its owner alone."""
-
-SAID_OF_NEW_OBJECTS: Final = frozenset(("s3:PutObjectAcl",))
-"""What a request may ask for besides ``s3:PutObject``, to say what the new object is to be like,
-and gets with it from a list: the new object is its sender's."""
-
-IMPLIED_FOR_OWNER: Final = frozenset(
-    (
-        "s3:GetBucketAcl",
-        "s3:PutBucketAcl",
-        "s3:GetObjectAcl",
-        "s3:GetObjectVersionAcl",
-        "s3:PutObjectAcl",
-        "s3:PutObjectVersionAcl",
-    )
-)
-"""What the owner of a bucket, or of an object, may do whatever its list says."""
 
 
 def grants_of(acl: Any, owner_id: str, bucket_owner_id: str) -> Iterator[tuple[str, str]]:
@@ -165,12 +147,11 @@ def canned_acl(name: str, *, of_bucket: bool) -> dict[str, Any]:
 
 
 def explicit_acl(grants: Sequence[tuple[str, str]], *, of_bucket: bool) -> dict[str, Any]:
-    """A list of grantees and permissions as records have it: none of them twice. ``WRITE`` of an
-    object is left out, as the original has no place for it."""
+    """A list of grantees and permissions as records have it: none of them twice. Of an object, only
+    a list that gives ``WRITE`` has a member for it, which the original does not know there."""
     acl = _nobody(of_bucket=of_bucket)
     for grantee, permission in dict.fromkeys(grants):
-        if permission in acl:
-            acl[permission].append(grantee)
+        acl.setdefault(permission, []).append(grantee)
     return acl
 
 

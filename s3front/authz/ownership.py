@@ -53,14 +53,15 @@ def owner_of_bucket(bucket: BucketRecord) -> Owner:
     return Owner(bucket.owner_id, str(bucket.document.get("ownerDisplayName") or ""))
 
 
-def owner_of_new(bucket: BucketRecord, principal: Principal, canned: str | None) -> Owner:
-    """Whose an object is that ``principal`` writes with this canned list, None for no such
-    header."""
+def owner_of_new(bucket: BucketRecord, writer: Principal | Owner, canned: str | None) -> Owner:
+    """Whose an object is that ``writer`` makes with this canned list, None for no such header."""
+    if isinstance(writer, Principal):
+        writer = Owner(writer.canonical_id, writer.name)
     setting = ownership_of(bucket)
     given_up = setting == PREFERRED and canned == OWNER_FULL_CONTROL
-    if setting == ENFORCED or given_up or principal.is_anonymous:
+    if setting == ENFORCED or given_up or writer.id in ("", ALL_USERS):
         return owner_of_bucket(bucket)
-    return Owner(principal.canonical_id, principal.name)
+    return writer
 
 
 def owner_id_of(bucket: BucketRecord, object_owner_id: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from s3front.configurations.acl import ACL
 from s3front.configurations.base import Answer, Configuration, empty, not_configured, not_found
 from s3front.configurations.bucket_encryption import ENCRYPTION
 from s3front.configurations.bucket_lock import BUCKET_LOCK
@@ -18,6 +17,7 @@ from s3front.configurations.bucket_versioning import VERSIONING
 from s3front.configurations.cors import CORS
 from s3front.configurations.ownership import OWNERSHIP
 from s3front.configurations.policy import POLICY, POLICY_STATUS
+from s3front.configurations.public_access_block import PUBLIC_ACCESS_BLOCK
 from s3front.configurations.quota import QUOTA
 from s3front.configurations.website import WEBSITE
 
@@ -43,13 +43,13 @@ def _several(sub_resource: str, name: str, listed: str) -> Iterator[Configuratio
 
 
 CONFIGURATIONS: tuple[Configuration, ...] = (
-    ACL,
     BUCKET_LOCK,
     CORS,
     ENCRYPTION,
     OWNERSHIP,
     POLICY,
     POLICY_STATUS,
+    PUBLIC_ACCESS_BLOCK,
     QUOTA,
     TAGGING,
     WEBSITE,
@@ -106,14 +106,6 @@ CONFIGURATIONS: tuple[Configuration, ...] = (
         "s3:GetBucketNotification",
         empty("NotificationConfiguration"),
         member="notificationConfiguration",
-    ),
-    Configuration(
-        "publicAccessBlock",
-        "GetPublicAccessBlock",
-        "s3:GetBucketPublicAccessBlock",
-        not_found("NoSuchPublicAccessBlockConfiguration"),
-        delete="DeletePublicAccessBlock",
-        delete_action="s3:PutBucketPublicAccessBlock",
     ),
     Configuration(
         "replication",

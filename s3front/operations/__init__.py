@@ -1,6 +1,7 @@
 """S3's operations, one family a file, and the table that routes requests to them."""
 
 from s3front.operations import (
+    bucket_acl,
     buckets,
     complete_upload,
     configurations,
@@ -65,7 +66,10 @@ def routes() -> Routes:
     table.add("PUT", retention.PUT_OBJECT_RETENTION, "retention")
     table.add("GET", retention.GET_OBJECT_LEGAL_HOLD, "legal-hold")
     table.add("PUT", retention.PUT_OBJECT_LEGAL_HOLD, "legal-hold")
+    table.add("GET", bucket_acl.GET_BUCKET_ACL, "acl")
+    table.add("PUT", bucket_acl.PUT_BUCKET_ACL, "acl")
     table.add("GET", object_acl.GET_OBJECT_ACL, "acl")
+    table.add("PUT", object_acl.PUT_OBJECT_ACL, "acl")
     table.add("GET", object_annotations.LIST_OBJECT_ANNOTATIONS, "annotation")
     table.add("GET", object_annotations.GET_OBJECT_ANNOTATION, one_of("annotation"))
     table.add("DELETE", object_annotations.DELETE_OBJECT_ANNOTATION, one_of("annotation"))

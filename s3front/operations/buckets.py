@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from s3front.authz.decide import authorize
+from s3front.authz.new_buckets import OWNERSHIP_HEADER
 from s3front.bodies.request_document import interpreted, read_document
-from s3front.configurations.ownership import OWNERSHIP_MEMBER
+from s3front.configurations.acl_headers import ACL_HEADERS, acl_of_headers
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
 from s3front.objects.object_lock import is_enabled
@@ -18,6 +19,7 @@ from s3front.operations.encrypted_buckets import (
     members_of_new_bucket,
     wanted_of_new_bucket,
 )
+from s3front.operations.granting import account_block
 from s3front.port.reply import REGION_HEADER, xml_reply
 from s3front.port.request import Reply, Request
 from s3front.port.target import is_new_bucket_name
@@ -30,7 +32,6 @@ from shared.records.bucket import DEFAULT_LOCATION, BucketRecord, Versioning
 from shared.records.times import now
 
 _LOCK_HEADER = "x-amz-bucket-object-lock-enabled"
-_OWNERSHIP_HEADER = "x-amz-object-ownership"
 
 
 async def create_bucket(context: Context, request: Request) -> Reply:
@@ -47,6 +48,7 @@ async def create_bucket(context: Context, request: Request) -> Reply:
         raise S3Error("InvalidBucketName", fields={"BucketName": name})
     locks = request.headers.get(_LOCK_HEADER) == "true"
     encrypts = wanted_of_new_bucket(request.headers) is not None
+    acl = acl_of_headers(request.headers, context.services.directory, of_bucket=True)
     if context.stored_bucket is None:
         principal = context.principal
         record = BucketRecord.create(name, principal.canonical_id, principal.name, now(), location)
@@ -54,8 +56,8 @@ async def create_bucket(context: Context, request: Request) -> Reply:
             enabled = {"Status": Versioning.ENABLED}
             record = record.changed({"objectLockEnabled": True, "versioningConfiguration": enabled})
         record = record.changed(await members_of_new_bucket(context, name, request.headers))
-        if _OWNERSHIP_HEADER in request.headers:
-            record = record.changed({OWNERSHIP_MEMBER: request.headers[_OWNERSHIP_HEADER]})
+        ownership, block = request.headers.get(OWNERSHIP_HEADER), account_block(context, record)
+        record = context.services.new_buckets.begun(record, ownership, acl, block)
         try:
             await context.services.buckets.create(record, context.request_id)
         except ChangedError as error:
@@ -162,7 +164,12 @@ CREATE_BUCKET = Operation(
     Level.NEW_BUCKET,
     create_bucket,
     ("s3:CreateBucket",),
-    headers=frozenset((_LOCK_HEADER, NEW_BUCKET, NEW_BUCKET_KEY_ID)),
+    header_actions={
+        **dict.fromkeys(ACL_HEADERS, "s3:PutBucketAcl"),
+        OWNERSHIP_HEADER: "s3:PutBucketOwnershipControls",
+        _LOCK_HEADER: "s3:PutBucketObjectLockConfiguration",
+    },
+    headers=ACL_HEADERS | {OWNERSHIP_HEADER, _LOCK_HEADER, NEW_BUCKET, NEW_BUCKET_KEY_ID},
 )
 HEAD_BUCKET = Operation(
     "HeadBucket", Level.BUCKET, head_bucket, ("s3:ListBucket",), tells_region=True

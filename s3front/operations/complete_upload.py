@@ -37,7 +37,7 @@ from s3front.metadata.object_store import ObjectCommit, StoredObject, planned, r
 from s3front.metadata.upload_store import StoredPart, StoredUpload
 from s3front.objects.object_lock import Lock
 from s3front.objects.object_parts import ObjectPart
-from s3front.objects.object_record import PRIVATE_OBJECT_ACL, Checksum, NewObject, ObjectRecord
+from s3front.objects.object_record import Checksum, NewObject, ObjectRecord
 from s3front.objects.put_plan import check_put, plan_put
 from s3front.objects.versioning import version_headers
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
@@ -46,6 +46,7 @@ from s3front.operations.encrypted_uploads import (
     completing_key,
     encrypt_plain_parts,
 )
+from s3front.operations.granting import acl_member, owner_of_upload
 from s3front.operations.half_completed import are_given_up, completed_object, is_made_by, used_parts
 from s3front.operations.honoured import CHECKSUMS, PART_ENCRYPTION, WRITE_CONDITIONS
 from s3front.operations.object_encryption import reading_key
@@ -73,6 +74,7 @@ from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error
 from shared import limits
 from shared.failpoints import FailPoint, failpoint
+from shared.records.bucket import BucketRecord
 from shared.records.data_location import DataLocation, completed_members
 from shared.records.times import now
 from shared.records.upload import UploadRecord
@@ -137,7 +139,7 @@ async def _complete(
             described = described_by(upload.record)
             if await encrypt_plain_parts(context, upload, parts, described, key):
                 parts = await _parts(context, upload, wanted)
-            record = _object_record(context, upload, parts)
+            record = _object_record(context, bucket.record, upload, parts)
             _verify(headers, upload.record, record)
             write = _written(context, headers, bucket, current, record)
             if upload.record.handle is not None:  # its place is not asked before
@@ -302,9 +304,10 @@ def _checksums_agree(asked: _WantedPart, part: StoredPart) -> bool:
 
 
 def _object_record(
-    context: Context, upload: StoredUpload, parts: Sequence[StoredPart]
+    context: Context, bucket: BucketRecord, upload: StoredUpload, parts: Sequence[StoredPart]
 ) -> ObjectRecord:
-    document, (owner_id, owner_name) = upload.record.document, upload.record.owner
+    document, acl = upload.record.document, upload.record.acl
+    owner = owner_of_upload(context, bucket, upload.record)
     described = taken_over(described_by(upload.record))
     algorithm = chosen_algorithm(upload.record) or DEFAULT_ALGORITHM
     locations: list[DataLocation] = []
@@ -323,8 +326,8 @@ def _object_record(
     return ObjectRecord.create(
         NewObject(
             key=upload.key,
-            owner_id=owner_id,
-            owner_name=owner_name,
+            owner_id=owner.id,
+            owner_name=owner.name,
             size=sum(part.record.size for part in parts),
             etag=f"{digests.hexdigest()}-{len(parts)}",
             content_type=described.content_type,
@@ -345,7 +348,7 @@ def _object_record(
             origin="s3:ObjectCreated:CompleteMultipartUpload",
             lock=Lock.of(document).members(),
             encryption=kept_members(document),
-            acl=upload.record.acl or PRIVATE_OBJECT_ACL,
+            acl=acl_member(acl),
         )
     )
 

@@ -36,6 +36,7 @@ from s3front.objects.ranges import ByteRange
 from s3front.objects.versioning import LATEST, version_headers
 from s3front.operations.chosen_location import LOCATION_HEADER, chosen_location, with_location_of
 from s3front.operations.copy_source import CopySource, opened_source, used_source
+from s3front.operations.granting import wanted_acl
 from s3front.operations.honoured import (
     COPY,
     DESCRIPTION,
@@ -107,8 +108,10 @@ def _wanted(context: Context, headers: Headers, source: CopySource) -> WantedObj
     described, tags = _described(context, headers, source, protection)
     lock = wanted_lock(headers, context.bucket.record.document, now())
     location, algorithm = chosen_location(context, headers), _algorithm(headers, source.record)
-    origin = "s3:ObjectCreated:Copy"
-    return WantedObject(described, tags, lock, location, algorithm, origin, protection=protection)
+    origin, acl = "s3:ObjectCreated:Copy", wanted_acl(context, headers)
+    return WantedObject(
+        described, tags, lock, location, algorithm, origin, protection=protection, acl=acl
+    )
 
 
 def _described(

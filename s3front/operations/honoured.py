@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from s3front.bodies.checksums import Algorithm
+from s3front.configurations.acl_headers import ACL_HEADERS
 from s3front.encryption.choice import (
     CUSTOMER_HEADERS,
     ENCRYPTION,
@@ -25,7 +26,7 @@ BODY: Final = CHECKSUMS | {"content-length", "content-md5", "x-amz-sdk-checksum-
 DOCUMENT: Final = frozenset(("content-md5", "x-amz-sdk-checksum-algorithm"))
 """The same of a request with a document, as far as S3's model has them."""
 
-DESCRIPTION: Final = LOCK_HEADERS | {
+DESCRIPTION: Final = (ACL_HEADERS | LOCK_HEADERS) | {
     "cache-control",
     "content-disposition",
     "content-encoding",

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from s3front.bodies.checksums import DEFAULT_ALGORITHM
 from s3front.bodies.form_file import FormFile
+from s3front.configurations.acl_headers import ACL_HEADERS
 from s3front.context import Context
 from s3front.encryption.sse import Protection
 from s3front.encryption.told import made_headers
@@ -21,6 +22,7 @@ from s3front.objects.object_record import ObjectRecord
 from s3front.objects.put_plan import check_put
 from s3front.objects.versioning import version_headers
 from s3front.operations.chosen_location import chosen_location
+from s3front.operations.granting import wanted_acl
 from s3front.operations.honoured import PROTECTION
 from s3front.operations.object_encryption import wanted_protection
 from s3front.operations.object_headers import checksum_headers, new_object_headers
@@ -37,18 +39,21 @@ from shared.records.times import now
 async def post_object(context: Context, request: Request) -> Reply:
     """Store the file of a form (Amazon S3 API reference, POST Object)."""
     fields = request.headers
-    refuse_unimplemented(fields, LOCK_HEADERS | PROTECTION)
+    refuse_unimplemented(fields, ACL_HEADERS | LOCK_HEADERS | PROTECTION)
     check_put(fields, record_of(context.current))
     described = new_object_headers(fields, encoded_words=False)
     lock = wanted_lock(fields, context.bucket.record.document, now())
     tagging = fields.get("tagging")
     tags = parse_tagging(tagging.encode()) if tagging else {}
+    acl = wanted_acl(context, fields)
     location, protection = chosen_location(context, fields), wanted_protection(context, fields)
     body = FormFile(fields, request.body)
     require_digest(fields, body.expected)
     algorithm = body.algorithm or DEFAULT_ALGORITHM
     origin = "s3:ObjectCreated:Post"
-    wanted = WantedObject(described, tags, lock, location, algorithm, origin, protection=protection)
+    wanted = WantedObject(
+        described, tags, lock, location, algorithm, origin, protection=protection, acl=acl
+    )
     record, _ = await store_object(context, fields, body, wanted)
     return _reply(context, request, record, protection)
 

@@ -33,6 +33,7 @@ from s3front.objects.ranges import ByteRange
 from s3front.objects.versioning import version_headers
 from s3front.operations.chosen_location import chosen_location, destination, sealed_destination
 from s3front.operations.decide_again import commit_decided, commit_unread, read_now
+from s3front.operations.granting import Acl, acl_member, owned_again, owner_of, wanted_acl
 from s3front.operations.honoured import BODY, DESCRIPTION, PROTECTION, WRITE_CONDITIONS
 from s3front.operations.metadata_only import Existing, adopted, existing_blob
 from s3front.operations.object_encryption import wanted_protection
@@ -47,6 +48,7 @@ from s3front.port.request import Headers, Reply, Request
 from s3front.routes import WRITE_ACTIONS, Level, Operation
 from s3front.s3_errors import S3Error
 from shared.failpoints import FailPoint, failpoint
+from shared.records.bucket import BucketRecord
 from shared.records.members import UnreadableRecordError
 from shared.records.times import now
 
@@ -60,6 +62,7 @@ async def put_object(context: Context, request: Request) -> Reply:
     described, tags = new_object_headers(headers), tags_of_header(headers)
     locks = has_lock_headers(headers)
     lock = wanted_lock(headers, context.bucket.record.document, now()) if locks else UNLOCKED
+    acl = wanted_acl(context, headers)
     location, protection = chosen_location(context, headers), wanted_protection(context, headers)
     body = UploadBody(context.identity, request)
     if locks:
@@ -67,7 +70,14 @@ async def put_object(context: Context, request: Request) -> Reply:
     algorithm = body.algorithm or DEFAULT_ALGORITHM
     existing = existing_blob(headers, body.size)
     wanted = WantedObject(
-        described, tags, lock, location, algorithm, existing=existing, protection=protection
+        described,
+        tags,
+        lock,
+        location,
+        algorithm,
+        existing=existing,
+        protection=protection,
+        acl=acl,
     )
     record, checksum = await store_object(context, headers, body, wanted)
     told = {"ETag": f'"{record.etag}"', **version_headers(record), **checksum_headers(checksum)}
@@ -78,7 +88,8 @@ class WantedObject(msgspec.Struct, frozen=True, gc=False):
     """An object as its request wants it, but for its bytes: those go to ``location``, and
     ``algorithm`` is that of the checksum which it gets. ``origin`` is the event that it causes.
     ``existing`` is a blob that is there, and takes the place of a body without bytes.
-    ``protection`` is how it is to be encrypted, None: not at all."""
+    ``protection`` is how it is to be encrypted, None: not at all. ``acl`` is the list that it is to
+    have, None: its owner's alone."""
 
     described: DescribedObject
     tags: Mapping[str, str]
@@ -88,6 +99,7 @@ class WantedObject(msgspec.Struct, frozen=True, gc=False):
     origin: str = "s3:ObjectCreated:Put"
     existing: Existing | None = None
     protection: Protection | None = None
+    acl: Acl | None = None
 
 
 async def store_object(
@@ -108,12 +120,13 @@ async def commit_object(
     context: Context, headers: Headers, stored: StoredBody, wanted: WantedObject
 ) -> tuple[ObjectRecord, Checksum | None]:
     """The same of bytes that are stored already."""
-    described, principal = wanted.described, context.principal
+    described, bucket = wanted.described, context.bucket.record
+    owner = owner_of(context, bucket, wanted.acl)
     checksum = stored.checksum(wanted.algorithm) if stored.checksums else None
     new = NewObject(
         key=context.key,
-        owner_id=principal.canonical_id,
-        owner_name=principal.name,
+        owner_id=owner.id,
+        owner_name=owner.name,
         size=stored.size,
         etag=stored.md5,
         content_type=described.content_type,
@@ -129,6 +142,7 @@ async def commit_object(
         origin=wanted.origin,
         lock=wanted.lock.members(),
         encryption=stored.members,
+        acl=acl_member(wanted.acl),
     )
     record = ObjectRecord.create(new)
     failpoint(FailPoint.AFTER_DATA_STORED)
@@ -165,6 +179,7 @@ async def _made(
 ) -> tuple[ObjectRecord | None, Context]:
     """Make the record the object; None where its bytes have to be stored otherwise, as the bucket
     has it by now. And the surroundings as they were read at last."""
+    made_for = context.bucket.record
     try:
         if context.unread:
             made = await _commit_unread(context, record, stored)
@@ -175,7 +190,7 @@ async def _made(
                 return None, context
             if wanted_protection(context, headers) != wanted.protection:
                 return None, context
-        return await _commit(context, headers, record, stored), context
+        return await _commit(context, headers, record, stored, wanted, made_for), context
     except MustEncryptError:
         return None, await read_now(context)
 
@@ -220,14 +235,21 @@ async def _store_again(
 
 
 async def _commit(
-    context: Context, headers: Headers, record: ObjectRecord, stored: StoredBody
+    context: Context,
+    headers: Headers,
+    record: ObjectRecord,
+    stored: StoredBody,
+    wanted: WantedObject,
+    made_for: BucketRecord,
 ) -> ObjectRecord:
-    """Make the record the object."""
+    """Make the record, as it is in a bucket as ``made_for``, the object."""
     oldest_id = context.services.objects.oldest_version_id
 
     def decide(bucket: StoredBucket, current: StoredObject | None) -> ObjectCommit:
         check_age(context, stored.complete_at)
-        plan = plan_put(bucket.record, record_of(current), record, headers, oldest_id)
+        its = bucket.record
+        made = record if its is made_for else owned_again(context, its, record, wanted.acl)
+        plan = plan_put(its, record_of(current), made, headers, oldest_id)
         commit = planned(bucket, context.key, current, plan, carried=stored.carried)
         return commit.with_notes(stored.notes)
 

@@ -15,10 +15,11 @@ from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import StoredObject
 from s3front.metadata.upload_store import StoredUpload
 from s3front.objects.object_lock import wanted_lock
-from s3front.objects.object_record import PRIVATE_OBJECT_ACL, STANDARD_HEADERS, USER_METADATA_PREFIX
+from s3front.objects.object_record import STANDARD_HEADERS, USER_METADATA_PREFIX
 from s3front.operations.chosen_location import chosen_location
 from s3front.operations.decide_again import ATTEMPTS_MAX, allowed_again, read_again
 from s3front.operations.encrypted_uploads import as_demanded, customer_key_of
+from s3front.operations.granting import acl_member, owner_of, wanted_acl
 from s3front.operations.half_completed import completed_object, used_parts
 from s3front.operations.honoured import CUSTOMER_KEY, DESCRIPTION, LISTING, PROTECTION
 from s3front.operations.object_encryption import wanted_protection
@@ -56,7 +57,8 @@ async def create_multipart_upload(context: Context, request: Request) -> Reply:
     described = new_object_headers(headers)
     lock = wanted_lock(headers, context.bucket.record.document, now())
     algorithm, kind = _checksum_choice(request)
-    principal = context.principal
+    principal, acl = context.principal, wanted_acl(context, headers)
+    owner = owner_of(context, context.bucket.record, acl)
     began, location = now(), chosen_location(context, headers)
     protection = wanted_protection(context, headers)
     tags = tags_of_header(headers)
@@ -67,12 +69,12 @@ async def create_multipart_upload(context: Context, request: Request) -> Reply:
         "key": context.key,
         "initiated": to_iso(began),
         "initiator": {"ID": principal.canonical_id, "DisplayName": principal.name},
-        "owner-id": principal.canonical_id,
-        "owner-display-name": principal.name,
+        "owner-id": owner.id,
+        "owner-display-name": owner.name,
         "eventualStorageBucket": context.bucket.name,
         "controllingLocationConstraint": location,
         "dataStoreName": location,
-        "acl": PRIVATE_OBJECT_ACL,
+        "acl": acl_member(acl),
         **_described(described),
         **lock.members(),
     }
@@ -80,8 +82,8 @@ async def create_multipart_upload(context: Context, request: Request) -> Reply:
         document["x-amz-tagging"] = tags_text(tags)
     sealing = None
     if protection is not None:
-        bound, owner = BoundTo(context.bucket.name, context.key), context.bucket.record.owner_id
-        sealing = await context.services.keys.sealing(protection, bound, owner)
+        bound, account = BoundTo(context.bucket.name, context.key), context.bucket.record.owner_id
+        sealing = await context.services.keys.sealing(protection, bound, account)
         document.update(sealing.members)
     document[_REPLACES] = _replaced(context.current)
     if algorithm is not None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from s3front.app import App
 from s3front.auth.credential_sources import FileCredentials
+from s3front.authz.new_buckets import NewBuckets
 from s3front.context import Services
 from s3front.daemon_clients import (
     daemon_credentials,
@@ -98,6 +99,7 @@ async def serve(config: Config) -> None:
         one_hop=OneHop(client, store),
         directory=directory,
         refusals=refusals,
+        new_buckets=_new_buckets(config),
     )
     app = App(services)
     loop = asyncio.get_running_loop()
@@ -169,6 +171,7 @@ def _reload(
         websites=config.website_endpoints,
         keys=keychain.keys,
         encryption_settings=_encryption_settings(config),
+        new_buckets=_new_buckets(config),
     )
     log.info("configuration reloaded")
 
@@ -180,6 +183,10 @@ def _proxies(config: Config) -> Proxies:
         settings.extract_client_ip_from_header,
         settings.public_endpoints,
     )
+
+
+def _new_buckets(config: Config) -> NewBuckets:
+    return NewBuckets(config.default_object_ownership, config.default_public_access_block)
 
 
 def _encryption_settings(config: Config) -> EncryptionSettings:

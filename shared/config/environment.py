@@ -259,6 +259,11 @@ def version_id_encoding(environment: Environment) -> VersionIdEncoding | None:
     )
 
 
+def public_read_buckets(environment: Environment) -> frozenset[str]:
+    """ALLOW_PUBLIC_READ_BUCKETS: names, parted by commas."""
+    return frozenset(_entries(environment.text("ALLOW_PUBLIC_READ_BUCKETS") or ""))
+
+
 def credentials(environment: Environment) -> EnvironmentCredentials | None:
     """The account of the environment; one variable without the other is an error."""
     access, secret = "SCALITY_ACCESS_KEY_ID", "SCALITY_SECRET_ACCESS_KEY"

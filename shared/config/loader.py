@@ -17,6 +17,7 @@ from shared.config.environment import (
     credentials,
     daemon_secrets,
     memory_key,
+    public_read_buckets,
     refuse,
     settings_updates,
     version_id_encoding,
@@ -72,6 +73,7 @@ def load_config(environ: Mapping[str, str] | None = None, directory: Path | None
         version_id_encoding=version_id_encoding(environment) or "hex",
         private_daemon=environment.parsed(PRIVATE_DAEMON, parse_private_daemon),
         memory_key=memory_key(environment),
+        public_read_buckets=public_read_buckets(environment),
         failpoint=environment.parsed("DMD_FAILPOINT", parse_failpoint),
         warnings=warnings + variable_warnings(variables),
     )

@@ -7,7 +7,8 @@ places of the other files. Keys, shapes and defaults follow
 ``leaseSeconds``, ``directoryLocks`` and ``fenceCommand`` of both daemons, ``socketPath`` and
 ``packedSizeMaxBytes`` of the data, ``bodySizeMaxBytes`` of the metadata, ``maxAgeSeconds`` and
 ``maxSizeBytes`` of the record log,
-``gc…Seconds``, ``format`` of ``log``, ``publicEndpoints`` of ``requests``, ``encryption``, and
+``gc…Seconds``, ``format`` of ``log``, ``publicEndpoints`` of ``requests``, ``encryption``,
+``default…`` of new buckets, and
 what guards the daemons' ports: ``daemonSecret``, ``daemonSecretFile``, and their
 ``certFilePaths`` and ``tls``.
 """
@@ -63,6 +64,7 @@ VersionIdEncoding = Literal["hex", "base62"]
 DirectoryLocks = Literal["detect", "reliable", "unreliable"]
 DataBackend = Literal["mem", "file", "multiple"]
 MetadataBackend = Literal["mem", "file"]
+ObjectOwnership = Literal["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"]
 
 DEFAULT_LOCATION: Final = "us-east-1"
 """The location that must exist, and that of an endpoint which names no other."""
@@ -306,6 +308,10 @@ class Settings(Section, frozen=True, kw_only=True):
     kms_aws: KmsAws | None = msgspec.field(default=None, name="kmsAWS")
     kmip: Kmip | None = None
     encryption: Encryption = Encryption()
+    default_object_ownership: ObjectOwnership = "BucketOwnerEnforced"
+    """Who owns the objects of a new bucket whose request does not say."""
+    default_public_access_block: bool = False
+    """Whether all public access to a new bucket is blocked."""
 
     def check(self) -> None:
         """A commit that is sent before half the grace has passed must end before all of it has; and
@@ -392,6 +398,8 @@ class Config(Settings, frozen=True, kw_only=True):
     memory_key: Secret | None = None
     """The master key that is in memory alone, which the processes of one ``s3front start`` share;
     in base64."""
+    public_read_buckets: frozenset[str] = frozenset()
+    """ALLOW_PUBLIC_READ_BUCKETS: buckets that everybody may read."""
     failpoint: ArmedFailPoint | None = None
     """Where this process is to die, in tests."""
     warnings: tuple[str, ...] = ()

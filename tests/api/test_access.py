@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from s3front.auth.sigv4 import AccessKey
+from s3front.authz.ownership import ENFORCED, OWNERSHIP_MEMBER
 from s3front.configurations.base import Answer
 from s3front.configurations.table import CONFIGURATIONS
 from s3front.operations import routes
@@ -144,6 +145,15 @@ CASES = {
     "GetObjectTagging": Case("GET", OBJECT + "?tagging", absent=NO_KEY),
     "PutObjectTagging": Case("PUT", OBJECT + "?tagging", TAGGING, with_md5(TAGGING), absent=NO_KEY),
     "DeleteObjectTagging": Case("DELETE", OBJECT + "?tagging", absent=NO_KEY, success=204),
+    "GetBucketAcl": Case("GET", "/{bucket}?acl"),
+    # Where lists do not count, which is so of new buckets; else see test_put_bucket_acl.
+    "PutBucketAcl": Case("PUT", "/{bucket}?acl", headers={"x-amz-acl": "private"}, success=400),
+    "PutObjectAcl": Case(
+        "PUT",
+        OBJECT + "?acl",
+        headers={"x-amz-acl": "bucket-owner-full-control"},
+        absent=NO_KEY,
+    ),
     "GetObjectAcl": Case("GET", OBJECT + "?acl", absent=NO_KEY),
     "ListObjectAnnotations": Case("GET", OBJECT + "?annotation", absent=NO_KEY),
     "GetObjectAnnotation": Case(
@@ -166,7 +176,9 @@ CASES = {
 ANYBODY = {"CorsPreflight", "GetWebsitePage"}
 """Operations that nobody has to sign (tests/api/test_cors.py, tests/api/test_websites.py)."""
 
-FRESH = BucketRecord.create("bucket", "owner", "Owner", datetime(2026, 1, 1, tzinfo=UTC), "here")
+FRESH = BucketRecord.create(
+    "bucket", "owner", "Owner", datetime(2026, 1, 1, tzinfo=UTC), "here"
+).changed({OWNERSHIP_MEMBER: ENFORCED})
 
 
 def status_of(answer: Answer) -> int:

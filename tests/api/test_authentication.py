@@ -403,7 +403,7 @@ def test_a_presigned_checksum_is_verified(front: Front, bucket: str) -> None:
         ("x-amz-trailer=x-amz-checksum-crc32", 200),
         ("x-amz-expected-bucket-owner=123456789012", 200),
         ("x-amz-expected-bucket-owner=123456789013", 403),
-        ("x-amz-acl=public-read", 501),
+        ("x-amz-acl=public-read", 400),
         ("x-amz-copy-source=%2Fother%2Fkey", 404),
     ],
 )

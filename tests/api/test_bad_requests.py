@@ -370,10 +370,10 @@ def test_a_document_is_asked_for(front: Front, bucket: str) -> None:
         ("/{bucket}/key", {"Content-MD5": "nonsense"}, None, 400),
         ("/{bucket}/key", {"x-amz-checksum-crc32": "nonsense"}, None, 400),
         ("/{bucket}/key", {"x-amz-storage-class": "NONSENSE"}, None, 400),
-        ("/{bucket}/key", {"x-amz-acl": "public-read"}, None, 501),
+        ("/{bucket}/key", {"x-amz-acl": "public-read"}, None, 400),
         ("/{bucket}/key", {"x-amz-meta-a": "b" * 2048}, None, 400),
         ("/{bucket}/" + "x" * 1025, {}, None, 400),
-        ("/{bucket}/key?acl", {}, None, 501),
+        ("/{bucket}/key?cors", {}, None, 501),
     ],
 )
 def test_a_refused_upload_is_never_asked_for(

@@ -90,7 +90,7 @@ def test_the_file_is_stored(front: Front, s3: Any, bucket: str, signed: Signed, 
 def test_what_the_fields_say_of_the_object(front: Front, s3: Any, bucket: str) -> None:
     fields = {
         "key": "a",
-        "acl": "private",
+        "acl": "bucket-owner-full-control",
         "Content-Type": "text/plain; charset=utf-8",
         "Cache-Control": "no-store",
         "Content-Disposition": 'attachment; filename="ü"',
@@ -455,7 +455,8 @@ def test_a_file_of_a_wrong_size(
         ({"key": ""}, (400, "InvalidArgument")),
         ({"key": "x" * 1025}, (400, "KeyTooLongError")),
         ({"key": "a\0b"}, (400, "InvalidArgument")),
-        ({"key": "a", "acl": "public-read"}, (501, "NotImplemented")),
+        ({"key": "a", "acl": "aws-exec-read"}, (501, "NotImplemented")),
+        ({"key": "a", "acl": "public-read"}, (400, "AccessControlListNotSupported")),
         ({"key": "a", "x-amz-server-side-encryption": "AES256"}, (501, "NotImplemented")),
         ({"key": "a", "x-amz-storage-class": "NONE"}, (400, "InvalidStorageClass")),
         ({"key": "a", "tagging": "<Tagging>"}, (400, "MalformedXML")),

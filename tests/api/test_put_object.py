@@ -364,8 +364,9 @@ def test_checksums_that_contradict_each_other(
     ("headers", "status", "code"),
     [
         ({"x-amz-storage-class": "NONSENSE"}, 400, "InvalidStorageClass"),
-        ({"x-amz-acl": "public-read"}, 501, "NotImplemented"),
-        ({"x-amz-grant-read": "id=1"}, 501, "NotImplemented"),
+        ({"x-amz-acl": "aws-exec-read"}, 501, "NotImplemented"),
+        ({"x-amz-acl": "public-read"}, 400, "AccessControlListNotSupported"),
+        ({"x-amz-grant-read": "id=1"}, 400, "InvalidArgument"),
         ({"x-amz-object-lock-mode": "GOVERNANCE"}, 400, "InvalidRequest"),
         ({"x-amz-server-side-encryption": "AES256"}, 501, "NotImplemented"),
         ({"x-amz-server-side-encryption-customer-algorithm": "AES256"}, 400, "InvalidRequest"),
@@ -387,7 +388,7 @@ def test_a_header_that_is_refused(
     "headers",
     [
         {"x-amz-storage-class": "STANDARD"},
-        {"x-amz-acl": "private"},
+        {"x-amz-acl": "bucket-owner-full-control"},
         {"x-amz-meta-scal-location-constraint": "us-east-1"},
         {"x-amz-expected-bucket-owner": "123456789012"},
     ],

@@ -66,15 +66,6 @@ def test_the_acl_of_a_version(s3: Any, bucket: str) -> None:
     assert code_of(s3.get_object_acl, **key, VersionId=NO_VERSION) == (404, "NoSuchVersion")
 
 
-def test_the_ownership_that_a_bucket_was_made_with(s3: Any) -> None:
-    name = new_name()
-    s3.create_bucket(Bucket=name, ObjectOwnership="BucketOwnerEnforced")
-    found = s3.get_bucket_ownership_controls(Bucket=name)["OwnershipControls"]
-    assert found == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
-    refused = code_of(s3.delete_bucket_ownership_controls, Bucket=name)
-    assert refused == (501, "NotImplemented")
-
-
 def test_a_write_is_refused_by_its_name(s3: Any, bucket: str) -> None:
     policy = {"Bucket": bucket, "Policy": "{}"}
     error = error_of(s3.put_bucket_policy, **policy)

@@ -93,8 +93,6 @@ def test_what_is_no_operation(method: str, raw_target: str, code: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("x-amz-acl", "public-read"),
-        ("x-amz-grant-read", "id=1"),
         ("x-amz-copy-source-server-side-encryption-customer-key", "key"),
         ("x-amz-write-offset-bytes", "0"),
     ],
@@ -118,6 +116,14 @@ def test_a_lock_is_for_new_objects_only() -> None:
     find("PUT", "/bucket/key", headers | {"x-amz-copy-source": "a/b"})
     for target in ("/bucket/key?tagging", "/bucket/key?partNumber=1&uploadId=a", "/bucket"):
         assert refusal("PUT", target, headers).code == "NotImplemented"
+
+
+def test_a_list_of_grants_is_for_what_has_one() -> None:
+    for headers in ({"x-amz-acl": "public-read"}, {"x-amz-grant-read": "id=1"}):
+        for target in ("/bucket", "/bucket?acl", "/bucket/key", "/bucket/key?acl"):
+            find("PUT", target, headers)
+        for target in ("/bucket/key?tagging", "/bucket/key?partNumber=1&uploadId=a"):
+            assert refusal("PUT", target, headers).code == "NotImplemented"
 
 
 def test_a_bucket_with_object_lock() -> None:

@@ -163,7 +163,7 @@ def test_the_form_in_records() -> None:
     """It is CloudServer's, to the member."""
     assert canned_acl("private", of_bucket=True) == PRIVATE_BUCKET_ACL
     assert canned_acl("private", of_bucket=False) == PRIVATE_OBJECT_ACL
-    twice = [("a", "READ"), ("b", "READ"), ("a", "READ"), ("a", "WRITE")]
+    twice = [("a", "READ"), ("b", "READ"), ("a", "READ")]
     assert explicit_acl(twice, of_bucket=False) == {
         "Canned": "",
         "FULL_CONTROL": [],
@@ -171,7 +171,8 @@ def test_the_form_in_records() -> None:
         "READ": ["a", "b"],
         "READ_ACP": [],
     }
-    assert explicit_acl(twice, of_bucket=True)["WRITE"] == ["a"]
+    assert explicit_acl(twice, of_bucket=True)["WRITE"] == []
+    assert explicit_acl([("a", "WRITE")], of_bucket=False)["WRITE"] == ["a"]
 
 
 def test_actions_are_named_once() -> None:

@@ -1,4 +1,4 @@
-"""Documents of buckets that are not set, that another front-end has set, and ACLs."""
+"""Documents of buckets that are not set, and those that another front-end has set."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ from botocore.model import OperationModel
 from botocore.parsers import create_parser
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from s3front.configurations.acl import show_object_acl
 from s3front.configurations.base import Configuration
 from s3front.configurations.table import CONFIGURATIONS
-from s3front.objects.object_record import ObjectRecord
 from s3front.operations import routes
 from s3front.port.request import Reply
 from s3front.port.target import Target, parse_target
@@ -29,9 +27,7 @@ from shared.records.bucket import BucketRecord
 MODEL = botocore.session.get_session().get_service_model("s3")
 ROUTES = routes()
 OWNER = "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"
-OTHER = "f" * 64
 FRESH = BucketRecord.create("photos", OWNER, "Bart", datetime(2026, 1, 1, tzinfo=UTC), "us-east-1")
-GROUPS = "http://acs.amazonaws.com/groups/"
 
 OTHER_NAMES = {
     "GetBucketLifecycle": "GetBucketLifecycleConfiguration",
@@ -121,20 +117,12 @@ def parsed(name: str, reply: Reply) -> Mapping[str, Any]:
     return found
 
 
-FULL_CONTROL = {
-    "Grantee": {"Type": "CanonicalUser", "ID": OWNER, "DisplayName": "Bart"},
-    "Permission": "FULL_CONTROL",
-}
 NOTHING_LISTED = {"IsTruncated": False}
 
 SAID_OF_A_FRESH_BUCKET: Mapping[str, Mapping[str, Any]] = {
     "GetBucketVersioning": {},
     "GetBucketAbac": {"AbacStatus": {"Status": "Disabled"}},
     "GetBucketAccelerateConfiguration": {},
-    "GetBucketAcl": {
-        "Owner": {"ID": OWNER, "DisplayName": "Bart"},
-        "Grants": [FULL_CONTROL],
-    },
     "GetBucketLogging": {},
     "GetBucketNotificationConfiguration": {},
     "GetBucketRequestPayment": {"Payer": "BucketOwner"},
@@ -276,6 +264,18 @@ STORED: Mapping[str, tuple[str, Any, Any]] = {
         "BucketOwnerEnforced",
         {"OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}},
     ),
+    "GetPublicAccessBlock": (
+        "publicAccessBlock",
+        {"BlockPublicAcls": True, "RestrictPublicBuckets": False},
+        {
+            "PublicAccessBlockConfiguration": {
+                "BlockPublicAcls": True,
+                "IgnorePublicAcls": False,
+                "BlockPublicPolicy": False,
+                "RestrictPublicBuckets": False,
+            }
+        },
+    ),
     "GetBucketVersioning": (
         "versioningConfiguration",
         {"Status": "Suspended", "MfaDelete": "Disabled"},
@@ -338,7 +338,6 @@ def test_a_stored_document_that_cannot_be_shown_is_never_denied(each: Configurat
         ("GetBucketCors", "cors", [{"allowedMethods": 1}]),
         ("GetBucketTagging", "tags", [{"Value": "a"}]),
         ("GetBucketTagging", "tags", 1),
-        ("GetBucketAcl", "acl", "private"),
     ],
 )
 def test_a_document_of_another_form_is_no_fault_of_this_server(
@@ -376,62 +375,3 @@ def test_without_its_encryption_a_bucket_keeps_the_key_of_the_original() -> None
     }
     assert not each.is_set(record)
     assert each.without(record) == record
-
-
-# --- Access control lists -------------------------------------------------------------------------
-
-
-def granted(**acl: Any) -> list[tuple[str, str]]:
-    """Grantee and permission, as a bucket with this list shows them."""
-    stored = {"Canned": "", "FULL_CONTROL": [], "WRITE": [], "WRITE_ACP": [], "READ": []} | acl
-    reply = configuration("GetBucketAcl").read(FRESH.changed({"acl": stored}))
-    return grants_of(reply)
-
-
-def grants_of(reply: Reply) -> list[tuple[str, str]]:
-    return [
-        (grant["Grantee"].get("ID") or grant["Grantee"]["URI"], grant["Permission"])
-        for grant in parsed("GetBucketAcl", reply)["Grants"]
-    ]
-
-
-@pytest.mark.parametrize(
-    ("canned", "more"),
-    [
-        ("private", []),
-        ("public-read", [("global/AllUsers", "READ")]),
-        ("public-read-write", [("global/AllUsers", "READ"), ("global/AllUsers", "WRITE")]),
-        ("authenticated-read", [("global/AuthenticatedUsers", "READ")]),
-        ("log-delivery-write", [("s3/LogDelivery", "WRITE"), ("s3/LogDelivery", "READ_ACP")]),
-    ],
-)
-def test_a_canned_list(canned: str, more: list[tuple[str, str]]) -> None:
-    groups = [(GROUPS + group, permission) for group, permission in more]
-    assert granted(Canned=canned) == [(OWNER, "FULL_CONTROL"), *groups]
-
-
-def test_a_list_of_grants() -> None:
-    everybody = GROUPS + "global/AllUsers"
-    assert granted(FULL_CONTROL=[OWNER], READ=[everybody, OTHER], READ_ACP=[OTHER]) == [
-        (OWNER, "FULL_CONTROL"),
-        (everybody, "READ"),
-        (OTHER, "READ"),
-        (OTHER, "READ_ACP"),
-    ]
-
-
-@pytest.mark.parametrize("acl", [{"Canned": "what-is-this"}, {"READ": [1]}, {"READ": 1}], ids=str)
-def test_a_list_of_another_form(acl: dict[str, Any]) -> None:
-    with pytest.raises(S3Error, match=r"NotImplemented: .*acl"):
-        granted(**acl)
-
-
-@pytest.mark.parametrize(
-    ("canned", "bucket_owner"), [("bucket-owner-read", "READ"), ("private", None)]
-)
-def test_an_object_of_another_account(canned: str, bucket_owner: str | None) -> None:
-    document = {"owner-id": OTHER, "owner-display-name": "Lisa", "acl": {"Canned": canned}}
-    expected = [(OTHER, "FULL_CONTROL")]
-    if bucket_owner is not None:
-        expected.append((OWNER, bucket_owner))
-    assert grants_of(show_object_acl(FRESH, ObjectRecord(document))) == expected

@@ -50,17 +50,22 @@ OURS = {
 }
 """Calls that the model does not have."""
 
+GRANT_WRITE = "x-amz-grant-write"
+
 OURS_OF = {
+    "CopyObject": {GRANT_WRITE},
     "CreateBucket": {NEW_BUCKET, NEW_BUCKET_KEY_ID},
     "CompleteMultipartUpload": {PUT_VERSION, ENCRYPTION, KEY_ID},
+    "CreateMultipartUpload": {GRANT_WRITE},
     "DeleteObjects": {"content-md5"},
-    "PutObject": {PUT_VERSION},
+    "PutObject": {GRANT_WRITE, PUT_VERSION},
     "RenameObject": {*CUSTOMER_HEADERS},
     "UploadPart": {ENCRYPTION, KEY_ID},
     "UploadPartCopy": {ENCRYPTION, KEY_ID},
 }
 """Headers that calls honour and the model does not have of them: CloudServer's, what every document
-may say, and what clients repeat of an upload."""
+may say, what clients repeat of an upload, and a permission that means nothing of an object, but is
+shown by those that others have stored."""
 
 MEANINGLESS = {
     "x-amz-mfa": "MFA delete cannot be enabled, so nothing asks for it",
