@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
-from typing import Final
+from typing import Final, TypeVar
 
 from s3front.encryption.segments import SegmentedTransform
 from s3front.encryption.transform import Coder
@@ -14,6 +14,8 @@ from s3front.locations.base import DataReader, DataStore, Stored
 from s3front.port.request import Passage
 
 _HERE_BYTES_MAX: Final = 1024 * 1024 + 4096
+
+_Made = TypeVar("_Made", bytes, bytes | bytearray)
 
 
 def opened(store: DataStore, blob: Stored, start: int, end: int) -> Awaitable[DataReader]:
@@ -48,30 +50,34 @@ class Cut:
 class DecodedReader:
     """A reader whose bytes pass a coder."""
 
-    def __init__(self, stored: DataReader, coder: Coder) -> None:
+    def __init__(self, stored: DataReader, coder: Coder[bytes | bytearray]) -> None:
         self._stored = stored
         self._coder = coder
 
-    async def blocks(self) -> AsyncGenerator[bytes | Passage, None]:
-        async with aclosing(coded(_seen(self._stored), self._coder)) as blocks:
-            async for block in blocks:
-                yield block
+    def blocks(self) -> AsyncGenerator[bytes | bytearray, None]:
+        return coded(self._stored.blocks(), self._coder)
 
     async def read(self) -> bytes:
         stored = await self._stored.read()
-        return await _passed(self._coder, stored) + self._coder.finish()
+        return bytes(await _passed(self._coder, stored) + self._coder.finish())
 
     def close(self) -> None:
         self._stored.close()
 
 
 async def coded(
-    blocks: AsyncGenerator[bytes, None] | AsyncGenerator[bytes | bytearray, None], coder: Coder
-) -> AsyncGenerator[bytes, None]:
-    """The blocks as a coder makes them; empty ones are left out."""
+    blocks: AsyncGenerator[bytes | bytearray | Passage, None], coder: Coder[_Made]
+) -> AsyncGenerator[_Made, None]:
+    """The blocks as a coder makes them; empty ones are left out. What is in passages comes as
+    blocks, as none of them is moved."""
     async with aclosing(blocks):
         async for block in blocks:
-            if made := await _passed(coder, block):
+            if not isinstance(block, bytes | bytearray):
+                continue
+            made = await _passed(coder, block)
+            # A slow client would keep it as well.
+            del block
+            if made:
                 yield made
     if made := coder.finish():
         yield made
@@ -94,21 +100,15 @@ async def _only(data: bytes) -> AsyncGenerator[bytes, None]:
 
 async def bytes_of(reader: DataReader) -> AsyncGenerator[bytes, None]:
     """The bytes of a reader, for whoever has to see them: none is moved from where it is."""
-    async with aclosing(_seen(reader)) as blocks:
-        async for block in blocks:
-            yield bytes(block)
-
-
-async def _seen(reader: DataReader) -> AsyncGenerator[bytes | bytearray, None]:
     async with aclosing(reader.blocks()) as blocks:
         async for block in blocks:
             if isinstance(block, bytes | bytearray):
-                yield block
+                yield bytes(block)
 
 
-async def _passed(coder: Coder, data: bytes | bytearray) -> bytes:
-    """Here, as long as that takes less than a millisecond: AES needs 0.2 ms for a MiB, and keeps
-    the interpreter's lock all the while, so that a thread would gain nothing else."""
+async def _passed(coder: Coder[_Made], data: bytes | bytearray) -> _Made:
+    """Here, as long as that takes less than a millisecond: AES needs 0.1 ms for a MiB, and keeps
+    the interpreter's lock for most of it, so that a thread would gain little else."""
     if len(data) <= _HERE_BYTES_MAX:
         return coder.update(data)
     return await asyncio.to_thread(coder.update, data)

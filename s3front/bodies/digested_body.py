@@ -25,7 +25,7 @@ from typing import Any, Final, Protocol, TypeVar, TypeVarTuple
 
 from s3front.bodies.checksums import Algorithm, BodyDigests
 from s3front.bodies.in_turn import THREAD_BYTES_MIN, InTurn
-from s3front.encryption.transform import Coder
+from s3front.encryption.segments import Encoder
 from s3front.locations.base import BlobFile, Stored
 from s3front.s3_errors import S3Error
 from shared.boot_clock import boot_seconds
@@ -160,7 +160,7 @@ class DigestedBody:
         return None if reading is None else self._whole(reading)
 
     async def store(
-        self, file: BlobFile, *, at_once: bool, coder: Coder | None = None
+        self, file: BlobFile, *, at_once: bool, coder: Encoder | None = None
     ) -> Stored | bytes:
         """Store the bytes in a file, or what ``coder`` makes of them. ``at_once``: they may be
         gathered before, if their source gives all at once; returns them then when they could not
@@ -179,7 +179,7 @@ class DigestedBody:
             raise
         return await _in_writer(file, file.publish)
 
-    async def _write(self, file: BlobFile, coder: Coder | None) -> None:
+    async def _write(self, file: BlobFile, coder: Encoder | None) -> None:
         """Write the blocks; the next ones are digested while one is written."""
 
         def write(pieces: Sequence[bytes]) -> None:
@@ -203,7 +203,7 @@ class DigestedBody:
             await asyncio.get_running_loop().run_in_executor(_WRITERS, file.write, [coder.finish()])
 
     def _store_pieces(
-        self, file: BlobFile, received: Sequence[bytes], coder: Coder | None
+        self, file: BlobFile, received: Sequence[bytes], coder: Encoder | None
     ) -> Stored | bytes:
         """Decode, digest, verify, encode and store all of the bytes, in a thread."""
         with _TURNS:

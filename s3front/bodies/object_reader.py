@@ -25,7 +25,7 @@ from s3front.bodies.proven_key import Proving, is_uncertain, with_proven_key
 from s3front.bodies.verified_blob import VerifiedBlob
 from s3front.context import Context
 from s3front.encryption.key_wrapping import NUMBER_MEMBER, WRAPPED_MEMBER, BoundTo
-from s3front.encryption.segments import require_in_order
+from s3front.encryption.segments import Decoder, require_in_order
 from s3front.encryption.sse import CUSTOMER_MEMBER
 from s3front.encryption.transform import Coder, Transform
 from s3front.locations.base import DataNotFoundError, DataReader, DataStore, Stored, stored_blob
@@ -49,7 +49,7 @@ class _Stretch(msgspec.Struct, frozen=True):
     blob: Stored
     start: int
     end: int
-    coder: Coder | None = None
+    coder: Coder[bytes | bytearray] | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -109,8 +109,7 @@ class ObjectData:
         data = cls(context, record, stretches)
         data._is_whole = part.start == 0 and part.end == record.size - 1
         if stretches:
-            first = stretches[0]
-            data._first = await opened(first.store, first.blob, first.start, first.end)
+            data._first = await _opened(stretches[0])
         return data
 
     async def verified(self) -> AsyncGenerator[bytes, None]:
@@ -122,12 +121,11 @@ class ObjectData:
         md5_of = dict(zip(names, md5s, strict=True))
         for index, stretch in enumerate(self._stretches):
             blob = stretch.blob
-            blocks = self._verified(index, md5_of[blob.key, blob.version])
-            if stretch.coder is not None:
-                blocks = coded(blocks, stretch.coder)
+            stored = self._verified(index, md5_of[blob.key, blob.version])
+            blocks = stored if stretch.coder is None else coded(stored, stretch.coder)
             async with aclosing(blocks):
                 async for block in blocks:
-                    yield block
+                    yield bytes(block)
 
     async def _verified(self, index: int, md5: str | None) -> AsyncGenerator[bytes, None]:
         """A stretch as it is stored."""
@@ -237,8 +235,18 @@ class ObjectData:
         if index == 0:
             assert self._first is not None
             return self._first
-        stretch = self._stretches[index]
-        return await opened(stretch.store, stretch.blob, stretch.start, stretch.end)
+        return await _opened(self._stretches[index])
+
+
+async def _opened(stretch: _Stretch) -> DataReader:
+    """The bytes of a stretch as they are stored. Those that are authenticated when they are
+    decrypted need nobody else to look at them."""
+    store, blob, start, end = stretch.store, stretch.blob, stretch.start, stretch.end
+    if isinstance(stretch.coder, Decoder) and isinstance(store, DmdFileStore):
+        pieces = await store.open_pieces(blob, start, end)
+        if pieces is not None:
+            return pieces
+    return await opened(store, blob, start, end)
 
 
 async def _joined(
@@ -289,7 +297,7 @@ async def at_hand_sealed(
             return None
     transform = await _transform(context, location, record, customer_key)
     decoder = transform.decoder(0, size - 1, size)
-    return decoder.update(body) + decoder.finish()
+    return bytes(decoder.update(body) + decoder.finish())
 
 
 def _sealed_blob(record: ObjectRecord) -> DataLocation | None:

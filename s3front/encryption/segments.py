@@ -136,45 +136,70 @@ class Decoder:
         self._wanted = end - start + 1
         self._last = (size - 1) // SEGMENT_BYTES
         self._last_bytes = size - self._last * SEGMENT_BYTES + TAG_BYTES
-        self._held: bytes | bytearray = b""
+        self._held = bytearray()
+        """The beginning of the header, or of the next segment."""
 
-    def update(self, data: bytes | bytearray) -> bytes:
-        held = self._held + data if self._held else data
-        position = 0
-        if self._header_left:
-            if len(held) < HEADER_BYTES:
-                self._held = held
-                return b""
-            if not held.startswith(self._header_left):
-                raise refused()
-            self._header_left = b""
-            position = HEADER_BYTES
-        view, made = memoryview(held), []
-        while self._index <= self._last:
-            length = self._last_bytes if self._index == self._last else _STORED_BYTES
-            if len(held) - position < length:
-                break
-            made.append(self._plain(view[position : position + length]))
-            position += length
-        self._held = held[position:]
-        if self._held and self._index > self._last:
-            raise refused()
-        return made[0] if len(made) == 1 else b"".join(made)
+    def update(self, data: bytes | bytearray) -> bytes | bytearray:
+        segments = self._whole_segments(data)
+        made = self._opened(segments[0]) if len(segments) == 1 else self._all_opened(segments)
+        if self._skip or len(made) > self._wanted:
+            made = made[self._skip : self._skip + self._wanted]
+        if segments:
+            self._skip = 0
+        self._wanted -= len(made)
+        return made
 
     def finish(self) -> bytes:
         if self._wanted or self._held:
             raise refused()
         return b""
 
-    def _plain(self, sealed: memoryview) -> bytes:
-        nonce = _nonce(self._index, last=self._index == self._last)
-        plain = _opened(self._cipher, nonce, sealed, self._header)
-        self._index += 1
-        if self._skip or len(plain) > self._wanted:
-            plain = plain[self._skip : self._skip + self._wanted]
-            self._skip = 0
-        self._wanted -= len(plain)
+    def _whole_segments(self, data: bytes | bytearray) -> Sequence[memoryview]:
+        """The segments that are complete with these bytes; what is after them is held."""
+        view, found, index = memoryview(data), [], self._index
+        while view:
+            if index > self._last:
+                raise refused()
+            length = self._last_bytes if index == self._last else _STORED_BYTES
+            missing = (HEADER_BYTES if self._header_left else length) - len(self._held)
+            piece, view = view[:missing], view[missing:]
+            if self._held or len(piece) < missing:
+                self._held += piece
+                if len(piece) < missing:
+                    break
+                piece, self._held = memoryview(self._held), bytearray()
+            if self._header_left:
+                if piece != self._header_left:
+                    raise refused()
+                self._header_left = b""
+            else:
+                found.append(piece)
+                index += 1
+        return found
+
+    def _opened(self, segment: memoryview) -> bytes:
+        try:
+            plain = self._cipher.decrypt(self._next_nonce(), segment, self._header)
+        except (InvalidTag, ValueError) as error:
+            raise refused() from error
         return plain
+
+    def _all_opened(self, segments: Sequence[memoryview]) -> bytearray:
+        """The plain bytes of several, without another copy to join them."""
+        made = bytearray(sum(map(len, segments)) - TAG_BYTES * len(segments))
+        left = memoryview(made)
+        try:
+            for segment in segments:
+                plain, left = left[: len(segment) - TAG_BYTES], left[len(segment) - TAG_BYTES :]
+                self._cipher.decrypt_into(self._next_nonce(), segment, self._header, plain)
+        except (InvalidTag, ValueError) as error:
+            raise refused() from error
+        return made
+
+    def _next_nonce(self) -> bytes:
+        index = self._index
+        self._index += 1
+        return _nonce(index, last=index == self._last)
 
 
 def refused() -> S3Error:
@@ -209,10 +234,3 @@ def _header(blob_key: bytes) -> bytes:
 
 def _nonce(index: int, *, last: bool) -> bytes:
     return index.to_bytes(_INDEX_BYTES, "big") + (b"\x01" if last else b"\x00")
-
-
-def _opened(cipher: AESGCM, nonce: bytes, sealed: memoryview, header: bytes) -> bytes:
-    try:
-        return cipher.decrypt(nonce, sealed, header)
-    except (InvalidTag, ValueError) as error:
-        raise refused() from error

@@ -11,13 +11,15 @@ puts ``members`` into the data location; the reader finds it again by them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+_Made_co = TypeVar("_Made_co", bytes, bytes | bytearray, covariant=True)
 
 
-class Coder(Protocol):
+class Coder(Protocol[_Made_co]):
     """One pass over bytes that come in order. Called by one task, perhaps in a thread."""
 
-    def update(self, data: bytes | bytearray) -> bytes:
+    def update(self, data: bytes | bytearray) -> _Made_co:
         """Take the next bytes; returns those that they complete. Raises S3Error."""
 
     def finish(self) -> bytes:
@@ -33,12 +35,12 @@ class Transform(Protocol):
     def stored_size(self, size: int) -> int:
         """How many bytes are stored of ``size`` plain ones."""
 
-    def encoder(self) -> Coder:
+    def encoder(self) -> Coder[bytes]:
         """Makes what is stored, of all plain bytes. Once."""
 
     def stored_range(self, start: int, end: int, size: int) -> tuple[int, int]:
         """Which stored bytes have to be read for the plain ones from ``start`` to ``end``, of
         ``size`` in all."""
 
-    def decoder(self, start: int, end: int, size: int) -> Coder:
+    def decoder(self, start: int, end: int, size: int) -> Coder[bytes | bytearray]:
         """Makes exactly those plain bytes, of what ``stored_range`` says."""

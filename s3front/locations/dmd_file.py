@@ -15,8 +15,9 @@ import orjson
 from s3front.locations.base import Capabilities, DataNotFoundError, ObjectInfo, Stored
 from s3front.locations.http_call import SourceError
 from s3front.locations.http_client import HttpClient, Response
-from s3front.locations.local_blobs import LocalBlobs, LocalReader
+from s3front.locations.local_blobs import READ_BYTES_MAX, LocalBlobs, LocalReader
 from s3front.locations.local_files import LocalFile, LocalFiles, Offer
+from s3front.locations.local_pieces import LocalPieces
 from s3front.locations.origin import Origin
 from s3front.s3_errors import S3Error
 from shared.credentials import NO_CREDENTIALS, Credentials
@@ -137,6 +138,14 @@ class DmdFileStore:
             response.close()
             raise S3Error("InternalError")
         return _Reader(response, length)
+
+    async def open_pieces(self, blob: Stored, start: int, end: int) -> LocalPieces | None:
+        """The same for many bytes that whoever reads them authenticates, where they can be read
+        without the daemon; None when they have to be opened as others."""
+        local = self._local
+        if local is None or end - start < READ_BYTES_MAX or _KEY.fullmatch(blob.key) is None:
+            return None
+        return await local.pieces(blob, start, end)
 
     def content_here(self, key: str, size: int) -> bytes | None:
         """All bytes of a small blob, where they can be read without the daemon and without waiting;

@@ -25,6 +25,7 @@ from typing import Final
 from isal.isal_zlib import crc32
 
 from s3front.locations.base import Stored
+from s3front.locations.local_pieces import PIECE_BYTES, LocalPieces
 from shared.blob_checksums import checksum_in
 from shared.blob_files import blob_file
 from shared.budget import Budget
@@ -128,6 +129,27 @@ class LocalBlobs:
                 self._budget.give(length)
         return None if data is None else LocalReader(data, self._budget)
 
+    async def pieces(self, blob: Stored, start: int, end: int) -> LocalPieces | None:
+        """The same bytes of the file of a large blob, which are verified by whoever reads them;
+        None when they are not to be had in this way."""
+        if checksum_in(blob.key) is None or not self.serves:
+            return None
+        # Half is left to those who are done with theirs at once.
+        if self._budget.left - PIECE_BYTES < self._budget.share_bytes_max:
+            return None
+        path = blob_file(self._path, blob.key)
+        descriptor = open_cached(path)
+        if descriptor is None:
+            descriptor = await self._loop.run_in_executor(self._readers, _opened, path)
+        if descriptor is None:
+            return None
+        if os.fstat(descriptor).st_size != blob.size or not self._budget.take(PIECE_BYTES):
+            os.close(descriptor)
+            return None
+        return LocalPieces(
+            descriptor, start, end, self._readers, self._budget, in_memory=self._in_memory
+        )
+
     async def close(self) -> None:
         """Ask no more."""
         if self._asking is not None:
@@ -189,6 +211,14 @@ class LocalBlobs:
         ours = await asyncio.to_thread(local_identity, self._folder)
         self._in_memory = await asyncio.to_thread(is_in_memory, self._folder)
         self._serves = theirs == ours
+
+
+def _opened(path: str) -> int | None:
+    """Open a file, waiting for the disk; None where that cannot be done."""
+    try:
+        return os.open(path, OPEN_FLAGS)
+    except OSError:
+        return None
 
 
 def _verified(

@@ -21,7 +21,7 @@ SIZES = st.one_of(
 )
 
 
-def passed(coder: Coder, data: bytes, cuts: list[int]) -> bytes:
+def passed(coder: Coder[bytes] | Coder[bytes | bytearray], data: bytes, cuts: list[int]) -> bytes:
     """What the coder makes of bytes that come in these pieces."""
     made, at = b"", 0
     for length in cuts:

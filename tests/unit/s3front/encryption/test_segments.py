@@ -48,7 +48,7 @@ def decoded(
     last = size - 1 if end is None else end
     begins, ends = transform.stored_range(start, last, size)
     decoder = transform.decoder(start, last, size)
-    return decoder.update(stored[begins : ends + 1]) + decoder.finish()
+    return bytes(decoder.update(stored[begins : ends + 1]) + decoder.finish())
 
 
 def segments(stored: bytes) -> list[bytes]:

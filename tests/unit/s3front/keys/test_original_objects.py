@@ -34,7 +34,7 @@ async def plain(keepers: dict[str, MasterKeys], key_id: object, wrapped: bytes) 
     location = DataLocation("k", len(VECTOR), 0, "here", "file", "", members)
     document = {"x-amz-server-side-encryption-aws-kms-key-id": key_id}
     transform = await opening_of_original(keepers, document, location)
-    return transform.decoder(0, len(VECTOR) - 1, len(VECTOR)).update(VECTOR)
+    return bytes(transform.decoder(0, len(VECTOR) - 1, len(VECTOR)).update(VECTOR))
 
 
 WRAPPED = unwrapped_by_file_kms(KEY_ID, DATA_KEY)  # the cipher is its own inverse
