@@ -27,6 +27,10 @@ MAKES: Final = "s3:PutObject"
 """Makes an object. What is asked for after it is about the object that it makes, and not about one
 in whose place that comes."""
 
+PER_KEY: Final = "(per key)"
+"""In place of an action, of a request that names keys in its body: each of them is an access of its
+own, which is decided, and answered, by itself."""
+
 EXPECTED_OWNER: Final = "x-amz-expected-bucket-owner"
 """The header by which any request says whom its bucket belongs to."""
 

@@ -27,7 +27,7 @@ from typing import Final
 import msgspec
 
 from s3front.auth.identity import Rights
-from s3front.authz.access import MAKES, Access, Asked, arn
+from s3front.authz.access import MAKES, PER_KEY, Access, Asked, arn
 from s3front.authz.acl import BUCKET_PERMISSIONS, OBJECT_PERMISSIONS, granted
 from s3front.authz.own_policies import denied_by, given_by, limited
 from s3front.authz.ownership import acls_count, owner_id_of
@@ -107,7 +107,12 @@ def decide(access: Access) -> Decision:
         return _of_account(access)
     if bucket is None:
         return _NO_BUCKET
-    decision = _OWNER if _is_plain(access, bucket) else _of_bucket(access, bucket)
+    if _is_plain(access, bucket):
+        decision = _OWNER
+    elif first is PER_KEY:
+        decision = _FOR_ANYBODY
+    else:
+        decision = _of_bucket(access, bucket)
     if access.expected_owners and decision.allowed:
         account = access.owner_account
         for expected in access.expected_owners:
@@ -196,6 +201,9 @@ def _of_bucket(access: Access, bucket: BucketRecord) -> Decision:
         decision = _one(access, bucket, asked, makes=makes)
         if not decision.allowed:
             return decision
+    if access.actions[0] in _OF_POLICY and access.principal.canonical_id != bucket.owner_id:
+        # Whoever allows it (Amazon S3 API reference, PutBucketPolicy).
+        return Decision(False, Reason(Why.OWNERS_ONLY, action=access.actions[0]))
     gone = access.object is None or access.object.is_delete_marker
     if gone and not makes and not _OF_OBJECTS_THAT_ARE.isdisjoint(access.actions):
         listing = Asked(access, _LIST, arn(access.bucket_name))

@@ -35,6 +35,8 @@ class Why(StrEnum):
     """What policies allow is beyond the boundary of permissions, or the policies of the session."""
     RESTRICTED = "public-access-blocked"
     """A policy that allows is public, which the bucket is closed to (RestrictPublicBuckets)."""
+    OWNERS_ONLY = "owners-only"
+    """It is allowed, and yet only for the account that owns the bucket: its policy."""
     HIDDEN = "key-hidden"
     """The key is not there, and who asks may not list the bucket, so is not told."""
 
@@ -92,6 +94,7 @@ _IN_WORDS: Final = {
     Why.NOTHING_ALLOWS: "no policy and no grant allows it",
     Why.RESTRICTED: "the policy of the bucket is public, which RestrictPublicBuckets closes to "
     "other accounts",
+    Why.OWNERS_ONLY: "only the account that owns the bucket reads and changes its policy",
     Why.HIDDEN: "there is no such key, which only who may list the bucket is told",
 }
 

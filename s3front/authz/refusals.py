@@ -40,6 +40,8 @@ def refusal(access: Access, reason: Reason) -> S3Error:
                 "The value of the expected bucket owner parameter must be an AWS Account ID... "
                 f"[{wrong}]",
             )
+    if reason.why is Why.OWNERS_ONLY:
+        return S3Error("MethodNotAllowed")
     return AccessDeniedError(access, reason)
 
 

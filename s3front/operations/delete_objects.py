@@ -19,7 +19,7 @@ from xml.etree.ElementTree import Element
 
 from msgspec import structs
 
-from s3front.authz.access import arn
+from s3front.authz.access import PER_KEY, arn
 from s3front.authz.decide import authorize
 from s3front.authz.refusals import AccessDeniedError
 from s3front.bodies.request_document import interpreted, read_document
@@ -399,6 +399,6 @@ DELETE_OBJECTS = Operation(
     "DeleteObjects",
     Level.BUCKET,
     delete_objects,
-    ("s3:DeleteObject",),
+    (PER_KEY,),
     headers=DOCUMENT | {BYPASS_HEADER},
 )

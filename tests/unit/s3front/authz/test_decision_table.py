@@ -149,7 +149,8 @@ GetBucketPolicy  Y . Y . Y Y . Y  . . . .
 PutBucketPolicy  Y . Y . . Y . .  . . . .
 """
 
-# A policy gives all to account B: its users need theirs; those of A get nothing by it.
+# A policy gives all to account B: its users need theirs; those of A get nothing by it. The policy
+# itself is for the owner of the bucket alone.
 POLICY_FOR_B: Final = """
 ListBucket       Y . Y . . Y Y .  Y Y . .
 GetObject        Y . Y Y Y Y . Y  Y Y . .
@@ -161,8 +162,8 @@ GetObjectAcl     Y . Y . Y Y . Y  Y Y . .
 PutObjectAcl     Y . Y . . Y . .  Y Y . .
 GetBucketAcl     Y . Y . Y Y . Y  Y Y . .
 PutBucketAcl     Y . Y . . Y . .  Y Y . .
-GetBucketPolicy  Y . Y . Y Y . Y  Y Y . .
-PutBucketPolicy  Y . Y . . Y . .  Y Y . .
+GetBucketPolicy  Y . Y . Y Y . Y  . . . .
+PutBucketPolicy  Y . Y . . Y . .  . . . .
 """
 
 # A policy gives all to account A itself, which is A's to give on: so nobody gets anything new.
