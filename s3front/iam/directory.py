@@ -1,9 +1,9 @@
 """Who there is: accounts of the configuration and those kept in the metadata, users, groups, roles,
 policies and access keys, as requests ask for them.
 
-Everything is in memory, and answers at once. What keeps it as the metadata have it is
-``s3front.iam.following``: by ``refresh`` a request sees all that was changed before it was sent,
-without it what was changed some time ago (``LOOK_SECONDS``).
+Everything is in memory, and answers at once. A source keeps it as the metadata have it
+(``s3front.iam.following``): after ``refresh`` a request sees all that was changed before it was
+sent, without it what was changed some time ago (``LOOK_SECONDS``).
 
 *Rules*
 
@@ -17,8 +17,8 @@ without it what was changed some time ago (``LOOK_SECONDS``).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, Protocol
 
 import msgspec
 
@@ -54,31 +54,54 @@ from shared.config import Accounts
 NO_ACCOUNTS: Final = Accounts((), ())
 
 
-async def _nothing_to_ask() -> None:
-    """There is nobody to hear of changes from."""
+class Source(Protocol):
+    """What tells a directory of changes."""
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it was told lately how things are."""
+
+    async def refresh(self) -> None:
+        """Tell it of all that was changed before this call. Raises ServiceUnavailable."""
+
+
+class _NoSource:
+    """Nothing is stored, and so nothing changes."""
+
+    is_fresh: Final = True
+
+    async def refresh(self) -> None: ...
 
 
 class Directory:
-    """See the module. ``refresh`` raises ServiceUnavailable when the metadata cannot be asked."""
+    """See the module."""
 
-    def __init__(
-        self,
-        accounts: Accounts = NO_ACCOUNTS,
-        refresh: Callable[[], Awaitable[None]] = _nothing_to_ask,
-    ) -> None:
+    def __init__(self, accounts: Accounts = NO_ACCOUNTS) -> None:
         self.identities = Identities()
-        self.refresh = refresh
+        self.source: Source = _NoSource()
         self.generation = 0
         """Changes with every change."""
         self._texts = PolicyTexts()
         self._indexed_at = -1
         self.use(accounts)
 
+    async def refresh(self) -> None:
+        """Know all that was changed before this call. Raises ServiceUnavailable when the metadata
+        cannot be asked."""
+        await self.source.refresh()
+
+    async def ready(self) -> None:
+        """Know how things were some seconds ago at the latest: for all that something is allowed
+        on. It waits only when nothing was told for that long. Raises ServiceUnavailable."""
+        if not self.source.is_fresh:
+            await self.source.refresh()
+
     # --- Changing ------------------------------------------------------------------------------
 
     def use(self, accounts: Accounts) -> None:
         """Take these accounts of the configuration from now on."""
         self._of_file = {each.short_id: each for each in accounts}
+        self._file_keys = frozenset(each.access_key for each in accounts.credentials)
         self.changed()
 
     def changed(self) -> None:
@@ -162,6 +185,11 @@ class Directory:
         """A stored one."""
         return self.identities.get(AccessKey, access_key_key(access_key_id))
 
+    def knows_access_key(self, access_key_id: str) -> bool:
+        """Whether there is such a key, stored or in the configuration."""
+        key = access_key_key(access_key_id)
+        return access_key_id in self._file_keys or self.identities.text(key) is not None
+
     def provider(self, account_id: str, url: str) -> Provider | None:
         return self.identities.get(Provider, provider_key(account_id, url))
 
@@ -190,6 +218,11 @@ class Directory:
         """The role that has this unique ID."""
         key = self.identities.key_of_id(unique_id)
         return None if key is None or key[:5] != "role/" else self.identities.get(Role, key)
+
+    def group_by_id(self, unique_id: str) -> Group | None:
+        """The group that has this unique ID."""
+        key = self.identities.key_of_id(unique_id)
+        return None if key is None or key[:6] != "group/" else self.identities.get(Group, key)
 
     # --- What they may ---------------------------------------------------------------------------
 
@@ -225,8 +258,8 @@ class Directory:
     def rights_of_user(self, user: User) -> Rights:
         """The user's own policies, those of all groups, and the boundary."""
         policies = self._policies_of(user, f"user/{user.name}")
-        for name in user.groups:
-            group = self.group(user.account, name)
+        for group_id in user.groups:
+            group = self.group_by_id(group_id)
             if group is not None:
                 policies += self._policies_of(group, f"group/{group.name}")
         return Rights(policies, self._boundary(user.boundary))
@@ -257,10 +290,10 @@ class Directory:
         each of these is the same object, so is the principal."""
         keys = [user.key, account_key(user.account)]
         held: list[Holder] = [user]
-        for name in user.groups:
-            keys.append(group_key(user.account, name))
-            group = self.group(user.account, name)
+        for group_id in user.groups:
+            group = self.group_by_id(group_id)
             if group is not None:
+                keys.append(group.key)
                 held.append(group)
         arns = {arn for holder in held for arn in holder.attached}
         if user.boundary is not None:

@@ -22,7 +22,6 @@ from s3front.iam.records import (
     Role,
     SealingKeys,
     User,
-    group_key,
 )
 
 _OF_ALL_ACCOUNTS: Final = frozenset(("account", "key", "sessions"))
@@ -33,7 +32,6 @@ class _Links(msgspec.Struct, rename="camel"):
     """What of a user, group or role is indexed."""
 
     id: str = ""
-    account: str = ""
     attached: tuple[str, ...] = ()
     boundary: str | None = None
     groups: tuple[str, ...] = ()
@@ -161,9 +159,9 @@ class Identities:
         """The keys of the users and roles whose boundary a managed policy is."""
         return sorted(self._users_of.get(f"boundary {policy_arn}", ()))
 
-    def members(self, account_id: str, group: str) -> Sequence[str]:
-        """The keys of the users in a group."""
-        return sorted(self._users_of.get(group_key(account_id, group), ()))
+    def members(self, group_id: str) -> Sequence[str]:
+        """The keys of the users in the group that has this unique ID."""
+        return sorted(self._users_of.get(group_id, ()))
 
     def accounts(self) -> Iterable[Account]:
         return self._accounts.values()
@@ -180,5 +178,4 @@ def _used(links: _Links) -> Iterable[str]:
     yield from links.attached
     if links.boundary is not None:
         yield f"boundary {links.boundary}"
-    for group in links.groups:
-        yield group_key(links.account, group)
+    yield from links.groups

@@ -1,4 +1,5 @@
-"""The policies of identities, read from their texts, and kept: many have the same."""
+"""The policies of identities, read from their texts: checked when they are set, and kept when they
+are used, as many identities have the same."""
 
 from __future__ import annotations
 
@@ -7,8 +8,10 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from s3front.iam.iam_errors import IamError
 from s3front.metadata.kept_records import KeptRecords
-from s3front.policies.policy import Policy
+from s3front.policies.grammar import PolicyError, parse_policy, stored_policy
+from s3front.policies.policy import Kind, Policy
 
 KEPT_MAX: Final = 4096
 """Policies that are kept, and"""
@@ -28,20 +31,35 @@ class PolicyTexts:
     """See the module. What is kept is bounded: what was not asked for the longest time goes."""
 
     def __init__(self) -> None:
-        self._kept: KeptRecords[str, _KeptPolicy] = KeptRecords(KEPT_MAX, KEPT_CHARACTERS_MAX)
+        self._kept: KeptRecords[tuple[Kind, str], _KeptPolicy] = KeptRecords(
+            KEPT_MAX, KEPT_CHARACTERS_MAX
+        )
 
-    def policy(self, text: str) -> Policy:
-        """The policy of a text; it gives nothing where that cannot be understood."""
-        found = self._kept.get(text)
+    def policy(self, text: str, kind: Kind = Kind.IDENTITY) -> Policy:
+        """The policy of a text; it gives nothing where that is no document."""
+        found = self._kept.get((kind, text))
         if found is None:
-            found = _KeptPolicy(_read(text), len(text))
-            self._kept.keep(text, found)
+            found = _KeptPolicy(_read(text, kind), len(text))
+            self._kept.keep((kind, text), found)
         return found.policy
 
 
-def _read(text: str) -> Policy:
+def check_policy(text: str, kind: Kind) -> None:
+    """Refuse what is no policy of a kind. Raises MalformedPolicyDocument."""
+    try:
+        parse_policy(text, kind)
+    except PolicyError as error:
+        raise IamError("MalformedPolicyDocument", error.message) from error
+
+
+def policy_size(text: str) -> int:
+    """What counts for quotas: white space does not (IAM user guide, "IAM and AWS STS quotas")."""
+    return len("".join(text.split()))
+
+
+def _read(text: str, kind: Kind) -> Policy:
     try:
         document: Any = orjson.loads(text)
     except ValueError:
         return NOTHING
-    return Policy(document) if isinstance(document, dict) else NOTHING
+    return stored_policy(document, kind) if isinstance(document, dict) else NOTHING

@@ -4,9 +4,9 @@ A record is JSON. Its key (``key`` of each class) has the name in lower case, as
 differ in case alone; the record has it as it was written. Times are ISO 8601, in UTC. Policies are
 kept as the texts that they were given as.
 
-What refers to another record names it: users their groups, users, groups and roles the ARNs of
-attached policies and of their boundary, users and accounts their access keys. The other direction
-is an index of ``s3front.iam.identities``.
+What refers to another record names it: users the unique IDs of their groups, users, groups and
+roles the ARNs of attached policies and of their boundary, users and accounts their access keys. The
+other direction is an index of ``s3front.iam.identities``.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class _Holder(_Named, frozen=True):
 
 class User(_Holder, frozen=True):
     """``boundary`` is the ARN of the policy that limits what the user's own give; ``groups`` are
-    names as they were written, ``access_keys`` the IDs of at most two keys."""
+    the unique IDs of groups, ``access_keys`` the IDs of at most two keys."""
 
     tags: Mapping[str, str] = msgspec.field(default_factory=dict)
     boundary: str | None = None
@@ -218,8 +218,8 @@ class ManagedPolicy(_Named, frozen=True, kw_only=True):
 
 
 class AccessKey(_Record, frozen=True):
-    """An access key of a user, or of an account itself (``user`` is None). ``user_id`` is the
-    user's unique ID, so that a key never becomes that of another user of the same name.
+    """An access key of a user, or of an account itself. ``user_id`` is the user's unique ID, as
+    names change, and may come to be others'; None: it is the account's.
 
     ``secret`` is the sealed secret (``s3front.keys.sealed_text``); ``expires`` is the time from
     which on the key is good no more, None: never.
@@ -228,7 +228,6 @@ class AccessKey(_Record, frozen=True):
     id: str
     account: str
     secret: Mapping[str, str]
-    user: str | None = None
     user_id: str | None = None
     status: KeyStatus = ACTIVE
     created: str = ""

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 from s3front.metadata.gateway import (
+    SAME_AS_KNOWN,
     Carried,
     ChangedError,
     Committed,
@@ -17,6 +18,8 @@ from s3front.metadata.gateway import (
     Operation,
     OutcomeUnknownError,
     Requirement,
+    Same,
+    Wanted,
 )
 from s3front.s3_errors import S3Error
 from s3front.work.job_lease import LeasedMetadata
@@ -33,6 +36,16 @@ class MetadataTwin(MetadataGateway):
         self.refused_commits = 0
         self.refuses: Callable[[Operation], S3Error | None] = lambda _operation: None
         self.is_away = False
+        self.atomic = True
+        self.connections = 1
+        self.reads = 0
+
+    @property
+    def connection(self) -> int:
+        return self.connections
+
+    async def is_atomic(self) -> bool:
+        return self.atomic
 
     def leased(self, held: Requirement) -> LeasedMetadata:
         """The same records, changed under a lease."""
@@ -53,8 +66,20 @@ class MetadataTwin(MetadataGateway):
         await asyncio.sleep(0)
         if self.is_away:
             raise S3Error("ServiceUnavailable")
+        self.reads += 1
         found = [self.records.get(address) for address in wanted]
         return [None if entry is None else (*entry, None) for entry in found]
+
+    async def get_with_known(
+        self, wanted: Sequence[Wanted], request_id: str, *, with_bodies: bool = False
+    ) -> list[Entry | Same | None]:
+        found = await self.get_many([each[:2] for each in wanted], request_id)
+        return [
+            SAME_AS_KNOWN
+            if entry is not None and known is not None and known == (entry[1], self.connections)
+            else entry
+            for entry, (_, _, known) in zip(found, wanted, strict=True)
+        ]
 
     async def get_each(
         self, wanted: Sequence[tuple[str, str]], request_id: str
@@ -117,6 +142,12 @@ class MetadataTwin(MetadataGateway):
         return Committed(revisions, [None] * len(revisions))
 
     def _holds(self, requirement: Requirement) -> bool:
+        if "empty" in requirement:
+            level, bounds = requirement["subLevel"][0], requirement["empty"]
+            return not any(
+                each == level and bounds.get("gte", "") <= key < bounds.get("lt", "\U0010ffff")
+                for each, key in self.records
+            )
         found = self.records.get((requirement["subLevel"][0], requirement["key"]))
         match requirement:
             case {"revision": revision}:

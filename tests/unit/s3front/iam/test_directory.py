@@ -112,7 +112,7 @@ def test_the_rights_of_a_user_are_its_own_policies_and_those_of_its_groups() -> 
         path="/x/",
         inline={"own": _text("own")},
         attached=(reads.arn, "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"),
-        groups=("staff",),
+        groups=("AGPA1",),
         boundary=limit.arn,
         tags={"team": "blue"},
     )
@@ -187,7 +187,7 @@ def test_users_and_roles_are_found_by_their_unique_ids() -> None:
 def test_the_texts_behind_a_user_are_those_that_its_rights_are_made_of() -> None:
     reads, limit = _policy("Reads"), _policy("Limit")
     group = Group(account=_ID, name="Staff", id="AGPA1", attached=(reads.arn,))
-    user = User(account=_ID, name="a", id="AIDA1", groups=("Staff",), boundary=limit.arn)
+    user = User(account=_ID, name="a", id="AIDA1", groups=("AGPA1",), boundary=limit.arn)
     directory = _directory(reads, limit, group, user)
     keys = {key for key, _ in directory.texts_behind(user)}
     assert keys == {user.key, f"account/{_ID}", group.key, reads.key, limit.key}

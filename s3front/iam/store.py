@@ -1,0 +1,65 @@
+"""Changes identities: what the API and the commands do is done here, and nowhere else.
+
+``await store.change(lambda directory: create_user(directory, account_id, "anna"))``
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Final
+
+from s3front.iam.change import Decide, Result
+from s3front.iam.directory import Directory
+from s3front.iam.following import Following
+from s3front.iam.iam_errors import IamError
+from s3front.metadata.gateway import ChangedError
+
+TRIES: Final = 30
+"""How often a change is decided again when somebody else was faster. One of them always gets on."""
+
+PAUSE_SECONDS_MAX: Final = 0.05
+
+
+class IdentityStore:
+    """See the module."""
+
+    def __init__(self, directory: Directory, following: Following) -> None:
+        self._directory = directory
+        self._following = following
+        self._turn = asyncio.Lock()
+        self.pause_seconds_max = PAUSE_SECONDS_MAX
+        """Before the second try; before the others in proportion."""
+
+    async def change(self, decide: Decide[Result], request_id: str = "iam") -> Result:
+        """Make a change: decided on all that is stored, and made only if that is still so. This
+        process knows it when this returns, others within ``LOOK_SECONDS``.
+
+        Raises IamError, with nothing changed, and S3Error when the metadata cannot be asked.
+        """
+        async with self._turn:
+            for attempt in range(TRIES):
+                await self._directory.refresh()
+                change = decide(self._directory)
+                if not change.writes:
+                    return change.result
+                writes = {
+                    key: None if record is None else record.stored()
+                    for key, record in change.writes.items()
+                }
+                try:
+                    await self._following.commit(
+                        writes, request_id, change.besides, change.requires
+                    )
+                except ChangedError as error:
+                    if error.index and change.refusal is not None:
+                        raise change.refusal from error
+                    longest = self.pause_seconds_max * attempt
+                    await asyncio.sleep(random.uniform(0, longest))  # noqa: S311  # a pause
+                else:
+                    return change.result
+        raise IamError(
+            "ConcurrentModification",
+            "The request was rejected because multiple requests to change this object were "
+            "submitted simultaneously. Wait a few minutes and submit your request again.",
+        )

@@ -1,0 +1,193 @@
+"""A directory is as the metadata have it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from s3front.iam import change_log, following
+from s3front.iam.records import VERSION_KEY
+from s3front.iam.user_changes import create_user, delete_user
+from s3front.s3_errors import S3Error
+from shared.records.names import IAM, IAM_CHANGES
+from tests.unit.s3front.iam.stored_identities import BART_ID, Front
+from tests.unit.s3front.metadata_twin import MetadataTwin
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _is_fresh(front: Front) -> bool:
+    return front.following.is_fresh
+
+
+async def _make(front: Front, *names: str) -> None:
+    for name in names:
+        await front.change(lambda d, name=name: create_user(d, BART_ID, name))  # type: ignore[misc]
+
+
+def _users(front: Front) -> list[str]:
+    return [key.rpartition("/")[2] for key in front.directory.identities.keys(f"user/{BART_ID}")]
+
+
+async def test_a_look_when_nothing_has_changed_reads_one_record() -> None:
+    metadata = MetadataTwin()
+    one, other = Front(metadata), Front(metadata)
+    await _make(one, "a")
+    await other.directory.refresh()
+    before = metadata.reads
+    await other.directory.refresh()
+    assert metadata.reads == before + 1
+
+
+async def test_only_what_has_changed_is_read_again() -> None:
+    metadata = MetadataTwin()
+    one, other = Front(metadata), Front(metadata)
+    await _make(one, "a", "b")
+    await other.directory.refresh()
+    kept = other.directory.identities.text(f"user/{BART_ID}/a")
+    await _make(one, "c")
+    await one.change(lambda d: delete_user(d, BART_ID, "b"))
+    await other.directory.refresh()
+    assert _users(other) == ["a", "c"]
+    assert other.directory.identities.text(f"user/{BART_ID}/a") is kept
+
+
+async def test_who_has_missed_more_changes_than_are_kept_reads_everything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(change_log, "KEPT_CHANGES", 3)
+    metadata = MetadataTwin()
+    one, other = Front(metadata), Front(metadata)
+    await other.directory.refresh()
+    await _make(one, "a", "b", "c", "d", "e")
+    assert len([level for level, _ in metadata.records if level == IAM_CHANGES]) == 3
+    await other.directory.refresh()
+    assert _users(other) == ["a", "b", "c", "d", "e"]
+
+
+async def test_a_store_that_was_put_back_is_read_again() -> None:
+    metadata = MetadataTwin()
+    one, other = Front(metadata), Front(metadata)
+    await _make(one, "a")
+    backup = dict(metadata.records)
+    await _make(one, "b", "c")
+    await other.directory.refresh()
+    metadata.records = backup
+    metadata.connections += 1
+    third = Front(metadata)
+    await _make(third, "d", "e", "f")
+    await other.directory.refresh()
+    assert _users(other) == ["a", "d", "e", "f"]
+
+
+async def test_a_store_that_is_empty_again_has_nobody() -> None:
+    metadata = MetadataTwin()
+    one = Front(metadata)
+    await _make(one, "a")
+    metadata.records.clear()
+    metadata.connections += 1
+    await one.directory.refresh()
+    assert _users(one) == []
+    await _make(one, "b")
+    assert _users(one) == ["b"]
+
+
+async def test_everything_is_read_again_from_a_daemon_that_has_no_commits() -> None:
+    metadata = MetadataTwin()
+    metadata.atomic = False
+    one, other = Front(metadata), Front(metadata)
+    await _make(one, "a")
+    await other.directory.refresh()
+    # Somebody else's list of changes was lost.
+    hidden = metadata.records[IAM, f"user/{BART_ID}/a"]
+    metadata.records[IAM, f"user/{BART_ID}/z"] = (hidden[0].replace('"a"', '"z"'), 77)
+    await _make(one, "b")
+    await other.directory.refresh()
+    assert _users(other) == ["a", "b", "z"]
+
+
+async def test_many_at_once_ask_twice_at_most() -> None:
+    metadata = MetadataTwin()
+    front = Front(metadata)
+    await front.directory.refresh()
+    before = metadata.reads
+    await asyncio.gather(*(front.directory.refresh() for _ in range(100)))
+    assert metadata.reads == before + 2
+
+
+async def test_who_asks_while_a_question_is_under_way_gets_a_later_answer() -> None:
+    metadata = MetadataTwin()
+    one, other = Front(metadata), Front(metadata)
+    await other.directory.refresh()
+    first = asyncio.create_task(other.directory.refresh())
+    await asyncio.sleep(0)
+    await _make(one, "a")
+    await other.directory.refresh()
+    assert _users(other) == ["a"]
+    await first
+
+
+async def test_who_goes_away_takes_the_answer_from_nobody() -> None:
+    metadata = MetadataTwin()
+    front = Front(metadata)
+    tasks = [asyncio.create_task(front.directory.refresh()) for _ in range(3)]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    tasks[1].cancel()
+    with suppress(asyncio.CancelledError):
+        await tasks[0]
+    await tasks[2]
+    await front.directory.refresh()
+    assert _is_fresh(front)
+
+
+async def test_what_was_told_is_good_for_a_while_and_over_one_connection() -> None:
+    metadata, clock = MetadataTwin(), _Clock()
+    front = Front(metadata, clock)
+    assert not _is_fresh(front)
+    await front.directory.ready()
+    assert _is_fresh(front)
+    metadata.is_away = True
+    clock.now += following.FRESH_SECONDS - 0.1
+    await front.directory.ready()
+    clock.now += 0.2
+    with pytest.raises(S3Error) as caught:
+        await front.directory.ready()
+    assert caught.value.code == "ServiceUnavailable"
+    metadata.is_away = False
+    await front.directory.ready()
+    metadata.connections += 1
+    assert not _is_fresh(front)
+
+
+async def test_a_damaged_count_of_changes_is_no_state() -> None:
+    metadata = MetadataTwin()
+    front = Front(metadata)
+    metadata.records[IAM, VERSION_KEY] = ("{", 1)
+    with pytest.raises(S3Error) as caught:
+        await front.directory.ready()
+    assert caught.value.code == "InternalError"
+
+
+async def test_looks_go_on_when_the_metadata_are_back() -> None:
+    metadata = MetadataTwin()
+    metadata.is_away = True
+    front = Front(metadata)
+    looking = asyncio.create_task(front.following.run())
+    await asyncio.sleep(0.01)
+    assert not _is_fresh(front)
+    metadata.is_away = False
+    async with asyncio.timeout(5):
+        while not _is_fresh(front):  # noqa: ASYNC110  # what it waits for has no event
+            await asyncio.sleep(0.01)
+    looking.cancel()
+    with suppress(asyncio.CancelledError):
+        await looking
