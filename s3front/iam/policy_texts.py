@@ -10,8 +10,9 @@ import orjson
 
 from s3front.iam.iam_errors import IamError
 from s3front.metadata.kept_records import KeptRecords
-from s3front.policies.grammar import PolicyError, parse_policy, stored_policy
+from s3front.policies.grammar import parse_policy, stored_policy
 from s3front.policies.policy import Kind, Policy
+from s3front.policies.policy_error import PolicyError
 
 KEPT_MAX: Final = 4096
 """Policies that are kept, and"""

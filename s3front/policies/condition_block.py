@@ -38,7 +38,7 @@ def tests_of(block: Any, *, deny: bool, variables: bool) -> list[Test] | None:
         entries = keys.items() if isinstance(keys, Mapping) else [(None, None)]
         for key, values in entries:
             try:
-                tests.append(_test(operator, key, values, deny, variables))
+                tests.append(condition_test(operator, key, values, deny=deny, variables=variables))
             except ValueError:
                 if not deny:
                     return None
@@ -59,7 +59,7 @@ def texts_of(values: Any) -> list[str]:
     return texts
 
 
-def _test(operator: str, key: Any, values: Any, deny: bool, variables: bool) -> Test:
+def condition_test(operator: str, key: Any, values: Any, *, deny: bool, variables: bool) -> Test:
     if not isinstance(key, str):
         raise ValueError(key)
     texts = texts_of(values)
@@ -100,7 +100,9 @@ def _plain(key: str, compare: Comparison, negated: bool, missing: bool, deny: bo
             values = question.values(key)
             if not values:
                 return missing
-            return any(compare(value, question) for value in values)
+            if len(values) == 1:
+                return compare(values[0], question) is True
+            return True in [compare(value, question) for value in values]
 
         return test
 

@@ -19,6 +19,7 @@ import msgspec
 
 from s3front.policies.policy_variables import patterns_of
 from s3front.policies.question import Question
+from s3front.policies.statement_principals import in_partition
 
 Comparison = Callable[[str, Question], bool | None]
 """Whether a value of the request is, or is to, one of the policy's as the operator says; None
@@ -34,25 +35,18 @@ class Operator(msgspec.Struct, frozen=True):
     negated: bool = False
 
 
-def _equals(texts: Sequence[str], variables: bool) -> Comparison:
-    return patterns_of(texts, variables=variables, wildcards=False).matched_by
+def _text(*, wildcards: bool = False, folded: bool = False) -> Callable[..., Comparison]:
+    def make(texts: Sequence[str], variables: bool) -> Comparison:
+        patterns = patterns_of(texts, variables=variables, wildcards=wildcards, folded=folded)
+        if patterns.templates or folded:
+            return patterns.matched_by
+        fixed = patterns.fixed
+        return lambda value, question: fixed.matched_by(value)
+
+    return make
 
 
-def _equals_folded(texts: Sequence[str], variables: bool) -> Comparison:
-    return patterns_of(texts, variables=variables, wildcards=False, folded=True).matched_by
-
-
-def _like(texts: Sequence[str], variables: bool) -> Comparison:
-    return patterns_of(texts, variables=variables).matched_by
-
-
-_PARTITION: Final = re.compile(r"arn:aws-[a-z0-9-]+:")
 _ARN_PARTS: Final = 6
-
-
-def in_partition(arn: str) -> str:
-    """An ARN of another partition as that of the one there is here (``aws-cn``, ``aws-us-gov``)."""
-    return _PARTITION.sub("arn:aws:", arn, count=1) if arn.startswith("arn:aws-") else arn
 
 
 def _arn(texts: Sequence[str], variables: bool) -> Comparison:
@@ -98,7 +92,10 @@ def _arn_parts(text: str) -> list[str]:
         elif character == "}":
             inside = False
         parts[-1] += character
-    if len(parts) != _ARN_PARTS:
+    if len(parts) < _ARN_PARTS and text.endswith("*"):
+        # A ``*`` at the end of a part reaches over the colons behind it.
+        parts += ["*"] * (_ARN_PARTS - len(parts))
+    if len(parts) < _ARN_PARTS:
         raise ValueError(text)
     return parts
 
@@ -113,8 +110,8 @@ def _number(text: str) -> Decimal:
 
 
 _TIME: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?"
-    r"(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?\Z"
+    r"[0-9]{4}-[0-9]{2}(?:-[0-9]{2}(?:[Tt][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?"
+    r"(?:[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?)?)?\Z"
 )
 
 
@@ -122,7 +119,7 @@ def _time(text: str) -> Decimal:
     """Seconds since 1970, of which a policy may also write the number."""
     if _TIME.match(text) is None:
         return _number(text)
-    moment = datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(f"{text}-01" if len(text) == 7 else text.upper())
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return Decimal(str(moment.timestamp()))
@@ -139,7 +136,7 @@ def _ordered(
                 known = read(value)
             except ValueError:
                 return None
-            return any(holds(known, each) for each in wanted)
+            return True in [holds(known, each) for each in wanted]
 
         return compare
 
@@ -200,10 +197,10 @@ def _in_network(texts: Sequence[str], variables: bool) -> Comparison:
         if address is None:
             return None
         version, number = address
-        return any(
+        return True in [
             version == of_version and number & mask == network
             for of_version, network, mask in wanted
-        )
+        ]
 
     return compare
 
@@ -217,13 +214,17 @@ _ORDERS: Final[dict[str, tuple[Callable[[Any, Any], bool], bool]]] = {
     "greaterthanequals": (lambda known, wanted: known >= wanted, False),
 }
 
+_EQUALS: Final = _text()
+_EQUALS_FOLDED: Final = _text(folded=True)
+_LIKE: Final = _text(wildcards=True)
+
 OPERATORS: Final[dict[str, Operator]] = {
-    "stringequals": Operator(_equals),
-    "stringnotequals": Operator(_equals, negated=True),
-    "stringequalsignorecase": Operator(_equals_folded),
-    "stringnotequalsignorecase": Operator(_equals_folded, negated=True),
-    "stringlike": Operator(_like),
-    "stringnotlike": Operator(_like, negated=True),
+    "stringequals": Operator(_EQUALS),
+    "stringnotequals": Operator(_EQUALS, negated=True),
+    "stringequalsignorecase": Operator(_EQUALS_FOLDED),
+    "stringnotequalsignorecase": Operator(_EQUALS_FOLDED, negated=True),
+    "stringlike": Operator(_LIKE),
+    "stringnotlike": Operator(_LIKE, negated=True),
     **{
         f"numeric{name}": Operator(_ordered(_number, holds), no)
         for name, (holds, no) in _ORDERS.items()
@@ -233,6 +234,7 @@ OPERATORS: Final[dict[str, Operator]] = {
     },
     "bool": Operator(_bool),
     "binaryequals": Operator(_binary),
+    "binarynotequals": Operator(_binary, negated=True),
     "ipaddress": Operator(_in_network),
     "notipaddress": Operator(_in_network, negated=True),
     "arnequals": Operator(_arn),

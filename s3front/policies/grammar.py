@@ -1,42 +1,44 @@
-"""Policies as they are set: read, and refused in the words of AWS. Pure."""
+"""Policies as they are set: read, and refused in the words of AWS. Pure.
+
+What is refused here is also what would mean nothing: a policy that passes is understood whole by
+``s3front.policies.statements``. Whether the principals that it names exist is for the caller to
+find out (``principals_of``).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import orjson
+
+from s3front.policies.identity_grammar import SYNTAX, check_identity_policy
 from s3front.policies.policy import Kind, Policy
+from s3front.policies.policy_error import PolicyError
 from s3front.policies.policy_json import JsonError, read_json
+from s3front.policies.resource_grammar import check_bucket_policy, check_trust_policy
 
 BUCKET_SIZE_MAX: Final = 20_480
-"""Bytes of the policy of a bucket (Amazon S3 user guide, "Bucket policies")."""
+"""Bytes of the policy of a bucket, without the blanks between its tokens (Amazon S3 user guide,
+"Adding a bucket policy")."""
 
-IDENTITY_SIZE_MAX: Final = 131_072
-"""Characters that IAM's calls take as a policy; what they keep is less."""
+TEXT_SIZE_MAX: Final = 131_072
+"""Bytes of the text that any policy is read from: what IAM's calls take."""
 
-
-class PolicyError(ValueError):
-    """A policy is not one. ``message`` is what AWS says of it."""
-
-    def __init__(self, message: str, detail: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.detail = detail
+_INVALID_JSON: Final = "This policy contains invalid Json"
 
 
-def parse_policy(text: bytes | str, kind: Kind, *, bucket: str | None = None) -> Policy:
+def parse_policy(text: bytes | str, kind: Kind, *, bucket: str = "") -> Policy:
     """The policy of a text; of a bucket's, ``bucket`` is its name. Raises ``PolicyError``."""
-    try:
-        encoded = text.encode() if isinstance(text, str) else bytes(text)
-    except UnicodeEncodeError as error:
-        raise PolicyError(_NOT_JSON[kind]) from error
-    if not encoded.startswith(b"{"):
-        raise PolicyError(_NOT_JSON[kind])
-    if len(encoded) > (BUCKET_SIZE_MAX if kind is Kind.BUCKET else IDENTITY_SIZE_MAX):
-        raise PolicyError("Policy exceeds the maximum allowed document size.")
-    try:
-        document = read_json(encoded)
-    except JsonError as error:
-        raise PolicyError(_NOT_JSON[kind], str(error)) from error
+    document = _document(text, kind)
+    if kind is Kind.BUCKET:
+        if len(orjson.dumps(document)) > BUCKET_SIZE_MAX:
+            raise _too_large()
+        check_bucket_policy(document, bucket)
+    elif kind is Kind.TRUST:
+        check_trust_policy(document)
+    else:
+        check_identity_policy(document)
     return Policy(document, kind)
 
 
@@ -46,11 +48,46 @@ def stored_policy(document: Any, kind: Kind = Kind.BUCKET) -> Policy:
     return Policy(document, kind)
 
 
-_FIRST_BYTE: Final = "Policies must be valid JSON and the first byte must be '{'"
-_SYNTAX: Final = "Syntax errors in policy."
-_NOT_JSON: Final = {
-    Kind.BUCKET: _FIRST_BYTE,
-    Kind.IDENTITY: _SYNTAX,
-    Kind.SESSION: _SYNTAX,
-    Kind.TRUST: "This policy contains invalid Json",
-}
+def principals_of(policy: Policy) -> list[tuple[str, str]]:
+    """The principals that a checked policy names, as it writes them: their kinds (``AWS``…) and
+    names. Everybody is left out."""
+    return list(_principals(policy.document))
+
+
+def _principals(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    written = document["Statement"]
+    for statement in written if isinstance(written, list) else [written]:
+        for name in ("Principal", "NotPrincipal"):
+            element = statement.get(name)
+            for kind, values in element.items() if isinstance(element, Mapping) else ():
+                for value in values if isinstance(values, list) else [values]:
+                    if value != "*":
+                        yield kind, value
+
+
+def _document(text: bytes | str, kind: Kind) -> Any:
+    identity = kind in (Kind.IDENTITY, Kind.SESSION)
+    invalid = SYNTAX if identity else _INVALID_JSON
+    try:
+        encoded = text.encode() if isinstance(text, str) else text
+    except UnicodeEncodeError as error:
+        raise PolicyError(invalid) from error
+    if kind is Kind.BUCKET and not encoded.startswith(b"{"):
+        raise PolicyError("Policies must be valid JSON and the first byte must be '{'")
+    if len(encoded) > TEXT_SIZE_MAX:
+        raise _too_large()
+    try:
+        document = read_json(encoded)
+    except JsonError as error:
+        if error.twice is not None and not identity:
+            raise PolicyError(f"Statement/policy already has instance of {error.twice}") from error
+        raise PolicyError(invalid, str(error)) from error
+    if not isinstance(document, dict):
+        raise PolicyError(invalid)
+    return document
+
+
+def _too_large() -> PolicyError:
+    return PolicyError(
+        f"Normalized policy document exceeds the maximum allowed size of {BUCKET_SIZE_MAX} bytes"
+    )

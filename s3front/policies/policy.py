@@ -42,7 +42,11 @@ class Policy(msgspec.Struct, frozen=True, dict=True):
     @derived
     def compiled(self) -> CompiledPolicy:
         """What ``s3front.policies.judge`` asks."""
-        return compile_policy(self.document, self.kind.names_principals, self.kind.names_resources)
+        return compile_policy(
+            self.document,
+            names_principals=self.kind.names_principals,
+            names_resources=self.kind.names_resources,
+        )
 
 
 class NamedPolicy(msgspec.Struct, frozen=True):

@@ -7,8 +7,10 @@ from typing import Protocol
 
 import msgspec
 
+from shared.records.derived import derived
 
-class CallerNames(msgspec.Struct, frozen=True):
+
+class CallerNames(msgspec.Struct, frozen=True, dict=True):
     """What the principals of a statement may name a caller by.
 
     ``arn`` is that of the account, user or session itself, ``*`` of anybody; ``account_id`` has 12
@@ -23,6 +25,35 @@ class CallerNames(msgspec.Struct, frozen=True):
     role_arn: str | None = None
     federated: str | None = None
     service: str | None = None
+
+    @derived
+    def own(self) -> tuple[str, ...]:
+        """The labels of itself."""
+        labels = [self.arn]
+        if self.federated is not None:
+            labels.append(label("Federated", self.federated))
+        if self.service is not None:
+            labels.append(label("Service", self.service))
+        return tuple(labels)
+
+    @derived
+    def of_account(self) -> tuple[str, ...]:
+        """The labels of the account, which anybody has none of."""
+        if self.account_id is None:
+            return ()
+        return (self.account_id, label("CanonicalUser", self.canonical_id))
+
+    @derived
+    def labels(self) -> tuple[str, ...]:
+        """All by which it may be named, as ``label`` writes them."""
+        role = () if self.role_arn is None else (self.role_arn,)
+        return (*self.own, *role, *self.of_account)
+
+
+def label(kind: str, name: str) -> str:
+    """How ``CallerNames`` and principals write the name of a caller: that of kind ``AWS``, an ARN
+    or an account ID, as it is; those of other kinds, which may look like any, with it."""
+    return name if kind == "AWS" else f"{kind} {name}"
 
 
 class Question(Protocol):

@@ -11,61 +11,57 @@ from typing import Any, Final
 
 import msgspec
 
-from s3front.policies.condition_operators import in_partition
-from s3front.policies.question import CallerNames
+from s3front.policies.question import CallerNames, label
 from s3front.policies.verdict import How
 
-ACCOUNT_ID: Final = re.compile(r"[0-9]{12}\Z")
-ROOT: Final = re.compile(r"arn:aws:iam::([0-9]{12}):root\Z")
-NAMED: Final = re.compile(
+_PARTITION: Final = re.compile(r"arn:aws-[a-z0-9-]{1,32}:")
+_ACCOUNT_ID: Final = re.compile(r"[0-9]{12}\Z")
+_ROOT: Final = re.compile(r"arn:aws:iam::([0-9]{12}):root\Z")
+_NAMED: Final = re.compile(
     r"arn:aws:(?:iam::[0-9]{12}:(?:user|role)/[^*?]+|sts::[0-9]{12}:"
     r"(?:assumed-role/[^*?/]+/[^*?/]+|federated-user/[^*?/]+))\Z"
 )
-UNIQUE_ID: Final = re.compile(r"A[A-Z]{3}[A-Z0-9]{12,28}\Z")
+_UNIQUE_ID: Final = re.compile(r"A[A-Z]{3}[A-Z0-9]{12,28}\Z")
 """What AWS puts in the place of an identity that has been deleted: it names nobody any more."""
+
+KINDS: Final = frozenset(("AWS", "CanonicalUser", "Federated", "Service"))
 
 
 class Principals(msgspec.Struct, frozen=True):
-    """``arns`` are those of users, roles and sessions; ``accounts`` are account IDs."""
+    """Whom an element names: ``named`` has labels as ``CallerNames`` has them."""
 
     everybody: bool = False
-    accounts: frozenset[str] = frozenset()
-    arns: frozenset[str] = frozenset()
-    canonical_ids: frozenset[str] = frozenset()
-    federated: frozenset[str] = frozenset()
-    services: frozenset[str] = frozenset()
+    named: frozenset[str] = frozenset()
 
     def how(self, names: CallerNames) -> How | None:
         """By what they name a caller most closely; None: not at all."""
-        if (
-            names.arn in self.arns
-            or (names.federated is not None and names.federated in self.federated)
-            or (names.service is not None and names.service in self.services)
-        ):
+        named = self.named
+        if named.isdisjoint(names.labels):
+            return How.EVERYBODY if self.everybody else None
+        if not named.isdisjoint(names.own):
             return How.ITSELF
         if self.everybody:
             return How.EVERYBODY
-        if names.role_arn is not None and names.role_arn in self.arns:
-            return How.ROLE
-        return How.ACCOUNT if self._account(names) else None
+        return How.ROLE if names.role_arn in named else How.ACCOUNT
 
     def whole(self, names: CallerNames) -> bool:
         """Whether they name all that a caller is: the account, the role, and itself. Those that a
         Deny leaves out have to be named so, as AWS has it."""
         if self.everybody:
             return True
-        if names.federated in self.federated or names.service in self.services:
+        named = self.named
+        if not named.isdisjoint(names.own[1:]):
             return True
-        if not self._account(names):
+        if named.isdisjoint(names.of_account):
             return False
-        if names.role_arn is not None and names.role_arn not in self.arns:
+        if names.role_arn is not None and names.role_arn not in named:
             return False
-        return names.arn in self.arns or ROOT.match(names.arn) is not None
+        return names.arn in named or _ROOT.match(names.arn) is not None
 
-    def _account(self, names: CallerNames) -> bool:
-        if names.account_id is None:
-            return False
-        return names.account_id in self.accounts or names.canonical_id in self.canonical_ids
+
+def in_partition(arn: str) -> str:
+    """An ARN of another partition (``aws-cn``, ``aws-us-gov``) as that of the one there is here."""
+    return _PARTITION.sub("arn:aws:", arn, count=1) if arn.startswith("arn:aws-") else arn
 
 
 def principals_of_element(element: Any) -> tuple[Principals, bool]:
@@ -75,35 +71,31 @@ def principals_of_element(element: Any) -> tuple[Principals, bool]:
     if not isinstance(element, Mapping) or not element:
         return Principals(), False
     everybody, understood = False, True
-    accounts: set[str] = set()
-    arns: set[str] = set()
-    others: dict[str, set[str]] = {"CanonicalUser": set(), "Federated": set(), "Service": set()}
+    named: set[str] = set()
     for kind, values in element.items():
-        entries = values if isinstance(values, list) else [values]
-        for entry in entries:
-            if not isinstance(entry, str) or (kind != "AWS" and kind not in others):
-                understood = False
-            elif kind != "AWS":
-                others[kind].add(entry)
-            elif entry == "*":
+        for entry in values if isinstance(values, list) else [values]:
+            if kind == "AWS" and entry == "*":
                 everybody = True
+            elif kind in KINDS and isinstance(entry, str) and is_principal(kind, entry):
+                named.add(principal_label(kind, entry))
             else:
-                arn = in_partition(entry)
-                root = ROOT.match(arn)
-                if root is not None:
-                    accounts.add(root[1])
-                elif ACCOUNT_ID.match(arn):
-                    accounts.add(arn)
-                elif NAMED.match(arn):
-                    arns.add(arn)
-                elif not UNIQUE_ID.match(arn):
-                    understood = False
-    named = Principals(
-        everybody,
-        frozenset(accounts),
-        frozenset(arns),
-        frozenset(others["CanonicalUser"]),
-        frozenset(others["Federated"]),
-        frozenset(others["Service"]),
-    )
-    return named, understood
+                understood = False
+    return Principals(everybody, frozenset(named)), understood
+
+
+def is_principal(kind: str, entry: str) -> bool:
+    """Whether one name of a kind is one; ``*`` is none."""
+    if kind != "AWS":
+        return bool(entry) and "*" not in entry
+    arn = in_partition(entry)
+    patterns = (_ACCOUNT_ID, _ROOT, _NAMED, _UNIQUE_ID)
+    return any(pattern.match(arn) is not None for pattern in patterns)
+
+
+def principal_label(kind: str, entry: str) -> str:
+    """The label of one name: that of an account's root is the account's."""
+    if kind != "AWS":
+        return label(kind, entry)
+    arn = in_partition(entry)
+    root = _ROOT.match(arn)
+    return arn if root is None else root[1]

@@ -13,67 +13,128 @@ from typing import Any, Final
 import msgspec
 
 from s3front.policies.condition_block import Test, tests_of
-from s3front.policies.condition_operators import in_partition
 from s3front.policies.policy_variables import VariablePatterns, patterns_of
 from s3front.policies.question import CallerNames, Question
-from s3front.policies.statement_principals import Principals, principals_of_element
+from s3front.policies.statement_principals import (
+    Principals,
+    in_partition,
+    principals_of_element,
+)
 from s3front.policies.verdict import How
 
 WITH_VARIABLES: Final = "2012-10-17"
 """The version of the language that has them."""
 
+ELEMENTS: Final = frozenset(
+    (
+        "Sid",
+        "Effect",
+        "Principal",
+        "NotPrincipal",
+        "Action",
+        "NotAction",
+        "Resource",
+        "NotResource",
+        "Condition",
+    )
+)
+"""What a statement may have."""
+
 _ACTIONS_REMEMBERED: Final = 256
+_ARN_PARTS: Final = 6
 
 
-class Statement(msgspec.Struct, frozen=True):
-    """One statement. ``principals`` is None of a caller's own policy; ``resources`` of one that
-    names none; ``but`` what each of the three is negated by: ``NotPrincipal``…"""
+class Element(msgspec.Struct, frozen=True):
+    """Actions or resources; ``but``: all others than these. Without patterns it is about all."""
 
-    name: str
-    deny: bool
-    principals: Principals | None
-    but_principals: bool
-    actions: VariablePatterns | None
-    but_actions: bool
-    resources: VariablePatterns | None
-    but_resources: bool
-    tests: tuple[Test, ...]
+    patterns: VariablePatterns | None
+    but: bool = False
+
+
+class Statement:
+    """One statement. ``principals`` is None of a caller's own policy; ``but_principals``: all
+    others than these."""
+
+    __slots__ = (
+        "_actions",
+        "_but_principals",
+        "_exact",
+        "_others",
+        "_prefixes",
+        "_principals",
+        "_resources",
+        "_tests",
+        "deny",
+        "name",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        deny: bool,
+        principals: Principals | None,
+        but_principals: bool,
+        actions: Element,
+        resources: Element,
+        tests: list[Test],
+    ) -> None:
+        self.name = name
+        self.deny = deny
+        self._principals = principals
+        self._but_principals = but_principals
+        self._actions = actions
+        self._resources = resources
+        self._tests = tests
+        # What most resources are, asked without a call.
+        fixed = None if resources.patterns is None or resources.but else resources.patterns.fixed
+        self._exact = frozenset[str]() if fixed is None else fixed.exact
+        self._prefixes: tuple[str, ...] = () if fixed is None else fixed.prefixes
+        self._others = (
+            fixed is None
+            or bool(fixed.others)
+            or (resources.patterns is not None and bool(resources.patterns.templates))
+        )
 
     def concerns(self, action: str) -> bool:
         """Whether it is about an action, in lower case."""
-        if self.actions is None:
-            return True
-        return self.actions.fixed.matched_by(action) is not self.but_actions
+        patterns = self._actions.patterns
+        return patterns is None or patterns.fixed.matched_by(action) is not self._actions.but
 
     def how(self, question: Question, names: CallerNames, resource: str) -> How | None:
         """By what it names the caller, where it applies to a question on an action of its; None
         where it does not apply."""
-        how = How.UNNAMED
-        if self.principals is not None:
-            named = self._named(names)
-            if named is None:
+        how: How | None = How.UNNAMED
+        principals = self._principals
+        if principals is not None:
+            how = self._all_but(names) if self._but_principals else principals.how(names)
+            if how is None:
                 return None
-            how = named
-        if self.resources is not None:
-            covered = self.resources.matched_by(resource, question)
-            if self.but_resources:
-                if covered or (covered is None and not self.deny):
-                    return None
-            elif not covered:
-                return None
-        for test in self.tests:
+        if (
+            resource not in self._exact
+            and not resource.startswith(self._prefixes)
+            and not (self._others and self._covers(resource, question))
+        ):
+            return None
+        for test in self._tests:
             if not test(question):
                 return None
         return how
 
-    def _named(self, names: CallerNames) -> How | None:
-        principals = self.principals
+    def _all_but(self, names: CallerNames) -> How | None:
+        """An Allow keeps out whomever it names at all, a Deny lets off whom it names whole."""
+        principals = self._principals
         assert principals is not None
-        if not self.but_principals:
-            return principals.how(names)
-        # An Allow keeps out whomever it names at all, a Deny lets off whom it names whole.
         left_out = principals.whole(names) if self.deny else principals.how(names) is not None
         return None if left_out else How.EVERYBODY
+
+    def _covers(self, resource: str, question: Question) -> bool:
+        patterns = self._resources.patterns
+        if patterns is None:
+            return True
+        covered = patterns.matched_by(resource, question)
+        if self._resources.but:
+            return not covered and (covered is not None or self.deny)
+        return covered is True
 
 
 class CompiledPolicy:
@@ -97,97 +158,92 @@ class CompiledPolicy:
         return found
 
 
-def compile_policy(document: Any, names_principals: bool, names_resources: bool) -> CompiledPolicy:
-    """A document as a policy of resources, which names principals, or as one of identities."""
+def compile_policy(
+    document: Any, *, names_principals: bool, names_resources: bool
+) -> CompiledPolicy:
+    """What a document says; ``names_principals`` where its statements have to,
+    ``names_resources`` too."""
     if not isinstance(document, Mapping) or "Statement" not in document:
-        return CompiledPolicy([_ALL_DENIED])
-    variables = document.get("Version") == WITH_VARIABLES
+        return CompiledPolicy([_all_denied(0)])
+    reader = _Reader(document.get("Version") == WITH_VARIABLES, names_principals, names_resources)
     written = document["Statement"]
-    statements = []
-    for index, each in enumerate(written if isinstance(written, list) else [written]):
-        statement = _statement(each, index, variables, (names_principals, names_resources))
-        if statement is not None:
-            statements.append(statement)
-    return CompiledPolicy(statements)
+    found = [
+        reader.statement(each, index)
+        for index, each in enumerate(written if isinstance(written, list) else [written])
+    ]
+    return CompiledPolicy([statement for statement in found if statement is not None])
 
 
-_ALL_DENIED: Final = Statement("statement[0]", True, None, False, None, False, None, False, ())
-"""In the place of what cannot be read at all."""
+def _all_denied(index: int) -> Statement:
+    """What stands in the place of what cannot be read at all."""
+    everything = Element(None)
+    return Statement(f"statement[{index}]", True, None, False, everything, everything, [])
 
 
-def _statement(
-    written: Any, index: int, variables: bool, names: tuple[bool, bool]
-) -> Statement | None:
-    """A statement; None for an Allow of which something cannot be understood."""
-    if not isinstance(written, Mapping):
-        return _ALL_DENIED
-    sid = written.get("Sid")
-    name = sid if isinstance(sid, str) and sid else f"statement[{index}]"
-    deny = written.get("Effect") != "Allow"
-    understood = deny or not written.keys() - _ELEMENTS
-    principals, but_principals = None, False
-    names_principals, names_resources = names
-    if names_principals:
-        but_principals = "NotPrincipal" in written
-        element = written.get("NotPrincipal" if but_principals else "Principal")
-        principals, known = principals_of_element(element)
-        if not known and deny and not but_principals:
-            principals = Principals(everybody=True)
-        understood = understood and known and not (but_principals and "Principal" in written)
-    elif "Principal" in written or "NotPrincipal" in written:
-        understood = False
-    actions, but_actions, known = _patterns(written, "Action", folded=True)
-    understood = understood and known
-    resources, but_resources = None, False
-    if names_resources:
-        resources, but_resources, known = _patterns(written, "Resource", variables=variables)
-        understood = understood and known
-    elif "Resource" in written or "NotResource" in written:
-        understood = False
-    tests = tests_of(written.get("Condition", {}), deny=deny, variables=variables)
-    if tests is None or not (deny or understood):
-        return None
-    return Statement(
-        name,
-        deny,
-        principals,
-        but_principals,
-        actions,
-        but_actions,
-        resources,
-        but_resources,
-        tuple(tests),
-    )
+class _Reader(msgspec.Struct, frozen=True):
+    variables: bool
+    names_principals: bool
+    names_resources: bool
+
+    def statement(self, written: Any, index: int) -> Statement | None:
+        """A statement; None for an Allow of which something cannot be understood."""
+        if not isinstance(written, Mapping):
+            return _all_denied(index)
+        deny = written.get("Effect") != "Allow"
+        principals, but_principals, understood = self._principals(written, deny)
+        actions, known = _element(written, "Action", variables=False)
+        understood = understood and known and not written.keys() - ELEMENTS
+        resources = Element(None)
+        if self.names_resources:
+            resources, known = _element(written, "Resource", variables=self.variables)
+            understood = understood and known
+        elif "Resource" in written or "NotResource" in written:
+            understood = False
+        tests = tests_of(written.get("Condition", {}), deny=deny, variables=self.variables)
+        if tests is None or not (deny or understood):
+            return None
+        sid = written.get("Sid")
+        name = sid if isinstance(sid, str) and sid else f"statement[{index}]"
+        return Statement(name, deny, principals, but_principals, actions, resources, tests)
+
+    def _principals(
+        self, written: Mapping[str, Any], deny: bool
+    ) -> tuple[Principals | None, bool, bool]:
+        """Those of a statement, whether it is about all others, and whether it was understood."""
+        but = "NotPrincipal" in written
+        if not self.names_principals:
+            return None, False, not but and "Principal" not in written
+        found, known = principals_of_element(written.get("NotPrincipal" if but else "Principal"))
+        if but and "Principal" in written:
+            return Principals(everybody=True), False, False
+        if deny and not known and not but:
+            return Principals(everybody=True), False, False
+        return found, but, known
 
 
-_ELEMENTS: Final = frozenset(
-    (
-        "Sid",
-        "Effect",
-        "Principal",
-        "NotPrincipal",
-        "Action",
-        "NotAction",
-        "Resource",
-        "NotResource",
-        "Condition",
-    )
-)
-
-
-def _patterns(
-    written: Mapping[str, Any], name: str, *, folded: bool = False, variables: bool = False
-) -> tuple[VariablePatterns | None, bool, bool]:
-    """Those of an element or of its negation, which of the two it is, and whether it was
-    understood. What was not is None, and so all there are."""
+def _element(written: Mapping[str, Any], name: str, *, variables: bool) -> tuple[Element, bool]:
+    """The actions or resources of a statement, and whether all were understood: those that were
+    not are about everything, and leave nothing out."""
     but = f"Not{name}" in written
     if but and name in written:
-        return None, False, False
+        return Element(None), False
     values = written.get(f"Not{name}" if but else name)
-    texts = values if isinstance(values, list) else [values]
-    known = [in_partition(text) for text in texts if isinstance(text, str)]
-    if not texts or (len(known) < len(texts) and not but):
-        return None, False, False
-    if folded:
-        known = [text.lower() for text in known]
-    return patterns_of(known, variables=variables), but, len(known) == len(texts)
+    entries = values if isinstance(values, list) else [values]
+    texts = [entry for entry in entries if isinstance(entry, str)]
+    understood = bool(texts) and len(texts) == len(entries)
+    if not texts or not (understood or but):
+        return Element(None), False
+    if name == "Action":
+        return Element(patterns_of([text.lower() for text in texts], variables=False), but), (
+            understood
+        )
+    return Element(patterns_of(map(_whole_arn, texts), variables=variables), but), understood
+
+
+def _whole_arn(text: str) -> str:
+    """A resource with what it lacks of an ARN: parts that are not written are any (IAM user guide,
+    "IAM JSON policy elements: Resource", "Incomplete ARN")."""
+    arn = in_partition(text)
+    if arn.startswith("arn:") and arn.count(":") < _ARN_PARTS - 1:
+        return f"{arn}:*"
+    return arn

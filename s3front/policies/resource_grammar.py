@@ -1,0 +1,222 @@
+"""Policies of buckets, and of roles those that say who may take them on: what AWS refuses of them,
+and in which words. Pure.
+
+Sources: IAM user guide, "Grammar of the IAM JSON policy language", "IAM JSON policy elements
+reference"; Amazon S3 user guide, "Policies and permissions"; the messages are those that the
+services answer with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from s3front.policies.condition_grammar import Condition, ConditionsError, conditions_of
+from s3front.policies.policy_error import PolicyError
+from s3front.policies.s3_actions import ACTIONS, About, is_s3_key, knows
+from s3front.policies.statement_principals import KINDS, is_principal
+from s3front.policies.statements import ELEMENTS, WITH_VARIABLES
+from s3front.policies.wildcards import Patterns, tokens_of
+
+_VERSIONS: Final = (WITH_VARIABLES, "2008-10-17")
+_DOCUMENT: Final = frozenset(("Version", "Id", "Statement"))
+_SYNTAX: Final = "Invalid policy syntax."
+_S3_ARN: Final = re.compile(r"arn:aws(?:-[a-z0-9-]{1,32})?:s3:::([^/]+)(/?)")
+_OTHER_KEY: Final = re.compile(r"(?:aws|ec2|iam|saml|sts):.|[^:]*\..*:.", re.IGNORECASE)
+"""Condition keys that are none of S3's: those that all services have, and those of sessions and
+identity providers."""
+
+
+def check_bucket_policy(document: Mapping[str, Any], bucket: str) -> None:
+    """Let the policy of a bucket pass. Raises ``PolicyError``."""
+    for statement in _statements(document):
+        _check_effect(statement)
+        _check_principal(statement)
+        actions = _texts(statement, "Action")
+        for action in actions:
+            if not _actions(action):
+                raise PolicyError("Policy has invalid action", action)
+        kinds = {
+            kind
+            for resource in _texts(statement, "Resource")
+            for kind in _resource_kinds(resource, bucket)
+        }
+        # What is negated is about whatever is left, which nobody wants to be told of.
+        applied = "Action" in statement and "Resource" in statement
+        variables = document.get("Version") == WITH_VARIABLES
+        for condition in _conditions(statement, variables, _SYNTAX):
+            _check_key(condition.key)
+            if applied and not _applies(condition.key, actions, kinds):
+                raise PolicyError(
+                    "Conditions do not apply to combination of actions and resources in statement"
+                )
+        if applied and not all(_about(action) & kinds for action in actions):
+            raise PolicyError("Action does not apply to any resource(s) in statement")
+
+
+def check_trust_policy(document: Mapping[str, Any]) -> None:
+    """Let the policy of a role that says who may take it on pass. Raises ``PolicyError``."""
+    seen: set[str] = set()
+    for statement in _statements(document):
+        _check_effect(statement)
+        if isinstance(statement.get("Principal"), str):
+            raise PolicyError("Principal must be a JSON object.")
+        if "NotPrincipal" in statement and statement["Effect"] == "Deny":
+            raise PolicyError("AssumeRole policy must not contain NotPrincipal field.")
+        _check_principal(statement)
+        if not all(action.lower().startswith("sts:") for action in _texts(statement, "Action")):
+            raise PolicyError("AssumeRole policy may only specify STS AssumeRole actions.")
+        if "Resource" in statement:
+            raise PolicyError("Has prohibited field Resource")
+        if "NotResource" in statement:
+            raise PolicyError("AssumeRole policy must not contain resources.")
+        for condition in _conditions(statement, document.get("Version") == WITH_VARIABLES):
+            assert condition
+        sid = statement.get("Sid")
+        if sid in seen:
+            raise PolicyError("The Statement Ids in the policy are not unique")
+        if sid:
+            seen.add(sid)
+
+
+def _statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    for name in document:
+        if name not in _DOCUMENT:
+            raise PolicyError(f"Unknown field {name}")
+    if "Version" in document and document["Version"] not in _VERSIONS:
+        raise PolicyError("The policy must contain a valid version string")
+    if not isinstance(document.get("Id", ""), str):
+        raise PolicyError(_SYNTAX)
+    if "Statement" not in document:
+        raise PolicyError("Missing required field Statement")
+    written = document["Statement"]
+    statements = written if isinstance(written, list) else [written]
+    if not statements:
+        raise PolicyError("Could not parse the policy: Statement is empty!")
+    for statement in statements:
+        _check_elements(statement)
+    return statements
+
+
+def _check_elements(statement: Any) -> None:
+    if not isinstance(statement, Mapping):
+        raise PolicyError(_SYNTAX)
+    for name in statement:
+        if name not in ELEMENTS:
+            raise PolicyError(f"Unknown field {name}")
+    for name in ("Principal", "Action", "Resource"):
+        if name in statement and f"Not{name}" in statement:
+            raise PolicyError(f"Statement/policy already has instance of {name}")
+    if not isinstance(statement.get("Sid", ""), str):
+        raise PolicyError(_SYNTAX)
+
+
+def _check_effect(statement: Mapping[str, Any]) -> None:
+    if "Effect" not in statement:
+        raise PolicyError("Missing required field Effect")
+    effect = statement["Effect"]
+    if not isinstance(effect, str):
+        raise PolicyError(_SYNTAX)
+    if effect not in ("Allow", "Deny"):
+        raise PolicyError(f"Invalid effect: {effect}")
+
+
+def _check_principal(statement: Mapping[str, Any]) -> None:
+    but = "NotPrincipal" in statement
+    if not but and "Principal" not in statement:
+        raise PolicyError("Missing required field Principal")
+    if but and statement["Effect"] == "Allow":
+        raise PolicyError("Allow with NotPrincipal is not allowed.")
+    element = statement["NotPrincipal" if but else "Principal"]
+    if element == "*":
+        return
+    if not isinstance(element, Mapping):
+        raise PolicyError(_SYNTAX)
+    if not element:
+        raise PolicyError("Missing required field Principal cannot be empty!")
+    for kind, values in element.items():
+        entries = values if isinstance(values, list) else [values]
+        if not entries or kind not in KINDS:
+            raise PolicyError("Invalid principal in policy", f'"{kind}"')
+        for entry in entries:
+            if not isinstance(entry, str):
+                raise PolicyError(_SYNTAX)
+            if not (kind == "AWS" and entry == "*") and not is_principal(kind, entry):
+                raise PolicyError("Invalid principal in policy", f'"{kind}" : "{entry}"')
+
+
+def _texts(statement: Mapping[str, Any], name: str) -> list[str]:
+    """The actions or resources of a statement, or those that it is about all others of."""
+    values = statement.get(name, statement.get(f"Not{name}", _MISSING))
+    if values is _MISSING:
+        raise PolicyError(f"Missing required field {name}")
+    texts = values if isinstance(values, list) else [values]
+    if not texts:
+        raise PolicyError(f"Missing required field {name} cannot be empty!")
+    if not all(isinstance(text, str) for text in texts):
+        raise PolicyError(_SYNTAX)
+    return texts
+
+
+_MISSING: Final = object()
+
+
+def _actions(pattern: str) -> Iterable[str]:
+    """The actions that a pattern is about."""
+    folded = pattern.lower()
+    if folded == "*":
+        return ACTIONS
+    if not folded.startswith(("s3:", "scality:")):
+        return ()
+    wanted = Patterns.of([tokens_of(folded)])
+    return [action for action in ACTIONS if wanted.matched_by(action)]
+
+
+def _about(pattern: str) -> set[About]:
+    return {ACTIONS[action] for action in _actions(pattern)}
+
+
+def _resource_kinds(resource: str, bucket: str) -> Iterator[About]:
+    """What a resource may be: the bucket, or objects in it."""
+    arn = _S3_ARN.match(resource)
+    if arn is None or ("${" not in arn[1] and not _is_bucket(arn[1], bucket)):
+        raise PolicyError("Policy has invalid resource", resource)
+    if not arn[2]:
+        yield About.BUCKET
+    if arn[2] or "*" in arn[1] or "${" in arn[1]:
+        yield About.OBJECT
+
+
+def _is_bucket(pattern: str, bucket: str) -> bool:
+    return Patterns.of([tokens_of(pattern)]).matched_by(bucket)
+
+
+def _conditions(
+    statement: Mapping[str, Any], variables: bool, syntax: str = "Syntax error in policy."
+) -> Iterator[Condition]:
+    try:
+        for condition in conditions_of(statement.get("Condition", {})):
+            if not condition.understood(variables=variables):
+                if condition.base in ("IpAddress", "NotIpAddress"):
+                    raise PolicyError("Invalid IP address in Conditions")
+                raise PolicyError(syntax, condition.key)
+            yield condition
+    except ConditionsError as error:
+        if error.operator is not None and syntax == _SYNTAX:
+            raise PolicyError(f"Invalid Condition type : {error.operator}") from error
+        raise PolicyError(syntax) from error
+
+
+def _check_key(key: str) -> None:
+    if not is_s3_key(key) and _OTHER_KEY.match(key) is None:
+        raise PolicyError("Policy has an invalid condition key", key)
+
+
+def _applies(key: str, actions: list[str], kinds: set[About]) -> bool:
+    """Whether of each pattern of actions one action knows a key, and is about a resource that the
+    statement has."""
+    return all(
+        any(knows(action, key) and ACTIONS[action] in kinds for action in _actions(pattern))
+        for pattern in actions
+    )
