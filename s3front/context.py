@@ -16,6 +16,7 @@ from s3front.authz.new_buckets import NEW_BUCKETS, NewBuckets
 from s3front.authz.refusals import AccessDeniedError
 from s3front.encryption.choice import NO_ENCRYPTION, EncryptionSettings
 from s3front.iam.directory import Directory
+from s3front.iam.session_service import SessionService
 from s3front.keys.sealing import NO_KEYS, Keys
 from s3front.locations.one_hop import OneHop
 from s3front.locations.registry import LocationRegistry
@@ -45,7 +46,7 @@ class Services:
     ``keys`` seal what is to be stored encrypted, and open it; ``encryption_settings`` say what is,
     where nobody else does; ``one_hop`` says which bytes may come with their commit, None: none do;
     ``directory`` knows who there is; ``refusals`` takes down why requests were refused, None:
-    nobody does; ``new_buckets`` is how buckets begin.
+    nobody does; ``new_buckets`` is how buckets begin; ``sessions`` gives out temporary credentials.
     """
 
     metadata: MetadataGateway
@@ -68,6 +69,7 @@ class Services:
     directory: Directory = field(default_factory=Directory)
     refusals: RefusalStore | None = None
     new_buckets: NewBuckets = NEW_BUCKETS
+    sessions: SessionService | None = None
 
     def take_down(
         self, error: AccessDeniedError, request_id: str, operation: str, peer: str

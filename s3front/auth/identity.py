@@ -20,6 +20,10 @@ ALL_ACCOUNTS: Final = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers
 """The group of everybody who signs."""
 
 
+ISSUED_KEY: Final = "aws:tokenissuetime"
+"""The condition key that says when temporary credentials were given out."""
+
+
 class Rights(msgspec.Struct, frozen=True):
     """What a user's or a session's own policies are: ``policies`` give, each of them alone;
     ``boundary`` and ``session`` limit what they give, where there are any (IAM user guide, "Policy
@@ -41,8 +45,9 @@ class Principal(msgspec.Struct, frozen=True, dict=True):
     ``user_id`` and ``user_name`` are ``aws:userid`` and ``aws:username``; ``kind`` is
     ``aws:PrincipalType``. ``role_arn`` and ``federated`` are those of a session; ``keys`` has
     condition keys that were settled when it began, in lower case (``aws:tokenissuetime``, those of
-    an identity provider), ``tags`` what ``aws:PrincipalTag`` knows. ``suspended``: its account may
-    do nothing at present.
+    an identity provider), ``tags`` what ``aws:PrincipalTag`` knows; those named in
+    ``transitive_tags`` are those of sessions that begin from this one as well. ``suspended``: its
+    account may do nothing at present.
     """
 
     canonical_id: str
@@ -58,10 +63,16 @@ class Principal(msgspec.Struct, frozen=True, dict=True):
     keys: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
     tags: Mapping[str, str] = msgspec.field(default_factory=dict)
     suspended: bool = False
+    transitive_tags: Sequence[str] = ()
 
     @property
     def is_anonymous(self) -> bool:
         return self.account_id is None
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether it signs with temporary credentials."""
+        return ISSUED_KEY in self.keys
 
     @derived
     def names(self) -> CallerNames:

@@ -47,7 +47,8 @@ from s3front.iam.records import (
     role_key,
     user_key,
 )
-from s3front.policies.policy import NamedPolicy
+from s3front.policies.policy import Kind as PolicyKind
+from s3front.policies.policy import NamedPolicy, Policy
 from shared.config import Account as FileAccount
 from shared.config import Accounts
 
@@ -267,6 +268,10 @@ class Directory:
     def rights_of_role(self, role: Role) -> Rights:
         """A role's policies and its boundary; those of a session are the session's to add."""
         return Rights(self._policies_of(role, f"role/{role.name}"), self._boundary(role.boundary))
+
+    def policy_of_text(self, text: str, kind: PolicyKind = PolicyKind.IDENTITY) -> Policy:
+        """The policy of a text, which is read once."""
+        return self._texts.policy(text, kind)
 
     def _policies_of(self, holder: Holder, prefix: str) -> list[NamedPolicy]:
         policies = [

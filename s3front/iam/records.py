@@ -24,6 +24,10 @@ VERSION_KEY: Final = "version"
 SESSIONS_KEY: Final = "sessions"
 """The key of the record that seals session tokens."""
 
+ISSUE_TIME_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
+"""How the times are written when sessions begin, and when those before are over: texts of this form
+are in the order of the times."""
+
 SERVICE_ID_PREFIX: Final = "http://acs.zenko.io/accounts/service/"
 """Begins the canonical IDs of service accounts (``reference/cloudserver-features.md``, section 3):
 ``replication``, ``lifecycle``, ``gc``, ``md-ingestion``, ``clueso``."""

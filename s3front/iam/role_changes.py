@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
@@ -24,7 +25,7 @@ from s3front.iam.identity_checks import (
 )
 from s3front.iam.identity_ids import ROLE_PREFIX, new_id
 from s3front.iam.policy_texts import check_policy, policy_size
-from s3front.iam.records import Role
+from s3front.iam.records import ISSUE_TIME_FORMAT, Role
 from s3front.policies.policy import Kind
 from shared.records.times import now, to_iso
 
@@ -91,6 +92,16 @@ def update_trust(directory: Directory, account_id: str, name: str, trust: str) -
     role = the_role(directory, account_id, name)
     _check_trust(trust)
     return put(replace(role, trust=trust))
+
+
+def revoke_sessions(
+    directory: Directory, account_id: str, name: str, before: datetime
+) -> Change[Role]:
+    """End all sessions of a role that began before a time, in whole seconds. AWS's way, a policy
+    with a condition on ``aws:TokenIssueTime``, leaves them what other policies give."""
+    role = the_role(directory, account_id, name)
+    role = replace(role, revoked_before=before.astimezone(UTC).strftime(ISSUE_TIME_FORMAT))
+    return Change({role.key: role}, role)
 
 
 def delete_role(directory: Directory, account_id: str, name: str) -> Change[None]:

@@ -80,15 +80,16 @@ class WebIdentity(msgspec.Struct, frozen=True):
 
 
 class Trusted(msgspec.Struct, frozen=True):
-    """A provider as it is registered: ``place`` is its URL without the scheme."""
+    """A provider as it is registered: ``place`` is its URL without the scheme, and without a slash
+    at its end."""
 
     place: str
     client_ids: Sequence[str]
 
 
 def place_of(issuer: str) -> str:
-    """An issuer without its scheme, as providers are registered."""
-    return issuer.removeprefix("https://")
+    """An issuer without its scheme and the slash at its end, as providers are registered."""
+    return issuer.removeprefix("https://").removesuffix("/")
 
 
 def claimed(token: str) -> Claimed:
@@ -145,7 +146,6 @@ def verified(token: str, keys: KeySet, provider: Trusted, now: float) -> WebIden
     audience, others = _audience(claims, provider.client_ids)
     place = provider.place.lower()
     condition_keys = {
-        "aws:federatedprovider": (provider.place,),
         f"{place}:sub": (subject,),
         f"{place}:aud": (audience,),
         f"{place}:oaud": others,
