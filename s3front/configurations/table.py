@@ -16,7 +16,6 @@ from s3front.configurations.bucket_tagging import TAGGING
 from s3front.configurations.bucket_versioning import VERSIONING
 from s3front.configurations.cors import CORS
 from s3front.configurations.ownership import OWNERSHIP
-from s3front.configurations.policy import POLICY, POLICY_STATUS
 from s3front.configurations.public_access_block import PUBLIC_ACCESS_BLOCK
 from s3front.configurations.quota import QUOTA
 from s3front.configurations.website import WEBSITE
@@ -47,8 +46,6 @@ CONFIGURATIONS: tuple[Configuration, ...] = (
     CORS,
     ENCRYPTION,
     OWNERSHIP,
-    POLICY,
-    POLICY_STATUS,
     PUBLIC_ACCESS_BLOCK,
     QUOTA,
     TAGGING,

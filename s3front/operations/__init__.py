@@ -2,6 +2,7 @@
 
 from s3front.operations import (
     bucket_acl,
+    bucket_policy,
     buckets,
     complete_upload,
     configurations,
@@ -66,10 +67,6 @@ def routes() -> Routes:
     table.add("PUT", retention.PUT_OBJECT_RETENTION, "retention")
     table.add("GET", retention.GET_OBJECT_LEGAL_HOLD, "legal-hold")
     table.add("PUT", retention.PUT_OBJECT_LEGAL_HOLD, "legal-hold")
-    table.add("GET", bucket_acl.GET_BUCKET_ACL, "acl")
-    table.add("PUT", bucket_acl.PUT_BUCKET_ACL, "acl")
-    table.add("GET", object_acl.GET_OBJECT_ACL, "acl")
-    table.add("PUT", object_acl.PUT_OBJECT_ACL, "acl")
     table.add("GET", object_annotations.LIST_OBJECT_ANNOTATIONS, "annotation")
     table.add("GET", object_annotations.GET_OBJECT_ANNOTATION, one_of("annotation"))
     table.add("DELETE", object_annotations.DELETE_OBJECT_ANNOTATION, one_of("annotation"))
@@ -79,6 +76,19 @@ def routes() -> Routes:
         table.add(method, website_page.GET_PAGE, PAGE)
         table.add(method, website_page.SERVICE_PAGE, PAGE)
     configurations.add_to(table)
+    _add_access(table)
     table.add("GET", encrypted_buckets.GET_BUCKET_ENCRYPTION, "encryption")
     table.add("PUT", encrypted_buckets.PUT_BUCKET_ENCRYPTION, "encryption")
     return table
+
+
+def _add_access(table: Routes) -> None:
+    """Who may what with a bucket, and with what is in it."""
+    table.add("GET", bucket_acl.GET_BUCKET_ACL, "acl")
+    table.add("PUT", bucket_acl.PUT_BUCKET_ACL, "acl")
+    table.add("GET", object_acl.GET_OBJECT_ACL, "acl")
+    table.add("PUT", object_acl.PUT_OBJECT_ACL, "acl")
+    table.add("GET", bucket_policy.GET_BUCKET_POLICY, "policy")
+    table.add("PUT", bucket_policy.PUT_BUCKET_POLICY, "policy")
+    table.add("DELETE", bucket_policy.DELETE_BUCKET_POLICY, "policy")
+    table.add("GET", bucket_policy.GET_BUCKET_POLICY_STATUS, "policyStatus")

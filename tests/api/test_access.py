@@ -56,6 +56,10 @@ ENCRYPTION = (
     b"</ServerSideEncryptionConfiguration>"
 )
 """There is no master key, so it is 501 for whoever may."""
+POLICY = (
+    b'{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", '
+    b'"Principal": {"AWS": "123456789012"}, "Resource": "arn:aws:s3:::{bucket}/*"}]}'
+)
 HOLD = b"<LegalHold><Status>ON</Status></LegalHold>"
 TAGGING = b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
 
@@ -71,8 +75,8 @@ class Place:
 @dataclass(frozen=True)
 class Case:
     """How an operation is asked. ``{bucket}``, ``{key}``, ``{upload_id}`` are put into the target,
-    the bucket into the values of headers. ``absent`` is the answer for a key or an upload that is
-    not there; None when it is no error."""
+    the bucket into the body and the values of headers. ``absent`` is the answer for a key or an
+    upload that is not there; None when it is no error."""
 
     method: str
     target: str
@@ -145,6 +149,10 @@ CASES = {
     "GetObjectTagging": Case("GET", OBJECT + "?tagging", absent=NO_KEY),
     "PutObjectTagging": Case("PUT", OBJECT + "?tagging", TAGGING, with_md5(TAGGING), absent=NO_KEY),
     "DeleteObjectTagging": Case("DELETE", OBJECT + "?tagging", absent=NO_KEY, success=204),
+    "GetBucketPolicy": Case("GET", "/{bucket}?policy", success=404),
+    "GetBucketPolicyStatus": Case("GET", "/{bucket}?policyStatus", success=404),
+    "PutBucketPolicy": Case("PUT", "/{bucket}?policy", POLICY, success=204),
+    "DeleteBucketPolicy": Case("DELETE", "/{bucket}?policy", success=204),
     "GetBucketAcl": Case("GET", "/{bucket}?acl"),
     # Where lists do not count, which is so of new buckets; else see test_put_bucket_acl.
     "PutBucketAcl": Case("PUT", "/{bucket}?acl", headers={"x-amz-acl": "private"}, success=400),
@@ -257,6 +265,7 @@ def ask(
     case = CASES[name]
     values = {"bucket": place.bucket, "upload_id": place.upload_id, "key": key or case.key}
     target = case.target.format(**values)
+    body = case.body.replace(b"{bucket}", place.bucket.encode())
     sent = {header: value.format(**values) for header, value in case.headers.items()}
     sent |= dict(headers or {})
     if name == "PostObject":
@@ -266,8 +275,8 @@ def ask(
         form = form_request(host_of(front), target, form_body(fields, BODY), sent)
         return exchange(front, form)
     if signer is None:
-        return anonymous(front, case.method, target, case.body, sent)
-    return call(front, case.method, target, case.body, sent, key=signer)
+        return anonymous(front, case.method, target, body, sent)
+    return call(front, case.method, target, body, sent, key=signer)
 
 
 def assert_refused(name: str, response: Response, expected: tuple[int, str]) -> None:

@@ -67,10 +67,10 @@ def test_the_acl_of_a_version(s3: Any, bucket: str) -> None:
 
 
 def test_a_write_is_refused_by_its_name(s3: Any, bucket: str) -> None:
-    policy = {"Bucket": bucket, "Policy": "{}"}
-    error = error_of(s3.put_bucket_policy, **policy)
+    website = {"IndexDocument": {"Suffix": "index.html"}}
+    error = error_of(s3.put_bucket_website, Bucket=bucket, WebsiteConfiguration=website)
     assert (error["status"], error["Code"]) == (501, "NotImplemented")
-    assert "PUT ?policy" in error["Message"]
+    assert "PUT ?website" in error["Message"]
 
 
 # --- Preflights -----------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import botocore.session
-import orjson
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.model import OperationModel
@@ -132,7 +131,6 @@ SAID_OF_A_FRESH_BUCKET: Mapping[str, Mapping[str, Any]] = {
     "ListBucketMetricsConfigurations": NOTHING_LISTED,
 }
 
-_NO_POLICY = ("NoSuchBucketPolicy", "The bucket policy does not exist")
 _NONE_OF_THAT_ID = ("NoSuchConfiguration", "The specified configuration does not exist.")
 _NO_METADATA = ("MetadataConfigurationNotFound", "The metadata configuration was not found")
 
@@ -156,8 +154,6 @@ NOT_FOUND_FOR_A_FRESH_BUCKET: Mapping[str, tuple[str, str]] = {
         "OwnershipControlsNotFoundError",
         "The bucket ownership controls were not found",
     ),
-    "GetBucketPolicy": _NO_POLICY,
-    "GetBucketPolicyStatus": _NO_POLICY,
     "GetBucketQuota": ("NoSuchQuota", "The specified bucket does not have a quota."),
     "GetBucketReplication": (
         "ReplicationConfigurationNotFoundError",
@@ -221,7 +217,6 @@ RULE = {
     "id": "one",
     "maxAgeSeconds": 30,
 }
-POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*"}]}
 ENCRYPTION = {"cryptoScheme": 1, "algorithm": "aws:kms", "masterKeyId": "a", "mandatory": True}
 
 STORED: Mapping[str, tuple[str, Any, Any]] = {
@@ -299,12 +294,6 @@ def test_a_stored_document_is_shown(name: str) -> None:
     member, value, said = STORED[name]
     reply = configuration(name).read(FRESH.changed({member: value}))
     assert parsed(name, reply) == said
-
-
-def test_a_stored_policy_is_shown() -> None:
-    reply = configuration("GetBucketPolicy").read(FRESH.changed({"bucketPolicy": POLICY}))
-    assert isinstance(reply.body, bytes)
-    assert orjson.loads(reply.body) == POLICY
 
 
 def test_a_stored_quota_is_shown() -> None:

@@ -1,0 +1,60 @@
+"""Whether the principals that a policy names are there. Pure.
+
+AWS refuses a policy of a bucket, or of a role's trust, that names an account, user or role that
+there is not; of identity providers and services, it does not look (IAM user guide, "AWS JSON policy
+elements: Principal").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from s3front.iam.directory import Directory
+from s3front.policies.policy import Policy
+
+_PARTITION: Final = r"arn:aws[a-z-]*:"
+_ACCOUNT: Final = re.compile(rf"(?:{_PARTITION}iam::)?([0-9]{{12}})(?::root)?\Z")
+_IDENTITY: Final = re.compile(rf"{_PARTITION}iam::([0-9]{{12}}):(user|role)/(?:.*/)?([^/]+)\Z")
+_SESSION: Final = re.compile(rf"{_PARTITION}sts::([0-9]{{12}}):assumed-role/([^/]+)/[^/]+\Z")
+_OTHER_ARN: Final = re.compile(rf"{_PARTITION}(?:iam|sts)::([0-9]{{12}}):federated-user/.+\Z")
+_UNIQUE_ID: Final = re.compile(r"A(?:IDA|ROA)[A-Z2-7]{12,28}\Z")
+"""What is left in a policy of a user or role that was deleted: to be written back as it is."""
+
+
+def unknown_principal(policy: Policy, directory: Directory) -> str | None:
+    """What a policy that was checked names and there is not, as AWS writes it: ``"AWS" : "…"``;
+    None where all of them are there."""
+    for kind, name in _named(policy.document):
+        if not _is_known(kind, name, directory):
+            return f'"{kind}" : "{name}"'
+    return None
+
+
+def _named(document: Any) -> Iterator[tuple[str, str]]:
+    statements = document.get("Statement", [])
+    for statement in statements if isinstance(statements, list) else [statements]:
+        for element in ("Principal", "NotPrincipal"):
+            named = statement.get(element)
+            if not isinstance(named, dict):
+                continue
+            for kind, values in named.items():
+                for value in values if isinstance(values, list) else (values,):
+                    yield kind, value
+
+
+def _is_known(kind: str, name: str, directory: Directory) -> bool:
+    if kind == "CanonicalUser":
+        return directory.account_by_canonical_id(name) is not None
+    if kind != "AWS" or name == "*" or _UNIQUE_ID.match(name):
+        return True
+    if (found := _ACCOUNT.match(name) or _OTHER_ARN.match(name)) is not None:
+        return directory.account(found[1]) is not None
+    if (found := _SESSION.match(name)) is not None:
+        return directory.role(found[1], found[2]) is not None
+    if (found := _IDENTITY.match(name)) is not None:
+        find = directory.user if found[2] == "user" else directory.role
+        identity = find(found[1], found[3])
+        return identity is not None and identity.arn == name
+    return False
