@@ -20,8 +20,9 @@ from s3front.metadata.object_store import record_of
 from s3front.operations.changes import change_bucket
 from s3front.operations.granting import account_block
 from s3front.operations.honoured import DOCUMENT
-from s3front.policies.grammar import PolicyError, parse_policy
+from s3front.policies.grammar import parse_policy
 from s3front.policies.policy import Kind, Policy
+from s3front.policies.policy_error import PolicyError
 from s3front.policies.public import is_public
 from s3front.port.reply import xml_reply
 from s3front.port.request import Reply, Request
