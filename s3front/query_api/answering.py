@@ -59,7 +59,8 @@ async def answer_call(
     context = CallContext(services, request, target.query, told.request_id, told.identity, now)
     try:
         if call.actions:
-            authorize(context.access(call.actions, call.resource(context, parameters)))
+            keys = call.keys(context, parameters)
+            authorize(context.access(call.actions, call.resource(context, parameters), keys))
         result = await call.handler(context, parameters)
     except IamError as error:
         raise QueryError(error.code, error.message) from error

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -19,14 +19,38 @@ from s3front.auth.identity import Identity, Principal
 from s3front.authz.access import Access
 from s3front.authz.condition_keys import ConditionKeys
 from s3front.context import Services
+from s3front.iam.change import Decide
+from s3front.iam.directory import Directory
 from s3front.port.request import Request
 from s3front.query_api.call_parameters import Parameters
+
+Changed = TypeVar("Changed")
 
 EVERYTHING: Final = "*"
 """The resource of what is about no single one."""
 
 
 NO_KEYS: Final[Mapping[str, Sequence[str]]] = MappingProxyType({})
+
+
+class CallKeys(msgspec.Struct, frozen=True):
+    """What a call tells to the conditions of policies: ``said`` by its parameters, in lower case
+    but for what is behind a slash, and the rest by the request."""
+
+    request: ConditionKeys
+    said: Mapping[str, Sequence[str]]
+
+    @property
+    def is_secure(self) -> bool:
+        return self.request.is_secure
+
+    def of_version(self, version_id: str | None) -> CallKeys:
+        return msgspec.structs.replace(self, request=self.request.of_version(version_id))
+
+    def values(self, key: str) -> Sequence[str] | None:
+        name, slash, tag = key.partition("/")
+        found = self.said.get(f"{name.lower()}{slash}{tag}")
+        return self.request.values(key) if found is None else found
 
 
 class CallContext(msgspec.Struct, frozen=True):
@@ -51,13 +75,26 @@ class CallContext(msgspec.Struct, frozen=True):
         assert account_id is not None, "only calls that are for anybody have no caller"
         return account_id
 
+    @property
+    def directory(self) -> Directory:
+        """Who there is."""
+        return self.services.directory
+
+    async def change(self, decide: Decide[Changed]) -> Changed:
+        """Change identities. Raises IamError and S3Error."""
+        store = self.services.identities
+        assert store is not None, "calls come once a front-end serves"
+        return await store.change(decide, self.request_id)
+
     def access(
         self,
         actions: Sequence[str],
         resource: str,
+        keys: Mapping[str, Sequence[str]] = NO_KEYS,
     ) -> Access:
-        """What the caller has to be allowed, to be decided on."""
-        asked = ConditionKeys(self.request, self.query, self.principal)
+        """What the caller has to be allowed, to be decided on. ``keys`` are known besides what the
+        request itself tells."""
+        asked = CallKeys(ConditionKeys(self.request, self.query, self.principal), keys)
         return Access(self.principal, actions, resource, asked)
 
 
