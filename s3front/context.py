@@ -17,6 +17,7 @@ from s3front.authz.refusals import AccessDeniedError
 from s3front.encryption.choice import NO_ENCRYPTION, EncryptionSettings
 from s3front.iam.directory import Directory
 from s3front.iam.session_service import SessionService
+from s3front.iam.store import IdentityStore
 from s3front.keys.sealing import NO_KEYS, Keys
 from s3front.locations.one_hop import OneHop
 from s3front.locations.registry import LocationRegistry
@@ -45,8 +46,9 @@ class Services:
     ``commit_seconds_max`` is how old stored bytes may be when their record is committed;
     ``keys`` seal what is to be stored encrypted, and open it; ``encryption_settings`` say what is,
     where nobody else does; ``one_hop`` says which bytes may come with their commit, None: none do;
-    ``directory`` knows who there is; ``refusals`` takes down why requests were refused, None:
-    nobody does; ``new_buckets`` is how buckets begin; ``sessions`` gives out temporary credentials.
+    ``directory`` knows who there is, and ``identities`` changes it; ``refusals`` takes down why
+    requests were refused, None: nobody does; ``new_buckets`` is how buckets begin; ``sessions``
+    gives out temporary credentials.
     """
 
     metadata: MetadataGateway
@@ -67,6 +69,7 @@ class Services:
     encryption_settings: EncryptionSettings = NO_ENCRYPTION
     one_hop: OneHop | None = None
     directory: Directory = field(default_factory=Directory)
+    identities: IdentityStore | None = None
     refusals: RefusalStore | None = None
     new_buckets: NewBuckets = NEW_BUCKETS
     sessions: SessionService | None = None

@@ -273,6 +273,10 @@ class Directory:
         """The policy of a text, which is read once."""
         return self._texts.policy(text, kind)
 
+    def rights_of_group(self, group: Group) -> Rights:
+        """What its members have of it."""
+        return Rights(self._policies_of(group, f"group/{group.name}"))
+
     def _policies_of(self, holder: Holder, prefix: str) -> list[NamedPolicy]:
         policies = [
             NamedPolicy(f"{prefix}/{name}", self._texts.policy(text))

@@ -114,7 +114,7 @@ async def _sender(
     body: bytes,
 ) -> Identity:
     """The verified sender, UNSIGNED of a call without a signature. Raises what ``claim_of`` does,
-    InvalidAccessKeyId, InvalidToken, ExpiredToken and SignatureDoesNotMatch."""
+    InvalidAccessKeyId, InvalidToken, ExpiredToken, SignatureDoesNotMatch and ServiceUnavailable."""
     sent = request.folded
     if sent is None:
         sent = fold_headers(request.headers.items())
@@ -122,6 +122,8 @@ async def _sender(
     claim = claim_of(head, target.query, service.name, now)
     if claim is None:
         return UNSIGNED
+    # Whoever changes something and then sends another call sees it, through whichever front-end.
+    await services.directory.refresh()
     access_key = claim.credential.access_key
     signer = known(await services.credentials.find(access_key, claim.security_token), access_key)
     mismatch: S3Error | None = None

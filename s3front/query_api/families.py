@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from s3front.query_api import caller_identity
+from s3front.query_api import (
+    absent_calls,
+    access_key_calls,
+    account_calls,
+    caller_identity,
+    group_calls,
+    holder_calls,
+    managed_policy_calls,
+    provider_calls,
+    role_calls,
+    simulation_calls,
+    user_calls,
+)
 from s3front.query_api.call import Call, Service
 
 
@@ -15,7 +27,23 @@ def _together(*families: Mapping[str, Call]) -> dict[str, Call]:
     return calls
 
 
-IAM: Final = Service("iam", "2010-05-08", "https://iam.amazonaws.com/doc/2010-05-08/", _together())
+IAM: Final = Service(
+    "iam",
+    "2010-05-08",
+    "https://iam.amazonaws.com/doc/2010-05-08/",
+    _together(
+        absent_calls.CALLS,
+        access_key_calls.CALLS,
+        account_calls.CALLS,
+        group_calls.CALLS,
+        holder_calls.CALLS,
+        managed_policy_calls.CALLS,
+        provider_calls.CALLS,
+        role_calls.CALLS,
+        simulation_calls.CALLS,
+        user_calls.CALLS,
+    ),
+)
 STS: Final = Service(
     "sts",
     "2011-06-15",

@@ -1,7 +1,7 @@
 """What the parameters of IAM's calls may be, by their names. Pure.
 
 Names that are to be made are checked by ``s3front.iam.identity_checks``, those that are looked for
-here: a longer one cannot be anybody's. Source: IAM API reference, "Request parameters" of each call.
+here: a longer one cannot be anybody's. Source: IAM API reference, the parameters of each call.
 """
 
 from __future__ import annotations

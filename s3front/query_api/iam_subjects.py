@@ -175,13 +175,13 @@ def _keys(record: Record | None, parameters: Parameters) -> dict[str, Sequence[s
     """What the parameters and the identity that they name tell to the conditions of policies."""
     keys: dict[str, Sequence[str]] = {}
     if isinstance(record, _TAGGED):
-        for key, value in record.tags.items():
-            keys[f"iam:resourcetag/{key}"] = keys[f"aws:resourcetag/{key}"] = (value,)
+        for key, held in record.tags.items():
+            keys[f"iam:resourcetag/{key}"] = keys[f"aws:resourcetag/{key}"] = (held,)
     tags = [(tag.text("Key"), tag.text("Value")) for tag in parameters.structures("Tags")]
     names = [key for key, _ in tags if key is not None]
-    for key, tag_value in tags:
-        if key is not None:
-            keys[f"aws:requesttag/{key}"] = (tag_value or "",)
+    for name, value in tags:
+        if name is not None:
+            keys[f"aws:requesttag/{name}"] = (value or "",)
     names += parameters.texts("TagKeys", TAG_KEY)
     if names:
         keys["aws:tagkeys"] = tuple(names)

@@ -5,10 +5,11 @@ Those of AWS's own that have a meaning here are there for every account, to be r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from s3front.iam.aws_policies import AWS_POLICIES
+from s3front.iam.identities import Identities
 from s3front.iam.identity_checks import the_policy
 from s3front.iam.policy_changes import (
     add_policy_tags,
@@ -20,7 +21,7 @@ from s3front.iam.policy_changes import create_policy as created_policy
 from s3front.iam.policy_changes import create_policy_version as created_version
 from s3front.iam.policy_changes import delete_policy as deleted_policy
 from s3front.iam.policy_changes import delete_policy_version as deleted_version
-from s3front.iam.records import Group, ManagedPolicy, Role, User, policy_key
+from s3front.iam.records import Group, Holder, ManagedPolicy, Role, User, policy_key
 from s3front.query_api.answer_pages import marked, page_of, page_of_map
 from s3front.query_api.call import CallContext, Result, table
 from s3front.query_api.call_parameters import Parameters
@@ -140,10 +141,9 @@ async def get_policy_version(context: CallContext, parameters: Parameters) -> Re
 async def list_policy_versions(context: CallContext, parameters: Parameters) -> Result:
     """The last one first."""
     policy = _policy(context, parameters)
-    after = marked(parameters)
-    versions = [version for version in reversed(policy.versions)]
+    versions, after = list(reversed(policy.versions)), marked(parameters)
     if after:
-        versions = [each for each in versions if int(each.id[1:]) < int(after[1:])]
+        versions = [each for each in versions if _number(each.id) < _number(after)]
     return page_of(
         parameters,
         "Versions",
@@ -151,6 +151,12 @@ async def list_policy_versions(context: CallContext, parameters: Parameters) -> 
         lambda version: version.id,
         lambda version: shown_version(version, policy),
     )
+
+
+def _number(version_id: str) -> int:
+    """That of a version; 0 of what a marker has that was never given out."""
+    digits = version_id[1:]
+    return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 19 else 0
 
 
 async def delete_policy_version(context: CallContext, parameters: Parameters) -> Result:
@@ -174,6 +180,13 @@ async def set_default_policy_version(context: CallContext, parameters: Parameter
 # --- Who has it, and tags -------------------------------------------------------------------------
 
 
+_READ: Final[Mapping[str, Callable[[Identities, str], Holder | None]]] = {
+    "user": lambda identities, key: identities.get(User, key),
+    "group": lambda identities, key: identities.get(Group, key),
+    "role": lambda identities, key: identities.get(Role, key),
+}
+
+
 async def list_entities_for_policy(context: CallContext, parameters: Parameters) -> Result:
     policy, identities = _policy(context, parameters), context.directory.identities
     kind = (parameters.text("EntityFilter", ENTITY) or "").lower()
@@ -187,7 +200,7 @@ async def list_entities_for_policy(context: CallContext, parameters: Parameters)
     found = []
     for key in sorted(key for key in keys if key > marked(parameters)):
         room, account_id, _ = key.split("/", 2)
-        holder = identities.get({"user": User, "group": Group, "role": Role}[room], key)
+        holder: Holder | None = _READ[room](identities, key)
         # AWS's policies may be attached in any account.
         if holder is None or account_id != context.account_id or (kind and kind != room):
             continue

@@ -1,0 +1,38 @@
+"""Which condition keys a policy asks about: in its conditions, and as variables. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+_VARIABLE: Final = re.compile(r"\$\{\s*([^},*?$\s]+:[^},]+?)\s*(?:,[^}]*)?\}")
+_BLOCKS: Final = ("Resource", "NotResource", "Condition")
+
+
+def context_keys(document: Mapping[str, Any]) -> Iterator[str]:
+    """Their names as the policy writes them, each as often as it does."""
+    statements = document.get("Statement", ())
+    if isinstance(statements, Mapping):
+        statements = (statements,)
+    for statement in statements:
+        if not isinstance(statement, Mapping):
+            continue
+        condition = statement.get("Condition")
+        if isinstance(condition, Mapping):
+            for operands in condition.values():
+                if isinstance(operands, Mapping):
+                    yield from map(str, operands)
+        for name in _BLOCKS:
+            yield from _variables(statement.get(name))
+
+
+def _variables(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield from (found[1] for found in _VARIABLE.finditer(value))
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _variables(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _variables(inner)
