@@ -18,8 +18,9 @@ from s3front.iam.identity_checks import the_account, the_group, the_role, the_us
 from s3front.iam.identity_ids import account_arn, parsed_arn
 from s3front.iam.records import Holder, Role, User
 from s3front.iam.simulation import Simulated
-from s3front.policies.grammar import PolicyError, parse_policy
+from s3front.policies.grammar import parse_policy
 from s3front.policies.policy import Kind, NamedPolicy, Policy
+from s3front.policies.policy_error import PolicyError
 from s3front.policies.policy_json import JsonError, read_json
 from s3front.query_api.answer_pages import marked, page_of
 from s3front.query_api.call import EVERYTHING, CallContext, Result, table
