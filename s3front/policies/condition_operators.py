@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
 import msgspec
@@ -183,9 +183,17 @@ def _address(text: str) -> tuple[int, int] | None:
     return known.version, int(known)
 
 
+def address_range(text: str) -> IPv4Network | IPv6Network:
+    """The range of addresses that a text is, or the one address. Raises ``ValueError``."""
+    prefix = text.partition("/")[2]
+    if prefix and not prefix.isdecimal():
+        raise ValueError(text)
+    return ip_network(text, strict=False)
+
+
 def _network(text: str) -> tuple[int, int, int]:
     """The version, the number and the mask of a range of addresses."""
-    network = ip_network(text, strict=False)
+    network = address_range(text)
     return network.version, int(network.network_address), int(network.netmask)
 
 

@@ -1,0 +1,86 @@
+"""Patterns with ``*`` and ``?``."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from s3front.policies.wildcards import Patterns, Token, Wildcard, matches, segments_of, tokens_of
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "matched"),
+    [
+        ("", "", True),
+        ("", "a", False),
+        ("*", "", True),
+        ("*", "a/b\nc", True),
+        ("**", "", True),
+        ("?", "", False),
+        ("?", "a", True),
+        ("?", "é", True),
+        ("?", "ab", False),
+        ("abc", "abc", True),
+        ("abc", "abcd", False),
+        ("a*", "a", True),
+        ("a*", "ba", False),
+        ("*a", "ba", True),
+        ("*a", "ab", False),
+        ("a*a", "a", False),
+        ("a*a", "aa", True),
+        ("a*b*c", "a-b-b-c", True),
+        ("a*b*c", "a-c-b", False),
+        ("a??d*", "abcd", True),
+        ("a??d*", "abd", False),
+        ("*?b?*", "abc", True),
+        ("*?b?*", "ab", False),
+        ("*a?c*", "aacabc", True),
+        ("*a?a", "xaba", True),
+        ("*ab?ab*", "ababxab", True),
+        ("*x?y?z*", "-xxyxyzxaybz", True),
+        ("*x?y?z*", "-xxyxyzxaybc", False),
+        ("x/*/test/*", "x/1///test///object", True),
+        ("x/*/test/*", "x/1/2/test.jpg", False),
+        (".+", "ab", False),
+        ("[a]", "a", False),
+    ],
+)
+def test_a_pattern_describes_texts(pattern: str, text: str, matched: bool) -> None:
+    assert matches(segments_of(tokens_of(pattern)), text) is matched
+    assert Patterns.of([tokens_of(pattern)]).matched_by(text) is matched
+
+
+def test_of_several_patterns_one_has_to_fit() -> None:
+    patterns = Patterns.of([tokens_of(each) for each in ("exact", "pre*", "*fix", "a?b")])
+    texts = ["exact", "prefix", "suffix", "acb", "abb", "other", "ab"]
+    found = [text for text in texts if patterns.matched_by(text)]
+    assert found == ["exact", "prefix", "suffix", "acb", "abb"]
+
+
+def test_no_pattern_describes_nothing() -> None:
+    assert not Patterns.of([]).matched_by("")
+
+
+def test_characters_that_stand_for_themselves_are_none_of_wildcards() -> None:
+    pattern: list[Token] = ["a", "*", Wildcard.ONE, "?"]
+    assert matches(segments_of(pattern), "a*x?")
+    assert not matches(segments_of(pattern), "abx?")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("*a" * 5000 + "b", "a" * 8000),
+        ("*?a?" * 3000 + "b", "a" * 8000),
+        ("*" + "a?" * 4000 + "b*", "a" * 16000),
+        ("*" + "a" * 4000 + "?b*", "a" * 16000),
+        ("?" * 8000 + "*", "a" * 7999),
+    ],
+)
+def test_no_pattern_takes_long(pattern: str, text: str) -> None:
+    segments = segments_of(tokens_of(pattern))
+    begun = time.process_time()
+    assert not matches(segments, text)
+    # Trying places again would take hours.
+    assert time.process_time() - begun < 1
