@@ -24,11 +24,24 @@ CACHED_SECONDS: Final = 10.0
 """How long a key that was withdrawn may still be good, and a new one unknown."""
 
 
+Use = Callable[[str, str], None]
+"""Is told that an access key was used: for which service (``s3``), and in which region."""
+
+
+class Uses(Protocol):
+    """What takes down when access keys were used last."""
+
+    def of(self, access_key: str) -> Use:
+        """What is told of the uses of a key."""
+
+
 class Signer(msgspec.Struct, frozen=True):
-    """Who signs with an access key, and its secret, which ``repr`` hides."""
+    """Who signs with an access key, and its secret, which ``repr`` hides. ``use`` is told once a
+    signature is found to be right; None: nobody wants to know."""
 
     principal: Principal
     secret: str
+    use: Use | None = None
 
     def __repr__(self) -> str:
         return f"Signer({self.principal!r})"
@@ -61,6 +74,10 @@ class FileCredentials:
     async def find(self, access_key: str, session_token: str | None = None) -> Signer | None:
         if session_token is not None:
             raise invalid_token(session_token)
+        return self._signers.get(access_key)
+
+    def known(self, access_key: str) -> Signer | None:
+        """Who signs with a key, without a token."""
         return self._signers.get(access_key)
 
 
@@ -113,7 +130,9 @@ class CachedCredentials:
 
 def principal_of(account: Account) -> Principal:
     """An account itself, as it asks for something."""
-    return Principal(account.canonical_id, account.name, account.short_id, account.arn)
+    return Principal(
+        account.canonical_id, account.name, account.short_id, account.arn, user_id=account.short_id
+    )
 
 
 def invalid_token(session_token: str) -> S3Error:

@@ -101,6 +101,7 @@ class Directory:
 
     def use(self, accounts: Accounts) -> None:
         """Take these accounts of the configuration from now on."""
+        self.file_accounts = accounts
         self._of_file = {each.short_id: each for each in accounts}
         self._file_keys = frozenset(each.access_key for each in accounts.credentials)
         self.changed()
