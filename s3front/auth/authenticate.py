@@ -56,6 +56,7 @@ async def authenticate(
         found = await credentials.find(claim_2.access_key, claim_2.security_token)
         signer = known(found, claim_2.access_key)
         sigv2.verify(head_2, claim_2, signer.secret)
+        signer.used()
         return Identity(signer.principal, None, claim_2.payload_hash)
     head, claim = _claim_4(request, target, now, presigned=presigned)
     access_key = claim.credential.access_key
@@ -130,6 +131,7 @@ def _verified_4(
                 raise
             mismatch = mismatch or error
         else:
+            signer.used("s3", claim.credential.region)
             return Identity(signer.principal, stream_key, claim.payload_hash, host)
     assert mismatch is not None
     raise mismatch

@@ -113,6 +113,7 @@ async def _identity(fields: Mapping[str, str], credentials: Credentials) -> Iden
         access_key = claim.credential.access_key
         signer = known(await credentials.find(access_key, claim.security_token), access_key)
         sigv4_policy.verify_policy(claim, signer.secret)
+        signer.used("s3", claim.credential.region)
         return Identity(signer.principal)
     for name in ("policy", *_V2):
         if not fields.get(name.lower()):
@@ -120,6 +121,7 @@ async def _identity(fields: Mapping[str, str], credentials: Credentials) -> Iden
     access_key, token = fields["awsaccesskeyid"], fields.get("x-amz-security-token")
     signer = known(await credentials.find(access_key, token), access_key)
     sigv2.verify_policy(fields["policy"], access_key, fields["signature"], signer.secret)
+    signer.used()
     return Identity(signer.principal)
 
 

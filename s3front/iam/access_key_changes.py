@@ -7,6 +7,7 @@ The secret of a new key is told once, and kept sealed by the current master key
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -37,6 +38,7 @@ from s3front.iam.records import (
 from s3front.keys.sealed_text import seal_text
 from s3front.keys.sealing import Keys
 from s3front.metadata import gateway
+from s3front.s3_errors import S3Error
 from shared.records.names import IAM_LAST_USED
 from shared.records.times import from_iso, now, to_iso
 
@@ -83,12 +85,25 @@ async def new_access_key(
     record = AccessKey(
         id=key_id,
         account=account_id,
-        secret=await seal_text(keys, secret, secret_name(key_id)),
+        secret=await _sealed(keys, secret, key_id),
         created=to_iso(now()),
         expires=None if expires is None else to_iso(expires),
         description=description,
     )
     return NewKey(record, secret, user)
+
+
+async def _sealed(keys: Keys, secret: str, key_id: str) -> Mapping[str, str]:
+    try:
+        return await seal_text(keys, secret, secret_name(key_id))
+    except S3Error as error:
+        if error.code != "NotImplemented":
+            raise
+        raise S3Error(
+            "NotImplemented",
+            "The secrets of access keys are sealed by a master key, and this server has none. Its "
+            "operator makes one by: s3front keys create",
+        ) from error
 
 
 def create_access_key(directory: Directory, new: NewKey) -> Change[NewKey]:

@@ -22,11 +22,11 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
-from s3front.auth.credential_sources import Credentials, FileCredentials, Signer, Uses
+from s3front.auth.credential_sources import FileCredentials, Signer, Uses
 from s3front.auth.identity import Principal
 from s3front.iam.directory import Directory
 from s3front.iam.records import ACTIVE, AccessKey, secret_name
@@ -72,6 +72,13 @@ class _Opened(msgspec.Struct, frozen=True):
         return "_Opened()"
 
 
+class Sessions(Protocol):
+    """Who knows the keys that come with a token."""
+
+    async def find(self, access_key: str, token: str) -> Signer | None:
+        """See ``Credentials``."""
+
+
 class IdentityCredentials:
     """See the module. ``keys`` are the master keys that there are now; ``sessions`` know the keys
     that come with a token; ``uses`` are told of each use of a stored key."""
@@ -83,7 +90,7 @@ class IdentityCredentials:
         keys: Callable[[], Keys],
         log: EventLog,
         *,
-        sessions: Credentials | None = None,
+        sessions: Sessions | None = None,
         uses: Uses | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -91,7 +98,7 @@ class IdentityCredentials:
         self._directory = directory
         self._keys = keys
         self._log = log
-        self._sessions: Credentials = of_file if sessions is None else sessions
+        self._sessions: Sessions = of_file if sessions is None else sessions
         self._uses = uses
         self._clock = clock
         self._signers: KeptRecords[str, _KeptSigner] = KeptRecords(

@@ -97,7 +97,7 @@ class LastUses:
         left = {
             key: use
             for (key, use), entry in zip(batch.items(), found, strict=True)
-            if entry is None or str(entry.document.get("at", "")) < use.at
+            if entry is None or str(entry.document.get("at", "")) <= use.at
         }
         while left:
             puts = [

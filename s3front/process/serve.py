@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
 from dataclasses import replace
 
 from s3front.app import App
-from s3front.auth.credential_sources import FileCredentials
 from s3front.authz.new_buckets import NewBuckets
 from s3front.context import Services
 from s3front.daemon_clients import (
@@ -21,7 +19,6 @@ from s3front.daemon_clients import (
 )
 from s3front.daemon_clients import renew as renew_credentials
 from s3front.encryption.choice import EncryptionSettings
-from s3front.iam.directory import Directory
 from s3front.keys.keepers import Keychain
 from s3front.locations.dmd_file import DmdFileStore
 from s3front.locations.one_hop import OneHop
@@ -37,12 +34,12 @@ from s3front.port.forwarded import Proxies
 from s3front.port.http_server import LARGE_BLOCKS_BYTES, create_http_server
 from s3front.port.listeners import inherited_sockets
 from s3front.process.accounts_watch import AccountsWatch
+from s3front.process.identity_parts import IdentityParts
 from s3front.process.key_looks import KeyLooks
 from s3front.process.place_looks import PlaceLooks
 from s3front.rpc.rpc_client import RpcClient
 from shared import version_id
 from shared.config import (
-    Accounts,
     Config,
     ConfigError,
     load_accounts,
@@ -73,10 +70,10 @@ async def serve(config: Config) -> None:
     tls = port_context(config.cert_file_paths, config.file, "certFilePaths", log)
     watch = AccountsWatch(config, log)
     accounts, locations = load_accounts(config), usable_locations(config, log)
-    from_file, directory = FileCredentials(accounts), Directory(accounts)
     client, store = metadata_client(config, log), data_client(config)
     metadata = MetadataGateway(client)
     keychain = Keychain(config.keepers(), log, metadata, outbound(config))
+    identities = IdentityParts(accounts, metadata, keychain, log)
     buckets, refusals = BucketStore(metadata), RefusalStore(metadata)
     oldest_version_id = version_id.infinite(config.replication_group_id)
     services = Services(
@@ -86,7 +83,7 @@ async def serve(config: Config) -> None:
         listings=ListingStore(metadata),
         uploads=UploadStore(metadata, buckets),
         locations=LocationRegistry(locations, surroundings(config, store, log)),
-        credentials=from_file,
+        credentials=identities.credentials,
         endpoints=config.endpoints,
         health_networks=config.health_checks.allow_from,
         log=log,
@@ -97,18 +94,14 @@ async def serve(config: Config) -> None:
         keys=keychain.keys,
         encryption_settings=_encryption_settings(config),
         one_hop=OneHop(client, store),
-        directory=directory,
+        directory=identities.directory,
+        identities=identities.store,
         refusals=refusals,
         new_buckets=_new_buckets(config),
     )
     app = App(services)
     loop = asyncio.get_running_loop()
-
-    def use(accounts: Accounts) -> None:
-        from_file.use(accounts)
-        directory.use(accounts)
-
-    watching = vital(loop.create_task(watch.run(use), name="accounts watch"))
+    watching = vital(loop.create_task(watch.run(identities.use), name="accounts watch"))
     writing = vital(loop.create_task(refusals.run(), name="refusals"))
     requests = config.requests
     most = connections_within_limit(requests.max_connections)
@@ -116,11 +109,12 @@ async def serve(config: Config) -> None:
     looks, key_looks = PlaceLooks(log), KeyLooks(metadata, log)
 
     def reload() -> None:
-        _reload(app, use, client, store, tls, keychain)
+        _reload(app, identities, client, store, tls, keychain)
         looks.begin(app.services.locations)
         key_looks.begin(app.services)
 
     client.start()
+    identities.begin()
     try:
         for listener in inherited_sockets():
             await server.listen(listener, tls)
@@ -134,6 +128,7 @@ async def serve(config: Config) -> None:
         writing.cancel()
         looks.close()
         key_looks.close()
+        await identities.close()
         await app.services.locations.close()
         await keychain.close()
         await store.close()
@@ -142,7 +137,7 @@ async def serve(config: Config) -> None:
 
 def _reload(
     app: App,
-    use: Callable[[Accounts], None],
+    identities: IdentityParts,
     client: RpcClient,
     store: DmdFileStore,
     tls: ssl.SSLContext | None,
@@ -160,7 +155,7 @@ def _reload(
     except ConfigError as error:
         log.error("reload refused, the old configuration stays", reason=str(error))
         return
-    use(accounts)
+    identities.use(accounts)
     renew_credentials(client, store, credentials)
     app.services = replace(
         app.services,

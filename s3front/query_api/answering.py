@@ -134,6 +134,7 @@ async def _sender(
         except QueryError as error:
             mismatch = mismatch or error
         else:
+            signer.used(service.name, claim.credential.region)
             return Identity(signer.principal, host=host)
     assert mismatch is not None
     raise mismatch

@@ -16,7 +16,14 @@ from shared.config.accounts import Credential
 
 ACCOUNT = Account("Name", "a@b", "arn:aws:iam::123456789012:root", "canonical", "123456789012")
 SIGNER = Signer(
-    Principal("canonical", "Name", "123456789012", "arn:aws:iam::123456789012:root"), "secret"
+    Principal(
+        "canonical",
+        "Name",
+        "123456789012",
+        "arn:aws:iam::123456789012:root",
+        user_id="123456789012",
+    ),
+    "secret",
 )
 
 
