@@ -19,6 +19,7 @@ from s3front.locations.http_client import HttpClient
 from s3front.locations.origin import Origin
 from s3front.locations.outbound import Outbound
 from shared.config.values import parse_port, split_port
+from shared.tls import trusting_context
 
 FETCH_SECONDS_MAX: Final = 5.0
 """For both documents together."""
@@ -36,9 +37,10 @@ class ProviderError(Exception):
 
 
 class ProviderDocuments:
-    """See the module. ``tls`` trusts the authorities that may vouch for providers."""
+    """See the module. ``tls`` trusts the authorities that may vouch for providers; None: those of
+    the system, which are loaded when the first provider is asked."""
 
-    def __init__(self, tls: ssl.SSLContext, outbound: Outbound) -> None:
+    def __init__(self, tls: ssl.SSLContext | None, outbound: Outbound) -> None:
         self._tls = tls
         self._outbound = outbound
 
@@ -68,6 +70,8 @@ class ProviderDocuments:
         """A JSON object from a URL. Raises ProviderError."""
         host, port, target = _parts(url)
         proxy = self._outbound.proxy(host, port, tls=True)
+        if self._tls is None:
+            self._tls = await asyncio.to_thread(trusting_context, None, "", "")
         client = HttpClient(
             Origin(host, port, tls=self._tls, proxy=proxy),
             stall_seconds=FETCH_SECONDS_MAX,

@@ -249,6 +249,13 @@ class OutboundProxy(Section, frozen=True, kw_only=True):
             raise ValueError("needs both key and cert, or none of them")
 
 
+class OpenIdConnect(Section, frozen=True, kw_only=True):
+    """How identity providers are reached, whose tokens roles may trust. ``ca_bundle``, a PEM file,
+    has authorities that their certificates may be of besides those of the system."""
+
+    ca_bundle: Path | None = None
+
+
 class HttpAgent(Section, frozen=True, kw_only=True):
     """Connections to the endpoint of a location: whether they are kept when nothing is asked, how
     many of those, how many at all, and after what silence the kernel tries whether they live."""
@@ -300,6 +307,7 @@ class Settings(Section, frozen=True, kw_only=True):
     local_cache: Redis | None = None
     redis: Redis | None = None
     outbound_proxy: OutboundProxy = OutboundProxy()
+    open_id_connect: OpenIdConnect = OpenIdConnect()
     external_backends: ExternalBackends = ExternalBackends()
     global_encryption_enabled: bool = False
     """Whether all new objects are encrypted, whatever their bucket says."""
