@@ -89,7 +89,7 @@ install-dev: $(VENV)/.installed-dev
 clients: curl softhsm $(BUILD)/awscli/.installed $(BUILD)/pyclients/.installed $(BUILD)/s5cmd/.installed \
   $(BUILD)/restic/.installed $(BUILD)/node/.installed $(BUILD)/node-clients/.installed \
   $(BUILD)/azurite/.installed $(BUILD)/openbao/.installed $(BUILD)/pykmip/.installed \
-  $(BUILD)/moto/.installed
+  $(BUILD)/moto/.installed $(BUILD)/oidc/.installed
 
 # A Debian package, so it takes root; elsewhere it is there already.
 curl:
@@ -170,8 +170,9 @@ $(BUILD)/s5cmd/.installed $(BUILD)/restic/.installed: $(BUILD)/%/.installed: $(V
 $(BUILD)/node/.installed: tests/interop/node/package.json
 $(BUILD)/node-clients/.installed: tests/clients/node/package.json
 $(BUILD)/azurite/.installed: tests/backends/azurite/package.json
-$(BUILD)/node/.installed $(BUILD)/node-clients/.installed $(BUILD)/azurite/.installed: \
-  $(VENV)/.installed-dev
+$(BUILD)/oidc/.installed: tests/backends/oidc/package.json
+$(BUILD)/node/.installed $(BUILD)/node-clients/.installed $(BUILD)/azurite/.installed \
+  $(BUILD)/oidc/.installed: $(VENV)/.installed-dev
 	@mkdir -p $(@D)
 	@cp $(filter %/package.json,$^) $(@D)/
 	@cd $(@D) && PATH="$(CURDIR)/$(BIN):$$PATH" \
