@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+import hashlib
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
@@ -31,6 +32,23 @@ from tests.unit.s3front.metadata_twin import MetadataTwin
 from tests.unit.s3front.pieces import Pieces
 
 SECRET: Final = "secret"
+ACCOUNT: Final = f"arn:aws:iam::{BART_ID}"
+READ_ONLY: Final = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
+
+
+def only(*actions: str, resource: str = "*", condition: Any = None) -> str:
+    """A policy that allows these."""
+    statement = {"Effect": "Allow", "Action": list(actions), "Resource": resource}
+    if condition is not None:
+        statement["Condition"] = condition
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+ALL: Final = only("*")
+
+
+def tag(key: str, value: str) -> dict[str, str]:
+    return {"Key": key, "Value": value}
 
 
 @cache
@@ -58,7 +76,7 @@ class Told:
 
 
 class QueryService:
-    """One front-end; ``now`` is its time. Whoever is named signs: an account ID, or the name of a
+    """One front-end. Whoever is named signs: an account ID, or the name of a
     user of Bart's."""
 
     def __init__(self, keys: Keys = NO_KEYS) -> None:
@@ -73,6 +91,14 @@ class QueryService:
                 keys=keys,
             ),
         )
+
+    async def refused(self, name: str, **parameters: Any) -> CallFailedError:
+        """How a call is refused."""
+        try:
+            await self.call(name, **parameters)
+        except CallFailedError as error:
+            return error
+        raise AssertionError(f"{name} was not refused")
 
     async def find(self, access_key: str, _session_token: str | None = None) -> Signer | None:
         return Signer(self.principal(access_key), SECRET)
@@ -91,9 +117,9 @@ class QueryService:
         """What botocore reads of the answer, every word of which it has to know. Raises
         CallFailedError."""
         operation = model(service).operation_model(name)
-        made = botocore.serialize.create_serializer("query").serialize_to_request(
-            parameters, operation
-        )
+        made = botocore.serialize.create_serializer(
+            "query", include_validation=False
+        ).serialize_to_request(parameters, operation)
         form = botocore.awsrequest.AWSRequest("POST", "http://s3.lan/", {}, made["body"])
         body = form.prepare().body.encode()
         reply = await self.send(body, by, service)
@@ -108,8 +134,6 @@ class QueryService:
         """The reply to a form."""
         now = datetime.now(UTC)
         headers = {"Host": "s3.lan", "Content-Type": "application/x-www-form-urlencoded"}
-        import hashlib
-
         signed = sign_request(
             RequestHead("POST", "/", "", fold_headers(headers.items())),
             AccessKey(by, SECRET, service=service),
@@ -167,8 +191,3 @@ def _unknown_in(shape: Any, node: Element, space: str, path: str) -> Iterator[st
                 yield f"{path}/{name}"
         else:
             yield f"{path}/{name}"
-
-
-def camel(name: str) -> str:
-    """``create_user`` as ``CreateUser``."""
-    return re.sub(r"(?:^|_)([a-z])", lambda found: found[1].upper(), name)

@@ -1,0 +1,122 @@
+"""Who may make which call: what policies can say of it, and that nobody reaches further."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.s3front.iam.stored_identities import READS
+from tests.unit.s3front.query_api.query_service import (
+    ACCOUNT,
+    ALL,
+    READ_ONLY,
+    QueryService,
+    only,
+    tag,
+)
+
+
+async def test_a_user_may_what_his_policy_says_of_a_path(iam: QueryService) -> None:
+    await iam.call("CreateUser", UserName="boss")
+    await iam.call("CreateUser", UserName="anna", Path="/staff/")
+    await iam.call("CreateUser", UserName="ben", Path="/board/")
+    policy = only("iam:*User", resource=f"{ACCOUNT}:user/staff/*")
+    await iam.call("PutUserPolicy", UserName="boss", PolicyName="p", PolicyDocument=policy)
+    await iam.call("GetUser", by="boss", UserName="anna")
+    await iam.call("CreateUser", by="boss", UserName="carl", Path="/staff/")
+    for name, parameters in (
+        ("GetUser", {"UserName": "ben"}),
+        ("GetUser", {"UserName": "nobody"}),
+        ("CreateUser", {"UserName": "dora"}),
+        ("ListUsers", {}),
+        ("PutUserPolicy", {"UserName": "anna", "PolicyName": "p", "PolicyDocument": ALL}),
+    ):
+        error = await iam.refused(name, by="boss", **parameters)
+        assert error.code == "AccessDenied"
+        assert error.message.startswith(
+            f"User: {ACCOUNT}:user/boss is not authorized to perform: iam:{name} on resource: "
+        )
+
+
+@pytest.mark.parametrize(
+    ("condition", "given", "allowed"),
+    [
+        ({"StringEquals": {"iam:PermissionsBoundary": READ_ONLY}}, True, True),
+        ({"StringEquals": {"iam:PermissionsBoundary": READ_ONLY}}, False, False),
+        ({"StringEquals": {"aws:RequestTag/team": "x"}}, True, True),
+        ({"StringEquals": {"aws:RequestTag/team": "y"}}, True, False),
+        ({"ForAllValues:StringEquals": {"aws:TagKeys": ["team"]}}, True, True),
+        ({"ForAllValues:StringEquals": {"aws:TagKeys": ["other"]}}, True, False),
+    ],
+)
+async def test_conditions_see_what_a_call_says(
+    iam: QueryService, condition: Any, given: bool, allowed: bool
+) -> None:
+    await iam.call("CreateUser", UserName="boss")
+    policy = only("iam:CreateUser", condition=condition)
+    await iam.call("PutUserPolicy", UserName="boss", PolicyName="p", PolicyDocument=policy)
+    said: dict[str, Any] = (
+        {"PermissionsBoundary": READ_ONLY, "Tags": [tag("team", "x")]} if given else {}
+    )
+    if allowed:
+        await iam.call("CreateUser", by="boss", UserName="new", **said)
+    else:
+        error = await iam.refused("CreateUser", by="boss", UserName="new", **said)
+        assert error.code == "AccessDenied"
+
+
+async def test_conditions_see_which_policy_and_whose_tags(iam: QueryService) -> None:
+    await iam.call("CreateUser", UserName="boss")
+    await iam.call("CreateUser", UserName="anna", Tags=[tag("team", "x")])
+    await iam.call("CreateUser", UserName="ben")
+    policy = only(
+        "iam:AttachUserPolicy",
+        condition={
+            "ArnEquals": {"iam:PolicyARN": READ_ONLY},
+            "StringEquals": {"iam:ResourceTag/team": "x"},
+        },
+    )
+    await iam.call("PutUserPolicy", UserName="boss", PolicyName="p", PolicyDocument=policy)
+    attach = {"by": "boss", "PolicyArn": READ_ONLY}
+    await iam.call("AttachUserPolicy", **attach, UserName="anna")
+    assert (await iam.refused("AttachUserPolicy", **attach, UserName="ben")).status == 403
+    admin = {"by": "boss", "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}
+    assert (await iam.refused("AttachUserPolicy", **admin, UserName="anna")).status == 403
+
+
+async def test_a_boundary_holds_for_calls_of_iam(iam: QueryService) -> None:
+    await iam.call("CreateUser", UserName="boss", PermissionsBoundary=READ_ONLY)
+    await iam.call("PutUserPolicy", UserName="boss", PolicyName="p", PolicyDocument=ALL)
+    for name, parameters in (
+        ("DeleteUserPermissionsBoundary", {"UserName": "boss"}),
+        ("CreateUser", {"UserName": "twin"}),
+        ("CreateAccessKey", {}),
+    ):
+        assert (await iam.refused(name, by="boss", **parameters)).code == "AccessDenied"
+
+
+async def test_nobody_reaches_into_another_account(iam: QueryService) -> None:
+    other = await iam.front.make_account()
+    await iam.call("CreateUser", UserName="anna")
+    made = await iam.call("CreatePolicy", PolicyName="P", PolicyDocument=READS)
+    arn = made["Policy"]["Arn"]
+    key = (await iam.call("CreateAccessKey", UserName="anna"))["AccessKey"]["AccessKeyId"]
+    for name, parameters in (
+        ("GetUser", {"UserName": "anna"}),
+        ("GetPolicy", {"PolicyArn": arn}),
+        ("GetPolicyVersion", {"PolicyArn": arn, "VersionId": "v1"}),
+        ("DeletePolicy", {"PolicyArn": arn}),
+        ("ListEntitiesForPolicy", {"PolicyArn": arn}),
+        ("DeleteAccessKey", {"UserName": "anna", "AccessKeyId": key}),
+        ("GetAccessKeyLastUsed", {"AccessKeyId": key}),
+        (
+            "SimulatePrincipalPolicy",
+            {"PolicySourceArn": f"{ACCOUNT}:user/anna", "ActionNames": ["s3:GetObject"]},
+        ),
+    ):
+        error = await iam.refused(name, by=other, **parameters)
+        assert error.code in ("NoSuchEntity", "AccessDenied"), name
+    assert (await iam.call("ListUsers", by=other))["Users"] == []
+    own = await iam.call("ListPolicies", by=other, Scope="Local")
+    assert own["Policies"] == []

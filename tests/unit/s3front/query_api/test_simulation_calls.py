@@ -1,0 +1,142 @@
+"""Calls that say what would be decided."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.unit.s3front.iam.stored_identities import READS, TRUST
+from tests.unit.s3front.query_api.query_service import ACCOUNT, ALL, READ_ONLY, QueryService
+
+NO_DELETING = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Deny", "Action": "s3:Delete*", "Resource": "*"}],
+    }
+)
+OF_ADDRESS = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": "s3:PutObject",
+                "Resource": "arn:aws:s3:::b/${aws:username}/*",
+                "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}},
+            }
+        ],
+    }
+)
+
+
+def decisions(answer: dict[str, Any]) -> list[str]:
+    return [result["EvalDecision"] for result in answer["EvaluationResults"]]
+
+
+async def test_a_principal_is_simulated(iam: QueryService) -> None:
+    await iam.call("CreateUser", UserName="anna")
+    await iam.call("PutUserPolicy", UserName="anna", PolicyName="p", PolicyDocument=READS)
+    asked: dict[str, Any] = {
+        "PolicySourceArn": f"{ACCOUNT}:user/anna",
+        "ActionNames": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+        "ResourceArns": ["arn:aws:s3:::b/anna/k"],
+        "PolicyInputList": [NO_DELETING, OF_ADDRESS],
+    }
+    answer = await iam.call("SimulatePrincipalPolicy", **asked)
+    assert decisions(answer) == ["allowed", "implicitDeny", "explicitDeny"]
+    results = answer["EvaluationResults"]
+    assert results[0]["MatchedStatements"] == [
+        {"SourcePolicyId": "user_anna_p", "SourcePolicyType": "user"}
+    ]
+    assert results[1]["MissingContextValues"] == ["aws:SourceIp"]
+    assert results[2]["MatchedStatements"][0]["SourcePolicyId"] == "PolicyInputList.1"
+    entry = {
+        "ContextKeyName": "aws:sourceip",
+        "ContextKeyValues": ["10.1.2.3"],
+        "ContextKeyType": "ip",
+    }
+    within = await iam.call("SimulatePrincipalPolicy", **asked, ContextEntries=[entry])
+    assert decisions(within) == ["allowed", "allowed", "explicitDeny"]
+    names = await iam.call(
+        "GetContextKeysForPrincipalPolicy",
+        PolicySourceArn=asked["PolicySourceArn"],
+        PolicyInputList=[OF_ADDRESS],
+    )
+    assert names["ContextKeyNames"] == ["aws:SourceIp", "aws:username"]
+
+
+async def test_a_boundary_is_simulated(iam: QueryService) -> None:
+    await iam.call("CreateRole", RoleName="R", AssumeRolePolicyDocument=TRUST)
+    await iam.call("PutRolePolicy", RoleName="R", PolicyName="p", PolicyDocument=ALL)
+    await iam.call("PutRolePermissionsBoundary", RoleName="R", PermissionsBoundary=READ_ONLY)
+    answer = await iam.call(
+        "SimulatePrincipalPolicy",
+        PolicySourceArn=f"{ACCOUNT}:role/R",
+        ActionNames=["s3:GetObject", "s3:PutObject"],
+    )
+    assert decisions(answer) == ["allowed", "implicitDeny"]
+    assert [
+        result["PermissionsBoundaryDecisionDetail"]["AllowedByPermissionsBoundary"]
+        for result in answer["EvaluationResults"]
+    ] == [True, False]
+
+
+async def test_a_group_is_simulated(iam: QueryService) -> None:
+    await iam.call("CreateGroup", GroupName="G")
+    await iam.call("AttachGroupPolicy", GroupName="G", PolicyArn=READ_ONLY)
+    answer = await iam.call(
+        "SimulatePrincipalPolicy",
+        PolicySourceArn=f"{ACCOUNT}:group/G",
+        ActionNames=["s3:GetObject", "s3:PutObject"],
+    )
+    assert decisions(answer) == ["allowed", "implicitDeny"]
+
+
+async def test_policies_alone_are_simulated_in_pages(iam: QueryService) -> None:
+    asked: dict[str, Any] = {
+        "PolicyInputList": [READS],
+        "ActionNames": ["s3:GetObject", "s3:PutObject"],
+    }
+    resources = [f"arn:aws:s3:::b/{number}" for number in range(3)]
+    pages = []
+    marker: dict[str, str] = {}
+    while True:
+        page = await iam.call(
+            "SimulateCustomPolicy", **asked, ResourceArns=resources, MaxItems=4, **marker
+        )
+        pages.append(decisions(page))
+        if not page["IsTruncated"]:
+            break
+        marker = {"Marker": page["Marker"]}
+    assert pages == [["allowed"] * 3 + ["implicitDeny"], ["implicitDeny"] * 2]
+    names = await iam.call("GetContextKeysForCustomPolicy", PolicyInputList=[OF_ADDRESS])
+    assert names["ContextKeyNames"] == ["aws:SourceIp", "aws:username"]
+    bad = await iam.refused("SimulateCustomPolicy", **{**asked, "PolicyInputList": ["{"]})
+    assert bad.code == "InvalidInput"
+
+
+async def test_the_policy_of_a_resource_is_simulated(iam: QueryService) -> None:
+    other = await iam.front.make_account()
+    await iam.call("CreateUser", UserName="anna")
+    policy = json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"AWS": f"{ACCOUNT}:user/anna"},
+                    "Action": "s3:GetObject",
+                    "Resource": "arn:aws:s3:::b/*",
+                }
+            ],
+        }
+    )
+    asked: dict[str, Any] = {
+        "PolicySourceArn": f"{ACCOUNT}:user/anna",
+        "ActionNames": ["s3:GetObject"],
+        "ResourceArns": ["arn:aws:s3:::b/k"],
+        "ResourcePolicy": policy,
+    }
+    assert decisions(await iam.call("SimulatePrincipalPolicy", **asked)) == ["allowed"]
+    foreign = {**asked, "ResourceOwner": f"arn:aws:iam::{other}:root"}
+    assert decisions(await iam.call("SimulatePrincipalPolicy", **foreign)) == ["implicitDeny"]
