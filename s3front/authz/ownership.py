@@ -53,6 +53,11 @@ def owner_of_bucket(bucket: BucketRecord) -> Owner:
     return Owner(bucket.owner_id, str(bucket.document.get("ownerDisplayName") or ""))
 
 
+def sole_owner(bucket: BucketRecord) -> Owner | None:
+    """Who owns all that is in a bucket, whoever has written it; None where each object says it."""
+    return None if acls_count(bucket) else owner_of_bucket(bucket)
+
+
 def owner_of_new(bucket: BucketRecord, writer: Principal | Owner, canned: str | None) -> Owner:
     """Whose an object is that ``writer`` makes with this canned list, None for no such header."""
     if isinstance(writer, Principal):

@@ -8,10 +8,10 @@ elements: Principal").
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from s3front.iam.directory import Directory
+from s3front.policies.grammar import principals_of
 from s3front.policies.policy import Policy
 
 _PARTITION: Final = r"arn:aws[a-z-]*:"
@@ -26,22 +26,10 @@ _UNIQUE_ID: Final = re.compile(r"A(?:IDA|ROA)[A-Z2-7]{12,28}\Z")
 def unknown_principal(policy: Policy, directory: Directory) -> str | None:
     """What a policy that was checked names and there is not, as AWS writes it: ``"AWS" : "…"``;
     None where all of them are there."""
-    for kind, name in _named(policy.document):
+    for kind, name in principals_of(policy):
         if not _is_known(kind, name, directory):
             return f'"{kind}" : "{name}"'
     return None
-
-
-def _named(document: Any) -> Iterator[tuple[str, str]]:
-    statements = document.get("Statement", [])
-    for statement in statements if isinstance(statements, list) else [statements]:
-        for element in ("Principal", "NotPrincipal"):
-            named = statement.get(element)
-            if not isinstance(named, dict):
-                continue
-            for kind, values in named.items():
-                for value in values if isinstance(values, list) else (values,):
-                    yield kind, value
 
 
 def _is_known(kind: str, name: str, directory: Directory) -> bool:

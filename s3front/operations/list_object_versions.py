@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from s3front.authz.ownership import Owner, sole_owner
 from s3front.context import Context
 from s3front.metadata.listing_store import VersionsPage
 from s3front.objects.versioning import NULL_ID, Version
@@ -53,7 +54,7 @@ async def list_object_versions(context: Context, request: Request) -> Reply:
         element("Delimiter", encode(asked.delimiter) if asked.delimiter else None),
         element("EncodingType", "url" if encode is url_encode else None),
         element("IsTruncated", "true" if page.is_truncated else "false"),
-        *_rows(page, url_encoded=encode is url_encode),
+        *_rows(page, sole_owner(context.bucket.record), url_encoded=encode is url_encode),
         *(
             f"<CommonPrefixes>{element('Prefix', encode(prefix))}</CommonPrefixes>"
             for prefix in page.common_prefixes
@@ -91,14 +92,15 @@ def _next_markers(page: VersionsPage, encode: Callable[[str], str]) -> list[str]
     return [key_marker, element("NextVersionIdMarker", marker)]
 
 
-def _rows(page: VersionsPage, *, url_encoded: bool) -> list[str]:
-    """The versions of a page. There may be a thousand, so what a row costs, counts."""
+def _rows(page: VersionsPage, sole: Owner | None, *, url_encoded: bool) -> list[str]:
+    """The versions of a page, all of ``sole`` if that is somebody. There may be a thousand, so what
+    a row costs, counts."""
     versions = page.versions
     keys = printed_keys([key for key, *_ in versions], url_encoded=url_encoded)
     times = shown_times([listed.last_modified for *_, listed in versions])
     etags = shown_all([listed.etag for *_, listed in versions])
     return [
-        _row((key, time, etag), internal_id, is_latest, listed)
+        _row((key, time, etag), internal_id, sole, listed, is_latest=is_latest)
         for key, time, etag, (_, internal_id, is_latest, listed) in zip(
             keys, times, etags, versions, strict=True
         )
@@ -106,7 +108,12 @@ def _rows(page: VersionsPage, *, url_encoded: bool) -> list[str]:
 
 
 def _row(
-    texts: tuple[str, str, str], internal_id: str | None, is_latest: bool, listed: ListedObject
+    texts: tuple[str, str, str],
+    internal_id: str | None,
+    sole: Owner | None,
+    listed: ListedObject,
+    *,
+    is_latest: bool,
 ) -> str:
     """A version; its key, time and entity tag are printed already."""
     key, time, etag = texts
@@ -118,7 +125,7 @@ def _row(
         f"<IsLatest>{'true' if is_latest else 'false'}</IsLatest>"
         f"<LastModified>{time}</LastModified>"
     )
-    owner = owner_element(listed.owner_id, listed.owner_name)
+    owner = owner_element(*(sole or (listed.owner_id, listed.owner_name)))
     if listed.is_delete_marker:
         return f"<DeleteMarker>{head}{owner}</DeleteMarker>"
     checksum = checksum_elements(listed.checksum_algorithm, listed.checksum_kind)

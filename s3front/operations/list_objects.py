@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from s3front.authz.ownership import sole_owner
 from s3front.context import Context
 from s3front.metadata.listing_store import ObjectsPage
 from s3front.operations.honoured import LISTING
@@ -58,7 +59,7 @@ async def list_objects(context: Context, request: Request) -> Reply:
     if page.is_truncated and (asked.delimiter or page.next_marker != page.last_key):
         content.add("NextMarker", text(page.next_marker))
     _add_common(content, asked, page)
-    rows = _content_rows(page, asked, owner=True) + _prefix_rows(page, asked)
+    rows = _content_rows(page, asked, _owners(context, shown=True)) + _prefix_rows(page, asked)
     return xml_reply("ListBucketResult", content.text() + rows)
 
 
@@ -91,7 +92,7 @@ async def list_objects_v2(context: Context, request: Request) -> Reply:
         content.add("NextContinuationToken", _token(page))
     content.add("KeyCount", str(page.keys + len(page.common_prefixes)))
     _add_common(content, asked, page)
-    rows = _content_rows(page, asked, owner=owner) + _prefix_rows(page, asked)
+    rows = _content_rows(page, asked, _owners(context, shown=owner)) + _prefix_rows(page, asked)
     return xml_reply("ListBucketResult", content.text() + rows)
 
 
@@ -160,15 +161,25 @@ async def _page(context: Context, query: Query) -> ObjectsPage:
     return await context.services.listings.objects(context.bucket.name, query, context.request_id)
 
 
-def _content_rows(page: ObjectsPage, asked: _Asked, *, owner: bool) -> str:
+def _owners(context: Context, *, shown: bool) -> Callable[[str | None, str | None], str]:
+    """How a listing prints an owner, given what the records say."""
+    if not shown:
+        return lambda _id, _name: ""
+    sole = sole_owner(context.bucket.record)
+    return owner_element if sole is None else lambda _id, _name: owner_element(*sole)
+
+
+def _content_rows(
+    page: ObjectsPage, asked: _Asked, owner: Callable[[str | None, str | None], str]
+) -> str:
     """The objects of a page. There may be a thousand, so what a row costs, counts."""
-    return "".join([_run_rows(run, asked, owner=owner) for run in page.runs])
+    return "".join([_run_rows(run, asked, owner) for run in page.runs])
 
 
-def _run_rows(run: Run, asked: _Asked, *, owner: bool) -> str:
+def _run_rows(run: Run, asked: _Asked, owner: Callable[[str | None, str | None], str]) -> str:
     common = run.common
     checksum = checksum_elements(common.checksum_algorithm, common.checksum_kind)
-    end = owner_element(common.owner_id, common.owner_name) if owner else ""
+    end = owner(common.owner_id, common.owner_name)
     end += storage_class_element(common.storage_class)
     times, lengths, etags = run.columns
     rows = [
