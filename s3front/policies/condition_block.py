@@ -110,6 +110,9 @@ def _plain(key: str, compare: Comparison, negated: bool, missing: bool, deny: bo
         values = question.values(key)
         if not values:
             return True
+        if len(values) == 1:
+            answer = compare(values[0], question)
+            return deny if answer is None else not answer
         answers = [compare(value, question) for value in values]
         if True in answers:
             return False

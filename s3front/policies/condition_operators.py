@@ -205,10 +205,10 @@ def _in_network(texts: Sequence[str], variables: bool) -> Comparison:
         if address is None:
             return None
         version, number = address
-        return True in [
-            version == of_version and number & mask == network
-            for of_version, network, mask in wanted
-        ]
+        for of_version, network, mask in wanted:
+            if number & mask == network and version == of_version:
+                return True
+        return False
 
     return compare
 

@@ -20,6 +20,7 @@ from s3front.policies.wildcards import (
     Wildcard,
     matches,
     segments_of,
+    starred,
     tokens_of,
 )
 
@@ -46,12 +47,12 @@ class Variable(msgspec.Struct, frozen=True):
         return found[0] if len(found) == 1 else None
 
 
-Template = list[Token | Variable]
+Piece = Token | Variable
 
 
-def template_of(text: str) -> Template:
+def pieces_of(text: str) -> list[Piece]:
     """A pattern with its variables, as version 2012-10-17 reads it."""
-    tokens: list[Token | Variable] = []
+    tokens: list[Piece] = []
     begin = 0
     for variable in _VARIABLE.finditer(text):
         tokens += tokens_of(text[begin : variable.start()])
@@ -65,18 +66,48 @@ def template_of(text: str) -> Template:
     return [*tokens, *tokens_of(text[begin:])]
 
 
-def filled(template: Template, question: Question) -> list[Token] | None:
-    """The pattern that it is for a question; None where a variable has no value."""
-    tokens: list[Token] = []
-    for token in template:
-        if isinstance(token, Variable):
-            value = token.value(question)
-            if value is None:
-                return None
-            tokens.append(value)
-        else:
-            tokens.append(token)
-    return tokens
+class Template(msgspec.Struct, frozen=True):
+    """A pattern with variables. ``prefix`` is what all texts begin with that it may describe;
+    ``single`` whether it has a ``?``."""
+
+    pieces: Sequence[Piece]
+    prefix: str
+    single: bool
+    folded: bool
+
+    @classmethod
+    def of(cls, pieces: Sequence[Piece], *, folded: bool) -> Template:
+        """That of its pieces."""
+        if folded:
+            pieces = [piece.lower() if isinstance(piece, str) else piece for piece in pieces]
+        first = pieces[0]
+        prefix = first if isinstance(first, str) else ""
+        return cls(pieces, prefix, Wildcard.ONE in pieces, folded)
+
+    def matched_by(self, text: str, question: Question) -> bool | None:
+        """Whether it describes a text; None where it might, had a variable a value."""
+        if not text.startswith(self.prefix):
+            return False
+        tokens: list[Token] = []
+        parts: list[str] = []
+        part = ""
+        for piece in self.pieces:
+            if isinstance(piece, Variable):
+                value = piece.value(question)
+                if value is None:
+                    return None
+                part += value.lower() if self.folded else value
+            elif isinstance(piece, str):
+                part += piece
+            elif self.single:
+                tokens += (part, piece)
+                part = ""
+            else:
+                parts.append(part)
+                part = ""
+        if self.single:
+            return matches(segments_of([*tokens, part]), text)
+        return starred([*parts, part], text) if parts else part == text
 
 
 class VariablePatterns(msgspec.Struct, frozen=True):
@@ -96,11 +127,11 @@ class VariablePatterns(msgspec.Struct, frozen=True):
             return True
         answer: bool | None = False
         for template in self.templates:
-            tokens = filled(template, question)
-            if tokens is None:
-                answer = None
-            elif matches(segments_of(_lowered(tokens) if self.folded else tokens), text):
+            found = template.matched_by(text, question)
+            if found:
                 return True
+            if found is None:
+                answer = None
         return answer
 
 
@@ -111,12 +142,12 @@ def patterns_of(
     fixed: list[Sequence[Token]] = []
     templates: list[Template] = []
     for text in texts:
-        template: Template = template_of(text) if variables else [*tokens_of(text)]
+        pieces: list[Piece] = pieces_of(text) if variables else [*tokens_of(text)]
         if not wildcards:
-            template = [_SIGNS.get(token, token) for token in template]
-        plain = [token for token in template if not isinstance(token, Variable)]
-        if len(plain) < len(template):
-            templates.append(template)
+            pieces = [_SIGNS.get(piece, piece) for piece in pieces]
+        plain = [piece for piece in pieces if not isinstance(piece, Variable)]
+        if len(plain) < len(pieces):
+            templates.append(Template.of(pieces, folded=folded))
         else:
             fixed.append(_lowered(plain) if folded else plain)
     return VariablePatterns(Patterns.of(fixed), tuple(templates), folded)

@@ -91,7 +91,7 @@ class Statement:
         self._prefixes: tuple[str, ...] = () if fixed is None else fixed.prefixes
         self._others = (
             fixed is None
-            or bool(fixed.others)
+            or not fixed.is_simple
             or (resources.patterns is not None and bool(resources.patterns.templates))
         )
 

@@ -154,11 +154,42 @@ def matches(segments: Sequence[Segment], text: str) -> bool:
     return True
 
 
+def starred(parts: Sequence[str], text: str) -> bool:
+    """The same of a pattern that has no ``?``, of which the parts between its ``*`` are given: two
+    or more."""
+    first, last = parts[0], parts[-1]
+    if not text.startswith(first) or not text.endswith(last):
+        return False
+    position, end = len(first), len(text) - len(last)
+    if position > end:
+        return False
+    for part in parts[1:-1]:
+        position = text.find(part, position, end)
+        if position < 0:
+            return False
+        position += len(part)
+    return True
+
+
+def literals_of(tokens: Iterable[Token]) -> tuple[str, ...] | None:
+    """The parts between the ``*`` of a pattern, joined; None where it has a ``?``."""
+    parts = [""]
+    for token in tokens:
+        if token is Wildcard.MANY:
+            parts.append("")
+        elif isinstance(token, str):
+            parts[-1] += token
+        else:
+            return None
+    return tuple(parts)
+
+
 class Patterns(msgspec.Struct, frozen=True):
     """Several patterns, sorted by how fast they are asked."""
 
     exact: frozenset[str] = frozenset()
     prefixes: tuple[str, ...] = ()
+    with_stars: tuple[tuple[str, ...], ...] = ()
     others: tuple[Sequence[Segment], ...] = ()
 
     @classmethod
@@ -166,20 +197,30 @@ class Patterns(msgspec.Struct, frozen=True):
         """Those of each one's tokens."""
         exact: list[str] = []
         prefixes: list[str] = []
+        with_stars: list[tuple[str, ...]] = []
         others: list[Sequence[Segment]] = []
         for tokens in patterns:
-            segments = segments_of(tokens)
-            first = segments[0].literal
-            if first is None or len(segments) > 2 or (len(segments) == 2 and segments[1].length):
-                others.append(segments)
-            elif len(segments) == 1:
-                exact.append(first)
+            parts = literals_of(tokens)
+            if parts is None:
+                others.append(segments_of(tokens))
+            elif len(parts) == 1:
+                exact.append(parts[0])
+            elif not any(parts[1:]):
+                prefixes.append(parts[0])
             else:
-                prefixes.append(first)
-        return cls(frozenset(exact), tuple(prefixes), tuple(others))
+                with_stars.append(parts)
+        return cls(frozenset(exact), tuple(prefixes), tuple(with_stars), tuple(others))
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether ``exact`` and ``prefixes`` are all there is."""
+        return not self.with_stars and not self.others
 
     def matched_by(self, text: str) -> bool:
         """Whether one of them describes a text."""
         if text in self.exact or text.startswith(self.prefixes):
             return True
+        for parts in self.with_stars:
+            if starred(parts, text):
+                return True
         return any(matches(segments, text) for segments in self.others)
