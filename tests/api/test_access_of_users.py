@@ -1,0 +1,248 @@
+"""Every operation there is, asked by users of the account that owns the bucket: one without any
+policy, one with exactly what the operation asks for, and those with everything but one of that.
+
+The table has a row for every operation that is routed, as in ``test_access``; what each asks for is
+that of the Amazon S3 user guide, "Required permissions for Amazon S3 API operations".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from s3front.auth.sigv4 import AccessKey
+from s3front.operations import routes
+from tests.api.encrypting import encryption_of
+from tests.api.test_access import (
+    ANYBODY,
+    CASES,
+    DENIED,
+    Place,
+    ask,
+    assert_refused,
+    make_place,
+)
+from tests.clients_boto3 import client
+from tests.servers import Front, cluster
+
+ON_BUCKET: Final = "arn:aws:s3:::{bucket}"
+IN_BUCKET: Final = "arn:aws:s3:::{bucket}/{key}"
+ANY: Final = "*"
+
+# What is asked of the bucket, by the operations of which each asks for one thing of it.
+OF_BUCKETS: Final = {
+    "DeleteBucket": "s3:DeleteBucket",
+    "DeleteBucketAnalyticsConfiguration": "s3:PutAnalyticsConfiguration",
+    "DeleteBucketCors": "s3:PutBucketCORS",
+    "DeleteBucketEncryption": "s3:PutEncryptionConfiguration",
+    "DeleteBucketIntelligentTieringConfiguration": "s3:PutIntelligentTieringConfiguration",
+    "DeleteBucketInventoryConfiguration": "s3:PutInventoryConfiguration",
+    "DeleteBucketLifecycle": "s3:PutLifecycleConfiguration",
+    "DeleteBucketMetadataConfiguration": "s3:DeleteBucketMetadataTableConfiguration",
+    "DeleteBucketMetadataTableConfiguration": "s3:DeleteBucketMetadataTableConfiguration",
+    "DeleteBucketMetricsConfiguration": "s3:PutMetricsConfiguration",
+    "DeleteBucketOwnershipControls": "s3:PutBucketOwnershipControls",
+    "DeleteBucketPolicy": "s3:DeleteBucketPolicy",
+    "DeleteBucketQuota": "scality:DeleteBucketQuota",
+    "DeleteBucketReplication": "s3:PutReplicationConfiguration",
+    "DeleteBucketTagging": "s3:PutBucketTagging",
+    "DeleteBucketWebsite": "s3:DeleteBucketWebsite",
+    "DeletePublicAccessBlock": "s3:PutBucketPublicAccessBlock",
+    "GetBucketAbac": "s3:GetBucketAbac",
+    "GetBucketAccelerateConfiguration": "s3:GetAccelerateConfiguration",
+    "GetBucketAcl": "s3:GetBucketAcl",
+    "GetBucketAnalyticsConfiguration": "s3:GetAnalyticsConfiguration",
+    "GetBucketCors": "s3:GetBucketCORS",
+    "GetBucketEncryption": "s3:GetEncryptionConfiguration",
+    "GetBucketIntelligentTieringConfiguration": "s3:GetIntelligentTieringConfiguration",
+    "GetBucketInventoryConfiguration": "s3:GetInventoryConfiguration",
+    "GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+    "GetBucketLocation": "s3:GetBucketLocation",
+    "GetBucketLogging": "s3:GetBucketLogging",
+    "GetBucketMetadataConfiguration": "s3:GetBucketMetadataTableConfiguration",
+    "GetBucketMetadataTableConfiguration": "s3:GetBucketMetadataTableConfiguration",
+    "GetBucketMetricsConfiguration": "s3:GetMetricsConfiguration",
+    "GetBucketNotificationConfiguration": "s3:GetBucketNotification",
+    "GetBucketOwnershipControls": "s3:GetBucketOwnershipControls",
+    "GetBucketPolicy": "s3:GetBucketPolicy",
+    "GetBucketPolicyStatus": "s3:GetBucketPolicyStatus",
+    "GetBucketQuota": "scality:GetBucketQuota",
+    "GetBucketReplication": "s3:GetReplicationConfiguration",
+    "GetBucketRequestPayment": "s3:GetBucketRequestPayment",
+    "GetBucketTagging": "s3:GetBucketTagging",
+    "GetBucketVersioning": "s3:GetBucketVersioning",
+    "GetBucketWebsite": "s3:GetBucketWebsite",
+    "GetObjectLockConfiguration": "s3:GetBucketObjectLockConfiguration",
+    "GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
+    "HeadBucket": "s3:ListBucket",
+    "ListBucketAnalyticsConfigurations": "s3:GetAnalyticsConfiguration",
+    "ListBucketIntelligentTieringConfigurations": "s3:GetIntelligentTieringConfiguration",
+    "ListBucketInventoryConfigurations": "s3:GetInventoryConfiguration",
+    "ListBucketMetricsConfigurations": "s3:GetMetricsConfiguration",
+    "ListMultipartUploads": "s3:ListBucketMultipartUploads",
+    "ListObjectVersions": "s3:ListBucketVersions",
+    "ListObjects": "s3:ListBucket",
+    "ListObjectsV2": "s3:ListBucket",
+    "PutBucketAcl": "s3:PutBucketAcl",
+    "PutBucketEncryption": "s3:PutEncryptionConfiguration",
+    "PutBucketOwnershipControls": "s3:PutBucketOwnershipControls",
+    "PutBucketPolicy": "s3:PutBucketPolicy",
+    "PutBucketVersioning": "s3:PutBucketVersioning",
+    "PutObjectLockConfiguration": "s3:PutBucketObjectLockConfiguration",
+    "PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
+}
+# What is asked of the object.
+OF_OBJECTS: Final = {
+    "AbortMultipartUpload": "s3:AbortMultipartUpload",
+    "CompleteMultipartUpload": "s3:PutObject",
+    "CreateMultipartUpload": "s3:PutObject",
+    "DeleteObject": "s3:DeleteObject",
+    "DeleteObjectAnnotation": "s3:DeleteObjectAnnotation",
+    "DeleteObjectTagging": "s3:DeleteObjectTagging",
+    "GetObject": "s3:GetObject",
+    "GetObjectAcl": "s3:GetObjectAcl",
+    "GetObjectAnnotation": "s3:GetObjectAnnotation",
+    "GetObjectLegalHold": "s3:GetObjectLegalHold",
+    "GetObjectRetention": "s3:GetObjectRetention",
+    "GetObjectTagging": "s3:GetObjectTagging",
+    "HeadObject": "s3:GetObject",
+    "ListObjectAnnotations": "s3:ListObjectAnnotations",
+    "ListParts": "s3:ListMultipartUploadParts",
+    "PutObject": "s3:PutObject",
+    "PutObjectAcl": "s3:PutObjectAcl",
+    "PutObjectLegalHold": "s3:PutObjectLegalHold",
+    "PutObjectRetention": "s3:PutObjectRetention",
+    "PutObjectTagging": "s3:PutObjectTagging",
+    "RestoreObject": "s3:RestoreObject",
+    "UploadPart": "s3:PutObject",
+}
+
+Needed = Sequence[tuple[str, str]]
+"""Actions, each with the resource that it is asked of."""
+
+NEEDED: Final[Mapping[str, Needed]] = {
+    **{name: ((action, ON_BUCKET),) for name, action in OF_BUCKETS.items()},
+    **{name: ((action, IN_BUCKET),) for name, action in OF_OBJECTS.items()},
+    "ListBuckets": (("s3:ListAllMyBuckets", ANY),),
+    "CreateBucket": (("s3:CreateBucket", ON_BUCKET),),
+    "GetObjectAttributes": (("s3:GetObject", IN_BUCKET), ("s3:GetObjectAttributes", IN_BUCKET)),
+    "DeleteObjects": (("s3:DeleteObject", "arn:aws:s3:::{bucket}/gone"),),
+    "PostObject": (("s3:PutObject", "arn:aws:s3:::{bucket}/form"),),
+    # A copy keeps the tags of its source.
+    "CopyObject": (
+        ("s3:GetObject", "arn:aws:s3:::{bucket}/key"),
+        ("s3:GetObjectTagging", "arn:aws:s3:::{bucket}/key"),
+        ("s3:PutObject", "arn:aws:s3:::{bucket}/copy"),
+        ("s3:PutObjectTagging", "arn:aws:s3:::{bucket}/copy"),
+    ),
+    "UploadPartCopy": (("s3:GetObject", "arn:aws:s3:::{bucket}/key"), ("s3:PutObject", IN_BUCKET)),
+    "RenameObject": (
+        ("s3:GetObject", "arn:aws:s3:::{bucket}/key"),
+        ("s3:DeleteObject", "arn:aws:s3:::{bucket}/key"),
+        ("s3:PutObject", "arn:aws:s3:::{bucket}/renamed"),
+    ),
+}
+NAMES: Final = sorted(NEEDED)
+LACKING: Final = [(name, action) for name in NAMES for action, _ in NEEDED[name]]
+
+
+@dataclass(frozen=True)
+class User:
+    """A user of the account that owns everything, and the access key."""
+
+    name: str
+    key: AccessKey
+
+
+class Users:
+    """Makes users by the calls of IAM."""
+
+    def __init__(self, front: Front) -> None:
+        self._iam = client("iam", front)
+        self._made = 0
+
+    def with_policy(self, *statements: Mapping[str, Any]) -> User:
+        """A user with this policy; without statements it has none."""
+        self._made += 1
+        name = f"user-{self._made}"
+        self._iam.create_user(UserName=name)
+        if statements:
+            document = {"Version": "2012-10-17", "Statement": list(statements)}
+            self._iam.put_user_policy(
+                UserName=name, PolicyName="own", PolicyDocument=json.dumps(document)
+            )
+        made = self._iam.create_access_key(UserName=name)["AccessKey"]
+        return User(name, AccessKey(made["AccessKeyId"], made["SecretAccessKey"]))
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """A front-end with a master key, as users need one for their secrets."""
+    folder: Path = tmp_path_factory.mktemp("users")
+    with cluster(folder / "server", config=encryption_of(folder)) as started:
+        yield started.fronts[0]
+
+
+@pytest.fixture(scope="module")
+def users(front: Front) -> Users:
+    return Users(front)
+
+
+@pytest.fixture(scope="module")
+def untouched(front: Front) -> Place:
+    return make_place(front)
+
+
+@pytest.fixture(scope="module")
+def nobody(users: Users) -> User:
+    """A user without a policy."""
+    return users.with_policy()
+
+
+def statement(effect: str, action: str, resource: str = ANY) -> dict[str, str]:
+    return {"Effect": effect, "Action": action, "Resource": resource}
+
+
+def test_every_operation_has_its_row() -> None:
+    assert NAMES == sorted(set(routes().names()) - ANYBODY)
+    assert NAMES == sorted(CASES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_user_without_a_policy(front: Front, untouched: Place, nobody: User, name: str) -> None:
+    response = ask(front, name, untouched, nobody.key)
+    assert_refused(name, response, DENIED)
+    if CASES[name].method != "HEAD":
+        action = NEEDED[name][-1][0] if name.startswith("Copy") else None
+        told = response.body.decode()
+        assert f"arn:aws:iam::123456789012:user/{nobody.name} is not authorized to perform" in told
+        assert action is None or "because no identity-based policy allows" in told
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_user_with_exactly_what_it_asks_for(front: Front, users: Users, name: str) -> None:
+    place = make_place(front)
+    values = {"bucket": place.bucket, "key": CASES[name].key}
+    user = users.with_policy(
+        *(
+            statement("Allow", action, resource.format(**values))
+            for action, resource in NEEDED[name]
+        )
+    )
+    response = ask(front, name, place, user.key)
+    assert response.status == CASES[name].success, response.body
+
+
+@pytest.mark.parametrize(("name", "action"), LACKING)
+def test_a_user_with_everything_but_one_thing(
+    front: Front, users: Users, untouched: Place, name: str, action: str
+) -> None:
+    user = users.with_policy(
+        statement("Allow", "s3:*"), statement("Allow", "scality:*"), statement("Deny", action)
+    )
+    assert_refused(name, ask(front, name, untouched, user.key), DENIED)
