@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from s3front import cli, keys_usage, locations_usage, work_usage
+from s3front.access_usage import add_access_commands
 from s3front.encrypted_bucket_usage import create_encrypted_bucket
 from shared.process.usage import Host, Port, Version
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.add_typer(work_usage.app, name="work")
 app.add_typer(locations_usage.app, name="locations")
 app.add_typer(keys_usage.app, name="keys")
+add_access_commands(app)
 app.command(name="create-encrypted-bucket")(create_encrypted_bucket)
 
 

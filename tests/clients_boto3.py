@@ -17,9 +17,20 @@ def s3_client(
     **settings: Any,
 ) -> Any:
     """A client of one front-end with the usual defaults, but for retries."""
+    return aws_client("s3", front, access_key, secret_key, **settings)
+
+
+def aws_client(
+    service: str,
+    front: Front,
+    access_key: str = ACCESS_KEY,
+    secret_key: str = SECRET_KEY,
+    **settings: Any,
+) -> Any:
+    """The same of another service: ``iam``, ``sts``."""
     options: dict[str, Any] = {"retries": {"total_max_attempts": 1}, **settings}
     return boto3.client(
-        "s3",
+        service,
         endpoint_url=front.url,
         aws_access_key_id=access_key,
         aws_secret_access_key=secret_key,

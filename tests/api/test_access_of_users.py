@@ -17,7 +17,7 @@ import pytest
 
 from s3front.auth.sigv4 import AccessKey
 from s3front.operations import routes
-from tests.api.encrypting import encryption_of
+from tests.api.encrypting import encrypting_cluster
 from tests.api.test_access import (
     ANYBODY,
     CASES,
@@ -27,8 +27,8 @@ from tests.api.test_access import (
     assert_refused,
     make_place,
 )
-from tests.clients_boto3 import client
-from tests.servers import Front, cluster
+from tests.clients_boto3 import aws_client
+from tests.servers import Front
 
 ON_BUCKET: Final = "arn:aws:s3:::{bucket}"
 IN_BUCKET: Final = "arn:aws:s3:::{bucket}/{key}"
@@ -163,7 +163,7 @@ class Users:
     """Makes users by the calls of IAM."""
 
     def __init__(self, front: Front) -> None:
-        self._iam = client("iam", front)
+        self._iam = aws_client("iam", front)
         self._made = 0
 
     def with_policy(self, *statements: Mapping[str, Any]) -> User:
@@ -184,7 +184,7 @@ class Users:
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     """A front-end with a master key, as users need one for their secrets."""
     folder: Path = tmp_path_factory.mktemp("users")
-    with cluster(folder / "server", config=encryption_of(folder)) as started:
+    with encrypting_cluster(folder) as started:
         yield started.fronts[0]
 
 
@@ -209,8 +209,8 @@ def statement(effect: str, action: str, resource: str = ANY) -> dict[str, str]:
 
 
 def test_every_operation_has_its_row() -> None:
-    assert NAMES == sorted(set(routes().names()) - ANYBODY)
-    assert NAMES == sorted(CASES)
+    assert sorted(set(routes().names()) - ANYBODY) == NAMES
+    assert sorted(CASES) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
