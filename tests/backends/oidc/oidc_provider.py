@@ -48,6 +48,8 @@ class OidcProvider:
         """Start, or start again with other keys, and wait until it answers."""
         if self.process is not None:
             self.process.kill()
+            # The kernel may hold what Node listens on for a moment longer (io_uring).
+            wait_for(lambda: not accepts_connections(self.port), "the port of the provider")
         settings = self.folder / "oidc.json"
         settings.write_text(
             json.dumps(
