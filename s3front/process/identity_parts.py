@@ -1,5 +1,5 @@
 """What a front-end knows of identities, put together: the directory and what keeps it up to date,
-its store, and the credentials of all of them."""
+its store, the credentials of all of them, and temporary ones."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from s3front.iam.directory import Directory
 from s3front.iam.following import Following
 from s3front.iam.identity_credentials import IdentityCredentials
 from s3front.iam.last_used import LastUses
+from s3front.iam.session_setup import make_session_service
 from s3front.iam.store import IdentityStore
 from s3front.keys.keepers import Keychain
 from s3front.metadata.gateway import MetadataGateway
-from shared.config import Accounts
+from shared.config import Accounts, Config
 from shared.process.logs import EventLog
 from shared.process.vital import vital
 
@@ -27,15 +28,29 @@ class IdentityParts:
     that ends."""
 
     def __init__(
-        self, accounts: Accounts, metadata: MetadataGateway, keychain: Keychain, log: EventLog
+        self,
+        config: Config,
+        accounts: Accounts,
+        metadata: MetadataGateway,
+        keychain: Keychain,
+        log: EventLog,
     ) -> None:
+        """Make it inside the event loop. Raises ConfigError."""
         self._of_file = FileCredentials(accounts)
         self.directory = Directory(accounts)
         self._following = Following(metadata, self.directory, log)
         self.store = IdentityStore(self.directory, self._following)
         self._uses = LastUses(metadata)
+        self.sessions = make_session_service(
+            config, self.directory, self.store, lambda: keychain.keys, log
+        )
         self.credentials = IdentityCredentials(
-            self._of_file, self.directory, lambda: keychain.keys, log, uses=self._uses
+            self._of_file,
+            self.directory,
+            lambda: keychain.keys,
+            log,
+            sessions=self.sessions,
+            uses=self._uses,
         )
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -56,6 +71,7 @@ class IdentityParts:
         """Write what is known of the last uses of keys, unless that takes long."""
         for task in self._tasks:
             task.cancel()
+        self.sessions.providers.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_SECONDS_MAX):
                 await self._uses.flush()

@@ -73,7 +73,7 @@ async def serve(config: Config) -> None:
     client, store = metadata_client(config, log), data_client(config)
     metadata = MetadataGateway(client)
     keychain = Keychain(config.keepers(), log, metadata, outbound(config))
-    identities = IdentityParts(accounts, metadata, keychain, log)
+    identities = IdentityParts(config, accounts, metadata, keychain, log)
     buckets, refusals = BucketStore(metadata), RefusalStore(metadata)
     oldest_version_id = version_id.infinite(config.replication_group_id)
     services = Services(
@@ -96,6 +96,7 @@ async def serve(config: Config) -> None:
         one_hop=OneHop(client, store),
         directory=identities.directory,
         identities=identities.store,
+        sessions=identities.sessions,
         refusals=refusals,
         new_buckets=_new_buckets(config),
     )

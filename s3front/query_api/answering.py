@@ -15,7 +15,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from s3front.auth.credential_sources import known
-from s3front.auth.identity import UNSIGNED, Identity
+from s3front.auth.identity import UNSIGNED, Identity, Principal
 from s3front.auth.sigv4 import RequestHead, fold_headers
 from s3front.authz.decide import authorize
 from s3front.context import Services
@@ -56,6 +56,8 @@ async def answer_call(
     told.identity = await _sender(request, target, services, now, service, body)
     if told.identity is UNSIGNED and not call.anonymous:
         raise QueryError("MissingAuthenticationToken", "Request is missing Authentication Token")
+    if service is IAM:
+        _refuse_own_sessions(told.identity.principal)
     context = CallContext(services, request, target.query, told.request_id, told.identity, now)
     try:
         if call.actions:
@@ -138,6 +140,15 @@ async def _sender(
             return Identity(signer.principal, host=host)
     assert mismatch is not None
     raise mismatch
+
+
+def _refuse_own_sessions(principal: Principal) -> None:
+    """Only sessions of roles call IAM: those that users get of themselves would need a device (STS
+    API reference, GetSessionToken). Raises InvalidClientTokenId."""
+    if principal.is_temporary and principal.role_arn is None:
+        raise QueryError(
+            "InvalidClientTokenId", "The security token included in the request is invalid."
+        )
 
 
 def _too_large() -> QueryError:

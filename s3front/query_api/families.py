@@ -13,8 +13,10 @@ from s3front.query_api import (
     group_calls,
     holder_calls,
     managed_policy_calls,
+    own_sessions,
     provider_calls,
     role_calls,
+    role_sessions,
     simulation_calls,
     user_calls,
 )
@@ -48,7 +50,7 @@ STS: Final = Service(
     "sts",
     "2011-06-15",
     "https://sts.amazonaws.com/doc/2011-06-15/",
-    _together(caller_identity.CALLS),
+    _together(caller_identity.CALLS, own_sessions.CALLS, role_sessions.CALLS),
 )
 SERVICES: Final = {service.version: service for service in (IAM, STS)}
 """By the version that a call names."""
