@@ -82,7 +82,7 @@ class Principal(msgspec.Struct, frozen=True, dict=True):
         )
 
 
-ANONYMOUS: Final = Principal(ALL_USERS, "", None, "*", kind="Anonymous")
+ANONYMOUS: Final = Principal(ALL_USERS, "", None, "*", user_id="anonymous", kind="Anonymous")
 """Anybody: the sender of a request without a signature."""
 
 

@@ -36,6 +36,8 @@ EXPECTED_OWNER: Final = "x-amz-expected-bucket-owner"
 
 _ARN: Final = "arn:aws:s3:::"
 _EXISTING_TAG: Final = "s3:existingobjecttag/"
+_CREATES: Final = "s3:objectcreationoperation"
+_REGION: Final = "aws:requestedregion"
 _RESOURCE_ACCOUNTS: Final = frozenset(("aws:resourceaccount", "s3:resourceaccount"))
 
 
@@ -113,7 +115,13 @@ class Access(msgspec.Struct, frozen=True):
         if lower in _RESOURCE_ACCOUNTS:
             account = self.owner_account
             return None if account is None else (account,)
-        return self.keys.values(key)
+        if lower == _CREATES and MAKES not in self.actions:
+            return None
+        found = self.keys.values(key)
+        if found is None and lower == _REGION and self.bucket is not None:
+            # Whoever wants something of a bucket has to ask where it is.
+            return (self.bucket.location,)
+        return found
 
 
 class Asked(msgspec.Struct, frozen=True):

@@ -38,13 +38,14 @@ _OF_THE_SIGNATURE: Final = frozenset(
         "key",
         "policy",
         "signature",
-        "x-amz-algorithm",
         "x-amz-credential",
-        "x-amz-date",
         "x-amz-security-token",
         "x-amz-signature",
     )
 )
+"""Fields that describe neither the object nor the reply. How and when the form was signed is left
+in, as conditions of policies ask for it."""
+
 _RENAMED: Final = {"acl": "x-amz-acl"}
 _IGNORED: Final = "x-ignore-"
 # Text of any kind; what others hold becomes headers of replies.

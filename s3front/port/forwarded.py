@@ -55,7 +55,11 @@ def as_sent(request: Request, proxies: Proxies) -> Request:
         secure = scheme == "https"
     hosts = [*_forwarded_hosts(request, secure=secure), request.host, *proxies.public_hosts]
     return replace(
-        request, peer=_client(request, proxies), secure=secure, hosts=tuple(dict.fromkeys(hosts))
+        request,
+        peer=_client(request, proxies),
+        secure=secure,
+        hosts=tuple(dict.fromkeys(hosts)),
+        tls_version=None,
     )
 
 

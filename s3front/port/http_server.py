@@ -80,6 +80,7 @@ def create_http_server(
             exchange.peer,
             exchange.secure,
             head.folded,
+            tls_version=exchange.tls_version,
         )
         try:
             await _send(exchange, await handle(request))

@@ -63,7 +63,8 @@ class Request(msgspec.Struct, frozen=True):
     the most likely first; without any it is the header. ``folded`` are the headers as they were
     sent, by their names in lower case; None of some that say more (``shared.http1.head``).
     ``hoisted`` are those of the headers, in lower case, that stood in a presigned query and were
-    not named among the signed headers.
+    not named among the signed headers. ``tls_version`` is that of the connection (``TLSv1.3``…);
+    None where it is not known, or not the client's own.
     """
 
     method: str
@@ -75,6 +76,7 @@ class Request(msgspec.Struct, frozen=True):
     folded: Mapping[str, str] | None = None
     hosts: tuple[str, ...] = ()
     hoisted: frozenset[str] = frozenset()
+    tls_version: str | None = None
 
     @property
     def host(self) -> str:

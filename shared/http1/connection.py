@@ -73,6 +73,7 @@ class ServerConnection(Channel, asyncio.Protocol):
         self._ended_by_client = False
         self._peer: str | None = None
         self.secure = False
+        self.tls_version: str | None = None
 
     # -- What a handler may ask -------------------------------------------------------------------
 
@@ -104,6 +105,8 @@ class ServerConnection(Channel, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.secure = transport.get_extra_info("sslcontext") is not None
+        if self.secure:
+            self.tls_version = transport.get_extra_info("ssl_object").version()
         self._deadline = self.loop.time() + self._server.settings.keep_alive_seconds
         self._server.opened(self)
 

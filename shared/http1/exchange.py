@@ -51,6 +51,9 @@ class Host(Protocol):
     def secure(self) -> bool: ...
 
     @property
+    def tls_version(self) -> str | None: ...
+
+    @property
     def ends(self) -> bool:
         """Whether the server is being closed."""
 
@@ -115,6 +118,11 @@ class Exchange:
     def secure(self) -> bool:
         """Whether the request came over TLS."""
         return self._host.secure
+
+    @property
+    def tls_version(self) -> str | None:
+        """``TLSv1.3``…; None without TLS."""
+        return self._host.tls_version
 
     @property
     def client_gone(self) -> bool:

@@ -1,0 +1,283 @@
+"""What requests tell to the conditions of policies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from s3front.auth.identity import ANONYMOUS, Principal
+from s3front.authz.access import Access, arn
+from s3front.authz.condition_keys import ConditionKeys
+from s3front.objects.object_record import ObjectRecord
+from s3front.port.request import Request
+from shared.records.bucket import BucketRecord
+
+NOW = datetime(2024, 2, 29, 12, 0, 1, 500_000, tzinfo=UTC)
+NOTHING: Any = None
+ANNA = Principal(
+    "canonical",
+    "Owner",
+    "123456789012",
+    "arn:aws:iam::123456789012:user/Anna",
+    user_id="AIDA1",
+    user_name="Anna",
+    kind="User",
+    keys={"aws:tokenissuetime": ("2024-02-29T11:00:00Z",)},
+    tags={"Team": "red"},
+)
+HEADER_4 = {"Authorization": "AWS4-HMAC-SHA256 …", "x-amz-date": "20240229T120000Z"}
+QUERY_4 = {"X-Amz-Signature": "…", "X-Amz-Date": "20240229T110001Z"}
+
+
+def keys(
+    headers: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
+    principal: Principal = ANNA,
+    *,
+    method: str = "GET",
+    secure: bool = True,
+    tls_version: str | None = "TLSv1.3",
+) -> ConditionKeys:
+    fields = CIMultiDictProxy(CIMultiDict(headers or {}))
+    request = Request(
+        method, "/bucket/key", fields, NOTHING, "10.1.2.3", secure, tls_version=tls_version
+    )
+    return ConditionKeys(request, query or {}, principal, clock=lambda: NOW)
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("aws:SourceIp", ("10.1.2.3",)),
+        ("aws:SecureTransport", ("true",)),
+        ("aws:CurrentTime", ("2024-02-29T12:00:01.500Z",)),
+        ("aws:EpochTime", ("1709208001",)),
+        ("aws:Referer", None),
+        ("aws:UserAgent", None),
+        ("aws:username", ("Anna",)),
+        ("AWS:UserId", ("AIDA1",)),
+        ("aws:PrincipalType", ("User",)),
+        ("aws:PrincipalAccount", ("123456789012",)),
+        ("aws:PrincipalArn", (ANNA.arn,)),
+        ("aws:principaltag/Team", ("red",)),
+        ("aws:PrincipalTag/team", None),
+        ("aws:TokenIssueTime", ("2024-02-29T11:00:00Z",)),
+        ("aws:MultiFactorAuthPresent", None),
+        ("aws:TagKeys", None),
+        ("s3:TlsVersion", ("1.3",)),
+        ("s3:prefix", None),
+        ("s3:x-amz-acl", None),
+        ("s3:object-lock-remaining-retention-days", None),
+        ("s3:Unheard", None),
+        ("unheard", None),
+    ],
+)
+def test_a_plain_request(key: str, values: Any) -> None:
+    assert keys().values(key) == values
+
+
+def test_a_request_of_anybody() -> None:
+    asked = keys(HEADER_4, QUERY_4, principal=ANONYMOUS, secure=False, tls_version=None)
+    assert asked.values("aws:userid") == ("anonymous",)
+    assert asked.values("aws:PrincipalType") == ("Anonymous",)
+    assert asked.values("aws:SecureTransport") == ("false",)
+    for key in ("aws:PrincipalArn", "aws:username", "s3:TlsVersion"):
+        assert asked.values(key) is None
+    # What looks like a signature is none.
+    for key in ("s3:authType", "s3:signatureversion", "s3:signatureAge"):
+        assert asked.values(key) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("Referer", "aws:Referer"),
+        ("User-Agent", "aws:UserAgent"),
+        ("If-Match", "s3:if-match"),
+        ("If-None-Match", "s3:if-none-match"),
+        ("x-amz-acl", "s3:x-amz-acl"),
+        ("x-amz-grant-full-control", "s3:x-amz-grant-full-control"),
+        ("x-amz-metadata-directive", "s3:x-amz-metadata-directive"),
+        ("x-amz-storage-class", "s3:X-Amz-Storage-Class"),
+        ("x-amz-server-side-encryption", "s3:x-amz-server-side-encryption"),
+        ("x-amz-object-ownership", "s3:x-amz-object-ownership"),
+        ("x-amz-content-sha256", "s3:x-amz-content-sha256"),
+        ("x-amz-website-redirect-location", "s3:x-amz-website-redirect-location"),
+        ("x-amz-meta-scal-location-constraint", "s3:ObjLocationConstraint"),
+        ("x-amz-object-lock-mode", "s3:object-lock-mode"),
+        ("x-amz-object-lock-legal-hold", "s3:object-lock-legal-hold"),
+        ("x-amz-object-lock-retain-until-date", "s3:object-lock-retain-until-date"),
+    ],
+)
+def test_a_header_is_what_it_says(name: str, key: str) -> None:
+    assert keys({name: "x"}).values(key) == ("x",)
+    assert keys({name: ""}).values(key) == ("",)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("prefix", "s3:prefix"),
+        ("delimiter", "s3:Delimiter"),
+        ("max-keys", "s3:max-keys"),
+        ("versionId", "s3:VersionId"),
+    ],
+)
+def test_a_parameter_is_what_it_says(name: str, key: str) -> None:
+    assert keys(query={name: "x"}).values(key) == ("x",)
+    assert keys(query={name: ""}).values(key) == ("",)
+
+
+def test_another_object_is_named_by_its_own_version() -> None:
+    asked = keys(query={**QUERY_4, "versionId": "1", "prefix": "x"})
+    assert asked.of_version("2").values("s3:versionid") == ("2",)
+    assert asked.of_version(None).values("s3:versionid") is None
+    assert asked.of_version("2").values("s3:prefix") is None
+    assert asked.of_version("2").values("s3:authType") == ("REST-QUERY-STRING",)
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "method", "signed"),
+    [
+        (HEADER_4, {}, "GET", ("REST-HEADER", "AWS4-HMAC-SHA256", "1500")),
+        (
+            {"Authorization": "AWS4-…", "Date": "Thu, 29 Feb 2024 11:59:01 GMT"},
+            {},
+            "PUT",
+            ("REST-HEADER", "AWS4-HMAC-SHA256", "60500"),
+        ),
+        (
+            {"Authorization": "AWS ak:…", "Date": "Thu, 29 Feb 2024 12:00:02 GMT"},
+            {},
+            "GET",
+            ("REST-HEADER", "AWS", "0"),
+        ),
+        ({}, QUERY_4, "GET", ("REST-QUERY-STRING", "AWS4-HMAC-SHA256", "3600500")),
+        ({"Date": "today"}, {"Signature": "…"}, "GET", ("REST-QUERY-STRING", "AWS", None)),
+        (
+            {"x-amz-algorithm": "AWS4-HMAC-SHA256", "x-amz-date": "20240229T120001Z"},
+            {},
+            "POST",
+            ("POST", "AWS4-HMAC-SHA256", "500"),
+        ),
+        ({}, {}, "POST", ("POST", "AWS", None)),
+    ],
+)
+def test_how_a_request_is_signed(
+    headers: dict[str, str], query: dict[str, str], method: str, signed: tuple[str | None, ...]
+) -> None:
+    asked = keys(headers, query, method=method)
+    names = ("s3:authType", "s3:signatureversion", "s3:signatureAge")
+    found = [asked.values(name) for name in names]
+    assert found == [None if value is None else (value,) for value in signed]
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "value"),
+    [
+        ({}, {}, None),
+        ({}, QUERY_4, ("UNSIGNED-PAYLOAD",)),
+        ({}, {**QUERY_4, "X-Amz-Content-Sha256": "abc"}, ("abc",)),
+        ({"x-amz-content-sha256": "abc"}, QUERY_4, ("abc",)),
+        ({}, {"Signature": "…"}, None),
+    ],
+)
+def test_the_digest_of_a_body(headers: dict[str, str], query: dict[str, str], value: Any) -> None:
+    assert keys(headers, query).values("s3:x-amz-content-sha256") == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("source/a/b", "source/a/b"),
+        ("/source/a/b", "source/a/b"),
+        ("%2Fsource%2Fa", "source/a"),
+        ("source/%70rivate/x", "source/private/x"),
+        ("source/a+b?versionId=3", "source/a b"),
+        ("source/%zz", "source/%zz"),
+    ],
+)
+def test_the_source_of_a_copy_is_one_text(text: str, value: str) -> None:
+    assert keys({"x-amz-copy-source": text}).values("s3:x-amz-copy-source") == (value,)
+
+
+def test_the_tags_of_an_upload() -> None:
+    asked = keys({"x-amz-tagging": "a=1&B=%20x&c"}, method="PUT")
+    assert asked.values("s3:RequestObjectTag/a") == ("1",)
+    assert asked.values("s3:requestobjecttag/B") == (" x",)
+    assert asked.values("aws:RequestTag/c") == ("",)
+    assert asked.values("s3:RequestObjectTag/b") is None
+    assert asked.values("s3:RequestObjectTagKeys") == ("a", "B", "c")
+    assert asked.values("aws:TagKeys") == ("a", "B", "c")
+
+
+def test_the_tags_of_a_form() -> None:
+    text = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>"
+    assert keys({"tagging": text}, method="POST").values("s3:RequestObjectTag/a") == ("1",)
+    # No form, and none that can be read.
+    signed = {**HEADER_4, "tagging": text}
+    assert keys(signed, method="POST").values("s3:RequestObjectTag/a") is None
+    assert keys({"tagging": "<Tagging>"}, method="POST").values("aws:TagKeys") is None
+
+
+def test_what_the_body_says_is_handed_in() -> None:
+    asked = keys({"x-amz-tagging": "a=1"})
+    assert asked.values("s3:RequestObjectTag/a") == ("1",)
+    assert asked.with_request_tags({"b": "2"}).values("s3:RequestObjectTag/b") == ("2",)
+    assert asked.with_request_tags({"b": "2"}).values("s3:RequestObjectTag/a") is None
+    assert asked.with_request_tags({}).values("s3:RequestObjectTagKeys") is None
+    located = asked.with_said(locationconstraint="eu-west-1")
+    assert located.values("s3:LocationConstraint") == ("eu-west-1",)
+    assert located.with_said(object_lock_mode="GOVERNANCE").values("s3:locationconstraint")
+
+
+@pytest.mark.parametrize(
+    ("until", "days"),
+    [
+        ("2024-03-01T12:00:01.500Z", ("1",)),
+        ("2024-03-01T12:00:02Z", ("2",)),
+        ("2024-02-29T12:00:01.500Z", ("0",)),
+        ("2023-02-28T12:00:01.500Z", ("-366",)),
+        ("some day", None),
+    ],
+)
+def test_how_long_a_retention_lasts(until: str, days: Any) -> None:
+    key = "s3:object-lock-remaining-retention-days"
+    assert keys({"x-amz-object-lock-retain-until-date": until}).values(key) == days
+    assert keys().with_said(object_lock_retain_until_date=until).values(key) == days
+
+
+def access(asked: ConditionKeys, *actions: str, bucket: str | None = "eu-west-1") -> Access:
+    record = None
+    if bucket is not None:
+        record = BucketRecord.create("bucket", "canonical", "Owner", NOW, bucket)
+    object_ = ObjectRecord({"tags": {"Security": "public"}})
+    return Access(ANNA, actions, arn("bucket", "key"), asked, record, object_)
+
+
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        ({}, "true"),
+        ({"uploadId": "1"}, "true"),
+        ({"uploads": ""}, "false"),
+        ({"partNumber": "1", "uploadId": "1"}, "false"),
+    ],
+)
+def test_whether_an_object_is_made(query: dict[str, str], value: str) -> None:
+    key = "s3:ObjectCreationOperation"
+    assert access(keys(query=query), "s3:PutObject").values(key) == (value,)
+    assert access(keys(query=query), "s3:CreateBucket").values(key) is None
+
+
+def test_what_bucket_and_object_tell() -> None:
+    found = access(keys(), "s3:GetObject")
+    assert found.values("s3:ExistingObjectTag/Security") == ("public",)
+    assert found.values("s3:existingobjecttag/security") is None
+    assert found.values("s3:ResourceAccount") == ("123456789012",)
+    assert found.values("aws:RequestedRegion") == ("eu-west-1",)
+    assert access(keys(), bucket=None).values("aws:RequestedRegion") is None
