@@ -29,8 +29,12 @@ PUBLIC_GROUPS: Final = frozenset((ALL_USERS, ALL_ACCOUNTS))
 """Those that strangers are in: a grant to them makes a list public."""
 
 FULL_CONTROL: Final = "FULL_CONTROL"
-PERMISSIONS: Final = (FULL_CONTROL, "WRITE", "WRITE_ACP", "READ", "READ_ACP")
-"""In the order in which lists are shown. ``WRITE`` is of no meaning for an object."""
+PERMISSIONS: Final = ("READ", "WRITE", "READ_ACP", "WRITE_ACP", FULL_CONTROL)
+"""In the order in which lists are shown, which is that of ceph/s3-tests; to AWS it means nothing.
+``WRITE`` is of no meaning for an object."""
+
+_STORED: Final = (FULL_CONTROL, "WRITE", "WRITE_ACP", "READ", "READ_ACP")
+"""In the order of the original's records."""
 
 PRIVATE: Final = "private"
 OWNER_FULL_CONTROL: Final = "bucket-owner-full-control"
@@ -83,11 +87,11 @@ def grants_of(acl: Any, owner_id: str, bucket_owner_id: str) -> Iterator[tuple[s
             for grantee in acl.get(permission) or ():
                 yield grantee + "", permission  # of text alone
         return
-    groups = () if canned in _OF_BUCKET_OWNER else _OF_GROUPS[canned]
-    yield owner_id, FULL_CONTROL
-    if canned in _OF_BUCKET_OWNER and owner_id != bucket_owner_id:
+    if canned not in _OF_BUCKET_OWNER:
+        yield from _OF_GROUPS[canned]
+    elif owner_id != bucket_owner_id:
         yield bucket_owner_id, _OF_BUCKET_OWNER[canned]
-    yield from groups
+    yield owner_id, FULL_CONTROL
 
 
 def granted(
@@ -156,5 +160,5 @@ def explicit_acl(grants: Sequence[tuple[str, str]], *, of_bucket: bool) -> dict[
 
 
 def _nobody(*, of_bucket: bool) -> dict[str, Any]:
-    kept = (each for each in PERMISSIONS if of_bucket or each != "WRITE")
+    kept = (each for each in _STORED if of_bucket or each != "WRITE")
     return {"Canned": "", **{permission: [] for permission in kept}}

@@ -7,7 +7,10 @@ meanwhile does not come back; when it is another one meanwhile, that is what is 
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -17,20 +20,27 @@ from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import ObjectCommit, StoredObject, planned
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.versioning import plan_change
-from s3front.operations.decide_again import ATTEMPTS_MAX, commit_decided, read_again
+from s3front.operations.decide_again import commit_decided, read_again
 from s3front.operations.get_object import existing_record
 from s3front.s3_errors import S3Error
 from shared.records.bucket import BucketRecord
+
+_BUCKET_ATTEMPTS_MAX: Final = 100
+"""Every document of a bucket is in its one record, so that many may be set at once."""
+_PAUSE_SECONDS: Final = 0.002
+_PAUSES_MAX: Final = 25
 
 
 async def change_bucket(context: Context, change: Callable[[BucketRecord], BucketRecord]) -> None:
     """Replace the record of the request's bucket by what ``change`` makes of it."""
     bucket = context.bucket
-    for _ in range(ATTEMPTS_MAX):
+    for attempt in range(_BUCKET_ATTEMPTS_MAX):
         record = change(bucket.record)
         try:
             await context.services.buckets.replace(bucket, record, context.request_id)
         except ChangedError:
+            longest = _PAUSE_SECONDS * min(attempt, _PAUSES_MAX)
+            await asyncio.sleep(random.uniform(0, longest))  # noqa: S311  # a pause
             bucket, _current = await read_again(context, bucket)
         else:
             return

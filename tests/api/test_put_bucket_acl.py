@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -52,17 +53,17 @@ def test_a_canned_list(front: Front, s3: Any, bucket: str, name: str) -> None:
     assert (response.status, response.body) == (200, b"")
     found = s3.get_bucket_acl(Bucket=bucket)
     assert found["Owner"] == OWNER
-    assert grants(found) == [FULL, *CANNED[name]]
+    assert grants(found) == [*CANNED[name], FULL]
 
 
 @pytest.mark.parametrize("name", ["public-read", "authenticated-read", "private"])
 def test_a_bucket_is_made_with_one(s3: Any, name: str) -> None:
     bucket = new_bucket(s3, ACL=name)
-    assert grants(s3.get_bucket_acl(Bucket=bucket)) == [FULL, *CANNED[name]]
+    assert grants(s3.get_bucket_acl(Bucket=bucket)) == [*CANNED[name], FULL]
 
 
 def test_a_document(s3: Any, bucket: str) -> None:
-    rows = [FULL, (OTHER_ID, "WRITE"), (EVERYBODY, "READ"), (SIGNERS, "READ_ACP")]
+    rows = [(EVERYBODY, "READ"), (OTHER_ID, "WRITE"), (SIGNERS, "READ_ACP"), FULL]
     s3.put_bucket_acl(Bucket=bucket, AccessControlPolicy=policy(*rows))
     found = s3.get_bucket_acl(Bucket=bucket)
     assert grants(found) == rows
@@ -84,12 +85,12 @@ def test_grants_in_headers(s3: Any, bucket: str) -> None:
         GrantWriteACP=f'uri="{SIGNERS}"',
     )
     assert grants(s3.get_bucket_acl(Bucket=bucket)) == [
-        FULL,
-        (OTHER_ID, "WRITE"),
-        (SIGNERS, "WRITE_ACP"),
         (EVERYBODY, "READ"),
         (OTHER_ID, "READ"),
+        (OTHER_ID, "WRITE"),
         (OTHER_ID, "READ_ACP"),
+        (SIGNERS, "WRITE_ACP"),
+        FULL,
     ]
 
 
@@ -267,3 +268,12 @@ def test_a_bucket_may_begin_private(s3: Any) -> None:
     name = new_name()
     s3.create_bucket(Bucket=name, ACL="private")
     assert grants(s3.get_bucket_acl(Bucket=name)) == [FULL]
+
+
+def test_many_set_one_at_once(s3: Any, bucket: str) -> None:
+    """All of them succeed: the last one counts."""
+    with ThreadPoolExecutor(40) as pool:
+        asked = [
+            pool.submit(s3.put_bucket_acl, Bucket=bucket, ACL="public-read") for _ in range(40)
+        ]
+        assert {each.result()["ResponseMetadata"]["HTTPStatusCode"] for each in asked} == {200}

@@ -56,18 +56,18 @@ def acl_of(s3: Any, bucket: str, key: str = "key", **version: str) -> list[tuple
 def test_a_canned_list(s3: Any, bucket: str, name: str, more: list[tuple[str, str]]) -> None:
     before = s3.head_object(Bucket=bucket, Key="key")
     s3.put_object_acl(Bucket=bucket, Key="key", ACL=name)
-    assert acl_of(s3, bucket) == [FULL, *more]
+    assert acl_of(s3, bucket) == [*more, FULL]
     after = s3.head_object(Bucket=bucket, Key="key")
     assert (after["ETag"], after["LastModified"]) == (before["ETag"], before["LastModified"])
 
 
 def test_a_document_and_headers(s3: Any, bucket: str) -> None:
-    rows = [FULL, (OTHER_ID, "WRITE_ACP"), (OTHER_ID, "READ")]
+    rows = [(OTHER_ID, "READ"), (OTHER_ID, "WRITE_ACP"), FULL]
     s3.put_object_acl(Bucket=bucket, Key="key", AccessControlPolicy=policy(*rows))
     assert acl_of(s3, bucket) == rows
     headers = {"GrantRead": f'emailAddress="{OTHER_EMAIL}"', "GrantWrite": f'id="{OTHER_ID}"'}
     s3.put_object_acl(Bucket=bucket, Key="key", **headers)
-    assert acl_of(s3, bucket) == [(OTHER_ID, "WRITE"), (OTHER_ID, "READ")]
+    assert acl_of(s3, bucket) == [(OTHER_ID, "READ"), (OTHER_ID, "WRITE")]
 
 
 def test_everybody_reads_what_is_public(front: Front, s3: Any, bucket: str) -> None:
@@ -105,7 +105,7 @@ def test_each_version_has_its_own(front: Front, s3: Any, bucket: str) -> None:
     version = f"?acl&versionId={older}"
     response = call(front, "PUT", f"/{bucket}/key{version}", headers={"x-amz-acl": "public-read"})
     assert (response.status, response.headers["x-amz-version-id"]) == (200, older)
-    assert acl_of(s3, bucket, VersionId=older) == [FULL, (EVERYBODY, "READ")]
+    assert acl_of(s3, bucket, VersionId=older) == [(EVERYBODY, "READ"), FULL]
     assert acl_of(s3, bucket, VersionId=latest) == acl_of(s3, bucket) == [FULL]
     assert anonymous(front, "GET", f"/{bucket}/key?versionId={older}").body == b"older"
     assert anonymous(front, "GET", f"/{bucket}/key").status == 403
@@ -152,7 +152,7 @@ def test_an_object_is_made_with_a_canned_list(
     front: Front, s3: Any, bucket: str, make: Callable[..., None]
 ) -> None:
     make(s3, bucket, ACL="public-read")
-    assert acl_of(s3, bucket, "new") == [FULL, (EVERYBODY, "READ")]
+    assert acl_of(s3, bucket, "new") == [(EVERYBODY, "READ"), FULL]
     assert anonymous(front, "GET", f"/{bucket}/new").status == 200
 
 
@@ -206,7 +206,7 @@ def test_a_form_says_it_in_a_field(front: Front, s3: Any, bucket: str) -> None:
     fields = signed_v4({"key": "form", "acl": "public-read"}, bucket)
     request = form_request(host_of(front), f"/{bucket}", form_body(fields, b"body"), {})
     assert exchange(front, request).status == 204
-    assert acl_of(s3, bucket, "form") == [FULL, (EVERYBODY, "READ")]
+    assert acl_of(s3, bucket, "form") == [(EVERYBODY, "READ"), FULL]
     fields = signed_v4({"key": "form", "x-amz-grant-read": f'id="{OTHER_ID}"'}, bucket)
     request = form_request(host_of(front), f"/{bucket}", form_body(fields, b"body"), {})
     assert exchange(front, request).status == 204
@@ -230,6 +230,6 @@ def test_an_object_of_another_account(s3: Any, other_s3: Any, bucket: str) -> No
     other_s3.put_object_acl(**key, ACL="bucket-owner-full-control")
     found = s3.get_object_acl(**key)
     assert found["Owner"] == OTHER
-    assert grants(found) == [(OTHER_ID, "FULL_CONTROL"), FULL]
-    assert found["Grants"][1]["Grantee"] == {"Type": "CanonicalUser", **OWNER}
+    assert grants(found) == [FULL, (OTHER_ID, "FULL_CONTROL")]
+    assert found["Grants"][0]["Grantee"] == {"Type": "CanonicalUser", **OWNER}
     assert code_of(s3.put_object_acl, **key, AccessControlPolicy=policy(FULL)) == DENIED

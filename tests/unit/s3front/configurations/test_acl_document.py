@@ -53,7 +53,7 @@ def shown(acl: Any, owner: Owner = BUCKET_OWNER) -> list[tuple[str, str]]:
 )
 def test_a_canned_list_is_shown(canned: str, more: list[tuple[str, str]]) -> None:
     groups = [(GROUPS + group, permission) for group, permission in more]
-    assert shown({"Canned": canned}) == [(BART, "FULL_CONTROL"), *groups]
+    assert shown({"Canned": canned}) == [*groups, (BART, "FULL_CONTROL")]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_canned_list_is_shown(canned: str, more: list[tuple[str, str]]) -> Non
 def test_a_list_for_the_owner_of_the_bucket(canned: str, permission: str) -> None:
     acl = {"Canned": canned}
     assert shown(acl) == [(BART, "FULL_CONTROL")]
-    assert shown(acl, OTHER) == [(LISA, "FULL_CONTROL"), (BART, permission)]
+    assert shown(acl, OTHER) == [(BART, permission), (LISA, "FULL_CONTROL")]
 
 
 def test_accounts_are_shown_with_their_names() -> None:
@@ -71,9 +71,9 @@ def test_accounts_are_shown_with_their_names() -> None:
     found = said(show_acl(acl, BUCKET_OWNER, BUCKET_OWNER, ACCOUNTS))
     assert found["Owner"] == {"ID": BART, "DisplayName": "Bart"}
     assert [grant["Grantee"] for grant in found["Grants"]] == [
-        {"Type": "CanonicalUser", "ID": "gone"},
         {"Type": "CanonicalUser", "ID": LISA, "DisplayName": "Lisa"},
         {"Type": "Group", "URI": EVERYBODY},
+        {"Type": "CanonicalUser", "ID": "gone"},
     ]
 
 
