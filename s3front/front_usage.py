@@ -10,6 +10,14 @@ import typer
 from s3front import cli, keys_usage, locations_usage, work_usage
 from s3front.access_usage import add_access_commands
 from s3front.encrypted_bucket_usage import create_encrypted_bucket
+from s3front.identity_usage import (
+    access_keys_usage,
+    accounts_usage,
+    groups_usage,
+    policies_usage,
+    roles_usage,
+    users_usage,
+)
 from shared.process.usage import Host, Port, Version
 
 app = typer.Typer(
@@ -25,6 +33,12 @@ app.add_typer(work_usage.app, name="work")
 app.add_typer(locations_usage.app, name="locations")
 app.add_typer(keys_usage.app, name="keys")
 add_access_commands(app)
+app.add_typer(accounts_usage.app, name="accounts")
+app.add_typer(users_usage.app, name="users")
+app.add_typer(groups_usage.app, name="groups")
+app.add_typer(roles_usage.app, name="roles")
+app.add_typer(policies_usage.app, name="policies")
+app.add_typer(access_keys_usage.app, name="access-keys")
 app.command(name="create-encrypted-bucket")(create_encrypted_bucket)
 
 

@@ -67,11 +67,19 @@ def create_policy(
 
 
 def create_policy_version(
-    directory: Directory, account_id: str, arn: str, text: str, *, set_as_default: bool
+    directory: Directory,
+    account_id: str,
+    arn: str,
+    text: str,
+    *,
+    set_as_default: bool,
+    instead_of: str | None = None,
 ) -> Change[PolicyVersion]:
-    """One more version, at most five."""
+    """One more version, at most five; ``instead_of`` is one that goes."""
     policy = _own(directory, account_id, arn)
     _check_text(text)
+    kept = tuple(each for each in policy.versions if each.id != instead_of)
+    policy = replace(policy, versions=kept)
     if len(policy.versions) >= quotas.POLICY_VERSIONS_MAX:
         raise IamError(
             "LimitExceeded",
@@ -107,12 +115,15 @@ def delete_policy_version(
     return put(replace(policy, versions=kept, updated=to_iso(now())))
 
 
-def delete_policy(directory: Directory, account_id: str, arn: str) -> Change[None]:
-    """Remove a policy that nobody has, and that has no other versions any more."""
+def delete_policy(
+    directory: Directory, account_id: str, arn: str, *, versions: bool = False
+) -> Change[None]:
+    """Remove a policy that nobody has, and that has no other versions any more; or with all of
+    its ``versions``."""
     policy = _own(directory, account_id, arn)
     if directory.identities.attached_to(arn) or directory.identities.bounded_by(arn):
         raise IamError("DeleteConflict", "Cannot delete a policy attached to entities.")
-    if len(policy.versions) > 1:
+    if len(policy.versions) > 1 and not versions:
         raise IamError(
             "DeleteConflict",
             "This policy has more than one version. Before you delete a policy, you must delete "

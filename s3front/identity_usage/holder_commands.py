@@ -1,0 +1,130 @@
+"""What ``s3front users``, ``groups`` and ``roles`` have in common: their policies."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from s3front.iam.holder_changes import (
+    attach,
+    delete_inline,
+    detach,
+    inline_policy,
+    put_inline,
+    set_boundary,
+)
+from s3front.iam.identity_checks import HolderKind, the_holder
+from s3front.identity_usage.asking import (
+    AccountOption,
+    Installation,
+    PolicyFile,
+    ask,
+    policy_arn,
+    read_policy,
+    say,
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME")]
+ManagedName = Annotated[
+    str, typer.Argument(metavar="POLICY", help="The ARN or the name of a managed policy.")
+]
+InlineName = Annotated[str, typer.Argument(metavar="POLICY", help="The name of the policy.")]
+
+
+def add_policy_commands(app: typer.Typer, kind: HolderKind) -> None:
+    """Give the commands of such an identity ``attach``, ``detach``, ``put-policy``, ``show-policy``
+    and ``delete-policy``."""
+
+    @app.command(name="attach")
+    def attach_policy(name: Name, policy: ManagedName, account: AccountOption = None) -> None:
+        """Attach a managed policy: one of the account, or of AWS's own."""
+
+        async def change(installation: Installation) -> str:
+            found = installation.account(account)
+            arn = policy_arn(installation.directory, found.id, policy)
+            await installation.change(
+                lambda directory: attach(directory, kind, found.id, name, arn)
+            )
+            return arn
+
+        say(f"attached {ask(change)} to the {kind} {name}")
+
+    @app.command(name="detach")
+    def detach_policy(name: Name, policy: ManagedName, account: AccountOption = None) -> None:
+        """Detach a managed policy."""
+
+        async def change(installation: Installation) -> str:
+            found = installation.account(account)
+            arn = policy_arn(installation.directory, found.id, policy)
+            await installation.change(
+                lambda directory: detach(directory, kind, found.id, name, arn)
+            )
+            return arn
+
+        say(f"detached {ask(change)} from the {kind} {name}")
+
+    @app.command(name="put-policy")
+    def put_policy(
+        name: Name, policy: InlineName, file: PolicyFile, account: AccountOption = None
+    ) -> None:
+        """Give a policy of its own, in the place of one of this name."""
+        text = read_policy(file)
+
+        async def change(installation: Installation) -> None:
+            found = installation.account(account)
+            await installation.change(
+                lambda directory: put_inline(directory, kind, found.id, name, (policy, text))
+            )
+
+        ask(change)
+        say(f"the {kind} {name} has the policy {policy}")
+
+    @app.command(name="show-policy")
+    def show_policy(name: Name, policy: InlineName, account: AccountOption = None) -> None:
+        """Show a policy of its own, as it was given."""
+
+        async def look(installation: Installation) -> str:
+            found = installation.account(account)
+            holder = the_holder(installation.directory, kind, found.id, name)
+            return inline_policy(kind, holder, policy)
+
+        typer.echo(ask(look))
+
+    @app.command(name="delete-policy")
+    def delete_policy(name: Name, policy: InlineName, account: AccountOption = None) -> None:
+        """Take a policy of its own away."""
+
+        async def change(installation: Installation) -> None:
+            found = installation.account(account)
+            await installation.change(
+                lambda directory: delete_inline(directory, kind, found.id, name, policy)
+            )
+
+        ask(change)
+        say(f"the {kind} {name} has the policy {policy} no more")
+
+    if kind != "group":
+        _add_boundary_command(app, kind)
+
+
+def _add_boundary_command(app: typer.Typer, kind: HolderKind) -> None:
+    @app.command(name="boundary")
+    def boundary(
+        name: Name,
+        policy: Annotated[str | None, typer.Argument(metavar="[POLICY]")] = None,
+        remove: Annotated[bool, typer.Option("--remove", help="Have no boundary.")] = False,
+        account: AccountOption = None,
+    ) -> None:
+        """Let a managed policy limit what all others give, or no policy (--remove)."""
+        if (policy is None) is not remove:
+            raise typer.BadParameter("give a policy, or --remove", param_hint="POLICY")
+
+        async def change(installation: Installation) -> str:
+            found = installation.account(account)
+            directory = installation.directory
+            arn = None if policy is None else policy_arn(directory, found.id, policy)
+            await installation.change(lambda d: set_boundary(d, kind, found.id, name, arn))
+            return arn or "none"
+
+        say(f"the boundary of the {kind} {name}: {ask(change)}")
