@@ -34,6 +34,7 @@ from s3front.context import Context, Services
 from s3front.metadata.kept_buckets import StoredBucket
 from s3front.metadata.object_store import StoredObject
 from s3front.operations import routes
+from s3front.operations.account_block import answer_control, control_name, is_control
 from s3front.operations.decide_again import read_now
 from s3front.operations.health import HEALTH_PATH, health_reply
 from s3front.operations.probes import PROBE_PATHS, probe_reply
@@ -171,6 +172,10 @@ class App:
                 self.routes.sub_resources,
             )
         target = trace.target = parsed
+        if is_control(request, target):
+            trace.operation = control_name(request, target)
+            trace.identity = await self._sender(request, target)
+            return await answer_control(request, target, services, trace.identity, trace.request_id)
         if target.bucket is None and asks_for_page(request):
             trace.operation = "Welcome"
             return welcome(request)
