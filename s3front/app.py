@@ -247,6 +247,7 @@ class App:
                 None if current is None else current.record,
                 owners,
                 self.services.directory,
+                public_reads=self.services.public_read_buckets,
             )
             return Context(
                 self.services,

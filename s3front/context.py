@@ -47,7 +47,8 @@ class Services:
     ``keys`` seal what is to be stored encrypted, and open it; ``encryption_settings`` say what is,
     where nobody else does; ``one_hop`` says which bytes may come with their commit, None: none do;
     ``directory`` knows who there is, and ``identities`` changes it; ``refusals`` takes down why
-    requests were refused, None: nobody does; ``new_buckets`` is how buckets begin; ``sessions``
+    requests were refused, None: nobody does; ``public_read_buckets`` are those whose objects
+    everybody may read (``Access.public_reads``); ``new_buckets`` is how buckets begin; ``sessions``
     gives out temporary credentials.
     """
 
@@ -68,6 +69,7 @@ class Services:
     keys: Keys = NO_KEYS
     encryption_settings: EncryptionSettings = NO_ENCRYPTION
     one_hop: OneHop | None = None
+    public_read_buckets: Collection[str] = ()
     directory: Directory = field(default_factory=Directory)
     identities: IdentityStore | None = None
     refusals: RefusalStore | None = None

@@ -7,7 +7,7 @@ been read again is put into the same access, and decided again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -35,6 +35,7 @@ EXPECTED_OWNER: Final = "x-amz-expected-bucket-owner"
 """The header by which any request says whom its bucket belongs to."""
 
 _ARN: Final = "arn:aws:s3:::"
+_REMOVES: Final = "s3:DeleteObject"
 _EXISTING_TAG: Final = "s3:existingobjecttag/"
 _CREATES: Final = "s3:objectcreationoperation"
 _REGION: Final = "aws:requestedregion"
@@ -63,7 +64,7 @@ class Access(msgspec.Struct, frozen=True):
 
     ``owners`` knows whose buckets and objects are. ``trust`` is the policy of the role that is to
     be taken on, and ``role_owner`` the canonical ID of its account; ``public_reads`` are buckets
-    that everybody may read."""
+    whose objects everybody may read if their list is ``public-read`` (``ALLOW_PUBLIC_READ_BUCKETS``)."""
 
     principal: Principal
     actions: Sequence[str]
@@ -75,6 +76,7 @@ class Access(msgspec.Struct, frozen=True):
     owners: Owners = NO_OWNERS
     trust: Policy | None = None
     role_owner: str = ""
+    public_reads: Collection[str] = ()
 
     def on(self, bucket: BucketRecord | None, object_: ObjectRecord | None) -> Access:
         """The same access to what has been read again."""
@@ -110,7 +112,10 @@ class Access(msgspec.Struct, frozen=True):
         none."""
         lower = key.lower()
         if lower.startswith(_EXISTING_TAG):
-            tag = None if self.object is None else self.object.tags.get(key[len(_EXISTING_TAG) :])
+            # What makes or removes the latest version asks for nothing of what is there, which it
+            # may not even have read.
+            there = None if self.actions[0] in (MAKES, _REMOVES) else self.object
+            tag = None if there is None else there.tags.get(key[len(_EXISTING_TAG) :])
             return None if tag is None else (tag,)
         if lower in _RESOURCE_ACCOUNTS:
             account = self.owner_account

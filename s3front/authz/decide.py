@@ -78,6 +78,9 @@ _OF_OBJECTS_THAT_ARE: Final = _OF_OBJECT_OWNERS | {
 }
 """Actions whose answer tells whether there is a key."""
 
+_READS: Final = frozenset(("s3:GetObject", "s3:GetObjectVersion"))
+_PUBLIC_READ: Final = "ALLOW_PUBLIC_READ_BUCKETS"
+
 _LIST: Final = "s3:ListBucket"
 
 _OF_POLICY: Final = frozenset(("s3:DeleteBucketPolicy", "s3:GetBucketPolicy", "s3:PutBucketPolicy"))
@@ -314,6 +317,8 @@ def _granted(
     document, owner_id = bucket.document, bucket.owner_id
     permission = BUCKET_PERMISSIONS.get(MAKES if makes else action)
     if action in _OF_OBJECT_OWNERS and not makes:
+        if action in _READS and _is_public_read(access, bucket) and not block.ignore_public_acls:
+            return _PUBLIC_READ
         # Of what is not there nobody has a grant; who may list the bucket is told so.
         permission = BUCKET_PERMISSIONS[_LIST]
         object_ = access.object
@@ -330,6 +335,16 @@ def _granted(
         permission,
         ignore_public=block.ignore_public_acls,
         of_groups=is_own,
+    )
+
+
+def _is_public_read(access: Access, bucket: BucketRecord) -> bool:
+    """Whether the operator has opened all objects of the bucket, whose list is public as well."""
+    acl = bucket.document.get("acl")
+    return (
+        bucket.name in access.public_reads
+        and isinstance(acl, dict)
+        and acl.get("Canned") == "public-read"
     )
 
 

@@ -20,8 +20,6 @@ class Why(StrEnum):
     POLICY_ALLOWS = "policy-allows"
     GRANT_ALLOWS = "grant-allows"
     """A list of grants (ACL)."""
-    PUBLIC_READ = "public-read"
-    """The operator has let everybody read the bucket (``ALLOW_PUBLIC_READ_BUCKETS``)."""
 
     NO_BUCKET = "no-bucket"
     """There is nothing to decide on."""
@@ -87,7 +85,6 @@ _IN_WORDS: Final = {
     Why.FOR_ANYBODY: "anybody may",
     Why.ACCOUNT: "it is about the account that asks",
     Why.OWNER: "the account that asks owns it",
-    Why.PUBLIC_READ: "everybody may read this bucket, as the configuration says",
     Why.NO_BUCKET: "there is no such bucket",
     Why.OTHER_OWNER: "the bucket belongs to another account than the request says",
     Why.SUSPENDED: "the account is suspended",

@@ -93,6 +93,7 @@ async def serve(config: Config) -> None:
         commit_seconds_max=config.commit_seconds_max,
         keys=keychain.keys,
         encryption_settings=_encryption_settings(config),
+        public_read_buckets=config.public_read_buckets,
         one_hop=OneHop(client, store),
         directory=identities.directory,
         identities=identities.store,
@@ -167,6 +168,7 @@ def _reload(
         websites=config.website_endpoints,
         keys=keychain.keys,
         encryption_settings=_encryption_settings(config),
+        public_read_buckets=config.public_read_buckets,
         new_buckets=_new_buckets(config),
     )
     log.info("configuration reloaded")

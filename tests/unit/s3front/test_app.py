@@ -73,6 +73,7 @@ async def test_an_operation_of_the_table_cannot_be_added_to_a_signed_url(
         websites=(),
         proxies=NO_PROXIES,
         directory=Directory(),
+        public_read_buckets=(),
         log=get_logger("test"),
     )
     app = App(cast(Any, services), lambda: NOW)

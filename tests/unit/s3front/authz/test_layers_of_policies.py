@@ -24,6 +24,7 @@ from tests.unit.s3front.authz.scenes import (
     NoKeys,
     Scene,
     allow,
+    canned,
     deny,
     document,
     named,
@@ -250,3 +251,54 @@ def test_a_policy_that_cannot_be_understood_lets_nobody_in_and_denies() -> None:
     assert decide(Scene(policy=odd).access("root", "PutBucketPolicy")).allowed
     with pytest.raises(S3Error):
         authorize(Scene(policy=odd).access("root", "GetObject"))
+
+
+# --- What is there, and what is made --------------------------------------------------------------
+
+
+def test_what_makes_or_removes_an_object_asks_for_no_tags_of_what_is_there() -> None:
+    """It may not even have been read."""
+    denying = Scene(
+        policy=document(
+            deny(
+                "*",
+                OBJECTS,
+                Principal="*",
+                Condition={"StringEquals": {"s3:ExistingObjectTag/class": "secret"}},
+            )
+        )
+    )
+    outcomes = {}
+    for row in ("GetObject", "PutObject", "DeleteObject", "GetObjectAcl"):
+        access = denying.access("root", row)
+        assert access.object is not None
+        tagged = access.object.changed({"tags": {"class": "secret"}})
+        outcomes[row] = decide(access.on(access.bucket, tagged)).allowed
+    assert outcomes == {
+        "GetObject": False,
+        "GetObjectAcl": False,
+        "PutObject": True,
+        "DeleteObject": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "caller", "listed", "acl", "allowed"),
+    [
+        ("GetObject", "anon", True, "public-read", True),
+        ("GetObject", "bfull", True, "public-read", True),
+        ("GetObject", "plain", True, "public-read", True),
+        ("GetObject", "anon", True, "private", False),
+        ("GetObject", "anon", False, "public-read", False),
+        ("PutObject", "anon", True, "public-read", False),
+        ("GetObjectAcl", "anon", True, "public-read", False),
+    ],
+)
+def test_buckets_that_the_operator_opens_for_reading(
+    row: str, caller: str, listed: bool, acl: str, allowed: bool
+) -> None:
+    scene = Scene("ObjectWriter", acl=canned(acl))
+    access = msgspec.structs.replace(
+        scene.access(caller, row), public_reads=("bucket",) if listed else ()
+    )
+    assert decide(access).allowed is allowed
