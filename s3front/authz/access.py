@@ -64,7 +64,8 @@ class Access(msgspec.Struct, frozen=True):
 
     ``owners`` knows whose buckets and objects are. ``trust`` is the policy of the role that is to
     be taken on, and ``role_owner`` the canonical ID of its account; ``public_reads`` are buckets
-    whose objects everybody may read if their list is ``public-read`` (``ALLOW_PUBLIC_READ_BUCKETS``)."""
+    whose objects everybody may read if their list is ``public-read``
+    (``ALLOW_PUBLIC_READ_BUCKETS``)."""
 
     principal: Principal
     actions: Sequence[str]
