@@ -232,7 +232,9 @@ class App:
         does."""
         target, principal = trace.target, trace.identity.principal
         assert target is not None
-        version = operation.version(target)
+        version, directory = operation.version(target), self.services.directory
+        if operation.actions and not directory.source.is_fresh:
+            await directory.ready()
 
         def surroundings(
             bucket: StoredBucket | None, current: StoredObject | None, *, unread: bool
@@ -246,7 +248,7 @@ class App:
                 trace.bucket,
                 None if current is None else current.record,
                 owners,
-                self.services.directory,
+                directory,
                 public_reads=self.services.public_read_buckets,
             )
             return Context(

@@ -22,7 +22,8 @@ from s3front.metadata.bucket_store import BucketStore
 from s3front.metadata.object_store import ObjectStore
 from s3front.operations import configurations
 from s3front.port.forwarded import NO_PROXIES
-from s3front.port.request import Request
+from s3front.port.request import Reply, Request
+from s3front.s3_errors import S3Error
 from shared.process.logs import get_logger
 from shared.records.bucket import BucketRecord
 from tests.unit.s3front.metadata_here import MetadataHere
@@ -61,6 +62,36 @@ def url(signed_query: str) -> str:
 async def test_an_operation_of_the_table_cannot_be_added_to_a_signed_url(
     raw_target: str, status: int, answer: bytes, host: str
 ) -> None:
+    reply = await _reply(raw_target, host, Directory())
+    assert reply.status == status
+    assert isinstance(reply.body, bytes)
+    assert answer in reply.body
+
+
+async def test_nothing_is_decided_before_it_is_known_who_there_is() -> None:
+    source, directory = _Source(), Directory()
+    directory.source = source
+    assert (await _reply(url("paint"), "localhost", directory)).status == 200
+    assert source.is_fresh
+    source.is_fresh = source.answers = False
+    reply = await _reply(url("paint"), "localhost", directory)
+    assert reply.status == 503
+
+
+class _Source:
+    """What tells a directory how things are, once it is asked."""
+
+    def __init__(self) -> None:
+        self.is_fresh = False
+        self.answers = True
+
+    async def refresh(self) -> None:
+        if not self.answers:
+            raise S3Error("ServiceUnavailable")
+        self.is_fresh = True
+
+
+async def _reply(raw_target: str, host: str, directory: Directory) -> Reply:
     daemon = MetadataHere()
     buckets = BucketStore(daemon.gateway)
     made = BucketRecord.create("bucket", OWNER.canonical_id, OWNER.name, NOW, "here")
@@ -72,16 +103,13 @@ async def test_an_operation_of_the_table_cannot_be_added_to_a_signed_url(
         endpoints={"localhost": "here"},
         websites=(),
         proxies=NO_PROXIES,
-        directory=Directory(),
+        directory=directory,
         public_read_buckets=(),
         log=get_logger("test"),
     )
     app = App(cast(Any, services), lambda: NOW)
     configurations.add_to(app.routes, (PAINT,))
     headers = CIMultiDictProxy(CIMultiDict({"Host": host}))
-    reply = await app.handle(
+    return await app.handle(
         Request("GET", raw_target, headers, Pieces([], 0), "10.1.2.3", secure=True)
     )
-    assert reply.status == status
-    assert isinstance(reply.body, bytes)
-    assert answer in reply.body
