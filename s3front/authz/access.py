@@ -36,6 +36,7 @@ EXPECTED_OWNER: Final = "x-amz-expected-bucket-owner"
 
 _ARN: Final = "arn:aws:s3:::"
 _REMOVES: Final = "s3:DeleteObject"
+_PREFIX: Final = "s3:prefix"
 _EXISTING_TAG: Final = "s3:existingobjecttag/"
 _CREATES: Final = "s3:objectcreationoperation"
 _REGION: Final = "aws:requestedregion"
@@ -143,6 +144,17 @@ class Asked(msgspec.Struct, frozen=True):
 
     def values(self, key: str) -> Sequence[str] | None:
         """What is known of a condition key."""
+        return self.access.values(key)
+
+
+class AskedToTell(Asked, frozen=True):
+    """Whether the caller may be told that a key is not there, which is whether he may list it: so a
+    policy that gives that by ``s3:prefix`` gives it of the keys that begin so."""
+
+    def values(self, key: str) -> Sequence[str] | None:
+        if key.lower() == _PREFIX:
+            _, _, name = self.access.resource.removeprefix(_ARN).partition("/")
+            return (name,)
         return self.access.values(key)
 
 

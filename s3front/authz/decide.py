@@ -27,7 +27,7 @@ from typing import Final
 import msgspec
 
 from s3front.auth.identity import Rights
-from s3front.authz.access import MAKES, PER_KEY, Access, Asked, arn
+from s3front.authz.access import MAKES, PER_KEY, Access, Asked, AskedToTell, arn
 from s3front.authz.acl import BUCKET_PERMISSIONS, OBJECT_PERMISSIONS, granted
 from s3front.authz.own_policies import denied_by, given_by, limited
 from s3front.authz.ownership import acls_count, owner_id_of
@@ -209,7 +209,7 @@ def _of_bucket(access: Access, bucket: BucketRecord) -> Decision:
         return Decision(False, Reason(Why.OWNERS_ONLY, action=access.actions[0]))
     gone = access.object is None or access.object.is_delete_marker
     if gone and not makes and not _OF_OBJECTS_THAT_ARE.isdisjoint(access.actions):
-        listing = Asked(access, _LIST, arn(access.bucket_name))
+        listing = AskedToTell(access, _LIST, arn(access.bucket_name))
         listed = _one(access, bucket, listing, makes=False)
         if not listed.allowed:
             return Decision(False, msgspec.structs.replace(listed.reason, why=Why.HIDDEN))

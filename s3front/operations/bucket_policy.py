@@ -40,7 +40,6 @@ _CONFIRM: Final = "x-amz-confirm-remove-self-bucket-access"
 
 async def get_bucket_policy(context: Context, _request: Request) -> Reply:
     """The policy's JSON (Amazon S3 API reference)."""
-    _require_own_account(context)
     document = orjson.dumps(_required(context.bucket.record).document)
     return Reply(200, {"Content-Type": "application/json"}, document)
 
@@ -53,7 +52,6 @@ async def get_bucket_policy_status(context: Context, _request: Request) -> Reply
 
 async def put_bucket_policy(context: Context, request: Request) -> Reply:
     """Set or replace the policy (Amazon S3 API reference)."""
-    _require_own_account(context)
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX)
     policy = await interpreted(body, partial(_parse, bucket=context.bucket.name))
     confirmed = request.headers.get(_CONFIRM, "").lower() == "true"
@@ -74,17 +72,9 @@ async def put_bucket_policy(context: Context, request: Request) -> Reply:
 
 async def delete_bucket_policy(context: Context, _request: Request) -> Reply:
     """Remove the policy, if there is one (Amazon S3 API reference)."""
-    _require_own_account(context)
     if context.bucket.record.document.get(_MEMBER):
         await change_bucket(context, lambda record: record.changed({_MEMBER: None}))
     return Reply(204)
-
-
-def _require_own_account(context: Context) -> None:
-    """Whoever may, has to be of the account that owns the bucket: else MethodNotAllowed (Amazon S3
-    API reference, PutBucketPolicy)."""
-    if context.principal.canonical_id != context.bucket.record.owner_id:
-        raise S3Error("MethodNotAllowed", fields={"ResourceType": "BUCKETPOLICY"})
 
 
 def _required(record: BucketRecord) -> Policy:

@@ -165,6 +165,20 @@ def test_it_is_for_the_account_of_the_bucket_alone(s3: Any, other_s3: Any, bucke
     s3.get_bucket_policy(Bucket=bucket)
 
 
+def test_who_may_list_a_prefix_is_told_which_of_its_keys_are_not_there(
+    s3: Any, other_s3: Any, bucket: str
+) -> None:
+    condition = {"StringLike": {"s3:prefix": "public/*"}}
+    listed = statement(
+        bucket, Action="s3:ListBucket", Resource=f"arn:aws:s3:::{bucket}", Condition=condition
+    )
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy(listed))
+    readable = statement(bucket)
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy(listed, readable))
+    assert code_of(other_s3.head_object, Bucket=bucket, Key="public/gone") == (404, "404")
+    assert code_of(other_s3.head_object, Bucket=bucket, Key="private/gone") == (403, "403")
+
+
 def test_by_canonical_id(s3: Any, other_s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="key", Body=b"body")
     text = policy(statement(bucket, Principal={"CanonicalUser": OTHER_ID}))

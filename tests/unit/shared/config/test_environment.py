@@ -108,6 +108,13 @@ def test_health_check_networks_and_replication_group(installation: Installation)
     assert config.replication_group_id == "RG007"
 
 
+def test_buckets_that_everybody_may_read(installation: Installation) -> None:
+    assert installation.load().public_read_buckets == frozenset()
+    given = {"ALLOW_PUBLIC_READ_BUCKETS": "photos, music,,"}
+    assert installation.load(given).public_read_buckets == {"photos", "music"}
+    assert installation.load(given).warnings == ()
+
+
 def test_version_ids_are_hexadecimal_unless_told_otherwise(installation: Installation) -> None:
     assert installation.load().version_id_encoding == "hex"
     short = installation.load({"S3_VERSION_ID_ENCODING_TYPE": "base62"})
