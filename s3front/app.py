@@ -26,7 +26,7 @@ from s3front.auth.authenticate import authenticate
 from s3front.auth.hoisted import with_hoisted_headers
 from s3front.auth.identity import UNSIGNED, Identity
 from s3front.authz.access import EXPECTED_OWNER, Access, arn
-from s3front.authz.condition_keys import ConditionKeys
+from s3front.authz.condition_keys import BodyUnreadError, ConditionKeys
 from s3front.authz.decide import authorize, decide
 from s3front.authz.refusals import AccessDeniedError
 from s3front.bodies.signed_form import read_upload
@@ -244,7 +244,7 @@ class App:
                 principal,
                 operation.actions_for(version, request.folded or request.headers),
                 arn(target.bucket, target.key),
-                ConditionKeys(request, target.query, principal),
+                ConditionKeys(request, target.query, principal, unread=operation.body_keys),
                 trace.bucket,
                 None if current is None else current.record,
                 owners,
@@ -279,7 +279,10 @@ class App:
                 with_body=operation.with_body and self._brings_bodies(),
             )
         context = surroundings(bucket, current, unread=False)
-        authorize(context.access)
+        try:
+            authorize(context.access)
+        except BodyUnreadError:
+            return replace(context, undecided=True)
         return context
 
     async def _learns_more(self, trace: _Trace) -> bool:

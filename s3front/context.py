@@ -105,7 +105,8 @@ class Context(msgspec.Struct, frozen=True):
     """One request's surroundings. ``access`` is what it was allowed. ``stored_bucket`` and
     ``current`` are as read before that was decided; ``current`` is ``version`` of the object at the
     target's key, for most requests the latest. ``unread``: nothing was read, the bucket is as it
-    was told before, and of the object nothing is known (``routes.Operation.unread``)."""
+    was told before, and of the object nothing is known (``routes.Operation.unread``).
+    ``undecided``: whether it is allowed depends on the body (``routes.Operation.body_keys``)."""
 
     services: Services
     request_id: str
@@ -116,6 +117,7 @@ class Context(msgspec.Struct, frozen=True):
     current: StoredObject | None
     version: Version = LATEST
     unread: bool = False
+    undecided: bool = False
 
     @property
     def log(self) -> Any:

@@ -75,6 +75,10 @@ class Operation:
 
     ``with_body``: the bytes of the object are answered, and read with it where they are at hand.
 
+    ``body_keys`` are the condition keys that the body tells, in lower case and without the names of
+    tags. Where a policy asks for one, the handler finds itself ``undecided``, and decides once it
+    has read the body, before all else (``s3front.operations.body_keys``).
+
     Actions are those of the Amazon S3 user guide, "Required permissions for Amazon S3 API
     operations"."""
 
@@ -90,6 +94,7 @@ class Operation:
     tells_region: bool = False
     unread: Callable[[Headers, BucketRecord], bool] | None = None
     with_body: bool = False
+    body_keys: frozenset[str] = frozenset()
 
     def actions_for(self, version: Version, headers: Mapping[str, str]) -> tuple[str, ...]:
         """What a request asks for that names this version and has these headers."""

@@ -8,8 +8,8 @@ Rules:
 1. A key is there when the request says it, and as it says it: a parameter that is empty is there,
    one that is absent is not, whatever it would count as.
 2. Headers that stood in a presigned query, and the fields of a form, count as headers.
-3. What the body of a request says is known once it has been read: ``with_request_tags`` and
-   ``with_said`` hand it in, and the access is decided with it.
+3. What the body of a request says is known once it has been read. Who asks for such a key before
+   is told so by ``BodyUnreadError``; ``with_request_tags`` and ``with_said`` hand it in.
 4. The source of a copy is one text, however it is written: the bucket, a slash and the key, neither
    encoded nor with a slash before them or a version behind.
 
@@ -40,21 +40,38 @@ from shared.records.times import from_iso, now, to_iso
 
 Values = tuple[str, ...]
 
+REQUEST_TAGS: Final = frozenset(
+    ("aws:requesttag", "aws:tagkeys", "s3:requestobjecttag", "s3:requestobjecttagkeys")
+)
+"""Keys of the tags of a request, without the names of tags."""
+
+LEGAL_HOLD: Final = "s3:object-lock-legal-hold"
+LOCATION: Final = "s3:locationconstraint"
+MODE: Final = "s3:object-lock-mode"
+UNTIL: Final = "s3:object-lock-retain-until-date"
+REMAINING: Final = "s3:object-lock-remaining-retention-days"
+"""Days that a retention lasts, of the date of ``UNTIL``."""
+
 _HEADER_PREFIX: Final = "s3:x-amz-"
 """Of keys that are headers by their own names."""
 
 _TAG_PREFIXES: Final = frozenset(("s3:requestobjecttag", "aws:requesttag"))
-_UNTIL: Final = "s3:object-lock-retain-until-date"
 _DAY: Final = timedelta(days=1)
 _VERSION: Final = "?versionId="
 _NOT_YET: Final = frozenset(("uploads", "partNumber"))
 """Parameters of what belongs to an upload, and makes no object by itself."""
 
 
+class BodyUnreadError(Exception):
+    """A policy asks for what the body of a request says, and it has not been read."""
+
+
 class ConditionKeys(msgspec.Struct, frozen=True, dict=True):
     """Of one request; ``query`` has its decoded parameters. ``named`` takes their place where they
     tell which object is meant, of one that the query does not name. ``said`` is what the body says,
-    by keys in lower case, ``tags`` the tags in it. ``clock`` gives the time."""
+    by keys in lower case, ``tags`` the tags in it; ``unread`` are the keys that it may tell, in
+    lower case and without the names of tags, while it has not been read. ``clock`` gives the
+    time."""
 
     request: Request
     query: Mapping[str, str]
@@ -62,6 +79,7 @@ class ConditionKeys(msgspec.Struct, frozen=True, dict=True):
     named: Mapping[str, str] | None = None
     said: Mapping[str, Values] = msgspec.field(default_factory=dict)
     tags: Mapping[str, str] | None = None
+    unread: frozenset[str] = frozenset()
     clock: Callable[[], datetime] = now
 
     @property
@@ -76,18 +94,19 @@ class ConditionKeys(msgspec.Struct, frozen=True, dict=True):
 
     def with_request_tags(self, tags: Mapping[str, str]) -> ConditionKeys:
         """The same of a request whose body has these tags."""
-        return msgspec.structs.replace(self, tags=tags)
+        return msgspec.structs.replace(self, tags=tags, unread=frozenset())
 
-    def with_said(self, **values: str) -> ConditionKeys:
-        """The same of a request whose body says what is asked for by these keys of S3, with ``_``
-        for a hyphen: ``locationconstraint``, ``object_lock_mode``, ``object_lock_legal_hold``,
-        ``object_lock_retain_until_date``."""
-        said = {f"s3:{name.replace('_', '-')}": (value,) for name, value in values.items()}
-        return msgspec.structs.replace(self, said={**self.said, **said})
+    def with_said(self, said: Mapping[str, str]) -> ConditionKeys:
+        """The same of a request whose body says this, by keys in lower case, and nothing else."""
+        values = {key: (value,) for key, value in said.items()}
+        return msgspec.structs.replace(self, said=values, unread=frozenset())
 
     def values(self, key: str) -> Sequence[str] | None:
-        """What the request says of a key, in any case but for the names of tags; None: nothing."""
+        """What the request says of a key, in any case but for the names of tags; None: nothing.
+        Raises ``BodyUnreadError``."""
         folded = key.lower()
+        if self.unread and folded.partition("/")[0] in self.unread:
+            raise BodyUnreadError(key)
         said = self.said.get(folded)
         if said is not None:
             return said
@@ -198,7 +217,7 @@ class ConditionKeys(msgspec.Struct, frozen=True, dict=True):
 
     def retention_days(self) -> str | None:
         """How many days a retention lasts from now on, one that has begun included."""
-        found = self.said.get(_UNTIL) or self.header("x-amz-object-lock-retain-until-date")
+        found = self.said.get(UNTIL) or self.header("x-amz-object-lock-retain-until-date")
         if not found:
             return None
         try:
@@ -252,10 +271,10 @@ _READERS: Final[Mapping[str, Reader]] = {
     "s3:if-match": _header("if-match"),
     "s3:if-none-match": _header("if-none-match"),
     "s3:max-keys": _parameter("max-keys"),
-    "s3:object-lock-legal-hold": _header("x-amz-object-lock-legal-hold"),
-    "s3:object-lock-mode": _header("x-amz-object-lock-mode"),
-    "s3:object-lock-remaining-retention-days": _of(ConditionKeys.retention_days),
-    _UNTIL: _header("x-amz-object-lock-retain-until-date"),
+    LEGAL_HOLD: _header("x-amz-object-lock-legal-hold"),
+    MODE: _header("x-amz-object-lock-mode"),
+    REMAINING: _of(ConditionKeys.retention_days),
+    UNTIL: _header("x-amz-object-lock-retain-until-date"),
     "s3:objectcreationoperation": _of(ConditionKeys.creates),
     "s3:objlocationconstraint": _header("x-amz-meta-scal-location-constraint"),
     "s3:prefix": _parameter("prefix"),

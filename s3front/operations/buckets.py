@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-
+from s3front.authz.condition_keys import LOCATION
 from s3front.authz.decide import authorize
 from s3front.authz.new_buckets import OWNERSHIP_HEADER
 from s3front.bodies.request_document import interpreted, read_document
@@ -11,6 +10,7 @@ from s3front.configurations.acl_headers import ACL_HEADERS, acl_of_headers
 from s3front.context import Context
 from s3front.metadata.gateway import ChangedError
 from s3front.objects.object_lock import is_enabled
+from s3front.operations.body_keys import with_said
 from s3front.operations.chosen_location import unsupported_type
 from s3front.operations.decide_again import ATTEMPTS_MAX, read_again
 from s3front.operations.encrypted_buckets import (
@@ -41,7 +41,9 @@ async def create_bucket(context: Context, request: Request) -> Reply:
     answers 200 to the owner who wants it in such a location, as us-east-1 does.
     """
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, may_be_empty=True)
-    location = await interpreted(body, partial(_wanted_location, context))
+    named = await interpreted(body, _named_location)
+    context = with_said(context, {} if named is None else {LOCATION: named})
+    location = _wanted_location(context, named)
     name = context.target.bucket
     assert name is not None
     if not is_new_bucket_name(name):
@@ -92,9 +94,9 @@ def _answer_existing(
     raise S3Error("BucketAlreadyOwnedByYou", fields=fields)
 
 
-def _wanted_location(context: Context, body: bytes) -> str:
+def _wanted_location(context: Context, named: str | None) -> str:
     """The location that the request names, else that of the endpoint it was sent to."""
-    name = _named_location(body)
+    name = named
     if name is None:
         endpoint = context.target.endpoint
         name = context.services.endpoints.get(endpoint or "", DEFAULT_LOCATION)
@@ -170,6 +172,7 @@ CREATE_BUCKET = Operation(
         _LOCK_HEADER: "s3:PutBucketObjectLockConfiguration",
     },
     headers=ACL_HEADERS | {OWNERSHIP_HEADER, _LOCK_HEADER, NEW_BUCKET, NEW_BUCKET_KEY_ID},
+    body_keys=frozenset((LOCATION,)),
 )
 HEAD_BUCKET = Operation(
     "HeadBucket", Level.BUCKET, head_bucket, ("s3:ListBucket",), tells_region=True

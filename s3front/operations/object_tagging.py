@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from s3front.authz.condition_keys import REQUEST_TAGS
 from s3front.bodies.request_document import interpreted, read_document
 from s3front.context import Context
 from s3front.metadata import gateway
+from s3front.metadata.object_store import record_of
 from s3front.metadata.tag_changes import TagChange
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.versioning import shown_id
+from s3front.operations.body_keys import with_tags
 from s3front.operations.changes import change_version
 from s3front.operations.get_object import described_version, existing_record
 from s3front.operations.honoured import DOCUMENT
@@ -35,10 +38,13 @@ async def put_object_tagging(context: Context, request: Request) -> Reply:
     One that came from CloudServer with more than S3 allows may keep as many: clients change one by
     writing all of them back.
     """
-    found = existing_record(context, context.current, changes=True)
+    if not context.undecided:
+        existing_record(context, context.current, changes=True)
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX)
-    tags_max = max(limits.TAGS_MAX, len(found.tags))
+    found = record_of(context.current)
+    tags_max = max(limits.TAGS_MAX, 0 if found is None else len(found.tags))
     tags = await interpreted(body, partial(parse_tagging, tags_max=tags_max))
+    context = with_tags(context, tags)
     record = await _set(context, tags, "s3:ObjectTagging:Put")
     return Reply(200, described_version(context, record))
 
@@ -83,6 +89,7 @@ PUT_OBJECT_TAGGING = Operation(
     ("s3:PutObjectTagging",),
     version_actions=("s3:PutObjectVersionTagging",),
     headers=DOCUMENT,
+    body_keys=REQUEST_TAGS,
 )
 DELETE_OBJECT_TAGGING = Operation(
     "DeleteObjectTagging",

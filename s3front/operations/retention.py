@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from s3front.authz.condition_keys import LEGAL_HOLD, MODE, REMAINING, UNTIL
 from s3front.bodies.request_document import interpreted, read_document
 from s3front.context import Context
 from s3front.metadata.kept_buckets import StoredBucket
@@ -24,6 +25,7 @@ from s3front.objects.object_lock import (
     wants_bypass,
 )
 from s3front.objects.object_record import ObjectRecord
+from s3front.operations.body_keys import with_said
 from s3front.operations.changes import change_version
 from s3front.operations.get_object import existing_record
 from s3front.operations.governance_bypass import may_bypass
@@ -33,7 +35,7 @@ from s3front.port.request import Reply, Request
 from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error
 from shared import limits
-from shared.records.times import now
+from shared.records.times import now, to_iso
 
 
 async def get_object_retention(context: Context, _request: Request) -> Reply:
@@ -49,6 +51,10 @@ async def put_object_retention(context: Context, request: Request) -> Reply:
     _check_lockable(context)
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, digest_required=True)
     wanted = await interpreted(body, partial(parse_retention, now=now()))
+    said = {}
+    if wanted is not None:
+        said = {MODE: wanted.mode, UNTIL: to_iso(wanted.until)}
+    context = with_said(context, said)
     bypasses = wants_bypass(request.headers)
 
     def change(bucket: StoredBucket, record: ObjectRecord) -> Lock:
@@ -73,6 +79,7 @@ async def put_object_legal_hold(context: Context, request: Request) -> Reply:
     _check_lockable(context)
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, digest_required=True)
     wanted = await interpreted(body, parse_legal_hold)
+    context = with_said(context, {LEGAL_HOLD: "ON" if wanted else "OFF"})
 
     def change(_bucket: StoredBucket, record: ObjectRecord) -> Lock:
         return Lock(Lock.of(record.document).retention, wanted)
@@ -87,9 +94,10 @@ def _lock(context: Context) -> Lock:
 
 
 def _check_lockable(context: Context) -> None:
-    """Refuse a change before its document is asked for."""
-    _check_enabled(context.bucket)
-    existing_record(context, context.current, changes=True)
+    """Refuse a change before its document is asked for, to those who may know why."""
+    if not context.undecided:
+        _check_enabled(context.bucket)
+        existing_record(context, context.current, changes=True)
 
 
 def _check_enabled(bucket: StoredBucket) -> None:
@@ -125,6 +133,7 @@ PUT_OBJECT_RETENTION = Operation(
     ("s3:PutObjectRetention",),
     version_actions=("s3:PutObjectRetention",),
     headers=DOCUMENT | {BYPASS_HEADER},
+    body_keys=frozenset((MODE, REMAINING, UNTIL)),
 )
 GET_OBJECT_LEGAL_HOLD = Operation(
     "GetObjectLegalHold",
@@ -140,4 +149,5 @@ PUT_OBJECT_LEGAL_HOLD = Operation(
     ("s3:PutObjectLegalHold",),
     version_actions=("s3:PutObjectLegalHold",),
     headers=DOCUMENT,
+    body_keys=frozenset((LEGAL_HOLD,)),
 )

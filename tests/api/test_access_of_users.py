@@ -28,6 +28,7 @@ from tests.api.test_access import (
     make_place,
 )
 from tests.clients_boto3 import aws_client
+from tests.raw_http import call
 from tests.servers import Front
 
 ON_BUCKET: Final = "arn:aws:s3:::{bucket}"
@@ -248,3 +249,15 @@ def test_a_user_with_everything_but_one_thing(
         statement("Allow", "s3:*"), statement("Allow", "scality:*"), statement("Deny", action)
     )
     assert_refused(name, ask(front, name, untouched, user.key), DENIED)
+
+
+def test_a_user_who_has_to_say_where_a_bucket_is_made(front: Front, users: Users) -> None:
+    where = {"StringEquals": {"s3:LocationConstraint": "us-east-1"}}
+    user = users.with_policy({**statement("Allow", "s3:CreateBucket"), "Condition": where})
+    named = (
+        b"<CreateBucketConfiguration><LocationConstraint>us-east-1</LocationConstraint>"
+        b"</CreateBucketConfiguration>"
+    )
+    refused = call(front, "PUT", "/said-where", b"", key=user.key)
+    assert (refused.status, refused.error["Code"]) == DENIED
+    assert call(front, "PUT", "/said-where", named, key=user.key).status == 200

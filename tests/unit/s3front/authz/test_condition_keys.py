@@ -6,12 +6,19 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.auth.identity import ANONYMOUS, Principal
 from s3front.authz.access import Access, arn
-from s3front.authz.condition_keys import ConditionKeys
+from s3front.authz.condition_keys import (
+    LOCATION,
+    REQUEST_TAGS,
+    UNTIL,
+    BodyUnreadError,
+    ConditionKeys,
+)
 from s3front.objects.object_record import ObjectRecord
 from s3front.port.request import Request
 from shared.records.bucket import BucketRecord
@@ -230,9 +237,19 @@ def test_what_the_body_says_is_handed_in() -> None:
     assert asked.with_request_tags({"b": "2"}).values("s3:RequestObjectTag/b") == ("2",)
     assert asked.with_request_tags({"b": "2"}).values("s3:RequestObjectTag/a") is None
     assert asked.with_request_tags({}).values("s3:RequestObjectTagKeys") is None
-    located = asked.with_said(locationconstraint="eu-west-1")
+    located = asked.with_said({LOCATION: "eu-west-1"})
     assert located.values("s3:LocationConstraint") == ("eu-west-1",)
-    assert located.with_said(object_lock_mode="GOVERNANCE").values("s3:locationconstraint")
+
+
+def test_who_asks_for_what_the_body_says_is_told_when_it_has_not_been_read() -> None:
+    asked = msgspec.structs.replace(keys({"x-amz-tagging": "a=1"}), unread=REQUEST_TAGS)
+    for key in ("s3:RequestObjectTag/a", "aws:TagKeys", "aws:requesttag/a"):
+        with pytest.raises(BodyUnreadError):
+            asked.values(key)
+    assert asked.values("s3:ExistingObjectTag/a") is None
+    assert asked.values("aws:username") == ("Anna",)
+    assert asked.with_request_tags({}).values("aws:TagKeys") is None
+    assert asked.with_said({}).values("aws:TagKeys") == ("a",)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +265,7 @@ def test_what_the_body_says_is_handed_in() -> None:
 def test_how_long_a_retention_lasts(until: str, days: Any) -> None:
     key = "s3:object-lock-remaining-retention-days"
     assert keys({"x-amz-object-lock-retain-until-date": until}).values(key) == days
-    assert keys().with_said(object_lock_retain_until_date=until).values(key) == days
+    assert keys().with_said({UNTIL: until}).values(key) == days
 
 
 def access(asked: ConditionKeys, *actions: str, bucket: str | None = "eu-west-1") -> Access:

@@ -1,0 +1,95 @@
+"""Policies that hang on what the body of a request says: its tags, a retention, a legal hold."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.api.access_lists import DENIED
+from tests.api.support import OTHER_ACCOUNT_ID, code_of
+
+pytestmark = pytest.mark.usefixtures("undisturbed")
+
+
+def give(s3: Any, bucket: str, action: str, condition: Any, effect: str = "Allow") -> None:
+    """Have the policy of a bucket give an action to the other account, or all but deny it."""
+    statement = {
+        "Effect": effect,
+        "Principal": {"AWS": OTHER_ACCOUNT_ID},
+        "Action": action,
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+        "Condition": condition,
+    }
+    allowed = {**statement, "Effect": "Allow", "Action": "s3:Put*", "Condition": {}}
+    statements = [statement] if effect == "Allow" else [allowed, statement]
+    policy = {"Version": "2012-10-17", "Statement": statements}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+
+
+def tag_set(key: str, value: str) -> dict[str, Any]:
+    return {"TagSet": [{"Key": key, "Value": value}]}
+
+
+def tagging(bucket: str, key: str = "key", name: str = "security", value: str = "public") -> Any:
+    """The arguments of a call that sets a tag."""
+    return {"Bucket": bucket, "Key": key, "Tagging": tag_set(name, value)}
+
+
+def test_who_may_set_some_tags(s3: Any, other_s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="key", Body=b"body")
+    public = {"StringEquals": {"s3:RequestObjectTag/security": "public"}}
+    give(s3, bucket, "s3:PutObjectTagging", public)
+    assert code_of(other_s3.put_object_tagging, **tagging(bucket, value="private")) == DENIED
+    other_s3.put_object_tagging(**tagging(bucket))
+    found = s3.get_object_tagging(Bucket=bucket, Key="key")
+    assert found["TagSet"] == tag_set("security", "public")["TagSet"]
+    # The owner of the bucket needs no policy.
+    s3.put_object_tagging(**tagging(bucket, value="private"))
+
+
+def test_who_may_set_all_but_some_tags(s3: Any, other_s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="key", Body=b"body")
+    others = {"ForAnyValue:StringNotEquals": {"s3:RequestObjectTagKeys": "security"}}
+    give(s3, bucket, "s3:PutObjectTagging", others, "Deny")
+    other_s3.put_object_tagging(**tagging(bucket, value="any"))
+    assert code_of(other_s3.put_object_tagging, **tagging(bucket, name="other")) == DENIED
+
+
+def test_who_may_not_is_not_told_whether_a_key_is_there(
+    s3: Any, other_s3: Any, bucket: str
+) -> None:
+    public = {"StringEquals": {"s3:RequestObjectTag/security": "public"}}
+    give(s3, bucket, "s3:PutObjectTagging", public)
+    for value in ("private", "public"):
+        wanted = tagging(bucket, "missing", value=value)
+        assert code_of(other_s3.put_object_tagging, **wanted) == DENIED
+
+
+def test_how_long_somebody_may_retain(s3: Any, other_s3: Any, locked: str) -> None:
+    s3.put_object(Bucket=locked, Key="key", Body=b"body")
+    days = {"NumericLessThanEquals": {"s3:object-lock-remaining-retention-days": "2"}}
+    give(s3, locked, "s3:PutObjectRetention", days)
+
+    def wanted(length: int) -> dict[str, Any]:
+        until = datetime.now(UTC) + timedelta(days=length) - timedelta(minutes=1)
+        retention = {"Mode": "GOVERNANCE", "RetainUntilDate": until}
+        return {"Bucket": locked, "Key": "key", "Retention": retention}
+
+    assert code_of(other_s3.put_object_retention, **wanted(3)) == DENIED
+    other_s3.put_object_retention(**wanted(2))
+    assert s3.get_object_retention(Bucket=locked, Key="key")["Retention"]["Mode"] == "GOVERNANCE"
+    s3.put_object_retention(Bucket=locked, Key="key", Retention={}, BypassGovernanceRetention=True)
+
+
+def test_who_may_only_set_a_legal_hold(s3: Any, other_s3: Any, locked: str) -> None:
+    s3.put_object(Bucket=locked, Key="key", Body=b"body")
+    on = {"StringEquals": {"s3:object-lock-legal-hold": "ON"}}
+    give(s3, locked, "s3:PutObjectLegalHold", on)
+    held = {"Bucket": locked, "Key": "key", "LegalHold": {"Status": "ON"}}
+    other_s3.put_object_legal_hold(**held)
+    freed = {**held, "LegalHold": {"Status": "OFF"}}
+    assert code_of(other_s3.put_object_legal_hold, **freed) == DENIED
+    s3.put_object_legal_hold(**freed)
