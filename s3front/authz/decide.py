@@ -78,6 +78,10 @@ _OF_OBJECTS_THAT_ARE: Final = _OF_OBJECT_OWNERS | {
 }
 """Actions whose answer tells whether there is a key."""
 
+_LISTS: Final = "s3:PutObjectAcl"
+"""What says, beside ``MAKES``, what the list of the new object is: that is its sender's, and so
+given with the leave to write. Its tags, retention and legal hold are not."""
+
 _READS: Final = frozenset(("s3:GetObject", "s3:GetObjectVersion"))
 _PUBLIC_READ: Final = "ALLOW_PUBLIC_READ_BUCKETS"
 
@@ -166,8 +170,12 @@ def _on_role(access: Access, trust: Policy) -> Decision:
         if stated.effect is not Effect.ALLOW:
             return _not_stated(stated, action, "trust policy")
         decision = _stated(stated, action, "trust policy")
-        is_own = principal.canonical_id == access.role_owner
-        if rights is None or (is_own and stated.how >= How.ROLE):
+        if rights is None:
+            continue
+        if principal.canonical_id == access.role_owner and stated.how >= How.ROLE:
+            beyond = limited(rights, asked) if stated.how is How.ROLE else None
+            if beyond is not None:
+                return beyond
             continue
         given = given_by(rights, asked)
         if not given.allowed:
@@ -201,7 +209,8 @@ def _of_bucket(access: Access, bucket: BucketRecord) -> Decision:
     decision = _OWNER
     for action in access.actions:
         asked = Asked(access, action, access.resource)
-        decision = _one(access, bucket, asked, makes=makes)
+        # What is read to compare it is what is there.
+        decision = _one(access, bucket, asked, makes=makes and action not in _READS)
         if not decision.allowed:
             return decision
     if access.actions[0] in _OF_POLICY and access.principal.canonical_id != bucket.owner_id:
@@ -315,7 +324,8 @@ def _granted(
     it, else the bucket's. What it gives to the account, its users do not have from it."""
     action = asked.action
     document, owner_id = bucket.document, bucket.owner_id
-    permission = BUCKET_PERMISSIONS.get(MAKES if makes else action)
+    given_with = MAKES if makes and action == _LISTS else action
+    permission = BUCKET_PERMISSIONS.get(given_with)
     if action in _OF_OBJECT_OWNERS and not makes:
         if action in _READS and _is_public_read(access, bucket) and not block.ignore_public_acls:
             return _PUBLIC_READ

@@ -70,7 +70,7 @@ from s3front.port.reply import xml_reply
 from s3front.port.request import Headers, Reply, Request
 from s3front.port.slow_work import answered_in_time
 from s3front.port.xml import element, parse
-from s3front.routes import Level, Operation
+from s3front.routes import CONDITION_ACTIONS, Level, Operation
 from s3front.s3_errors import S3Error
 from shared import limits
 from shared.failpoints import FailPoint, failpoint
@@ -432,6 +432,7 @@ COMPLETE_MULTIPART_UPLOAD = Operation(
     Level.OBJECT,
     complete_multipart_upload,
     ("s3:PutObject",),
+    header_actions=CONDITION_ACTIONS,
     headers=CHECKSUMS
     | PART_ENCRYPTION
     | WRITE_CONDITIONS

@@ -57,7 +57,7 @@ from s3front.port.reply import xml_reply
 from s3front.port.request import Headers, Reply, Request
 from s3front.port.slow_work import answered_in_time
 from s3front.port.xml import element
-from s3front.routes import WRITE_ACTIONS, Level, Operation
+from s3front.routes import CONDITION_ACTIONS, WRITE_ACTIONS, Level, Operation
 from s3front.s3_errors import S3Error
 from shared import limits
 from shared.records.times import now, to_iso
@@ -267,7 +267,7 @@ COPY_OBJECT = Operation(
     Level.OBJECT,
     copy_object,
     ("s3:PutObject",),
-    header_actions=WRITE_ACTIONS,
+    header_actions={**WRITE_ACTIONS, **CONDITION_ACTIONS},
     headers=COPY
     | DESCRIPTION
     | PROTECTION

@@ -67,6 +67,7 @@ from s3front.operations.decide_again import (
     read_now,
     read_versions_again,
 )
+from s3front.operations.get_object import GET_OBJECT
 from s3front.operations.governance_bypass import may_bypass
 from s3front.operations.honoured import DOCUMENT
 from s3front.port.reply import xml_reply
@@ -142,6 +143,8 @@ async def delete_object(context: Context, request: Request) -> Reply:
         if done is not None:
             return Reply(204, done.headers)
         context = await read_now(context)
+    if compares := _compared_by(entry):
+        authorize(context.access.to(*compares))
     bucket, current = context.bucket, context.current
     for _ in range(ATTEMPTS_MAX):
         deletion = _decide(context, bucket, entry, current)
@@ -288,6 +291,15 @@ async def _delete_slice(context: Context, entries: Sequence[_Entry]) -> list[_De
     return [replace(deletion, error=deletion.error or conflict) for deletion in deletions]
 
 
+def _compared_by(entry: _Entry) -> Sequence[str]:
+    """What conditions ask for besides, as their outcome tells of what is there; that it is there
+    at all is told to whoever may delete it (Amazon S3 user guide, "Add preconditions to S3
+    operations")."""
+    if not entry.conditions.any or entry.conditions.any_state:
+        return ()
+    return GET_OBJECT.actions_for(entry.version, {})
+
+
 def _must_be_read(entry: _Entry) -> bool:
     """Whether a deletion depends on the object even where there are no versions."""
     return entry.conditions.any or entry.version not in (LATEST, NULL)
@@ -297,7 +309,7 @@ def _allow(
     context: Context, bucket: StoredBucket, entry: _Entry, current: StoredObject | None
 ) -> _Deletion | None:
     """Each deletion is an access of its own. What becomes of one that is not allowed, else None."""
-    actions = DELETE_OBJECT.actions_for(entry.version, {})
+    actions = (*DELETE_OBJECT.actions_for(entry.version, {}), *_compared_by(entry))
     access = structs.replace(
         context.access,
         actions=actions,

@@ -45,7 +45,7 @@ from s3front.operations.object_headers import (
 from s3front.operations.put_version import PUT_VERSION, refuse_put_version
 from s3front.operations.tag_sets import tags_of_header
 from s3front.port.request import Headers, Reply, Request
-from s3front.routes import WRITE_ACTIONS, Level, Operation
+from s3front.routes import CONDITION_ACTIONS, WRITE_ACTIONS, Level, Operation
 from s3front.s3_errors import S3Error
 from shared.failpoints import FailPoint, failpoint
 from shared.records.bucket import BucketRecord
@@ -262,7 +262,7 @@ PUT_OBJECT = Operation(
     Level.OBJECT,
     put_object,
     ("s3:PutObject",),
-    header_actions=WRITE_ACTIONS,
+    header_actions={**WRITE_ACTIONS, **CONDITION_ACTIONS},
     headers=BODY | DESCRIPTION | PROTECTION | WRITE_CONDITIONS | {PUT_VERSION},
     unread=is_plain,
 )

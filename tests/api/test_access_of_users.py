@@ -18,6 +18,7 @@ import pytest
 from s3front.auth.sigv4 import AccessKey
 from s3front.operations import routes
 from tests.api.encrypting import encrypting_cluster
+from tests.api.support import md5_base64
 from tests.api.test_access import (
     ANYBODY,
     CASES,
@@ -261,3 +262,29 @@ def test_a_user_who_has_to_say_where_a_bucket_is_made(front: Front, users: Users
     refused = call(front, "PUT", "/said-where", b"", key=user.key)
     assert (refused.status, refused.error["Code"]) == DENIED
     assert call(front, "PUT", "/said-where", named, key=user.key).status == 200
+
+
+@pytest.mark.parametrize("condition", ["If-Match", "x-amz-if-match-size"])
+def test_who_may_not_read_learns_nothing_by_conditions(
+    front: Front, users: Users, condition: str
+) -> None:
+    place = make_place(front)
+    writer = users.with_policy(statement("Allow", "s3:PutObject"), statement("Allow", "s3:Delete*"))
+    target, headers = f"/{place.bucket}/key", {condition: "4"}
+    document = b"<Delete><Object><Key>key</Key><ETag>4</ETag></Object></Delete>"
+    assert call(front, "DELETE", target, b"", headers, key=writer.key).status == 403
+    if condition == "If-Match":
+        assert call(front, "PUT", target, b"new", headers, key=writer.key).status == 403
+        many = call(
+            front,
+            "POST",
+            f"/{place.bucket}?delete",
+            document,
+            {"Content-MD5": md5_base64(document)},
+            key=writer.key,
+        )
+        assert [node.text for node in many.xml.iter("Code")] == ["AccessDenied"]
+    # That there is something is no secret for who may overwrite it.
+    free = {"If-None-Match": "*"}
+    assert call(front, "PUT", target, b"new", free, key=writer.key).status == 412
+    assert call(front, "DELETE", target, b"", {"If-Match": "*"}, key=writer.key).status == 204

@@ -302,3 +302,54 @@ def test_buckets_that_the_operator_opens_for_reading(
         scene.access(caller, row), public_reads=("bucket",) if listed else ()
     )
     assert decide(access).allowed is allowed
+
+
+@pytest.mark.parametrize("caller", ["anon", "broot", "bfull", "plain"])
+@pytest.mark.parametrize(
+    ("besides", "allowed"),
+    [
+        ("s3:PutObjectAcl", True),
+        ("s3:PutObjectTagging", False),
+        ("s3:PutObjectRetention", False),
+        ("s3:PutObjectLegalHold", False),
+        ("s3:GetObject", False),
+    ],
+)
+def test_a_grant_to_write_gives_the_list_of_the_new_object_and_no_more(
+    caller: str, besides: str, allowed: bool
+) -> None:
+    scene = Scene("ObjectWriter", acl=canned("public-read-write"))
+    access = msgspec.structs.replace(
+        scene.access(caller, "PutObject"), actions=("s3:PutObject", besides)
+    )
+    assert decide(access).allowed is allowed
+
+
+def test_what_is_compared_is_what_is_there_and_what_is_tagged_is_what_is_made() -> None:
+    """The object there is B's, so that B says who reads it; A says who writes in its bucket."""
+    scene = Scene("ObjectWriter", object_owner=B)
+    asked = scene.access("root", "PutObject")
+    tagging = msgspec.structs.replace(asked, actions=("s3:PutObject", "s3:PutObjectTagging"))
+    comparing = msgspec.structs.replace(asked, actions=("s3:PutObject", "s3:GetObject"))
+    assert decide(tagging).allowed
+    assert not decide(comparing).allowed
+
+
+@pytest.mark.parametrize("limit", ["session", "boundary"])
+def test_what_limits_a_session_limits_what_it_takes_on_next(limit: str) -> None:
+    trust = trusting({"AWS": f"arn:aws:iam::{A}:role/first"})
+    first = session("first", allow("*"), policy=named(allow("GetObject")))
+    if limit == "boundary":
+        rights = Rights((named(ASSUME),), named(allow("*")))
+        first = msgspec.structs.replace(first, rights=rights)
+    access = Access(
+        first,
+        ("sts:AssumeRole",),
+        ROLE,
+        NoKeys(),
+        trust=stored_policy(trust, Kind.TRUST),
+        role_owner=CANONICAL[A],
+    )
+    assert not decide(access).allowed
+    free = msgspec.structs.replace(first, rights=Rights((named(allow("*")),)))
+    assert decide(msgspec.structs.replace(access, principal=free)).allowed
