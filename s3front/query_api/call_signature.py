@@ -144,7 +144,7 @@ def _presigned_claim(query: Mapping[str, str]) -> CallClaim:
 def _credential(text: str) -> Credential:
     # From the right: an access key may hold a slash, the other parts may not.
     parts = text.rsplit("/", 4)
-    if len(parts) != 5 or not all(parts) or len(parts[2]) > _REGION_CHARACTERS_MAX:
+    if len(parts) != 5 or not parts[0] or not parts[1] or len(parts[2]) > _REGION_CHARACTERS_MAX:
         raise QueryError(
             "IncompleteSignature",
             f"Credential must have exactly 5 slash-delimited elements, e.g. "
