@@ -13,6 +13,7 @@ from s3front.iam.access_key_changes import delete_access_key as deleted_access_k
 from s3front.iam.access_key_changes import new_access_key
 from s3front.iam.access_key_changes import update_access_key as updated_access_key
 from s3front.iam.identity_checks import the_account, the_user
+from s3front.iam.last_used import last_use
 from s3front.iam.records import KeyStatus
 from s3front.query_api.answer_pages import page_of_map
 from s3front.query_api.call import CallContext, Result, table
@@ -100,10 +101,11 @@ async def get_access_key_last_used(context: CallContext, parameters: Parameters)
     if key is None or key.account != context.account_id:
         raise QueryError("AccessDenied", f"The Access Key with id {key_id} cannot be found.")
     user = None if key.user_id is None else directory.user_by_id(key.user_id)
-    return {
-        "UserName": None if user is None else user.name,
-        "AccessKeyLastUsed": {"ServiceName": "N/A", "Region": "N/A"},
-    }
+    use = await last_use(context.services.metadata, key_id, context.request_id)
+    told = {"ServiceName": "N/A", "Region": "N/A"}
+    if use is not None:
+        told = {"LastUsedDate": f"{use.at[:19]}Z", "ServiceName": use.service, "Region": use.region}
+    return {"UserName": None if user is None else user.name, "AccessKeyLastUsed": told}
 
 
 CALLS: Final = table(

@@ -89,6 +89,7 @@ class QueryService:
                 identities=self.front.store,
                 credentials=self,
                 keys=keys,
+                metadata=self.front.metadata,
             ),
         )
 

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from s3front.iam.last_used import LastUses
 from s3front.keys.sealing import Keys
 from tests.unit.s3front.iam.stored_identities import BART_ID, READS, TRUST
 from tests.unit.s3front.query_api.query_service import ACCOUNT, ALL, READ_ONLY, QueryService, tag
@@ -209,6 +210,13 @@ async def test_access_keys(iam: QueryService) -> None:
     await iam.call("UpdateAccessKey", **which, Status="Inactive")
     used = await iam.call("GetAccessKeyLastUsed", AccessKeyId=key["AccessKeyId"])
     assert used["UserName"] == "Anna"
+    assert used["AccessKeyLastUsed"] == {"ServiceName": "N/A", "Region": "N/A"}
+    uses = LastUses(iam.front.metadata)
+    uses.of(key["AccessKeyId"])("s3", "us-east-1")
+    await uses.flush()
+    used = await iam.call("GetAccessKeyLastUsed", AccessKeyId=key["AccessKeyId"])
+    assert used["AccessKeyLastUsed"]["ServiceName"] == "s3"
+    assert used["AccessKeyLastUsed"]["LastUsedDate"].year >= 2026
     assert (await iam.refused("UpdateAccessKey", **which, Status="On")).code == "ValidationError"
     assert (await iam.refused("DeleteUser", UserName="Anna")).code == "DeleteConflict"
     await iam.call("CreateAccessKey", UserName="Anna")
