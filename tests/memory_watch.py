@@ -24,7 +24,7 @@ def memory_watched(running: Cluster) -> Iterator[dict[str, int]]:
                 for pid in (process.pid, *process_tree(process.pid)):
                     name = f"{process.name} {pid}"
                     with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
-                        peaks[name] = max(peaks.get(name, 0), _own_memory(pid))
+                        peaks[name] = max(peaks.get(name, 0), own_memory(pid))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -35,7 +35,7 @@ def memory_watched(running: Cluster) -> Iterator[dict[str, int]]:
         watcher.join()
 
 
-def _own_memory(pid: int) -> int:
+def own_memory(pid: int) -> int:
     """RssAnon and RssShmem in bytes: without files, whose pages are the page cache's."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     sizes = [line.split()[1] for line in lines if line.startswith(("RssAnon:", "RssShmem:"))]

@@ -39,7 +39,7 @@ from shared.records.times import from_iso
 
 SIGNERS_MAX: Final = 5_000
 """Who signs with so many keys is remembered, and"""
-SIGNERS_CHARACTERS_MAX: Final = 4 * 1024 * 1024
+SIGNERS_CHARACTERS_MAX: Final = 3 * 1024 * 1024
 """the text of records that they are made of, all in all."""
 
 SECRETS_MAX: Final = 10_000
