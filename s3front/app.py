@@ -266,8 +266,9 @@ class App:
         told = None if version.is_specific else self._told(operation, request, target)
         if told is not None:
             context = surroundings(told, None, unread=True)
-            if decide(context.access).allowed:
-                return context
+            with contextlib.suppress(BodyUnreadError):
+                if decide(context.access).allowed:
+                    return context
         bucket = current = None
         if operation.level is not _SERVICE:
             assert target.bucket is not None

@@ -63,7 +63,8 @@ _NOT_YET: Final = frozenset(("uploads", "partNumber"))
 
 
 class BodyUnreadError(Exception):
-    """A policy asks for what the body of a request says, and it has not been read."""
+    """A policy asks for what the body of a request says, or what the upload said that it is of, and
+    that has not been read."""
 
 
 class ConditionKeys(msgspec.Struct, frozen=True, dict=True):
@@ -90,7 +91,7 @@ class ConditionKeys(msgspec.Struct, frozen=True, dict=True):
     def of_version(self, version_id: str | None) -> ConditionKeys:
         """The same of another object, of which the request names this version, or none."""
         named = {} if version_id is None else {"versionId": version_id}
-        return msgspec.structs.replace(self, named=named)
+        return msgspec.structs.replace(self, named=named, unread=frozenset())
 
     def with_request_tags(self, tags: Mapping[str, str]) -> ConditionKeys:
         """The same of a request whose body has these tags."""

@@ -59,6 +59,7 @@ from s3front.operations.place_uploads import (
     stay_with,
 )
 from s3front.operations.put_version import PUT_VERSION, refuse_put_version
+from s3front.operations.told_by_upload import KEYS_OF_UPLOADS, decided, told_by
 from s3front.operations.uploads import (
     check_unchanged,
     chosen_algorithm,
@@ -92,6 +93,7 @@ class _WantedPart:
 
 async def complete_multipart_upload(context: Context, request: Request) -> Reply:
     """Make the object (Amazon S3 API reference, CompleteMultipartUpload)."""
+    context = await decided(context)
     if PUT_VERSION in request.headers:
         await refuse_put_version(context, request.headers)
     if not is_made_by(context.current, context.target.query["uploadId"]):
@@ -111,13 +113,13 @@ async def _complete(
     context: Context, headers: Headers, wanted: Sequence[_WantedPart]
 ) -> ObjectRecord:
     """The object that the upload becomes, or has become."""
-    upload_id = context.target.query["uploadId"]
+    uploads, upload_id = context.services.uploads, context.target.query["uploadId"]
     bucket, current = context.bucket, context.current
-    uploads = context.services.uploads
     for attempt in range(ATTEMPTS_MAX):
         if attempt:
             bucket, current = await read_again(context, bucket)
         upload = await uploads.read(bucket.name, context.key, upload_id, context.request_id)
+        context = told_by(context, upload)
         if upload is None:
             # Perhaps since ``current`` was read: the body came in between.
             _bucket, current = await read_again(context, bucket)
@@ -437,4 +439,5 @@ COMPLETE_MULTIPART_UPLOAD = Operation(
     | PART_ENCRYPTION
     | WRITE_CONDITIONS
     | {PUT_VERSION, "x-amz-checksum-type", "x-amz-mp-object-size"},
+    body_keys=KEYS_OF_UPLOADS,
 )

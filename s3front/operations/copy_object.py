@@ -51,6 +51,7 @@ from s3front.operations.parameters import part_number
 from s3front.operations.place_copies import copied_there
 from s3front.operations.put_object import WantedObject, commit_object, store_object
 from s3front.operations.tag_sets import tags_of_header
+from s3front.operations.told_by_upload import KEYS_OF_UPLOADS, decided
 from s3front.operations.upload_part import commit_part, part_destination, wanted_part
 from s3front.operations.uploads import chosen_algorithm, writable_upload
 from s3front.port.reply import xml_reply
@@ -210,6 +211,7 @@ async def upload_part_copy(context: Context, request: Request) -> Reply:
 
 
 async def _upload_part_copy(context: Context, headers: Headers) -> Reply:
+    context = await decided(context)
     number = part_number(context.target.query)
     wanted = wanted_part(context, headers, number, await writable_upload(context))
     source, data, part = await opened_source(context, headers, partial(_wanted_part, headers))
@@ -280,4 +282,5 @@ UPLOAD_PART_COPY = Operation(
     upload_part_copy,
     ("s3:PutObject",),
     headers=COPY | PART_ENCRYPTION | {"x-amz-copy-source-range"},
+    body_keys=KEYS_OF_UPLOADS,
 )

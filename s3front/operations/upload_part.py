@@ -28,6 +28,7 @@ from s3front.operations.honoured import BODY, PART_ENCRYPTION
 from s3front.operations.object_headers import checksum_headers
 from s3front.operations.parameters import part_number
 from s3front.operations.place_uploads import handle_of
+from s3front.operations.told_by_upload import KEYS_OF_UPLOADS, decided
 from s3front.operations.uploads import (
     WritableUpload,
     chosen_algorithm,
@@ -65,6 +66,7 @@ class WantedPart(msgspec.Struct, frozen=True, gc=False):
 
 async def upload_part(context: Context, request: Request) -> Reply:
     """Store a part (Amazon S3 API reference, UploadPart)."""
+    context = await decided(context)
     number = part_number(context.target.query)
     found = await writable_upload(context)
     record = found.upload.record
@@ -188,4 +190,5 @@ UPLOAD_PART = Operation(
     ("s3:PutObject",),
     headers=BODY | PART_ENCRYPTION,
     unread=_reads_bucket,
+    body_keys=KEYS_OF_UPLOADS,
 )

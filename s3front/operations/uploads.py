@@ -31,6 +31,7 @@ from s3front.operations.object_headers import (
 from s3front.operations.parameters import bounded_integer, encoding_parameter, integer_parameter
 from s3front.operations.place_uploads import PlaceUpload, begin_there, give_up_there
 from s3front.operations.tag_sets import tags_of_header
+from s3front.operations.told_by_upload import told_by
 from s3front.port.reply import xml_reply
 from s3front.port.request import Headers, Reply, Request
 from s3front.port.xml import element, escape, readable_element, url_encode
@@ -279,7 +280,7 @@ async def writable_upload(context: Context, *, again: bool = False) -> WritableU
             found, upload = await context.services.uploads.read_with_bucket(
                 bucket.name, context.key, upload_id, context.request_id
             )
-            bucket = allowed_again(context.access, found, None)
+            bucket = allowed_again(told_by(context, upload).access, found, None)
             if upload is None:
                 raise no_such_upload(upload_id)
         else:

@@ -288,3 +288,27 @@ def test_who_may_not_read_learns_nothing_by_conditions(
     free = {"If-None-Match": "*"}
     assert call(front, "PUT", target, b"new", free, key=writer.key).status == 412
     assert call(front, "DELETE", target, b"", {"If-Match": "*"}, key=writer.key).status == 204
+
+
+def test_a_user_who_has_to_have_all_encrypted(front: Front, users: Users) -> None:
+    place = make_place(front)
+    plain = {"Null": {"s3:x-amz-server-side-encryption": "true"}}
+    user = users.with_policy(
+        statement("Allow", "s3:*"), {**statement("Deny", "s3:PutObject"), "Condition": plain}
+    )
+    target, encrypted = f"/{place.bucket}/whole", {"x-amz-server-side-encryption": "AES256"}
+    assert call(front, "PUT", target, b"body", key=user.key).status == 403
+    assert call(front, "PUT", target, b"body", encrypted, key=user.key).status == 200
+    assert call(front, "POST", f"{target}?uploads", key=user.key).status == 403
+    begun = call(front, "POST", f"{target}?uploads", headers=encrypted, key=user.key)
+    upload_id = begun.parsed("CreateMultipartUpload")["UploadId"]
+    part = f"{target}?partNumber=1&uploadId={upload_id}"
+    copied = {"x-amz-copy-source": target}
+    assert call(front, "PUT", part, headers=copied, key=user.key).status == 200
+    etag = call(front, "PUT", part, b"part", key=user.key).headers["ETag"]
+    parts = f"<Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part>".encode()
+    body = b"<CompleteMultipartUpload>" + parts + b"</CompleteMultipartUpload>"
+    made = call(front, "POST", f"{target}?uploadId={upload_id}", body, key=user.key)
+    assert made.status == 200, made.body
+    found = call(front, "GET", target, key=user.key)
+    assert (found.body, found.headers["x-amz-server-side-encryption"]) == (b"part", "AES256")

@@ -1,4 +1,6 @@
-"""Policies that hang on what the body of a request says: its tags, a retention, a legal hold."""
+"""Policies that hang on what the body of a request says (its tags, a retention, a legal hold), or
+on what the upload said that it is of.
+"""
 
 from __future__ import annotations
 
@@ -93,3 +95,41 @@ def test_who_may_only_set_a_legal_hold(s3: Any, other_s3: Any, locked: str) -> N
     freed = {**held, "LegalHold": {"Status": "OFF"}}
     assert code_of(other_s3.put_object_legal_hold, **freed) == DENIED
     s3.put_object_legal_hold(**freed)
+
+
+def test_what_an_upload_said_when_it_began_counts_for_its_parts(
+    s3: Any, other_s3: Any, bucket: str
+) -> None:
+    rules = [{"ObjectOwnership": "BucketOwnerPreferred"}]
+    s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls={"Rules": rules})
+    unshared = {"StringNotEquals": {"s3:x-amz-acl": "bucket-owner-full-control"}}
+    give(s3, bucket, "s3:PutObject", unshared, "Deny")
+    named = {"Bucket": bucket, "Key": "key"}
+    assert code_of(other_s3.create_multipart_upload, **named) == DENIED
+    begun = other_s3.create_multipart_upload(**named, ACL="bucket-owner-full-control")
+    upload = {**named, "UploadId": begun["UploadId"]}
+    etag = other_s3.upload_part(**upload, PartNumber=1, Body=b"body")["ETag"]
+    # Who begins one is known, and what it said; of another, nothing is.
+    unknown = {**upload, "UploadId": "0" * 32, "PartNumber": 1, "Body": b""}
+    assert code_of(other_s3.upload_part, **unknown) == DENIED
+    parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
+    assert (
+        code_of(
+            other_s3.complete_multipart_upload,
+            **{**upload, "UploadId": "0" * 32},
+            MultipartUpload=parts,
+        )
+        == DENIED
+    )
+    other_s3.complete_multipart_upload(**upload, MultipartUpload=parts)
+    assert s3.get_object(**named)["Body"].read() == b"body"
+
+
+def test_what_the_upload_of_another_said_does_not(s3: Any, other_s3: Any, bucket: str) -> None:
+    unshared = {"StringNotEquals": {"s3:x-amz-acl": "bucket-owner-full-control"}}
+    give(s3, bucket, "s3:PutObject", unshared, "Deny")
+    named = {"Bucket": bucket, "Key": "key"}
+    begun = s3.create_multipart_upload(**named)
+    upload = {**named, "UploadId": begun["UploadId"], "PartNumber": 1, "Body": b"body"}
+    assert code_of(other_s3.upload_part, **upload) == DENIED
+    s3.upload_part(**upload)
