@@ -45,12 +45,12 @@ _WEBSITE: Final = Kind.WEBSITE
 
 _WRITES: Final = frozenset(("PUT", "POST", "DELETE"))
 
-WRITE_ACTIONS: Mapping[str, str] = {
-    **dict.fromkeys(ACL_HEADERS, "s3:PutObjectAcl"),
-    "x-amz-tagging": "s3:PutObjectTagging",
-    "x-amz-object-lock-mode": "s3:PutObjectRetention",
-    "x-amz-object-lock-retain-until-date": "s3:PutObjectRetention",
-    "x-amz-object-lock-legal-hold": "s3:PutObjectLegalHold",
+WRITE_ACTIONS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(ACL_HEADERS, ("s3:PutObjectAcl",)),
+    "x-amz-tagging": ("s3:PutObjectTagging",),
+    "x-amz-object-lock-mode": ("s3:PutObjectRetention",),
+    "x-amz-object-lock-retain-until-date": ("s3:PutObjectRetention",),
+    "x-amz-object-lock-legal-hold": ("s3:PutObjectLegalHold",),
 }
 """What headers of a new object ask for besides."""
 
@@ -95,7 +95,7 @@ class Operation:
     handler: Handler
     actions: tuple[str, ...]
     version_actions: tuple[str, ...] = ()
-    header_actions: Mapping[str, str] = field(default_factory=dict)
+    header_actions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     headers: frozenset[str] = frozenset()
     parameters: frozenset[str] = frozenset()
     form: bool = False
@@ -108,9 +108,9 @@ class Operation:
         """What a request asks for that names this version and has these headers."""
         actions = self.version_actions if version.is_specific else self.actions
         if any(map(headers.__contains__, self.header_actions)):  # of most requests, none
-            actions += tuple(
-                action for name, action in self.header_actions.items() if name in headers
-            )
+            besides = self.header_actions
+            asked = (action for name in besides if name in headers for action in besides[name])
+            actions += tuple(dict.fromkeys(asked))
         return actions
 
     def version(self, target: Target) -> Version:

@@ -15,7 +15,7 @@ from s3front.configurations.bucket_lock import BUCKET_LOCK
 from s3front.configurations.bucket_tagging import TAGGING
 from s3front.configurations.bucket_versioning import VERSIONING
 from s3front.configurations.cors import CORS
-from s3front.configurations.ownership import OWNERSHIP
+from s3front.configurations.object_ownership import OWNERSHIP
 from s3front.configurations.public_access_block import PUBLIC_ACCESS_BLOCK
 from s3front.configurations.quota import QUOTA
 from s3front.configurations.website import WEBSITE

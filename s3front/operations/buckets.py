@@ -167,9 +167,10 @@ CREATE_BUCKET = Operation(
     create_bucket,
     ("s3:CreateBucket",),
     header_actions={
-        **dict.fromkeys(ACL_HEADERS, "s3:PutBucketAcl"),
-        OWNERSHIP_HEADER: "s3:PutBucketOwnershipControls",
-        _LOCK_HEADER: "s3:PutBucketObjectLockConfiguration",
+        **dict.fromkeys(ACL_HEADERS, ("s3:PutBucketAcl",)),
+        OWNERSHIP_HEADER: ("s3:PutBucketOwnershipControls",),
+        _LOCK_HEADER: ("s3:PutBucketObjectLockConfiguration", "s3:PutBucketVersioning"),
+        NEW_BUCKET: ("s3:PutEncryptionConfiguration",),
     },
     headers=ACL_HEADERS | {OWNERSHIP_HEADER, _LOCK_HEADER, NEW_BUCKET, NEW_BUCKET_KEY_ID},
     body_keys=frozenset((LOCATION,)),

@@ -104,6 +104,6 @@ POST_OBJECT = Operation(
     Level.BUCKET,
     post_object,
     ("s3:PutObject",),
-    header_actions={**WRITE_ACTIONS, "tagging": "s3:PutObjectTagging"},
+    header_actions={**WRITE_ACTIONS, "tagging": ("s3:PutObjectTagging",)},
     form=True,
 )

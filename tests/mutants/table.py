@@ -348,7 +348,7 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ),
     ("access", "s3front/routes.py"): (
         ("self.version_actions if version.is_specific else self.actions", "self.actions"),
-        ("action for name, action in self.header_actions.items() if name in headers", ""),
+        ("action for name in besides if name in headers for action in besides[name]", ""),
     ),
     ("access", _CORS): (
         ("method in rule.methods\n            and ", ""),

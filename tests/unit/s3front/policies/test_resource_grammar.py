@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -250,7 +251,7 @@ def test_every_action_that_an_operation_asks_for_may_be_named() -> None:
         for action in (
             *operation.actions,
             *operation.version_actions,
-            *operation.header_actions.values(),
+            *chain(*operation.header_actions.values()),
         )
     }
     assert asked
