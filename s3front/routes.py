@@ -54,10 +54,10 @@ WRITE_ACTIONS: Mapping[str, tuple[str, ...]] = {
 }
 """What headers of a new object ask for besides."""
 
-CONDITION_ACTIONS: Mapping[str, str] = {
-    "if-match": "s3:GetObject",
-    "x-amz-if-match-last-modified-time": "s3:GetObject",
-    "x-amz-if-match-size": "s3:GetObject",
+CONDITION_ACTIONS: Mapping[str, tuple[str, ...]] = {
+    "if-match": ("s3:GetObject",),
+    "x-amz-if-match-last-modified-time": ("s3:GetObject",),
+    "x-amz-if-match-size": ("s3:GetObject",),
 }
 """What conditions on the object that is replaced ask for: their outcome tells of it (Amazon S3 user
 guide, "Add preconditions to S3 operations")."""
