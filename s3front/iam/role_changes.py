@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -97,10 +97,14 @@ def update_trust(directory: Directory, account_id: str, name: str, trust: str) -
 def revoke_sessions(
     directory: Directory, account_id: str, name: str, before: datetime
 ) -> Change[Role]:
-    """End all sessions of a role that began before a time, in whole seconds. AWS's way, a policy
-    with a condition on ``aws:TokenIssueTime``, leaves them what other policies give."""
+    """End all sessions of a role that began before a time, and in the second that it is in. AWS's
+    way, a policy with a condition on ``aws:TokenIssueTime``, leaves them what others give to
+    them."""
     role = the_role(directory, account_id, name)
-    role = replace(role, revoked_before=before.astimezone(UTC).strftime(ISSUE_TIME_FORMAT))
+    whole = before.astimezone(UTC).replace(microsecond=0)
+    if whole < before:
+        whole += timedelta(seconds=1)
+    role = replace(role, revoked_before=whole.strftime(ISSUE_TIME_FORMAT))
     return Change({role.key: role}, role)
 
 

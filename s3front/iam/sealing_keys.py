@@ -1,13 +1,16 @@
 """The keys that session tokens are sealed by, as the metadata keep them: sealed by a master key.
 
 The first is made by whoever needs it first, in a commit of which one succeeds. Every front-end
-hears of it as of any other change of identities, and opens it once.
+hears of it as of any other change of identities, and opens it once. When another one takes its
+place (``replaced``), what was sealed by it stays good until it ends, unless all sessions are to.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
 
 from s3front.iam.change import Change
 from s3front.iam.directory import Directory
@@ -18,7 +21,13 @@ from s3front.keys.sealed_text import open_text, seal_text
 from s3front.keys.sealing import Keys
 from s3front.s3_errors import S3Error
 from shared.process.logs import EventLog
-from shared.records.times import now, to_iso
+from shared.records.times import from_iso, now, to_iso
+
+LONGEST_SESSION: Final = timedelta(hours=37)
+"""A little more than the longest that there is (STS API reference, GetSessionToken)."""
+
+KEPT_MAX: Final = 16
+"""Keys that are kept for tokens that there are; of more, the sessions of the oldest end."""
 
 
 class SealingKeyring:
@@ -98,6 +107,23 @@ class SealingKeyring:
                 return Change({record.key: record}, None)
 
             await self._store.change(decide)
+
+
+def replaced(
+    directory: Directory, entry: SealedKey, at: datetime, *, end_sessions: bool
+) -> Change[int]:
+    """Seal new tokens by another key from now on, which is ``at``; how many keys are kept for
+    tokens that there are. ``end_sessions``: none is, so that all sessions are over. Pure."""
+    record = directory.identities.get(SealingKeys, SESSIONS_KEY)
+    kept: list[SealedKey] = []
+    newer = at
+    for each in () if record is None or end_sessions else record.keys:
+        # Nothing was sealed by it since there was a newer one.
+        if len(kept) < KEPT_MAX and newer > at - LONGEST_SESSION:
+            kept.append(each)
+        newer = from_iso(each.created)
+    changed = SealingKeys(keys=(entry, *kept))
+    return Change({changed.key: changed}, len(kept))
 
 
 async def sealed_key(keys: Keys) -> SealedKey:

@@ -21,6 +21,7 @@ from s3front.iam.access_key_changes import (
 from s3front.iam.identity_checks import the_user
 from s3front.iam.last_used import last_use
 from s3front.iam.records import AccessKey, KeyStatus, User
+from s3front.iam.sealing_keys import replaced, sealed_key
 from s3front.identity_usage.asking import (
     AccountOption,
     Installation,
@@ -271,3 +272,27 @@ def _moment(text: str | None) -> datetime | None:
         return from_iso(text)
     except ValueError as error:
         raise typer.BadParameter("such as 90d, or a time", param_hint="--expires") from error
+
+
+@app.command(name="replace-session-key")
+def replace_session_key(
+    end_sessions: Annotated[
+        bool, typer.Option("--end-sessions", help="End all sessions that there are.")
+    ] = False,
+) -> None:
+    """Seal the tokens of new sessions, of all accounts, by another key.
+
+    Sessions that there are go on until they end, or are over at once.
+    """
+
+    async def replace(installation: Installation) -> int:
+        entry = await sealed_key(installation.keys)
+        return await installation.change(
+            lambda d: replaced(d, entry, datetime.now(UTC), end_sessions=end_sessions)
+        )
+
+    kept = ask(replace)
+    if end_sessions:
+        say("session tokens have another key, and all sessions that there were are over")
+    else:
+        say(f"session tokens have another key; {kept} before it are kept for sessions there are")

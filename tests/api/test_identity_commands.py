@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from s3front.auth.sigv4 import AccessKey
 from tests.api.installation import Installation
+from tests.api.sessions import ROOT, client, key_of
 from tests.api.support import new_name
 from tests.clients_boto3 import s3_client
 from tests.servers import Front, wait_for
@@ -247,6 +249,25 @@ def test_roles_are_made_and_removed(operator: Operator) -> None:
     operator.run("roles", "delete-policy", "r", "reads", *BART)
     operator.run("roles", "delete", "r", *BART)
     assert operator.told("roles", "list", *BART) == []
+
+
+def test_session_tokens_get_another_key(operator: Operator) -> None:
+    def is_good(session: AccessKey) -> bool:
+        try:
+            client(operator.front, "s3", session).list_buckets()
+        except ClientError as error:
+            return bool(error.response["Error"]["Code"] != "InvalidToken")
+        return True
+
+    sts = client(operator.front, "sts", ROOT)
+    first = key_of(sts.get_session_token())
+    assert "1 before it" in operator.run("access-keys", "replace-session-key")
+    second = key_of(sts.get_session_token())
+    assert is_good(first)
+    assert is_good(second)
+    operator.run("access-keys", "replace-session-key", "--end-sessions")
+    wait_for(lambda: not is_good(first) and not is_good(second), "the end of all sessions")
+    assert is_good(key_of(sts.get_session_token()))
 
 
 def test_an_account_from_its_making_to_its_end(operator: Operator) -> None:

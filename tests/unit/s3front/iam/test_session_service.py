@@ -19,16 +19,23 @@ from s3front.iam.policy_changes import create_policy
 from s3front.iam.provider_keys import ProviderKeys
 from s3front.iam.records import SESSIONS_KEY, SealingKeys
 from s3front.iam.role_changes import create_role, delete_role, revoke_sessions
-from s3front.iam.sealing_keys import SealingKeyring
+from s3front.iam.sealing_keys import (
+    KEPT_MAX,
+    LONGEST_SESSION,
+    SealingKeyring,
+    replaced,
+    sealed_key,
+)
 from s3front.iam.session_principals import INLINE_NAME
 from s3front.iam.session_service import TOKENS_MAX, Issued, SessionService
-from s3front.iam.sessions import Kind, Passed, Session, pack
+from s3front.iam.sessions import Kind, Passed, Session, pack, sealing_key_id
 from s3front.iam.user_changes import create_user
 from s3front.keys.file_keyring import MemoryKeyring
 from s3front.keys.sealing import NO_KEYS, Keys
 from s3front.s3_errors import S3Error
 from shared.process.logs import get_logger
 from shared.records.names import IAM
+from shared.records.times import from_iso
 from tests.unit.s3front.iam.stored_identities import BART_ID, READS, TRUST, Front
 from tests.unit.s3front.metadata_twin import MetadataTwin
 
@@ -345,6 +352,62 @@ async def test_a_sealing_key_that_was_removed(fronts: Fronts) -> None:
         with pytest.raises(S3Error, match="InvalidToken"):
             await front.service.find(issued.access_key, issued.token)
     assert await one.begin() != issued
+
+
+async def test_another_key_for_new_tokens(fronts: Fronts) -> None:
+    one, other = fronts
+    before = await one.begin()
+    entry = await sealed_key(KEYS)
+    at = from_iso(entry.created)
+    assert await one.change(lambda d: replaced(d, entry, at, end_sessions=False)) == 1
+    after = await one.begin()
+    assert sealing_key_id(after.token) == entry.id != sealing_key_id(before.token)
+    for front in fronts:
+        await front.found(before)
+        await front.found(after)
+    # Once no session can be of it, the first key goes.
+    last = await sealed_key(KEYS)
+    later = at + LONGEST_SESSION
+    assert await one.change(lambda d: replaced(d, last, later, end_sessions=False)) == 1
+    await other.directory.refresh()
+    await other.found(after)
+    with pytest.raises(S3Error, match="InvalidToken"):
+        await other.found(before)
+
+
+async def test_all_sessions_are_ended(fronts: Fronts) -> None:
+    one, other = fronts
+    issued = await one.begin()
+    await other.found(issued)
+    entry = await sealed_key(KEYS)
+    at = from_iso(entry.created)
+    assert await one.change(lambda d: replaced(d, entry, at, end_sessions=True)) == 0
+    await other.directory.refresh()
+    for front in fronts:
+        with pytest.raises(S3Error, match="InvalidToken"):
+            await front.found(issued)
+        await front.found(await one.begin())
+
+
+async def test_how_many_keys_are_kept(fronts: Fronts) -> None:
+    one, _ = fronts
+    await one.begin()
+    for _ in range(KEPT_MAX + 5):
+        entry = await sealed_key(KEYS)
+        at = from_iso(entry.created)
+        await one.change(lambda d, e=entry, at=at: replaced(d, e, at, end_sessions=False))  # type: ignore[misc]
+    record = one.directory.identities.get(SealingKeys, SESSIONS_KEY)
+    assert record is not None
+    assert len(record.keys) == KEPT_MAX + 1
+
+
+async def test_a_session_of_the_second_in_which_others_were_revoked(fronts: Fronts) -> None:
+    one, _ = fronts
+    at = datetime.fromtimestamp(NOW + 0.25, UTC)
+    issued, later = await one.begin(), await one.begin(issued=NOW + 1)
+    await one.change(lambda d: revoke_sessions(d, BART_ID, "reader", at))
+    assert await one.service.find(issued.access_key, issued.token) is None
+    await one.found(later)
 
 
 async def test_a_master_key_that_is_gone(fronts: Fronts) -> None:
