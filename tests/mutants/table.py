@@ -70,6 +70,21 @@ TESTS = {
         "tests/unit/s3front/authz/test_decide.py",
         "tests/unit/s3front/configurations/test_cors.py",
     ),
+    "lists": (
+        "tests/unit/s3front/authz/test_acl.py",
+        "tests/unit/s3front/authz/test_ownership.py",
+        "tests/unit/s3front/authz/test_public_block.py",
+        "tests/unit/s3front/configurations/test_acl_document.py",
+        "tests/unit/s3front/configurations/test_acl_headers.py",
+        "tests/api/test_put_bucket_acl.py",
+        "tests/api/test_put_object_acl.py",
+        "tests/api/test_object_ownership.py",
+        "tests/api/test_public_access_block.py",
+        "tests/api/test_bucket_policy.py",
+        "tests/api/test_access_races.py",
+        "tests/api/test_account_block.py",
+        "tests/api/test_actions_of_headers.py",
+    ),
     "unread": (
         "tests/unit/s3front/objects/test_put_plan.py",
         "tests/interop/test_known_buckets.py",
@@ -340,6 +355,70 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
             "for each in access.expected_owners",
         ),
     ),
+    ("lists", "s3front/authz/acl.py"): (
+        ("    if not principal.is_anonymous:\n        names.add(ALL_ACCOUNTS)\n", ""),
+        ("        names -= PUBLIC_GROUPS\n", "        pass\n"),
+        ("elif owner_id != bucket_owner_id:", "else:"),
+        ("wanted = (permission, FULL_CONTROL)", "wanted = (permission,)"),
+        ("frozenset((ALL_USERS, ALL_ACCOUNTS))\n", "frozenset((ALL_USERS,))\n"),
+    ),
+    ("lists", "s3front/authz/acl_limits.py"): (
+        ("if not acls_count(bucket) and not _gives", "if not _gives"),
+        ("    require_unblocked(bucket, acl, block)\n", ""),
+        ("(block | block_of(bucket.document))", "block_of(bucket.document)"),
+        ("(block | block_of(bucket.document))", "block"),
+        ("if ownership == ENFORCED and not", "if False and not"),
+    ),
+    ("lists", "s3front/authz/ownership.py"): (
+        ("found if found in OWNERSHIPS else ENFORCED", "found"),
+        ("setting == PREFERRED and canned == OWNER", "canned == OWNER"),
+        (' or writer.id in ("", ALL_USERS)', ""),
+        (
+            'if object_owner_id in ("", ALL_USERS) or not acls_count(bucket):',
+            "if not object_owner_id:",
+        ),
+        ("return None if acls_count(bucket) else owner_of_bucket(bucket)", "return None"),
+    ),
+    ("lists", "s3front/operations/granting.py"): (
+        (
+            "    check_acl(context, bucket, acl)\n    owner = owner_of(context, bucket, acl)\n",
+            "    owner = owner_of(context, bucket, acl)\n",
+        ),
+        (
+            "        require_unblocked(bucket, acl, account_block(context, bucket))\n",
+            "        pass\n",
+        ),
+        ('if document.owner_id not in ("", owner_id):', "if False:"),
+        ('        if body:\n            raise S3Error("UnexpectedContent")\n', ""),
+    ),
+    ("lists", "s3front/operations/put_object.py"): (
+        ("record if its is made_for else owned_again(context, its, record, wanted.acl)", "record"),
+        ("owner_id=owner.id", "owner_id=context.principal.canonical_id"),
+    ),
+    ("lists", "s3front/operations/object_acl.py"): (
+        ("if not acls_count(bucket) or not document", "if not document"),
+        ("        check_acl(context, bucket.record, wanted.acl)\n", ""),
+        ("        require_owner(wanted, _owner_of(bucket.record, record).id)\n", ""),
+    ),
+    ("lists", "s3front/operations/bucket_acl.py"): (
+        ("        check_acl(context, record, wanted.acl)\n", ""),
+        ("        require_owner(wanted, record.owner_id)\n", ""),
+        (" if acls_count(record) else None", ""),
+    ),
+    ("lists", "s3front/operations/bucket_policy.py"): (
+        ("        _require_unblocked(context, record, policy)\n", ""),
+        ("        if not confirmed:\n            _require_repairable(context, changed)\n", ""),
+        ("    if unknown is not None:\n", "    if False:\n"),
+    ),
+    ("lists", "s3front/operations/account_block.py"): (
+        ("    if account_id != principal.account_id:\n", "    if False:\n"),
+        ("    authorize(access)\n", ""),
+    ),
+    ("lists", "s3front/authz/new_buckets.py"): (
+        ("    require_fits_ownership(acl, record.owner_id, setting)\n", "    pass\n"),
+        ("        require_unblocked(record, acl, account)\n", ""),
+        ("if ownership is not None or setting != WRITER:", "if setting != WRITER:"),
+    ),
     ("access", _AGAIN): (
         (
             "    authorize(access.on(bucket, None if current is None else current.record))\n",
@@ -505,7 +584,7 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ),
     ),
     ("unread", "s3front/operations/uploads.py"): (
-        ("bucket = allowed_again(context.access, found, None)", "pass"),
+        ("bucket = allowed_again(told_by(context, upload).access, found, None)", "pass"),
     ),
     ("unread", "s3front/operations/delete_objects.py"): (
         ("is_plain(headers, bucket) and IF_MATCH_TIME", "IF_MATCH_TIME"),
