@@ -8,7 +8,7 @@ import subprocess
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.servers import REPOSITORY, Front
 
@@ -44,6 +44,9 @@ class Program(ABC):
     front: Front
     folder: Path
 
+    deadline_seconds: ClassVar[float] = DEADLINE_SECONDS
+    """For each command."""
+
     @property
     @abstractmethod
     def argv(self) -> list[str]:
@@ -69,7 +72,7 @@ class Program(ABC):
             cwd=self.folder,
             input=given,
             capture_output=True,
-            timeout=DEADLINE_SECONDS,
+            timeout=self.deadline_seconds,
             check=False,
         )
         return Finished(
