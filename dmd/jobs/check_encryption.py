@@ -1,4 +1,5 @@
-"""``dmd check --encryption``: what protects the bytes of all records, and which keys that needs.
+"""``dmd check --encryption``: what protects the bytes of all records and the secrets of identities,
+and which keys that needs.
 
 It counts, by master key and form, and holds the names of keys against those of a key file, where
 there is one. It needs no secret, and shows none: of a key file, the names alone.
@@ -27,10 +28,12 @@ from shared.records.encrypted import (
     data_members,
     protection_of,
     protections,
+    secret_protections,
 )
-from shared.records.names import MASTER_KEYS, UPLOADS_PREFIX, holds_objects
+from shared.records.names import IAM, MASTER_KEYS, UPLOADS_PREFIX, holds_objects
 from shared.records.upload import CLOSING_PREFIX, OVERVIEW_PREFIX
 
+_IAM: Final = (IAM,)
 _OF_FILE: Final = "file:"
 _PLAIN: Final = Protected("", "")
 _OWN_PLACES: Final = ("", "file", "mem")
@@ -43,10 +46,10 @@ _ALGORITHMS: Final = (
 
 @dataclass(slots=True)
 class EncryptionCheck:
-    """``stretches`` counts stretches of bytes by what protects them. ``used`` are the names of
-    keys that the metadata remember to have been used. ``examples`` are the first records of each
-    key. ``plain_where_encrypted`` are stretches that are stored as they are, of records that say
-    otherwise, in places of this installation."""
+    """``stretches`` counts stretches of bytes, and secrets, by what protects them. ``used`` are the
+    names of keys that the metadata remember to have been used. ``examples`` are the first records
+    of each key. ``plain_where_encrypted`` are stretches that are stored as they are, of records
+    that say otherwise, in places of this installation."""
 
     stretches: Counter[Protected] = field(default_factory=Counter)
     used: set[str] = field(default_factory=set)
@@ -87,7 +90,7 @@ class EncryptionCheck:
 
 
 def check_encryption(engine: Engine, progress: Callable[[int], None]) -> EncryptionCheck:
-    """Read all records of objects and parts. Raises EngineError."""
+    """Read all records of objects, parts and identities. Raises EngineError."""
     found = EncryptionCheck(used=set(used_keys(engine)))
     for sub_level, name, record in _records_of_bytes(engine, progress):
         _count(found, sub_level, name, record)
@@ -95,17 +98,20 @@ def check_encryption(engine: Engine, progress: Callable[[int], None]) -> Encrypt
 
 
 def needed_keys(engine: Engine) -> set[str]:
-    """Those of the ``used_keys`` that records of objects and parts name, and the one that came
-    last, which new ones get; all of them where a record cannot be read. It reads no further than to
-    the record that names the last one. Raises EngineError."""
+    """Those of the ``used_keys`` that records of objects, parts and identities name, and the one
+    that came last, which new ones get; all of them where a record cannot be read. It reads no
+    further than to the record that names the last one. Raises EngineError."""
     used = used_keys(engine)
     missing = set(used)
     if missing:
         missing.discard(max(used, key=used.__getitem__))
-    for _, _, record in _records_of_bytes(engine, lambda _count: None):
+    for sub_level, _, record in _records_of_bytes(engine, lambda _count: None):
         if not missing or not record:
             break
-        missing -= {each.key for each in protections(record) if each is not None}
+        if sub_level == _IAM:
+            missing -= {each.key for each in secret_protections(record)}
+        else:
+            missing -= {each.key for each in protections(record) if each is not None}
     else:
         return used.keys() - missing
     return set(used)
@@ -124,11 +130,11 @@ def used_keys(engine: Engine) -> Mapping[str, str]:
 def _records_of_bytes(
     engine: Engine, progress: Callable[[int], None]
 ) -> Iterator[tuple[tuple[str, ...], str, Mapping[str, Any]]]:
-    """Sub-level, key and record of all objects and parts; of a record that cannot be read, {}.
-    Raises EngineError."""
+    """Sub-level, key and record of all objects, parts and identities; of a record that cannot be
+    read, {}. Raises EngineError."""
     for sub_level in sub_levels(engine):
         uploads = len(sub_level) == 1 and sub_level[0].startswith(UPLOADS_PREFIX)
-        if not uploads and not holds_objects(sub_level):
+        if not uploads and not holds_objects(sub_level) and sub_level != _IAM:
             continue
         for key, value in raw_records(engine, prefix(sub_level), end_of(sub_level)):
             progress(1)
@@ -149,17 +155,27 @@ def keys_of_file(path: Path) -> set[str]:
 def _count(
     found: EncryptionCheck, sub_level: tuple[str, ...], name: str, record: Mapping[str, Any]
 ) -> None:
+    if sub_level == _IAM:
+        for each in secret_protections(record):
+            found.stretches[each] += 1
+            _note_example(found, each, sub_level, name)
+        return
     says = any(record.get(member) for member in _ALGORITHMS)
     for members in data_members(record):
-        each = protection_of(members, record)
-        found.stretches[each or _PLAIN] += 1
-        if each is None:
-            if says and (members.get("dataStoreType") or "") in _OWN_PLACES:
-                found.plain_where_encrypted.append((sub_level, name))
-            continue
-        examples = found.examples.setdefault(each.key, [])
-        if len(examples) < _SHOWN_MAX:
-            examples.append((sub_level, name))
+        protected = protection_of(members, record)
+        found.stretches[protected or _PLAIN] += 1
+        if protected is not None:
+            _note_example(found, protected, sub_level, name)
+        elif says and (members.get("dataStoreType") or "") in _OWN_PLACES:
+            found.plain_where_encrypted.append((sub_level, name))
+
+
+def _note_example(
+    found: EncryptionCheck, protected: Protected, sub_level: tuple[str, ...], name: str
+) -> None:
+    examples = found.examples.setdefault(protected.key, [])
+    if len(examples) < _SHOWN_MAX:
+        examples.append((sub_level, name))
 
 
 def _document(key: bytes, value: bytes) -> dict[str, Any]:

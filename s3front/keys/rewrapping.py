@@ -18,7 +18,7 @@ from s3front.encryption.key_wrapping import (
     wrapped_members,
 )
 from s3front.encryption.sse import key_context
-from s3front.keys.base import AwayError, KeeperError, MasterKeys
+from s3front.keys.base import AwayError, KeeperError, KeyContext, MasterKeys
 from shared.records.encrypted import TWOFOLD_SCHEME, protection_of, protections
 
 _LISTS = ("location", "partLocations")
@@ -75,8 +75,18 @@ async def _rewrapped(
     wrapped = str(entry.get(WRAPPED_MEMBER) or "")
     before = WrappingKey(key_id, await keeper.opened(its_own, wrapped, context), wrapped)
     blob_key = unwrapped_blob_key(entry, before, bound)
+    after = await replacement(keeper, its_own, context, retired)
+    kept = {member: value for member, value in entry.items() if member != WRAPPED_MEMBER}
+    return {**kept, **wrapped_members(blob_key, after, bound, blob_number(entry))}
+
+
+async def replacement(
+    keeper: MasterKeys, key_id: str, context: KeyContext, retired: Collection[str]
+) -> WrappingKey:
+    """A wrapping key of what has replaced a key of a keeper, and is none of the ``retired``, whose
+    names have the keeper's in front. Raises S3Error."""
     # The key file knows what has replaced a key, and a service the newest version of one.
-    after = await keeper.wrapping_key(its_own, context)
+    after = await keeper.wrapping_key(key_id, context)
     if after.key_id in retired:
         try:
             after = await keeper.wrapping_key(None, context)
@@ -87,5 +97,4 @@ async def _rewrapped(
             ) from error
     if after.key_id in retired:
         raise AwayError(f"{after.key_id} is retired, and is the master key that is configured")
-    kept = {member: value for member, value in entry.items() if member != WRAPPED_MEMBER}
-    return {**kept, **wrapped_members(blob_key, after, bound, blob_number(entry))}
+    return after

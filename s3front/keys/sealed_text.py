@@ -5,15 +5,15 @@ What is kept is a document, to be a member of whatever record has the secret: ho
 under which master key, and nothing readable. It is bound to a name, which says what the secret is
 of (``location/cloud/secretKey``): moved to another one, it opens nothing.
 
-At present nothing keeps a secret in the metadata: accounts and locations are files of the
-configuration. Whoever begins to, seals it by this, and adds its records to those that are gone over
-when master keys are replaced (``s3front.work.key_rotation``), and that are counted
-(``s3front.metadata.key_usage``).
+What keeps secrets are the records of identities: access keys, and what seals session tokens. They
+are gone over when master keys are replaced (``s3front.work.secret_rotation``), and counted
+(``s3front.metadata.key_usage``, ``dmd check --encryption``). Whoever begins to keep others, seals
+them by this, and adds its records there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from s3front.encryption.key_wrapping import (
@@ -26,7 +26,9 @@ from s3front.encryption.key_wrapping import (
     unwrap,
     wrap,
 )
+from s3front.keys.base import MasterKeys
 from s3front.keys.original_objects import cannot_open
+from s3front.keys.rewrapping import replacement
 from s3front.keys.sealing import Keys, no_keys
 from s3front.s3_errors import S3Error
 
@@ -69,6 +71,21 @@ async def open_text(keys: Keys, document: Mapping[str, Any], name: str) -> str:
         return unsealed(document, name, WrappingKey(key_id, secret, wrapped))
     except UnwrapError as error:
         raise S3Error("InternalError") from error
+
+
+async def resealed(
+    keepers: Mapping[str, MasterKeys],
+    document: Mapping[str, Any],
+    name: str,
+    retired: Collection[str],
+) -> dict[str, Any]:
+    """The document of the same secret, under the master key that has replaced its own, which is one
+    of the ``retired``. Raises S3Error."""
+    key_id = str(document.get(WRAPPING_KEY_MEMBER, ""))
+    text = await open_text(Keys(keepers, None), document, name)
+    keeper_name, _, its_own = key_id.partition(":")
+    by = await replacement(keepers[keeper_name], its_own, _context(name), retired)
+    return sealed(text, name, by)
 
 
 def _context(name: str) -> Mapping[str, str]:

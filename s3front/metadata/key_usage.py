@@ -13,8 +13,8 @@ from typing import Final
 
 from s3front.metadata.counted_records import Progress, counted_documents
 from s3front.metadata.gateway import MetadataGateway
-from shared.records.encrypted import protections
-from shared.records.names import METASTORE, UPLOADS_PREFIX, USERS_BUCKET
+from shared.records.encrypted import protections, secret_protections
+from shared.records.names import IAM, METASTORE, UPLOADS_PREFIX, USERS_BUCKET
 from shared.records.upload import CLOSING_PREFIX, OVERVIEW_PREFIX
 
 _REQUEST_ID: Final = "key-usage"
@@ -22,8 +22,8 @@ _REQUEST_ID: Final = "key-usage"
 
 @dataclass(slots=True)
 class KeyUsage:
-    """How many records name a master key: of objects, each version and each latest one, and of
-    parts. ``unreadable`` are records that nobody can say it of."""
+    """How many records name a master key: of objects, each version and each latest one, of parts,
+    and of identities that have secrets. ``unreadable`` are records that nobody can say it of."""
 
     records_by_key: Counter[str] = field(default_factory=Counter)
     records: int = 0
@@ -44,5 +44,8 @@ async def count_keys(
                     if not key.startswith((OVERVIEW_PREFIX, CLOSING_PREFIX)) or level == bucket:
                         found = {each.key for each in protections(record) if each is not None}
                         usage.records_by_key.update(found)
+    async with aclosing(counted_documents(metadata, IAM, usage, progress)) as records:
+        async for _, record in records:
+            usage.records_by_key.update({each.key for each in secret_protections(record)})
     progress(usage.records)
     return usage

@@ -1,4 +1,5 @@
-"""Wrapping the keys of all blobs anew whose master key was retired (``s3front keys rotate``).
+"""Wrapping the keys of all blobs anew whose master key was retired (``s3front keys rotate``), and
+then secrets of identities (``s3front.work.secret_rotation``).
 
 It is the key file that asks for it: as long as it has a retired key with its secret, the records of
 all objects, versions and parts are gone over; of the keys of services the operator says that they
@@ -36,11 +37,12 @@ from s3front.metadata import gateway
 from s3front.metadata.gateway import ChangedError, Found, Operation, Requirement
 from s3front.s3_errors import S3Error
 from s3front.work.dead_letters import OF_ONE_JOB_MAX, dead_letter
+from s3front.work.secret_rotation import FIRST_KEY, SecretRotation
 from s3front.work.walked_records import Page, Position, RecordWalk
 from s3front.work.worker import Pace, Step, Throttled, Tools
 from shared.failpoints import FailPoint, failpoint
 from shared.records.encrypted import protections
-from shared.records.names import KEY_JOBS
+from shared.records.names import IAM, KEY_JOBS
 from shared.records.times import now, to_iso
 from shared.records.upload import parse_overview_key
 
@@ -70,9 +72,10 @@ _AWAY: Final = 503
 
 
 class Progress(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """Of a pass over all records, for the retired ``keys``. ``records`` were read; ``rewrapped``,
-    over all passes for these keys, written; ``changed``, of this pass, too, or left to the next;
-    ``failed`` cannot be. Times are ISO 8601."""
+    """Of a pass over all records, for the retired ``keys``; once those of objects and parts are
+    done, ``secrets`` is the key of identities behind which it goes on. ``records`` were read;
+    ``rewrapped``, over all passes for these keys, written; ``changed``, of this pass, too, or left
+    to the next; ``failed`` cannot be. Times are ISO 8601."""
 
     keys: tuple[str, ...] = ()
     began: str = ""
@@ -81,6 +84,7 @@ class Progress(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     uploads: bool = False
     after: str = ""
     part: str = ""
+    secrets: str = ""
     records: int = 0
     rewrapped: int = 0
     changed: int = 0
@@ -117,6 +121,7 @@ class KeyRotationWorker:
         self._metadata = tools.metadata
         self._walk = RecordWalk(tools.metadata)
         self._used = UsedKeys(tools.metadata)
+        self._secrets = SecretRotation(tools.metadata, self._note_new_key, self._set_aside_secret)
         self._progress: Progress | None = None
         self._rest_until = 0.0
         self._of_services: tuple[str, ...] = ()
@@ -152,10 +157,11 @@ class KeyRotationWorker:
         progress = await self._begun(retired)
         if progress.finished:
             return Throttled(clock() + LOOK_SECONDS)
-        page = await self._walk.page(progress.position)
-        if page is None:
-            page = Page("", "", (), None)
-        progress = await self._done(page, progress, keepers)
+        if progress.secrets:
+            progress = await self._secrets_done(progress, keepers)
+        else:
+            page = await self._walk.page(progress.position)
+            progress = await self._done(page or Page("", "", (), None), progress, keepers)
         await self._keep(progress)
         if progress.finished:
             self._rest_until = clock() + self._rest_after(progress)
@@ -225,7 +231,7 @@ class KeyRotationWorker:
         behind = page.next or Position()
         return msgspec.structs.replace(
             progress,
-            finished="" if page.next else to_iso(now()),
+            secrets="" if page.next else FIRST_KEY,
             bucket=behind.bucket,
             uploads=behind.uploads,
             after=behind.after,
@@ -235,6 +241,39 @@ class KeyRotationWorker:
             changed=progress.changed + written + left,
             failed=progress.failed + failed,
         )
+
+    async def _secrets_done(
+        self, progress: Progress, keepers: Mapping[str, MasterKeys]
+    ) -> Progress:
+        """The progress once a slice of secrets is done. Those under keys of a service that is away
+        are left to a later pass."""
+        written = left = failed = 0
+        behind: str | None = None
+        try:
+            behind, written, left, failed = await self._secrets.step(
+                progress.secrets, progress.keys, keepers
+            )
+        except KeeperError as error:
+            if error.status != _AWAY:
+                raise
+            self._has_left_some = True
+            left = 1
+        return msgspec.structs.replace(
+            progress,
+            finished=to_iso(now()) if behind is None else "",
+            secrets=behind or "",
+            rewrapped=progress.rewrapped + written,
+            changed=progress.changed + written + left,
+            failed=progress.failed + failed,
+        )
+
+    async def _set_aside_secret(self, key: str, reason: str) -> None:
+        self._tools.log.error(
+            "a secret of identities cannot be sealed anew", entry=key, reason=reason
+        )
+        now_ms = int(self._tools.wall_clock() * 1000)
+        letter = dead_letter(f"{KEY_JOBS}/{IAM}", key, None, reason, now_ms)
+        await self._metadata.commit([letter], [], _REQUEST_ID)
 
     async def _rewrap(
         self, items: Sequence[_Item], progress: Progress, keepers: Mapping[str, MasterKeys]
@@ -329,8 +368,11 @@ class KeyRotationWorker:
 
     async def _note_new_keys(self, record: Mapping[str, Any]) -> None:
         for key_id in _wrapping_keys(record):
-            if not self._used.has(key_id):
-                await self._used.note(key_id)
+            await self._note_new_key(key_id)
+
+    async def _note_new_key(self, key_id: str) -> None:
+        if not self._used.has(key_id):
+            await self._used.note(key_id)
 
     async def _give_up(self, item: _Item, error: Exception) -> None:
         reason = "its keys cannot be unwrapped" if isinstance(error, UnwrapError) else str(error)

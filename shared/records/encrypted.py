@@ -21,6 +21,9 @@ CLOUDSERVER: Final = "cloudserver"
 CUSTOMER_KEY: Final = "customer"
 """Stands for the master key of what a customer's own key protects."""
 
+SEALED: Final = "secret"
+"""Stands for the scheme of secrets that the metadata keep."""
+
 UNKNOWN: Final = "unknown"
 
 SCHEMES: Final = ("cryptoScheme", "sseCryptoScheme")
@@ -35,8 +38,8 @@ _SHOWN_DIGITS: Final = 16
 
 
 class Protected(msgspec.Struct, frozen=True, gc=False):
-    """How one stretch of bytes is protected: ``scheme`` is TWOFOLD_SCHEME, CLOUDSERVER or UNKNOWN,
-    ``key`` the name of the master key, with its keeper in front where that is said."""
+    """How one stretch of bytes is protected: ``scheme`` is TWOFOLD_SCHEME, CLOUDSERVER, SEALED
+    or UNKNOWN, ``key`` the name of the master key, with its keeper in front where that is said."""
 
     scheme: str
     key: str
@@ -69,6 +72,23 @@ def protection_of(members: Mapping[str, Any], record: Mapping[str, Any]) -> Prot
     if isinstance(scheme, int):
         return Protected(CLOUDSERVER, shown_key(key))
     return Protected(UNKNOWN, shown_key(key))
+
+
+def sealed_secrets(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The documents of the secrets that a record of identities has sealed: that of an access key,
+    or those that seal session tokens."""
+    entries = record.get("keys")
+    for holder in (record, *(entries if isinstance(entries, list) else ())):
+        secret = holder.get("secret") if isinstance(holder, dict) else None
+        if isinstance(secret, dict):
+            yield secret
+
+
+def secret_protections(record: Mapping[str, Any]) -> Iterator[Protected]:
+    """How each of them is protected."""
+    for secret in sealed_secrets(record):
+        key = secret.get(MASTER_KEYS[0])
+        yield Protected(SEALED, key if isinstance(key, str) and key else UNKNOWN)
 
 
 def shown_key(key: object) -> str:

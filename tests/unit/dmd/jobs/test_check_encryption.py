@@ -101,6 +101,15 @@ class TestKeysThatABackupNeeds:
     def test_those_of_parts(self, engine: MemoryEngine) -> None:
         assert needed_keys(engine) == {"file:a"}
 
+    def test_those_of_secrets(self) -> None:
+        engine = self.store()
+        put(engine, ["..iam"], {
+            "version": {"number": 2},
+            "key/AKIA": {"id": "AKIA", "secret": {"masterKeyId": "file:a", "sealed": "a"}},
+            "sessions": {"keys": [{"id": "1", "secret": {"masterKeyId": "file:c"}}]},
+        })  # fmt: skip
+        assert needed_keys(engine) == {"file:a", "file:b", "file:c"}
+
     def test_all_that_were_used_where_a_record_cannot_be_read(self) -> None:
         engine = self.store("file:a")
         put(engine, ["bucket"], {"damaged": {}})
@@ -134,3 +143,23 @@ def test_of_a_key_file_the_names_are_taken(tmp_path: Path) -> None:
 
 def test_the_name_of_the_scheme_is_that_of_who_writes_it() -> None:
     assert TWOFOLD_SCHEME == SCHEME
+
+
+def test_secrets_of_identities_are_counted() -> None:
+    engine = MemoryEngine()
+    sealed = {"masterKeyId": "file:a", "sealed": "a"}
+    put(engine, ["..iam"], {
+        "account/1": {"id": "1", "accessKeys": []},
+        "key/AKIA1": {"id": "AKIA1", "secret": sealed},
+        "key/AKIA2": {"id": "AKIA2", "secret": {**sealed, "masterKeyId": "file:b"}},
+        "sessions": {"keys": [{"id": "1", "secret": sealed}]},
+    })  # fmt: skip
+    found = check_encryption(engine, lambda _count: None)
+    assert [tuple(row.values()) for row in found.rows()] == [
+        ("secret", "file:a", 2),
+        ("secret", "file:b", 1),
+    ]
+    (problem,) = found.problems({"file:a"})
+    assert "file:b" in problem.text
+    assert "..iam/key/AKIA2" in problem.text
+    engine.close()
