@@ -17,6 +17,7 @@ from s3front.authz.owners import NO_OWNERS, Owners
 from s3front.objects.object_record import ObjectRecord
 from s3front.policies.policy import Policy
 from s3front.policies.question import CallerNames
+from s3front.policies.s3_actions import knows
 from shared.records.bucket import BucketRecord
 
 BYPASS_GOVERNANCE: Final = "s3:BypassGovernanceRetention"
@@ -36,6 +37,7 @@ EXPECTED_OWNER: Final = "x-amz-expected-bucket-owner"
 
 _ARN: Final = "arn:aws:s3:::"
 _REMOVES: Final = "s3:DeleteObject"
+_OF_LISTINGS: Final = frozenset(("s3:delimiter", "s3:max-keys"))
 _PREFIX: Final = "s3:prefix"
 _EXISTING_TAG: Final = "s3:existingobjecttag/"
 _CREATES: Final = "s3:objectcreationoperation"
@@ -132,7 +134,9 @@ class Access(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """One action of an access on one resource, as policies are asked."""
+    """One action of an access on one resource, as policies are asked. It has the condition keys
+    that AWS documents for the action, whatever else the request says: a parameter that names a
+    prefix says nothing of an object that is read."""
 
     access: Access
     action: str
@@ -144,7 +148,7 @@ class Asked(msgspec.Struct, frozen=True):
 
     def values(self, key: str) -> Sequence[str] | None:
         """What is known of a condition key."""
-        return self.access.values(key)
+        return self.access.values(key) if knows(self.action.lower(), key) else None
 
 
 class AskedToTell(Asked, frozen=True):
@@ -155,7 +159,7 @@ class AskedToTell(Asked, frozen=True):
         if key.lower() == _PREFIX:
             _, _, name = self.access.resource.removeprefix(_ARN).partition("/")
             return (name,)
-        return self.access.values(key)
+        return None if key.lower() in _OF_LISTINGS else super().values(key)
 
 
 def arn(bucket: str | None, key: str | None = None) -> str:

@@ -58,8 +58,7 @@ _HEADER_PREFIX: Final = "s3:x-amz-"
 _TAG_PREFIXES: Final = frozenset(("s3:requestobjecttag", "aws:requesttag"))
 _DAY: Final = timedelta(days=1)
 _VERSION: Final = "?versionId="
-_NOT_YET: Final = frozenset(("uploads", "partNumber"))
-"""Parameters of what belongs to an upload, and makes no object by itself."""
+_GRANT: Final = "x-amz-grant-"
 
 
 class BodyUnreadError(Exception):
@@ -71,8 +70,8 @@ class ConditionKeys(msgspec.Struct, frozen=True, dict=True):
     """Of one request; ``query`` has its decoded parameters. ``named`` takes their place where they
     tell which object is meant, of one that the query does not name. ``said`` is what the body says,
     by keys in lower case, ``tags`` the tags in it; ``unread`` are the keys that it may tell, in
-    lower case and without the names of tags, while it has not been read. ``clock`` gives the
-    time."""
+    lower case and without the names of tags, while it has not been read. ``is_form``: its headers
+    are the fields of a form. ``clock`` gives the time."""
 
     request: Request
     query: Mapping[str, str]
@@ -81,6 +80,7 @@ class ConditionKeys(msgspec.Struct, frozen=True, dict=True):
     said: Mapping[str, Values] = msgspec.field(default_factory=dict)
     tags: Mapping[str, str] | None = None
     unread: frozenset[str] = frozenset()
+    is_form: bool = False
     clock: Callable[[], datetime] = now
 
     @property
@@ -122,8 +122,11 @@ class ConditionKeys(msgspec.Struct, frozen=True, dict=True):
         return of_principal(self.principal, key)
 
     def header(self, name: str) -> Values | None:
-        """A header as it was sent."""
-        return _one(self.request.headers.get(name))
+        """A header as operations take it: the first of its name, of grants all of them."""
+        headers = self.request.headers
+        if name.startswith(_GRANT):
+            return (",".join(headers.getall(name)),) if name in headers else None
+        return _one(headers.get(name))
 
     @derived
     def request_tags(self) -> Mapping[str, str]:
@@ -132,10 +135,9 @@ class ConditionKeys(msgspec.Struct, frozen=True, dict=True):
         if self.tags is not None:
             return self.tags
         headers = self.request.headers
-        text = headers.get("x-amz-tagging")
-        if text is not None:
-            return dict(parse_qsl(text, keep_blank_values=True))
-        field = headers.get("tagging") if self._by_form else None
+        if not self.is_form:
+            return dict(parse_qsl(headers.get("x-amz-tagging", ""), keep_blank_values=True))
+        field = headers.get("tagging")
         if not field:
             return {}
         try:
@@ -147,15 +149,11 @@ class ConditionKeys(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def _by_header(self) -> bool:
-        return "authorization" in self.request.headers
+        return not self.is_form and "authorization" in self.request.headers
 
     @property
     def _by_query(self) -> bool:
-        return "X-Amz-Signature" in self.query or "Signature" in self.query
-
-    @property
-    def _by_form(self) -> bool:
-        return self.request.method == "POST" and not self._by_header and not self._by_query
+        return not self.is_form and ("X-Amz-Signature" in self.query or "Signature" in self.query)
 
     def auth_type(self) -> str | None:
         """How the request is signed; None: not at all."""
@@ -233,7 +231,8 @@ class ConditionKeys(msgspec.Struct, frozen=True, dict=True):
 
     def creates(self) -> str:
         """Whether an upload makes an object: its parts do not, nor its beginning."""
-        return "false" if _NOT_YET & self.query.keys() else "true"
+        is_part = self.request.method == "PUT" and "uploadId" in self.query
+        return "false" if is_part or "uploads" in self.query else "true"
 
 
 Reader = Callable[[ConditionKeys], Values | None]

@@ -34,6 +34,7 @@ _V4: Final = ("x-amz-signature", "x-amz-algorithm", "x-amz-credential")
 _V2: Final = ("AWSAccessKeyId", "Signature")
 _OF_THE_SIGNATURE: Final = frozenset(
     (
+        "authorization",
         "awsaccesskeyid",
         "key",
         "policy",

@@ -23,6 +23,9 @@ REFUSED: Final = "# refused"
 EXAMPLES: Final = frozenset(("s3front keys create", "s3front why 4442587FB7D0A2F9"))
 """What is done elsewhere (the server has its key), or stands for something."""
 
+_SECONDS_MAX: Final = 400
+"""``aws`` takes a second to start, and does so some sixty times."""
+
 PRELUDE: Final = """\
 set -eu
 refused() {
@@ -65,6 +68,7 @@ def front(tmp_path: Path) -> Iterator[Front]:
         yield running.fronts[0]
 
 
+@pytest.mark.timeout(_SECONDS_MAX + 60)
 def test_every_recipe_does_what_is_said(front: Front, tmp_path: Path) -> None:
     aws = AwsCli(front, tmp_path)
     typed = "\n".join(commands(section(title)) for title in RUN)
@@ -77,7 +81,7 @@ def test_every_recipe_does_what_is_said(front: Front, tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=_SECONDS_MAX,
         check=False,
     )
     assert finished.returncode == 0, f"{finished.stdout[-2000:]}\n{finished.stderr[-6000:]}"

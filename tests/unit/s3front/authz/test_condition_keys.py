@@ -11,7 +11,7 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from s3front.auth.identity import ANONYMOUS, Principal
-from s3front.authz.access import Access, arn
+from s3front.authz.access import Access, Asked, AskedToTell, arn
 from s3front.authz.condition_keys import (
     LOCATION,
     REQUEST_TAGS,
@@ -48,12 +48,13 @@ def keys(
     method: str = "GET",
     secure: bool = True,
     tls_version: str | None = "TLSv1.3",
+    form: bool = False,
 ) -> ConditionKeys:
     fields = CIMultiDictProxy(CIMultiDict(headers or {}))
     request = Request(
         method, "/bucket/key", fields, NOTHING, "10.1.2.3", secure, tls_version=tls_version
     )
-    return ConditionKeys(request, query or {}, principal, clock=lambda: NOW)
+    return ConditionKeys(request, query or {}, principal, is_form=form, clock=lambda: NOW)
 
 
 @pytest.mark.parametrize(
@@ -224,11 +225,35 @@ def test_the_tags_of_an_upload() -> None:
 
 def test_the_tags_of_a_form() -> None:
     text = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>"
-    assert keys({"tagging": text}, method="POST").values("s3:RequestObjectTag/a") == ("1",)
+    fields = {"tagging": text, "x-amz-tagging": "a=2", "authorization": "x"}
+    form = keys(fields, method="POST", form=True)
+    assert form.values("s3:RequestObjectTag/a") == ("1",)
+    assert form.values("s3:authType") == ("POST",)
     # No form, and none that can be read.
-    signed = {**HEADER_4, "tagging": text}
-    assert keys(signed, method="POST").values("s3:RequestObjectTag/a") is None
-    assert keys({"tagging": "<Tagging>"}, method="POST").values("aws:TagKeys") is None
+    assert keys(fields, method="POST").values("s3:RequestObjectTag/a") == ("2",)
+    odd = keys({"tagging": "<Tagging>"}, method="POST", form=True)
+    assert odd.values("aws:TagKeys") is None
+
+
+def test_a_header_that_is_there_twice() -> None:
+    """Grants are taken from all lines, everything else from the first."""
+    grants = [("x-amz-grant-read", 'id="1"'), ("x-amz-grant-read", 'id="2"')]
+    fields = CIMultiDict([*grants, ("x-amz-acl", "private"), ("x-amz-acl", "public-read")])
+    request = Request("PUT", "/bucket/key", CIMultiDictProxy(fields), NOTHING, "10.1.2.3", True)
+    asked = ConditionKeys(request, {}, ANNA)
+    assert asked.values("s3:x-amz-grant-read") == ('id="1",id="2"',)
+    assert asked.values("s3:x-amz-acl") == ("private",)
+
+
+def test_a_key_that_an_action_does_not_have_says_nothing_of_it() -> None:
+    """A policy that gives all under a condition on listings gives listings."""
+    named = {"prefix": "anna/x", "max-keys": "1"}
+    for action, values in (("s3:ListBucket", ("anna/x",)), ("s3:GetObject", None)):
+        asked = Asked(access(keys(query=named), action), action, arn("bucket", "bert/secret"))
+        assert asked.values("s3:prefix") == values
+    told = AskedToTell(access(keys(query=named), "s3:GetObject"), "s3:ListBucket", arn("bucket"))
+    assert told.values("s3:prefix") == ("key",)
+    assert told.values("s3:max-keys") is None
 
 
 def test_what_the_body_says_is_handed_in() -> None:
@@ -282,12 +307,16 @@ def access(asked: ConditionKeys, *actions: str, bucket: str | None = "eu-west-1"
         ({}, "true"),
         ({"uploadId": "1"}, "true"),
         ({"uploads": ""}, "false"),
-        ({"partNumber": "1", "uploadId": "1"}, "false"),
+        ({"partNumber": "1", "uploadId": "1"}, "PUT false"),
+        # It completes, whatever else it says.
+        ({"partNumber": "1", "uploadId": "1"}, "true"),
     ],
 )
 def test_whether_an_object_is_made(query: dict[str, str], value: str) -> None:
     key = "s3:ObjectCreationOperation"
-    assert access(keys(query=query), "s3:PutObject").values(key) == (value,)
+    method, _, expected = value.rpartition(" ")
+    asked = keys(query=query, method=method or "POST")
+    assert access(asked, "s3:PutObject").values(key) == (expected,)
     assert access(keys(query=query), "s3:CreateBucket").values(key) is None
 
 
