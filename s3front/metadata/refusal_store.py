@@ -2,8 +2,9 @@
 
 Noting waits for nothing. Some times a minute, and only if there is something, what was noted goes
 into the sub-level ``REFUSALS`` in one commit. It is a help and no record of anything: of more than
-a bounded number in that time the later ones are dropped, and what cannot be written is dropped as
-well. A key begins with the period of wall-clock time in which it was written, so that old ones are
+a bounded number in that time the later ones are dropped, those of anybody first, and what cannot be
+written is dropped as well. So whoever sends what is refused, as fast as he can, fills some tens of
+MiB. A key begins with the period of wall-clock time in which it was written, so that old ones are
 removed as a range (``s3front.work.old_periods``).
 """
 
@@ -21,16 +22,22 @@ from s3front.metadata.gateway import ChangedError, MetadataGateway
 from s3front.s3_errors import S3Error
 from shared.records.names import REFUSALS
 
+ANYBODY: Final = "*"
+"""The caller of a request that nobody has signed."""
+
 PERIOD_SECONDS: Final = 600
 PERIODS_KEPT: Final = 12
 """Periods in which a refusal is found, so two hours at least."""
 
-NOTED_MAX: Final = 256
-"""Refusals that wait to be written, in each process."""
+NOTED_MAX: Final = 50
+"""Refusals that are written at once, in each process,"""
 
-WRITE_SECONDS: Final = 1.0
+ANONYMOUS_MAX: Final = 10
+"""of which so many may be of requests that nobody has signed."""
 
-_TEXT_MAX: Final = 2_048
+WRITE_SECONDS: Final = 2.0
+
+_TEXT_MAX: Final = 256
 """Characters of anything that a client chose."""
 
 _REQUEST_ID: Final = "refusals"
@@ -62,11 +69,15 @@ class RefusalStore:
         self._metadata = metadata
         self._clock = clock
         self._noted: list[Refusal] = []
+        self._of_anybody = 0
 
     def note(self, refusal: Refusal) -> None:
         """Have it written soon, unless there are too many."""
-        if len(self._noted) < NOTED_MAX:
-            self._noted.append(refusal)
+        is_anybody = refusal.caller == ANYBODY
+        if len(self._noted) >= NOTED_MAX or (is_anybody and self._of_anybody >= ANONYMOUS_MAX):
+            return
+        self._of_anybody += is_anybody
+        self._noted.append(refusal)
 
     async def run(self) -> NoReturn:
         """Write what is noted, for ever."""
@@ -76,7 +87,7 @@ class RefusalStore:
 
     async def write(self) -> None:
         """Write what is noted."""
-        noted, self._noted = self._noted, []
+        noted, self._noted, self._of_anybody = self._noted, [], 0
         if not noted:
             return
         period = int(self._clock()) // PERIOD_SECONDS

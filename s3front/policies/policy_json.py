@@ -27,11 +27,12 @@ class JsonError(ValueError):
 def read_json(text: bytes) -> Any:
     """The document of a text. Raises ``JsonError`` for what is no JSON in UTF-8, for a member that
     is there twice, and for one nested too deep."""
-    if _depth(text) > DEPTH_MAX:
-        raise JsonError(f"It is nested deeper than {DEPTH_MAX}.")
     try:
+        # First the one that is fast and strict, and stops at a depth of its own: what is looked at
+        # afterwards is JSON. It does not tell of members that are there twice.
         document = orjson.loads(text)
-        # The one that is fast and strict does not tell of members that are there twice.
+        if _depth(text) > DEPTH_MAX:
+            raise JsonError(f"It is nested deeper than {DEPTH_MAX}.")
         json.loads(text, object_pairs_hook=_once, parse_int=str, parse_float=str)
     except JsonError:
         raise
@@ -41,7 +42,7 @@ def read_json(text: bytes) -> Any:
 
 
 def _depth(text: bytes) -> int:
-    """How deep brackets are nested outside texts; of what is no JSON, any number."""
+    """How deep brackets are nested outside texts. Of what is no JSON it may take very long."""
     deepest = depth = 0
     for bracket in _TEXTS.sub(b"", text).translate(None, _NOT_BRACKETS):
         if bracket in b"{[":
