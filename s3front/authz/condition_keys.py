@@ -287,3 +287,6 @@ _READERS: Final[Mapping[str, Reader]] = {
     "s3:x-amz-copy-source": _of(ConditionKeys.copy_source),
 }
 """By the names of keys in lower case."""
+
+KEYS: Final = frozenset(_READERS)
+"""Those that are neither headers by their own names nor about who asks, in lower case."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import fields
 
+from s3front.authz.condition_keys import KEYS
 from s3front.locations.registry import TYPES
 from s3front.operations import routes
 from shared.config import Settings
@@ -22,6 +23,7 @@ DOCUMENTS = [
     *REPOSITORY.glob("docs/*.md"),
 ]
 CONFIGURATION = (REPOSITORY / "docs" / "configuration.md").read_text()
+ACCESS = (REPOSITORY / "docs" / "access.md").read_text()
 _VARIABLE = re.compile(
     r'"((?:S3|DMD|SCALITY|REDIS|HEALTHCHECKS|LISTEN|DAEMON|DATA|METADATA|ENDPOINT|SSL|LOG|'
     r'REPLICATION|RECORDLOG)[A-Z0-9_]*)"'
@@ -55,6 +57,11 @@ def test_every_configuration_key_is_documented(key: str) -> None:
 @pytest.mark.parametrize("name", sorted(variables()))
 def test_every_variable_is_documented(name: str) -> None:
     assert f"`{name}`" in CONFIGURATION
+
+
+@pytest.mark.parametrize("key", sorted(KEYS))
+def test_every_condition_key_is_documented(key: str) -> None:
+    assert f"`{key}`" in ACCESS.lower()
 
 
 @pytest.mark.parametrize("name", TYPES)
