@@ -59,7 +59,7 @@ def why(
 ) -> None:
     """Say why a request was refused: which statement, grant or missing permission it was.
 
-    Refusals are known for two hours; of very many at once, not all.
+    Refusals are known for an hour; of very many at once, not all.
     """
     config = _configured()
     wanted = request_id.strip().upper()

@@ -26,13 +26,13 @@ ANYBODY: Final = "*"
 """The caller of a request that nobody has signed."""
 
 PERIOD_SECONDS: Final = 600
-PERIODS_KEPT: Final = 12
-"""Periods in which a refusal is found, so two hours at least."""
+PERIODS_KEPT: Final = 6
+"""Periods in which a refusal is found, so fifty minutes at least."""
 
-NOTED_MAX: Final = 50
+NOTED_MAX: Final = 30
 """Refusals that are written at once, in each process,"""
 
-ANONYMOUS_MAX: Final = 10
+ANONYMOUS_MAX: Final = 5
 """of which so many may be of requests that nobody has signed."""
 
 WRITE_SECONDS: Final = 2.0

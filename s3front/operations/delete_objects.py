@@ -11,7 +11,9 @@ judged: a legal hold that was acknowledged before is never overlooked.
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -83,6 +85,9 @@ from shared.records.times import now
 
 _COMMIT_KEYS_MAX = 100
 """Keys of one commit: a request of 1,000 keys must not hold up everybody else's writes."""
+
+_DECIDING_SECONDS = 0.005
+"""How long keys are decided on before others get their turn."""
 
 _BOOLEAN = re.compile("true|false")
 
@@ -276,10 +281,17 @@ async def _delete_slice(context: Context, entries: Sequence[_Entry]) -> list[_De
             if attempt > 0 or bucket.record.has_versions or any(map(_must_be_read, entries)):
                 wanted = [(entry.key, entry.version) for entry in entries]
                 bucket, found = await read_versions_again(context, bucket, wanted)
-            deletions = [
-                _allow(context, bucket, entry, current) or _decide(context, bucket, entry, current)
-                for entry, current in zip(entries, found, strict=True)
-            ]
+            deletions = []
+            until = time.monotonic() + _DECIDING_SECONDS
+            for entry, current in zip(entries, found, strict=True):
+                deletions.append(
+                    _allow(context, bucket, entry, current)
+                    or _decide(context, bucket, entry, current)
+                )
+                if time.monotonic() > until:
+                    # Policies may be long, and each key is decided on by itself.
+                    await asyncio.sleep(0)
+                    until = time.monotonic() + _DECIDING_SECONDS
             try:
                 return await _commit(context, bucket, deletions)
             except ChangedError:
