@@ -15,11 +15,19 @@ import msgspec
 
 from s3front.auth.credential_sources import Signer, expired_token, invalid_token
 from s3front.iam.directory import Directory
+from s3front.iam.iam_errors import IamError
 from s3front.iam.identity_ids import SESSION_KEY_PREFIX, new_access_key_id, new_secret
 from s3front.iam.provider_keys import ProviderKeys
 from s3front.iam.sealing_keys import SealingKeyring
 from s3front.iam.session_principals import session_principal
-from s3front.iam.sessions import Session, TokenError, seal, sealing_key_id, unseal
+from s3front.iam.sessions import (
+    TOKEN_CHARACTERS_MAX,
+    Session,
+    TokenError,
+    seal,
+    sealing_key_id,
+    unseal,
+)
 
 TOKENS_MAX: Final = 4096
 """Tokens of which is remembered what they say."""
@@ -71,12 +79,17 @@ class SessionService:
         return int(self._clock())
 
     async def issue(self, session: Session) -> Issued:
-        """Credentials of a session, which has no secret yet. Raises S3Error: NotImplemented
-        without a master key."""
+        """Credentials of a session, which has no secret yet. Raises IamError (more is to be in the
+        token than has room), and S3Error: NotImplemented without a master key."""
         key = await self.sealing.current()
         access_key = new_access_key_id(session.account_id, SESSION_KEY_PREFIX)
         session = msgspec.structs.replace(session, secret=new_secret())
         token = seal(session, access_key, key)
+        if len(token) > TOKEN_CHARACTERS_MAX:
+            raise IamError(
+                "PackedPolicyTooLarge",
+                "The session has more policies, tags and claims than its token has room for.",
+            )
         return Issued(access_key, session.secret, token, session.expires)
 
     async def find(self, access_key: str, session_token: str | None = None) -> Signer | None:

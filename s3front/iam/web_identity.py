@@ -38,7 +38,7 @@ RSA_BITS_MIN: Final = 2048
 RSA_BITS_MAX: Final = 8192
 """More would take long to verify by."""
 
-CLAIM_CHARACTERS_MAX: Final = 2048
+CLAIM_CHARACTERS_MAX: Final = 1024
 TAGS_CLAIM: Final = "https://aws.amazon.com/tags"
 SOURCE_IDENTITY_CLAIM: Final = "https://aws.amazon.com/source_identity"
 """In which a provider passes tags and the source identity of a session (IAM user guide, "Passing

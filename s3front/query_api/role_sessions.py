@@ -67,7 +67,8 @@ _ACCOUNT_OF_ARN: Final = re.compile(r"arn:aws:iam::([0-9]{12}):role/")
 
 async def assume_role(context: CallContext, parameters: Parameters) -> Result:
     """AssumeRole."""
-    caller = context.principal
+    # A provider is trusted when it comes with its token: here it is who the caller is now.
+    caller = msgspec.structs.replace(context.principal, federated=None)
     refuse_devices(parameters)
     if caller.kind == "FederatedUser":
         raise with_sessions("AssumeRole")

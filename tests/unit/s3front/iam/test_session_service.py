@@ -15,6 +15,7 @@ from s3front.iam.account_changes import set_account_status
 from s3front.iam.change import Change
 from s3front.iam.directory import Directory
 from s3front.iam.holder_changes import attach, put_inline
+from s3front.iam.iam_errors import IamError
 from s3front.iam.policy_changes import create_policy
 from s3front.iam.provider_keys import ProviderKeys
 from s3front.iam.records import SESSIONS_KEY, SealingKeys
@@ -144,6 +145,13 @@ async def test_a_token_is_of_one_access_key(fronts: Fronts) -> None:
                 await front.service.find(first.access_key, second.token)
             assert refused.value.fields == {"Token-0": second.token}
             await front.found(second)
+
+
+async def test_more_than_a_token_has_room_for(fronts: Fronts) -> None:
+    await fronts[0].begin(claims={"a:sub": ("x" * 5000,)})
+    with pytest.raises(IamError) as refused:
+        await fronts[0].begin(claims={"a:sub": ("x" * 6500,)})
+    assert refused.value.code == "PackedPolicyTooLarge"
 
 
 @pytest.mark.parametrize("token", ["", "x", "A" * 400, "\udc80", "FwoGZXIvYXdzEXAMPLE"])

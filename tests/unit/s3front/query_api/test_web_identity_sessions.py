@@ -151,6 +151,22 @@ async def test_tags_and_source_identity(sts: StsService) -> None:
     assert await sts.code(CALL, NOBODY, **asked(text, "tagged")) == "ValidationError"
 
 
+async def test_a_session_is_not_its_provider(sts: StsService) -> None:
+    """What trusts a provider trusts who comes with its token, and no session that began so."""
+    await sts.make_role("other", trusting(FEDERATED, "sts:AssumeRole*"))
+    await sts.sts(CALL, NOBODY, **asked(role="other"))
+    sts.remember("web", await sts.sts(CALL, NOBODY, **asked()))
+    role = {"RoleArn": f"{ACCOUNT}:role/other", "RoleSessionName": "me"}
+    await sts.denied("AssumeRole", "web", **role)
+
+
+async def test_claims_that_are_long(sts: StsService) -> None:
+    await sts.make_role("any", trusting(FEDERATED, f"sts:{CALL}"))
+    text = token(said(sub="ä" * 1000, email="ü" * 1000))
+    sts.remember("web", await sts.sts(CALL, NOBODY, **asked(text, "any")))
+    await sts.sts("GetCallerIdentity", "web")
+
+
 # --- Tokens --------------------------------------------------------------------------------------
 
 
