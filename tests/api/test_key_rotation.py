@@ -20,7 +20,7 @@ from s3front.keys.keyring_file import (
 )
 from s3front.work.key_rotation import ROTATION
 from shared.records.encrypted import protections
-from shared.records.names import DEAD_LETTERS, KEY_JOBS, UPLOADS_PREFIX
+from shared.records.names import DEAD_LETTERS, IAM, KEY_JOBS, UPLOADS_PREFIX
 from tests.api.encrypting import (
     BY_FIRST,
     BY_KMS,
@@ -31,6 +31,7 @@ from tests.api.encrypting import (
     told,
 )
 from tests.api.jobs import dmd
+from tests.api.sessions import ROOT, client, key_of
 from tests.api.support import body_of, new_name, set_versioning
 from tests.clients_boto3 import s3_client
 from tests.faults.stores import (
@@ -103,6 +104,22 @@ def test_a_backup_needs_no_key_that_was_replaced(running: Cluster, tmp_path: Pat
     assert f"this one needs: {new}\n" in told
     needed = json.loads((tmp_path / "backup" / "master-keys.json").read_text("utf-8"))
     assert needed == {"masterKeys": [new]}
+
+
+def test_sessions_go_on_while_their_key_is_sealed_anew(running: Cluster) -> None:
+    session = key_of(client(running.fronts[0], "sts", ROOT).get_session_token())
+    old, new = rotate(running)
+    wait_for_rotation(running, old)
+    (record,) = (
+        record for key, record in stored_records(running, [IAM])[IAM].items() if key == "sessions"
+    )
+    assert {each["secret"]["masterKeyId"] for each in record["keys"]} == {new}
+    # One that has opened the key before, one that opens it now, and one that is new.
+    running.add_front()
+    for front in running.fronts:
+        client(front, "s3", session).list_buckets()
+        again = key_of(client(front, "sts", ROOT).get_session_token())
+        client(running.fronts[0], "s3", again).list_buckets()
 
 
 def test_everything_is_wrapped_anew_and_nothing_else_changes(running: Cluster) -> None:
