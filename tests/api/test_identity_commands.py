@@ -17,7 +17,7 @@ from s3front.auth.sigv4 import AccessKey
 from tests.api.installation import Installation
 from tests.api.sessions import ROOT, client, key_of
 from tests.api.support import new_name
-from tests.clients_boto3 import s3_client
+from tests.clients_boto3 import aws_client, s3_client
 from tests.servers import Front, wait_for
 
 
@@ -327,17 +327,39 @@ def test_command_lines_that_make_no_sense(operator: Operator, argv: tuple[str, .
 
 
 def test_without_a_master_key_no_key_is_made(tmp_path: Path) -> None:
-    installation = Installation(tmp_path)
+    keyring = str(tmp_path / "conf" / "keyring.json")
+    installation = Installation(tmp_path, {"encryption": {"keyringFile": keyring}})
     try:
-        installation.start("dmd", "start")
-        made = installation.run("s3front", "users", "create", "a", *BART)
-        assert made.returncode == 0, made.stderr
+        _, front = installation.start_both()
+        iam = aws_client("iam", front)
+        iam.create_user(UserName="a")
         done = installation.run("s3front", "access-keys", "create", "--user", "a", *BART)
         assert done.returncode == 1
         assert "s3front keys create" in done.stderr
+        with pytest.raises(ClientError, match="s3front keys create"):
+            iam.create_access_key(UserName="a")
         assert installation.run("s3front", "keys", "create").returncode == 0
+        iam.create_access_key(UserName="a")
         done = installation.run("s3front", "access-keys", "create", "--user", "a", *BART)
         assert done.returncode == 0, done.stderr
+    finally:
+        installation.stop_all()
+
+
+def test_in_memory_there_is_a_master_key(tmp_path: Path) -> None:
+    installation = Installation(tmp_path, environ={"S3BACKEND": "mem"})
+    try:
+        process = installation.start("s3front", "start", "--workers", "1")
+        front = Front(process, installation.port)
+        front.wait()
+        iam = aws_client("iam", front)
+        iam.create_user(UserName="a")
+        iam.attach_user_policy(UserName="a", PolicyArn="arn:aws:iam::aws:policy/AmazonS3FullAccess")
+        key = iam.create_access_key(UserName="a")["AccessKey"]
+        s3_client(front, key["AccessKeyId"], key["SecretAccessKey"]).list_buckets()
+        done = installation.run("s3front", "users", "list", *BART)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
     finally:
         installation.stop_all()
 
