@@ -12,6 +12,7 @@ from msgspec.structs import fields
 from s3front.authz.condition_keys import KEYS
 from s3front.locations.registry import TYPES
 from s3front.operations import routes
+from s3front.query_api.families import SERVICES
 from shared.config import Settings
 from shared.config import environment as environment_module
 from shared.config import loader as loader_module
@@ -73,6 +74,12 @@ def test_every_operation_is_in_the_compatibility_table() -> None:
     text = (REPOSITORY / "docs" / "compatibility.md").read_text()
     missing = [name for name in routes().names() if name not in text]
     assert missing == []
+
+
+def test_every_call_is_in_the_compatibility_document() -> None:
+    text = (REPOSITORY / "docs" / "compatibility.md").read_text()
+    calls = [name for service in SERVICES.values() for name in service.calls]
+    assert [name for name in calls if re.search(rf"[ |]{name}[, ]", text) is None] == []
 
 
 def test_every_client_that_is_tested_is_in_the_compatibility_document() -> None:
