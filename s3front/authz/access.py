@@ -133,7 +133,7 @@ class Access(msgspec.Struct, frozen=True):
         return found
 
 
-class Asked(msgspec.Struct, frozen=True):
+class Asked(msgspec.Struct, frozen=True, dict=True):
     """One action of an access on one resource, as policies are asked. It has the condition keys
     that AWS documents for the action, whatever else the request says: a parameter that names a
     prefix says nothing of an object that is read."""
@@ -147,7 +147,15 @@ class Asked(msgspec.Struct, frozen=True):
         return self.access.principal.names
 
     def values(self, key: str) -> Sequence[str] | None:
-        """What is known of a condition key."""
+        """What is known of a condition key; remembered, as statements ask for the same ones."""
+        memory = self.__dict__  # in which nothing else is
+        if key in memory:
+            found: Sequence[str] | None = memory[key]
+            return found
+        known = memory[key] = self._known(key)
+        return known
+
+    def _known(self, key: str) -> Sequence[str] | None:
         return self.access.values(key) if knows(self.action.lower(), key) else None
 
 
@@ -155,11 +163,11 @@ class AskedToTell(Asked, frozen=True):
     """Whether the caller may be told that a key is not there, which is whether he may list it: so a
     policy that gives that by ``s3:prefix`` gives it of the keys that begin so."""
 
-    def values(self, key: str) -> Sequence[str] | None:
+    def _known(self, key: str) -> Sequence[str] | None:
         if key.lower() == _PREFIX:
             _, _, name = self.access.resource.removeprefix(_ARN).partition("/")
             return (name,)
-        return None if key.lower() in _OF_LISTINGS else super().values(key)
+        return None if key.lower() in _OF_LISTINGS else super()._known(key)
 
 
 def arn(bucket: str | None, key: str | None = None) -> str:

@@ -155,8 +155,11 @@ def _bool(texts: Sequence[str], variables: bool) -> Comparison:
     return compare
 
 
+_TRUTHS: Final = {"true": True, "false": False}
+
+
 def _truth(text: str) -> bool | None:
-    return {"true": True, "false": False}.get(text.lower())
+    return _TRUTHS.get(text.lower())
 
 
 def _binary(texts: Sequence[str], variables: bool) -> Comparison:
