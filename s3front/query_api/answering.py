@@ -59,14 +59,25 @@ async def answer_call(
     if service is IAM:
         _refuse_own_sessions(told.identity.principal)
     context = CallContext(services, request, target.query, told.request_id, told.identity, now)
+
+    async def again() -> None:
+        identity = await _sender(request, target, services, now, service, body)
+        _authorize(call, replace(context, identity=identity), parameters)
+
+    context = replace(context, again=again)
     try:
-        if call.actions:
-            keys = call.keys(context, parameters)
-            authorize(context.access(call.actions, call.resource(context, parameters), keys))
+        _authorize(call, context, parameters)
         result = await call.handler(context, parameters)
     except IamError as error:
         raise QueryError(error.code, error.message) from error
     return call_reply(call.name, result, service.namespace, told.request_id)
+
+
+def _authorize(call: Call, context: CallContext, parameters: Parameters) -> None:
+    """Raises what ``authorize`` does, and what the parameters do."""
+    if call.actions:
+        keys = call.keys(context, parameters)
+        authorize(context.access(call.actions, call.resource(context, parameters), keys))
 
 
 async def _body(request: Request) -> bytes:

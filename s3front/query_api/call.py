@@ -19,10 +19,11 @@ from s3front.auth.identity import Identity, Principal
 from s3front.authz.access import Access
 from s3front.authz.condition_keys import ConditionKeys
 from s3front.context import Services
-from s3front.iam.change import Decide
+from s3front.iam.change import Change, Decide
 from s3front.iam.directory import Directory
 from s3front.port.request import Request
 from s3front.query_api.call_parameters import Parameters
+from s3front.s3_errors import S3Error
 
 Changed = TypeVar("Changed")
 
@@ -53,9 +54,22 @@ class CallKeys(msgspec.Struct, frozen=True):
         return self.request.values(key) if found is None else found
 
 
+_TRIES: Final = 30
+"""How often it is decided again who may, before a change."""
+
+
+class _KnowsMoreError(Exception):
+    """Something has changed since it was decided that the caller may."""
+
+
+async def _nothing_more() -> None:
+    """There is nothing to be decided again."""
+
+
 class CallContext(msgspec.Struct, frozen=True):
     """What a call works with besides its parameters. ``query`` is what it was told in its query
-    alone; ``now`` is when it came."""
+    alone; ``now`` is when it came. ``again`` decides again whether the caller may, as far as
+    that is known by now; it raises what deciding does."""
 
     services: Services
     request: Request
@@ -63,6 +77,7 @@ class CallContext(msgspec.Struct, frozen=True):
     request_id: str
     identity: Identity
     now: datetime
+    again: Callable[[], Awaitable[None]] = _nothing_more
 
     @property
     def principal(self) -> Principal:
@@ -81,10 +96,23 @@ class CallContext(msgspec.Struct, frozen=True):
         return self.services.directory
 
     async def change(self, decide: Decide[Changed]) -> Changed:
-        """Change identities. Raises IamError and S3Error."""
+        """Change identities. Whether the caller may is decided again when anything has changed
+        since that was decided. Raises IamError and S3Error."""
         store = self.services.identities
         assert store is not None, "calls come once a front-end serves"
-        return await store.change(decide, self.request_id)
+        for _ in range(_TRIES):
+            known = self.directory.generation
+
+            def decided(directory: Directory, known: int = known) -> Change[Changed]:
+                if directory.generation != known:
+                    raise _KnowsMoreError
+                return decide(directory)
+
+            try:
+                return await store.change(decided, self.request_id)
+            except _KnowsMoreError:
+                await self.again()
+        raise S3Error("ServiceUnavailable")
 
     def access(
         self,

@@ -37,7 +37,7 @@ def iam_call(name: str, handler: Handler, subject: Subject, action: str | None =
         return subject(context, parameters)[0]
 
     def keys(context: CallContext, parameters: Parameters) -> Mapping[str, Sequence[str]]:
-        return _keys(subject(context, parameters)[1], parameters)
+        return _keys(name, subject(context, parameters)[1], parameters)
 
     return Call(name, handler, (f"iam:{action or name}",), resource, keys)
 
@@ -171,25 +171,48 @@ def _all_of(context: CallContext, parameters: Parameters, kind: str) -> str:
 # --- Condition keys -------------------------------------------------------------------------------
 
 
-def _keys(record: Record | None, parameters: Parameters) -> dict[str, Sequence[str]]:
-    """What the parameters and the identity that they name tell to the conditions of policies."""
+GIVE_BOUNDARIES: Final = frozenset(
+    ("CreateRole", "CreateUser", "PutRolePermissionsBoundary", "PutUserPermissionsBoundary")
+)
+_GIVE_POLICIES: Final = frozenset(
+    f"{verb}{kind}Policy" for verb in ("Attach", "Detach") for kind in ("User", "Group", "Role")
+)
+GIVE_TAGS: Final = frozenset(
+    f"{verb}{kind}"
+    for verb in ("Create", "Tag")
+    for kind in ("User", "Role", "Policy", "OpenIDConnectProvider")
+)
+TAKE_TAGS: Final = frozenset(
+    f"Untag{kind}" for kind in ("User", "Role", "Policy", "OpenIDConnectProvider")
+)
+"""The calls whose parameters say so. What any other call is sent besides is no parameter of it, and
+must tell conditions nothing: it would make them true of whatever it does."""
+
+
+def _keys(call: str, record: Record | None, parameters: Parameters) -> dict[str, Sequence[str]]:
+    """What the parameters of a call and the identity that they name tell to the conditions of
+    policies."""
     keys: dict[str, Sequence[str]] = {}
     if isinstance(record, _TAGGED):
         for key, held in record.tags.items():
             keys[f"iam:resourcetag/{key}"] = keys[f"aws:resourcetag/{key}"] = (held,)
-    tags = [(tag.text("Key"), tag.text("Value")) for tag in parameters.structures("Tags")]
+    given = parameters.structures("Tags") if call in GIVE_TAGS else ()
+    tags = [(tag.text("Key"), tag.text("Value")) for tag in given]
     names = [key for key, _ in tags if key is not None]
     for name, value in tags:
         if name is not None:
             keys[f"aws:requesttag/{name}"] = (value or "",)
-    names += parameters.texts("TagKeys", TAG_KEY)
+    if call in TAKE_TAGS:
+        names += parameters.texts("TagKeys", TAG_KEY)
     if names:
         keys["aws:tagkeys"] = tuple(names)
-    arn = parameters.text("PolicyArn")
+    arn = parameters.text("PolicyArn") if call in _GIVE_POLICIES else None
     if arn is not None:
         keys["iam:policyarn"] = (arn,)
-    boundary = parameters.text("PermissionsBoundary")
-    if boundary is None and isinstance(record, User | Role):
+    boundary = None
+    if call in GIVE_BOUNDARIES:
+        boundary = parameters.text("PermissionsBoundary")
+    elif isinstance(record, User | Role):
         boundary = record.boundary
     if boundary is not None:
         keys["iam:permissionsboundary"] = (boundary,)

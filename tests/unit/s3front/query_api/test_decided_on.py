@@ -1,0 +1,114 @@
+"""What a call is decided on: the parameters that it has, and no others; and what holds when it
+changes something, not what held when it came."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import pytest
+
+from s3front.iam.change import Decide, Result
+from s3front.query_api import iam_subjects
+from s3front.query_api.families import IAM
+from tests.unit.s3front.query_api.query_service import (
+    ALL,
+    READ_ONLY,
+    QueryService,
+    model,
+    only,
+)
+
+LIMITS = {
+    "PermissionsBoundary": {"StringEquals": {"iam:PermissionsBoundary": READ_ONLY}},
+    "PolicyArn": {"ArnEquals": {"iam:PolicyARN": READ_ONLY}},
+    "Tags": {"StringEquals": {"aws:RequestTag/team": "x"}},
+    "TagKeys": {"StringEquals": {"aws:TagKeys": "team"}},
+}
+SAID = {
+    "PermissionsBoundary": {"PermissionsBoundary": READ_ONLY},
+    "PolicyArn": {"PolicyArn": READ_ONLY},
+    "Tags": {"Tags.member.1.Key": "team", "Tags.member.1.Value": "x"},
+    "TagKeys": {"TagKeys.member.1": "team"},
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+async def test_a_parameter_that_a_call_does_not_have_meets_no_condition(
+    iam: QueryService, limit: str
+) -> None:
+    """Else whoever may do something under a condition could do everything by saying it."""
+    await iam.call("CreateUser", UserName="lead")
+    policy = only("iam:*", condition=LIMITS[limit])
+    await iam.call("PutUserPolicy", UserName="lead", PolicyName="p", PolicyDocument=policy)
+    form = {
+        "Version": "2010-05-08",
+        "Action": "PutUserPolicy",
+        "UserName": "lead",
+        "PolicyName": "more",
+        "PolicyDocument": ALL,
+        **SAID[limit],
+    }
+    reply = await iam.send(urlencode(form).encode(), "lead")
+    assert reply["status_code"] == 403
+
+
+@pytest.mark.parametrize(
+    ("parameter", "calls"),
+    [
+        ("PermissionsBoundary", iam_subjects.GIVE_BOUNDARIES),
+        ("Tags", iam_subjects.GIVE_TAGS),
+        ("TagKeys", iam_subjects.TAKE_TAGS),
+    ],
+)
+def test_the_calls_that_have_a_parameter_are_those_of_the_model(
+    parameter: str, calls: frozenset[str]
+) -> None:
+    having = {
+        name
+        for name in IAM.calls
+        for shape in [model("iam").operation_model(name).input_shape]
+        if shape is not None and parameter in shape.members
+    }
+    assert having == calls & set(IAM.calls)
+    assert having
+
+
+async def test_who_may_no_more_changes_nothing(iam: QueryService) -> None:
+    """His policy goes between the look at it and the change."""
+    await iam.call("CreateUser", UserName="lead")
+    allowing = {"UserName": "lead", "PolicyName": "p"}
+    await iam.call("PutUserPolicy", **allowing, PolicyDocument=only("iam:CreateUser"))
+    store = iam.front.store
+    change = store.change
+    withdrawn: list[bool] = []
+
+    async def change_late(decide: Decide[Result], request_id: str = "iam") -> Result:
+        if not withdrawn:
+            withdrawn.append(True)
+            await iam.call("DeleteUserPolicy", **allowing)
+        return await change(decide, request_id)
+
+    store.change = change_late  # type: ignore[method-assign]
+    error = await iam.refused("CreateUser", by="lead", UserName="late")
+    assert (error.status, error.code) == (403, "AccessDenied")
+    store.change = change  # type: ignore[method-assign]
+    listed = await iam.call("ListUsers")
+    assert [user["UserName"] for user in listed["Users"]] == ["lead"]
+
+
+async def test_who_still_may_is_held_up_by_no_change_of_others(iam: QueryService) -> None:
+    store = iam.front.store
+    change = store.change
+    others: list[str] = []
+
+    async def change_late(decide: Decide[Result], request_id: str = "iam") -> Result:
+        if len(others) < 3:
+            others.append(f"other-{len(others)}")
+            await iam.call("CreateUser", UserName=others[-1])
+        return await change(decide, request_id)
+
+    store.change = change_late  # type: ignore[method-assign]
+    await iam.call("CreateUser", UserName="mine")
+    store.change = change  # type: ignore[method-assign]
+    listed = await iam.call("ListUsers")
+    assert {user["UserName"] for user in listed["Users"]} == {"mine", *others}
