@@ -71,6 +71,7 @@ from s3front.operations.decide_again import (
 )
 from s3front.operations.get_object import GET_OBJECT
 from s3front.operations.governance_bypass import may_bypass
+from s3front.operations.granting import owner_of
 from s3front.operations.honoured import DOCUMENT
 from s3front.port.reply import xml_reply
 from s3front.port.request import Headers, Reply, Request
@@ -373,8 +374,8 @@ def _decide(
 
 
 def _delete_marker(context: Context, key: str) -> ObjectRecord:
-    principal = context.principal
-    return ObjectRecord.delete_marker(key, principal.canonical_id, principal.name, now())
+    owner = owner_of(context, context.bucket.record, None)
+    return ObjectRecord.delete_marker(key, owner.id, owner.name, now())
 
 
 async def _commit(

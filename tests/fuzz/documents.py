@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Final
@@ -112,6 +113,69 @@ def _location(chance: Random, _versions: Sequence[str], _etags: Sequence[str]) -
     return _document(chance, "CreateBucketConfiguration", constraint)
 
 
+_INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
+_ME = "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"
+_GROUP = "http://acs.amazonaws.com/groups/global/AllUsers"
+
+
+def _acl(chance: Random, _versions: Sequence[str], _etags: Sequence[str]) -> bytes:
+    rows = ""
+    for _ in range(chance.choice(_REPEATS)):
+        kind, name, text = chance.choice(
+            (
+                ("CanonicalUser", "ID", _ME),
+                ("CanonicalUser", "ID", "nobody"),
+                ("Group", "URI", _GROUP),
+                ("AmazonCustomerByEmail", "EmailAddress", "sampleaccount2@sampling.com"),
+                ("", "ID", _ME),
+            )
+        )
+        grantee = (
+            f'<Grantee xmlns:xsi="{_INSTANCE}" xsi:type="{kind}">{_tag(chance, name, (text,))}'
+            "</Grantee>"
+        )
+        permission = _tag(chance, "Permission", ("READ", "WRITE", "FULL_CONTROL", "READ_ACP"))
+        rows += f"<Grant>{grantee}{permission}</Grant>"
+    owner = f"<Owner>{_tag(chance, 'ID', (_ME,))}</Owner>"
+    content = f"{owner}<AccessControlList>{rows}</AccessControlList>"
+    return _document(chance, "AccessControlPolicy", content)
+
+
+def _ownership(chance: Random, _versions: Sequence[str], _etags: Sequence[str]) -> bytes:
+    settings = ("BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter")
+    rule = f"<Rule>{_tag(chance, 'ObjectOwnership', settings)}</Rule>"
+    return _document(chance, "OwnershipControls", rule)
+
+
+def _block(chance: Random, _versions: Sequence[str], _etags: Sequence[str]) -> bytes:
+    names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+    settings = "".join(_tag(chance, name, ("true", "false")) for name in names)
+    return _document(chance, "PublicAccessBlockConfiguration", settings)
+
+
+def _policy(chance: Random, _versions: Sequence[str], _etags: Sequence[str]) -> bytes:
+    """JSON, of which some is another type than it should be, or cut."""
+
+    def value(*likely: object) -> object:
+        kind = chance.randrange(12)
+        if kind == 0:
+            return chance.choice((None, 7, True, {}, [], "", [[]], {"a": {}}))
+        return odd.text(chance) if kind == 1 else chance.choice(likely)
+
+    statement = {
+        str(value("Effect")): value("Allow", "Deny"),
+        "Principal": value("*", {"AWS": "*"}, {"AWS": ["123456789013"]}, {"CanonicalUser": _ME}),
+        "Action": value("s3:GetObject", ["s3:Put*", "s3:List*"], "*"),
+        "Resource": value("arn:aws:s3:::new/*", "*", ["arn:aws:s3:::new"]),
+        "Condition": value({"StringLike": {"s3:prefix": "${aws:username}/*"}}, {}),
+        "Sid": value("one", "two"),
+    }
+    named = {name: said for name, said in statement.items() if chance.random() < 0.9}
+    document = {"Version": value("2012-10-17", "2008-10-17"), "Statement": value([named], named)}
+    text = json.dumps(document)
+    return (text if chance.random() < 0.9 else text[: chance.randrange(len(text))]).encode()
+
+
 DOCUMENTS: Final[Mapping[str, _Document]] = {
     "delete": _delete,
     "complete": _complete,
@@ -122,5 +186,9 @@ DOCUMENTS: Final[Mapping[str, _Document]] = {
     "hold": _hold,
     "restore": _restore,
     "location": _location,
+    "acl": _acl,
+    "ownership": _ownership,
+    "block": _block,
+    "policy": _policy,
 }
 """Each makes a document; it is given IDs of versions and ETags."""

@@ -127,6 +127,13 @@ PARAMETERS: Final[Mapping[str, _Value]] = {
     "x-amz-meta-p": _of("b"),
 }
 
+_GRANTEES = _of(
+    "id=1",
+    'emailAddress="sampleaccount2@sampling.com"',
+    'uri="http://acs.amazonaws.com/groups/global/AllUsers", id="',
+    'uri="nothing',
+)
+
 HEADERS: Final[Mapping[str, _Value]] = {
     "Range": lambda chance, _world: odd.pick(chance, odd.RANGES, odd.text, _ODD_RATE),
     "x-amz-copy-source-range": lambda chance, _world: chance.choice(odd.RANGES),
@@ -150,9 +157,10 @@ HEADERS: Final[Mapping[str, _Value]] = {
     "Expires": _date,
     "Content-MD5": _of("1B2M2Y8AsgTpgAmY7PhCfg==", "AAAA"),
     "x-amz-storage-class": _of("STANDARD", "GLACIER", "REDUCED_REDUNDANCY"),
-    "x-amz-acl": _of("private", "public-read"),
-    "x-amz-grant-read": _of("id=1"),
-    "x-amz-object-ownership": _of("BucketOwnerEnforced", "ObjectWriter"),
+    "x-amz-acl": _of("private", "public-read", "bucket-owner-full-control", "aws-exec-read"),
+    **dict.fromkeys(("x-amz-grant-read", "x-amz-grant-full-control"), _GRANTEES),
+    "x-amz-object-ownership": _of("BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"),
+    "x-amz-account-id": _of("123456789012", "1"),
     "x-amz-bucket-object-lock-enabled": _of("true", "false"),
     "x-amz-object-lock-mode": _of("GOVERNANCE", "COMPLIANCE"),
     "x-amz-object-lock-retain-until-date": _date,
@@ -220,7 +228,9 @@ _DESCRIBING = (
     *("x-amz-tagging", "x-amz-meta-a", "Content-Type", "Content-Encoding", "Expires"),
     *("x-amz-storage-class", "x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date"),
     *("x-amz-object-lock-legal-hold", "x-amz-website-redirect-location", "Cache-Control"),
+    "x-amz-acl",
 )
+_GRANTING = ("x-amz-acl", "x-amz-grant-read", "x-amz-grant-full-control")
 _READING = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "Range")
 _COPYING = (
     *("x-amz-metadata-directive", "x-amz-tagging-directive", "x-amz-copy-source-if-match"),
@@ -235,7 +245,22 @@ _ATTRIBUTES = ("x-amz-object-attributes", "x-amz-max-parts", "x-amz-part-number-
 
 _TEMPLATES: Final = (
     _Template("GET", "service", query=("prefix", "max-buckets", "continuation-token")),
-    _Template("PUT", "new", headers=("x-amz-acl", "x-amz-bucket-object-lock-enabled")),
+    _Template("PUT", "new", headers=(*_GRANTING, "x-amz-bucket-object-lock-enabled")),
+    # Of buckets that nobody relies on, as it is others who may write to them then.
+    _Template("PUT", "new", ("acl",), headers=_GRANTING),
+    _Template("PUT", "new", ("acl",), document="acl"),
+    _Template("GET", "bucket", ("acl",)),
+    _Template("PUT", "new", ("policy",), document="policy"),
+    _Template("GET", "new", ("policy",)),
+    _Template("GET", "new", ("policyStatus",)),
+    _Template("PUT", "bucket", ("ownershipControls",), document="ownership"),
+    _Template("GET", "bucket", ("ownershipControls",)),
+    _Template("DELETE", "bucket", ("ownershipControls",)),
+    _Template("PUT", "bucket", ("publicAccessBlock",), document="block"),
+    _Template("GET", "bucket", ("publicAccessBlock",)),
+    _Template("PUT", "object", ("acl",), _VERSION, _GRANTING),
+    _Template("PUT", "object", ("acl",), _VERSION, document="acl"),
+    _Template("GET", "object", ("acl",), _VERSION),
     _Template("PUT", "new", document="location"),
     _Template("HEAD", "bucket"),
     _Template("DELETE", "new"),
