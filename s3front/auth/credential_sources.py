@@ -1,28 +1,19 @@
 """Where the secrets of access keys come from.
 
 A source is asked for each signed request, so one that has the answer at hand gives it without
-waiting for anything. One that has to ask elsewhere stands behind a cache.
+waiting for anything.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 
 from s3front.auth.identity import Principal
 from s3front.s3_errors import S3Error
 from shared.config import Account, Accounts
-
-CACHED_MAX: Final = 10_000
-"""Access keys that are remembered; unknown ones count, so that guessing them costs no memory."""
-
-CACHED_SECONDS: Final = 10.0
-"""How long a key that was withdrawn may still be good, and a new one unknown."""
-
 
 Use = Callable[[str, str], None]
 """Is told that an access key was used: for which service (``s3``), and in which region."""
@@ -84,53 +75,6 @@ class FileCredentials:
     def known(self, access_key: str) -> Signer | None:
         """Who signs with a key, without a token."""
         return self._signers.get(access_key)
-
-
-class CachedCredentials:
-    """What a slower source answers, remembered for some seconds, a bounded number of keys.
-
-    Of many requests that ask for one key at once, the first asks for all. A failure is not
-    remembered.
-    """
-
-    def __init__(
-        self,
-        source: Credentials,
-        keys_max: int = CACHED_MAX,
-        seconds_max: float = CACHED_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._source = source
-        self._keys_max = keys_max
-        self._seconds_max = seconds_max
-        self._clock = clock
-        self._known: dict[str, tuple[float, Signer | None]] = {}
-        self._asked: dict[str, asyncio.Task[Signer | None]] = {}
-
-    async def find(self, access_key: str, session_token: str | None = None) -> Signer | None:
-        if session_token is not None:
-            # What a token says is no secret of the source's: there is nothing to be remembered.
-            return await self._source.find(access_key, session_token)
-        found = self._known.get(access_key)
-        if found is not None and self._clock() - found[0] < self._seconds_max:
-            return found[1]
-        asked = self._asked.get(access_key)
-        if asked is None:
-            asked = asyncio.get_running_loop().create_task(self._ask(access_key))
-            self._asked[access_key] = asked
-        # Whoever goes away must not take the answer from the others.
-        return await asyncio.shield(asked)
-
-    async def _ask(self, access_key: str) -> Signer | None:
-        try:
-            signer = await self._source.find(access_key)
-            self._known.pop(access_key, None)
-            if len(self._known) >= self._keys_max:
-                del self._known[next(iter(self._known))]
-            self._known[access_key] = self._clock(), signer
-            return signer
-        finally:
-            del self._asked[access_key]
 
 
 def principal_of(account: Account) -> Principal:

@@ -83,7 +83,7 @@ class Directory:
         self.generation = 0
         """Changes with every change."""
         self._texts = PolicyTexts()
-        self._indexed_at = -1
+        self._indexed: tuple[Accounts, int] | None = None
         self.use(accounts)
 
     async def refresh(self) -> None:
@@ -123,7 +123,7 @@ class Directory:
                 yield stored
 
     def account(self, account_id: str) -> Account | None:
-        stored = self.identities.get(Account, account_key(account_id))
+        stored = self.identities.account(account_id)
         of_file = self._of_file.get(account_id)
         if of_file is not None:
             return _as_in_file(of_file, stored)
@@ -159,7 +159,8 @@ class Directory:
 
     def _index(self) -> None:
         """Find accounts by what names them; those of the configuration first."""
-        if self._indexed_at == self.generation:
+        changed = self.identities.accounts_changed
+        if self._indexed == (self.file_accounts, changed):
             return
         self._by_canonical_id: dict[str, str] = {}
         self._by_email: dict[str, str] = {}
@@ -170,7 +171,7 @@ class Directory:
             self._by_email.setdefault(account.email.lower(), account.id)
             if account.alias is not None:
                 self._by_alias.setdefault(account.alias, account.id)
-        self._indexed_at = self.generation
+        self._indexed = self.file_accounts, changed
 
     # --- What accounts have ----------------------------------------------------------------------
 

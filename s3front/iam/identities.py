@@ -22,6 +22,7 @@ from s3front.iam.records import (
     Role,
     SealingKeys,
     User,
+    account_key,
 )
 
 _OF_ALL_ACCOUNTS: Final = frozenset(("account", "key", "sessions"))
@@ -54,6 +55,8 @@ class Identities:
         self._by_id: dict[str, str] = {}
         self._users_of: dict[str, set[str]] = {}
         self._accounts: dict[str, Account] = {}
+        self.accounts_changed = 0
+        """How often accounts were changed."""
         self.unreadable: set[str] = set()
 
     def __len__(self) -> int:
@@ -63,7 +66,9 @@ class Identities:
 
     def replace_all(self, records: Iterable[tuple[str, str]]) -> None:
         """Take these, in place of all that there are."""
+        changed = self.accounts_changed
         self.__init__()  # type: ignore[misc]
+        self.accounts_changed = changed + 1
         for key, text in records:
             self._texts[key] = text
             self._names.setdefault(_room(key), []).append(key)
@@ -96,6 +101,7 @@ class Identities:
         kind = key.partition("/")[0]
         try:
             if kind == "account":
+                self.accounts_changed += 1
                 self._accounts[key] = _DECODERS[Account].decode(text)
             elif kind in _INDEXED:
                 links = _LINKS.decode(text)
@@ -110,6 +116,7 @@ class Identities:
         if key in self.unreadable:
             self.unreadable.discard(key)
         elif kind == "account":
+            self.accounts_changed += 1
             del self._accounts[key]
         elif kind in _INDEXED:
             links = _LINKS.decode(text)
@@ -163,7 +170,12 @@ class Identities:
         """The keys of the users in the group that has this unique ID."""
         return sorted(self._users_of.get(group_id, ()))
 
+    def account(self, account_id: str) -> Account | None:
+        """The record of an account."""
+        return self._accounts.get(account_key(account_id))
+
     def accounts(self) -> Iterable[Account]:
+        """Those of all accounts."""
         return self._accounts.values()
 
 
