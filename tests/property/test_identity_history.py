@@ -96,8 +96,8 @@ def test_who_has_a_unique_id_is_somebody_who_says_so(
         text = record.stored() if record is not None and not isinstance(record, str) else record
         identities.apply({key: text})
     for unique_id in ("AIDA1", "AIDA2", "AIDA3", "AROA1", "AGPA1"):
-        key = identities.key_of_id(unique_id)
-        if key is not None:
-            found = identities.get(KINDS[key.split("/")[0]], key)
+        whose = identities.key_of_id(unique_id)
+        if whose is not None:
+            found = identities.get(KINDS[whose.split("/")[0]], whose)
             assert found is not None
             assert found.id == unique_id
