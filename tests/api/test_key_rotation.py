@@ -33,7 +33,7 @@ from tests.api.encrypting import (
 from tests.api.jobs import dmd
 from tests.api.sessions import ROOT, client, key_of
 from tests.api.support import body_of, new_name, set_versioning
-from tests.clients_boto3 import s3_client
+from tests.clients_boto3 import aws_client, s3_client
 from tests.faults.stores import (
     assert_metadata_is_well,
     call_metadata,
@@ -104,6 +104,25 @@ def test_a_backup_needs_no_key_that_was_replaced(running: Cluster, tmp_path: Pat
     assert f"this one needs: {new}\n" in told
     needed = json.loads((tmp_path / "backup" / "master-keys.json").read_text("utf-8"))
     assert needed == {"masterKeys": [new]}
+
+
+def test_users_go_on_while_their_secrets_are_sealed_anew(running: Cluster) -> None:
+    iam = aws_client("iam", running.fronts[0])
+    user = new_name()
+    iam.create_user(UserName=user)
+    iam.attach_user_policy(
+        UserName=user, PolicyArn="arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
+    )
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    own = key["AccessKeyId"], key["SecretAccessKey"]
+    s3_client(running.fronts[0], *own).list_buckets()
+    old, new = rotate(running)
+    wait_for_rotation(running, old)
+    records = stored_records(running, [IAM])[IAM]
+    assert records[f"key/{own[0]}"]["secret"]["masterKeyId"] == new
+    running.add_front()
+    for front in running.fronts:
+        s3_client(front, *own).list_buckets()
 
 
 def test_sessions_go_on_while_their_key_is_sealed_anew(running: Cluster) -> None:
