@@ -54,7 +54,10 @@ def wanted_acl(context: Context, headers: Headers) -> Acl | None:
 
 def owner_of(context: Context, bucket: BucketRecord, acl: Acl | None) -> Owner:
     """Whose an object is that the request makes, with this list."""
-    return owner_of_new(bucket, context.principal, _canned(acl))
+    principal = context.principal
+    if principal.canonical_id == bucket.owner_id:  # as nearly always, whatever the setting is
+        return Owner(principal.canonical_id, principal.name)
+    return owner_of_new(bucket, principal, _canned(acl))
 
 
 def owned_again(
