@@ -18,6 +18,7 @@ from shared.records.names import IAM_LAST_USED
 from tests.api.encrypting import encrypting_cluster
 from tests.api.support import new_name
 from tests.clients_boto3 import aws_client, s3_client
+from tests.faults.proxy import front_behind_proxies
 from tests.faults.stores import stored_records
 from tests.servers import Cluster, Front, wait_for
 
@@ -172,6 +173,41 @@ def test_every_front_end_refuses_what_was_withdrawn(
         longest = max(longest, *(last - withdrawn for last in readers.last_success))
     print(f"{withdraw.__name__}: good for {longest * 1000:.0f} ms more at most")
     assert longest < SECONDS_MAX
+
+
+@pytest.mark.parametrize("how", ["cut", "stall"])
+def test_a_front_end_that_cannot_ask_lets_nobody_in_who_was_removed(
+    running: Cluster, how: str
+) -> None:
+    stage = Stage(running)
+    with front_behind_proxies(running, call_timeout_ms=1000) as away:
+        client = stage.client(away.front)
+        wait_for(lambda: answered(client, stage) == "OK", "the user to be let in")
+        if how == "cut":
+            away.metadata.refuse()
+            away.metadata.cut()
+        else:
+            away.metadata.stall()
+        _disable_key(stage)
+        assert {answered(client, stage) for _ in range(5)} == {"ServiceUnavailable"}
+        away.heal()
+        codes = set[str]()
+        wait_for(
+            lambda: codes.add(answered(client, stage)) or "InvalidAccessKeyId" in codes,  # type: ignore[func-returns-value]
+            "the key to be refused",
+        )
+        assert codes <= {"InvalidAccessKeyId", "ServiceUnavailable"}
+        away.front.process.stop()
+        running.fronts.remove(away.front)
+
+
+def answered(client: Any, stage: Stage) -> str:
+    """The code of what a read of the user is answered with."""
+    try:
+        client.get_object(Bucket=stage.bucket, Key="key")["Body"].read()
+    except ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return "OK"
 
 
 def test_what_is_given_is_given_at_once_everywhere(running: Cluster) -> None:

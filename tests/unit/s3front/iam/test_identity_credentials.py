@@ -10,7 +10,12 @@ import pytest
 
 from s3front.auth.credential_sources import Signer
 from s3front.iam import following
-from s3front.iam.access_key_changes import delete_access_key, update_access_key
+from s3front.iam.access_key_changes import (
+    create_access_key,
+    delete_access_key,
+    new_access_key,
+    update_access_key,
+)
 from s3front.iam.account_changes import set_account_status
 from s3front.iam.group_changes import create_group
 from s3front.iam.holder_changes import attach, put_inline
@@ -239,13 +244,19 @@ async def test_a_secret_is_opened_once_for_all_that_wait(
     assert opened == 1
 
 
-async def test_a_key_that_is_removed_while_its_secret_is_opened_is_none(
-    front: Front, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("change", ["remove", "disable"])
+async def test_a_key_that_is_withdrawn_while_its_secret_is_opened_is_none(
+    front: Front, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     key_id = (await front.make_key(BART_ID, "anna")).record.id
 
     async def slow(keys: Keys, document: Mapping[str, str], name: str) -> str:
-        await front.change(lambda d: delete_access_key(d, BART_ID, "anna", key_id))
+        if change == "remove":
+            await front.change(lambda d: delete_access_key(d, BART_ID, "anna", key_id))
+        else:
+            await front.change(
+                lambda d: update_access_key(d, BART_ID, "anna", key_id, status="Inactive")
+            )
         return await sealed_text.open_text(keys, document, name)
 
     monkeypatch.setattr("s3front.iam.identity_credentials.open_text", slow)
@@ -270,3 +281,27 @@ async def test_without_a_master_key_no_key_is_made(front: Front) -> None:
     with pytest.raises(S3Error, match="s3front keys create") as caught:
         await front.make_key(BART_ID, "anna")
     assert caught.value.code == "NotImplemented"
+
+
+async def test_a_key_that_its_owner_does_not_name_is_none(front: Front) -> None:
+    """So it is where a daemon without commits has died half-way."""
+    account_id = await front.make_account()
+    for owner, user in ((BART_ID, "anna"), (account_id, None)):
+        key_id = (await front.make_key(owner, user)).record.id
+        record = front.metadata.records["..iam", access_key_key(key_id)]
+        await front.change(lambda d, o=owner, u=user, k=key_id: delete_access_key(d, o, u, k))  # type: ignore[misc]
+        front.directory.identities.apply({access_key_key(key_id): record[0]})
+        front.directory.changed()
+        assert front.directory.access_key(key_id) is not None
+        assert await front.credentials.find(key_id) is None
+
+
+async def test_a_key_that_is_made_again_has_its_new_secret(front: Front) -> None:
+    key_id = "AKIAOFANOTHERSERVER"
+    for secret in ("the-first-secret", "the-second-secret"):
+        new = await new_access_key(front.keys, BART_ID, "anna", given=(key_id, secret))
+        await front.change(lambda d, new=new: create_access_key(d, new))  # type: ignore[misc]
+        signer = await front.credentials.find(key_id)
+        assert signer is not None
+        assert signer.secret == secret
+        await front.change(lambda d: delete_access_key(d, BART_ID, "anna", key_id))
