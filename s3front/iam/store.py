@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from s3front.iam.change import Decide, Result
@@ -21,6 +22,10 @@ TRIES: Final = 30
 PAUSE_SECONDS_MAX: Final = 0.05
 
 
+Again = Callable[[], Awaitable[int]]
+"""Decides again whether whoever asks may, and tells on which generation of the directory."""
+
+
 class IdentityStore:
     """See the module."""
 
@@ -31,15 +36,27 @@ class IdentityStore:
         self.pause_seconds_max = PAUSE_SECONDS_MAX
         """Before the second try; before the others in proportion."""
 
-    async def change(self, decide: Decide[Result], request_id: str = "iam") -> Result:
+    async def change(
+        self,
+        decide: Decide[Result],
+        request_id: str = "iam",
+        allowed: tuple[int, Again] | None = None,
+    ) -> Result:
         """Make a change: decided on all that is stored, and made only if that is still so. This
-        process knows it when this returns, others within ``LOOK_SECONDS``.
+        process knows it when this returns, others within ``LOOK_SECONDS``. ``allowed``: on which
+        generation of the directory it was decided that whoever asks may, and what decides it again
+        when that is another one.
 
-        Raises IamError, with nothing changed, and S3Error when the metadata cannot be asked.
+        Raises IamError, with nothing changed, S3Error when the metadata cannot be asked, and what
+        deciding again does.
         """
+        known, again = allowed or (0, None)
         async with self._turn:
             for attempt in range(TRIES):
                 await self._directory.refresh()
+                # To decide again is to look again, so that it may take more than once.
+                while again is not None and known != self._directory.generation:
+                    known = await again()
                 change = decide(self._directory)
                 if not change.writes:
                     return change.result

@@ -60,13 +60,15 @@ async def answer_call(
         _refuse_own_sessions(told.identity.principal)
     context = CallContext(services, request, target.query, told.request_id, told.identity, now)
 
-    async def again() -> None:
+    async def again() -> int:
         identity = await _sender(request, target, services, now, service, body)
         _authorize(call, replace(context, identity=identity), parameters)
+        return services.directory.generation
 
-    context = replace(context, again=again)
     try:
         _authorize(call, context, parameters)
+        decided_on = services.directory.generation
+        context = replace(context, decided_on=decided_on, again=again)
         result = await call.handler(context, parameters)
     except IamError as error:
         raise QueryError(error.code, error.message) from error

@@ -19,11 +19,11 @@ from s3front.auth.identity import Identity, Principal
 from s3front.authz.access import Access
 from s3front.authz.condition_keys import ConditionKeys
 from s3front.context import Services
-from s3front.iam.change import Change, Decide
+from s3front.iam.change import Decide
 from s3front.iam.directory import Directory
+from s3front.iam.store import Again
 from s3front.port.request import Request
 from s3front.query_api.call_parameters import Parameters
-from s3front.s3_errors import S3Error
 
 Changed = TypeVar("Changed")
 
@@ -54,22 +54,16 @@ class CallKeys(msgspec.Struct, frozen=True):
         return self.request.values(key) if found is None else found
 
 
-_TRIES: Final = 30
-"""How often it is decided again who may, before a change."""
-
-
-class _KnowsMoreError(Exception):
-    """Something has changed since it was decided that the caller may."""
-
-
-async def _nothing_more() -> None:
+async def _nothing_more() -> int:
     """There is nothing to be decided again."""
+    return 0
 
 
 class CallContext(msgspec.Struct, frozen=True):
     """What a call works with besides its parameters. ``query`` is what it was told in its query
-    alone; ``now`` is when it came. ``again`` decides again whether the caller may, as far as
-    that is known by now; it raises what deciding does."""
+    alone; ``now`` is when it came. That the caller may was decided on the generation
+    ``decided_on`` of the directory; ``again`` decides it on what is known by then, tells on
+    which generation, and raises what deciding does."""
 
     services: Services
     request: Request
@@ -77,7 +71,8 @@ class CallContext(msgspec.Struct, frozen=True):
     request_id: str
     identity: Identity
     now: datetime
-    again: Callable[[], Awaitable[None]] = _nothing_more
+    decided_on: int = 0
+    again: Again = _nothing_more
 
     @property
     def principal(self) -> Principal:
@@ -100,19 +95,7 @@ class CallContext(msgspec.Struct, frozen=True):
         since that was decided. Raises IamError and S3Error."""
         store = self.services.identities
         assert store is not None, "calls come once a front-end serves"
-        for _ in range(_TRIES):
-            known = self.directory.generation
-
-            def decided(directory: Directory, known: int = known) -> Change[Changed]:
-                if directory.generation != known:
-                    raise _KnowsMoreError
-                return decide(directory)
-
-            try:
-                return await store.change(decided, self.request_id)
-            except _KnowsMoreError:
-                await self.again()
-        raise S3Error("ServiceUnavailable")
+        return await store.change(decide, self.request_id, (self.decided_on, self.again))
 
     def access(
         self,

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from s3front.iam.change import Decide, Result
+from s3front.iam.store import Again
 from s3front.query_api import iam_subjects
 from s3front.query_api.families import IAM
 from tests.unit.s3front.query_api.query_service import (
@@ -82,11 +83,15 @@ async def test_who_may_no_more_changes_nothing(iam: QueryService) -> None:
     change = store.change
     withdrawn: list[bool] = []
 
-    async def change_late(decide: Decide[Result], request_id: str = "iam") -> Result:
+    async def change_late(
+        decide: Decide[Result],
+        request_id: str = "iam",
+        allowed: tuple[int, Again] | None = None,
+    ) -> Result:
         if not withdrawn:
             withdrawn.append(True)
             await iam.call("DeleteUserPolicy", **allowing)
-        return await change(decide, request_id)
+        return await change(decide, request_id, allowed)
 
     store.change = change_late  # type: ignore[method-assign]
     error = await iam.refused("CreateUser", by="lead", UserName="late")
@@ -101,11 +106,15 @@ async def test_who_still_may_is_held_up_by_no_change_of_others(iam: QueryService
     change = store.change
     others: list[str] = []
 
-    async def change_late(decide: Decide[Result], request_id: str = "iam") -> Result:
+    async def change_late(
+        decide: Decide[Result],
+        request_id: str = "iam",
+        allowed: tuple[int, Again] | None = None,
+    ) -> Result:
         if len(others) < 3:
             others.append(f"other-{len(others)}")
             await iam.call("CreateUser", UserName=others[-1])
-        return await change(decide, request_id)
+        return await change(decide, request_id, allowed)
 
     store.change = change_late  # type: ignore[method-assign]
     await iam.call("CreateUser", UserName="mine")

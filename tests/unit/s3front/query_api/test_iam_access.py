@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -120,3 +121,22 @@ async def test_nobody_reaches_into_another_account(iam: QueryService) -> None:
     assert (await iam.call("ListUsers", by=other))["Users"] == []
     own = await iam.call("ListPolicies", by=other, Scope="Local")
     assert own["Policies"] == []
+
+
+async def test_many_may_change_something_at_once(iam: QueryService) -> None:
+    await asyncio.gather(
+        *(iam.call("CreateUser", UserName=f"user{number}") for number in range(100))
+    )
+    assert len((await iam.call("ListUsers", MaxItems=1000))["Users"]) == 100
+
+
+async def test_what_is_withdrawn_meanwhile_is_seen_before_something_is_changed(
+    iam: QueryService,
+) -> None:
+    await iam.call("CreateUser", UserName="boss")
+    await iam.call("PutUserPolicy", UserName="boss", PolicyName="p", PolicyDocument=ALL)
+    withdrawn, made = await asyncio.gather(
+        iam.call("DeleteUserPolicy", UserName="boss", PolicyName="p"),
+        iam.refused("CreateUser", by="boss", UserName="late"),
+    )
+    assert (withdrawn, made.code) == ({}, "AccessDenied")
