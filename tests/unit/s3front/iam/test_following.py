@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from s3front.iam import change_log, following
 from s3front.iam.records import VERSION_KEY
 from s3front.iam.user_changes import create_user, delete_user
+from s3front.metadata.gateway import Entry
 from s3front.s3_errors import S3Error
 from shared.records.names import IAM, IAM_CHANGES
 from tests.unit.s3front.iam.stored_identities import BART_ID, Front
@@ -58,6 +60,29 @@ async def test_only_what_has_changed_is_read_again() -> None:
     await other.directory.refresh()
     assert _users(other) == ["a", "c"]
     assert other.directory.identities.text(f"user/{BART_ID}/a") is kept
+
+
+async def test_what_is_changed_while_changes_are_read_is_not_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    metadata = MetadataTwin()
+    one, other = Front(metadata), Front(metadata)
+    await _make(one, "a")
+    await other.directory.refresh()
+    await _make(one, "b")
+    read = metadata.get_many
+
+    async def then_change(wanted: Sequence[tuple[str, str]], request_id: str) -> list[Entry | None]:
+        found = await read(wanted, request_id)
+        if wanted[0][0] == IAM_CHANGES:
+            monkeypatch.undo()
+            await _make(one, "c")
+        return found
+
+    monkeypatch.setattr(metadata, "get_many", then_change)
+    await other.directory.refresh()
+    await other.directory.refresh()
+    assert _users(other) == ["a", "b", "c"]
 
 
 async def test_who_has_missed_more_changes_than_are_kept_reads_everything(
