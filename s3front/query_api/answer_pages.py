@@ -39,10 +39,12 @@ def page_of(
     items: Iterable[_Item],
     place: Callable[[_Item], str],
     show: Callable[[_Item], Any],
+    items_max: int = ITEMS_MAX,
 ) -> dict[str, Any]:
     """A page of items, which are those behind the marker, in the order of their places: a list by
-    its name, and whether there are more. Raises ValidationError."""
-    size = parameters.integer("MaxItems", 1, ITEMS_MAX) or ITEMS_DEFAULT
+    its name, and whether there are more. It has ``items_max`` at most, whoever wants more. Raises
+    ValidationError."""
+    size = min(parameters.integer("MaxItems", 1, ITEMS_MAX) or ITEMS_DEFAULT, items_max)
     found = list(islice(items, size + 1))
     shown, more = found[:size], len(found) > size
     answer: dict[str, Any] = {name: [show(item) for item in shown], "IsTruncated": more}

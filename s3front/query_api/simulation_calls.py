@@ -7,6 +7,7 @@ Each action is decided for each resource, those of the page that is shown (IAM A
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -34,18 +35,23 @@ _ACTION: Final = Rule(3, 128)
 _RESOURCE: Final = Rule(1, 2048)
 _KEY_NAME: Final = Rule(5, 256)
 _ASKED_MAX: Final = 1_000_000
+_STATEMENTS_MAX: Final = 200_000
+"""So many are looked at for a page, or those of one decision."""
+
 _KINDS: Final = ("user", "group", "role")
 
 
 class _Question(msgspec.Struct, frozen=True):
     """What is the same of all that a call asks. ``names`` are the condition keys that policies ask
-    about, by their names in lower case."""
+    about, by their names in lower case; ``statements`` is how many there are to be looked at for
+    each decision."""
 
     principal: Principal
     keys: Mapping[str, Sequence[str]]
     names: Mapping[str, str]
     policy: Mapping[str, Any] | None
     owner_id: str | None
+    statements: int
 
     def simulated(self, action: str, resource: str) -> Simulated:
         return Simulated(
@@ -62,7 +68,7 @@ async def simulate_principal_policy(context: CallContext, parameters: Parameters
     """What the policies of a user, group or role give, and some more beside them."""
     holder = _source(context, parameters)
     rights = _rights_of(context, holder)
-    return _answered(context, parameters, _principal_of(context, holder), rights)
+    return await _answered(context, parameters, _principal_of(context, holder), rights)
 
 
 async def simulate_custom_policy(context: CallContext, parameters: Parameters) -> Result:
@@ -70,7 +76,7 @@ async def simulate_custom_policy(context: CallContext, parameters: Parameters) -
     parameters.required("PolicyInputList.member.1", DOCUMENT)
     account = the_account(context.directory, context.account_id)
     principal = context.directory.principal_of_account(account)
-    return _answered(context, parameters, principal, Rights())
+    return await _answered(context, parameters, principal, Rights())
 
 
 async def get_context_keys_for_custom_policy(
@@ -78,7 +84,7 @@ async def get_context_keys_for_custom_policy(
 ) -> Result:
     """The keys that policies ask about."""
     parameters.required("PolicyInputList.member.1", DOCUMENT)
-    return {"ContextKeyNames": _key_names(_inputs(parameters, "PolicyInputList"))}
+    return await asyncio.to_thread(_told_keys, parameters, Rights())
 
 
 async def get_context_keys_for_principal_policy(
@@ -86,6 +92,10 @@ async def get_context_keys_for_principal_policy(
 ) -> Result:
     """The keys that the policies of a user, group or role ask about."""
     rights = _rights_of(context, _source(context, parameters))
+    return await asyncio.to_thread(_told_keys, parameters, rights)
+
+
+def _told_keys(parameters: Parameters, rights: Rights) -> Result:
     more = _inputs(parameters, "PolicyInputList")
     return {"ContextKeyNames": _key_names([*rights.policies, *more])}
 
@@ -93,19 +103,28 @@ async def get_context_keys_for_principal_policy(
 # --- What is asked --------------------------------------------------------------------------------
 
 
-def _answered(
-    context: CallContext,
-    parameters: Parameters,
-    principal: Principal,
-    rights: Rights,
+async def _answered(
+    context: CallContext, parameters: Parameters, principal: Principal, rights: Rights
 ) -> Result:
+    """A page of decisions. There may be a thousand on policies of a megabyte, so that they are made
+    in a thread; of many statements, the page is shorter."""
+    caller = parameters.text("CallerArn", _RESOURCE)
+    if caller is not None:
+        principal = _principal_of(context, _holder(context, caller))
+    owner = parameters.text("ResourceOwner", _RESOURCE)
+    owner_id = None if owner is None else _canonical_id(context, owner)
+    principal = msgspec.structs.replace(principal, rights=rights)
+    return await asyncio.to_thread(_page, parameters, principal, owner_id)
+
+
+def _page(parameters: Parameters, principal: Principal, owner_id: str | None) -> Result:
     actions = parameters.texts("ActionNames", _ACTION)
     if not actions:
         parameters.required("ActionNames")
     resources = parameters.texts("ResourceArns", _RESOURCE) or [EVERYTHING]
     if len(actions) * len(resources) > _ASKED_MAX:
         raise QueryError("InvalidInput", "There are too many actions and resources.")
-    question = _question(context, parameters, principal, rights)
+    question = _question(parameters, principal, owner_id)
     after = marked(parameters)
     begin = int(after) if after.isascii() and after.isdecimal() and len(after) < 8 else 0
 
@@ -120,37 +139,42 @@ def _answered(
         asked(),
         lambda each: str(each[0] + 1),
         lambda each: _result(question, each[1], each[2]),
+        items_max=max(1, _STATEMENTS_MAX // max(1, question.statements)),
     )
 
 
-def _question(
-    context: CallContext, parameters: Parameters, principal: Principal, rights: Rights
-) -> _Question:
+def _question(parameters: Parameters, principal: Principal, owner_id: str | None) -> _Question:
+    rights = principal.rights
+    assert rights is not None
     policies = [*rights.policies, *_inputs(parameters, "PolicyInputList")]
     boundary = rights.boundary
     for given in _inputs(parameters, "PermissionsBoundaryPolicyInputList"):
         boundary = given
-    rights = Rights(policies, boundary)
-    caller = parameters.text("CallerArn", _RESOURCE)
-    if caller is not None:
-        principal = _principal_of(context, _holder(context, caller))
     text = parameters.text("ResourcePolicy", DOCUMENT)
     policy = None if text is None else _document(text)
-    owner = parameters.text("ResourceOwner", _RESOURCE)
     keys = {
         entry.required("ContextKeyName", _KEY_NAME): entry.texts("ContextKeyValues")
         for entry in parameters.structures("ContextEntries")
     }
     named = [*policies, *(() if boundary is None else (boundary,))]
+    statements = sum(_statements(each.policy.document) for each in named)
     if policy is not None:
         named.append(NamedPolicy("ResourcePolicy", Policy(policy)))
+        # It is compiled for each decision.
+        statements += 20 * _statements(policy)
     return _Question(
-        msgspec.structs.replace(principal, rights=rights),
+        msgspec.structs.replace(principal, rights=Rights(policies, boundary)),
         keys,
         {name.lower(): name for name in _key_names(named)},
         policy,
-        None if owner is None else _canonical_id(context, owner),
+        owner_id,
+        statements,
     )
+
+
+def _statements(document: Mapping[str, Any]) -> int:
+    found = document.get("Statement")
+    return len(found) if isinstance(found, list) else 1
 
 
 def _inputs(parameters: Parameters, name: str) -> list[NamedPolicy]:

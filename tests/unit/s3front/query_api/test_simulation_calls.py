@@ -140,3 +140,20 @@ async def test_the_policy_of_a_resource_is_simulated(iam: QueryService) -> None:
     assert decisions(await iam.call("SimulatePrincipalPolicy", **asked)) == ["allowed"]
     foreign = {**asked, "ResourceOwner": f"arn:aws:iam::{other}:root"}
     assert decisions(await iam.call("SimulatePrincipalPolicy", **foreign)) == ["implicitDeny"]
+
+
+async def test_of_many_statements_a_page_is_shorter(iam: QueryService) -> None:
+    many = json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Deny", "NotAction": "s3:*", "Resource": "*"}] * 2000,
+        }
+    )
+    resources = [f"arn:aws:s3:::b/{number}" for number in range(100)]
+    asked: dict[str, Any] = {"PolicyInputList": [READS, many], "ActionNames": ["s3:GetObject"]}
+    page = await iam.call("SimulateCustomPolicy", **asked, ResourceArns=resources)
+    assert decisions(page) == ["allowed"] * 99
+    rest = await iam.call(
+        "SimulateCustomPolicy", **asked, ResourceArns=resources, Marker=page["Marker"]
+    )
+    assert (decisions(rest), rest["IsTruncated"]) == (["allowed"], False)
