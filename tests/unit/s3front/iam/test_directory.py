@@ -53,13 +53,19 @@ def test_accounts_of_the_configuration_and_stored_ones_are_found_alike() -> None
 
 def test_nobody_stored_takes_the_place_of_an_account_of_the_configuration() -> None:
     thief = Account(
-        id=_ID, name="Thief", email="t@x.org", canonical_id="7" * 64, alias="ours", status="active"
+        id=_ID,
+        name="Thief",
+        email="t@x.org",
+        canonical_id="7" * 64,
+        alias="ours",
+        status="suspended",
     )
     other = Account(id="333333333333", name="O", email="bart@x.org", canonical_id="b" * 64)
     directory = _directory(thief, other)
     bart = directory.account(_ID)
     assert bart is not None
     assert (bart.name, bart.canonical_id, bart.alias) == ("Bart", "b" * 64, "ours")
+    assert not bart.is_suspended
     assert directory.account_by_canonical_id("b" * 64) == bart
     assert directory.account_by_email("bart@x.org") == bart
     assert directory.account_by_canonical_id("7" * 64) is None

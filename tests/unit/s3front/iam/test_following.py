@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -146,6 +147,31 @@ async def test_many_at_once_ask_twice_at_most() -> None:
     before = metadata.reads
     await asyncio.gather(*(front.directory.refresh() for _ in range(100)))
     assert metadata.reads == before + 2
+
+
+async def test_one_question_is_under_way_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    metadata = MetadataTwin()
+    front = Front(metadata)
+    asking, most = 0, 0
+    ask = metadata.get_with_known
+
+    async def counted(*arguments: Any) -> Any:
+        nonlocal asking, most
+        asking += 1
+        most = max(most, asking)
+        try:
+            await asyncio.sleep(0.01)
+            return await ask(*arguments)
+        finally:
+            asking -= 1
+
+    monkeypatch.setattr(metadata, "get_with_known", counted)
+    refreshing = []
+    for _ in range(20):
+        refreshing.append(asyncio.create_task(front.directory.refresh()))
+        await asyncio.sleep(0)
+    await asyncio.gather(*refreshing)
+    assert most == 1
 
 
 async def test_who_asks_while_a_question_is_under_way_gets_a_later_answer() -> None:
