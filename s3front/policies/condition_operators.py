@@ -81,17 +81,20 @@ def _arn(texts: Sequence[str], variables: bool) -> Comparison:
 
 def _arn_parts(text: str) -> list[str]:
     """Colons inside a variable separate nothing."""
-    parts = [""]
-    inside = False
-    for index, character in enumerate(text):
-        if character == ":" and not inside and len(parts) < _ARN_PARTS:
-            parts.append("")
-            continue
-        if text.startswith("${", index):
-            inside = True
-        elif character == "}":
-            inside = False
-        parts[-1] += character
+    parts: list[str] = []
+    begin = at = 0
+    while len(parts) < _ARN_PARTS - 1:
+        colon = text.find(":", at)
+        if colon < 0:
+            break
+        opened = text.find("${", at, colon)
+        closed = -1 if opened < 0 else text.find("}", opened)
+        if closed >= 0:
+            at = closed + 1
+        else:
+            parts.append(text[begin:colon])
+            begin = at = colon + 1
+    parts.append(text[begin:])
     if len(parts) < _ARN_PARTS and text.endswith("*"):
         # A ``*`` at the end of a part reaches over the colons behind it.
         parts += ["*"] * (_ARN_PARTS - len(parts))

@@ -24,7 +24,6 @@ from s3front.policies.wildcards import (
     tokens_of,
 )
 
-_VARIABLE: Final = re.compile(r"\$\{([^}]*)\}")
 _NAMED: Final = re.compile(
     r"\s*([A-Za-z0-9_.+=@/-]+:[^,'\s]+(?: [^,'\s]+)*)\s*(?:,\s*'([^']*)'\s*)?\Z"
 )
@@ -54,16 +53,19 @@ def pieces_of(text: str) -> list[Piece]:
     """A pattern with its variables, as version 2012-10-17 reads it."""
     tokens: list[Piece] = []
     begin = 0
-    for variable in _VARIABLE.finditer(text):
-        tokens += tokens_of(text[begin : variable.start()])
-        inside = variable[1]
+    while True:
+        opened = text.find("${", begin)
+        closed = -1 if opened < 0 else text.find("}", opened)
+        if closed < 0:
+            return [*tokens, *tokens_of(text[begin:])]
+        tokens += tokens_of(text[begin:opened])
+        inside = text[opened + 2 : closed]
         if inside in _ESCAPED:
             tokens.append(inside)
         else:
             named = _NAMED.match(inside)
             tokens.append(Variable("") if named is None else Variable(named[1], named[2]))
-        begin = variable.end()
-    return [*tokens, *tokens_of(text[begin:])]
+        begin = closed + 1
 
 
 class Template(msgspec.Struct, frozen=True):

@@ -9,12 +9,12 @@ services answer with.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from s3front.policies.condition_grammar import Condition, ConditionsError, conditions_of
 from s3front.policies.policy_error import PolicyError
-from s3front.policies.s3_actions import ACTIONS, About, is_s3_key, knows
+from s3front.policies.s3_actions import ACTIONS, About, actions_of, is_s3_key
 from s3front.policies.statement_principals import KINDS, is_principal
 from s3front.policies.statements import ELEMENTS, WITH_VARIABLES
 from s3front.policies.wildcards import Patterns, tokens_of
@@ -23,9 +23,9 @@ _VERSIONS: Final = (WITH_VARIABLES, "2008-10-17")
 _DOCUMENT: Final = frozenset(("Version", "Id", "Statement"))
 _SYNTAX: Final = "Invalid policy syntax."
 _S3_ARN: Final = re.compile(r"arn:aws(?:-[a-z0-9-]{1,32})?:s3:::([^/]+)(/?)")
-_OTHER_KEY: Final = re.compile(r"(?:aws|ec2|iam|saml|sts):.|[^:]*\..*:.", re.IGNORECASE)
-"""Condition keys that are none of S3's: those that all services have, and those of sessions and
-identity providers."""
+_VENDORS: Final = frozenset(("aws", "ec2", "iam", "saml", "sts"))
+"""Of condition keys that are none of S3's: those that all services have, and those of sessions.
+Those of identity providers begin with the names of hosts."""
 
 
 def check_bucket_policy(document: Mapping[str, Any], bucket: str) -> None:
@@ -33,10 +33,10 @@ def check_bucket_policy(document: Mapping[str, Any], bucket: str) -> None:
     for statement in _statements(document):
         _check_effect(statement)
         _check_principal(statement)
-        actions = _texts(statement, "Action")
-        for action in actions:
-            if not _actions(action):
-                raise PolicyError("Policy has invalid action", action)
+        patterns = {pattern: _actions(pattern) for pattern in _texts(statement, "Action")}
+        for pattern, actions in patterns.items():
+            if not actions:
+                raise PolicyError("Policy has invalid action", pattern)
         kinds = {
             kind
             for resource in _texts(statement, "Resource")
@@ -44,14 +44,23 @@ def check_bucket_policy(document: Mapping[str, Any], bucket: str) -> None:
         }
         # What is negated is about whatever is left, which nobody wants to be told of.
         applied = "Action" in statement and "Resource" in statement
-        variables = document.get("Version") == WITH_VARIABLES
-        for condition in _conditions(statement, variables, _SYNTAX):
+        # The actions of each pattern that are about a resource which the statement has.
+        about = {
+            frozenset(action for action in actions if ACTIONS[action] in kinds)
+            for actions in set(patterns.values())
+        }
+        seen: set[frozenset[str] | None] = set()
+        for condition in _conditions(statement, _has_variables(document), _SYNTAX):
             _check_key(condition.key)
-            if applied and not _applies(condition.key, actions, kinds):
-                raise PolicyError(
-                    "Conditions do not apply to combination of actions and resources in statement"
-                )
-        if applied and not all(_about(action) & kinds for action in actions):
+            knowing = actions_of(condition.key)
+            if applied and knowing not in seen:
+                seen.add(knowing)
+                if not all(actions if knowing is None else actions & knowing for actions in about):
+                    raise PolicyError(
+                        "Conditions do not apply to combination of actions and resources in "
+                        "statement"
+                    )
+        if applied and not all(about):
             raise PolicyError("Action does not apply to any resource(s) in statement")
 
 
@@ -71,13 +80,17 @@ def check_trust_policy(document: Mapping[str, Any]) -> None:
             raise PolicyError("Has prohibited field Resource")
         if "NotResource" in statement:
             raise PolicyError("AssumeRole policy must not contain resources.")
-        for condition in _conditions(statement, document.get("Version") == WITH_VARIABLES):
+        for condition in _conditions(statement, _has_variables(document)):
             assert condition
         sid = statement.get("Sid")
         if sid in seen:
             raise PolicyError("The Statement Ids in the policy are not unique")
         if sid:
             seen.add(sid)
+
+
+def _has_variables(document: Mapping[str, Any]) -> bool:
+    return document.get("Version") == WITH_VARIABLES
 
 
 def _statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -162,19 +175,15 @@ def _texts(statement: Mapping[str, Any], name: str) -> list[str]:
 _MISSING: Final = object()
 
 
-def _actions(pattern: str) -> Iterable[str]:
+def _actions(pattern: str) -> frozenset[str]:
     """The actions that a pattern is about."""
     folded = pattern.lower()
     if folded == "*":
-        return ACTIONS
+        return frozenset(ACTIONS)
     if not folded.startswith(("s3:", "scality:")):
-        return ()
+        return frozenset()
     wanted = Patterns.of([tokens_of(folded)])
-    return [action for action in ACTIONS if wanted.matched_by(action)]
-
-
-def _about(pattern: str) -> set[About]:
-    return {ACTIONS[action] for action in _actions(pattern)}
+    return frozenset(action for action in ACTIONS if wanted.matched_by(action))
 
 
 def _resource_kinds(resource: str, bucket: str) -> Iterator[About]:
@@ -209,14 +218,7 @@ def _conditions(
 
 
 def _check_key(key: str) -> None:
-    if not is_s3_key(key) and _OTHER_KEY.match(key) is None:
+    vendor, colon, name = key.partition(":")
+    is_other = vendor.lower() in _VENDORS or "." in vendor
+    if not is_s3_key(key) and not (colon and name and is_other):
         raise PolicyError("Policy has an invalid condition key", key)
-
-
-def _applies(key: str, actions: list[str], kinds: set[About]) -> bool:
-    """Whether of each pattern of actions one action knows a key, and is about a resource that the
-    statement has."""
-    return all(
-        any(knows(action, key) and ACTIONS[action] in kinds for action in _actions(pattern))
-        for pattern in actions
-    )

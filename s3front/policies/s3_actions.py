@@ -185,10 +185,15 @@ def is_s3_key(key: str) -> bool:
     return _entry(key) in _KEYS
 
 
+def actions_of(key: str) -> frozenset[str] | None:
+    """The actions that know a condition key, in any case, by their names in lower case; None: all
+    of them, as of keys of other services and those that all services have."""
+    return _KEYS.get(_entry(key))
+
+
 def knows(action: str, key: str) -> bool:
-    """Whether an action of ``ACTIONS`` knows a condition key, in any case. Keys of other services,
-    and those that all services have, every action may."""
-    actions = _KEYS.get(_entry(key))
+    """Whether an action, in lower case, knows a condition key."""
+    actions = actions_of(key)
     return actions is None or action in actions
 
 

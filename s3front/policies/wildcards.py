@@ -3,12 +3,14 @@
 Theory of operation: ``*`` cuts a pattern into segments of a fixed length. The first has to be at
 the beginning, the last at the end, and each of the others at the leftmost place behind the one
 before: taking a later place never helps, so nothing is ever tried again. A segment is looked for
-by ``str.find``, or, with a ``?`` in it, for all places at once in the bits of a number (R.
+by ``str.find``; with a ``?`` in it by a regular expression of its length, which has nothing to try
+either, or, if both it and the text are long, for all places at once in the bits of a number (R.
 Baeza-Yates, G. H. Gonnet, "A new approach to text searching", 1992).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 from typing import Final
@@ -27,6 +29,9 @@ class Wildcard(Enum):
 
 Token = str | Wildcard
 """A piece of a pattern; of text, every character stands for itself."""
+
+_STEPS_MAX: Final = 65_536
+"""Characters of a segment times places that a regular expression may look at."""
 
 _OF_CHARACTERS: Final = {"*": Wildcard.MANY, "?": Wildcard.ONE}
 
@@ -61,7 +66,7 @@ def _joined(tokens: Iterable[Token]) -> list[Token]:
 class Segment:
     """What stands between two ``*``: ``length`` characters, some of which may be any."""
 
-    __slots__ = ("_any", "_literals", "_masks", "length")
+    __slots__ = ("_any", "_expression", "_literals", "_masks", "length")
 
     def __init__(self, tokens: Iterable[Token]) -> None:
         self.length = 0
@@ -73,6 +78,7 @@ class Segment:
             else:
                 self.length += 1
         self._literals = literals
+        self._expression: re.Pattern[str] | None = None
         self._masks: dict[str, int] | None = None
         self._any = 0
 
@@ -97,6 +103,14 @@ class Segment:
             return found if found < 0 else found + self.length
         if end - begin < self.length:
             return -1
+        if (end - begin) * self.length <= _STEPS_MAX:
+            if self._expression is None:
+                self._expression = self._make_expression()
+            place = self._expression.search(text, begin, end)
+            return -1 if place is None else place.end()
+        return self._find_by_bits(text, begin, end)
+
+    def _find_by_bits(self, text: str, begin: int, end: int) -> int:
         if self._masks is None:
             self._masks = self._make_masks()
         masks, other = self._masks, self._any
@@ -108,6 +122,15 @@ class Segment:
             if state & done:
                 return index + 1
         return -1
+
+    def _make_expression(self) -> re.Pattern[str]:
+        """Each character as itself, or as any."""
+        written, at = [], 0
+        for place, literal in self._literals:
+            written += ["." * (place - at), re.escape(literal)]
+            at = place + len(literal)
+        written.append("." * (self.length - at))
+        return re.compile("".join(written), re.DOTALL)
 
     def _make_masks(self) -> dict[str, int]:
         """For each character the places of the segment that it may stand at; others may stand
