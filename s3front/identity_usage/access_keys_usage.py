@@ -129,6 +129,28 @@ def show(key: KeyId, json: Json = False) -> None:
 
 
 @app.command()
+def update(
+    key: KeyId,
+    description: Annotated[str | None, typer.Option(metavar="TEXT")] = None,
+    expires: ExpiresOption = None,
+) -> None:
+    """Give a key another description, or another end."""
+    end = _moment(expires)
+
+    async def change(installation: Installation) -> AccessKey:
+        record = _known(installation, key)
+        user = _user_of(installation, record)
+        return await installation.change(
+            lambda d: update_access_key(
+                d, record.account, user, key, description=description, expires=end
+            )
+        )
+
+    end_text = ask(change).expires
+    say(f"the access key {key} is good {f'until {end_text}' if end_text else 'always'}")
+
+
+@app.command()
 def disable(key: KeyId) -> None:
     """Let nobody sign with a key, within a second."""
     _set_status(key, "Inactive")

@@ -151,12 +151,12 @@ def read_policy(path: Path) -> str:
 
 
 def tags_of(options: Sequence[str] | None) -> list[tuple[str, str]]:
-    """The tags of ``--tag``."""
+    """The tags of a command line."""
     pairs = []
     for option in options or ():
         key, is_there, value = option.partition("=")
         if not is_there:
-            raise typer.BadParameter("KEY=VALUE is needed", param_hint="--tag")
+            raise typer.BadParameter("KEY=VALUE is needed", param_hint="tag")
         pairs.append((key, value))
     return pairs
 

@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from s3front.iam.holder_changes import (
+    add_tags,
     attach,
     delete_inline,
     detach,
     inline_policy,
     put_inline,
+    remove_tags,
     set_boundary,
 )
 from s3front.iam.identity_checks import HolderKind, the_holder
@@ -23,6 +25,7 @@ from s3front.identity_usage.asking import (
     policy_arn,
     read_policy,
     say,
+    tags_of,
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
@@ -34,7 +37,7 @@ InlineName = Annotated[str, typer.Argument(metavar="POLICY", help="The name of t
 
 def add_policy_commands(app: typer.Typer, kind: HolderKind) -> None:
     """Give the commands of such an identity ``attach``, ``detach``, ``put-policy``, ``show-policy``
-    and ``delete-policy``."""
+    and ``delete-policy``; those of users and roles ``boundary``, ``tag`` and ``untag``."""
 
     @app.command(name="attach")
     def attach_policy(name: Name, policy: ManagedName, account: AccountOption = None) -> None:
@@ -106,6 +109,7 @@ def add_policy_commands(app: typer.Typer, kind: HolderKind) -> None:
 
     if kind != "group":
         _add_boundary_command(app, kind)
+        _add_tag_commands(app, kind)
 
 
 def _add_boundary_command(app: typer.Typer, kind: HolderKind) -> None:
@@ -128,3 +132,36 @@ def _add_boundary_command(app: typer.Typer, kind: HolderKind) -> None:
             return arn or "none"
 
         say(f"the boundary of the {kind} {name}: {ask(change)}")
+
+
+def _add_tag_commands(app: typer.Typer, kind: HolderKind) -> None:
+    @app.command(name="tag")
+    def tag(
+        name: Name,
+        tags: Annotated[list[str], typer.Argument(metavar="KEY=VALUE")],
+        account: AccountOption = None,
+    ) -> None:
+        """Give tags, each in the place of one of its key."""
+        pairs = tags_of(tags)
+
+        async def change(installation: Installation) -> None:
+            found = installation.account(account)
+            await installation.change(lambda d: add_tags(d, kind, found.id, name, pairs))
+
+        ask(change)
+        say(f"tagged the {kind} {name}")
+
+    @app.command(name="untag")
+    def untag(
+        name: Name,
+        keys: Annotated[list[str], typer.Argument(metavar="KEY")],
+        account: AccountOption = None,
+    ) -> None:
+        """Take tags away, as far as they are there."""
+
+        async def change(installation: Installation) -> None:
+            found = installation.account(account)
+            await installation.change(lambda d: remove_tags(d, kind, found.id, name, keys))
+
+        ask(change)
+        say(f"the {kind} {name} has these tags no more")

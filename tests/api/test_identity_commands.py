@@ -106,6 +106,11 @@ def test_a_user_from_nothing_to_a_key_that_reads(operator: Operator) -> None:
     assert shown["tags"] == {"team": "blue"}
     assert shown["inlinePolicies"] == ["reads"]
     assert shown["accessKeys"] == [key["accessKeyId"]]
+    operator.run("users", "tag", "anna", "Team=red", "floor=2", *BART)
+    operator.run("users", "untag", "anna", "FLOOR", *BART)
+    assert operator.told("users", "show", "anna", *BART)["tags"] == {"Team": "red"}
+    operator.run("access-keys", "update", key["accessKeyId"], "--description", "hers")
+    assert operator.told("access-keys", "show", key["accessKeyId"])["description"] == "hers"
     assert json.loads(operator.run("users", "show-policy", "anna", "reads", *BART))
 
 
