@@ -186,3 +186,28 @@ async def test_what_somebody_else_changes_meanwhile_is_left_to_the_next_pass(
     assert installed.master_key_of(made[1]) == NEW
     await installed.front.directory.refresh()
     assert await installed.front.credentials.find(made[1]) is not None
+
+
+async def test_a_change_of_others_meanwhile_is_missed_by_nobody(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (key_id,) = await installed.make_keys(1)
+    other = Front(installed.metadata, keys=installed.keys)
+    await other.directory.refresh()
+    await installed.rotate()
+    read = installed.metadata.get_each
+
+    async def then_change(wanted: Any, request_id: str) -> Any:
+        found = await read(wanted, request_id)
+        if (IAM, access_key_key(key_id)) in wanted:
+            monkeypatch.undo()
+            await installed.front.change(lambda d: create_user(d, BART_ID, "new"))
+        return found
+
+    monkeypatch.setattr(installed.metadata, "get_each", then_change)
+    await installed.work()
+    await other.directory.refresh()
+    assert other.directory.user(BART_ID, "new") is not None
+    installed.now += 60
+    await installed.work()
+    assert installed.master_key_of(key_id) == NEW
