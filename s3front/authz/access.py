@@ -38,6 +38,8 @@ EXPECTED_OWNER: Final = "x-amz-expected-bucket-owner"
 _ARN: Final = "arn:aws:s3:::"
 _REMOVES: Final = "s3:DeleteObject"
 _OF_LISTINGS: Final = frozenset(("s3:delimiter", "s3:max-keys"))
+_REQUEST_TAGS: Final = frozenset(("aws:requesttag", "aws:tagkeys"))
+_TAGS_OF_REQUESTS: Final = "s3:requestobjecttagkeys"
 _PREFIX: Final = "s3:prefix"
 _EXISTING_TAG: Final = "s3:existingobjecttag/"
 _CREATES: Final = "s3:objectcreationoperation"
@@ -101,6 +103,11 @@ class Access(msgspec.Struct, frozen=True):
         return self.resource.startswith(_ARN)
 
     @property
+    def is_of_object(self) -> bool:
+        """Whether it is about a key."""
+        return "/" in self.resource.removeprefix(_ARN)
+
+    @property
     def owner_account(self) -> str | None:
         """The ID of the account that the bucket belongs to, as far as it is known."""
         if self.bucket is None:
@@ -156,7 +163,11 @@ class Asked(msgspec.Struct, frozen=True, dict=True):
         return known
 
     def _known(self, key: str) -> Sequence[str] | None:
-        return self.access.values(key) if knows(self.action.lower(), key) else None
+        action, asked = self.action.lower(), key
+        if key.lower().partition("/")[0] in _REQUEST_TAGS and self.access.is_of_bucket:
+            # Those of all services mean of S3 what its own do.
+            asked = _TAGS_OF_REQUESTS
+        return self.access.values(key) if knows(action, asked) else None
 
 
 class AskedToTell(Asked, frozen=True):

@@ -63,20 +63,17 @@ _OF_OBJECT_OWNERS: Final = frozenset(
 )
 """Actions that are for the owner of an object to allow; all others are for its bucket's."""
 
-_OF_OBJECTS_THAT_ARE: Final = _OF_OBJECT_OWNERS | {
-    "s3:DeleteObjectTagging",
-    "s3:DeleteObjectVersionTagging",
-    "s3:GetObjectTagging",
-    "s3:GetObjectVersionTagging",
-    "s3:PutObjectTagging",
-    "s3:PutObjectVersionTagging",
-    "s3:GetObjectLegalHold",
-    "s3:GetObjectRetention",
-    "s3:PutObjectLegalHold",
-    "s3:PutObjectRetention",
-    "s3:RestoreObject",
-}
-"""Actions whose answer tells whether there is a key."""
+_OF_NO_OBJECT: Final = frozenset(
+    f"s3:{action}"
+    for action in (
+        "AbortMultipartUpload",
+        "BypassGovernanceRetention",
+        "DeleteObject",
+        "DeleteObjectVersion",
+        "ListMultipartUploadParts",
+    )
+)
+"""Actions on a key whose answer does not tell whether there is an object, besides ``MAKES``."""
 
 _LISTS: Final = "s3:PutObjectAcl"
 """What says, beside ``MAKES``, what the list of the new object is: that is its sender's, and so
@@ -217,7 +214,8 @@ def _of_bucket(access: Access, bucket: BucketRecord) -> Decision:
         # Whoever allows it (Amazon S3 API reference, PutBucketPolicy).
         return Decision(False, Reason(Why.OWNERS_ONLY, action=access.actions[0]))
     gone = access.object is None or access.object.is_delete_marker
-    if gone and not makes and not _OF_OBJECTS_THAT_ARE.isdisjoint(access.actions):
+    tells = not makes and access.is_of_object and not _OF_NO_OBJECT.issuperset(access.actions)
+    if gone and tells:
         listing = AskedToTell(access, _LIST, arn(access.bucket_name))
         listed = _one(access, bucket, listing, makes=False)
         if not listed.allowed:

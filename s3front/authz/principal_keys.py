@@ -13,11 +13,15 @@ _TAG: Final = "aws:principaltag/"
 
 
 def of_principal(principal: Principal, key: str) -> tuple[str, ...] | None:
-    """The values of a key, in any case but for the names of tags; None when it is not about who
-    asks, or there is no such thing of him."""
+    """The values of a key, in any case; None when it is not about who asks, or there is no such
+    thing of him. Names of tags of identities are the same in any case (IAM user guide, "Rules for
+    tagging in IAM")."""
     lower = key.lower()
     if lower.startswith(_TAG):
-        return _one(principal.tags.get(key[len(_TAG) :]))
+        wanted = lower[len(_TAG) :]
+        return _one(
+            next((held for name, held in principal.tags.items() if name.lower() == wanted), None)
+        )
     match lower:
         case "aws:principaltype":
             return (principal.kind,)
@@ -32,7 +36,7 @@ def of_principal(principal: Principal, key: str) -> tuple[str, ...] | None:
             return _one(principal.user_name)
         case "aws:federatedprovider":
             return _one(principal.federated)
-        case "aws:principalisawsservice":
+        case "aws:principalisawsservice" | "aws:viaawsservice":
             return ("false",)
     settled = principal.keys.get(lower)
     return None if settled is None else tuple(settled)

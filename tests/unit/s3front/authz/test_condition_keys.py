@@ -72,7 +72,7 @@ def keys(
         ("aws:PrincipalAccount", ("123456789012",)),
         ("aws:PrincipalArn", (ANNA.arn,)),
         ("aws:principaltag/Team", ("red",)),
-        ("aws:PrincipalTag/team", None),
+        ("aws:PrincipalTag/team", ("red",)),
         ("aws:TokenIssueTime", ("2024-02-29T11:00:00Z",)),
         ("aws:MultiFactorAuthPresent", None),
         ("aws:TagKeys", None),
@@ -327,3 +327,20 @@ def test_what_bucket_and_object_tell() -> None:
     assert found.values("s3:ResourceAccount") == ("123456789012",)
     assert found.values("aws:RequestedRegion") == ("eu-west-1",)
     assert access(keys(), bucket=None).values("aws:RequestedRegion") is None
+
+
+def test_tags_of_a_request_are_those_of_what_it_may_tag() -> None:
+    asked = keys({"x-amz-tagging": "team=x"})
+    for action, values in (("s3:PutObject", ("x",)), ("s3:GetObject", None)):
+        question = Asked(access(asked, action), action, arn("bucket", "key"))
+        for key in ("aws:RequestTag/team", "s3:RequestObjectTag/team"):
+            assert question.values(key) == values
+
+
+def test_names_of_tags_of_identities_are_the_same_in_any_case() -> None:
+    tagged = msgspec.structs.replace(ANNA, tags={"Contractor": "true"})
+    asked = keys(principal=tagged)
+    assert asked.values("aws:PrincipalTag/contractor") == ("true",)
+    assert asked.values("aws:principaltag/CONTRACTOR") == ("true",)
+    assert asked.values("aws:PrincipalTag/other") is None
+    assert asked.values("aws:ViaAWSService") == ("false",)

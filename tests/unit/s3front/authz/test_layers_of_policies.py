@@ -353,3 +353,25 @@ def test_what_limits_a_session_limits_what_it_takes_on_next(limit: str) -> None:
     assert not decide(access).allowed
     free = msgspec.structs.replace(first, rights=Rights((named(allow("*")),)))
     assert decide(msgspec.structs.replace(access, principal=free)).allowed
+
+
+@pytest.mark.parametrize(
+    ("action", "told"),
+    [
+        ("s3:GetObjectAnnotation", False),
+        ("s3:DeleteObjectAnnotation", False),
+        ("s3:GetObjectRetention", False),
+        ("s3:PutObjectTagging", False),
+        ("s3:RestoreObject", False),
+        ("s3:DeleteObject", True),
+        ("s3:DeleteObjectVersion", True),
+        ("s3:AbortMultipartUpload", True),
+        ("s3:PutObject", True),
+    ],
+)
+def test_who_may_not_list_is_not_told_that_a_key_is_not_there(action: str, told: bool) -> None:
+    asked = PRIVATE.access(user("u", allow(action.removeprefix("s3:"))), "GetObject-gone")
+    access = msgspec.structs.replace(asked, actions=(action,))
+    decision = decide(access)
+    assert decision.allowed is told
+    assert told or decision.reason.why is Why.HIDDEN
