@@ -15,6 +15,7 @@ import msgspec
 
 from s3front.auth.identity import Principal, Rights
 from s3front.authz.reasons import Decision, Layer, Why
+from s3front.iam.iam_errors import IamError, no_such_entity
 from s3front.iam.identity_checks import the_account, the_group, the_role, the_user
 from s3front.iam.identity_ids import account_arn, parsed_arn
 from s3front.iam.records import Holder, Role, User
@@ -214,7 +215,11 @@ def _canonical_id(context: CallContext, arn: str) -> str | None:
 def _its_source(context: CallContext, parameters: Parameters) -> tuple[str, Record | None]:
     """The identity whose policies are asked for."""
     arn = parameters.required("PolicySourceArn", ARN)
-    return arn, _source(context, parameters)
+    try:
+        return arn, _source(context, parameters)
+    except IamError:
+        # Whoever may not ask is not told that there is nobody.
+        return arn, None
 
 
 def _source(context: CallContext, parameters: Parameters) -> Holder:
@@ -230,7 +235,7 @@ def _holder(context: CallContext, arn: str) -> Holder:
         )
     account_id, name = parsed_arn(arn, kind)
     if account_id != context.account_id:
-        raise QueryError("NoSuchEntity", f"The {kind} with name {name} cannot be found.")
+        raise no_such_entity(kind, name)
     directory = context.directory
     if kind == "user":
         return the_user(directory, account_id, name)

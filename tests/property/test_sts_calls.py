@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.unit.s3front.iam.stored_identities import BART_ID, READS
 from tests.unit.s3front.iam.web_tokens import ISSUER, KEYS, claims, raw, token
-from tests.unit.s3front.query_api.query_service import ACCOUNT, READ_ONLY
-from tests.unit.s3front.query_api.sts_service import NOBODY, StsService, trusting
+from tests.unit.s3front.query_api.query_service import ACCOUNT, NOBODY, READ_ONLY
+from tests.unit.s3front.query_api.sts_service import StsService, trusting
 
 _ODD = st.text(max_size=30) | st.sampled_from(
     ("", " ", "*", "a\0b", "x" * 3000, "-1", "1e9", "9" * 18, "٣٤٥٦", "ä", "\x7f", "../..", "%00")

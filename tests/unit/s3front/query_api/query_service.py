@@ -32,6 +32,9 @@ from tests.unit.s3front.metadata_twin import MetadataTwin
 from tests.unit.s3front.pieces import Pieces
 
 SECRET: Final = "secret"
+NOBODY: Final = ""
+"""Signs nothing."""
+
 ACCOUNT: Final = f"arn:aws:iam::{BART_ID}"
 READ_ONLY: Final = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
 
@@ -133,7 +136,7 @@ class QueryService:
 
     def key(self, by: str, service: str) -> AccessKey | None:
         """What somebody signs with; None: nothing."""
-        return AccessKey(by, SECRET, service=service)
+        return None if by == NOBODY else AccessKey(by, SECRET, service=service)
 
     async def send(self, body: bytes, by: str = BART_ID, service: str = "iam") -> dict[str, Any]:
         """The reply to a form."""

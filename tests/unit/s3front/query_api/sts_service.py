@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from s3front.auth.credential_sources import Signer
 from s3front.auth.identity import Principal
@@ -21,9 +21,6 @@ from tests.unit.s3front.iam.stored_identities import BART_ID
 from tests.unit.s3front.iam.test_session_service import KEYS
 from tests.unit.s3front.iam.web_tokens import KEYS as PROVIDER_KEYS
 from tests.unit.s3front.query_api.query_service import ACCOUNT, QueryService
-
-NOBODY: Final = ""
-"""Does not sign."""
 
 
 class StsService(QueryService):
@@ -52,8 +49,6 @@ class StsService(QueryService):
         return await super().find(access_key)
 
     def key(self, by: str, service: str) -> AccessKey | None:
-        if by == NOBODY:
-            return None
         found = self.keys_of_sessions.get(by)
         if found is None:
             return super().key(by, service)

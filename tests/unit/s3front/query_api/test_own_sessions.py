@@ -9,8 +9,8 @@ import pytest
 
 from s3front.auth.sigv4 import AccessKey
 from tests.unit.s3front.iam.stored_identities import BART_ID, READS
-from tests.unit.s3front.query_api.query_service import ACCOUNT, READ_ONLY, only, tag
-from tests.unit.s3front.query_api.sts_service import NOBODY, StsService, trusting
+from tests.unit.s3front.query_api.query_service import ACCOUNT, NOBODY, READ_ONLY, only, tag
+from tests.unit.s3front.query_api.sts_service import StsService, trusting
 
 GUEST = f"arn:aws:sts::{BART_ID}:federated-user/guest"
 INVALID = "InvalidClientTokenId"

@@ -12,8 +12,8 @@ import pytest
 from s3front.iam.account_changes import set_account_status
 from s3front.keys.sealing import NO_KEYS
 from tests.unit.s3front.iam.stored_identities import BART_ID, READS
-from tests.unit.s3front.query_api.query_service import ACCOUNT, READ_ONLY, only, tag
-from tests.unit.s3front.query_api.sts_service import NOBODY, StsService, trusting, user
+from tests.unit.s3front.query_api.query_service import ACCOUNT, NOBODY, READ_ONLY, only, tag
+from tests.unit.s3front.query_api.sts_service import StsService, trusting, user
 
 NAME = "me"
 

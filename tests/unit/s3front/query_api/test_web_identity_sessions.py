@@ -19,8 +19,8 @@ from tests.unit.s3front.iam.web_tokens import (
     claims,
     token,
 )
-from tests.unit.s3front.query_api.query_service import ACCOUNT, only
-from tests.unit.s3front.query_api.sts_service import NOBODY, StsService, trusting
+from tests.unit.s3front.query_api.query_service import ACCOUNT, NOBODY, only
+from tests.unit.s3front.query_api.sts_service import StsService, trusting
 
 CALL = "AssumeRoleWithWebIdentity"
 PROVIDER = f"{ACCOUNT}:oidc-provider/{PLACE}"
