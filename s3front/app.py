@@ -200,6 +200,11 @@ class App:
                 raise
             trace.identity = await self._sender(signed, target)
             context = await self._context(operation, request, owners, trace)
+        else:
+            # Whether it is refused shows when it is too late to learn more.
+            if context.undecided and await self._learns_more(trace):
+                trace.identity = await self._sender(signed, target)
+                context = await self._context(operation, request, owners, trace)
         return await self._done(operation, context, request)
 
     async def _sender(self, signed: Request, target: Target) -> Identity:
