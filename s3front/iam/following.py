@@ -51,7 +51,7 @@ FRESH_SECONDS: Final = 5.0
 CHANGES_MAX: Final = 500
 """More changes than these are not read one by one."""
 
-_KEYS_MAX: Final = 1000
+_KEYS_MAX: Final = 200
 """Records that are read at once."""
 
 _TRIES: Final = 20

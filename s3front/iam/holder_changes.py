@@ -22,7 +22,7 @@ from s3front.iam.identity_checks import (
     the_role,
     the_user,
 )
-from s3front.iam.policy_texts import check_policy, policy_size
+from s3front.iam.policy_texts import check_policy, kept_text, policy_size
 from s3front.iam.records import Holder, Role, User
 from s3front.policies.policy import Kind
 
@@ -58,7 +58,7 @@ def put_inline(
     policy_name, text = policy
     check_name(policy_name, "policy", "policyName")
     check_policy(text, Kind.IDENTITY)
-    inline = {**holder.inline, policy_name: text}
+    inline = {**holder.inline, policy_name: kept_text(text)}
     check_inline_size(kind, holder.name, sum(map(policy_size, inline.values())))
     return put(replace(holder, inline=inline))
 

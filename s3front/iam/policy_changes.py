@@ -22,7 +22,7 @@ from s3front.iam.identity_checks import (
     the_policy,
 )
 from s3front.iam.identity_ids import POLICY_PREFIX, new_id
-from s3front.iam.policy_texts import check_policy, policy_size
+from s3front.iam.policy_texts import check_policy, kept_text, policy_size
 from s3front.iam.records import ManagedPolicy, PolicyVersion, policy_key
 from s3front.policies.policy import Kind
 from shared.records.times import now, to_iso
@@ -61,7 +61,7 @@ def create_policy(
         updated=created,
         description=description,
         tags=checked_tags(tags),
-        versions=(PolicyVersion(id="v1", text=text, created=created),),
+        versions=(PolicyVersion(id="v1", text=kept_text(text), created=created),),
     )
     return Change({policy.key: policy}, policy)
 
@@ -87,7 +87,7 @@ def create_policy_version(
             "create a new version, you must delete an existing version.",
         )
     made, created = policy.made + 1, to_iso(now())
-    version = PolicyVersion(id=f"v{made}", text=text, created=created)
+    version = PolicyVersion(id=f"v{made}", text=kept_text(text), created=created)
     policy = replace(policy, versions=(*policy.versions, version), made=made, updated=created)
     if set_as_default:
         policy = replace(policy, default=version.id)

@@ -3,6 +3,7 @@ are used, as many identities have the same."""
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,8 @@ KEPT_MAX: Final = 4096
 """Policies that are kept, and"""
 KEPT_CHARACTERS_MAX: Final = 4 * 1024 * 1024
 """the text of which they are made, all in all."""
+
+_WHITE_SPACE_FREE: Final = 256
 
 NOTHING: Final = Policy({"Version": "2012-10-17", "Statement": []})
 """It gives nothing."""
@@ -51,6 +54,15 @@ def check_policy(text: str, kind: Kind) -> None:
         parse_policy(text, kind)
     except PolicyError as error:
         raise IamError("MalformedPolicyDocument", error.message) from error
+
+
+def kept_text(text: str) -> str:
+    """The text of a checked policy, as it is kept: as it was given, unless most of it is white
+    space, which quotas do not count and memory does."""
+    size = policy_size(text)
+    if len(text) - size <= 2 * size + _WHITE_SPACE_FREE:
+        return text
+    return json.dumps(json.loads(text), separators=(",", ":"), ensure_ascii=False)
 
 
 def policy_size(text: str) -> int:

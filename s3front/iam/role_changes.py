@@ -24,7 +24,7 @@ from s3front.iam.identity_checks import (
     the_role,
 )
 from s3front.iam.identity_ids import ROLE_PREFIX, new_id
-from s3front.iam.policy_texts import check_policy, policy_size
+from s3front.iam.policy_texts import check_policy, kept_text, policy_size
 from s3front.iam.records import ISSUE_TIME_FORMAT, Role
 from s3front.policies.policy import Kind
 from shared.records.times import now, to_iso
@@ -60,7 +60,7 @@ def create_role(  # noqa: PLR0913  # what CreateRole has
         id=new_id(ROLE_PREFIX),
         path=path,
         created=to_iso(now()),
-        trust=trust,
+        trust=kept_text(trust),
         description=description,
         max_session_seconds=max_session_seconds,
         tags=checked_tags(tags),
@@ -91,7 +91,7 @@ def update_trust(directory: Directory, account_id: str, name: str, trust: str) -
     """Let others take a role on."""
     role = the_role(directory, account_id, name)
     _check_trust(trust)
-    return put(replace(role, trust=trust))
+    return put(replace(role, trust=kept_text(trust)))
 
 
 def revoke_sessions(

@@ -3,6 +3,7 @@ with IAM's codes."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -276,6 +277,19 @@ def test_inline_policies_are_of_a_size_all_together(world: World) -> None:
     more = ("more", READS)
     assert world.refused(put_inline, "user", BART_ID, "a", more) == "LimitExceeded"
     world.do(put_inline, "user", BART_ID, "a", ("p0", READS))
+
+
+def test_white_space_is_kept_as_far_as_people_write_it(world: World) -> None:
+    world.do(create_user, BART_ID, "a")
+    printed = json.dumps(json.loads(READS), indent=4)
+    padded = READS.replace(",", "," + " " * 5000)
+    world.do(put_inline, "user", BART_ID, "a", ("printed", printed))
+    world.do(put_inline, "user", BART_ID, "a", ("padded", padded))
+    user = world.directory.user(BART_ID, "a")
+    assert user is not None
+    assert user.inline["printed"] == printed
+    assert len(user.inline["padded"]) < 200
+    assert json.loads(user.inline["padded"]) == json.loads(READS)
 
 
 def test_a_boundary_is_set_and_removed(world: World) -> None:
