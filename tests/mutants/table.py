@@ -80,6 +80,8 @@ TESTS = {
     ),
     "access": (
         "tests/unit/s3front/authz/test_decide.py",
+        "tests/unit/s3front/authz/test_decision_table.py",
+        "tests/unit/s3front/authz/test_layers_of_policies.py",
         "tests/unit/s3front/configurations/test_cors.py",
     ),
     "policies": (
@@ -419,15 +421,50 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("if document[_COMPLETES] != wanted:", "if False:"),
     ),
     ("access", _DECIDE): (
-        ("canonical_id or principal.is_anonymous:", "canonical_id:"),
-        ("bucket.owner_id != principal.canonical_id or", "False or"),
-        ("return _NOTHING_ALLOWS if principal.is_anonymous else _ACCOUNT", "return _ACCOUNT"),
-        ("_OF_ACCOUNTS.issuperset(access.actions)", "_OF_ACCOUNTS.intersection(access.actions)"),
-        ("            return _OTHER_OWNER\n", "            return _OWNER\n"),
+        ("    if principal.suspended:\n", "    if False:\n"),
+        ("            if expected != account:\n", "            if False:\n"),
+        ("        principal.rights is None\n        and bucket", "        bucket"),
         (
-            "for each in access.expected_owners if each != account_id",
-            "for each in access.expected_owners",
+            "        and not principal.is_anonymous\n        and not bucket",
+            "        and not bucket",
         ),
+        ('        and not bucket.document.get("bucketPolicy")\n', ""),
+        (
+            "            object_ is None\n            or object_.document",
+            "            True\n            or object_.document",
+        ),
+        ("makes=makes and action not in _READS", "makes=makes"),
+        ("    if access.actions[0] in _OF_POLICY and access", "    if False and access"),
+        ("    if gone and tells:\n", "    if False:\n"),
+        (
+            "    if rights is not None and (denied := denied_by(rights, asked)) is not None:\n"
+            "        return denied\n    owner_id",
+            "    owner_id",
+        ),
+        (
+            "    if stated.effect is Effect.DENY:\n"
+            "        return _not_stated(stated, action, _BUCKET_POLICY)\n    is_own",
+            "    is_own",
+        ),
+        ("canonical_id == owner_id and not principal.is_anonymous", "canonical_id == owner_id"),
+        ("stated.how in (How.ITSELF, How.EVERYBODY)", "stated.how >= How.ACCOUNT"),
+        (
+            "    if rights is not None:\n        given = given_by(rights, asked)\n",
+            "    if False:\n        given = given_by(rights, asked)\n",
+        ),
+        ("principal.rights is None and asked.action in _OF_POLICY", "asked.action in _OF_POLICY"),
+        ("exempt = is_bucket_owner and", "exempt = False and"),
+        ("if block.restrict_public_buckets and", "if False and"),
+        ("return (stated if owner_id == bucket.owner_id else NOTHING)", "return stated"),
+        ("return limited(rights, asked) or _stated(stated", "return _stated(stated"),
+        ("return block if owner is None else block | owner.block", "return block"),
+    ),
+    ("access", "s3front/authz/own_policies.py"): (
+        ("(Layer.BOUNDARY, boundary),", ""),
+        ("        (Layer.SESSION, rights.session or ()),\n", ""),
+        ("    if beyond is not None:\n        return beyond\n", ""),
+        ("boundary is not None and _allowing((boundary,), asked) is None", "False"),
+        ("session is not None and _allowing(session, asked) is None", "False"),
     ),
     ("lists", "s3front/authz/acl.py"): (
         ("    if not principal.is_anonymous:\n        names.add(ALL_ACCOUNTS)\n", ""),
@@ -661,7 +698,7 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ),
     ("bodies", "s3front/locations/local_blobs.py"): (
         ("data is not None and whole and crc32(data) != checksum", "False"),
-        ("os.fstat(descriptor).st_size != blob.size", "False"),
+        ("os.fstat(descriptor).st_size != blob.size:", "False:"),
         ("self._serves = theirs == ours", "self._serves = True"),
         ("if not (whole or blob.size > UNVERIFIED_BYTES_MIN):", "if False:"),
     ),
