@@ -137,7 +137,7 @@ def unpack(packed: bytes) -> Passed:
     try:
         stream = zlib.decompressobj()
         text = stream.decompress(packed, _UNPACKED_BYTES_MAX)
-        if not stream.eof or stream.unconsumed_tail:
+        if not stream.eof or stream.unused_data:
             raise TokenError
         return msgspec.msgpack.decode(text, type=Passed)
     except (zlib.error, msgspec.DecodeError, UnicodeDecodeError) as error:

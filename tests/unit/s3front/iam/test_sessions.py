@@ -8,6 +8,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from s3front.iam.identity_ids import SESSION_KEY_PREFIX, new_access_key_id
 from s3front.iam.sessions import (
@@ -46,6 +47,11 @@ SESSION = Session(
 )
 TOKEN = seal(SESSION, ACCESS_KEY, KEY)
 
+
+def raw_of(token: str) -> bytes:
+    return urlsafe_b64decode(token + "=" * (-len(token) % 4))
+
+
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 _SESSIONS = st.builds(
     Session,
@@ -77,8 +83,9 @@ def test_a_token_fits_a_header_and_a_url() -> None:
     assert not set(TOKEN) - set(string.ascii_letters + string.digits + "-_")
 
 
-def test_no_two_tokens_are_alike() -> None:
-    assert seal(SESSION, ACCESS_KEY, KEY) != TOKEN
+def test_no_two_tokens_are_encrypted_alike() -> None:
+    sealed = {raw_of(seal(SESSION, ACCESS_KEY, KEY))[25:] for _ in range(20)}
+    assert len(sealed) == 20
 
 
 def refused(token: str, access_key: str = ACCESS_KEY, key: SealingKey = KEY) -> None:
@@ -86,9 +93,9 @@ def refused(token: str, access_key: str = ACCESS_KEY, key: SealingKey = KEY) -> 
         unseal(token, access_key, key)
 
 
-@given(st.integers(0, len(urlsafe_b64decode(TOKEN + "=" * (-len(TOKEN) % 4))) * 8 - 1))
+@given(st.integers(0, len(raw_of(TOKEN)) * 8 - 1))
 def test_one_bit_that_differs(bit: int) -> None:
-    raw = bytearray(urlsafe_b64decode(TOKEN + "=" * (-len(TOKEN) % 4)))
+    raw = bytearray(raw_of(TOKEN))
     raw[bit // 8] ^= 1 << bit % 8
     refused(urlsafe_b64encode(raw).rstrip(b"=").decode())
 
@@ -148,6 +155,10 @@ def test_the_head_of_one_token_on_another() -> None:
 
 def test_a_token_that_is_too_long() -> None:
     refused("A" * (TOKEN_CHARACTERS_MAX + 4))
+    large = replace(SESSION, name="x" * TOKEN_CHARACTERS_MAX)
+    refused(seal(large, ACCESS_KEY, KEY))
+    small = replace(SESSION, name="x" * (TOKEN_CHARACTERS_MAX // 2))
+    assert unseal(seal(small, ACCESS_KEY, KEY), ACCESS_KEY, KEY) == small
 
 
 def test_secrets_are_shown_to_nobody() -> None:
@@ -188,6 +199,13 @@ def test_what_was_not_packed(junk: bytes) -> None:
 def test_what_unpacks_to_very_much() -> None:
     with pytest.raises(TokenError):
         unpack(pack(Passed("x" * 100_000)))
+
+
+def test_what_was_packed_and_cut_or_made_longer() -> None:
+    packed = pack(Passed("policy"))
+    for wrong in (packed[:-1], packed[:-4], packed + b"x", packed * 2):
+        with pytest.raises(TokenError):
+            unpack(wrong)
 
 
 def test_the_keys_of_sessions_are_known_by_their_form() -> None:
