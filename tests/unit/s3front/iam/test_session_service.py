@@ -208,6 +208,13 @@ async def test_session_policies(fronts: Fronts) -> None:
     assert by_name[gone]["Statement"] == by_name["junk"]["Statement"] == []
 
 
+async def test_managed_session_policies_alone(fronts: Fronts) -> None:
+    issued = await fronts[0].begin(packed=pack(Passed(policy_arns=(ADMINISTRATOR,))))
+    rights = (await fronts[1].found(issued)).principal.rights
+    assert rights is not None
+    assert [each.name for each in rights.session or ()] == [ADMINISTRATOR]
+
+
 async def test_the_sessions_of_a_role_that_is_removed_are_over(fronts: Fronts) -> None:
     one, other = fronts
     issued = await one.begin()
