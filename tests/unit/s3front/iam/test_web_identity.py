@@ -179,6 +179,9 @@ def test_an_algorithm_of_another_type_than_the_key() -> None:
     refused(raw({"alg": "ES256", "kid": "rsa"}, claims(), signature="AAAA"), "another way")
     refused(raw({"alg": "RS256", "kid": "ES256"}, claims(), signature="AAAA"), "another way")
     refused(raw({"alg": "ES384", "kid": "ES256"}, claims(), signature="AAAA"), "another way")
+    any_of_curve = {"ES256": {name: text for name, text in KEYS["ES256"].items() if name != "alg"}}
+    bad = raw({"alg": "ES384", "kid": "ES256"}, claims(), signature="AAAA")
+    refused(bad, "another way", any_of_curve)
     only = {"rsa": public_rsa(RSA_KEY, "rsa", alg="RS512")}
     refused(token(algorithm="RS256"), "another way", only)
     assert identity(token(algorithm="RS512"), only).subject == "somebody"
