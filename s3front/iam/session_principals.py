@@ -85,7 +85,7 @@ def _of_role(
         role_arn=role.arn,
         federated=f"arn:aws:iam::{account.id}:oidc-provider/{provider}" if provider else None,
         keys=_keys(session),
-        tags={**role.tags, **passed.tags},
+        tags=_with(role.tags, passed.tags),
         suspended=account.is_suspended,
         transitive_tags=passed.transitive,
     )
@@ -119,7 +119,7 @@ def _federated(
         user_id=f"{account.id}:{session.name}",
         kind="FederatedUser",
         keys=_keys(session),
-        tags={**whose.tags, **passed.tags},
+        tags=_with(whose.tags, passed.tags),
         suspended=account.is_suspended,
     )
 
@@ -143,6 +143,13 @@ def _managed(directory: Directory, arns: Sequence[str]) -> list[NamedPolicy]:
         read = NOTHING if policy is None else directory.policy_of_text(policy.text)
         found.append(NamedPolicy(arn, read))
     return found
+
+
+def _with(tags: Mapping[str, str], passed: Mapping[str, str]) -> Mapping[str, str]:
+    """Tags, and those of a session in the place of such of the same names, which have no case."""
+    names = {name.lower() for name in passed}
+    kept = {name: value for name, value in tags.items() if name.lower() not in names}
+    return {**kept, **passed}
 
 
 def _keys(session: Session) -> Mapping[str, Sequence[str]]:

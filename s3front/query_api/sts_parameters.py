@@ -51,7 +51,7 @@ _RESOURCE_TAGS: Final = ("aws:resourcetag/", "iam:resourcetag/")
 
 class SessionKeys(msgspec.Struct, frozen=True):
     """What a call of STS tells to the conditions of policies. ``said`` are keys in lower case,
-    the ``tags`` those of the session, ``role_tags`` those of the role."""
+    the ``tags`` those of the session, ``role_tags`` those of the role; their names have no case."""
 
     request: ConditionKeys
     said: Mapping[str, Sequence[str]]
@@ -75,7 +75,9 @@ class SessionKeys(msgspec.Struct, frozen=True):
             *((prefix, self.role_tags) for prefix in _RESOURCE_TAGS),
         ):
             if lower.startswith(prefix):
-                tag = tags.get(key[len(prefix) :])
+                wanted = lower[len(prefix) :]
+                tagged = (value for name, value in tags.items() if name.lower() == wanted)
+                tag = next(tagged, None)
                 return None if tag is None else (tag,)
         return self.request.values(key)
 

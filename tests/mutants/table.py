@@ -967,7 +967,7 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("< role.revoked_before", "<= role.revoked_before"),
         ("    if passed.limits:\n        rights", "    if passed.policy:\n        rights"),
         ("return replace(whose, keys=_keys(session))", "return whose"),
-        ("tags={**role.tags, **passed.tags}", "tags={**passed.tags, **role.tags}"),
+        ("return {**kept, **passed}", "return {**passed, **tags}"),
         (
             "    rights = replace(rights, session=_session_policies(directory, passed))\n    ret",
             "    ret",

@@ -127,6 +127,12 @@ async def test_a_session_of_a_role(fronts: Fronts) -> None:
     }
 
 
+async def test_a_tag_of_a_session_takes_the_place_of_one_in_other_letters(fronts: Fronts) -> None:
+    passed = pack(Passed(tags={"TEAM": "blue"}))
+    issued = await fronts[0].begin(packed=passed)
+    assert (await fronts[1].found(issued)).principal.tags == {"kind": "robot", "TEAM": "blue"}
+
+
 async def test_credentials_have_the_forms_of_aws(fronts: Fronts) -> None:
     issued = await fronts[0].begin()
     assert issued.access_key.startswith("ASIA")

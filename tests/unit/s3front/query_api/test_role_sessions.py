@@ -190,6 +190,12 @@ async def test_an_external_id_that_is_none(sts: StsService, bad: str) -> None:
         ({"StringEquals": {"aws:ResourceTag/kind": "robot"}}, {}, None),
         ({"StringEquals": {"iam:ResourceTag/kind": "robot"}}, {}, None),
         ({"StringEquals": {"aws:ResourceTag/kind": "other"}}, None, {}),
+        ({"StringEquals": {"aws:ResourceTag/KIND": "robot"}}, {}, None),
+        (
+            {"StringEquals": {"aws:RequestTag/Team": "red"}},
+            {"Tags": [tag("team", "red")]},
+            {"Tags": [tag("TEAM", "blue")]},
+        ),
         ({"StringEquals": {"aws:PrincipalTag/team": "red"}}, {}, None),
         ({"StringEquals": {"aws:RequestTag/team": "${aws:PrincipalTag/team}"}}, None, {}),
         (
