@@ -77,8 +77,14 @@ class Principal(msgspec.Struct, frozen=True, dict=True):
     @derived
     def names(self) -> CallerNames:
         """What policies may name it by."""
+        is_of_iam = self.kind in ("User", "AssumedRole")
         return CallerNames(
-            self.arn, self.account_id, self.canonical_id, self.role_arn, self.federated
+            self.arn,
+            self.account_id,
+            self.canonical_id,
+            self.role_arn,
+            self.federated,
+            unique_id=self.user_id.partition(":")[0] or None if is_of_iam else None,
         )
 
 

@@ -29,12 +29,12 @@ import msgspec
 from s3front.auth.identity import Rights
 from s3front.authz.access import MAKES, PER_KEY, Access, Asked, AskedToTell, arn
 from s3front.authz.acl import BUCKET_PERMISSIONS, OBJECT_PERMISSIONS, granted
+from s3front.authz.bucket_policies import POLICY_MEMBER, bucket_policy
 from s3front.authz.own_policies import denied_by, given_by, limited
 from s3front.authz.ownership import acls_count, owner_id_of
 from s3front.authz.public_block import PublicBlock, block_of
 from s3front.authz.reasons import Decision, Layer, Reason, Why
 from s3front.authz.refusals import refusal
-from s3front.policies.grammar import stored_policy
 from s3front.policies.judge import judge
 from s3front.policies.policy import Policy
 from s3front.policies.public import is_public
@@ -191,7 +191,7 @@ def _is_plain(access: Access, bucket: BucketRecord) -> bool:
         principal.rights is None
         and bucket.owner_id == principal.canonical_id
         and not principal.is_anonymous
-        and not bucket.document.get("bucketPolicy")
+        and not bucket.document.get(POLICY_MEMBER)
         and (
             object_ is None
             or object_.document.get("owner-id") == bucket.owner_id
@@ -283,16 +283,6 @@ def _within(rights: Rights, asked: Asked, stated: Verdict, grant: str | None) ->
     if not given.allowed and grant is not None:
         return _granted_by(grant, asked.action)
     return given
-
-
-def bucket_policy(bucket: BucketRecord) -> Policy | None:
-    """The policy that a bucket has, compiled once for each record."""
-    return remembered(bucket, _compiled)
-
-
-def _compiled(bucket: BucketRecord) -> Policy | None:
-    document = bucket.document.get("bucketPolicy")
-    return stored_policy(document) if document else None
 
 
 def _owner_of(access: Access, bucket: BucketRecord, action: str, *, makes: bool) -> str:

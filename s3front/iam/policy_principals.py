@@ -11,8 +11,10 @@ import re
 from typing import Final
 
 from s3front.iam.directory import Directory
+from s3front.iam.records import Role, User
 from s3front.policies.grammar import principals_of
 from s3front.policies.policy import Policy
+from s3front.policies.statement_principals import in_partition
 
 _PARTITION: Final = r"arn:aws[a-z-]*:"
 _ACCOUNT: Final = re.compile(rf"(?:{_PARTITION}iam::)?([0-9]{{12}})(?::root)?\Z")
@@ -32,6 +34,27 @@ def unknown_principal(policy: Policy, directory: Directory) -> str | None:
     return None
 
 
+def meant_by(policy: Policy, directory: Directory) -> dict[str, str]:
+    """The unique IDs of the users and roles that a policy names at present, by the ARNs that it
+    names them, or sessions of theirs, by (``Policy.ids``)."""
+    ids = {}
+    for kind, name in principals_of(policy):
+        identity = _identity(name, directory) if kind == "AWS" else None
+        if identity is not None:
+            ids[in_partition(name)] = identity.id
+    return ids
+
+
+def _identity(name: str, directory: Directory) -> User | Role | None:
+    if (found := _SESSION.match(name)) is not None:
+        return directory.role(found[1], found[2])
+    if (found := _IDENTITY.match(name)) is not None:
+        if found[2] == "user":
+            return directory.user(found[1], found[3])
+        return directory.role(found[1], found[3])
+    return None
+
+
 def _is_known(kind: str, name: str, directory: Directory) -> bool:
     if kind == "CanonicalUser":
         return directory.account_by_canonical_id(name) is not None
@@ -39,10 +62,5 @@ def _is_known(kind: str, name: str, directory: Directory) -> bool:
         return True
     if (found := _ACCOUNT.match(name) or _OTHER_ARN.match(name)) is not None:
         return directory.account(found[1]) is not None
-    if (found := _SESSION.match(name)) is not None:
-        return directory.role(found[1], found[2]) is not None
-    if (found := _IDENTITY.match(name)) is not None:
-        find = directory.user if found[2] == "user" else directory.role
-        identity = find(found[1], found[3])
-        return identity is not None and identity.arn == name
-    return False
+    identity = _identity(name, directory)
+    return identity is not None and (_SESSION.match(name) is not None or identity.arn == name)

@@ -11,11 +11,12 @@ from typing import Final
 
 import orjson
 
-from s3front.authz.decide import bucket_policy, decide
+from s3front.authz.bucket_policies import POLICY_MEMBER, bucket_policy, policy_members
+from s3front.authz.decide import decide
 from s3front.authz.public_block import block_of
 from s3front.bodies.request_document import interpreted, read_document
 from s3front.context import Context
-from s3front.iam.policy_principals import unknown_principal
+from s3front.iam.policy_principals import meant_by, unknown_principal
 from s3front.metadata.object_store import record_of
 from s3front.operations.changes import change_bucket
 from s3front.operations.granting import account_block
@@ -33,7 +34,6 @@ from shared import limits
 from shared.records.bucket import BucketRecord
 from shared.records.derived import remembered
 
-_MEMBER: Final = "bucketPolicy"
 _PUT: Final = "s3:PutBucketPolicy"
 _CONFIRM: Final = "x-amz-confirm-remove-self-bucket-access"
 
@@ -61,7 +61,8 @@ async def put_bucket_policy(context: Context, request: Request) -> Reply:
 
     def change(record: BucketRecord) -> BucketRecord:
         _require_unblocked(context, record, policy)
-        changed = record.changed({_MEMBER: policy.document})
+        ids = meant_by(policy, context.services.directory)
+        changed = record.changed(policy_members(policy.document, ids))
         if not confirmed:
             _require_repairable(context, changed)
         return changed
@@ -72,8 +73,8 @@ async def put_bucket_policy(context: Context, request: Request) -> Reply:
 
 async def delete_bucket_policy(context: Context, _request: Request) -> Reply:
     """Remove the policy, if there is one (Amazon S3 API reference)."""
-    if context.bucket.record.document.get(_MEMBER):
-        await change_bucket(context, lambda record: record.changed({_MEMBER: None}))
+    if context.bucket.record.document.get(POLICY_MEMBER):
+        await change_bucket(context, lambda record: record.changed(policy_members(None)))
     return Reply(204)
 
 

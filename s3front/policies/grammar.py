@@ -17,6 +17,7 @@ from s3front.policies.policy import Kind, Policy
 from s3front.policies.policy_error import PolicyError
 from s3front.policies.policy_json import JsonError, read_json
 from s3front.policies.resource_grammar import check_bucket_policy, check_trust_policy
+from s3front.policies.statement_principals import NO_IDS
 
 BUCKET_SIZE_MAX: Final = 20_480
 """Bytes of the policy of a bucket, without the blanks between its tokens (Amazon S3 user guide,
@@ -42,10 +43,12 @@ def parse_policy(text: bytes | str, kind: Kind, *, bucket: str = "") -> Policy:
     return Policy(document, kind)
 
 
-def stored_policy(document: Any, kind: Kind = Kind.BUCKET) -> Policy:
+def stored_policy(
+    document: Any, kind: Kind = Kind.BUCKET, ids: Mapping[str, str] = NO_IDS
+) -> Policy:
     """A policy that has been stored, perhaps by another server: what cannot be understood gives
-    nothing in an Allow, and in a Deny denies."""
-    return Policy(document, kind)
+    nothing in an Allow, and in a Deny denies. ``ids`` as ``Policy`` has them."""
+    return Policy(document, kind, ids)
 
 
 def principals_of(policy: Policy) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from s3front.policies.statement_principals import NO_IDS
 from s3front.policies.statements import CompiledPolicy, compile_policy
 from shared.records.derived import derived
 
@@ -34,10 +35,15 @@ class Kind(Enum):
 
 
 class Policy(msgspec.Struct, frozen=True, dict=True):
-    """A policy. The document, and what is derived from it, is shared: never change it."""
+    """A policy. The document, and what is derived from it, is shared: never change it.
+
+    ``ids`` are the unique IDs of users and roles, by the ARNs that it names them by: it is about
+    these, and not about others that come to have their names. Whoever is not in it is named by the
+    ARN alone."""
 
     document: Mapping[str, Any]
     kind: Kind = Kind.IDENTITY
+    ids: Mapping[str, str] = NO_IDS
 
     @derived
     def compiled(self) -> CompiledPolicy:
@@ -46,6 +52,7 @@ class Policy(msgspec.Struct, frozen=True, dict=True):
             self.document,
             names_principals=self.kind.names_principals,
             names_resources=self.kind.names_resources,
+            ids=self.ids,
         )
 
 

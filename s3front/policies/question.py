@@ -15,8 +15,9 @@ class CallerNames(msgspec.Struct, frozen=True, dict=True):
 
     ``arn`` is that of the account, user or session itself, ``*`` of anybody; ``account_id`` has 12
     digits, None of anybody. ``role_arn`` is that of the role which a session has taken on;
-    ``federated`` the identity provider that vouched for it; ``service`` a service's name. What does
-    not apply is None.
+    ``federated`` the identity provider that vouched for it; ``service`` a service's name;
+    ``unique_id`` the unique ID of the user or role, which no other of its name has. What does not
+    apply is None.
     """
 
     arn: str
@@ -25,16 +26,32 @@ class CallerNames(msgspec.Struct, frozen=True, dict=True):
     role_arn: str | None = None
     federated: str | None = None
     service: str | None = None
+    unique_id: str | None = None
 
     @derived
-    def own(self) -> tuple[str, ...]:
-        """The labels of itself."""
-        labels = [self.arn]
+    def itself(self) -> tuple[str, ...]:
+        """The labels of the very user, session or account."""
+        return with_id(self.arn, self.unique_id)
+
+    @derived
+    def vouched_for(self) -> tuple[str, ...]:
+        """The labels of the provider and of the service."""
+        labels = []
         if self.federated is not None:
             labels.append(label("Federated", self.federated))
         if self.service is not None:
             labels.append(label("Service", self.service))
         return tuple(labels)
+
+    @derived
+    def own(self) -> tuple[str, ...]:
+        """Both of these."""
+        return self.itself + self.vouched_for
+
+    @derived
+    def role(self) -> tuple[str, ...]:
+        """The labels of the role."""
+        return () if self.role_arn is None else with_id(self.role_arn, self.unique_id)
 
     @derived
     def of_account(self) -> tuple[str, ...]:
@@ -46,14 +63,19 @@ class CallerNames(msgspec.Struct, frozen=True, dict=True):
     @derived
     def labels(self) -> tuple[str, ...]:
         """All by which it may be named, as ``label`` writes them."""
-        role = () if self.role_arn is None else (self.role_arn,)
-        return (*self.own, *role, *self.of_account)
+        return (*self.own, *self.role, *self.of_account)
 
 
 def label(kind: str, name: str) -> str:
     """How ``CallerNames`` and principals write the name of a caller: that of kind ``AWS``, an ARN
     or an account ID, as it is; those of other kinds, which may look like any, with it."""
     return name if kind == "AWS" else f"{kind} {name}"
+
+
+def with_id(arn: str, unique_id: str | None) -> tuple[str, ...]:
+    """The labels of a user, role or session: its ARN and, where that is known, its ARN with the
+    unique ID of the user or role."""
+    return (arn,) if unique_id is None else (arn, f"{arn} {unique_id}")
 
 
 class Question(Protocol):

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 
-from s3front.policies.question import CallerNames, label
+from s3front.policies.question import CallerNames, label, with_id
 from s3front.policies.verdict import How
 
 _PARTITION: Final = re.compile(r"arn:aws-[a-z0-9-]{1,32}:")
@@ -23,6 +24,8 @@ _NAMED: Final = re.compile(
 )
 _UNIQUE_ID: Final = re.compile(r"A[A-Z]{3}[A-Z0-9]{12,28}\Z")
 """What AWS puts in the place of an identity that has been deleted: it names nobody any more."""
+
+NO_IDS: Final[Mapping[str, str]] = MappingProxyType({})
 
 KINDS: Final = frozenset(("AWS", "CanonicalUser", "Federated", "Service"))
 
@@ -42,7 +45,7 @@ class Principals(msgspec.Struct, frozen=True):
             return How.ITSELF
         if self.everybody:
             return How.EVERYBODY
-        return How.ROLE if names.role_arn in named else How.ACCOUNT
+        return How.ACCOUNT if named.isdisjoint(names.role) else How.ROLE
 
     def whole(self, names: CallerNames) -> bool:
         """Whether they name all that a caller is: the account, the role, and itself. Those that a
@@ -50,13 +53,13 @@ class Principals(msgspec.Struct, frozen=True):
         if self.everybody:
             return True
         named = self.named
-        if not named.isdisjoint(names.own[1:]):
+        if not named.isdisjoint(names.vouched_for):
             return True
         if named.isdisjoint(names.of_account):
             return False
-        if names.role_arn is not None and names.role_arn not in named:
+        if names.role_arn is not None and named.isdisjoint(names.role):
             return False
-        return names.arn in named or _ROOT.match(names.arn) is not None
+        return not named.isdisjoint(names.itself) or _ROOT.match(names.arn) is not None
 
 
 def in_partition(arn: str) -> str:
@@ -64,8 +67,9 @@ def in_partition(arn: str) -> str:
     return _PARTITION.sub("arn:aws:", arn, count=1) if arn.startswith("arn:aws-") else arn
 
 
-def principals_of_element(element: Any) -> tuple[Principals, bool]:
-    """What a ``Principal`` or ``NotPrincipal`` names, and whether all of it was understood."""
+def principals_of_element(element: Any, ids: Mapping[str, str] = NO_IDS) -> tuple[Principals, bool]:
+    """What a ``Principal`` or ``NotPrincipal`` names, and whether all of it was understood. ``ids``
+    are the unique IDs of the users and roles that were meant by their ARNs."""
     if element == "*":
         return Principals(everybody=True), True
     if not isinstance(element, Mapping) or not element:
@@ -77,7 +81,8 @@ def principals_of_element(element: Any) -> tuple[Principals, bool]:
             if kind == "AWS" and entry == "*":
                 everybody = True
             elif kind in KINDS and isinstance(entry, str) and is_principal(kind, entry):
-                named.add(principal_label(kind, entry))
+                found = principal_label(kind, entry)
+                named.add(with_id(found, ids.get(found))[-1])
             else:
                 understood = False
     return Principals(everybody, frozenset(named)), understood

@@ -16,6 +16,7 @@ from s3front.policies.condition_block import Test, tests_of
 from s3front.policies.policy_variables import VariablePatterns, patterns_of
 from s3front.policies.question import CallerNames, Question
 from s3front.policies.statement_principals import (
+    NO_IDS,
     Principals,
     in_partition,
     principals_of_element,
@@ -159,13 +160,19 @@ class CompiledPolicy:
 
 
 def compile_policy(
-    document: Any, *, names_principals: bool, names_resources: bool
+    document: Any,
+    *,
+    names_principals: bool,
+    names_resources: bool,
+    ids: Mapping[str, str] = NO_IDS,
 ) -> CompiledPolicy:
     """What a document says; ``names_principals`` where its statements have to,
-    ``names_resources`` too."""
+    ``names_resources`` too. ``ids`` are the unique IDs of whom they mean (``Policy``)."""
     if not isinstance(document, Mapping) or "Statement" not in document:
         return CompiledPolicy([_all_denied(0)])
-    reader = _Reader(document.get("Version") == WITH_VARIABLES, names_principals, names_resources)
+    reader = _Reader(
+        document.get("Version") == WITH_VARIABLES, names_principals, names_resources, ids
+    )
     written = document["Statement"]
     found = [
         reader.statement(each, index)
@@ -184,6 +191,7 @@ class _Reader(msgspec.Struct, frozen=True):
     variables: bool
     names_principals: bool
     names_resources: bool
+    ids: Mapping[str, str]
 
     def statement(self, written: Any, index: int) -> Statement | None:
         """A statement; None for an Allow of which something cannot be understood."""
@@ -213,7 +221,8 @@ class _Reader(msgspec.Struct, frozen=True):
         but = "NotPrincipal" in written
         if not self.names_principals:
             return None, False, not but and "Principal" not in written
-        found, known = principals_of_element(written.get("NotPrincipal" if but else "Principal"))
+        element = written.get("NotPrincipal" if but else "Principal")
+        found, known = principals_of_element(element, self.ids)
         if but and "Principal" in written:
             return Principals(everybody=True), False, False
         if deny and not known and not but:

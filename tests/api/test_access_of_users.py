@@ -170,6 +170,17 @@ class Users:
         self._iam = aws_client("iam", front)
         self._made = 0
 
+    def again(self, user: User) -> User:
+        """Another user of the same name, in the place of one without policies."""
+        self._iam.delete_access_key(UserName=user.name, AccessKeyId=user.key.access_key)
+        self._iam.delete_user(UserName=user.name)
+        self._iam.create_user(UserName=user.name)
+        return self._with_key(user.name)
+
+    def _with_key(self, name: str) -> User:
+        made = self._iam.create_access_key(UserName=name)["AccessKey"]
+        return User(name, AccessKey(made["AccessKeyId"], made["SecretAccessKey"]))
+
     def with_policy(self, *statements: Mapping[str, Any]) -> User:
         """A user with this policy; without statements it has none."""
         self._made += 1
@@ -180,8 +191,7 @@ class Users:
             self._iam.put_user_policy(
                 UserName=name, PolicyName="own", PolicyDocument=json.dumps(document)
             )
-        made = self._iam.create_access_key(UserName=name)["AccessKey"]
-        return User(name, AccessKey(made["AccessKeyId"], made["SecretAccessKey"]))
+        return self._with_key(name)
 
 
 @pytest.fixture(scope="module")
@@ -312,3 +322,21 @@ def test_a_user_who_has_to_have_all_encrypted(front: Front, users: Users) -> Non
     assert made.status == 200, made.body
     found = call(front, "GET", target, key=user.key)
     assert (found.body, found.headers["x-amz-server-side-encryption"]) == (b"part", "AES256")
+
+
+def test_another_user_of_the_name_has_nothing_of_what_was_given_to_the_first(
+    front: Front, users: Users
+) -> None:
+    place, first = make_place(front), users.with_policy()
+    named = {"AWS": f"arn:aws:iam::123456789012:user/{first.name}"}
+    reading = statement("Allow", "s3:GetObject", f"arn:aws:s3:::{place.bucket}/*")
+    document = {"Version": "2012-10-17", "Statement": [{**reading, "Principal": named}]}
+    body = json.dumps(document).encode()
+    assert call(front, "PUT", f"/{place.bucket}?policy", body).status == 204
+    assert call(front, "GET", f"/{place.bucket}/key", key=first.key).status == 200
+    second = users.again(first)
+    assert call(front, "GET", f"/{place.bucket}/key", key=second.key).status == 403
+    # The policy is as it was put; put again, it means who is called so now.
+    assert json.loads(call(front, "GET", f"/{place.bucket}?policy").body) == document
+    assert call(front, "PUT", f"/{place.bucket}?policy", body).status == 204
+    assert call(front, "GET", f"/{place.bucket}/key", key=second.key).status == 200
