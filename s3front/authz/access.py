@@ -36,7 +36,6 @@ EXPECTED_OWNER: Final = "x-amz-expected-bucket-owner"
 """The header by which any request says whom its bucket belongs to."""
 
 _ARN: Final = "arn:aws:s3:::"
-_REMOVES: Final = "s3:DeleteObject"
 _OF_LISTINGS: Final = frozenset(("s3:delimiter", "s3:max-keys"))
 _REQUEST_TAGS: Final = frozenset(("aws:requesttag", "aws:tagkeys"))
 _TAGS_OF_REQUESTS: Final = "s3:requestobjecttagkeys"
@@ -123,10 +122,7 @@ class Access(msgspec.Struct, frozen=True):
         none."""
         lower = key.lower()
         if lower.startswith(_EXISTING_TAG):
-            # What makes or removes the latest version asks for nothing of what is there, which it
-            # may not even have read.
-            there = None if self.actions[0] in (MAKES, _REMOVES) else self.object
-            tag = None if there is None else there.tags.get(key[len(_EXISTING_TAG) :])
+            tag = None if self.object is None else self.object.tags.get(key[len(_EXISTING_TAG) :])
             return None if tag is None else (tag,)
         if lower in _RESOURCE_ACCOUNTS:
             account = self.owner_account
@@ -143,11 +139,13 @@ class Access(msgspec.Struct, frozen=True):
 class Asked(msgspec.Struct, frozen=True, dict=True):
     """One action of an access on one resource, as policies are asked. It has the condition keys
     that AWS documents for the action, whatever else the request says: a parameter that names a
-    prefix says nothing of an object that is read."""
+    prefix says nothing of an object that is read. ``of_new``: it is about the object that is made,
+    and so says nothing of one in whose place that comes, which may not even have been read."""
 
     access: Access
     action: str
     resource: str
+    of_new: bool = False
 
     @property
     def names(self) -> CallerNames:
@@ -164,6 +162,8 @@ class Asked(msgspec.Struct, frozen=True, dict=True):
 
     def _known(self, key: str) -> Sequence[str] | None:
         action, asked = self.action.lower(), key
+        if self.of_new and key.lower().startswith(_EXISTING_TAG):
+            return None
         if key.lower().partition("/")[0] in _REQUEST_TAGS and self.access.is_of_bucket:
             # Those of all services mean of S3 what its own do.
             asked = _TAGS_OF_REQUESTS

@@ -205,9 +205,10 @@ def _of_bucket(access: Access, bucket: BucketRecord) -> Decision:
     makes = access.actions[0] == MAKES
     decision = _OWNER
     for action in access.actions:
-        asked = Asked(access, action, access.resource)
         # What is read to compare it is what is there.
-        decision = _one(access, bucket, asked, makes=makes and action not in _READS)
+        of_new = makes and action not in _READS
+        asked = Asked(access, action, access.resource, of_new)
+        decision = _one(access, bucket, asked, makes=of_new)
         if not decision.allowed:
             return decision
     if access.actions[0] in _OF_POLICY and access.principal.canonical_id != bucket.owner_id:

@@ -282,6 +282,17 @@ def test_what_makes_or_removes_an_object_asks_for_no_tags_of_what_is_there() -> 
     }
 
 
+@pytest.mark.parametrize("first", ["s3:PutObject", "s3:DeleteObject"])
+def test_what_is_read_to_compare_it_has_the_tags_that_are_there(first: str) -> None:
+    secret = {"StringEquals": {"s3:ExistingObjectTag/class": "secret"}}
+    caller = user("u", allow("*"), deny("GetObject", Condition=secret))
+    asked = PRIVATE.access(caller, "GetObject")
+    assert asked.object is not None
+    tagged = asked.on(asked.bucket, asked.object.changed({"tags": {"class": "secret"}}))
+    assert decide(tagged.to(first)).allowed
+    assert not decide(tagged.to(first, "s3:GetObject")).allowed
+
+
 @pytest.mark.parametrize(
     ("row", "caller", "listed", "acl", "allowed"),
     [
