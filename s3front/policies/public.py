@@ -46,6 +46,9 @@ _EQUALITY: Final = frozenset(
 _PREFIX_BITS_MIN: Final = {4: 8, 6: 32}
 """Of a range of addresses that is not everybody's, by the version of the protocol."""
 
+_ANYBODY: Final = "anonymous"
+"""What ``aws:userid`` is of everybody who does not sign."""
+
 _OF_ACCESS_POINTS: Final = re.compile(r"arn:[a-z-]+:s3:[^:*?$]*:[0-9]{12}:accesspoint/\*\Z")
 """Any access point of one account."""
 
@@ -100,4 +103,6 @@ def _is_narrow(value: str) -> bool:
 def _is_fixed(key: str, value: str) -> bool:
     if key == "s3:dataaccesspointarn" and _OF_ACCESS_POINTS.match(value):
         return True
+    if key == "aws:userid" and value.lower() == _ANYBODY:
+        return False
     return not any(sign in value for sign in ("*", "?", "${"))

@@ -50,9 +50,11 @@ def as_sent(request: Request, proxies: Proxies) -> Request:
     if not proxies.networks or not in_networks(request.peer, proxies.networks):
         return request
     secure = request.secure
-    scheme = _first(request, "X-Forwarded-Proto").lower()
-    if scheme in ("http", "https"):
-        secure = scheme == "https"
+    listed = ",".join(request.headers.getall("X-Forwarded-Proto", ()))
+    schemes = {scheme.strip().lower() for scheme in listed.split(",")}
+    if schemes and schemes <= {"http", "https"}:
+        # What stands first a client may have sent, so that one that is not secure is enough.
+        secure = schemes == {"https"}
     hosts = [*_forwarded_hosts(request, secure=secure), request.host, *proxies.public_hosts]
     return replace(
         request,

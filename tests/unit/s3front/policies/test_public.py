@@ -68,6 +68,8 @@ def test_what_is_bound_to_fixed_values_is_not(condition: Any) -> None:
         {"StringEqualsIfExists": VPC},
         {"ForAllValues:StringEquals": VPC},
         {"StringLike": {"aws:userid": "AROAEXAMPLE:*"}},
+        # Of everybody who does not sign.
+        {"StringEquals": {"aws:userid": "Anonymous"}},
         {"StringEquals": {"aws:Referer": "http://example.com/"}},
         {"StringEquals": {"aws:UserAgent": "mine"}},
         {"Bool": {"aws:SecureTransport": "true"}},

@@ -103,6 +103,23 @@ def test_the_scheme(value: str, secure: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "secure"),
+    [
+        (["https, https"], True),
+        (["https", "https"], True),
+        # The first may be what the client sent, and the last what its proxy saw.
+        (["https, http"], False),
+        (["https", "http"], False),
+        (["http, https"], False),
+        (["https,"], True),
+    ],
+)
+def test_the_scheme_that_several_have_written(values: list[str], secure: bool) -> None:
+    headers = [("X-Forwarded-Proto", value) for value in values]
+    assert sent(*headers, secure=True).secure is secure
+
+
+@pytest.mark.parametrize(
     ("values", "peer"),
     [
         ([], "10.0.0.1"),
