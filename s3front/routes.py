@@ -107,8 +107,8 @@ class Operation:
     def actions_for(self, version: Version, headers: Mapping[str, str]) -> tuple[str, ...]:
         """What a request asks for that names this version and has these headers."""
         actions = self.version_actions if version.is_specific else self.actions
-        if any(map(headers.__contains__, self.header_actions)):  # of most requests, none
-            besides = self.header_actions
+        besides = self.header_actions
+        if besides and not headers.keys().isdisjoint(besides):  # of most requests, all are
             asked = (action for name in besides if name in headers for action in besides[name])
             actions += tuple(dict.fromkeys(asked))
         return actions

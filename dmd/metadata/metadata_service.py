@@ -223,8 +223,8 @@ class MetadataService:
             await self._repair(*placeholders)
             found, _ = self._read(wanted)
         return [
-            self._answer(call, read, entry) if isinstance(entry, stored.Stored) else entry
-            for read, entry in zip(reads, found, strict=True)
+            self._answer(call, reads[at], entry) if isinstance(entry, stored.Stored) else entry
+            for at, entry in enumerate(found)
         ]
 
     def _answer(
@@ -307,8 +307,9 @@ class MetadataService:
             raise ServiceError("InvalidArgument", "a body comes with a put")
         if isinstance(name, str) and is_blob_key(name):
             known_as = name.encode()
-            if record.count(known_as) == 1:
-                return replace(operation, body=Body(known_as, content))
+            at = record.find(known_as)
+            if at >= 0 and record.find(known_as, at + len(known_as)) < 0:
+                return replace(operation, body=Body(at, content))
         raise ServiceError("InvalidArgument", "bodyKey is 40 digits that the value has once")
 
     def _append_operation(self, entry: Mapping[str, Any]) -> Operation:
@@ -378,8 +379,8 @@ class MetadataService:
         found: list[stored.Stored | Mapping[str, Any] | None] = []
         placeholders: list[bytes] = []
         with self._engine.snapshot() as reader:
-            values = [reader.get(key) for key, _ in wanted]
-        for (key, known), value in zip(wanted, values, strict=True):
+            values = [(key, known, reader.get(key)) for key, known in wanted]
+        for key, known, value in values:
             if value is None:
                 found.append(None)
             elif known is not None and stored.revision_of(value) == known:

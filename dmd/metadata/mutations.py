@@ -19,9 +19,10 @@ _LEASES: Final = record_keys.prefix([LEASES])
 
 
 class Body(msgspec.Struct, frozen=True):
-    """Bytes that become a blob with the commit; ``name`` stands for its key in the record, once."""
+    """Bytes that become a blob with the commit; what stands for its key is ``at`` this place in the
+    record, and nowhere else."""
 
-    name: bytes
+    at: int
     content: bytes
 
 
@@ -159,7 +160,8 @@ def _apply_plain(commit: Commit, operation: Put | Delete, return_previous: bool)
 
 def _with_key(commit: Commit, record: bytes, body: Body) -> bytes:
     """A record with the key of the blob that its body becomes."""
-    return record.replace(body.name, commit.bodies.add(body.content).encode())
+    key = commit.bodies.add(body.content).encode()
+    return b"".join((record[: body.at], key, record[body.at + len(key) :]))
 
 
 def _apply_versioned(commit: Commit, operation: Versioned, return_previous: bool) -> _Effect:

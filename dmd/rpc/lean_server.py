@@ -79,6 +79,7 @@ class LeanServer:
     ) -> None:
         self.budget = budget or message_budget(message_bytes_max)
         self.dispatchers = dispatchers
+        self.usual_events = packets.usual_events(dispatchers)
         self.log = log
         self.message_bytes_max = message_bytes_max
         self.trace = trace
@@ -366,7 +367,9 @@ class LeanConnection(asyncio.Protocol):
             self._server.log.debug("a packet was dropped", reason="its attachments did not come")
             self._gathering = None
         try:
-            packet = packets.decode(message)
+            packet = packets.usual_event(message, self._server.usual_events) or packets.decode(
+                message
+            )
         except packets.PacketError as error:
             self._server.log.debug("a packet was dropped", reason=str(error))
             packet = packets.NOTHING

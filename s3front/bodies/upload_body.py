@@ -74,9 +74,8 @@ class UploadBody:
             self.size = 0
 
     def digests(self, wanted: Algorithm | None) -> BodyDigests:
-        return BodyDigests(
-            filter(None, (self.algorithm, wanted)), sha256=self.expected.sha256_hex is not None
-        )
+        algorithms = [each for each in (self.algorithm, wanted) if each is not None]
+        return BodyDigests(algorithms, sha256=self.expected.sha256_hex is not None)
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
         decoder = self.decoder

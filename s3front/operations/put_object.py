@@ -80,8 +80,13 @@ async def put_object(context: Context, request: Request) -> Reply:
         acl=acl,
     )
     record, checksum = await store_object(context, headers, body, wanted)
-    told = {"ETag": f'"{record.etag}"', **version_headers(record), **checksum_headers(checksum)}
-    return Reply(200, told | made_headers(record.document, protection))
+    told = {
+        "ETag": f'"{record.etag}"',
+        **version_headers(record),
+        **checksum_headers(checksum),
+        **made_headers(record.document, protection),
+    }
+    return Reply(200, told)
 
 
 class WantedObject(msgspec.Struct, frozen=True, gc=False):

@@ -61,8 +61,10 @@ class OutgoingCall:
     @property
     def size(self) -> int:
         """The bytes that it takes on its way."""
-        attached = sum(map(len, self.attachments)) if self.attachments else 0
-        return len(self.text) + attached
+        size = len(self.text)
+        for data in self.attachments:
+            size += len(data)
+        return size
 
     @property
     def repeatable(self) -> bool:

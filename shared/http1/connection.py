@@ -137,7 +137,7 @@ class ServerConnection(Channel, asyncio.Protocol):
         waits = (
             self._exchange is not None
             or self._state is _WAITING_ITS_TURN
-            or (not self.writable and self._reader.buffered > 0)
+            or (not self.writable and bool(self._reader.received))
         )
         # Over TLS a connection cannot stay half open.
         return waits and not self.secure
@@ -155,7 +155,7 @@ class ServerConnection(Channel, asyncio.Protocol):
     def wants_more(self) -> bool:
         if self._state is _LINGERING:
             return True
-        waiting = self._reader.buffered
+        waiting = len(self._reader.received)
         if self._body is not None:
             if self._body.held:
                 return False
@@ -164,7 +164,7 @@ class ServerConnection(Channel, asyncio.Protocol):
 
     def keep_up(self) -> None:
         # Where nothing waits, and all is read, it is plain that nothing changes.
-        if self._body is not None or self._reader.buffered or not self._reads:
+        if self._body is not None or self._reader.received or not self._reads:
             super().keep_up()
 
     # -- What the server asks ---------------------------------------------------------------------
@@ -280,7 +280,7 @@ class ServerConnection(Channel, asyncio.Protocol):
             else:
                 self._await_request()
             self.keep_up()
-            if not self._beginning and (self._reader.buffered or self._ended_by_client):
+            if not self._beginning and (self._reader.received or self._ended_by_client):
                 # Not from here: this is the handler that is just ending.
                 self.loop.call_soon(self._begin_requests)
 

@@ -125,52 +125,49 @@ class HeadReader:
 
     def __init__(self, parser: type[HttpRequestParser] | type[HttpResponseParser]) -> None:
         self._make_parser = parser
-        self._received = b""
+        self.received = b""
+        """What was fed and is neither part of a head given out nor taken."""
         self._parsed = 0
         self._fields: Fields | None = None
         self._parser: HttpRequestParser | HttpResponseParser | None = None
 
-    @property
-    def buffered(self) -> int:
-        """Bytes that were fed and are neither part of a head given out nor taken."""
-        return len(self._received)
-
     def feed(self, data: bytes) -> None:
         """Add what was received."""
-        self._received = self._received + data if self._received else data
+        self.received = self.received + data if self.received else data
 
     def take(self) -> bytes:
         """Everything behind the last head."""
-        rest, self._received = self._received, b""
+        rest, self.received = self.received, b""
         return rest
 
     def next_head(self) -> tuple[bytes, Fields] | None:
         """The next head, once it is complete. Raises MalformedRequestError as soon as it cannot be
         one any more."""
-        received = self._received
+        received = self.received
         if not received:
             return None
         if self._parser is None:
             if received[:1] == b"\r":
                 # Empty lines before a request are ignored (RFC 9112 section 2.2).
-                received = self._received = _without_empty_lines(received)
+                received = self.received = _without_empty_lines(received)
                 if received in (b"", b"\r"):
                     return None
             self._fields = Fields()
             self._parser = self._make_parser(self._fields)
         assert self._fields is not None
-        end = received.find(_END, max(self._parsed - len(_END) + 1, 0))
+        parsed = self._parsed
+        end = received.find(_END, max(parsed - len(_END) + 1, 0) if parsed else 0)
         size = len(received) if end < 0 else end + len(_END)
         if size > HEADER_SECTION_BYTES_MAX:
             raise MalformedRequestError("the header section is too large", too_large=True)
-        self._parse(received[self._parsed : size])
+        self._parse(received[parsed:size])
         if self._fields.complete != (end >= 0):
             raise MalformedRequestError("a malformed head")
         if end < 0:
             self._parsed = size
             return None
         head, fields = received[:size], self._fields
-        self._received = received[size:]
+        self.received = received[size:]
         self._parsed, self._parser = 0, None
         if size > HEADER_BYTES_MAX or len(fields.pairs) > HEADERS_MAX:
             _check_limits(head, fields)

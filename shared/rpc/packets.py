@@ -25,6 +25,7 @@ Rules:
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -43,6 +44,7 @@ _OPEN, _CLOSE, _PING, _PONG, _, _UPGRADE, _NOOP = b"0123456"
 _CONNECT, _DISCONNECT, _EVENT, _ACK, _CONNECT_ERROR, _BINARY_EVENT, _BINARY_ACK = b"0123456"
 
 _ID_DIGITS_MAX: Final = 15
+_USUAL_HEAD_BYTES_MAX: Final = 64
 # Ids beyond 2 ** 53 are no numbers of JavaScript's.
 _HEAD: Final = re.compile(
     rb"4(?:[0-4]|[56]([1-9][0-9]{0,2})-)"
@@ -175,6 +177,33 @@ def _decode_bare(message: bytes) -> Packet:
     if bare is None:
         raise PacketError(f"unknown packet {message[:2]!r}")
     return bare
+
+
+def usual_event(message: bytes, usual: Mapping[bytes, tuple[str, int]]) -> Packet | None:
+    """The event that a message is, as ``decode`` would have it; None for what has to be decoded as
+    any packet. ``usual`` are the namespaces (``usual_events``)."""
+    end = message.find(b",", 0, _USUAL_HEAD_BYTES_MAX) + 1
+    found = usual.get(message[:end])
+    start = message.find(b"[", end, end + _ID_DIGITS_MAX + 1)
+    if found is None or start < 0:
+        return None
+    digits = message[end:start]
+    if not digits.isdigit():
+        return None
+    namespace, count = found
+    event = _event(namespace, int(digits), _json(message[start:]))
+    return Announced(event, count) if count else event
+
+
+def usual_events(namespaces: Iterable[str]) -> Mapping[bytes, tuple[str, int]]:
+    """What events begin with that want an acknowledgement and have one attachment, or none, in
+    these namespaces, but the default one; each with its namespace and the number of attachments."""
+    named = [each for each in namespaces if each != DEFAULT_NAMESPACE]
+    return {
+        kind + head(namespace): (namespace, count)
+        for namespace in named
+        for kind, count in ((b"42", 0), (b"451-", 1))
+    }
 
 
 def usual_ack(message: bytes, usual: re.Pattern[bytes], namespace: str) -> Ack | None:

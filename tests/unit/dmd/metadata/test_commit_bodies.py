@@ -345,7 +345,7 @@ async def test_a_group_has_so_many_bytes_of_bodies_at_most(
     first = await daemon.held(daemon.put("first", b"x"))
     content = bytes(BYTES_MAX)
     operations = [
-        Mutation((Put(b"%d" % number, b"1" * 40, 0, b"", body=Body(b"1" * 40, content)),))
+        Mutation((Put(b"%d" % number, b"1" * 40, 0, b"", body=Body(0, content)),))
         for number in range(5)
     ]
     puts = [daemon.writer.submit(mutation) for mutation in operations]

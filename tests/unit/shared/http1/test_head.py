@@ -100,7 +100,7 @@ def test_what_follows_a_head_is_taken_as_its_body() -> None:
     reader.feed(PUT + b"0123456789GET")
     assert reader.next_head() is not None
     assert reader.take() == b"0123456789GET"
-    assert reader.buffered == 0
+    assert reader.received == b""
 
 
 def test_empty_lines_before_a_request_are_ignored() -> None:

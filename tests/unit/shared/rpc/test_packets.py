@@ -203,6 +203,54 @@ def test_the_usual_acknowledgement_is_as_any_packet_is_decoded(text: str) -> Non
     assert found is None or found == packets.decode(raw)
 
 
+def usual_event_or_refuse(raw: bytes) -> Packet | None:
+    try:
+        return packets.usual_event(raw, packets.usual_events([packets.DEFAULT_NAMESPACE, ON]))
+    except PacketError:
+        return None
+
+
+@pytest.mark.parametrize("number", [0, 13, 10**15 - 1])
+@pytest.mark.parametrize("attachments", [0, 1])
+def test_an_event_with_few_attachments_is_a_usual_one(number: int, attachments: int) -> None:
+    raw = packets.encode_event(ON, number, b'["call",{"a":"[,"}]', attachments)
+    event = Event(ON, number, "call", [{"a": "[,"}])
+    expected = Announced(event, 1) if attachments else event
+    assert usual_event_or_refuse(raw) == packets.decode(raw) == expected
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        packets.encode_event("/other", 1, b'["a"]'),
+        packets.encode_event("/", 1, b'["a"]'),
+        packets.encode_event("/", 1, b'["a,b"]'),
+        packets.encode_event(ON, None, b'["a"]'),
+        packets.encode_event(ON, 10**15, b'["a"]'),
+        packets.encode_event(ON, 1, b"{}"),
+        packets.encode_event(ON, 1, b'["a"]', attachments=2),
+        packets.encode_ack(ON, 1, b"[]"),
+        b"42/MDFile/metadata,[]",
+        b'42/MDFile/metadata,-1["a"]',
+        b'42/MDFile/metadata,1 ["a"]',
+        b"42/MDFile/metadata,1",
+        b'42/MDFile/metadata?a=b,1["a"]',
+        b"42/MDFile/meta",
+        b"2",
+        b"",
+    ],
+)
+def test_any_other_packet_is_no_usual_event(raw: bytes) -> None:
+    assert usual_event_or_refuse(raw) is None
+
+
+@given(st.sampled_from([b"42", b"451-", b"45", b"451"]), st.text('01,[]{}"n', max_size=30))
+def test_the_usual_event_is_as_any_packet_is_decoded(kind: bytes, text: str) -> None:
+    raw = kind + packets.head(ON) + text.encode()
+    found = usual_event_or_refuse(raw)
+    assert found is None or found == packets.decode(raw)
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_raise_anything_else(raw: bytes) -> None:
     decode_or_refuse(raw)
