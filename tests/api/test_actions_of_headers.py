@@ -12,8 +12,9 @@ import pytest
 
 from tests.api.access_lists import DENIED
 from tests.api.encrypting import encrypting_cluster
-from tests.api.support import new_name
+from tests.api.support import ACCOUNT_ID, new_name
 from tests.api.test_access_of_users import Users, statement
+from tests.bucket_documents import PUT_BODIES
 from tests.raw_http import Response, call
 from tests.servers import Front
 
@@ -89,6 +90,20 @@ def test_headers_of_a_new_object(
     bucket = new_name()
     assert call(front, "PUT", f"/{bucket}").status == 200
     check(front, users, f"/{bucket}/key", "s3:PutObject", headers, *needed)
+
+
+def test_the_block_of_an_account(front: Front, users: Users) -> None:
+    """No header of a bucket, but one that names an account."""
+    target, headers = "/v20180820/configuration/publicAccessBlock", {"x-amz-account-id": ACCOUNT_ID}
+    body = PUT_BODIES["PutPublicAccessBlock"]
+    reader = users.with_policy(statement("Allow", "s3:GetAccountPublicAccessBlock"))
+    writer = users.with_policy(statement("Allow", "s3:PutAccountPublicAccessBlock"))
+    assert refusal(call(front, "PUT", target, body, headers, key=reader.key)) == DENIED
+    assert refusal(call(front, "DELETE", target, b"", headers, key=reader.key)) == DENIED
+    assert refusal(call(front, "GET", target, b"", headers, key=writer.key)) == DENIED
+    assert call(front, "PUT", target, body, headers, key=writer.key).status == 201
+    assert call(front, "GET", target, b"", headers, key=reader.key).status == 200
+    assert call(front, "DELETE", target, b"", headers, key=writer.key).status == 204
 
 
 def policy_of(bucket: str, **members: Any) -> bytes:

@@ -523,7 +523,6 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ("lists", "s3front/operations/bucket_acl.py"): (
         ("        check_acl(context, record, wanted.acl)\n", ""),
         ("        require_owner(wanted, record.owner_id)\n", ""),
-        (" if acls_count(record) else None", ""),
     ),
     ("lists", "s3front/operations/bucket_policy.py"): (
         ("        _require_unblocked(context, record, policy)\n", ""),
