@@ -30,6 +30,9 @@ ASKS = "in_a_task"
 
 IN_TASKS = {
     # Not called by handlers.
+    "s3front/iam/following.py:Following._ask": "a task that it makes",
+    "s3front/iam/provider_documents.py:ProviderDocuments.keys": "a task of ProviderKeys",
+    "s3front/process/identity_parts.py:IdentityParts.close": "the end of the process",
     "s3front/process/place_looks.py:PlaceLooks.*": "a task that it makes",
     "s3front/rpc/rpc_client.py:RpcClient._ask_what_it_can": "the connector's task",
     "s3front/rpc/rpc_connection.py:connect": "the connector's task",
