@@ -48,10 +48,10 @@ class PolicyTexts:
         return found.policy
 
 
-def check_policy(text: str, kind: Kind) -> None:
-    """Refuse what is no policy of a kind. Raises MalformedPolicyDocument."""
+def check_policy(text: str, kind: Kind) -> Policy:
+    """The policy of a text; refuses what is none of a kind. Raises MalformedPolicyDocument."""
     try:
-        parse_policy(text, kind)
+        return parse_policy(text, kind)
     except PolicyError as error:
         raise IamError("MalformedPolicyDocument", error.message) from error
 

@@ -164,10 +164,12 @@ class Group(_Holder, frozen=True):
 
 
 class Role(_Holder, frozen=True, kw_only=True):
-    """``trust`` is the text of the policy that says who may take it on; ``last_used`` is kept
-    nowhere, as sessions are. Sessions that began before ``revoked_before`` are over."""
+    """``trust`` is the text of the policy that says who may take it on, ``trusted`` the unique IDs
+    of those whom it names (``s3front.policies.policy.Policy.ids``); ``last_used`` is kept nowhere,
+    as sessions are. Sessions that began before ``revoked_before`` are over."""
 
     trust: str
+    trusted: Mapping[str, str] = msgspec.field(default_factory=dict)
     description: str = ""
     max_session_seconds: int = 3600
     tags: Mapping[str, str] = msgspec.field(default_factory=dict)

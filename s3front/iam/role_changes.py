@@ -24,6 +24,7 @@ from s3front.iam.identity_checks import (
     the_role,
 )
 from s3front.iam.identity_ids import ROLE_PREFIX, new_id
+from s3front.iam.policy_principals import meant_by, unknown_principal
 from s3front.iam.policy_texts import check_policy, kept_text, policy_size
 from s3front.iam.records import ISSUE_TIME_FORMAT, Role
 from s3front.policies.policy import Kind
@@ -50,7 +51,7 @@ def create_role(  # noqa: PLR0913  # what CreateRole has
         raise IamError("EntityAlreadyExists", f"Role with name {name} already exists.")
     roles = directory.identities.keys(f"role/{account_id}")
     check_quota(len(roles), quotas.ROLES_MAX, "RolesPerAccount")
-    _check_trust(trust)
+    trusted = _trusted(directory, trust)
     _check_settings(description, max_session_seconds)
     if boundary is not None:
         attachable(directory, account_id, boundary)
@@ -61,6 +62,7 @@ def create_role(  # noqa: PLR0913  # what CreateRole has
         path=path,
         created=to_iso(now()),
         trust=kept_text(trust),
+        trusted=trusted,
         description=description,
         max_session_seconds=max_session_seconds,
         tags=checked_tags(tags),
@@ -88,10 +90,10 @@ def update_role(
 
 
 def update_trust(directory: Directory, account_id: str, name: str, trust: str) -> Change[None]:
-    """Let others take a role on."""
+    """Let others take a role on: those who have these names at present."""
     role = the_role(directory, account_id, name)
-    _check_trust(trust)
-    return put(replace(role, trust=kept_text(trust)))
+    trusted = _trusted(directory, trust)
+    return put(replace(role, trust=kept_text(trust), trusted=trusted))
 
 
 def revoke_sessions(
@@ -115,11 +117,17 @@ def delete_role(directory: Directory, account_id: str, name: str) -> Change[None
     return Change({role.key: None}, None)
 
 
-def _check_trust(trust: str) -> None:
-    check_policy(trust, Kind.TRUST)
+def _trusted(directory: Directory, trust: str) -> dict[str, str]:
+    """The unique IDs of those whom a trust policy names. Raises MalformedPolicyDocument, also where
+    one of them is not there, and LimitExceeded."""
+    policy = check_policy(trust, Kind.TRUST)
+    unknown = unknown_principal(policy, directory)
+    if unknown is not None:
+        raise IamError("MalformedPolicyDocument", f"Invalid principal in policy: {unknown}")
     if policy_size(trust) > quotas.TRUST_SIZE_MAX:
         most = quotas.TRUST_SIZE_MAX
         raise IamError("LimitExceeded", f"Cannot exceed quota for ACLSizePerRole: {most}")
+    return meant_by(policy, directory)
 
 
 def _check_settings(description: str, max_session_seconds: int) -> None:

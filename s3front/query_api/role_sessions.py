@@ -213,6 +213,8 @@ def _authorize(
     """Raises AccessDenied."""
     directory = context.services.directory
     trust = directory.policy_of_text(role.trust, PolicyKind.TRUST)
+    if role.trusted:
+        trust = msgspec.structs.replace(trust, ids=role.trusted)
     access = Access(caller, actions, role.arn, keys, trust=trust, role_owner=account.canonical_id)
     if account.is_suspended:
         _refuse(access, Reason(Why.SUSPENDED, action=actions[0]))

@@ -67,6 +67,31 @@ async def test_a_trust_policy_that_names_a_user_is_enough(sts: StsService) -> No
         )
 
 
+async def test_another_user_of_the_name_is_not_the_one_who_was_trusted(sts: StsService) -> None:
+    role = await sts.make_role("reader", trusting(user("anna")))
+    await sts.call("DeleteUser", UserName="anna")
+    await sts.make_user("anna")
+    await sts.denied("AssumeRole", "anna", **asked(role))
+    # Until somebody says so again.
+    trust = trusting(user("anna"))
+    await sts.call("UpdateAssumeRolePolicy", RoleName="reader", PolicyDocument=trust)
+    await sts.sts("AssumeRole", "anna", **asked(role))
+
+
+async def test_nobody_is_trusted_who_is_not_there(sts: StsService) -> None:
+    await sts.make_role("there", trusting(user("ben")))
+    nobody = trusting(user("nobody"))
+    for call, parameters in (
+        ("CreateRole", {"RoleName": "made", "AssumeRolePolicyDocument": nobody}),
+        ("UpdateAssumeRolePolicy", {"RoleName": "there", "PolicyDocument": nobody}),
+    ):
+        error = await sts.refused(call, **parameters)
+        assert (error.code, error.message) == (
+            "MalformedPolicyDocument",
+            f'Invalid principal in policy: "AWS" : "{ACCOUNT}:user/nobody"',
+        )
+
+
 async def test_a_trust_policy_that_names_the_account_leaves_it_to_policies(
     sts: StsService,
 ) -> None:
