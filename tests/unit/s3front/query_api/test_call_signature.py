@@ -114,3 +114,37 @@ def test_half_a_signature(authorization: str) -> None:
     head = RequestHead("POST", "/", "", headers)
     error = refusal(lambda: claim_of(head, {}, "iam", datetime.now(UTC)))
     assert (error.code, error.status) == ("IncompleteSignature", 400)
+
+
+def altered(head: RequestHead, old: str, new: str) -> RequestHead:
+    """With other words in its Authorization header."""
+    authorization = head.headers["authorization"]
+    assert old in authorization
+    return RequestHead(
+        "POST", "/", "", {**head.headers, "authorization": authorization.replace(old, new)}
+    )
+
+
+def test_a_key_of_another_day() -> None:
+    head = signed()
+    today = head.headers["x-amz-date"][:8]
+    error = refusal(lambda: claimed(altered(head, f"/{today}/", "/20010101/")))
+    assert error.message.startswith("Date in Credential scope does not match")
+
+
+def test_a_host_that_nobody_signed() -> None:
+    error = refusal(lambda: claimed(altered(signed(), "host;", "")))
+    assert error.message.startswith("'Host' or ':authority' must be a 'SignedHeader'")
+
+
+@pytest.mark.parametrize("expires", ["604801", "x", "-1", ""])
+def test_a_url_that_is_to_be_good_for_too_long(expires: str) -> None:
+    now = datetime.now(UTC)
+    stamp = now.strftime("%Y%m%dT%H%M%SZ")
+    query = (
+        f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={KEY}/{stamp[:8]}/x/sts/aws4_request"
+        f"&X-Amz-Date={stamp}&X-Amz-SignedHeaders=host&X-Amz-Signature=0&X-Amz-Expires={expires}"
+    )
+    head = RequestHead("GET", "/", query, {"host": "s3.lan"})
+    error = refusal(lambda: claimed(head, now, "sts"))
+    assert "X-Amz-Expires" in error.message

@@ -140,3 +140,28 @@ async def test_what_is_withdrawn_meanwhile_is_seen_before_something_is_changed(
         iam.refused("CreateUser", by="boss", UserName="late"),
     )
     assert (withdrawn, made.code) == ({}, "AccessDenied")
+
+
+async def test_tags_of_what_another_account_has_mean_nothing(iam: QueryService) -> None:
+    other = await iam.front.make_account()
+    tagged: dict[str, Any] = {"by": other, "Tags": [tag("team", "x")]}
+    made = await iam.call("CreatePolicy", PolicyName="P", PolicyDocument=READS, **tagged)
+    url = "https://login.example.com"
+    provider = await iam.call("CreateOpenIDConnectProvider", Url=url, **tagged)
+    await iam.call("CreateUser", UserName="boss")
+    policy = only("iam:*", condition={"StringEquals": {"aws:ResourceTag/team": "x"}})
+    await iam.call("PutUserPolicy", UserName="boss", PolicyName="p", PolicyDocument=policy)
+    for name, parameters in (
+        ("GetPolicy", {"PolicyArn": made["Policy"]["Arn"]}),
+        (
+            "GetOpenIDConnectProvider",
+            {"OpenIDConnectProviderArn": provider["OpenIDConnectProviderArn"]},
+        ),
+    ):
+        assert (await iam.refused(name, by="boss", **parameters)).code == "AccessDenied"
+
+
+async def test_a_call_that_is_too_large(iam: QueryService) -> None:
+    reply = await iam.send(b"A=" + b"x" * (1024 * 1024))
+    assert reply["status_code"] == 413
+    assert b"RequestEntityTooLarge" in reply["body"]
