@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NoReturn
 
 import msgspec
@@ -19,7 +19,7 @@ import msgspec
 from s3front.auth.credential_sources import Use
 from s3front.iam.records import access_key_key
 from s3front.metadata import gateway
-from s3front.metadata.gateway import ChangedError, MetadataGateway
+from s3front.metadata.gateway import ChangedError, Found, MetadataGateway
 from s3front.s3_errors import S3Error
 from shared.records.names import IAM, IAM_LAST_USED
 from shared.records.times import from_iso, now, to_iso
@@ -34,6 +34,7 @@ NOTED_MAX: Final = 10_000
 """Keys of which is known when they were written."""
 
 _COMMIT_RECORDS: Final = 200
+"""And as many are read at once."""
 _REQUEST_ID: Final = "last-used"
 
 
@@ -117,11 +118,27 @@ async def last_use(
     metadata: MetadataGateway, access_key: str, request_id: str = _REQUEST_ID
 ) -> LastUse | None:
     """When a key was used last, as far as it is written; None: never. Raises S3Error."""
-    (found,) = await metadata.get_each([(IAM_LAST_USED, access_key)], request_id)
-    if found is None:
-        return None
+    return (await last_uses(metadata, [access_key], request_id)).get(access_key)
+
+
+async def last_uses(
+    metadata: MetadataGateway, access_keys: Sequence[str], request_id: str = _REQUEST_ID
+) -> Mapping[str, LastUse]:
+    """The same of many keys; without those that were never used. Raises S3Error."""
+    uses: dict[str, LastUse] = {}
+    for begin in range(0, len(access_keys), _COMMIT_RECORDS):
+        part = access_keys[begin : begin + _COMMIT_RECORDS]
+        found = await metadata.get_each([(IAM_LAST_USED, key) for key in part], request_id)
+        for key, entry in zip(part, found, strict=True):
+            use = None if entry is None else _use_of(entry)
+            if use is not None:
+                uses[key] = use
+    return uses
+
+
+def _use_of(entry: Found) -> LastUse | None:
     try:
-        use = msgspec.convert(found.document, LastUse)
+        use = msgspec.convert(entry.document, LastUse)
         from_iso(use.at)
     except (msgspec.ValidationError, ValueError):
         return None

@@ -19,7 +19,7 @@ from s3front.iam.access_key_changes import (
     update_access_key,
 )
 from s3front.iam.identity_checks import the_user
-from s3front.iam.last_used import last_use
+from s3front.iam.last_used import last_use, last_uses
 from s3front.iam.records import AccessKey, KeyStatus, User
 from s3front.iam.sealing_keys import replaced, sealed_key
 from s3front.identity_usage.asking import (
@@ -99,10 +99,10 @@ def list_keys(
 
     async def every(installation: Installation) -> list[dict[str, Any]]:
         found = installation.account(account)
-        return [
-            await _document(installation, record)
-            for record in _keys_of(installation, found.id, user)
-        ]
+        records = list(_keys_of(installation, found.id, user))
+        uses = await last_uses(installation.metadata, [record.id for record in records])
+        directory = installation.directory
+        return [access_key_document(directory, each, uses.get(each.id)) for each in records]
 
     rows = ask(every)
     if json:
@@ -119,7 +119,9 @@ def show(key: KeyId, json: Json = False) -> None:
     """Show whose a key is, its status, and when it was used last."""
 
     async def look(installation: Installation) -> dict[str, Any]:
-        return await _document(installation, _known(installation, key))
+        record = _known(installation, key)
+        used = await last_use(installation.metadata, record.id)
+        return access_key_document(installation.directory, record, used)
 
     document = ask(look)
     if json:
@@ -270,11 +272,6 @@ def _keys_of(installation: Installation, account_id: str, user: str | None) -> I
         record = directory.access_key(key_id)
         if record is not None:
             yield record
-
-
-async def _document(installation: Installation, record: AccessKey) -> dict[str, Any]:
-    used = await last_use(installation.metadata, record.id)
-    return access_key_document(installation.directory, record, used)
 
 
 def _read_secret() -> str:
