@@ -111,7 +111,9 @@ def test_a_denial_more_never_allows_more(
     found: list[dict[str, Any]], denial: dict[str, Any], place: int, asked: Asked
 ) -> None:
     before, after = answer(found, asked), answer([*found[:place], denial, *found[place:]], asked)
+    denied = answer([denial], asked)[0] is Effect.DENY
     assert after == before or after[0] is Effect.DENY
+    assert (after[0] is Effect.DENY) is (denied or before[0] is Effect.DENY)
 
 
 @given(lists, statements("Allow"), st.integers(0, 5), questions)

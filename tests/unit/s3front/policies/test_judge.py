@@ -62,6 +62,8 @@ def test_a_principal_names_callers(principal: Any, names: CallerNames, how: How 
 def test_a_denial_wins_over_all_that_allow() -> None:
     mixed = policy(statement(), statement("Deny", Sid="Never"), statement(Sid="Again"))
     assert judge(mixed, Asked()) == Verdict(Effect.DENY, "Never")
+    named = policy(statement(Principal={"AWS": ANNA_ARN}), statement("Deny", Sid="Never"))
+    assert judge(named, Asked()) == Verdict(Effect.DENY, "Never")
 
 
 def test_the_statement_that_names_the_caller_most_closely_is_the_one_that_allows() -> None:
@@ -205,7 +207,8 @@ UNKNOWN: list[Any] = [
     {"NotPrincipal": {"AWS": 5}},
     {"Action": 1},
     {"Action": []},
-    {"Action": ["s3:*", None]},
+    {"Action": ["s3:PutObject", None]},
+    {"Resource": ["arn:aws:s3:::other", None]},
     {"NotAction": [None, "s3:PutObject"]},
     {"Resource": {}},
     {"NotResource": ["arn:aws:s3:::other", 1]},
