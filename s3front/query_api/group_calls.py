@@ -31,7 +31,8 @@ async def get_group(context: CallContext, parameters: Parameters) -> Result:
     directory = context.directory
     name = parameters.required("GroupName", GROUP_NAME)
     group = the_group(directory, context.account_id, name)
-    keys = [key for key in directory.identities.members(group.id) if key > marked(parameters)]
+    after = marked(parameters)
+    keys = [key for key in directory.identities.members(group.id) if key > after]
     found = (directory.identities.get(User, key) for key in keys)
     members = (user for user in found if user is not None)
     page = page_of(parameters, "Users", members, lambda user: user.key, shown_user)

@@ -69,9 +69,9 @@ class _Calls:
 
     async def list_attached(self, context: CallContext, parameters: Parameters) -> Result:
         prefix = parameters.text("PathPrefix", PATH_PREFIX) or "/"
-        # The path of a policy is in its ARN, behind what all have.
+        # By their names, of which AWS's own may have the same. The path is in the ARN as well.
         attached = {
-            arn.rpartition("/")[2]: arn
+            f"{arn.rpartition('/')[2]} {arn}": arn
             for arn in self._holder(context, parameters).attached
             if arn.partition(":policy")[2].startswith(prefix)
         }
@@ -79,7 +79,7 @@ class _Calls:
             parameters,
             "AttachedPolicies",
             attached,
-            lambda name: shown_attached([attached[name]])[0],
+            lambda place: shown_attached([attached[place]])[0],
         )
 
     async def put(self, context: CallContext, parameters: Parameters) -> Result:

@@ -197,8 +197,8 @@ async def list_entities_for_policy(context: CallContext, parameters: Parameters)
         keys.update(identities.attached_to(policy.arn))
     if usage != "PermissionsPolicy":
         keys.update(identities.bounded_by(policy.arn))
-    found = []
-    for key in sorted(key for key in keys if key > marked(parameters)):
+    found, after = [], marked(parameters)
+    for key in sorted(key for key in keys if key > after):
         room, account_id, _ = key.split("/", 2)
         holder: Holder | None = _READ[room](identities, key)
         # AWS's policies may be attached in any account.

@@ -340,3 +340,17 @@ async def test_what_nobody_has(iam: QueryService) -> None:
     assert (await iam.refused("ListMFADevices", UserName="nobody")).code == "NoSuchEntity"
     for name, parameters in ABSENT.items():
         assert (await iam.refused(name, **parameters)).code == "NoSuchEntity"
+
+
+async def test_an_own_policy_may_have_the_name_of_one_of_aws(iam: QueryService) -> None:
+    own = await iam.call("CreatePolicy", PolicyName="AmazonS3ReadOnlyAccess", PolicyDocument=READS)
+    arns = [own["Policy"]["Arn"], READ_ONLY]
+    await iam.call("CreateUser", UserName="Anna")
+    for arn in arns:
+        await iam.call("AttachUserPolicy", UserName="Anna", PolicyArn=arn)
+    attached = await iam.call("ListAttachedUserPolicies", UserName="Anna")
+    assert {each["PolicyArn"] for each in attached["AttachedPolicies"]} == set(arns)
+    page = await iam.call("ListAttachedUserPolicies", UserName="Anna", MaxItems=1)
+    rest = await iam.call("ListAttachedUserPolicies", UserName="Anna", Marker=page["Marker"])
+    shown = page["AttachedPolicies"] + rest["AttachedPolicies"]
+    assert {each["PolicyArn"] for each in shown} == set(arns)
