@@ -1,7 +1,7 @@
 """authdata.json: the accounts of this installation and their keys.
 
 Follows ``reference/cloudserver-features.md``, section 3. Accounts only: users and their policies
-live in a separate service with CloudServer too.
+are kept in the metadata (``s3front.iam``), and in a separate service with CloudServer.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _secret(value: str) -> Secret:
 
 
 def _no_users(_: object) -> None:
-    raise ValueError("is no longer supported: give each user an account of its own")
+    raise ValueError("is no longer supported: s3front users makes users (docs/access.md)")
 
 
 class KeyEntry(Section, frozen=True, kw_only=True):
@@ -198,7 +198,8 @@ def _custom_account(credentials: EnvironmentCredentials) -> Accounts:
 
 
 def _require_unique(entries: tuple[AccountEntry, ...], file: str) -> None:
-    """No two accounts share an ARN, e-mail or canonical ID, and no two keys an access key."""
+    """No two accounts share an ARN, e-mail, canonical ID or account ID, by which users and policies
+    belong to one, and no two keys an access key."""
     owners: dict[tuple[str, str], str] = {}
 
     def claim(kind: str, value: str, place: str, key: str) -> None:
@@ -211,5 +212,6 @@ def _require_unique(entries: tuple[AccountEntry, ...], file: str) -> None:
         claim("arn", entry.arn, place, "arn")
         claim("email", entry.email.lower(), place, "email")
         claim("canonical ID", entry.canonical_id, place, "canonicalID")
+        claim("account ID", entry.short_id, place, "shortid")
         for key_index, key in enumerate(entry.keys):
             claim("access key", key.access, f"{place}.keys[{key_index}]", "access")

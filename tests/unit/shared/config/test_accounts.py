@@ -170,7 +170,10 @@ def test_every_key_is_required(installation: Installation, key: str) -> None:
             "keys[0].acess: unknown key; did you mean access?",
         ),
         ({"canonicalId": "x"}, "canonicalId: unknown key; did you mean canonicalID?"),
-        ({"users": []}, "users: is no longer supported: give each user an account of its own"),
+        (
+            {"users": []},
+            "users: is no longer supported: s3front users makes users (docs/access.md)",
+        ),
     ],
 )
 def test_wrong_account_is_named_by_its_index(
@@ -185,6 +188,7 @@ def test_wrong_account_is_named_by_its_index(
         ({"arn": account(1)["arn"]}, "arn: 'arn:aws:iam::000000000001:root'"),
         ({"email": "ACCOUNT1@example.com"}, "email: 'account1@example.com'"),
         ({"canonicalID": "canonical1"}, "canonicalID: 'canonical1'"),
+        ({"shortid": account(1)["shortid"]}, "shortid: '000000000001'"),
     ],
 )
 def test_two_accounts_cannot_share_an_identity(
