@@ -1090,7 +1090,6 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("or role.arn != arn:", "or not arn:"),
         ("if account.is_suspended:", "if not account.id:"),
         ("if own and asked and own != asked:", "if not own and not asked and own:"),
-        ("return own or asked or", "return asked or own or"),
         (
             "if chained and seconds > CHAINED_SECONDS_MAX:",
             "if chained and seconds > 2 * CHAINED_SECONDS_MAX:",
