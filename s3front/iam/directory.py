@@ -204,10 +204,15 @@ class Directory:
         found = self.identities.get(ManagedPolicy, policy_key(account_id, name))
         return found if found is not None and found.arn == arn else None
 
-    def every(self, kind: type[AnyRecord], room: str, after: str = "") -> Iterator[AnyRecord]:
+    def every(
+        self, kind: type[AnyRecord], room: str, after: str = "", containing: str = ""
+    ) -> Iterator[AnyRecord]:
         """All records of a room, such as ``user/123456789012``, by their names; those behind the
-        key ``after``."""
+        key ``after``, and of these the ones whose texts contain something: to look for that takes
+        a hundredth of the time of reading them."""
         for key in self.identities.keys(room, after):
+            if containing and containing not in (self.identities.text(key) or ""):
+                continue
             found = self.identities.get(kind, key)
             if found is not None:
                 yield found

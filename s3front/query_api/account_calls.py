@@ -102,6 +102,10 @@ async def delete_account_alias(context: CallContext, parameters: Parameters) -> 
 # --- All there is ---------------------------------------------------------------------------------
 
 
+_DETAILS_MAX: Final = 100
+"""Of a page: each has whole policies, and others wait meanwhile."""
+
+
 async def get_account_authorization_details(context: CallContext, parameters: Parameters) -> Result:
     """Users, groups, roles and policies with all that they may, in pages over all of them."""
     kinds = set(parameters.texts("Filter", ENTITY))
@@ -118,6 +122,7 @@ async def get_account_authorization_details(context: CallContext, parameters: Pa
         _every(context, kinds, after),
         lambda found: found[0],
         lambda found: found[1:],
+        _DETAILS_MAX,
     )
     for name, show in page.pop("All"):
         lists[name].append(show())

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from s3front.query_api.call_parameters import Parameters
 from s3front.query_api.errors import QueryError
 from s3front.query_api.iam_rules import MARKER
@@ -51,6 +53,13 @@ def page_of(
     if more:
         answer["Marker"] = base64.b64encode(place(shown[-1]).encode()).decode()
     return answer
+
+
+def in_text(path_prefix: str) -> str:
+    """What the text of a record contains whose path begins so; empty where any may."""
+    if path_prefix == "/":
+        return ""  # a record does not say that its path is this
+    return f'"path":{msgspec.json.encode(path_prefix).decode()[:-1]}'
 
 
 def page_of_names(

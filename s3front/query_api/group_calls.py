@@ -10,7 +10,7 @@ from s3front.iam.group_changes import update_group as updated_group
 from s3front.iam.identity_checks import the_group, the_user
 from s3front.iam.records import Group, User, group_key
 from s3front.iam.user_changes import add_to_group, remove_from_group
-from s3front.query_api.answer_pages import marked, page_of, page_of_map
+from s3front.query_api.answer_pages import in_text, marked, page_of, page_of_map
 from s3front.query_api.call import CallContext, Result, table
 from s3front.query_api.call_parameters import Parameters
 from s3front.query_api.iam_rules import GROUP_NAME, PATH_PREFIX, USER_NAME
@@ -42,7 +42,8 @@ async def get_group(context: CallContext, parameters: Parameters) -> Result:
 async def list_groups(context: CallContext, parameters: Parameters) -> Result:
     prefix = parameters.text("PathPrefix", PATH_PREFIX) or "/"
     room, after = f"group/{context.account_id}", marked(parameters)
-    every = context.directory.every(Group, room, after and group_key(context.account_id, after))
+    begin = after and group_key(context.account_id, after)
+    every = context.directory.every(Group, room, begin, in_text(prefix))
     found = (group for group in every if group.path.startswith(prefix))
     return page_of(parameters, "Groups", found, lambda group: group.name, shown_group)
 

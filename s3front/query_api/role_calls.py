@@ -12,7 +12,7 @@ from s3front.iam.role_changes import create_role as created_role
 from s3front.iam.role_changes import delete_role as deleted_role
 from s3front.iam.role_changes import update_role as updated_role
 from s3front.iam.role_changes import update_trust
-from s3front.query_api.answer_pages import marked, page_of, page_of_map
+from s3front.query_api.answer_pages import in_text, marked, page_of, page_of_map
 from s3front.query_api.call import CallContext, Result, table
 from s3front.query_api.call_parameters import Parameters
 from s3front.query_api.iam_rules import ARN, DESCRIPTION, DOCUMENT, PATH_PREFIX, ROLE_NAME
@@ -56,7 +56,8 @@ async def get_role(context: CallContext, parameters: Parameters) -> Result:
 async def list_roles(context: CallContext, parameters: Parameters) -> Result:
     prefix = parameters.text("PathPrefix", PATH_PREFIX) or "/"
     room, after = f"role/{context.account_id}", marked(parameters)
-    every = context.directory.every(Role, room, after and role_key(context.account_id, after))
+    begin = after and role_key(context.account_id, after)
+    every = context.directory.every(Role, room, begin, in_text(prefix))
     found = (role for role in every if role.path.startswith(prefix))
     return page_of(parameters, "Roles", found, lambda role: role.name, shown_role)
 

@@ -10,7 +10,7 @@ from s3front.iam.records import User, user_key
 from s3front.iam.user_changes import create_user as created_user
 from s3front.iam.user_changes import delete_user as deleted_user
 from s3front.iam.user_changes import update_user as updated_user
-from s3front.query_api.answer_pages import marked, page_of, page_of_map
+from s3front.query_api.answer_pages import in_text, marked, page_of, page_of_map
 from s3front.query_api.call import CallContext, Result, table
 from s3front.query_api.call_parameters import Parameters
 from s3front.query_api.iam_rules import ARN, PATH_PREFIX, USER_NAME
@@ -41,7 +41,8 @@ async def get_user(context: CallContext, parameters: Parameters) -> Result:
 async def list_users(context: CallContext, parameters: Parameters) -> Result:
     prefix = parameters.text("PathPrefix", PATH_PREFIX) or "/"
     room, after = f"user/{context.account_id}", marked(parameters)
-    every = context.directory.every(User, room, after and user_key(context.account_id, after))
+    begin = after and user_key(context.account_id, after)
+    every = context.directory.every(User, room, begin, in_text(prefix))
     found = (user for user in every if user.path.startswith(prefix))
     return page_of(parameters, "Users", found, lambda user: user.name, shown_user)
 

@@ -48,6 +48,9 @@ async def test_lists_come_in_pages(iam: QueryService) -> None:
     assert names == [f"user{number}" for number in range(5)]
     odd = await iam.call("ListUsers", PathPrefix="/1/")
     assert [user["UserName"] for user in odd["Users"]] == ["user1", "user3"]
+    await iam.call("CreateGroup", GroupName="odd", Path='/1"\\/2/')
+    assert len((await iam.call("ListGroups", PathPrefix='/1"\\'))["Groups"]) == 1
+    assert (await iam.call("ListGroups", PathPrefix="/2"))["Groups"] == []
     assert (await iam.refused("ListUsers", Marker="%")).code == "ValidationError"
     assert (await iam.refused("ListUsers", MaxItems=0)).code == "ValidationError"
     assert (await iam.refused("ListUsers", MaxItems=1001)).code == "ValidationError"
