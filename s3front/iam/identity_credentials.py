@@ -105,7 +105,7 @@ class IdentityCredentials:
             SIGNERS_MAX, SIGNERS_CHARACTERS_MAX
         )
         self._secrets: KeptRecords[str, _Opened] = KeptRecords(SECRETS_MAX, SECRETS_MAX)
-        self._opening: dict[str, asyncio.Task[str]] = {}
+        self._opening: dict[tuple[str, str], asyncio.Task[str]] = {}
 
     async def find(self, access_key: str, session_token: str | None = None) -> Signer | None:
         """See ``Credentials``."""
@@ -189,10 +189,10 @@ class IdentityCredentials:
         opened = self._secrets.get(record.id)
         if opened is not None and opened.record is text:
             return opened.secret
-        opening = self._opening.get(record.id)
+        opening = self._opening.get((record.id, text))
         if opening is None:
             opening = asyncio.get_running_loop().create_task(self._open(record, text))
-            self._opening[record.id] = opening
+            self._opening[record.id, text] = opening
         # Whoever goes away must not take the answer from the others.
         return await asyncio.shield(opening)
 
@@ -212,4 +212,4 @@ class IdentityCredentials:
                 raise S3Error("ServiceUnavailable") from error
             raise
         finally:
-            del self._opening[record.id]
+            del self._opening[record.id, text]

@@ -305,3 +305,27 @@ async def test_a_key_that_is_made_again_has_its_new_secret(front: Front) -> None
         assert signer is not None
         assert signer.secret == secret
         await front.change(lambda d: delete_access_key(d, BART_ID, "anna", key_id))
+
+
+async def test_a_secret_that_is_being_opened_is_not_taken_for_that_of_the_next_key(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_id = "AKIAOFANOTHERSERVER"
+
+    async def make(secret: str) -> None:
+        new = await new_access_key(front.keys, BART_ID, "anna", given=(key_id, secret))
+        await front.change(lambda d: create_access_key(d, new))
+
+    async def slow(keys: Keys, document: Mapping[str, str], name: str) -> str:
+        await asyncio.sleep(0.02)
+        return await sealed_text.open_text(keys, document, name)
+
+    await make("the-first-secret")
+    monkeypatch.setattr("s3front.iam.identity_credentials.open_text", slow)
+    first = asyncio.create_task(front.credentials.find(key_id))
+    await asyncio.sleep(0.01)
+    await front.change(lambda d: delete_access_key(d, BART_ID, "anna", key_id))
+    await make("the-second-secret")
+    for signer in (await front.credentials.find(key_id), await first):
+        assert signer is not None
+        assert signer.secret == "the-second-secret"
