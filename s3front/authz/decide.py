@@ -17,7 +17,7 @@ S3 user guide, "How Amazon S3 authorizes a request"):
 6. Grants (ACLs) are as good as a bucket's policy, where the bucket lets objects have them.
 
 A bucket's policy gives nothing of an object that belongs to another account than the bucket; it may
-deny. Where a key is not there, only who may list the bucket is told so.
+deny. Where a key is not there, who may list it is told so, and nobody else.
 """
 
 from __future__ import annotations
@@ -201,26 +201,33 @@ def _is_plain(access: Access, bucket: BucketRecord) -> bool:
 
 
 def _of_bucket(access: Access, bucket: BucketRecord) -> Decision:
-    """All that is asked for of a bucket, and of one object in it."""
+    """All that is asked for of a bucket, and of one object in it. Of a key that is not there, it is
+    whether the caller may list it that counts, as all that he gets is told that; unless a policy
+    denies what he asks for."""
     makes = access.actions[0] == MAKES
-    decision = _OWNER
+    gone = access.object is None or access.object.is_delete_marker
+    tells = not makes and access.is_of_object and not _OF_NO_OBJECT.issuperset(access.actions)
+    decision, refused = _OWNER, None
     for action in access.actions:
         # What is read to compare it is what is there.
         of_new = makes and action not in _READS
         asked = Asked(access, action, access.resource, of_new)
         decision = _one(access, bucket, asked, makes=of_new)
-        if not decision.allowed:
+        if decision.allowed:
+            continue
+        if not (gone and tells) or decision.reason.why is Why.POLICY_DENIES:
             return decision
+        refused = refused or decision
     if access.actions[0] in _OF_POLICY and access.principal.canonical_id != bucket.owner_id:
         # Whoever allows it (Amazon S3 API reference, PutBucketPolicy).
         return Decision(False, Reason(Why.OWNERS_ONLY, action=access.actions[0]))
-    gone = access.object is None or access.object.is_delete_marker
-    tells = not makes and access.is_of_object and not _OF_NO_OBJECT.issuperset(access.actions)
     if gone and tells:
         listing = AskedToTell(access, _LIST, arn(access.bucket_name))
-        listed = _one(access, bucket, listing, makes=False)
-        if not listed.allowed:
-            return Decision(False, msgspec.structs.replace(listed.reason, why=Why.HIDDEN))
+        decision = _one(access, bucket, listing, makes=False)
+        if not decision.allowed:
+            # He is told the same as if it was there.
+            hidden = Decision(False, msgspec.structs.replace(decision.reason, why=Why.HIDDEN))
+            return refused or hidden
     return decision
 
 

@@ -100,10 +100,12 @@ TESTS = {
     "access": (
         "tests/unit/s3front/authz/test_decide.py",
         "tests/unit/s3front/authz/test_decision_table.py",
+        "tests/unit/s3front/authz/test_bucket_policies.py",
         "tests/unit/s3front/authz/test_layers_of_policies.py",
         "tests/unit/s3front/configurations/test_cors.py",
     ),
     "policies": (
+        "tests/unit/s3front/authz/test_bucket_policies.py",
         "tests/unit/s3front/policies/test_conditions.py",
         "tests/unit/s3front/policies/test_identity_grammar.py",
         "tests/unit/s3front/policies/test_judge.py",
@@ -490,12 +492,14 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
             "        and not principal.is_anonymous\n        and not bucket",
             "        and not bucket",
         ),
-        ('        and not bucket.document.get("bucketPolicy")\n', ""),
+        ("        and not bucket.document.get(POLICY_MEMBER)\n", ""),
         (
             "            object_ is None\n            or object_.document",
             "            True\n            or object_.document",
         ),
-        ("makes=makes and action not in _READS", "makes=makes"),
+        ("of_new = makes and action not in _READS", "of_new = makes"),
+        ("or decision.reason.why is Why.POLICY_DENIES:", "or False:"),
+        ("            return refused or hidden\n", "            return hidden\n"),
         ("    if access.actions[0] in _OF_POLICY and access", "    if False and access"),
         ("    if gone and tells:\n", "    if False:\n"),
         (
@@ -616,8 +620,12 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ("policies", "s3front/policies/statement_principals.py"): (
         ("if not named.isdisjoint(names.own):", "if not named.isdisjoint(names.labels):"),
         ("        if named.isdisjoint(names.of_account):\n            return False\n", ""),
-        ("if names.role_arn is not None and names.role_arn not in named:", "if False:"),
-        ("return names.arn in named or _ROOT.match(names.arn) is not None", "return True"),
+        ("if names.role_arn is not None and named.isdisjoint(names.role):", "if False:"),
+        (
+            "return not named.isdisjoint(names.itself) or _ROOT.match(names.arn) is not None",
+            "return True",
+        ),
+        ("named.add(with_id(found, ids.get(found))[-1])", "named.add(found)"),
         ('return bool(entry) and "*" not in entry', "return bool(entry)"),
         (
             '"arn:aws:(?:iam::[0-9]{12}:(?:user|role)/[^*?]+',

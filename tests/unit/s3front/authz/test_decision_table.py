@@ -34,11 +34,12 @@ EVERYBODY = {"Principal": "*"}
 HEAD: Final = "root plain full reader bound denied sess role broot bfull bnone anon"
 assert HEAD.split() == list(CALLERS)
 
-# Nobody outside the account has any right; within it, what a user's own policies give.
+# Nobody outside the account has any right; within it, what a user's own policies give. That a key
+# is not there is told to who may list, as the session, whether he may read it or not.
 PRIVATE: Final = """
 ListBucket       Y . Y . . Y Y .  . . . .
 GetObject        Y . Y Y Y Y . Y  . . . .
-GetObject-gone   Y . Y . . Y . .  . . . .
+GetObject-gone   Y . Y . . Y Y .  . . . .
 PutObject        Y . Y . . Y . .  . . . .
 PutObject+acl    Y . Y . . Y . .  . . . .
 DeleteObject     Y . Y . . . . .  . . . .
@@ -104,7 +105,7 @@ PutBucketPolicy  Y . Y . . Y . .  . . . .
 GRANTED_TO_B: Final = """
 ListBucket       Y . Y . . Y Y .  . . . .
 GetObject        Y . Y Y Y Y . Y  Y Y . .
-GetObject-gone   Y . Y . . Y . .  . . . .
+GetObject-gone   Y . Y . . Y Y .  . . . .
 PutObject        Y . Y . . Y . .  Y Y . .
 PutObject+acl    Y . Y . . Y . .  Y Y . .
 DeleteObject     Y . Y . . . . .  Y Y . .
@@ -154,7 +155,7 @@ PutBucketPolicy  Y . Y . . Y . .  . . . .
 POLICY_FOR_B: Final = """
 ListBucket       Y . Y . . Y Y .  Y Y . .
 GetObject        Y . Y Y Y Y . Y  Y Y . .
-GetObject-gone   Y . Y . . Y . .  Y Y . .
+GetObject-gone   Y . Y . . Y Y .  Y Y . .
 PutObject        Y . Y . . Y . .  Y Y . .
 PutObject+acl    Y . Y . . Y . .  Y Y . .
 DeleteObject     Y . Y . . . . .  Y Y . .
@@ -191,7 +192,7 @@ PutBucketPolicy  Y . . . . . . .  . . . .
 BY_NAME: Final = """
 ListBucket       Y . Y . . Y Y .  . . . .
 GetObject        Y Y Y Y Y Y . Y  . Y . .
-GetObject-gone   Y . Y . . Y . .  . . . .
+GetObject-gone   Y . Y . . Y Y .  . . . .
 PutObject        Y Y Y . Y Y . Y  . Y . .
 PutObject+acl    Y . Y . . Y . .  . . . .
 DeleteObject     Y Y Y . Y . . Y  . Y . .
@@ -224,7 +225,7 @@ PutBucketPolicy  Y . Y . . Y . .  . . . .
 OBJECT_GIVEN_TO_A: Final = """
 ListBucket       Y . Y . . Y Y .  . . . .
 GetObject        Y . Y Y Y Y . Y  Y Y . .
-GetObject-gone   Y . Y . . Y . .  . . . .
+GetObject-gone   Y . Y . . Y Y .  . . . .
 PutObject        Y . Y . . Y . .  . . . .
 PutObject+acl    Y . Y . . Y . .  . . . .
 DeleteObject     Y . Y . . . . .  . . . .

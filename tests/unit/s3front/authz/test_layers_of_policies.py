@@ -386,3 +386,21 @@ def test_who_may_not_list_is_not_told_that_a_key_is_not_there(action: str, told:
     decision = decide(access)
     assert decision.allowed is told
     assert told or decision.reason.why is Why.HIDDEN
+
+
+def test_a_refusal_does_not_tell_whether_the_key_is_there() -> None:
+    """Of who may neither read it nor list."""
+    told = {
+        refused(PRIVATE.access(user("u", *policy), row)).message
+        for policy in ((), (allow("PutObject"),))
+        for row in ("GetObject", "GetObject-gone")
+    }
+    assert len(told) == 1
+
+
+def test_who_may_list_is_told_that_a_key_is_not_there_unless_he_is_denied_it() -> None:
+    lister = user("u", allow("ListBucket"))
+    assert decide(PRIVATE.access(lister, "GetObject-gone")).allowed
+    assert not decide(PRIVATE.access(lister, "GetObject")).allowed
+    denied = user("u", allow("ListBucket"), deny("GetObject"))
+    assert not decide(PRIVATE.access(denied, "GetObject-gone")).allowed
