@@ -675,7 +675,6 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ("policies", "s3front/policies/condition_operators.py"): (
         ("known = address if mapped is None else mapped", "known = address"),
         ("if number & mask == network and version == of_version:", "if number & mask == network:"),
-        ("return None if truth is None else truth in wanted", "return truth in wanted"),
         ("            if all(found):\n", "            if any(found):\n"),
         ("            if False not in found:\n                answer = None\n", ""),
     ),

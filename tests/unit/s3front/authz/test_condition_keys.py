@@ -274,6 +274,8 @@ def test_who_asks_for_what_the_body_says_is_told_when_it_has_not_been_read() -> 
     assert asked.values("s3:ExistingObjectTag/a") is None
     assert asked.values("aws:username") == ("Anna",)
     assert asked.with_request_tags({}).values("aws:TagKeys") is None
+    # It says nothing of another object.
+    assert asked.of_version(None).values("aws:TagKeys") == ("a",)
     assert asked.with_said({}).values("aws:TagKeys") == ("a",)
 
 

@@ -198,6 +198,13 @@ def test_what_cannot_be_compared_lets_nothing_through(
     assert holds({f"ForAllValues:{differs}": {"aws:key": wanted}}, value, deny=True)
 
 
+def test_one_of_several_values_that_cannot_be_compared_lets_nothing_through() -> None:
+    block = {"NotIpAddress": {"aws:key": "10.0.0.0/8"}}
+    assert not holds(block, ("11.0.0.1", "nowhere"))
+    assert holds(block, ("11.0.0.1", "nowhere"), deny=True)
+    assert not holds(block, ("10.0.0.1", "nowhere"), deny=True)
+
+
 def test_all_conditions_have_to_hold() -> None:
     block = {
         "StringEquals": {"aws:key": "a", "aws:username": "anna"},

@@ -31,6 +31,8 @@ from s3front.policies.wildcards import Patterns, Token, Wildcard, matches, segme
         ("a*a", "aa", True),
         ("a*b*c", "a-b-b-c", True),
         ("a*b*c", "a-c-b", False),
+        ("a*b*b*c", "a-b-c", False),
+        ("*a*a*", "a", False),
         ("a??d*", "abcd", True),
         ("a??d*", "abd", False),
         ("*?b?*", "abc", True),
