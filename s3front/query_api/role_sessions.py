@@ -308,7 +308,7 @@ async def _verified(context: CallContext, arn: str, token: str) -> tuple[WebIden
     if provider is None:
         await service.directory.refresh()
         provider = service.directory.provider(account[1], place)
-    if provider is None or provider.url != place:
+    if provider is None:
         raise IamError(
             "InvalidIdentityToken",
             f"No OpenIDConnect provider found in your account for https://{place}",

@@ -1102,7 +1102,6 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
             "if chained and seconds > 2 * CHAINED_SECONDS_MAX:",
         ),
         ("if seconds > role.max_session_seconds:", "if seconds > ROLE_SECONDS_MAX:"),
-        ("if provider is None or provider.url != place:", "if provider is None:"),
         ("trust=trust, role_owner=account.canonical_id", "trust=trust"),
     ),
     ("sessions", "s3front/query_api/sts_common.py"): (

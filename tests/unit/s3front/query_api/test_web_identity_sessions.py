@@ -177,6 +177,7 @@ async def test_tokens_that_are_not_right(sts: StsService) -> None:
         (token(said(), key=OTHER_KEY), "InvalidIdentityToken"),
         (token(said(aud="nobody")), "InvalidIdentityToken"),
         (token(said(iss="https://other.example.com")), "InvalidIdentityToken"),
+        (token(said(iss=ISSUER.upper().replace("HTTPS", "https"))), "InvalidIdentityToken"),
         (token(said(nbf=now + 600)), "InvalidIdentityToken"),
         (token(said(exp=now - 120)), "ExpiredTokenException"),
     ):
