@@ -66,6 +66,7 @@ COMPLETE_ELEMENTS_MAX: Final = 60_000
 """Its elements: 10,000 parts, each with its number, its ETag and up to three checksums."""
 
 TAGS_MAX: Final = 10
+BUCKET_TAGS_MAX: Final = 50
 TAG_KEY_UNITS_MAX: Final = 128
 TAG_VALUE_UNITS_MAX: Final = 256
 """UTF-16 code units (Amazon S3 user guide, "Categorizing your storage using tags")."""

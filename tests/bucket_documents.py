@@ -11,6 +11,8 @@ PUT_BODIES: Final[Mapping[str, bytes]] = {
     b"<ObjectOwnership>ObjectWriter</ObjectOwnership></Rule></OwnershipControls>",
     "PutPublicAccessBlock": b"<PublicAccessBlockConfiguration>"
     b"<BlockPublicAcls>true</BlockPublicAcls></PublicAccessBlockConfiguration>",
+    "PutBucketTagging": b"<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet>"
+    b"</Tagging>",
     "PutBucketVersioning": b"<VersioningConfiguration><Status>Enabled</Status>"
     b"</VersioningConfiguration>",
     "PutObjectLockConfiguration": b"<ObjectLockConfiguration>"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from s3front.configurations.base import Configuration, not_found, value_of
+from collections.abc import Mapping
+from typing import Any
+
+from s3front.configurations.base import Configuration, Put, not_found, value_of
+from s3front.objects.tag_sets import parse_bucket_tagging
 from s3front.port.reply import xml_reply
 from s3front.port.request import Reply
 from s3front.port.xml import readable_element
@@ -20,6 +24,13 @@ def show_tagging(record: BucketRecord) -> Reply:
     return xml_reply("Tagging", f"<TagSet>{tags}</TagSet>")
 
 
+def _parse(body: bytes) -> Mapping[str, Any]:
+    """The members of a record with the tags of a document (Amazon S3 API reference,
+    PutBucketTagging)."""
+    tags = parse_bucket_tagging(body)
+    return {_MEMBER: [{"Key": key, "Value": value} for key, value in tags.items()]}
+
+
 TAGGING = Configuration(
     "tagging",
     "GetBucketTagging",
@@ -29,4 +40,5 @@ TAGGING = Configuration(
     delete_action="s3:PutBucketTagging",
     member=_MEMBER,
     show=show_tagging,
+    put=Put("PutBucketTagging", "s3:PutBucketTagging", _parse, status=204),
 )

@@ -33,6 +33,7 @@ from s3front.objects.object_lock import wanted_lock
 from s3front.objects.object_record import STANDARD_HEADERS, Checksum, ObjectRecord
 from s3front.objects.put_plan import check_put
 from s3front.objects.ranges import ByteRange
+from s3front.objects.tag_sets import tags_of_header
 from s3front.objects.versioning import LATEST, version_headers
 from s3front.operations.chosen_location import LOCATION_HEADER, chosen_location, with_location_of
 from s3front.operations.copy_source import CopySource, opened_source, used_source
@@ -50,7 +51,6 @@ from s3front.operations.object_tagging import GET_OBJECT_TAGGING, PUT_OBJECT_TAG
 from s3front.operations.parameters import part_number
 from s3front.operations.place_copies import copied_there
 from s3front.operations.put_object import WantedObject, commit_object, store_object
-from s3front.operations.tag_sets import tags_of_header
 from s3front.operations.told_by_upload import KEYS_OF_UPLOADS, decided
 from s3front.operations.upload_part import commit_part, part_destination, wanted_part
 from s3front.operations.uploads import chosen_algorithm, writable_upload

@@ -12,12 +12,12 @@ from s3front.metadata import gateway
 from s3front.metadata.object_store import record_of
 from s3front.metadata.tag_changes import TagChange
 from s3front.objects.object_record import ObjectRecord
+from s3front.objects.tag_sets import parse_tagging, tag_set_xml
 from s3front.objects.versioning import shown_id
 from s3front.operations.body_keys import with_tags
 from s3front.operations.changes import change_version
 from s3front.operations.get_object import described_version, existing_record
 from s3front.operations.honoured import DOCUMENT
-from s3front.operations.tag_sets import parse_tagging, tag_set_xml
 from s3front.port.reply import xml_reply
 from s3front.port.request import Reply, Request
 from s3front.routes import Level, Operation

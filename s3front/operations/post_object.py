@@ -20,6 +20,7 @@ from s3front.metadata.object_store import record_of
 from s3front.objects.object_lock import LOCK_HEADERS, wanted_lock
 from s3front.objects.object_record import ObjectRecord
 from s3front.objects.put_plan import check_put
+from s3front.objects.tag_sets import parse_tagging
 from s3front.objects.versioning import version_headers
 from s3front.operations.chosen_location import chosen_location
 from s3front.operations.granting import wanted_acl
@@ -28,7 +29,6 @@ from s3front.operations.object_encryption import wanted_protection
 from s3front.operations.object_headers import checksum_headers, new_object_headers
 from s3front.operations.object_url import object_url
 from s3front.operations.put_object import WantedObject, require_digest, store_object
-from s3front.operations.tag_sets import parse_tagging
 from s3front.port.reply import XML_TYPE
 from s3front.port.request import Reply, Request
 from s3front.port.xml import DECLARATION, element

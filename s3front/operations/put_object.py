@@ -30,6 +30,7 @@ from s3front.objects.object_record import Checksum, NewObject, ObjectRecord
 from s3front.objects.protection import MustEncryptError
 from s3front.objects.put_plan import check_put, is_plain, plan_put, plan_unread
 from s3front.objects.ranges import ByteRange
+from s3front.objects.tag_sets import tags_of_header
 from s3front.objects.versioning import version_headers
 from s3front.operations.chosen_location import chosen_location, destination, sealed_destination
 from s3front.operations.decide_again import commit_decided, commit_unread, read_now
@@ -43,7 +44,6 @@ from s3front.operations.object_headers import (
     new_object_headers,
 )
 from s3front.operations.put_version import PUT_VERSION, refuse_put_version
-from s3front.operations.tag_sets import tags_of_header
 from s3front.port.request import Headers, Reply, Request
 from s3front.routes import CONDITION_ACTIONS, WRITE_ACTIONS, Level, Operation
 from s3front.s3_errors import S3Error

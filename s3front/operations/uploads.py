@@ -16,6 +16,7 @@ from s3front.metadata.object_store import StoredObject
 from s3front.metadata.upload_store import StoredUpload
 from s3front.objects.object_lock import wanted_lock
 from s3front.objects.object_record import STANDARD_HEADERS, USER_METADATA_PREFIX
+from s3front.objects.tag_sets import tags_of_header
 from s3front.operations.chosen_location import chosen_location
 from s3front.operations.decide_again import ATTEMPTS_MAX, allowed_again, read_again
 from s3front.operations.encrypted_uploads import as_demanded, customer_key_of
@@ -30,7 +31,6 @@ from s3front.operations.object_headers import (
 )
 from s3front.operations.parameters import bounded_integer, encoding_parameter, integer_parameter
 from s3front.operations.place_uploads import PlaceUpload, begin_there, give_up_there
-from s3front.operations.tag_sets import tags_of_header
 from s3front.operations.told_by_upload import told_by
 from s3front.port.reply import xml_reply
 from s3front.port.request import Headers, Reply, Request

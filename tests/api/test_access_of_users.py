@@ -94,6 +94,7 @@ OF_BUCKETS: Final = {
     "PutBucketEncryption": "s3:PutEncryptionConfiguration",
     "PutBucketOwnershipControls": "s3:PutBucketOwnershipControls",
     "PutBucketPolicy": "s3:PutBucketPolicy",
+    "PutBucketTagging": "s3:PutBucketTagging",
     "PutBucketVersioning": "s3:PutBucketVersioning",
     "PutObjectLockConfiguration": "s3:PutBucketObjectLockConfiguration",
     "PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",

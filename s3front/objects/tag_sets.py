@@ -1,4 +1,4 @@
-"""Sets of object tags: from the header, from XML, and into XML. Pure.
+"""Sets of tags, of objects and buckets: from the header, from XML, and into XML. Pure.
 
 Amazon S3 user guide, "Categorizing your storage using tags": at most 10 on an object, keys of 128
 and values of 256 UTF-16 code units, keys unique and not of AWS's own. Letters, numbers, separators
@@ -51,6 +51,16 @@ def tags_of_header(headers: Headers) -> dict[str, str]:
 def parse_tagging(body: bytes, tags_max: int = limits.TAGS_MAX) -> dict[str, str]:
     """The tags of a ``Tagging`` document, at most ``tags_max``; raises MalformedXML, InvalidTag and
     BadRequest."""
+    return _checked(_pairs(body), tags_max)
+
+
+def parse_bucket_tagging(body: bytes) -> dict[str, str]:
+    """The same of a bucket, of which there may be 50."""
+    most = limits.BUCKET_TAGS_MAX
+    return _checked(_pairs(body), most, f"Bucket tag count cannot be greater than {most}")
+
+
+def _pairs(body: bytes) -> list[tuple[str, str]]:
     sets = list(parse(body, "Tagging"))
     if [child.tag for child in sets] != ["TagSet"]:
         raise S3Error("MalformedXML")
@@ -59,7 +69,7 @@ def parse_tagging(body: bytes, tags_max: int = limits.TAGS_MAX) -> dict[str, str
         if tag.tag != "Tag" or sorted(child.tag for child in tag) != ["Key", "Value"]:
             raise S3Error("MalformedXML")
         pairs.append((tag.findtext("Key", ""), tag.findtext("Value", "")))
-    return _checked(pairs, tags_max)
+    return pairs
 
 
 def tag_set_xml(tags: Mapping[str, str]) -> str:
@@ -71,7 +81,11 @@ def tag_set_xml(tags: Mapping[str, str]) -> str:
     return f"<TagSet>{''.join(rows)}</TagSet>"
 
 
-def _checked(pairs: Sequence[tuple[str, str]], tags_max: int = limits.TAGS_MAX) -> dict[str, str]:
+def _checked(
+    pairs: Sequence[tuple[str, str]],
+    tags_max: int = limits.TAGS_MAX,
+    too_many: str | None = None,
+) -> dict[str, str]:
     tags: dict[str, str] = {}
     for key, value in pairs:
         if key in tags:
@@ -90,7 +104,8 @@ def _checked(pairs: Sequence[tuple[str, str]], tags_max: int = limits.TAGS_MAX) 
             )
         tags[key] = value
     if len(tags) > tags_max:
-        raise S3Error("BadRequest", f"Object tags cannot be greater than {tags_max}")
+        message = too_many or f"Object tags cannot be greater than {tags_max}"
+        raise S3Error("BadRequest", message)
     return tags
 
 
