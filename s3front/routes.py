@@ -108,7 +108,7 @@ class Operation:
         """What a request asks for that names this version and has these headers."""
         actions = self.version_actions if version.is_specific else self.actions
         besides = self.header_actions
-        if besides and not headers.keys().isdisjoint(besides):  # of most requests, all are
+        if besides and not headers.keys().isdisjoint(besides):  # most requests have none
             asked = (action for name in besides if name in headers for action in besides[name])
             actions += tuple(dict.fromkeys(asked))
         return actions
