@@ -55,6 +55,8 @@ async def put_bucket_policy(context: Context, request: Request) -> Reply:
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX)
     policy = await interpreted(body, partial(_parse, bucket=context.bucket.name))
     confirmed = request.headers.get(_CONFIRM, "").lower() == "true"
+    # Somebody whom another front-end has made a moment ago is no stranger.
+    await context.services.directory.refresh()
     unknown = unknown_principal(policy, context.services.directory)
     if unknown is not None:
         raise S3Error("MalformedPolicy", "Invalid principal in policy", {"Detail": unknown})

@@ -98,6 +98,8 @@ async def read_acl(context: Context, request: Request, *, of_bucket: bool) -> Ac
     MissingSecurityHeader for neither, and UnexpectedContent for both."""
     accounts = context.services.directory
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX, may_be_empty=True)
+    # An account that was made a moment ago, elsewhere, can be given something at once.
+    await accounts.refresh()
     acl = acl_of_headers(request.headers, accounts, of_bucket=of_bucket)
     if acl is not None:
         if body:

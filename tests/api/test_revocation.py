@@ -225,6 +225,21 @@ def test_what_is_given_is_given_at_once_everywhere(running: Cluster) -> None:
             stage.client(front).put_object(Bucket=stage.bucket, Key="new", Body=b"")
 
 
+def test_a_policy_can_name_a_user_at_once_everywhere(running: Cluster) -> None:
+    for _ in range(5 * ROUNDS):
+        stage = Stage(running)
+        user = stage.iam.get_user(UserName=stage.user)["User"]["Arn"]
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"AWS": user},
+            "Action": "s3:PutObject",
+            "Resource": f"arn:aws:s3:::{stage.bucket}/*",
+        }
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        s3_client(running.fronts[1]).put_bucket_policy(Bucket=stage.bucket, Policy=document)
+        stage.client(running.fronts[2]).put_object(Bucket=stage.bucket, Key="new", Body=b"")
+
+
 def test_a_key_that_is_used_shows_when(running: Cluster) -> None:
     """It is written when a front-end stops, at the latest."""
     stage = Stage(running)
