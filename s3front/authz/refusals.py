@@ -52,6 +52,8 @@ def _told(access: Access, reason: Reason) -> str | None:
     owner_id = access.role_owner if access.bucket is None else access.bucket.owner_id
     if principal.is_anonymous or (owner_id and owner_id != principal.canonical_id):
         return None
+    if principal.rights is None and reason.why is not Why.POLICY_DENIES:
+        return None  # no policy of his own could help an account itself
     if not reason.action or reason.why not in _TOLD:
         return None
     resource = arn(access.bucket_name) if reason.why is Why.HIDDEN else access.resource

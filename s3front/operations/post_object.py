@@ -32,7 +32,7 @@ from s3front.operations.put_object import WantedObject, require_digest, store_ob
 from s3front.port.reply import XML_TYPE
 from s3front.port.request import Reply, Request
 from s3front.port.xml import DECLARATION, element
-from s3front.routes import WRITE_ACTIONS, Level, Operation, refuse_unimplemented
+from s3front.routes import CONDITION_ACTIONS, WRITE_ACTIONS, Level, Operation, refuse_unimplemented
 from shared.records.times import now
 
 
@@ -104,6 +104,6 @@ POST_OBJECT = Operation(
     Level.BUCKET,
     post_object,
     ("s3:PutObject",),
-    header_actions={**WRITE_ACTIONS, "tagging": ("s3:PutObjectTagging",)},
+    header_actions={**WRITE_ACTIONS, **CONDITION_ACTIONS, "tagging": ("s3:PutObjectTagging",)},
     form=True,
 )

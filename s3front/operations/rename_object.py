@@ -33,7 +33,7 @@ from s3front.operations.get_object import GET_OBJECT
 from s3front.operations.honoured import CUSTOMER_KEY, READ_CONDITIONS
 from s3front.operations.object_encryption import reading_key
 from s3front.port.request import Headers, Reply, Request
-from s3front.routes import Level, Operation
+from s3front.routes import CONDITION_ACTIONS, Level, Operation
 from s3front.s3_errors import S3Error, not_implemented
 from shared.failpoints import FailPoint, failpoint
 
@@ -177,6 +177,11 @@ RENAME_OBJECT = Operation(
     Level.OBJECT,
     rename_object,
     ("s3:PutObject",),
+    header_actions={
+        **CONDITION_ACTIONS,
+        "if-modified-since": ("s3:GetObject",),
+        "if-unmodified-since": ("s3:GetObject",),
+    },
     headers=CUSTOMER_KEY
     | READ_CONDITIONS
     | {_TOKEN, RENAME_SOURCE, *(f"{RENAME_SOURCE}-{name}" for name in READ_CONDITIONS)},

@@ -6,6 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from s3front.authz.decide import decide
+from s3front.authz.reasons import Reason, Why
+from s3front.authz.refusals import refusal
 from s3front.bodies.checksums import CHECKSUM_TYPES, Algorithm, find_algorithm, parse_algorithm
 from s3front.context import Context
 from s3front.encryption.key_wrapping import BoundTo
@@ -222,6 +225,7 @@ async def abort_multipart_upload(context: Context, _request: Request) -> Reply:
     but for buckets in locations without ``legacyAwsBehavior``, as CloudServer has it."""
     try:
         upload = await existing_upload(context)
+        _require_own(context, upload)
         used = await _parts_of_an_object(context, upload)
         try:
             await context.services.uploads.end(
@@ -257,6 +261,17 @@ async def existing_upload(context: Context) -> StoredUpload:
     if upload is None:
         raise no_such_upload(upload_id)
     return upload
+
+
+def _require_own(context: Context, upload: StoredUpload) -> None:
+    """Refuse who may this only by a grant to write, and has not begun the upload (Amazon S3 user
+    guide, "Multipart upload API and permissions"). Raises AccessDenied."""
+    access = context.access
+    if decide(access).reason.why is not Why.GRANT_ALLOWS:
+        return
+    principal = context.principal
+    if principal.is_anonymous or upload.record.initiator[0] != principal.canonical_id:
+        raise refusal(access, Reason(Why.NOTHING_ALLOWS, action=access.actions[0]))
 
 
 class WritableUpload(NamedTuple):
@@ -309,6 +324,7 @@ async def list_parts(context: Context, request: Request) -> Reply:
     """ListParts (Amazon S3 API reference). A client's own key is not needed."""
     query = context.target.query
     upload = await existing_upload(context)
+    _require_own(context, upload)
     customer_key_of(context, upload.record, request.headers)
     parts_max = integer_parameter(query, "max-parts", limits.UPLOADS_LIST_MAX)
     marker = bounded_integer(query, "part-number-marker", 0)
