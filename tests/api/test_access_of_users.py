@@ -8,8 +8,8 @@ that of the Amazon S3 user guide, "Required permissions for Amazon S3 API operat
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -153,6 +153,33 @@ NEEDED: Final[Mapping[str, Needed]] = {
 NAMES: Final = sorted(NEEDED)
 SUCCESS: Final = {"PutBucketEncryption": 200}
 """What is answered otherwise than in ``test_access``: here is a master key."""
+ELSEWHERE: Final = [
+    (name, resource)
+    for name in NAMES
+    for resource in dict.fromkeys(resource for _, resource in NEEDED[name])
+    if resource != ANY
+]
+OF_VERSIONS: Final[Mapping[str, Sequence[str]]] = {
+    "DeleteObject": ("s3:DeleteObjectVersion",),
+    "DeleteObjectAnnotation": ("s3:DeleteObjectVersionAnnotation",),
+    "DeleteObjectTagging": ("s3:DeleteObjectVersionTagging",),
+    "GetObject": ("s3:GetObjectVersion",),
+    "GetObjectAcl": ("s3:GetObjectVersionAcl",),
+    "GetObjectAnnotation": ("s3:GetObjectVersionAnnotation",),
+    "GetObjectAttributes": ("s3:GetObjectVersion", "s3:GetObjectVersionAttributes"),
+    "GetObjectLegalHold": ("s3:GetObjectLegalHold",),
+    "GetObjectRetention": ("s3:GetObjectRetention",),
+    "GetObjectTagging": ("s3:GetObjectVersionTagging",),
+    "HeadObject": ("s3:GetObjectVersion",),
+    "ListObjectAnnotations": ("s3:ListObjectVersionAnnotations",),
+    "PutObjectAcl": ("s3:PutObjectVersionAcl",),
+    "PutObjectLegalHold": ("s3:PutObjectLegalHold",),
+    "PutObjectRetention": ("s3:PutObjectRetention",),
+    "PutObjectTagging": ("s3:PutObjectVersionTagging",),
+    "RestoreObject": ("s3:RestoreObject",),
+}
+"""What is asked of a version that is named."""
+
 LACKING: Final = [(name, action) for name in NAMES for action, _ in NEEDED[name]]
 
 
@@ -341,3 +368,46 @@ def test_another_user_of_the_name_has_nothing_of_what_was_given_to_the_first(
     assert json.loads(call(front, "GET", f"/{place.bucket}?policy").body) == document
     assert call(front, "PUT", f"/{place.bucket}?policy", body).status == 204
     assert call(front, "GET", f"/{place.bucket}/key", key=second.key).status == 200
+
+
+@pytest.mark.parametrize(("name", "resource"), ELSEWHERE)
+def test_a_user_who_may_everything_elsewhere(
+    front: Front, users: Users, untouched: Place, name: str, resource: str
+) -> None:
+    values = {"bucket": untouched.bucket, "key": CASES[name].key}
+    everywhere = {"Effect": "Allow", "Action": ["s3:*", "scality:*"]}
+    user = users.with_policy({**everywhere, "NotResource": resource.format(**values)})
+    assert_refused(name, ask(front, name, untouched, user.key), DENIED)
+
+
+def test_every_operation_on_a_version_has_its_row() -> None:
+    assert {each.name for each in routes() if each.version_actions} == OF_VERSIONS.keys()
+
+
+@pytest.fixture
+def of_version(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Has an operation ask for the null version from now on."""
+
+    def name_it(name: str) -> None:
+        case = CASES[name]
+        parameter = ("&" if "?" in case.target else "?") + "versionId=null"
+        monkeypatch.setitem(CASES, name, replace(case, target=case.target + parameter))
+
+    return name_it
+
+
+@pytest.mark.parametrize("name", sorted(OF_VERSIONS))
+def test_a_version_asks_for_what_is_its_own(
+    front: Front,
+    users: Users,
+    untouched: Place,
+    of_version: Callable[[str], None],
+    name: str,
+) -> None:
+    of_version(name)
+    place = make_place(front)
+    user = users.with_policy(*(statement("Allow", action) for action in OF_VERSIONS[name]))
+    assert ask(front, name, place, user.key).status == CASES[name].success
+    for action in OF_VERSIONS[name]:
+        lacking = users.with_policy(statement("Allow", "s3:*"), statement("Deny", action))
+        assert_refused(name, ask(front, name, untouched, lacking.key), DENIED)
