@@ -201,9 +201,8 @@ def _is_plain(access: Access, bucket: BucketRecord) -> bool:
 
 
 def _of_bucket(access: Access, bucket: BucketRecord) -> Decision:
-    """All that is asked for of a bucket, and of one object in it. Of a key that is not there, it is
-    whether the caller may list it that counts, as all that he gets is told that; unless a policy
-    denies what he asks for."""
+    """All that is asked for of a bucket, and of one object in it. Who may list a key that is not
+    there is told so, in place of a refusal to read it or change it that no policy demands."""
     makes = access.actions[0] == MAKES
     gone = access.object is None or access.object.is_delete_marker
     tells = not makes and access.is_of_object and not _OF_NO_OBJECT.issuperset(access.actions)
@@ -215,7 +214,9 @@ def _of_bucket(access: Access, bucket: BucketRecord) -> Decision:
         decision = _one(access, bucket, asked, makes=of_new)
         if decision.allowed:
             continue
-        if not (gone and tells) or decision.reason.why is Why.POLICY_DENIES:
+        if not (gone and tells) or action in _OF_NO_OBJECT:
+            return decision
+        if decision.reason.why is Why.POLICY_DENIES:
             return decision
         refused = refused or decision
     if access.actions[0] in _OF_POLICY and access.principal.canonical_id != bucket.owner_id:
@@ -223,11 +224,13 @@ def _of_bucket(access: Access, bucket: BucketRecord) -> Decision:
         return Decision(False, Reason(Why.OWNERS_ONLY, action=access.actions[0]))
     if gone and tells:
         listing = AskedToTell(access, _LIST, arn(access.bucket_name))
-        decision = _one(access, bucket, listing, makes=False)
-        if not decision.allowed:
+        listed = _one(access, bucket, listing, makes=False)
+        if not listed.allowed:
             # He is told the same as if it was there.
-            hidden = Decision(False, msgspec.structs.replace(decision.reason, why=Why.HIDDEN))
+            hidden = Decision(False, msgspec.structs.replace(listed.reason, why=Why.HIDDEN))
             return refused or hidden
+        if refused is not None:
+            return Decision(False, msgspec.structs.replace(refused.reason, why=Why.NO_KEY))
     return decision
 
 

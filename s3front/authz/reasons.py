@@ -35,6 +35,8 @@ class Why(StrEnum):
     """A policy that allows is public, which the bucket is closed to (RestrictPublicBuckets)."""
     OWNERS_ONLY = "owners-only"
     """It is allowed, and yet only for the account that owns the bucket: its policy."""
+    NO_KEY = "no-key"
+    """The key is not there, and who asks may list it; what he asks for he might not have."""
     HIDDEN = "key-hidden"
     """The key is not there, and who asks may not list the bucket, so is not told."""
 
@@ -92,6 +94,7 @@ _IN_WORDS: Final = {
     Why.RESTRICTED: "the policy of the bucket is public, which RestrictPublicBuckets closes to "
     "other accounts",
     Why.OWNERS_ONLY: "only the account that owns the bucket reads and changes its policy",
+    Why.NO_KEY: "there is no such key, and what was asked for is not allowed",
     Why.HIDDEN: "there is no such key, which only who may list the bucket is told",
 }
 

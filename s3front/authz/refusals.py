@@ -40,6 +40,10 @@ def refusal(access: Access, reason: Reason) -> S3Error:
                 "The value of the expected bucket owner parameter must be an AWS Account ID... "
                 f"[{wrong}]",
             )
+    if reason.why is Why.NO_KEY:
+        _, _, key = access.resource.partition("/")
+        code = "NoSuchVersion" if "Version" in access.actions[0] else "NoSuchKey"
+        return S3Error(code, fields={"Key": key})
     if reason.why is Why.OWNERS_ONLY:
         return S3Error("MethodNotAllowed")
     return AccessDeniedError(access, reason)

@@ -411,3 +411,20 @@ def test_a_version_asks_for_what_is_its_own(
     for action in OF_VERSIONS[name]:
         lacking = users.with_policy(statement("Allow", "s3:*"), statement("Deny", action))
         assert_refused(name, ask(front, name, untouched, lacking.key), DENIED)
+
+
+def test_who_may_only_list_deletes_nothing(front: Front, users: Users) -> None:
+    """Though he is told which keys are not there."""
+    place = make_place(front)
+    lister = users.with_policy(statement("Allow", "s3:ListBucket*"))
+    versioning = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    assert call(front, "PUT", f"/{place.bucket}?versioning", versioning).status == 200
+    gone = call(front, "GET", f"/{place.bucket}/gone", key=lister.key)
+    assert (gone.status, gone.error["Code"]) == (404, "NoSuchKey")
+    for condition in (b"<Size>7</Size>", b"<ETag>7</ETag>", b""):
+        document = b"<Delete><Object><Key>gone</Key>" + condition + b"</Object></Delete>"
+        headers = {"Content-MD5": md5_base64(document)}
+        many = call(front, "POST", f"/{place.bucket}?delete", document, headers, key=lister.key)
+        assert [node.text for node in many.xml.iter("Code")] == ["AccessDenied"]
+    listed = call(front, "GET", f"/{place.bucket}?versions").xml
+    assert list(listed.iter("DeleteMarker")) == []

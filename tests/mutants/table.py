@@ -498,7 +498,12 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
             "            True\n            or object_.document",
         ),
         ("of_new = makes and action not in _READS", "of_new = makes"),
-        ("or decision.reason.why is Why.POLICY_DENIES:", "or False:"),
+        (
+            "        if not (gone and tells) or action in _OF_NO_OBJECT:",
+            "        if not (gone and tells):",
+        ),
+        ("        if decision.reason.why is Why.POLICY_DENIES:", "        if False:"),
+        ("        if refused is not None:\n", "        if False:\n"),
         ("            return refused or hidden\n", "            return hidden\n"),
         ("    if access.actions[0] in _OF_POLICY and access", "    if False and access"),
         ("    if gone and tells:\n", "    if False:\n"),

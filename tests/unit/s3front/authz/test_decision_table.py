@@ -34,12 +34,11 @@ EVERYBODY = {"Principal": "*"}
 HEAD: Final = "root plain full reader bound denied sess role broot bfull bnone anon"
 assert HEAD.split() == list(CALLERS)
 
-# Nobody outside the account has any right; within it, what a user's own policies give. That a key
-# is not there is told to who may list, as the session, whether he may read it or not.
+# Nobody outside the account has any right; within it, what a user's own policies give.
 PRIVATE: Final = """
 ListBucket       Y . Y . . Y Y .  . . . .
 GetObject        Y . Y Y Y Y . Y  . . . .
-GetObject-gone   Y . Y . . Y Y .  . . . .
+GetObject-gone   Y . Y . . Y . .  . . . .
 PutObject        Y . Y . . Y . .  . . . .
 PutObject+acl    Y . Y . . Y . .  . . . .
 DeleteObject     Y . Y . . . . .  . . . .
@@ -105,7 +104,7 @@ PutBucketPolicy  Y . Y . . Y . .  . . . .
 GRANTED_TO_B: Final = """
 ListBucket       Y . Y . . Y Y .  . . . .
 GetObject        Y . Y Y Y Y . Y  Y Y . .
-GetObject-gone   Y . Y . . Y Y .  . . . .
+GetObject-gone   Y . Y . . Y . .  . . . .
 PutObject        Y . Y . . Y . .  Y Y . .
 PutObject+acl    Y . Y . . Y . .  Y Y . .
 DeleteObject     Y . Y . . . . .  Y Y . .
@@ -155,7 +154,7 @@ PutBucketPolicy  Y . Y . . Y . .  . . . .
 POLICY_FOR_B: Final = """
 ListBucket       Y . Y . . Y Y .  Y Y . .
 GetObject        Y . Y Y Y Y . Y  Y Y . .
-GetObject-gone   Y . Y . . Y Y .  Y Y . .
+GetObject-gone   Y . Y . . Y . .  Y Y . .
 PutObject        Y . Y . . Y . .  Y Y . .
 PutObject+acl    Y . Y . . Y . .  Y Y . .
 DeleteObject     Y . Y . . . . .  Y Y . .
@@ -192,7 +191,7 @@ PutBucketPolicy  Y . . . . . . .  . . . .
 BY_NAME: Final = """
 ListBucket       Y . Y . . Y Y .  . . . .
 GetObject        Y Y Y Y Y Y . Y  . Y . .
-GetObject-gone   Y . Y . . Y Y .  . . . .
+GetObject-gone   Y . Y . . Y . .  . . . .
 PutObject        Y Y Y . Y Y . Y  . Y . .
 PutObject+acl    Y . Y . . Y . .  . . . .
 DeleteObject     Y Y Y . Y . . Y  . Y . .
@@ -225,7 +224,7 @@ PutBucketPolicy  Y . Y . . Y . .  . . . .
 OBJECT_GIVEN_TO_A: Final = """
 ListBucket       Y . Y . . Y Y .  . . . .
 GetObject        Y . Y Y Y Y . Y  Y Y . .
-GetObject-gone   Y . Y . . Y Y .  . . . .
+GetObject-gone   Y . Y . . Y . .  . . . .
 PutObject        Y . Y . . Y . .  . . . .
 PutObject+acl    Y . Y . . Y . .  . . . .
 DeleteObject     Y . Y . . . . .  . . . .

@@ -400,7 +400,30 @@ def test_a_refusal_does_not_tell_whether_the_key_is_there() -> None:
 
 def test_who_may_list_is_told_that_a_key_is_not_there_unless_he_is_denied_it() -> None:
     lister = user("u", allow("ListBucket"))
-    assert decide(PRIVATE.access(lister, "GetObject-gone")).allowed
-    assert not decide(PRIVATE.access(lister, "GetObject")).allowed
+    gone = PRIVATE.access(lister, "GetObject-gone")
+    assert (decide(gone).allowed, decide(gone).reason.why) == (False, Why.NO_KEY)
+    with pytest.raises(S3Error) as caught:
+        authorize(gone)
+    assert (caught.value.code, caught.value.fields) == ("NoSuchKey", {"Key": "key"})
+    with pytest.raises(S3Error) as caught:
+        authorize(gone.to("s3:GetObjectVersion"))
+    assert caught.value.code == "NoSuchVersion"
+    assert refused(PRIVATE.access(lister, "GetObject")).status == 403
     denied = user("u", allow("ListBucket"), deny("GetObject"))
-    assert not decide(PRIVATE.access(denied, "GetObject-gone")).allowed
+    assert refused(PRIVATE.access(denied, "GetObject-gone")).status == 403
+
+
+@pytest.mark.parametrize(
+    "actions",
+    [
+        ("s3:DeleteObject", "s3:GetObject"),
+        ("s3:DeleteObjectVersion", "s3:GetObjectVersion"),
+        ("s3:PutObject", "s3:GetObject"),
+        ("s3:AbortMultipartUpload",),
+    ],
+)
+def test_who_may_only_list_changes_nothing_that_is_not_there(actions: tuple[str, ...]) -> None:
+    gone = PRIVATE.access(user("u", allow("ListBucket")), "GetObject-gone")
+    assert refused(gone.to(*actions)).status == 403
+    reader = user("u", allow("ListBucket"), allow("GetObject*"))
+    assert refused(PRIVATE.access(reader, "GetObject-gone").to(*actions)).status == 403
