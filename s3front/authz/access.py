@@ -69,7 +69,8 @@ class Access(msgspec.Struct, frozen=True):
     ``owners`` knows whose buckets and objects are. ``trust`` is the policy of the role that is to
     be taken on, and ``role_owner`` the canonical ID of its account; ``public_reads`` are buckets
     whose objects everybody may read if their list is ``public-read``
-    (``ALLOW_PUBLIC_READ_BUCKETS``)."""
+    (``ALLOW_PUBLIC_READ_BUCKETS``). ``initiator`` is the canonical ID of who has begun the upload
+    that it is about, once that was read."""
 
     principal: Principal
     actions: Sequence[str]
@@ -82,6 +83,7 @@ class Access(msgspec.Struct, frozen=True):
     trust: Policy | None = None
     role_owner: str = ""
     public_reads: Collection[str] = ()
+    initiator: str | None = None
 
     def on(self, bucket: BucketRecord | None, object_: ObjectRecord | None) -> Access:
         """The same access to what has been read again."""

@@ -82,6 +82,8 @@ given with the leave to write. Its tags, retention and legal hold are not."""
 _READS: Final = frozenset(("s3:GetObject", "s3:GetObjectVersion"))
 _PUBLIC_READ: Final = "ALLOW_PUBLIC_READ_BUCKETS"
 
+_OF_UPLOADS: Final = frozenset(("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"))
+
 _LIST: Final = "s3:ListBucket"
 
 _OF_POLICY: Final = frozenset(("s3:DeleteBucketPolicy", "s3:GetBucketPolicy", "s3:PutBucketPolicy"))
@@ -336,6 +338,8 @@ def _granted(
             owner_id = str(document.get("owner-id") or bucket.owner_id)
     if permission is None:
         return None
+    if action in _OF_UPLOADS and not _may_have_begun(access):
+        return None
     return granted(
         document.get("acl"),
         owner_id,
@@ -345,6 +349,15 @@ def _granted(
         ignore_public=block.ignore_public_acls,
         of_groups=is_own,
     )
+
+
+def _may_have_begun(access: Access) -> bool:
+    """Whether the caller's account has begun the upload, as far as that is known yet: a grant is
+    for nobody else (Amazon S3 user guide, "Multipart upload API and permissions")."""
+    if access.initiator is None:
+        return True
+    principal = access.principal
+    return not principal.is_anonymous and principal.canonical_id == access.initiator
 
 
 def _is_public_read(access: Access, bucket: BucketRecord) -> bool:

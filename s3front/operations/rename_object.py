@@ -16,7 +16,7 @@ import time
 
 from msgspec import structs
 
-from s3front.authz.access import Access, arn
+from s3front.authz.access import MAKES, Access, arn
 from s3front.context import Context
 from s3front.encryption.key_wrapping import BoundTo
 from s3front.metadata.gateway import ChangedError, Requirement
@@ -32,6 +32,7 @@ from s3front.operations.delete_objects import DELETE_OBJECT
 from s3front.operations.get_object import GET_OBJECT
 from s3front.operations.honoured import CUSTOMER_KEY, READ_CONDITIONS
 from s3front.operations.object_encryption import reading_key
+from s3front.operations.object_tagging import PUT_OBJECT_TAGGING
 from s3front.port.request import Headers, Reply, Request
 from s3front.routes import CONDITION_ACTIONS, Level, Operation
 from s3front.s3_errors import S3Error, not_implemented
@@ -58,6 +59,10 @@ async def rename_object(context: Context, request: Request) -> Reply:
         )
         bucket = allowed_again(context.access, found, replaced)
         allowed_again(_access_to_source(context, source_key), found, source)
+        if source is not None and source.record.tags:
+            # They go with it, though no header says so.
+            tagging = context.access.to(MAKES, *PUT_OBJECT_TAGGING.actions)
+            allowed_again(tagging, found, replaced)
         _check_bucket(bucket)
         if token is not None and done is not None:
             if not token.is_same_request(done):

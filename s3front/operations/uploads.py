@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from s3front.authz.decide import decide
-from s3front.authz.reasons import Reason, Why
-from s3front.authz.refusals import refusal
+from msgspec import structs
+
+from s3front.authz.decide import authorize
 from s3front.bodies.checksums import CHECKSUM_TYPES, Algorithm, find_algorithm, parse_algorithm
 from s3front.context import Context
 from s3front.encryption.key_wrapping import BoundTo
@@ -264,14 +264,8 @@ async def existing_upload(context: Context) -> StoredUpload:
 
 
 def _require_own(context: Context, upload: StoredUpload) -> None:
-    """Refuse who may this only by a grant to write, and has not begun the upload (Amazon S3 user
-    guide, "Multipart upload API and permissions"). Raises AccessDenied."""
-    access = context.access
-    if decide(access).reason.why is not Why.GRANT_ALLOWS:
-        return
-    principal = context.principal
-    if principal.is_anonymous or upload.record.initiator[0] != principal.canonical_id:
-        raise refusal(access, Reason(Why.NOTHING_ALLOWS, action=access.actions[0]))
+    """Decide again, as it is known who has begun the upload. Raises AccessDenied."""
+    authorize(structs.replace(context.access, initiator=upload.record.initiator[0]))
 
 
 class WritableUpload(NamedTuple):

@@ -144,10 +144,12 @@ NEEDED: Final[Mapping[str, Needed]] = {
         ("s3:PutObjectTagging", "arn:aws:s3:::{bucket}/copy"),
     ),
     "UploadPartCopy": (("s3:GetObject", "arn:aws:s3:::{bucket}/key"), ("s3:PutObject", IN_BUCKET)),
+    # So does what is renamed.
     "RenameObject": (
         ("s3:GetObject", "arn:aws:s3:::{bucket}/key"),
         ("s3:DeleteObject", "arn:aws:s3:::{bucket}/key"),
         ("s3:PutObject", "arn:aws:s3:::{bucket}/renamed"),
+        ("s3:PutObjectTagging", "arn:aws:s3:::{bucket}/renamed"),
     ),
 }
 NAMES: Final = sorted(NEEDED)

@@ -427,3 +427,27 @@ def test_who_may_only_list_changes_nothing_that_is_not_there(actions: tuple[str,
     assert refused(gone.to(*actions)).status == 403
     reader = user("u", allow("ListBucket"), allow("GetObject*"))
     assert refused(PRIVATE.access(reader, "GetObject-gone").to(*actions)).status == 403
+
+
+@pytest.mark.parametrize("action", ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"])
+@pytest.mark.parametrize(
+    ("caller", "by", "allowed"),
+    [
+        ("broot", B, True),
+        ("bfull", B, True),
+        ("broot", A, False),
+        ("bnone", B, False),
+        ("anon", A, False),
+        ("root", B, True),
+        ("full", B, True),
+        ("plain", A, True),
+        ("plain", B, False),
+    ],
+)
+def test_a_grant_to_write_is_for_uploads_that_one_has_begun(
+    action: str, caller: str, by: str, allowed: bool
+) -> None:
+    scene = Scene("ObjectWriter", acl=canned("public-read-write"))
+    access = msgspec.structs.replace(scene.access(caller, "PutObject"), actions=(action,))
+    begun = msgspec.structs.replace(access, initiator=CANONICAL[by])
+    assert decide(begun).allowed is allowed
