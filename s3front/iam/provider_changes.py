@@ -40,14 +40,7 @@ def create_provider(
 ) -> Change[Provider]:
     """A new provider, of a URL with ``https``."""
     the_account(directory, account_id)
-    check_length(url, "url", 1, _URL_CHARACTERS_MAX)
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise IamError("ValidationError", "Invalid Open ID Connect Provider URL") from error
-    if parts.scheme != "https" or not parts.netloc or parts.query or parts.fragment:
-        raise IamError("ValidationError", "Invalid Open ID Connect Provider URL")
-    bare = f"{parts.netloc}{parts.path}".rstrip("/")
+    bare = provider_url(url)
     if directory.provider(account_id, bare) is not None:
         raise IamError("EntityAlreadyExists", f"Provider with url https://{bare} already exists.")
     count = len(directory.identities.keys(f"oidc/{account_id}"))
@@ -61,6 +54,20 @@ def create_provider(
         tags=checked_tags(tags),
     )
     return Change({provider.key: provider}, provider)
+
+
+def provider_url(url: str) -> str:
+    """The URL of a new provider as it is kept and judged, of the one that is asked for: without its
+    scheme and the slash at its end, the host in lower case. Raises ValidationError."""
+    check_length(url, "url", 1, _URL_CHARACTERS_MAX)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise IamError("ValidationError", "Invalid Open ID Connect Provider URL") from error
+    host = parts.netloc.lower()
+    if parts.scheme != "https" or not host or "@" in host or parts.query or parts.fragment:
+        raise IamError("ValidationError", "Invalid Open ID Connect Provider URL")
+    return f"{host}{parts.path}".rstrip("/")
 
 
 def add_client_id(directory: Directory, account_id: str, arn: str, client_id: str) -> Change[None]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from s3front.iam.identity_ids import identity_arn
+from s3front.iam.provider_changes import provider_url
 from s3front.iam.records import Account, Group, ManagedPolicy, Provider, Role, User
 from s3front.query_api.call import (
     EVERYTHING,
@@ -21,7 +22,15 @@ from s3front.query_api.call import (
 )
 from s3front.query_api.call_parameters import Parameters
 from s3front.query_api.errors import QueryError
-from s3front.query_api.iam_rules import ARN, GROUP_NAME, POLICY_NAME, ROLE_NAME, TAG_KEY, USER_NAME
+from s3front.query_api.iam_rules import (
+    ARN,
+    GROUP_NAME,
+    POLICY_NAME,
+    ROLE_NAME,
+    TAG_KEY,
+    URL,
+    USER_NAME,
+)
 
 Record = Account | Group | ManagedPolicy | Provider | Role | User
 Subject = Callable[[CallContext, Parameters], tuple[str, Record | None]]
@@ -136,11 +145,13 @@ def a_provider(context: CallContext, parameters: Parameters) -> tuple[str, Recor
     account_id, _, url = arn.removeprefix("arn:aws:iam::").partition(":oidc-provider/")
     if account_id != context.account_id:
         return arn, None
-    return arn, context.directory.provider(account_id, url)
+    provider = context.directory.provider(account_id, url)
+    # It is found in any case; policies name it as it was made.
+    return (arn, None) if provider is None else (provider.arn, provider)
 
 
 def a_new_provider(context: CallContext, parameters: Parameters) -> tuple[str, Record | None]:
-    url = parameters.required("Url").removeprefix("https://")
+    url = provider_url(parameters.required("Url", URL))
     return f"arn:aws:iam::{context.account_id}:oidc-provider/{url}", None
 
 

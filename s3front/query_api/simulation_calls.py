@@ -16,7 +16,7 @@ import msgspec
 from s3front.auth.identity import Principal, Rights
 from s3front.authz.reasons import Decision, Layer, Why
 from s3front.iam.iam_errors import IamError, no_such_entity
-from s3front.iam.identity_checks import the_account, the_group, the_role, the_user
+from s3front.iam.identity_checks import HolderKind, the_account, the_holder
 from s3front.iam.identity_ids import account_arn, parsed_arn
 from s3front.iam.records import Holder, Role, User
 from s3front.iam.simulation import Simulated
@@ -39,7 +39,7 @@ _ASKED_MAX: Final = 1_000_000
 _STATEMENTS_MAX: Final = 200_000
 """So many are looked at for a page, or those of one decision."""
 
-_KINDS: Final = ("user", "group", "role")
+_KINDS: Final[Mapping[str, HolderKind]] = {"user": "user", "group": "group", "role": "role"}
 
 
 class _Question(msgspec.Struct, frozen=True):
@@ -228,20 +228,19 @@ def _source(context: CallContext, parameters: Parameters) -> Holder:
 
 def _holder(context: CallContext, arn: str) -> Holder:
     """The user, group or role of an ARN. Raises InvalidInput and NoSuchEntity."""
-    kind = arn.partition("/")[0].rpartition(":")[2]
-    if kind not in _KINDS:
+    kind = _KINDS.get(arn.partition("/")[0].rpartition(":")[2])
+    if kind is None:
         raise QueryError(
             "InvalidInput", f"Invalid Entity Arn: {arn} does not clearly define entity"
         )
     account_id, name = parsed_arn(arn, kind)
     if account_id != context.account_id:
         raise no_such_entity(kind, name)
-    directory = context.directory
-    if kind == "user":
-        return the_user(directory, account_id, name)
-    if kind == "group":
-        return the_group(directory, account_id, name)
-    return the_role(directory, account_id, name)
+    holder = the_holder(context.directory, kind, account_id, name)
+    if holder.arn != arn:
+        # The caller may ask for this ARN, and that is not the one of this path.
+        raise no_such_entity(kind, name)
+    return holder
 
 
 def _rights_of(context: CallContext, holder: Holder) -> Rights:
