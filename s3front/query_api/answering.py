@@ -79,7 +79,8 @@ def _authorize(call: Call, context: CallContext, parameters: Parameters) -> None
     """Raises what ``authorize`` does, and what the parameters do."""
     if call.actions:
         keys = call.keys(context, parameters)
-        authorize(context.access(call.actions, call.resource(context, parameters), keys))
+        for resource in call.resources(context, parameters):
+            authorize(context.access(call.actions, resource, keys))
 
 
 async def _body(request: Request) -> bytes:

@@ -111,13 +111,13 @@ class CallContext(msgspec.Struct, frozen=True):
 
 Result: TypeAlias = Mapping[str, Any] | None
 Handler = Callable[[CallContext, Parameters], Awaitable[Result]]
-ResourceOf = Callable[[CallContext, Parameters], str]
+ResourcesOf = Callable[[CallContext, Parameters], Sequence[str]]
 KeysOf = Callable[[CallContext, Parameters], Mapping[str, Sequence[str]]]
 
 
-def everything(_context: CallContext, _parameters: Parameters) -> str:
+def everything(_context: CallContext, _parameters: Parameters) -> Sequence[str]:
     """The resource of a call that is about no single one."""
-    return EVERYTHING
+    return (EVERYTHING,)
 
 
 def no_keys(_context: CallContext, _parameters: Parameters) -> Mapping[str, Sequence[str]]:
@@ -127,14 +127,15 @@ def no_keys(_context: CallContext, _parameters: Parameters) -> Mapping[str, Sequ
 
 class Call(msgspec.Struct, frozen=True):
     """``name`` is the API's. ``actions`` are those of IAM that it asks for; none: whoever signs
-    may, or decides for itself (taking on a role). ``resource`` is the ARN that they are about,
-    ``keys`` the condition keys that the parameters give, in lower case but for the names of tags
-    behind the last slash. ``anonymous``: it need not be signed."""
+    may, or decides for itself (taking on a role). ``resources`` are the ARNs that they are about,
+    on each of which they have to be allowed, ``keys`` the condition keys that the parameters give,
+    in lower case but for the names of tags behind the last slash. ``anonymous``: it need not be
+    signed."""
 
     name: str
     handler: Handler
     actions: Sequence[str] = ()
-    resource: ResourceOf = everything
+    resources: ResourcesOf = everything
     keys: KeysOf = no_keys
     anonymous: bool = False
 

@@ -14,7 +14,14 @@ from s3front.query_api.answer_pages import in_text, marked, page_of, page_of_map
 from s3front.query_api.call import CallContext, Result, table
 from s3front.query_api.call_parameters import Parameters
 from s3front.query_api.iam_rules import GROUP_NAME, PATH_PREFIX, USER_NAME
-from s3front.query_api.iam_subjects import a_group, a_new_group, a_user, groups, iam_call
+from s3front.query_api.iam_subjects import (
+    a_group,
+    a_new_group,
+    a_user,
+    groups,
+    iam_call,
+    what_is_renamed,
+)
 from s3front.query_api.shown_identities import shown_group, shown_user
 
 
@@ -94,7 +101,7 @@ CALLS: Final = table(
     iam_call("CreateGroup", create_group, a_new_group),
     iam_call("GetGroup", get_group, a_group),
     iam_call("ListGroups", list_groups, groups),
-    iam_call("UpdateGroup", update_group, a_group),
+    iam_call("UpdateGroup", update_group, a_group, becomes=what_is_renamed),
     iam_call("DeleteGroup", delete_group, a_group),
     iam_call("AddUserToGroup", add_user_to_group, a_group),
     iam_call("RemoveUserFromGroup", remove_user_from_group, a_group),

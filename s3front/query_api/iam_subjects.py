@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from s3front.iam.identity_ids import identity_arn
 from s3front.iam.provider_changes import provider_url
 from s3front.iam.records import Account, Group, ManagedPolicy, Provider, Role, User
@@ -35,20 +37,30 @@ from s3front.query_api.iam_rules import (
 Record = Account | Group | ManagedPolicy | Provider | Role | User
 Subject = Callable[[CallContext, Parameters], tuple[str, Record | None]]
 """The ARN that a call is about, and the record of what is there."""
+Becomes = Callable[[Record | None, Parameters], str | None]
+"""The ARN that a record will have; None: there is none."""
 
 _TAGGED: Final = (User, Role, ManagedPolicy, Provider)
 
 
-def iam_call(name: str, handler: Handler, subject: Subject, action: str | None = None) -> Call:
-    """A call of IAM, whose action has its name if no other is given."""
+def iam_call(
+    name: str,
+    handler: Handler,
+    subject: Subject,
+    action: str | None = None,
+    becomes: Becomes | None = None,
+) -> Call:
+    """A call of IAM, whose action has its name if no other is given. What the subject ``becomes``
+    is asked for as well, and has its tags."""
 
-    def resource(context: CallContext, parameters: Parameters) -> str:
-        return subject(context, parameters)[0]
+    def resources(context: CallContext, parameters: Parameters) -> Sequence[str]:
+        arn, record = subject(context, parameters)
+        return (arn,) if becomes is None else (arn, becomes(record, parameters) or arn)
 
     def keys(context: CallContext, parameters: Parameters) -> Mapping[str, Sequence[str]]:
         return _keys(name, subject(context, parameters)[1], parameters)
 
-    return Call(name, handler, (f"iam:{action or name}",), resource, keys)
+    return Call(name, handler, (f"iam:{action or name}",), resources, keys)
 
 
 def user_name(context: CallContext, parameters: Parameters) -> str | None:
@@ -157,6 +169,17 @@ def a_new_provider(context: CallContext, parameters: Parameters) -> tuple[str, R
 
 def providers(context: CallContext, _parameters: Parameters) -> tuple[str, Record | None]:
     return f"arn:aws:iam::{context.account_id}:oidc-provider/*", None
+
+
+def what_is_renamed(record: Record | None, parameters: Parameters) -> str | None:
+    """A user or group as it will be: who renames has to be allowed to on both (IAM API reference,
+    UpdateUser and UpdateGroup)."""
+    if not isinstance(record, User | Group):
+        return None
+    kind = type(record).__name__
+    name = parameters.text(f"New{kind}Name") or record.name
+    path = parameters.text("NewPath") or record.path
+    return replace(record, name=name, path=path).arn
 
 
 SUBJECTS: Final[Mapping[str, Subject]] = {"user": a_user, "group": a_group, "role": a_role}

@@ -14,7 +14,14 @@ from s3front.query_api.answer_pages import in_text, marked, page_of, page_of_map
 from s3front.query_api.call import CallContext, Result, table
 from s3front.query_api.call_parameters import Parameters
 from s3front.query_api.iam_rules import ARN, PATH_PREFIX, USER_NAME
-from s3front.query_api.iam_subjects import a_new_user, a_user, iam_call, user_name, users
+from s3front.query_api.iam_subjects import (
+    a_new_user,
+    a_user,
+    iam_call,
+    user_name,
+    users,
+    what_is_renamed,
+)
 from s3front.query_api.shown_identities import shown_root, shown_user
 from s3front.query_api.tag_parameters import tag_keys_of, tags_of
 
@@ -107,7 +114,7 @@ CALLS: Final = table(
     iam_call("CreateUser", create_user, a_new_user),
     iam_call("GetUser", get_user, a_user),
     iam_call("ListUsers", list_users, users),
-    iam_call("UpdateUser", update_user, a_user),
+    iam_call("UpdateUser", update_user, a_user, becomes=what_is_renamed),
     iam_call("DeleteUser", delete_user, a_user),
     iam_call("TagUser", tag_user, a_user),
     iam_call("UntagUser", untag_user, a_user),

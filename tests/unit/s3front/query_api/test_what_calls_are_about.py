@@ -72,3 +72,46 @@ async def test_whose_policies_are_asked_for_is_named_by_the_path(
     assert denied.code == "AccessDenied"
     none = await iam.refused(name, by="lead", PolicySourceArn=f"{ACCOUNT}:user/staff/anna", **said)
     assert none.code == "NoSuchEntity"
+
+
+@pytest.mark.parametrize(
+    ("changes", "allowed"),
+    [
+        ({"NewPath": "/staff/new/"}, True),
+        ({"NewName": "ben"}, True),
+        ({"NewPath": "/board/"}, False),
+        ({"NewPath": "/"}, False),
+        ({"NewPath": "/staff/new/", "NewName": "chief"}, False),
+        ({"NewName": "chief"}, False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["User", "Group"])
+async def test_who_renames_may_do_so_on_what_comes_of_it(
+    iam: QueryService, kind: str, changes: dict[str, str], allowed: bool
+) -> None:
+    everything = only("iam:*", resource=f"{ACCOUNT}:{kind.lower()}/staff/*")
+    await make_lead(iam, everything)
+    chief = f"{ACCOUNT}:{kind.lower()}/staff/*chief"
+    denied = {"UserName": "lead", "PolicyName": "deny"}
+    deny = all_but("iam:*", chief).replace('"Action": "*"', '"Action": "s3:*"')
+    await iam.call("PutUserPolicy", **denied, PolicyDocument=deny)
+    await iam.call(f"Create{kind}", **{f"{kind}Name": "anna"}, Path="/staff/")
+    said = {name.replace("NewName", f"New{kind}Name"): text for name, text in changes.items()}
+    call = {f"{kind}Name": "anna", **said}
+    if allowed:
+        await iam.call(f"Update{kind}", by="lead", **call)
+        return
+    error = await iam.refused(f"Update{kind}", by="lead", **call)
+    assert error.code == "AccessDenied"
+    path, name = changes.get("NewPath", "/staff/"), changes.get("NewName", "anna")
+    assert f"on resource: {ACCOUNT}:{kind.lower()}{path}{name}" in error.message
+
+
+async def test_what_a_user_becomes_has_his_tags_and_boundary(iam: QueryService) -> None:
+    tags = {"StringEquals": {"aws:ResourceTag/team": "x"}}
+    await make_lead(iam, only("iam:UpdateUser", condition=tags))
+    for name, team in (("anna", "x"), ("ben", "y")):
+        await iam.call("CreateUser", UserName=name, Tags=[{"Key": "team", "Value": team}])
+    await iam.call("UpdateUser", by="lead", UserName="anna", NewUserName="carla")
+    renaming = {"by": "lead", "UserName": "ben", "NewUserName": "carl"}
+    assert (await iam.refused("UpdateUser", **renaming)).code == "AccessDenied"
