@@ -7,7 +7,6 @@ pages neither shows an item twice nor leaves one out.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, Final, TypeVar
@@ -31,7 +30,7 @@ def marked(parameters: Parameters) -> str:
         return ""
     try:
         return base64.b64decode(marker, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise QueryError("ValidationError", "Invalid Marker.") from error
 
 

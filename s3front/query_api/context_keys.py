@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 _VARIABLE: Final = re.compile(r"\$\{\s*([^},*?$\s]+:[^},]+?)\s*(?:,[^}]*)?\}")
 _BLOCKS: Final = ("Resource", "NotResource", "Condition")
 
 
+def statements_of(document: Mapping[str, Any]) -> Sequence[Any] | None:
+    """The statements of a policy that nobody has checked; None: it is none."""
+    found = document.get("Statement")
+    if isinstance(found, list):
+        return found
+    return [found] if isinstance(found, Mapping) else None
+
+
 def context_keys(document: Mapping[str, Any]) -> Iterator[str]:
     """Their names as the policy writes them, each as often as it does."""
-    statements = document.get("Statement", ())
-    if isinstance(statements, Mapping):
-        statements = (statements,)
-    for statement in statements:
+    for statement in statements_of(document) or ():
         if not isinstance(statement, Mapping):
             continue
         condition = statement.get("Condition")

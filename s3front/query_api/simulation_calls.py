@@ -27,7 +27,7 @@ from s3front.policies.policy_json import JsonError, read_json
 from s3front.query_api.answer_pages import marked, page_of
 from s3front.query_api.call import EVERYTHING, CallContext, Result, table
 from s3front.query_api.call_parameters import Parameters, Rule
-from s3front.query_api.context_keys import context_keys
+from s3front.query_api.context_keys import context_keys, statements_of
 from s3front.query_api.errors import QueryError
 from s3front.query_api.iam_rules import ARN, DOCUMENT
 from s3front.query_api.iam_subjects import Record, iam_call, nothing
@@ -158,11 +158,11 @@ def _question(parameters: Parameters, principal: Principal, owner_id: str | None
         for entry in parameters.structures("ContextEntries")
     }
     named = [*policies, *(() if boundary is None else (boundary,))]
-    statements = sum(_statements(each.policy.document) for each in named)
+    statements = sum(_count(each.policy.document) for each in named)
     if policy is not None:
         named.append(NamedPolicy("ResourcePolicy", Policy(policy)))
         # It is compiled for each decision.
-        statements += 20 * _statements(policy)
+        statements += 20 * _count(policy)
     return _Question(
         msgspec.structs.replace(principal, rights=Rights(policies, boundary)),
         keys,
@@ -173,9 +173,8 @@ def _question(parameters: Parameters, principal: Principal, owner_id: str | None
     )
 
 
-def _statements(document: Mapping[str, Any]) -> int:
-    found = document.get("Statement")
-    return len(found) if isinstance(found, list) else 1
+def _count(document: Mapping[str, Any]) -> int:
+    return len(statements_of(document) or ())
 
 
 def _inputs(parameters: Parameters, name: str) -> list[NamedPolicy]:
@@ -197,6 +196,8 @@ def _document(text: str) -> Mapping[str, Any]:
         raise QueryError("InvalidInput", f"Invalid resource policy: {error}") from error
     if not isinstance(document, dict):
         raise QueryError("InvalidInput", "Invalid resource policy: it is no object.")
+    if statements_of(document) is None:
+        raise QueryError("InvalidInput", "Invalid resource policy: it has no statements.")
     return document
 
 

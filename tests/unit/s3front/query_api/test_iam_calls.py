@@ -51,7 +51,8 @@ async def test_lists_come_in_pages(iam: QueryService) -> None:
     await iam.call("CreateGroup", GroupName="odd", Path='/1"\\/2/')
     assert len((await iam.call("ListGroups", PathPrefix='/1"\\'))["Groups"]) == 1
     assert (await iam.call("ListGroups", PathPrefix="/2"))["Groups"] == []
-    assert (await iam.refused("ListUsers", Marker="%")).code == "ValidationError"
+    for wrong in ("%", "é", "/w=="):
+        assert (await iam.refused("ListUsers", Marker=wrong)).code == "ValidationError"
     assert (await iam.refused("ListUsers", MaxItems=0)).code == "ValidationError"
     assert (await iam.refused("ListUsers", MaxItems=1001)).code == "ValidationError"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.unit.s3front.iam.stored_identities import READS, TRUST
 from tests.unit.s3front.query_api.query_service import ACCOUNT, ALL, READ_ONLY, QueryService
 
@@ -157,3 +159,10 @@ async def test_of_many_statements_a_page_is_shorter(iam: QueryService) -> None:
         "SimulateCustomPolicy", **asked, ResourceArns=resources, Marker=page["Marker"]
     )
     assert (decisions(rest), rest["IsTruncated"]) == (["allowed"], False)
+
+
+@pytest.mark.parametrize("policy", ['{"Statement":0}', '{"Statement":null}', "{}", "[]", "{", "1"])
+async def test_the_policy_of_a_resource_that_is_none(iam: QueryService, policy: str) -> None:
+    asked = {"PolicyInputList": [READS], "ActionNames": ["s3:GetObject"]}
+    error = await iam.refused("SimulateCustomPolicy", **asked, ResourcePolicy=policy)
+    assert (error.status, error.code) == (400, "InvalidInput")
