@@ -17,7 +17,7 @@ sent, without it what was changed some time ago (``LOOK_SECONDS``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -49,6 +49,7 @@ from s3front.iam.records import (
 )
 from s3front.policies.policy import Kind as PolicyKind
 from s3front.policies.policy import NamedPolicy, Policy
+from s3front.policies.statement_principals import NO_IDS
 from shared.config import Account as FileAccount
 from shared.config import Accounts
 
@@ -276,9 +277,14 @@ class Directory:
         """A role's policies and its boundary; those of a session are the session's to add."""
         return Rights(self._policies_of(role, f"role/{role.name}"), self._boundary(role.boundary))
 
-    def policy_of_text(self, text: str, kind: PolicyKind = PolicyKind.IDENTITY) -> Policy:
-        """The policy of a text, which is read once."""
-        return self._texts.policy(text, kind)
+    def policy_of_text(
+        self,
+        text: str,
+        kind: PolicyKind = PolicyKind.IDENTITY,
+        ids: Mapping[str, str] = NO_IDS,
+    ) -> Policy:
+        """The policy of a text, which is read once; ``ids`` as ``Policy`` has them."""
+        return self._texts.policy(text, kind, ids)
 
     def rights_of_group(self, group: Group) -> Rights:
         """What its members have of it."""

@@ -4,7 +4,8 @@ are used, as many identities have the same."""
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
 
 import msgspec
 import orjson
@@ -14,6 +15,7 @@ from s3front.metadata.kept_records import KeptRecords
 from s3front.policies.grammar import parse_policy, stored_policy
 from s3front.policies.policy import Kind, Policy
 from s3front.policies.policy_error import PolicyError
+from s3front.policies.statement_principals import NO_IDS
 
 KEPT_MAX: Final = 4096
 """Policies that are kept, and"""
@@ -26,6 +28,9 @@ NOTHING: Final = Policy({"Version": "2012-10-17", "Statement": []})
 """It gives nothing."""
 
 
+_Key: TypeAlias = tuple[Kind, str, tuple[tuple[str, str], ...]]
+
+
 class _KeptPolicy(msgspec.Struct, frozen=True):
     policy: Policy
     size: int
@@ -35,16 +40,18 @@ class PolicyTexts:
     """See the module. What is kept is bounded: what was not asked for the longest time goes."""
 
     def __init__(self) -> None:
-        self._kept: KeptRecords[tuple[Kind, str], _KeptPolicy] = KeptRecords(
-            KEPT_MAX, KEPT_CHARACTERS_MAX
-        )
+        self._kept: KeptRecords[_Key, _KeptPolicy] = KeptRecords(KEPT_MAX, KEPT_CHARACTERS_MAX)
 
-    def policy(self, text: str, kind: Kind = Kind.IDENTITY) -> Policy:
-        """The policy of a text; it gives nothing where that is no document."""
-        found = self._kept.get((kind, text))
+    def policy(
+        self, text: str, kind: Kind = Kind.IDENTITY, ids: Mapping[str, str] = NO_IDS
+    ) -> Policy:
+        """The policy of a text, that means those who have these unique IDs (``Policy.ids``); it
+        gives nothing where that is no document."""
+        key = (kind, text, tuple(ids.items()))
+        found = self._kept.get(key)
         if found is None:
-            found = _KeptPolicy(_read(text, kind), len(text))
-            self._kept.keep((kind, text), found)
+            found = _KeptPolicy(_read(text, kind, ids), len(text))
+            self._kept.keep(key, found)
         return found.policy
 
 
@@ -70,9 +77,9 @@ def policy_size(text: str) -> int:
     return len("".join(text.split()))
 
 
-def _read(text: str, kind: Kind) -> Policy:
+def _read(text: str, kind: Kind, ids: Mapping[str, str]) -> Policy:
     try:
         document: Any = orjson.loads(text)
     except ValueError:
         return NOTHING
-    return stored_policy(document, kind) if isinstance(document, dict) else NOTHING
+    return stored_policy(document, kind, ids) if isinstance(document, dict) else NOTHING

@@ -6,6 +6,7 @@ from typing import Any
 
 from s3front.iam.directory import Directory
 from s3front.iam.last_used import LastUse
+from s3front.iam.policy_principals import trust_as_named_now
 from s3front.iam.records import AccessKey, Account, Group, Holder, ManagedPolicy, Role, User
 
 
@@ -46,7 +47,7 @@ def group_document(directory: Directory, group: Group) -> dict[str, Any]:
     }
 
 
-def role_document(role: Role) -> dict[str, Any]:
+def role_document(directory: Directory, role: Role) -> dict[str, Any]:
     return {
         **_holder_document(role),
         "tags": dict(role.tags),
@@ -54,7 +55,7 @@ def role_document(role: Role) -> dict[str, Any]:
         "description": role.description,
         "maxSessionSeconds": role.max_session_seconds,
         "sessionsRevokedBefore": role.revoked_before,
-        "trustPolicy": role.trust,
+        "trustPolicy": trust_as_named_now(role, directory),
     }
 
 

@@ -71,7 +71,7 @@ def create(  # noqa: PLR0913, PLR0917  # what CreateRole has
                 boundary=arn,
             )
         )
-        return role_document(role)
+        return role_document(installation.directory, role)
 
     document = ask(make)
     if json:
@@ -87,7 +87,8 @@ def list_roles(account: AccountOption = None, json: Json = False) -> None:
     async def every(installation: Installation) -> list[dict[str, Any]]:
         found = installation.account(account)
         return [
-            role_document(role) for role in installation.directory.every(Role, f"role/{found.id}")
+            role_document(installation.directory, role)
+            for role in installation.directory.every(Role, f"role/{found.id}")
         ]
 
     rows = ask(every)
@@ -104,7 +105,9 @@ def show(name: Name, account: AccountOption = None, json: Json = False) -> None:
 
     async def look(installation: Installation) -> dict[str, Any]:
         found = installation.account(account)
-        return role_document(the_role(installation.directory, found.id, name))
+        return role_document(
+            installation.directory, the_role(installation.directory, found.id, name)
+        )
 
     document = ask(look)
     if json:

@@ -16,7 +16,7 @@ from s3front.authz.decide import decide
 from s3front.authz.public_block import block_of
 from s3front.bodies.request_document import interpreted, read_document
 from s3front.context import Context
-from s3front.iam.policy_principals import meant_by, unknown_principal
+from s3front.iam.policy_principals import as_named_now, meant_by, unknown_principal
 from s3front.metadata.object_store import record_of
 from s3front.operations.changes import change_bucket
 from s3front.operations.granting import account_block
@@ -39,9 +39,11 @@ _CONFIRM: Final = "x-amz-confirm-remove-self-bucket-access"
 
 
 async def get_bucket_policy(context: Context, _request: Request) -> Reply:
-    """The policy's JSON (Amazon S3 API reference)."""
-    document = orjson.dumps(_required(context.bucket.record).document)
-    return Reply(200, {"Content-Type": "application/json"}, document)
+    """The policy's JSON (Amazon S3 API reference), with the users and roles whom it means by the
+    names that they have now."""
+    policy = _required(context.bucket.record)
+    shown = as_named_now(policy, context.services.directory)
+    return Reply(200, {"Content-Type": "application/json"}, orjson.dumps(shown))
 
 
 async def get_bucket_policy_status(context: Context, _request: Request) -> Reply:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from shared.records.derived import derived
+
+_SESSION: Final = ":assumed-role/"
 
 
 class CallerNames(msgspec.Struct, frozen=True, dict=True):
@@ -16,8 +18,8 @@ class CallerNames(msgspec.Struct, frozen=True, dict=True):
     ``arn`` is that of the account, user or session itself, ``*`` of anybody; ``account_id`` has 12
     digits, None of anybody. ``role_arn`` is that of the role which a session has taken on;
     ``federated`` the identity provider that vouched for it; ``service`` a service's name;
-    ``unique_id`` the unique ID of the user or role, which no other of its name has. What does not
-    apply is None.
+    ``unique_id`` the unique ID of the user or role, which no other of its name has, and which
+    stays when it gets another name. What does not apply is None.
     """
 
     arn: str
@@ -31,7 +33,9 @@ class CallerNames(msgspec.Struct, frozen=True, dict=True):
     @derived
     def itself(self) -> tuple[str, ...]:
         """The labels of the very user, session or account."""
-        return with_id(self.arn, self.unique_id)
+        if self.unique_id is None:
+            return (self.arn,)
+        return (self.arn, label_of_id(self.arn, self.unique_id))
 
     @derived
     def vouched_for(self) -> tuple[str, ...]:
@@ -51,7 +55,9 @@ class CallerNames(msgspec.Struct, frozen=True, dict=True):
     @derived
     def role(self) -> tuple[str, ...]:
         """The labels of the role."""
-        return () if self.role_arn is None else with_id(self.role_arn, self.unique_id)
+        if self.role_arn is None:
+            return ()
+        return (self.role_arn,) if self.unique_id is None else (self.role_arn, self.unique_id)
 
     @derived
     def of_account(self) -> tuple[str, ...]:
@@ -72,10 +78,10 @@ def label(kind: str, name: str) -> str:
     return name if kind == "AWS" else f"{kind} {name}"
 
 
-def with_id(arn: str, unique_id: str | None) -> tuple[str, ...]:
-    """The labels of a user, role or session: its ARN and, where that is known, its ARN with the
-    unique ID of the user or role."""
-    return (arn,) if unique_id is None else (arn, f"{arn} {unique_id}")
+def label_of_id(arn: str, unique_id: str) -> str:
+    """The label of one that has this ARN and is known by a unique ID: of a user or role the ID
+    alone, as it may get another ARN; of a session of a role its ARN with the ID of the role."""
+    return f"{arn} {unique_id}" if _SESSION in arn else unique_id
 
 
 class Question(Protocol):

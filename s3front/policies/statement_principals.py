@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from s3front.policies.question import CallerNames, label, with_id
+from s3front.policies.question import CallerNames, label, label_of_id
 from s3front.policies.verdict import How
 
 _PARTITION: Final = re.compile(r"arn:aws-[a-z0-9-]{1,32}:")
@@ -23,7 +23,7 @@ _NAMED: Final = re.compile(
     r"(?:assumed-role/[^*?/]+/[^*?/]+|federated-user/[^*?/]+))\Z"
 )
 _UNIQUE_ID: Final = re.compile(r"A[A-Z]{3}[A-Z0-9]{12,28}\Z")
-"""What AWS puts in the place of an identity that has been deleted: it names nobody any more."""
+"""A user or role, by what no other ever has: what is left of one that has been deleted."""
 
 NO_IDS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -82,7 +82,8 @@ def principals_of_element(element: Any, ids: Mapping[str, str] = NO_IDS) -> tupl
                 everybody = True
             elif kind in KINDS and isinstance(entry, str) and is_principal(kind, entry):
                 found = principal_label(kind, entry)
-                named.add(with_id(found, ids.get(found))[-1])
+                unique_id = ids.get(found)
+                named.add(found if unique_id is None else label_of_id(found, unique_id))
             else:
                 understood = False
     return Principals(everybody, frozenset(named)), understood

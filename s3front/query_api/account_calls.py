@@ -188,8 +188,8 @@ def _whole_group(group: Group, _directory: Directory) -> Shown:
     }
 
 
-def _whole_role(role: Role, _directory: Directory) -> Shown:
-    shown = shown_role(role)
+def _whole_role(role: Role, directory: Directory) -> Shown:
+    shown = shown_role(role, directory)
     del shown["Description"], shown["MaxSessionDuration"]
     return {
         **shown,

@@ -45,12 +45,13 @@ async def create_role(context: CallContext, parameters: Parameters) -> Result:
             boundary=boundary,
         )
     )
-    return {"Role": shown_role(role, whole=True)}
+    return {"Role": shown_role(role, context.directory, whole=True)}
 
 
 async def get_role(context: CallContext, parameters: Parameters) -> Result:
     name = parameters.required("RoleName", ROLE_NAME)
-    return {"Role": shown_role(the_role(context.directory, context.account_id, name), whole=True)}
+    role = the_role(context.directory, context.account_id, name)
+    return {"Role": shown_role(role, context.directory, whole=True)}
 
 
 async def list_roles(context: CallContext, parameters: Parameters) -> Result:
@@ -59,7 +60,13 @@ async def list_roles(context: CallContext, parameters: Parameters) -> Result:
     begin = after and role_key(context.account_id, after)
     every = context.directory.every(Role, room, begin, in_text(prefix))
     found = (role for role in every if role.path.startswith(prefix))
-    return page_of(parameters, "Roles", found, lambda role: role.name, shown_role)
+    return page_of(
+        parameters,
+        "Roles",
+        found,
+        lambda role: role.name,
+        lambda role: shown_role(role, context.directory),
+    )
 
 
 async def update_role(context: CallContext, parameters: Parameters) -> Result:
@@ -69,7 +76,8 @@ async def update_role(context: CallContext, parameters: Parameters) -> Result:
 
 async def update_role_description(context: CallContext, parameters: Parameters) -> Result:
     parameters.required("Description", DESCRIPTION)
-    return {"Role": shown_role(await _update(context, parameters), whole=True)}
+    role = await _update(context, parameters)
+    return {"Role": shown_role(role, context.directory, whole=True)}
 
 
 async def _update(context: CallContext, parameters: Parameters) -> Role:

@@ -212,9 +212,7 @@ def _authorize(
 ) -> None:
     """Raises AccessDenied."""
     directory = context.services.directory
-    trust = directory.policy_of_text(role.trust, PolicyKind.TRUST)
-    if role.trusted:
-        trust = msgspec.structs.replace(trust, ids=role.trusted)
+    trust = directory.policy_of_text(role.trust, PolicyKind.TRUST, role.trusted)
     access = Access(caller, actions, role.arn, keys, trust=trust, role_owner=account.canonical_id)
     if account.is_suspended:
         _refuse(access, Reason(Why.SUSPENDED, action=actions[0]))

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from s3front.iam.directory import Directory
+from s3front.iam.policy_principals import trust_as_named_now
 from s3front.iam.records import (
     AccessKey,
     Account,
@@ -72,7 +73,7 @@ def shown_group(group: Group) -> Shown:
     }
 
 
-def shown_role(role: Role, *, whole: bool = False) -> Shown:
+def shown_role(role: Role, directory: Directory, *, whole: bool = False) -> Shown:
     """``whole``: with what only a call about one role shows."""
     shown: Shown = {
         "Path": role.path,
@@ -80,7 +81,7 @@ def shown_role(role: Role, *, whole: bool = False) -> Shown:
         "RoleId": role.id,
         "Arn": role.arn,
         "CreateDate": shown_iso(role.created),
-        "AssumeRolePolicyDocument": shown_document(role.trust),
+        "AssumeRolePolicyDocument": shown_document(trust_as_named_now(role, directory)),
         "Description": role.description or None,
         "MaxSessionDuration": role.max_session_seconds,
     }

@@ -630,7 +630,10 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
             "return not named.isdisjoint(names.itself) or _ROOT.match(names.arn) is not None",
             "return True",
         ),
-        ("named.add(with_id(found, ids.get(found))[-1])", "named.add(found)"),
+        (
+            "named.add(found if unique_id is None else label_of_id(found, unique_id))",
+            "named.add(found)",
+        ),
         ('return bool(entry) and "*" not in entry', "return bool(entry)"),
         (
             '"arn:aws:(?:iam::[0-9]{12}:(?:user|role)/[^*?]+',
