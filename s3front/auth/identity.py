@@ -46,8 +46,9 @@ class Principal(msgspec.Struct, frozen=True, dict=True):
     ``aws:PrincipalType``. ``role_arn`` and ``federated`` are those of a session; ``keys`` has
     condition keys that were settled when it began, in lower case (``aws:tokenissuetime``, those of
     an identity provider), ``tags`` what ``aws:PrincipalTag`` knows; those named in
-    ``transitive_tags`` are those of sessions that begin from this one as well. ``suspended``: its
-    account may do nothing at present.
+    ``transitive_tags`` are those of sessions that begin from this one as well. ``whose`` is the
+    user who has vouched for a federated session. ``suspended``: its account may do nothing at
+    present.
     """
 
     canonical_id: str
@@ -64,6 +65,7 @@ class Principal(msgspec.Struct, frozen=True, dict=True):
     tags: Mapping[str, str] = msgspec.field(default_factory=dict)
     suspended: bool = False
     transitive_tags: Sequence[str] = ()
+    whose: CallerNames | None = None
 
     @property
     def is_anonymous(self) -> bool:
@@ -85,6 +87,7 @@ class Principal(msgspec.Struct, frozen=True, dict=True):
             self.role_arn,
             self.federated,
             unique_id=self.user_id.partition(":")[0] or None if is_of_iam else None,
+            whose=self.whose,
         )
 
 

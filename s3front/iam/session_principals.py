@@ -105,7 +105,7 @@ def _federated(
     directory: Directory, account: Account, whose: Principal, session: Session, passed: Passed
 ) -> Principal:
     """Without a session policy it may only what others give to its ARN (STS API reference,
-    GetFederationToken)."""
+    GetFederationToken). What names its user names it as well."""
     rights = whose.rights
     if rights is None:
         rights = Rights(_managed(directory, (_EVERYTHING,)))
@@ -121,6 +121,7 @@ def _federated(
         keys=_keys(session),
         tags=_with(whose.tags, passed.tags),
         suspended=account.is_suspended,
+        whose=None if whose.rights is None else whose.names,
     )
 
 

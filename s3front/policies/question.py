@@ -19,7 +19,8 @@ class CallerNames(msgspec.Struct, frozen=True, dict=True):
     digits, None of anybody. ``role_arn`` is that of the role which a session has taken on;
     ``federated`` the identity provider that vouched for it; ``service`` a service's name;
     ``unique_id`` the unique ID of the user or role, which no other of its name has, and which
-    stays when it gets another name. What does not apply is None.
+    stays when it gets another name; ``whose`` is the user that has vouched for a federated session.
+    What does not apply is None.
     """
 
     arn: str
@@ -29,6 +30,7 @@ class CallerNames(msgspec.Struct, frozen=True, dict=True):
     federated: str | None = None
     service: str | None = None
     unique_id: str | None = None
+    whose: CallerNames | None = None
 
     @derived
     def itself(self) -> tuple[str, ...]:
@@ -54,7 +56,9 @@ class CallerNames(msgspec.Struct, frozen=True, dict=True):
 
     @derived
     def role(self) -> tuple[str, ...]:
-        """The labels of the role."""
+        """The labels of the role, or of the user, whose session it is."""
+        if self.whose is not None:
+            return self.whose.itself
         if self.role_arn is None:
             return ()
         return (self.role_arn,) if self.unique_id is None else (self.role_arn, self.unique_id)

@@ -18,7 +18,7 @@ class How(IntEnum):
     """The account, by its ID, its root ARN or its canonical ID: which lets it give the access on
     to its users, and lets no user in yet."""
     ROLE = auto()
-    """The role that the session has taken on."""
+    """The role that the session has taken on, or the user who has vouched for it."""
     EVERYBODY = auto()
     """``*``."""
     ITSELF = auto()
