@@ -129,3 +129,26 @@ def test_a_user_of_the_same_name_is_another_one(front: Front) -> None:
     with pytest.raises(ClientError) as caught:
         first.s3.list_buckets()
     assert caught.value.response["Error"]["Code"] == "InvalidAccessKeyId"
+
+
+def test_a_policy_means_its_user_under_another_name(front: Front) -> None:
+    member, owner = Member(front), s3_client(front)
+    bucket = new_name()
+    owner.create_bucket(Bucket=bucket)
+    iam = aws_client("iam", front)
+    user = iam.get_user(UserName=member.name)["User"]
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": user["Arn"]},
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+    }
+    document = {"Version": "2012-10-17", "Statement": [statement]}
+    owner.put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
+    renamed = new_name()
+    iam.update_user(UserName=member.name, NewUserName=renamed, NewPath="/board/")
+    member.s3.put_object(Bucket=bucket, Key="key", Body=b"body")
+    shown = json.loads(owner.get_bucket_policy(Bucket=bucket)["Policy"])
+    present = iam.get_user(UserName=renamed)["User"]["Arn"]
+    assert present.endswith(f":user/board/{renamed}")
+    assert shown == {**document, "Statement": [{**statement, "Principal": {"AWS": present}}]}
