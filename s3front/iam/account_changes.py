@@ -63,7 +63,10 @@ def create_account(
         account_id = _free_id(directory)
     elif ACCOUNT_ID.match(account_id) is None:
         raise invalid_value("accountId", "Member must have 12 digits")
-    elif directory.account(account_id) is not None:
+    elif (
+        directory.account(account_id) is not None
+        or account_key(account_id) in directory.identities.unreadable
+    ):
         raise IamError("EntityAlreadyExists", f"Account with ID {account_id} already exists.")
     canonical_id = canonical_id or new_canonical_id()
     if directory.account_by_canonical_id(canonical_id) is not None:

@@ -10,6 +10,7 @@ from s3front.iam.directory import Directory
 from s3front.iam.holder_changes import check_can_be_deleted
 from s3front.iam.iam_errors import IamError
 from s3front.iam.identity_checks import (
+    check_all_can_be_read,
     check_name,
     check_path,
     check_quota,
@@ -17,7 +18,7 @@ from s3front.iam.identity_checks import (
     the_group,
 )
 from s3front.iam.identity_ids import GROUP_PREFIX, new_id
-from s3front.iam.records import Group
+from s3front.iam.records import Group, group_key
 from shared.records.times import now, to_iso
 
 
@@ -64,6 +65,7 @@ def update_group(
 def delete_group(directory: Directory, account_id: str, name: str) -> Change[None]:
     """Remove a group that has no members and policies any more."""
     group = the_group(directory, account_id, name)
+    check_all_can_be_read(directory, account_id)
     if directory.identities.members(group.id):
         raise IamError(
             "DeleteConflict", "Cannot delete entity, must remove users from group first."
@@ -73,5 +75,5 @@ def delete_group(directory: Directory, account_id: str, name: str) -> Change[Non
 
 
 def _check_is_free(directory: Directory, account_id: str, name: str) -> None:
-    if directory.group(account_id, name) is not None:
+    if directory.identities.text(group_key(account_id, name)) is not None:
         raise IamError("EntityAlreadyExists", f"Group with name {name} already exists.")

@@ -19,6 +19,7 @@ from s3front.iam.records import (
     Group,
     ManagedPolicy,
     Provider,
+    Record,
     Role,
     SealingKeys,
     User,
@@ -139,11 +140,14 @@ class Identities:
         text = self._texts.get(key)
         if text is None:
             return None
-        try:
-            found: AnyRecord = _DECODERS[kind].decode(text)
-        except (msgspec.DecodeError, UnicodeError):
-            return None
+        found: AnyRecord | None = _decoded(kind, text)
         return found
+
+    def hides(self, record: Record) -> bool:
+        """Whether there is something of the key of a record that cannot be read as one of its
+        kind."""
+        text = self._texts.get(record.key)
+        return text is not None and _decoded(type(record), text) is None
 
     def keys(self, room: str, after: str = "") -> Sequence[str]:
         """The keys of a room, such as ``user/123456789012``, in their order; those behind the key
@@ -170,6 +174,12 @@ class Identities:
         """The keys of the users in the group that has this unique ID."""
         return sorted(self._users_of.get(group_id, ()))
 
+    def unreadable_of(self, account_id: str) -> Sequence[str]:
+        """The keys of the users, groups and roles of an account of which nobody knows what they
+        refer to."""
+        rooms = tuple(f"{kind}/{account_id}/" for kind in _INDEXED)
+        return sorted(key for key in self.unreadable if key.startswith(rooms))
+
     def account(self, account_id: str) -> Account | None:
         """The record of an account."""
         return self._accounts.get(account_key(account_id))
@@ -177,6 +187,14 @@ class Identities:
     def accounts(self) -> Iterable[Account]:
         """Those of all accounts."""
         return self._accounts.values()
+
+
+def _decoded(kind: type, text: str) -> Any:
+    """The record of a text; None when it cannot be read."""
+    try:
+        return _DECODERS[kind].decode(text)
+    except (msgspec.DecodeError, UnicodeError):
+        return None
 
 
 def _room(key: str) -> str:

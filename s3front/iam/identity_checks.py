@@ -114,6 +114,16 @@ def check_inline_size(kind: HolderKind, name: str, size: int) -> None:
         )
 
 
+def check_all_can_be_read(directory: Directory, account_id: str) -> None:
+    """Whether it is known what the users, groups and roles of an account refer to. Raises
+    DeleteConflict."""
+    for key in directory.identities.unreadable_of(account_id):
+        raise IamError(
+            "DeleteConflict",
+            f"Cannot delete entity, as {key} cannot be read, which may refer to it.",
+        )
+
+
 # --- What there is ---------------------------------------------------------------------------
 
 

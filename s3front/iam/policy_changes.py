@@ -12,6 +12,7 @@ from s3front.iam.change import Change, put
 from s3front.iam.directory import Directory
 from s3front.iam.iam_errors import IamError
 from s3front.iam.identity_checks import (
+    check_all_can_be_read,
     check_length,
     check_name,
     check_path,
@@ -121,6 +122,7 @@ def delete_policy(
     """Remove a policy that nobody has, and that has no other versions any more; or with all of
     its ``versions``."""
     policy = _own(directory, account_id, arn)
+    check_all_can_be_read(directory, account_id)
     if directory.identities.attached_to(arn) or directory.identities.bounded_by(arn):
         raise IamError("DeleteConflict", "Cannot delete a policy attached to entities.")
     if len(policy.versions) > 1 and not versions:

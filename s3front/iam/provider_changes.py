@@ -21,7 +21,7 @@ from s3front.iam.identity_checks import (
     merged_tags,
     the_account,
 )
-from s3front.iam.records import Provider
+from s3front.iam.records import Provider, provider_key
 from shared.records.times import now, to_iso
 
 _URL_CHARACTERS_MAX: Final = 255
@@ -41,7 +41,7 @@ def create_provider(
     """A new provider, of a URL with ``https``."""
     the_account(directory, account_id)
     bare = provider_url(url)
-    if directory.provider(account_id, bare) is not None:
+    if directory.identities.text(provider_key(account_id, bare)) is not None:
         raise IamError("EntityAlreadyExists", f"Provider with url https://{bare} already exists.")
     count = len(directory.identities.keys(f"oidc/{account_id}"))
     check_quota(count, quotas.PROVIDERS_MAX, "OpenIdConnectProvidersPerAccount")

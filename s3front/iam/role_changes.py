@@ -26,7 +26,7 @@ from s3front.iam.identity_checks import (
 from s3front.iam.identity_ids import ROLE_PREFIX, new_id
 from s3front.iam.policy_principals import meant_by, unknown_principal
 from s3front.iam.policy_texts import check_policy, kept_text, policy_size
-from s3front.iam.records import ISSUE_TIME_FORMAT, Role
+from s3front.iam.records import ISSUE_TIME_FORMAT, Role, role_key
 from s3front.policies.policy import Kind
 from shared.records.times import now, to_iso
 
@@ -47,7 +47,7 @@ def create_role(  # noqa: PLR0913  # what CreateRole has
     check_name(name, "role", "roleName")
     check_path(path)
     the_account(directory, account_id)
-    if directory.role(account_id, name) is not None:
+    if directory.identities.text(role_key(account_id, name)) is not None:
         raise IamError("EntityAlreadyExists", f"Role with name {name} already exists.")
     roles = directory.identities.keys(f"role/{account_id}")
     check_quota(len(roles), quotas.ROLES_MAX, "RolesPerAccount")

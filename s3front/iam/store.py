@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from s3front.iam.change import Decide, Result
 from s3front.iam.directory import Directory
 from s3front.iam.following import Following
 from s3front.iam.iam_errors import IamError
+from s3front.iam.records import Record
 from s3front.metadata.gateway import ChangedError
 
 TRIES: Final = 30
@@ -60,6 +61,7 @@ class IdentityStore:
                 change = decide(self._directory)
                 if not change.writes:
                     return change.result
+                _check_can_be_read(self._directory, change.writes)
                 writes = {
                     key: None if record is None else record.stored()
                     for key, record in change.writes.items()
@@ -80,3 +82,11 @@ class IdentityStore:
             "The request was rejected because multiple requests to change this object were "
             "submitted simultaneously. Wait a few minutes and submit your request again.",
         )
+
+
+def _check_can_be_read(directory: Directory, writes: Mapping[str, Record | None]) -> None:
+    """Whether nothing is written over whose present content is not known: an account of the
+    configuration is there whatever is stored of it. Raises ServiceFailure."""
+    for key, record in writes.items():
+        if record is not None and directory.identities.hides(record):
+            raise IamError("ServiceFailure", f"{key} cannot be read, and so not be changed.")

@@ -22,7 +22,7 @@ from s3front.iam.identity_checks import (
     the_user,
 )
 from s3front.iam.identity_ids import USER_PREFIX, new_id
-from s3front.iam.records import User
+from s3front.iam.records import User, user_key
 from shared.records.times import now, to_iso
 
 
@@ -113,5 +113,5 @@ def remove_from_group(directory: Directory, account_id: str, group: str, name: s
 
 
 def _check_is_free(directory: Directory, account_id: str, name: str) -> None:
-    if directory.user(account_id, name) is not None:
+    if directory.identities.text(user_key(account_id, name)) is not None:
         raise IamError("EntityAlreadyExists", f"User with name {name} already exists.")
