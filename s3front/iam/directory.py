@@ -10,14 +10,15 @@ sent, without it what was changed some time ago (``LOOK_SECONDS``).
 1. An account of the configuration is as the file says: whatever is stored of an account of its ID
    adds an alias, the block of public access and access keys. Nobody stored can take its canonical
    ID, its address or its access keys.
-2. A policy or boundary that cannot be had or understood gives nothing, and denies what it may have
-   denied (``s3front.policies.grammar.stored_policy``).
+2. A policy, boundary or group that cannot be had or understood gives nothing, and denies what it
+   may have denied: everything (``s3front.policies.grammar.stored_policy``).
 3. What is made of records, such as principals, is remembered until one of these is changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
 import msgspec
@@ -26,9 +27,10 @@ from s3front.auth.identity import Principal, Rights
 from s3front.authz.owners import OwnerFacts
 from s3front.authz.public_block import BLOCK_MEMBER, block_of
 from s3front.iam.aws_policies import AWS_ACCOUNT, aws_policy
+from s3front.iam.iam_errors import IamError
 from s3front.iam.identities import Identities
 from s3front.iam.identity_ids import parsed_arn
-from s3front.iam.policy_texts import NOTHING, PolicyTexts
+from s3front.iam.policy_texts import ALL_DENIED, PolicyTexts
 from s3front.iam.records import (
     AccessKey,
     Account,
@@ -269,7 +271,9 @@ class Directory:
         policies = self._policies_of(user, f"user/{user.name}")
         for group_id in user.groups:
             group = self.group_by_id(group_id)
-            if group is not None:
+            if group is None:
+                policies.append(NamedPolicy(f"group/{group_id}", ALL_DENIED))
+            else:
                 policies += self._policies_of(group, f"group/{group.name}")
         return Rights(policies, self._boundary(user.boundary))
 
@@ -295,36 +299,42 @@ class Directory:
             NamedPolicy(f"{prefix}/{name}", self._texts.policy(text))
             for name, text in holder.inline.items()
         ]
-        for arn in holder.attached:
-            found = self.policy(arn)
-            if found is not None:
-                policies.append(NamedPolicy(arn, self._texts.policy(found.text)))
-        return policies
+        return [*policies, *map(self.named_policy, holder.attached)]
 
     def _boundary(self, arn: str | None) -> NamedPolicy | None:
-        if arn is None:
-            return None
-        found = self.policy(arn)
-        return NamedPolicy(arn, NOTHING if found is None else self._texts.policy(found.text))
+        return None if arn is None else self.named_policy(arn)
+
+    def named_policy(self, arn: str) -> NamedPolicy:
+        """A managed policy to be judged by. One that cannot be had denies everything."""
+        try:
+            found = self.policy(arn)
+        except IamError:
+            found = None
+        version = None if found is None else found.version(found.default)
+        return NamedPolicy(arn, ALL_DENIED if version is None else self._texts.policy(version.text))
 
     def texts_behind(self, user: User) -> Sequence[tuple[str, str | None]]:
         """The keys of all records that a user's principal is made of, and their texts: as long as
         each of these is the same object, so is the principal."""
         keys = [user.key, account_key(user.account)]
         held: list[Holder] = [user]
+        unknown: list[tuple[str, str | None]] = []
         for group_id in user.groups:
             group = self.group_by_id(group_id)
-            if group is not None:
+            if group is None:
+                unknown.append((group_id, ""))  # which no record is: it may be had later
+            else:
                 keys.append(group.key)
                 held.append(group)
         arns = {arn for holder in held for arn in holder.attached}
         if user.boundary is not None:
             arns.add(user.boundary)
         for arn in arns:
-            account_id, name = parsed_arn(arn, "policy")
-            if account_id != AWS_ACCOUNT:
-                keys.append(policy_key(account_id, name))
-        return [(key, self.identities.text(key)) for key in keys]
+            with suppress(IamError):
+                account_id, name = parsed_arn(arn, "policy")
+                if account_id != AWS_ACCOUNT:
+                    keys.append(policy_key(account_id, name))
+        return [*unknown, *((key, self.identities.text(key)) for key in keys)]
 
 
 def _as_in_file(of_file: FileAccount, stored: Account | None) -> Account:

@@ -24,8 +24,8 @@ KEPT_CHARACTERS_MAX: Final = 4 * 1024 * 1024
 
 _WHITE_SPACE_FREE: Final = 256
 
-NOTHING: Final = Policy({"Version": "2012-10-17", "Statement": []})
-"""It gives nothing."""
+ALL_DENIED: Final = Policy({})
+"""What stands in the place of a policy that cannot be had or read: it may deny anything."""
 
 
 _Key: TypeAlias = tuple[Kind, str, tuple[tuple[str, str], ...]]
@@ -45,8 +45,8 @@ class PolicyTexts:
     def policy(
         self, text: str, kind: Kind = Kind.IDENTITY, ids: Mapping[str, str] = NO_IDS
     ) -> Policy:
-        """The policy of a text, that means those who have these unique IDs (``Policy.ids``); it
-        gives nothing where that is no document."""
+        """The policy of a text, that means those who have these unique IDs (``Policy.ids``).
+        What is no document denies everything."""
         key = (kind, text, tuple(ids.items()))
         found = self._kept.get(key)
         if found is None:
@@ -81,5 +81,5 @@ def _read(text: str, kind: Kind, ids: Mapping[str, str]) -> Policy:
     try:
         document: Any = orjson.loads(text)
     except ValueError:
-        return NOTHING
-    return stored_policy(document, kind, ids) if isinstance(document, dict) else NOTHING
+        return ALL_DENIED
+    return stored_policy(document, kind, ids) if isinstance(document, dict) else ALL_DENIED

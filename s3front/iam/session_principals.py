@@ -15,8 +15,6 @@ from msgspec.structs import replace
 
 from s3front.auth.identity import ISSUED_KEY, Principal, Rights
 from s3front.iam.directory import Directory
-from s3front.iam.iam_errors import IamError
-from s3front.iam.policy_texts import NOTHING
 from s3front.iam.records import ISSUE_TIME_FORMAT, Account, Role, User
 from s3front.iam.sessions import Kind, Passed, Session
 from s3front.policies.policy import Kind as PolicyKind
@@ -134,16 +132,8 @@ def _session_policies(directory: Directory, passed: Passed) -> Sequence[NamedPol
 
 
 def _managed(directory: Directory, arns: Sequence[str]) -> list[NamedPolicy]:
-    """Those that are there no more give nothing."""
-    found: list[NamedPolicy] = []
-    for arn in arns:
-        try:
-            policy = directory.policy(arn)
-        except IamError:
-            policy = None
-        read = NOTHING if policy is None else directory.policy_of_text(policy.text)
-        found.append(NamedPolicy(arn, read))
-    return found
+    """Those that are there no more deny everything."""
+    return [directory.named_policy(arn) for arn in arns]
 
 
 def _with(tags: Mapping[str, str], passed: Mapping[str, str]) -> Mapping[str, str]:

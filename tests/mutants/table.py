@@ -277,7 +277,9 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ),
     ("identities", "s3front/iam/directory.py"): (
         ("stored is None or stored.from_file", "stored is None"),
-        ("NOTHING if found is None else", "NOTHING if found is not None else"),
+        ("ALL_DENIED if version is None else", "ALL_DENIED if version is not None else"),
+        ('policies.append(NamedPolicy(f"group/{group_id}", ALL_DENIED))', "pass"),
+        ('unknown.append((group_id, ""))', "pass"),
         ('        status="active",\n', ""),
         ("            self.rights_of_user(user),\n", "            None,\n"),
     ),

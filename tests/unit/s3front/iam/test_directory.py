@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import orjson
 import pytest
 
+from s3front.authz.decide import decide
+from s3front.authz.reasons import Why
 from s3front.iam.directory import Directory
 from s3front.iam.records import (
     SERVICE_ID_PREFIX,
@@ -18,6 +21,7 @@ from s3front.iam.records import (
 )
 from shared.config import Account as FileAccount
 from shared.config import Accounts
+from tests.unit.s3front.authz.scenes import A, Scene, allow, document, root
 
 _ID = "123456789012"
 _BART = FileAccount("Bart", "bart@x.org", f"arn:aws:iam::{_ID}:root", "b" * 64, _ID)
@@ -141,11 +145,73 @@ def test_the_rights_of_a_user_are_its_own_policies_and_those_of_its_groups() -> 
     assert principal.rights.boundary.name == limit.arn
 
 
-def test_a_boundary_that_is_gone_gives_nothing() -> None:
-    user = User(account=_ID, name="a", id="AIDA1", boundary=_policy("Gone").arn)
-    boundary = _directory(user).rights_of_user(user).boundary
-    assert boundary is not None
-    assert boundary.policy.document["Statement"] == []
+def _denies(directory: Directory, user: User) -> bool:
+    """Whether what the user is given is denied: by the policy of a bucket, which no boundary
+    limits, as well as by the user's own."""
+    principal = directory.principal_of_user(user)
+    assert principal is not None
+    everybody = allow("GetObject", "arn:aws:s3:::bucket/*", Principal={"AWS": principal.arn})
+    access = Scene(policy=document(everybody)).access(root(A), "GetObject")
+    assert access.bucket is not None
+    bucket = access.bucket.changed({"owner": principal.canonical_id})
+    asked = msgspec.structs.replace(access, principal=principal, bucket=bucket)
+    decision = decide(asked)
+    assert decision.allowed or decision.reason.why is Why.POLICY_DENIES
+    return not decision.allowed
+
+
+_OWN = {"own": _text("own")}
+_GROUP = Group(account=_ID, name="Staff", id="AGPA1", attached=(_policy("Reads").arn,))
+_OLDER = msgspec.structs.replace(_policy("Reads"), default="v2")
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        User(account=_ID, name="a", id="AIDA1", inline=_OWN, attached=(_policy("Reads").arn,)),
+        User(account=_ID, name="a", id="AIDA1", inline=_OWN, boundary=_policy("Reads").arn),
+        User(account=_ID, name="a", id="AIDA1", inline=_OWN, groups=("AGPA1",)),
+    ],
+    ids=["attached", "boundary", "of a group"],
+)
+def test_a_policy_that_cannot_be_had_denies_what_it_may_have_denied(user: User) -> None:
+    reads = _policy("Reads")
+    directory = _directory(user, _GROUP, reads)
+    assert not _denies(directory, user)
+    for text in (None, "{damaged", _policy("Reads").stored().replace("Reads", "")):
+        directory.identities.apply({reads.key: text})
+        directory.changed()
+        assert _denies(directory, user)
+    assert _denies(_directory(user, _GROUP, _OLDER), user)
+    assert _denies(_directory(user, _GROUP, _policy("Other")), user)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"', "{}", '{"Statement": 1}'])
+def test_a_text_that_is_no_policy_denies(text: str) -> None:
+    user = User(account=_ID, name="a", id="AIDA1", inline={**_OWN, "odd": text})
+    assert _denies(_directory(user), user)
+
+
+def test_a_group_that_cannot_be_read_denies_until_it_can() -> None:
+    user = User(account=_ID, name="a", id="AIDA1", inline=_OWN, groups=("AGPA1",))
+    directory = _directory(user, _policy("Reads"))
+    assert _denies(directory, user)
+    # What was made of it is not kept beyond the next change.
+    assert any(
+        directory.identities.text(key) is not text for key, text in directory.texts_behind(user)
+    )
+    directory.identities.apply({_GROUP.key: _GROUP.stored()})
+    assert not _denies(directory, user)
+    assert not any(
+        directory.identities.text(key) is not text for key, text in directory.texts_behind(user)
+    )
+
+
+def test_an_attachment_that_is_no_arn_denies() -> None:
+    user = User(account=_ID, name="a", id="AIDA1", inline=_OWN, attached=("nonsense",))
+    directory = _directory(user)
+    assert _denies(directory, user)
+    assert directory.texts_behind(user)
 
 
 def test_a_user_of_a_suspended_account_is_suspended() -> None:

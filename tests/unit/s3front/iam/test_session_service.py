@@ -211,7 +211,7 @@ async def test_session_policies(fronts: Fronts) -> None:
     by_name = {each.name: each.policy.document for each in rights.session}
     assert set(by_name) == {INLINE_NAME, policy.arn, aws, gone, "junk"}
     assert by_name[INLINE_NAME]["Statement"][0]["Action"] == "s3:Get*"
-    assert by_name[gone]["Statement"] == by_name["junk"]["Statement"] == []
+    assert by_name[gone] == by_name["junk"] == {}  # denies everything
 
 
 async def test_managed_session_policies_alone(fronts: Fronts) -> None:
