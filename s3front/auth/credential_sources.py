@@ -53,6 +53,10 @@ class Credentials(Protocol):
         Raises InvalidToken (altered, of another key or another installation, or the key is not of
         a session), ExpiredToken, and S3Error when that cannot be said now."""
 
+    async def whose(self, access_key: str, session_token: str | None = None) -> Principal | None:
+        """Who signs with a key, as of what is known here at present. It takes no secret, so that
+        nothing has to be opened for it. Raises what ``find`` does."""
+
 
 class FileCredentials:
     """The accounts of ``conf/authdata.json``. It never waits."""
@@ -71,6 +75,10 @@ class FileCredentials:
         if session_token is not None:
             raise invalid_token(session_token)
         return self._signers.get(access_key)
+
+    async def whose(self, access_key: str, session_token: str | None = None) -> Principal | None:
+        signer = await self.find(access_key, session_token)
+        return None if signer is None else signer.principal
 
     def known(self, access_key: str) -> Signer | None:
         """Who signs with a key, without a token."""
@@ -97,5 +105,10 @@ def expired_token(session_token: str) -> S3Error:
 def known(signer: Signer | None, access_key: str) -> Signer:
     """What a source has found; raises InvalidAccessKeyId when that is nobody."""
     if signer is None:
-        raise S3Error("InvalidAccessKeyId", fields={"AWSAccessKeyId": access_key})
+        raise unknown_key(access_key)
     return signer
+
+
+def unknown_key(access_key: str) -> S3Error:
+    """What an access key is answered with that nobody signs with."""
+    return S3Error("InvalidAccessKeyId", fields={"AWSAccessKeyId": access_key})

@@ -49,12 +49,16 @@ _TRIES: Final = 3
 _UNAVAILABLE: Final = 503
 
 
+_Text = tuple[str, str | None]
+"""The key of a record, and what it is."""
+
+
 class _KeptSigner(msgspec.Struct):
     """``behind`` are the records that it is made of: keys and texts. Up to ``generation`` of the
     directory none of these has changed. ``expires`` is in seconds since 1970."""
 
     signer: Signer
-    behind: Sequence[tuple[str, str | None]]
+    behind: Sequence[_Text]
     size: int
     expires: float
     accounts: object
@@ -76,6 +80,9 @@ class Sessions(Protocol):
     """Who knows the keys that come with a token."""
 
     async def find(self, access_key: str, token: str) -> Signer | None:
+        """See ``Credentials``."""
+
+    async def whose(self, access_key: str, token: str) -> Principal | None:
         """See ``Credentials``."""
 
 
@@ -123,6 +130,20 @@ class IdentityCredentials:
             found = self._kept(access_key) or await self._made(access_key)
         return found
 
+    async def whose(self, access_key: str, session_token: str | None = None) -> Principal | None:
+        """See ``Credentials``."""
+        signer = self._of_file.known(access_key)
+        if signer is not None:
+            return await self._of_file.whose(access_key, session_token)
+        if session_token is not None:
+            return await self._sessions.whose(access_key, session_token)
+        await self._directory.ready()
+        kept = self._kept(access_key)
+        if kept is not None:
+            return kept.principal
+        record = self._good(access_key)
+        return None if record is None else self._behind(record)[0]
+
     # --- Who signs -------------------------------------------------------------------------------
 
     def _kept(self, access_key: str) -> Signer | None:
@@ -143,21 +164,25 @@ class IdentityCredentials:
     async def _made(self, access_key: str) -> Signer | None:
         directory = self._directory
         for _ in range(_TRIES):
-            record = directory.access_key(access_key)
-            if record is None or record.status != ACTIVE:
-                return None
-            expires = math.inf if record.expires is None else from_iso(record.expires).timestamp()
-            if self._clock() >= expires:
+            record = self._good(access_key)
+            if record is None:
                 return None
             text = directory.identities.text(record.key)
             assert text is not None
             secret = await self._secret(record, text)
             if directory.identities.text(record.key) is text:
-                return self._signer(record, secret, expires)
+                return self._signer(record, secret)
         raise S3Error("ServiceUnavailable")  # it was changed each time, meanwhile
 
-    def _signer(self, record: AccessKey, secret: str, expires: float) -> Signer | None:
-        """Who signs with a key, of whom nothing is remembered."""
+    def _good(self, access_key: str) -> AccessKey | None:
+        """The record of a key that somebody may sign with at present."""
+        record = self._directory.access_key(access_key)
+        if record is None or record.status != ACTIVE:
+            return None
+        return record if self._clock() < _expires(record) else None
+
+    def _behind(self, record: AccessKey) -> tuple[Principal | None, Sequence[_Text]]:
+        """Who signs with a key, and the texts of all records that this is made of."""
         directory = self._directory
         principal: Principal | None = None
         behind = [(record.key, directory.identities.text(record.key))]
@@ -171,13 +196,24 @@ class IdentityCredentials:
             if user is not None and record.id in user.access_keys:
                 principal = directory.principal_of_user(user)
                 behind += directory.texts_behind(user)
+        return principal, behind
+
+    def _signer(self, record: AccessKey, secret: str) -> Signer | None:
+        """Who signs with a key, of whom nothing is remembered."""
+        directory = self._directory
+        principal, behind = self._behind(record)
         if principal is None:
             return None
         use = None if self._uses is None else self._uses.of(record.id)
         signer = Signer(principal, secret, use)
         size = sum(len(text) for _, text in behind if text is not None)
         kept = _KeptSigner(
-            signer, behind, size, expires, directory.file_accounts, directory.generation
+            signer,
+            behind,
+            size,
+            _expires(record),
+            directory.file_accounts,
+            directory.generation,
         )
         self._signers.keep(record.id, kept)
         return signer
@@ -213,3 +249,8 @@ class IdentityCredentials:
             raise
         finally:
             del self._opening[record.id, text]
+
+
+def _expires(record: AccessKey) -> float:
+    """The time from which on a key is good no more, in seconds since 1970."""
+    return math.inf if record.expires is None else from_iso(record.expires).timestamp()

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from s3front.auth.credential_sources import Signer, expired_token, invalid_token
+from s3front.auth.identity import Principal
 from s3front.iam.directory import Directory
 from s3front.iam.iam_errors import IamError
 from s3front.iam.identity_ids import SESSION_KEY_PREFIX, new_access_key_id, new_secret
@@ -116,6 +117,12 @@ class SessionService:
             await self.directory.refresh()
             signer = self._signer(known)
         return signer
+
+    async def whose(self, access_key: str, session_token: str | None = None) -> Principal | None:
+        """See ``Credentials``. What the token says is remembered, or was sealed by a key that is
+        open since."""
+        signer = await self.find(access_key, session_token)
+        return None if signer is None else signer.principal
 
     async def _open(self, access_key: str, token: str) -> _Known:
         """What a token says. Raises InvalidToken."""

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from s3front.auth.credential_sources import known
+from s3front.auth.credential_sources import known, unknown_key
 from s3front.auth.identity import UNSIGNED, Identity, Principal
 from s3front.auth.sigv4 import RequestHead, fold_headers
 from s3front.authz.decide import authorize
@@ -26,7 +26,7 @@ from s3front.port.target import Target, Undecided
 from s3front.query_api.asked import ACTION, VERSION
 from s3front.query_api.call import Call, CallContext, Service
 from s3front.query_api.call_parameters import Parameters, parse_parameters
-from s3front.query_api.call_signature import claim_of, verify_call
+from s3front.query_api.call_signature import CallClaim, claim_of, verify_call
 from s3front.query_api.errors import QueryError
 from s3front.query_api.families import IAM, SERVICES
 from s3front.query_api.rendering import call_reply
@@ -53,7 +53,7 @@ async def answer_call(
     parameters = await _parameters(target.query, body)
     service, call = _find(parameters)
     told.namespace, told.operation = service.namespace, call.name
-    told.identity = await _sender(request, target, services, now, service, body)
+    told.identity, claim = await _sender(request, target, services, now, service, body)
     if told.identity is UNSIGNED and not call.anonymous:
         raise QueryError("MissingAuthenticationToken", "Request is missing Authentication Token")
     if service is IAM:
@@ -61,7 +61,7 @@ async def answer_call(
     context = CallContext(services, request, target.query, told.request_id, told.identity, now)
 
     async def again() -> int:
-        identity = await _sender(request, target, services, now, service, body)
+        identity = await _still(context, claim)
         _authorize(call, replace(context, identity=identity), parameters)
         return services.directory.generation
 
@@ -128,16 +128,17 @@ async def _sender(
     now: datetime,
     service: Service,
     body: bytes,
-) -> Identity:
-    """The verified sender, UNSIGNED of a call without a signature. Raises what ``claim_of`` does,
-    InvalidAccessKeyId, InvalidToken, ExpiredToken, SignatureDoesNotMatch and ServiceUnavailable."""
+) -> tuple[Identity, CallClaim | None]:
+    """The verified sender and what it claimed; UNSIGNED and None of a call without a signature.
+    Raises what ``claim_of`` does, InvalidAccessKeyId, InvalidToken, ExpiredToken,
+    SignatureDoesNotMatch and ServiceUnavailable."""
     sent = request.folded
     if sent is None:
         sent = fold_headers(request.headers.items())
     head = RequestHead(request.method, target.raw_path, target.raw_query, sent)
     claim = claim_of(head, target.query, service.name, now)
     if claim is None:
-        return UNSIGNED
+        return UNSIGNED, None
     # Whoever changes something and then sends another call sees it, through whichever front-end.
     await services.directory.refresh()
     access_key = claim.credential.access_key
@@ -151,9 +152,22 @@ async def _sender(
             mismatch = mismatch or error
         else:
             signer.used(service.name, claim.credential.region)
-            return Identity(signer.principal, host=host)
+            return Identity(signer.principal, host=host), claim
     assert mismatch is not None
     raise mismatch
+
+
+async def _still(context: CallContext, claim: CallClaim | None) -> Identity:
+    """Who has sent a call, as of what is known at present. That the signature is right is known,
+    and the secret is not asked for again. Raises what finding does."""
+    identity = context.identity
+    if claim is None:
+        return identity
+    access_key = claim.credential.access_key
+    found = await context.services.credentials.whose(access_key, claim.security_token)
+    if found is None or found.user_id != identity.principal.user_id:
+        raise unknown_key(access_key)
+    return replace(identity, principal=found)
 
 
 def _refuse_own_sessions(principal: Principal) -> None:

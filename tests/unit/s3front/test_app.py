@@ -41,6 +41,9 @@ class OneAccount:
     async def find(self, _access_key: str, _session_token: str | None = None) -> Signer | None:
         return Signer(OWNER, "secret")
 
+    async def whose(self, _access_key: str, _token: str | None = None) -> Principal | None:
+        return OWNER
+
 
 def url(signed_query: str) -> str:
     """What Version 2 signs, presigned."""

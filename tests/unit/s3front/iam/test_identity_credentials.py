@@ -20,7 +20,7 @@ from s3front.iam.account_changes import set_account_status
 from s3front.iam.group_changes import create_group
 from s3front.iam.holder_changes import attach, put_inline
 from s3front.iam.policy_changes import create_policy, create_policy_version
-from s3front.iam.records import access_key_key
+from s3front.iam.records import INACTIVE, access_key_key
 from s3front.iam.user_changes import add_to_group, create_user, delete_user
 from s3front.keys import sealed_text
 from s3front.keys.sealing import NO_KEYS, Keys
@@ -316,16 +316,55 @@ async def test_a_secret_that_is_being_opened_is_not_taken_for_that_of_the_next_k
         new = await new_access_key(front.keys, BART_ID, "anna", given=(key_id, secret))
         await front.change(lambda d: create_access_key(d, new))
 
+    begun, done = asyncio.Event(), asyncio.Event()
+
     async def slow(keys: Keys, document: Mapping[str, str], name: str) -> str:
-        await asyncio.sleep(0.02)
+        begun.set()
+        await done.wait()
         return await sealed_text.open_text(keys, document, name)
 
     await make("the-first-secret")
     monkeypatch.setattr("s3front.iam.identity_credentials.open_text", slow)
     first = asyncio.create_task(front.credentials.find(key_id))
-    await asyncio.sleep(0.01)
+    await begun.wait()
     await front.change(lambda d: delete_access_key(d, BART_ID, "anna", key_id))
     await make("the-second-secret")
+    done.set()
     for signer in (await front.credentials.find(key_id), await first):
         assert signer is not None
         assert signer.secret == "the-second-secret"
+
+
+async def test_whose_a_key_is_takes_no_secret(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unreachable(_keys: Keys, _document: Mapping[str, str], _name: str) -> str:
+        raise S3Error("ServiceUnavailable")
+
+    monkeypatch.setattr("s3front.iam.identity_credentials.open_text", unreachable)
+    new = await front.make_key(BART_ID, "anna")
+    whose = front.credentials.whose
+    found = await whose(new.record.id)
+    assert found is not None
+    assert found.user_name == "anna"
+    await front.change(
+        lambda d: update_access_key(d, BART_ID, "anna", new.record.id, status=INACTIVE)
+    )
+    assert await whose(new.record.id) is None
+    of_file = await whose("accessKey1")
+    assert of_file is not None
+    assert of_file.account_id == BART_ID
+    assert await whose("AKIAOFNOBODYATALL") is None
+    with pytest.raises(S3Error, match="InvalidToken"):
+        await whose("accessKey1", "token")
+
+
+async def test_a_key_is_nobodys_once_it_has_expired(metadata: MetadataTwin) -> None:
+    clock = _Clock(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
+    front = Front(metadata, wall_clock=clock)
+    await front.change(lambda d: create_user(d, BART_ID, "anna"))
+    tomorrow = datetime(2026, 1, 2, tzinfo=UTC)
+    new = await front.make_key(BART_ID, "anna", expires=tomorrow)
+    assert await front.credentials.whose(new.record.id) is not None
+    clock.now += 86_400
+    assert await front.credentials.whose(new.record.id) is None

@@ -107,6 +107,9 @@ class QueryService:
     async def find(self, access_key: str, _session_token: str | None = None) -> Signer | None:
         return Signer(self.principal(access_key), SECRET)
 
+    async def whose(self, access_key: str, _session_token: str | None = None) -> Principal | None:
+        return self.principal(access_key)
+
     def principal(self, name: str) -> Principal:
         directory = self.front.directory
         if name.isdecimal():

@@ -48,6 +48,11 @@ class StsService(QueryService):
             return await self.sessions.find(access_key, session_token)
         return await super().find(access_key)
 
+    async def whose(self, access_key: str, session_token: str | None = None) -> Principal | None:
+        if access_key.startswith(SESSION_KEY_PREFIX):
+            return await self.sessions.whose(access_key, session_token)
+        return await super().whose(access_key)
+
     def key(self, by: str, service: str) -> AccessKey | None:
         found = self.keys_of_sessions.get(by)
         if found is None:

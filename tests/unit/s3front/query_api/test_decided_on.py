@@ -7,10 +7,14 @@ from urllib.parse import urlencode
 
 import pytest
 
+from s3front.auth.credential_sources import Signer
+from s3front.auth.identity import Principal
 from s3front.iam.change import Decide, Result
 from s3front.iam.store import Again
+from s3front.iam.user_changes import create_user
 from s3front.query_api import iam_subjects
 from s3front.query_api.families import IAM
+from tests.unit.s3front.iam.stored_identities import BART_ID
 from tests.unit.s3front.query_api.query_service import (
     ALL,
     READ_ONLY,
@@ -121,3 +125,61 @@ async def test_who_still_may_is_held_up_by_no_change_of_others(iam: QueryService
     store.change = change  # type: ignore[method-assign]
     listed = await iam.call("ListUsers")
     assert {user["UserName"] for user in listed["Users"]} == {"mine", *others}
+
+
+async def test_who_asked_is_looked_up_again_without_his_secret(
+    iam: QueryService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To open one may take seconds, for which all other changes would wait."""
+    opened: list[str] = []
+    find, whose, change = iam.find, iam.whose, iam.front.store.change
+    looked_up: list[str] = []
+
+    async def counted(access_key: str, token: str | None = None) -> Signer | None:
+        opened.append(access_key)
+        return await find(access_key, token)
+
+    async def looked(access_key: str, token: str | None = None) -> Principal | None:
+        looked_up.append(access_key)
+        return await whose(access_key, token)
+
+    async def change_late(
+        decide: Decide[Result],
+        request_id: str = "iam",
+        allowed: tuple[int, Again] | None = None,
+    ) -> Result:
+        if not looked_up:
+            await change(lambda directory: create_user(directory, BART_ID, "other"))
+        return await change(decide, request_id, allowed)
+
+    monkeypatch.setattr(iam, "find", counted)
+    monkeypatch.setattr(iam, "whose", looked)
+    monkeypatch.setattr(iam.front.store, "change", change_late)
+    await iam.call("CreateUser", UserName="mine")
+    assert (opened, looked_up) == ([BART_ID], [BART_ID])
+
+
+async def test_a_key_that_is_another_users_by_now_changes_nothing(
+    iam: QueryService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An access key may be taken over from another installation by its ID."""
+    for name in ("lead", "boss"):
+        await iam.call("CreateUser", UserName=name)
+        await iam.call("PutUserPolicy", UserName=name, PolicyName="p", PolicyDocument=ALL)
+    change = iam.front.store.change
+
+    async def boss(_access_key: str, _token: str | None = None) -> Principal | None:
+        return iam.principal("boss")
+
+    async def change_late(
+        decide: Decide[Result],
+        request_id: str = "iam",
+        allowed: tuple[int, Again] | None = None,
+    ) -> Result:
+        await change(lambda directory: create_user(directory, BART_ID, "other"))
+        return await change(decide, request_id, allowed)
+
+    monkeypatch.setattr(iam, "whose", boss)
+    monkeypatch.setattr(iam.front.store, "change", change_late)
+    error = await iam.refused("CreateUser", by="lead", UserName="mine")
+    assert error.code == "InvalidClientTokenId"
