@@ -18,6 +18,7 @@ from s3front.objects.object_record import ObjectRecord
 from s3front.policies.policy import Policy
 from s3front.policies.question import CallerNames
 from s3front.policies.s3_actions import knows
+from s3front.policies.work import Work
 from shared.records.bucket import BucketRecord
 
 BYPASS_GOVERNANCE: Final = "s3:BypassGovernanceRetention"
@@ -142,12 +143,14 @@ class Asked(msgspec.Struct, frozen=True, dict=True):
     """One action of an access on one resource, as policies are asked. It has the condition keys
     that AWS documents for the action, whatever else the request says: a parameter that names a
     prefix says nothing of an object that is read. ``of_new``: it is about the object that is made,
-    and so says nothing of one in whose place that comes, which may not even have been read."""
+    and so says nothing of one in whose place that comes, which may not even have been read.
+    ``work`` is shared by all that one decision asks."""
 
     access: Access
     action: str
     resource: str
     of_new: bool = False
+    work: Work = msgspec.field(default_factory=Work)
 
     @property
     def names(self) -> CallerNames:

@@ -39,6 +39,7 @@ from s3front.policies.judge import judge
 from s3front.policies.policy import Policy
 from s3front.policies.public import is_public
 from s3front.policies.verdict import NOTHING, Effect, How, Verdict
+from s3front.policies.work import Work
 from shared.records.bucket import BucketRecord
 from shared.records.derived import remembered
 
@@ -145,9 +146,9 @@ def _of_account(access: Access) -> Decision:
         return Decision(False, Reason(Why.NOTHING_ALLOWS, action=access.actions[0]))
     if principal.rights is None:
         return _ACCOUNT
-    decision = _ACCOUNT
+    decision, work = _ACCOUNT, Work()
     for action in access.actions:
-        asked = Asked(access, action, access.resource)
+        asked = Asked(access, action, access.resource, work=work)
         decision = denied_by(principal.rights, asked) or given_by(principal.rights, asked)
         if not decision.allowed:
             return decision
@@ -160,9 +161,9 @@ def _on_role(access: Access, trust: Policy) -> Decision:
     policy evaluation logic")."""
     principal = access.principal
     rights = principal.rights
-    decision = _ACCOUNT
+    decision, work = _ACCOUNT, Work()
     for action in access.actions:
-        asked = Asked(access, action, access.resource)
+        asked = Asked(access, action, access.resource, work=work)
         if rights is not None and (denied := denied_by(rights, asked)) is not None:
             return denied
         stated = judge(trust, asked)
@@ -208,11 +209,11 @@ def _of_bucket(access: Access, bucket: BucketRecord) -> Decision:
     makes = access.actions[0] == MAKES
     gone = access.object is None or access.object.is_delete_marker
     tells = not makes and access.is_of_object and not _OF_NO_OBJECT.issuperset(access.actions)
-    decision, refused = _OWNER, None
+    decision, refused, work = _OWNER, None, Work()
     for action in access.actions:
         # What is read to compare it is what is there.
         of_new = makes and action not in _READS
-        asked = Asked(access, action, access.resource, of_new)
+        asked = Asked(access, action, access.resource, of_new, work)
         decision = _one(access, bucket, asked, makes=of_new)
         if decision.allowed:
             continue
@@ -225,7 +226,7 @@ def _of_bucket(access: Access, bucket: BucketRecord) -> Decision:
         # Whoever allows it (Amazon S3 API reference, PutBucketPolicy).
         return Decision(False, Reason(Why.OWNERS_ONLY, action=access.actions[0]))
     if gone and tells:
-        listing = AskedToTell(access, _LIST, arn(access.bucket_name))
+        listing = AskedToTell(access, _LIST, arn(access.bucket_name), work=work)
         listed = _one(access, bucket, listing, makes=False)
         if not listed.allowed:
             # He is told the same as if it was there.

@@ -44,8 +44,12 @@ async def read_document(
     return await DigestedBody(body).read()
 
 
-async def interpreted(body: bytes, parse: Callable[[bytes], _Document]) -> _Document:
+async def interpreted(
+    body: bytes,
+    parse: Callable[[bytes], _Document],
+    inline_bytes_max: int = limits.XML_INLINE_BYTES_MAX,
+) -> _Document:
     """What ``parse`` makes of a document, in a thread if it is large; raises what it raises."""
-    if len(body) <= limits.XML_INLINE_BYTES_MAX:
+    if len(body) <= inline_bytes_max:
         return parse(body)
     return await asyncio.to_thread(parse, body)

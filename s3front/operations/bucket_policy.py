@@ -35,6 +35,7 @@ from shared.records.bucket import BucketRecord
 from shared.records.derived import remembered
 
 _PUT: Final = "s3:PutBucketPolicy"
+_INLINE_BYTES_MAX: Final = 2_048
 _CONFIRM: Final = "x-amz-confirm-remove-self-bucket-access"
 
 
@@ -55,7 +56,9 @@ async def get_bucket_policy_status(context: Context, _request: Request) -> Reply
 async def put_bucket_policy(context: Context, request: Request) -> Reply:
     """Set or replace the policy (Amazon S3 API reference)."""
     body = await read_document(context, request, limits.XML_BODY_BYTES_MAX)
-    policy = await interpreted(body, partial(_parse, bucket=context.bucket.name))
+    # Each of its actions is looked for among all that there are.
+    parse = partial(_parse, bucket=context.bucket.name)
+    policy = await interpreted(body, parse, inline_bytes_max=_INLINE_BYTES_MAX)
     confirmed = request.headers.get(_CONFIRM, "").lower() == "true"
     # Somebody whom another front-end has made a moment ago is no stranger.
     await context.services.directory.refresh()

@@ -10,6 +10,8 @@ keys", "Condition operators"):
    ``ForAnyValue:`` and without either.
 4. What cannot be compared (an address that is none, a variable without a value) fits nothing;
    where an operator negates, it lets nothing through: an Allow does not apply, a Deny does.
+
+A test raises OutOfWorkError when there is too much to compare (``s3front.policies.work``).
 """
 
 from __future__ import annotations

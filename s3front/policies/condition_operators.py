@@ -20,10 +20,12 @@ import msgspec
 from s3front.policies.policy_variables import patterns_of
 from s3front.policies.question import Question
 from s3front.policies.statement_principals import in_partition
+from s3front.policies.work import ARN, VALUE
 
 Comparison = Callable[[str, Question], bool | None]
 """Whether a value of the request is, or is to, one of the policy's as the operator says; None
-where that cannot be said, as the value is none of its kind or that of a variable is missing."""
+where that cannot be said, as the value is none of its kind or that of a variable is missing. Raises
+OutOfWorkError."""
 
 
 class Operator(msgspec.Struct, frozen=True):
@@ -41,7 +43,7 @@ def _text(*, wildcards: bool = False, folded: bool = False) -> Callable[..., Com
         if patterns.templates or folded:
             return patterns.matched_by
         fixed = patterns.fixed
-        return lambda value, question: fixed.matched_by(value)
+        return lambda value, question: fixed.matched_by(value, question.work)
 
     return make
 
@@ -65,6 +67,7 @@ def _arn(texts: Sequence[str], variables: bool) -> Comparison:
             return None
         if any_arn:
             return True
+        question.work.spend(ARN * len(wanted))
         answer: bool | None = False
         for patterns in wanted:
             found = [
@@ -135,6 +138,7 @@ def _ordered(
         wanted = [read(text) for text in texts]
 
         def compare(value: str, question: Question) -> bool | None:
+            question.work.spend(VALUE * len(wanted))
             try:
                 known = read(value)
             except ValueError:
@@ -152,6 +156,7 @@ def _bool(texts: Sequence[str], variables: bool) -> Comparison:
         raise ValueError(texts)
 
     def compare(value: str, question: Question) -> bool | None:
+        question.work.spend(len(value))
         truth = _truth(value)
         return None if truth is None else truth in wanted
 
@@ -169,6 +174,7 @@ def _binary(texts: Sequence[str], variables: bool) -> Comparison:
     wanted = [b64decode(text, validate=True) for text in texts]
 
     def compare(value: str, question: Question) -> bool | None:
+        question.work.spend(len(value) + VALUE * len(wanted))
         try:
             return b64decode(value, validate=True) in wanted
         except (binascii.Error, ValueError):
@@ -207,6 +213,7 @@ def _in_network(texts: Sequence[str], variables: bool) -> Comparison:
     wanted = [_network(text) for text in texts]
 
     def compare(value: str, question: Question) -> bool | None:
+        question.work.spend(VALUE * len(wanted))
         address = _address(value)
         if address is None:
             return None

@@ -23,6 +23,7 @@ from s3front.policies.wildcards import (
     starred,
     tokens_of,
 )
+from s3front.policies.work import PIECE
 
 _NAMED: Final = re.compile(
     r"\s*([A-Za-z0-9_.+=@/-]+:[^,'\s]+(?: [^,'\s]+)*)\s*(?:,\s*'([^']*)'\s*)?\Z"
@@ -87,9 +88,13 @@ class Template(msgspec.Struct, frozen=True):
         return cls(pieces, prefix, Wildcard.ONE in pieces, folded)
 
     def matched_by(self, text: str, question: Question) -> bool | None:
-        """Whether it describes a text; None where it might, had a variable a value."""
+        """Whether it describes a text; None where it might, had a variable a value. Raises
+        OutOfWorkError."""
         if not text.startswith(self.prefix):
             return False
+        work = question.work
+        # To put a pattern together takes longer than to compare one that is ready.
+        work.spend(PIECE * (1 + 4 * self.single) * len(self.pieces))
         tokens: list[Token] = []
         parts: list[str] = []
         part = ""
@@ -98,6 +103,7 @@ class Template(msgspec.Struct, frozen=True):
                 value = piece.value(question)
                 if value is None:
                     return None
+                work.spend(len(value))
                 part += value.lower() if self.folded else value
             elif isinstance(piece, str):
                 part += piece
@@ -108,8 +114,8 @@ class Template(msgspec.Struct, frozen=True):
                 parts.append(part)
                 part = ""
         if self.single:
-            return matches(segments_of([*tokens, part]), text)
-        return starred([*parts, part], text) if parts else part == text
+            return matches(segments_of([*tokens, part]), text, work)
+        return starred([*parts, part], text, work) if parts else part == text
 
 
 class VariablePatterns(msgspec.Struct, frozen=True):
@@ -122,10 +128,11 @@ class VariablePatterns(msgspec.Struct, frozen=True):
 
     def matched_by(self, text: str, question: Question) -> bool | None:
         """Whether one of them describes a text; None where none does, and the value of a variable
-        is missing in one that might."""
+        is missing in one that might. Raises OutOfWorkError."""
         if self.folded:
+            question.work.spend(len(text))
             text = text.lower()
-        if self.fixed.matched_by(text):
+        if self.fixed.matched_by(text, question.work):
             return True
         answer: bool | None = False
         for template in self.templates:

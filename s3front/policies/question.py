@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from s3front.policies.work import Work
 from shared.records.derived import derived
 
 _SESSION: Final = ":assumed-role/"
@@ -101,6 +102,10 @@ class Question(Protocol):
     @property
     def resource(self) -> str:
         """Its ARN."""
+
+    @property
+    def work(self) -> Work:
+        """What is left of the work of the decision that it is asked for."""
 
     def values(self, key: str) -> Sequence[str] | None:
         """What is known of a condition key, in any case but for the names of tags; None where the

@@ -18,6 +18,7 @@ from s3front.policies.s3_actions import ACTIONS, About, actions_of, is_s3_key
 from s3front.policies.statement_principals import KINDS, is_principal
 from s3front.policies.statements import ELEMENTS, WITH_VARIABLES
 from s3front.policies.wildcards import Patterns, tokens_of
+from s3front.policies.work import Work
 
 _VERSIONS: Final = (WITH_VARIABLES, "2008-10-17")
 _DOCUMENT: Final = frozenset(("Version", "Id", "Statement"))
@@ -33,10 +34,12 @@ def check_bucket_policy(document: Mapping[str, Any], bucket: str) -> None:
     for statement in _statements(document):
         _check_effect(statement)
         _check_principal(statement)
-        patterns = {pattern: _actions(pattern) for pattern in _texts(statement, "Action")}
-        for pattern, actions in patterns.items():
-            if not actions:
-                raise PolicyError("Policy has invalid action", pattern)
+        patterns = dict[str, frozenset[str]]()
+        for pattern in _texts(statement, "Action"):
+            if pattern not in patterns:
+                patterns[pattern] = actions = _actions(pattern)
+                if not actions:
+                    raise PolicyError("Policy has invalid action", pattern)
         kinds = {
             kind
             for resource in _texts(statement, "Resource")
@@ -183,7 +186,9 @@ def _actions(pattern: str) -> frozenset[str]:
     if not folded.startswith(("s3:", "scality:")):
         return frozenset()
     wanted = Patterns.of([tokens_of(folded)])
-    return frozenset(action for action in ACTIONS if wanted.matched_by(action))
+    if wanted.exact:
+        return frozenset(wanted.exact & ACTIONS.keys())
+    return frozenset(action for action in ACTIONS if wanted.matched_by(action, Work()))
 
 
 def _resource_kinds(resource: str, bucket: str) -> Iterator[About]:
@@ -198,7 +203,7 @@ def _resource_kinds(resource: str, bucket: str) -> Iterator[About]:
 
 
 def _is_bucket(pattern: str, bucket: str) -> bool:
-    return Patterns.of([tokens_of(pattern)]).matched_by(bucket)
+    return Patterns.of([tokens_of(pattern)]).matched_by(bucket, Work())
 
 
 def _conditions(

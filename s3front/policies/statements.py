@@ -22,6 +22,7 @@ from s3front.policies.statement_principals import (
     principals_of_element,
 )
 from s3front.policies.verdict import How
+from s3front.policies.work import CONDITION, PREFIX, STATEMENT, OutOfWorkError, Work
 
 WITH_VARIABLES: Final = "2012-10-17"
 """The version of the language that has them."""
@@ -41,7 +42,10 @@ ELEMENTS: Final = frozenset(
 )
 """What a statement may have."""
 
-_ACTIONS_REMEMBERED: Final = 256
+_REMEMBERED_MAX: Final = 4_096
+"""Statements that are remembered as those on an action, all in all, where each action counts as"""
+_ACTION_SIZE: Final = 16
+
 _ARN_PARTS: Final = 6
 
 
@@ -67,6 +71,7 @@ class Statement:
         "_tests",
         "deny",
         "name",
+        "steps",
     )
 
     def __init__(
@@ -95,15 +100,23 @@ class Statement:
             or not fixed.is_simple
             or (resources.patterns is not None and bool(resources.patterns.templates))
         )
+        # What it takes to ask it, besides what depends on the texts that it is asked about.
+        self.steps = STATEMENT + PREFIX * len(self._prefixes) + CONDITION * len(tests)
 
     def concerns(self, action: str) -> bool:
-        """Whether it is about an action, in lower case."""
+        """Whether it is about an action, in lower case. What takes too long to say is taken for
+        what gives least."""
         patterns = self._actions.patterns
-        return patterns is None or patterns.fixed.matched_by(action) is not self._actions.but
+        if patterns is None:
+            return True
+        try:
+            return patterns.fixed.matched_by(action, Work()) is not self._actions.but
+        except OutOfWorkError:
+            return self.deny
 
     def how(self, question: Question, names: CallerNames, resource: str) -> How | None:
         """By what it names the caller, where it applies to a question on an action of its; None
-        where it does not apply."""
+        where it does not apply. Raises OutOfWorkError."""
         how: How | None = How.UNNAMED
         principals = self._principals
         if principals is not None:
@@ -138,23 +151,39 @@ class Statement:
         return covered is True
 
 
+class About(msgspec.Struct, frozen=True):
+    """The statements of a policy on an action, those that deny first, else as they are written;
+    ``steps`` is what it takes to ask all of them, besides what depends on the question."""
+
+    statements: tuple[Statement, ...]
+    steps: int
+
+
+_ABOUT_NOTHING: Final = About((), 0)
+
+
 class CompiledPolicy:
     """The statements of a policy, those that deny first. Statements on an action are looked up
     once; what is remembered of that is bounded."""
 
-    __slots__ = ("_about", "statements")
+    __slots__ = ("_about", "_room", "statements")
 
     def __init__(self, statements: list[Statement]) -> None:
         self.statements = sorted(statements, key=lambda statement: not statement.deny)
-        self._about: dict[str, tuple[Statement, ...]] = {}
+        self._about: dict[str, About] = {}
+        self._room = _REMEMBERED_MAX
 
-    def about(self, action: str) -> tuple[Statement, ...]:
-        """The statements on an action, those that deny first, else as they are written."""
+    def about(self, action: str) -> About:
+        """The statements on an action."""
         found = self._about.get(action)
         if found is None:
             folded = action.lower()
-            found = tuple(each for each in self.statements if each.concerns(folded))
-            if len(self._about) < _ACTIONS_REMEMBERED:
+            statements = tuple(each for each in self.statements if each.concerns(folded))
+            found = _ABOUT_NOTHING
+            if statements:
+                found = About(statements, sum(each.steps for each in statements))
+            self._room -= _ACTION_SIZE + len(statements)
+            if self._room >= 0:
                 self._about[action] = found
         return found
 

@@ -3,19 +3,20 @@
 Theory of operation: ``*`` cuts a pattern into segments of a fixed length. The first has to be at
 the beginning, the last at the end, and each of the others at the leftmost place behind the one
 before: taking a later place never helps, so nothing is ever tried again. A segment is looked for
-by ``str.find``; with a ``?`` in it by a regular expression of its length, which has nothing to try
-either, or, if both it and the text are long, for all places at once in the bits of a number (R.
-Baeza-Yates, G. H. Gonnet, "A new approach to text searching", 1992).
+by the longest text in it, with ``str.find``, and compared where that is found. Texts and patterns
+that are alike in many places can make that long: so the steps are counted
+(``s3front.policies.work``).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 from typing import Final
 
 import msgspec
+
+from s3front.policies.work import PIECE, PREFIX, Work, searching
 
 
 class Wildcard(Enum):
@@ -29,9 +30,6 @@ class Wildcard(Enum):
 
 Token = str | Wildcard
 """A piece of a pattern; of text, every character stands for itself."""
-
-_STEPS_MAX: Final = 65_536
-"""Characters of a segment times places that a regular expression may look at."""
 
 _OF_CHARACTERS: Final = {"*": Wildcard.MANY, "?": Wildcard.ONE}
 
@@ -52,98 +50,60 @@ def tokens_of(text: str) -> list[Token]:
     return tokens
 
 
-def _joined(tokens: Iterable[Token]) -> list[Token]:
-    """The same, with texts that follow each other made one."""
-    joined: list[Token] = []
-    for token in tokens:
-        if isinstance(token, str) and joined and isinstance(joined[-1], str):
-            joined[-1] += token
-        elif token:
-            joined.append(token)
-    return joined
+class Segment(msgspec.Struct, frozen=True):
+    """What stands between two ``*``: ``length`` characters, some of which may be any. ``pieces`` is
+    the text between the ``?``; ``anchor`` is the longest of them, ``offset`` characters from the
+    beginning."""
 
+    pieces: tuple[str, ...]
+    length: int
+    anchor: str
+    offset: int
 
-class Segment:
-    """What stands between two ``*``: ``length`` characters, some of which may be any."""
-
-    __slots__ = ("_any", "_expression", "_literals", "_masks", "length")
-
-    def __init__(self, tokens: Iterable[Token]) -> None:
-        self.length = 0
-        literals: list[tuple[int, str]] = []
-        for token in _joined(tokens):
+    @classmethod
+    def of(cls, tokens: Iterable[Token]) -> Segment:
+        """That of tokens without a ``*``."""
+        written = [[""]]
+        for token in tokens:
             if isinstance(token, str):
-                literals.append((self.length, token))
-                self.length += len(token)
+                written[-1].append(token)
             else:
-                self.length += 1
-        self._literals = literals
-        self._expression: re.Pattern[str] | None = None
-        self._masks: dict[str, int] | None = None
-        self._any = 0
+                written.append([])
+        pieces = tuple("".join(texts) for texts in written)
+        length, anchor, offset = -1, "", 0
+        for piece in pieces:
+            if len(piece) > len(anchor):
+                anchor, offset = piece, length + 1
+            length += len(piece) + 1
+        return cls(pieces, length, anchor, offset)
 
-    @property
-    def literal(self) -> str | None:
-        """Its text, where no character of it may be any."""
-        if not self.length:
-            return ""
-        if len(self._literals) == 1 and len(self._literals[0][1]) == self.length:
-            return self._literals[0][1]
-        return None
+    def at(self, text: str, position: int, work: Work) -> bool:
+        """Whether it stands there; the text has to be long enough. Raises OutOfWorkError."""
+        for compared, piece in enumerate(self.pieces, 1):
+            if piece and not text.startswith(piece, position):
+                work.spend(PIECE * compared)
+                return False
+            position += len(piece) + 1
+        work.spend(PIECE * len(self.pieces))
+        return True
 
-    def at(self, text: str, position: int) -> bool:
-        """Whether it stands there; the text has to be long enough."""
-        return all(text.startswith(literal, position + at) for at, literal in self._literals)
-
-    def find(self, text: str, begin: int, end: int) -> int:
-        """Where the leftmost place of it ends, from ``begin`` on and up to ``end``; -1: nowhere."""
-        literal = self.literal
-        if literal is not None:
-            found = text.find(literal, begin, end)
-            return found if found < 0 else found + self.length
-        if end - begin < self.length:
+    def find(self, text: str, begin: int, end: int, work: Work) -> int:
+        """Where the leftmost place of it ends, from ``begin`` on and up to ``end``; -1: nowhere.
+        Raises OutOfWorkError."""
+        length, anchor, offset = self.length, self.anchor, self.offset
+        if end - begin < length:
             return -1
-        if (end - begin) * self.length <= _STEPS_MAX:
-            if self._expression is None:
-                self._expression = self._make_expression()
-            place = self._expression.search(text, begin, end)
-            return -1 if place is None else place.end()
-        return self._find_by_bits(text, begin, end)
-
-    def _find_by_bits(self, text: str, begin: int, end: int) -> int:
-        if self._masks is None:
-            self._masks = self._make_masks()
-        masks, other = self._masks, self._any
-        done = 1 << (self.length - 1)
-        # Bit n is set where the first n+1 characters of the segment end at this character.
-        state = 0
-        for index in range(begin, end):
-            state = ((state << 1) | 1) & masks.get(text[index], other)
-            if state & done:
-                return index + 1
-        return -1
-
-    def _make_expression(self) -> re.Pattern[str]:
-        """Each character as itself, or as any."""
-        written, at = [], 0
-        for place, literal in self._literals:
-            written += ["." * (place - at), re.escape(literal)]
-            at = place + len(literal)
-        written.append("." * (self.length - at))
-        return re.compile("".join(written), re.DOTALL)
-
-    def _make_masks(self) -> dict[str, int]:
-        """For each character the places of the segment that it may stand at; others may stand
-        where any may."""
-        fixed = 0
-        at_places: dict[str, int] = {}
-        for at, literal in self._literals:
-            for place, character in enumerate(literal, at):
-                bit = 1 << place
-                fixed |= bit
-                at_places[character] = at_places.get(character, 0) | bit
-        self._any = ((1 << self.length) - 1) & ~fixed
-        return {character: bits | self._any for character, bits in at_places.items()}
+        if not anchor:
+            return begin + length
+        place, last = begin + offset, end - length + offset + len(anchor)
+        while True:
+            found = text.find(anchor, place, last)
+            work.spend(searching(len(anchor), (last if found < 0 else found) - place))
+            if found < 0:
+                return -1
+            if self.at(text, found - offset, work):
+                return found - offset + length
+            place = found + 1
 
 
 def segments_of(tokens: Iterable[Token]) -> list[Segment]:
@@ -157,29 +117,29 @@ def segments_of(tokens: Iterable[Token]) -> list[Segment]:
     # Nothing stands between two ``*`` that follow each other.
     inner = [segment for segment in segments[1:-1] if segment]
     kept = segments if len(segments) == 1 else [segments[0], *inner, segments[-1]]
-    return [Segment(segment) for segment in kept]
+    return [Segment.of(segment) for segment in kept]
 
 
-def matches(segments: Sequence[Segment], text: str) -> bool:
-    """Whether a whole text is one that the pattern describes."""
+def matches(segments: Sequence[Segment], text: str, work: Work) -> bool:
+    """Whether a whole text is one that the pattern describes. Raises OutOfWorkError."""
     first, last = segments[0], segments[-1]
     size = len(text)
     if len(segments) == 1:
-        return size == first.length and first.at(text, 0)
+        return size == first.length and first.at(text, 0, work)
     end = size - last.length
-    if end < first.length or not first.at(text, 0) or not last.at(text, end):
+    if end < first.length or not first.at(text, 0, work) or not last.at(text, end, work):
         return False
     position = first.length
     for segment in segments[1:-1]:
-        position = segment.find(text, position, end)
+        position = segment.find(text, position, end, work)
         if position < 0:
             return False
     return True
 
 
-def starred(parts: Sequence[str], text: str) -> bool:
+def starred(parts: Sequence[str], text: str, work: Work) -> bool:
     """The same of a pattern that has no ``?``, of which the parts between its ``*`` are given: two
-    or more."""
+    or more. Raises OutOfWorkError."""
     first, last = parts[0], parts[-1]
     if not text.startswith(first) or not text.endswith(last):
         return False
@@ -187,10 +147,11 @@ def starred(parts: Sequence[str], text: str) -> bool:
     if position > end:
         return False
     for part in parts[1:-1]:
-        position = text.find(part, position, end)
-        if position < 0:
+        found = text.find(part, position, end)
+        work.spend(searching(len(part), (end if found < 0 else found) - position))
+        if found < 0:
             return False
-        position += len(part)
+        position = found + len(part)
     return True
 
 
@@ -239,11 +200,17 @@ class Patterns(msgspec.Struct, frozen=True):
         """Whether ``exact`` and ``prefixes`` are all there is."""
         return not self.with_stars and not self.others
 
-    def matched_by(self, text: str) -> bool:
-        """Whether one of them describes a text."""
-        if text in self.exact or text.startswith(self.prefixes):
+    def matched_by(self, text: str, work: Work) -> bool:
+        """Whether one of them describes a text. Raises OutOfWorkError."""
+        if text in self.exact:
             return True
-        for parts in self.with_stars:
-            if starred(parts, text):
+        if prefixes := self.prefixes:
+            work.spend(PREFIX * len(prefixes))
+            if text.startswith(prefixes):
                 return True
-        return any(matches(segments, text) for segments in self.others)
+        if with_stars := self.with_stars:
+            work.spend(PIECE * len(with_stars))
+            for parts in with_stars:
+                if starred(parts, text, work):
+                    return True
+        return any(matches(segments, text, work) for segments in self.others)

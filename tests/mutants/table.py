@@ -648,9 +648,12 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ),
     ("policies", "s3front/policies/wildcards.py"): (
         ("    if position > end:\n        return False\n", ""),
-        ("return size == first.length and first.at(text, 0)", "return first.at(text, 0)"),
-        ("if end < first.length or not first.at(text, 0)", "if not first.at(text, 0)"),
-        ("        position += len(part)\n", ""),
+        (
+            "return size == first.length and first.at(text, 0, work)",
+            "return first.at(text, 0, work)",
+        ),
+        ("if end < first.length or not first.at(text, 0, work)", "if not first.at(text, 0, work)"),
+        ("        position = found + len(part)\n", "        position = found\n"),
         ("elif not any(parts[1:])", "elif True"),
     ),
     ("policies", "s3front/policies/policy_variables.py"): (

@@ -16,6 +16,7 @@ from s3front.policies.policy_error import PolicyError
 from s3front.policies.public import is_public
 from s3front.policies.verdict import Effect, How
 from s3front.policies.wildcards import Patterns, matches, segments_of, tokens_of
+from s3front.policies.work import Work
 from tests.unit.s3front.policies.asking import (
     ACCOUNT,
     ACCOUNT_ITSELF,
@@ -199,13 +200,13 @@ def naive(pattern: str, text: str) -> bool:
 
 @given(letters, texts)
 def test_a_pattern_describes_what_it_seems_to(pattern: str, text: str) -> None:
-    assert matches(segments_of(tokens_of(pattern)), text) is naive(pattern, text)
+    assert matches(segments_of(tokens_of(pattern)), text, Work()) is naive(pattern, text)
 
 
 @given(st.lists(letters, max_size=4), texts)
 def test_several_patterns_describe_what_one_of_them_does(patterns: list[str], text: str) -> None:
     several = Patterns.of([tokens_of(pattern) for pattern in patterns])
-    assert several.matched_by(text) is any(naive(pattern, text) for pattern in patterns)
+    assert several.matched_by(text, Work()) is any(naive(pattern, text) for pattern in patterns)
 
 
 scalars = st.one_of(

@@ -10,6 +10,7 @@ import orjson
 from s3front.policies.grammar import parse_policy
 from s3front.policies.policy import Kind, Policy
 from s3front.policies.question import CallerNames
+from s3front.policies.work import Work
 
 ACCOUNT = "123456789012"
 ROOT_ARN = f"arn:aws:iam::{ACCOUNT}:root"
@@ -38,6 +39,7 @@ class Asked:
         self.action = action
         self.resource = resource
         self.keys = keys or {}
+        self.work = Work()
 
     def values(self, key: str) -> Sequence[str] | None:
         value = self.keys.get(key.lower())
