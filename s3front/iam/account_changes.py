@@ -20,7 +20,8 @@ from s3front.iam.identity_checks import check_length, check_quota, invalid_value
 from s3front.iam.identity_ids import ACCOUNT_ID, new_account_id, new_canonical_id
 from s3front.iam.records import SERVICE_ID_PREFIX, Account, AccountStatus, account_key
 from s3front.metadata import gateway
-from shared.records.names import SPLITTER, USERS_BUCKET
+from s3front.metadata.gateway import Requirement
+from shared.records.names import IAM, SPLITTER, USERS_BUCKET
 from shared.records.times import now, to_iso
 
 _NAME: Final = re.compile(r"[^\x00-\x1f\x7f]{1,64}\Z")
@@ -117,6 +118,15 @@ def delete_account(directory: Directory, account_id: str) -> Change[None]:
     no_buckets = gateway.is_empty(USERS_BUCKET, {"gte": begin, "lt": end})
     refusal = IamError("DeleteConflict", "Cannot delete entity, must delete buckets first.")
     return Change({account.key: None}, None, requires=[no_buckets], refusal=refusal)
+
+
+def stays(directory: Directory, account_id: str) -> list[Requirement]:
+    """What a commit requires that makes a bucket of an account: that ``delete_account`` was not
+    faster. One of the configuration is there without a record."""
+    account = directory.account(account_id)
+    if account is not None and account.from_file:
+        return []
+    return [gateway.is_present(IAM, account_key(account_id))]
 
 
 def create_alias(directory: Directory, account_id: str, alias: str) -> Change[None]:

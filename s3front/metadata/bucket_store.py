@@ -133,8 +133,11 @@ class BucketStore:
         ]
         return [bucket for bucket in buckets if bucket is not None]
 
-    async def create(self, record: BucketRecord, request_id: str) -> None:
-        """Store a bucket that does not exist yet; raises ChangedError when it does."""
+    async def create(
+        self, record: BucketRecord, request_id: str, requires: Sequence[Requirement] = ()
+    ) -> None:
+        """Store a bucket that does not exist yet; raises ChangedError when it does, or when
+        something does not hold that it ``requires``."""
         entry = orjson.dumps({"creationDate": record.document["creationDate"]}).decode()
         owner_key = owner_entry_key(record.owner_id, record.name)
         await self._change(
@@ -143,7 +146,7 @@ class BucketStore:
                 gateway.put(METASTORE, record.name, record.serialise()),
                 gateway.put(USERS_BUCKET, owner_key, entry),
             ],
-            [gateway.is_absent(METASTORE, record.name)],
+            [gateway.is_absent(METASTORE, record.name), *requires],
             request_id,
         )
 

@@ -8,6 +8,7 @@ from s3front.authz.new_buckets import OWNERSHIP_HEADER
 from s3front.bodies.request_document import interpreted, read_document
 from s3front.configurations.acl_headers import ACL_HEADERS, acl_of_headers
 from s3front.context import Context
+from s3front.iam.account_changes import stays
 from s3front.metadata.gateway import ChangedError
 from s3front.objects.object_lock import is_enabled
 from s3front.operations.body_keys import with_said
@@ -60,10 +61,14 @@ async def create_bucket(context: Context, request: Request) -> Reply:
         record = record.changed(await members_of_new_bucket(context, name, request.headers))
         ownership, block = request.headers.get(OWNERSHIP_HEADER), account_block(context, record)
         record = context.services.new_buckets.begun(record, ownership, acl, block)
+        account_id = principal.account_id
+        assert account_id is not None, "nobody makes buckets without a signature"
+        requires = stays(context.services.directory, account_id)
         try:
-            await context.services.buckets.create(record, context.request_id)
+            await context.services.buckets.create(record, context.request_id, requires)
         except ChangedError as error:
-            # Somebody was faster; who it was decides the answer.
+            # Somebody was faster; who it was decides the answer. It may have been who removed the
+            # account, so that there is no bucket.
             found = await context.services.buckets.read(name, context.request_id)
             authorize(context.access.on(None if found is None else found.record, None))
             if found is None:

@@ -3,6 +3,7 @@ operator types them, while servers run."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -14,11 +15,17 @@ import pytest
 from botocore.exceptions import ClientError
 
 from s3front.auth.sigv4 import AccessKey
+from s3front.iam.records import account_key
+from s3front.metadata import gateway
+from s3front.rpc.rpc_client import RpcClient
+from shared.records.names import IAM
+from shared.rpc.envelope import METADATA_NAMESPACE
 from tests.api.installation import Installation
 from tests.api.sessions import ROOT, client, key_of
 from tests.api.support import new_name
 from tests.clients_boto3 import aws_client, s3_client
 from tests.servers import Front, wait_for
+from tests.unit.dmd.metadata.support import RecordingLog
 
 
 def allow(*actions: str) -> str:
@@ -300,6 +307,27 @@ def test_an_account_from_its_making_to_its_end(operator: Operator) -> None:
     operator.run("access-keys", "delete", other["accessKeyId"])
     operator.run("accounts", "delete", "Partners")
     assert "Partners" not in operator.run("accounts", "list")
+
+
+def test_a_bucket_of_an_account_that_has_just_been_removed(operator: Operator) -> None:
+    """By another front-end, of which this one has not heard."""
+    account = operator.told("accounts", "create", "Brief", "--email", "b@example.org")
+    key = operator.told("access-keys", "create", "--account", "Brief")
+    brief = operator.client(key)
+    brief.create_bucket(Bucket=new_name())
+
+    async def forget() -> None:
+        url = f"http://127.0.0.1:{operator.installation.metadata_port}"
+        rpc = RpcClient(url, METADATA_NAMESPACE, RecordingLog())
+        rpc.start()
+        gone = gateway.delete(IAM, account_key(account["id"]))
+        await gateway.MetadataGateway(rpc).commit([gone], [], "test")
+        await rpc.close()
+
+    asyncio.run(forget())
+    name = new_name()
+    assert refusal(brief.create_bucket, Bucket=name) == "OperationAborted"
+    assert refusal(s3_client(operator.front).head_bucket, Bucket=name) == "404"
 
 
 @pytest.mark.parametrize(

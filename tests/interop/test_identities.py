@@ -10,12 +10,15 @@ from typing import cast
 import pytest
 
 from s3front.iam.access_key_changes import delete_access_key
-from s3front.iam.account_changes import create_account, delete_account
+from s3front.iam.account_changes import create_account, delete_account, stays
 from s3front.iam.holder_changes import put_inline
 from s3front.iam.iam_errors import IamError
 from s3front.iam.last_used import last_use
 from s3front.iam.user_changes import create_user, delete_user, update_user
-from s3front.metadata.gateway import MetadataGateway
+from s3front.metadata.bucket_store import BucketEnding, BucketStore
+from s3front.metadata.gateway import ChangedError, MetadataGateway
+from shared.records.bucket import BucketRecord
+from shared.records.times import now
 from tests.interop.gateways import gateway_to
 from tests.unit.s3front.iam.stored_identities import BART_ID, READS, Front
 from tests.unit.s3front.metadata_twin import MetadataTwin
@@ -90,3 +93,28 @@ async def test_everything_is_read_in_several_packets(metadata: MetadataGateway) 
     other = front_of(metadata)
     await other.directory.refresh()
     assert len(other.directory.identities) == len(one.directory.identities) == 40
+
+
+async def test_an_account_that_goes_gets_no_bucket(metadata: MetadataGateway) -> None:
+    one, other = front_of(metadata), front_of(metadata)
+    account = await one.change(lambda d: create_account(d, "A", "a@x.org"))
+    await other.directory.refresh()
+    buckets = BucketStore(metadata)
+
+    async def make(name: str, account_id: str) -> None:
+        owner = other.directory.account(account_id)
+        assert owner is not None
+        record = BucketRecord.create(name, owner.canonical_id, owner.name, now(), "here")
+        await buckets.create(record, "test", stays(other.directory, account_id))
+
+    await make("first", account.id)
+    with pytest.raises(IamError, match="must delete buckets first"):
+        await one.change(lambda d: delete_account(d, account.id))
+    first = await buckets.read("first", "test")
+    assert first is not None
+    await buckets.delete(first, BucketEnding([], [], is_complete=True), "test")
+    await one.change(lambda d: delete_account(d, account.id))
+    with pytest.raises(ChangedError):
+        await make("second", account.id)
+    assert await buckets.read("second", "test") is None
+    await make("third", BART_ID)
