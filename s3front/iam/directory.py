@@ -194,7 +194,11 @@ class Directory:
     def knows_access_key(self, access_key_id: str) -> bool:
         """Whether there is such a key, stored or in the configuration."""
         key = access_key_key(access_key_id)
-        return access_key_id in self._file_keys or self.identities.text(key) is not None
+        return self.is_of_file(access_key_id) or self.identities.text(key) is not None
+
+    def is_of_file(self, access_key_id: str) -> bool:
+        """Whether a key is one of the configuration, which is known without the metadata."""
+        return access_key_id in self._file_keys
 
     def provider(self, account_id: str, url: str) -> Provider | None:
         return self.identities.get(Provider, provider_key(account_id, url))

@@ -12,6 +12,9 @@
 4. What was told is good for ``FRESH_SECONDS`` from the question on, and over the same connection.
    Then whoever needs it asks again, and nothing is allowed on what was known before. Longer than a
    few seconds makes no request succeed, as each of them needs the metadata as well.
+5. Nobody waits for metadata that are silent: whoever waits gives up ``SILENCE_SECONDS_MAX`` after
+   the question, or what was told last; who comes later than that, after ``LATER_SECONDS_MAX``. The
+   question goes on, and whatever it brings counts.
 """
 
 from __future__ import annotations
@@ -48,6 +51,11 @@ LOOK_SECONDS: Final = 0.25
 FRESH_SECONDS: Final = 5.0
 """How long what was told is good, when nobody answers any more."""
 
+SILENCE_SECONDS_MAX: Final = 5.0
+"""How long anybody waits when nothing is told, and"""
+LATER_SECONDS_MAX: Final = 1.0
+"""who comes when it has been so for that long."""
+
 CHANGES_MAX: Final = 500
 """More changes than these are not read one by one."""
 
@@ -77,6 +85,7 @@ class Following:
         self._is_loaded = False
         self._connection = -1
         self._told_at = -math.inf
+        self._asked_at = self._heard_at = -math.inf
         self._asking: asyncio.Task[None] | None = None
         self._next: asyncio.Task[None] | None = None
         directory.source = self
@@ -93,7 +102,7 @@ class Following:
         fails = False
         while True:
             try:
-                await self.refresh()
+                await asyncio.shield(self._question())
                 fails = False
             except S3Error as error:
                 if not fails:
@@ -103,13 +112,27 @@ class Following:
 
     async def refresh(self) -> None:
         """See ``Source``. Whoever goes away takes the answer from nobody."""
+        question = self._question()
+        come_at = self._clock() - SILENCE_SECONDS_MAX + LATER_SECONDS_MAX
+        while not question.done():
+            last = max(come_at, self._asked_at, self._heard_at)
+            left = last + SILENCE_SECONDS_MAX - self._clock()
+            if left <= 0:
+                raise S3Error("ServiceUnavailable")
+            await asyncio.wait((question,), timeout=left)
+        question.result()
+
+    def _question(self) -> asyncio.Task[None]:
+        """A question that has not begun yet."""
+        loop = asyncio.get_running_loop()
         if self._asking is None:
-            self._asking = asyncio.get_running_loop().create_task(self._ask())
-            await asyncio.shield(self._asking)
-            return
-        if self._next is None:
-            self._next = asyncio.get_running_loop().create_task(self._ask_after(self._asking))
-        await asyncio.shield(self._next)
+            self._asking = question = loop.create_task(self._ask())
+        elif self._next is None:
+            self._next = question = loop.create_task(self._ask_after(self._asking))
+        else:
+            return self._next
+        question.add_done_callback(_seen)
+        return question
 
     async def _ask_after(self, asking: asyncio.Task[None]) -> None:
         await asyncio.wait((asking,))
@@ -121,6 +144,7 @@ class Following:
         try:
             for _ in range(_TRIES):
                 at, connection = self._clock(), self._metadata.connection
+                self._asked_at = at
                 if await self._told():
                     self._told_at, self._connection = at, connection
                     return
@@ -135,6 +159,7 @@ class Following:
         """Know the present state; False: somebody changes it right now."""
         known = None if self._revision is None else Known(self._revision, self._connection)
         (found,) = await self._metadata.get_with_known([(IAM, VERSION_KEY, known)], _REQUEST_ID)
+        self._heard_at = self._clock()
         if isinstance(found, Same):
             return True
         version = version_of(None if found is None else found[0])
@@ -172,7 +197,7 @@ class Following:
             at, *entries = await self._metadata.get_many(wanted, _REQUEST_ID)
             if at is None or version_of(at[0]) != version:
                 return False
-            revision = at[1]
+            revision, self._heard_at = at[1], self._clock()
             for key, entry in zip(part, entries, strict=True):
                 changes[key] = None if entry is None else entry[0]
         if self._version is not before:
@@ -189,6 +214,7 @@ class Following:
         async with aclosing(self._metadata.pages(IAM, {}, _REQUEST_ID)) as pages:
             async for page in pages:
                 records += page
+                self._heard_at = self._clock()
         (found,) = await self._metadata.get_many([(IAM, VERSION_KEY)], _REQUEST_ID)
         if self._version is not before:
             return False
@@ -224,3 +250,9 @@ class Following:
         if self._version is before:
             self._directory.identities.apply(writes)
             self._use(Version(before.number + 1, change_id), done.revisions[-1])
+
+
+def _seen(question: asyncio.Task[None]) -> None:
+    """Those who have waited for an answer may all be gone when it fails."""
+    if not question.cancelled():
+        question.exception()

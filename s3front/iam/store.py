@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
 from s3front.iam.change import Decide, Result
@@ -16,11 +17,15 @@ from s3front.iam.following import Following
 from s3front.iam.iam_errors import IamError
 from s3front.iam.records import Record
 from s3front.metadata.gateway import ChangedError
+from s3front.s3_errors import S3Error
 
 TRIES: Final = 30
 """How often a change is decided again when somebody else was faster. One of them always gets on."""
 
 PAUSE_SECONDS_MAX: Final = 0.05
+
+TURN_LOOK_SECONDS: Final = 1.0
+"""How often who waits for a turn looks whether the metadata have fallen silent."""
 
 
 Again = Callable[[], Awaitable[int]]
@@ -37,6 +42,22 @@ class IdentityStore:
         self.pause_seconds_max = PAUSE_SECONDS_MAX
         """Before the second try; before the others in proportion."""
 
+    @asynccontextmanager
+    async def _taken(self) -> AsyncIterator[None]:
+        """Take the turn to change something. Raises ServiceUnavailable when the metadata have
+        fallen silent, and the change before this one waits for them."""
+        taking = asyncio.get_running_loop().create_task(self._turn.acquire())
+        try:
+            while not (await asyncio.wait((taking,), timeout=TURN_LOOK_SECONDS))[0]:
+                if not self._directory.source.is_fresh:
+                    raise S3Error("ServiceUnavailable")
+            yield
+        finally:
+            if not taking.done():
+                taking.cancel()
+            elif not taking.cancelled():
+                self._turn.release()
+
     async def change(
         self,
         decide: Decide[Result],
@@ -52,7 +73,7 @@ class IdentityStore:
         deciding again does.
         """
         known, again = allowed or (0, None)
-        async with self._turn:
+        async with self._taken():
             for attempt in range(TRIES):
                 await self._directory.refresh()
                 # To decide again is to look again, so that it may take more than once.

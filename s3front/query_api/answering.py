@@ -12,6 +12,7 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from s3front.auth.credential_sources import known, unknown_key
@@ -53,7 +54,8 @@ async def answer_call(
     parameters = await _parameters(target.query, body)
     service, call = _find(parameters)
     told.namespace, told.operation = service.namespace, call.name
-    told.identity, claim = await _sender(request, target, services, now, service, body)
+    sent = _Sent(request, target, services, now, service, call, body)
+    told.identity, claim = await _sender(sent)
     if told.identity is UNSIGNED and not call.anonymous:
         raise QueryError("MissingAuthenticationToken", "Request is missing Authentication Token")
     if service is IAM:
@@ -121,38 +123,58 @@ def _find(parameters: Parameters) -> tuple[Service, Call]:
     return service, call
 
 
-async def _sender(
-    request: Request,
-    target: Target | Undecided,
-    services: Services,
-    now: datetime,
-    service: Service,
-    body: bytes,
-) -> tuple[Identity, CallClaim | None]:
+class _Sent(msgspec.Struct, frozen=True):
+    """A call that somebody has sent."""
+
+    request: Request
+    target: Target | Undecided
+    services: Services
+    now: datetime
+    service: Service
+    call: Call
+    body: bytes
+
+
+async def _sender(sent: _Sent) -> tuple[Identity, CallClaim | None]:
     """The verified sender and what it claimed; UNSIGNED and None of a call without a signature.
     Raises what ``claim_of`` does, InvalidAccessKeyId, InvalidToken, ExpiredToken,
-    SignatureDoesNotMatch and ServiceUnavailable."""
-    sent = request.folded
-    if sent is None:
-        sent = fold_headers(request.headers.items())
-    head = RequestHead(request.method, target.raw_path, target.raw_query, sent)
-    claim = claim_of(head, target.query, service.name, now)
+    SignatureDoesNotMatch and ServiceUnavailable.
+
+    Whoever changes something and then sends another call sees it, through whichever front-end. Keys
+    of the configuration are known without the metadata: these are not asked who it is, and not at
+    all where that is everything that the call tells."""
+    request, target, directory = sent.request, sent.target, sent.services.directory
+    headers = request.folded
+    if headers is None:
+        headers = fold_headers(request.headers.items())
+    head = RequestHead(request.method, target.raw_path, target.raw_query, headers)
+    claim = claim_of(head, target.query, sent.service.name, sent.now)
     if claim is None:
         return UNSIGNED, None
-    # Whoever changes something and then sends another call sees it, through whichever front-end.
-    await services.directory.refresh()
-    access_key = claim.credential.access_key
-    signer = known(await services.credentials.find(access_key, claim.security_token), access_key)
+    of_file = directory.is_of_file(claim.credential.access_key)
+    if not of_file:
+        await directory.refresh()
+    identity = await _verified(sent, head, claim)
+    if of_file and not sent.call.tells_sender:
+        await directory.refresh()
+    return identity, claim
+
+
+async def _verified(sent: _Sent, head: RequestHead, claim: CallClaim) -> Identity:
+    """Whose signature it is. Raises as above."""
+    access_key, service = claim.credential.access_key, sent.service
+    credentials = sent.services.credentials
+    signer = known(await credentials.find(access_key, claim.security_token), access_key)
     mismatch: S3Error | None = None
-    for host in signed_hosts(request):
-        tried = replace(head, headers={**sent, "host": host})
+    for host in signed_hosts(sent.request):
+        tried = replace(head, headers={**head.headers, "host": host})
         try:
-            verify_call(tried, claim, body, signer.secret)
+            verify_call(tried, claim, sent.body, signer.secret)
         except QueryError as error:
             mismatch = mismatch or error
         else:
             signer.used(service.name, claim.credential.region)
-            return Identity(signer.principal, host=host), claim
+            return Identity(signer.principal, host=host)
     assert mismatch is not None
     raise mismatch
 

@@ -130,7 +130,7 @@ class Call(msgspec.Struct, frozen=True):
     may, or decides for itself (taking on a role). ``resources`` are the ARNs that they are about,
     on each of which they have to be allowed, ``keys`` the condition keys that the parameters give,
     in lower case but for the names of tags behind the last slash. ``anonymous``: it need not be
-    signed."""
+    signed; ``tells_sender``: it tells who has sent it, and nothing else."""
 
     name: str
     handler: Handler
@@ -138,6 +138,7 @@ class Call(msgspec.Struct, frozen=True):
     resources: ResourcesOf = everything
     keys: KeysOf = no_keys
     anonymous: bool = False
+    tells_sender: bool = False
 
 
 class Service(msgspec.Struct, frozen=True):

@@ -18,4 +18,4 @@ async def get_caller_identity(context: CallContext, _parameters: Parameters) -> 
     }
 
 
-CALLS: Final = table(Call("GetCallerIdentity", get_caller_identity))
+CALLS: Final = table(Call("GetCallerIdentity", get_caller_identity, tells_sender=True))

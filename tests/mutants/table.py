@@ -274,6 +274,8 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("keys is None or not await self._metadata.is_atomic()", "keys is None"),
         ("requires = [still(revision), *requires]", "requires = [*requires]"),
         ("        await asyncio.wait((asking,))\n", ""),
+        ("come_at = self._clock() - SILENCE_SECONDS_MAX", "come_at = self._clock()"),
+        ("last = max(come_at, self._asked_at, self._heard_at)", "last = come_at"),
     ),
     ("identities", "s3front/iam/directory.py"): (
         ("stored is None or stored.from_file", "stored is None"),

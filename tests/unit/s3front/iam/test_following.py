@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from s3front.iam import change_log, following
+from s3front.iam import change_log, following, store
 from s3front.iam.records import VERSION_KEY
 from s3front.iam.user_changes import create_user, delete_user
 from s3front.metadata.gateway import Entry
@@ -242,3 +243,99 @@ async def test_looks_go_on_when_the_metadata_are_back() -> None:
     looking.cancel()
     with suppress(asyncio.CancelledError):
         await looking
+
+
+class _Silent:
+    """Metadata that do not answer for a while, and count who waits for them."""
+
+    def __init__(self, metadata: MetadataTwin, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._ask = metadata.get_with_known
+        self.speak = asyncio.Event()
+        monkeypatch.setattr(metadata, "get_with_known", self._held)
+
+    async def _held(self, *arguments: Any) -> Any:
+        await self.speak.wait()
+        return await self._ask(*arguments)
+
+
+def _silence(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.2) -> None:
+    monkeypatch.setattr(following, "SILENCE_SECONDS_MAX", seconds)
+    monkeypatch.setattr(following, "LATER_SECONDS_MAX", seconds / 10)
+
+
+async def _unanswered(front: Front) -> float:
+    """How many seconds somebody waits for nothing."""
+    begun = time.monotonic()
+    async with asyncio.timeout(10):
+        with pytest.raises(S3Error) as caught:
+            await front.directory.refresh()
+    assert caught.value.code == "ServiceUnavailable"
+    return time.monotonic() - begun
+
+
+async def test_nobody_waits_long_for_metadata_that_are_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    metadata = MetadataTwin()
+    front = Front(metadata, time.monotonic)
+    await _make(front, "a")
+    _silence(monkeypatch, 1.0)
+    silent = _Silent(metadata, monkeypatch)
+    first = asyncio.create_task(_unanswered(front))
+    await asyncio.sleep(0.1)
+    assert await _unanswered(front) < 5
+    assert await first >= 1.0
+    # Who comes when it has been silent for that long need not wait for as long again.
+    assert await _unanswered(front) < 0.9
+    silent.speak.set()
+    await front.directory.refresh()
+    assert _is_fresh(front)
+
+
+async def test_metadata_that_tell_much_are_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    metadata = MetadataTwin()
+    await _make(Front(metadata), "a")
+    _silence(monkeypatch)
+    pages = metadata.pages
+
+    async def slowly(*arguments: Any) -> AsyncGenerator[list[tuple[str, str]], None]:
+        for _ in range(6):
+            await asyncio.sleep(following.SILENCE_SECONDS_MAX / 2)
+            yield []
+        async for page in pages(*arguments):
+            yield page
+
+    monkeypatch.setattr(metadata, "pages", slowly)
+    front = Front(metadata, time.monotonic)
+    await front.directory.refresh()
+    assert _users(front) == ["a"]
+
+
+async def test_changes_do_not_wait_in_line_for_metadata_that_are_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    metadata = MetadataTwin()
+    front = Front(metadata, time.monotonic)
+    await _make(front, "a")
+    _silence(monkeypatch)
+    monkeypatch.setattr(following, "FRESH_SECONDS", 0.2)
+    monkeypatch.setattr(store, "TURN_LOOK_SECONDS", 0.05)
+    commit, speak = metadata.commit, asyncio.Event()
+
+    async def held(*arguments: Any) -> Any:
+        await speak.wait()
+        return await commit(*arguments)
+
+    monkeypatch.setattr(metadata, "commit", held)
+    changing = asyncio.create_task(_make(front, "b"))
+    await asyncio.sleep(0.01)
+    silent = _Silent(metadata, monkeypatch)
+    waiting = [asyncio.create_task(_make(front, name)) for name in "cdefgh"]
+    async with asyncio.timeout(5):
+        failures = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {getattr(each, "code", each) for each in failures} == {"ServiceUnavailable"}
+    speak.set()
+    silent.speak.set()
+    await changing
+    await _make(front, "z")
+    assert _users(front) == ["a", "b", "z"]
