@@ -71,22 +71,28 @@ class Installation:
                 return accounts[0]
             some = ", ".join(account.name for account in accounts[:5])
             refuse(f"there are {len(accounts)} accounts: say which by --account ({some})")
-        account = account_named(self.directory, named)
-        if account is None:
+        accounts = accounts_named(self.directory, named)
+        if not accounts:
             refuse(f"there is no account {named}")
-        return account
+        if len(accounts) > 1:
+            ids = ", ".join(account.id for account in accounts)
+            refuse(f"{named} may be one of several accounts: say which by its ID ({ids})")
+        return accounts[0]
 
 
-def account_named(directory: Directory, named: str) -> Account | None:
-    """An account by its ID, canonical ID, alias, e-mail address or name."""
-    by_name = (account for account in directory.accounts() if account.name == named)
-    return (
-        directory.account(named)
-        or directory.account_by_canonical_id(named)
-        or directory.account_by_alias(named)
-        or directory.account_by_email(named)
-        or next(by_name, None)
-    )
+def accounts_named(directory: Directory, named: str) -> Sequence[Account]:
+    """The accounts that something may mean: an ID or canonical ID, which nobody can choose, means
+    one; a name, e-mail address or alias may be another's besides, who has chosen it."""
+    by_id = directory.account(named) or directory.account_by_canonical_id(named)
+    if by_id is not None:
+        return [by_id]
+    found = [account for account in directory.accounts() if account.name == named]
+    found += [
+        account
+        for account in (directory.account_by_email(named), directory.account_by_alias(named))
+        if account is not None
+    ]
+    return list({account.id: account for account in found}.values())
 
 
 def ask(question: Callable[[Installation], Awaitable[Result]]) -> Result:
