@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -71,13 +72,13 @@ class Installation:
                 return accounts[0]
             some = ", ".join(account.name for account in accounts[:5])
             refuse(f"there are {len(accounts)} accounts: say which by --account ({some})")
-        accounts = accounts_named(self.directory, named)
-        if not accounts:
+        meant = accounts_named(self.directory, named)
+        if not meant:
             refuse(f"there is no account {named}")
-        if len(accounts) > 1:
-            ids = ", ".join(account.id for account in accounts)
+        if len(meant) > 1:
+            ids = ", ".join(account.id for account in meant)
             refuse(f"{named} may be one of several accounts: say which by its ID ({ids})")
-        return accounts[0]
+        return meant[0]
 
 
 def accounts_named(directory: Directory, named: str) -> Sequence[Account]:
@@ -137,6 +138,20 @@ def refuse(reason: str) -> NoReturn:
 def say(text: str) -> None:
     """Print a line, whatever is in it."""
     typer.echo(printable(text))
+
+
+def say_document(text: str) -> None:
+    """Print JSON, whatever is in it."""
+    typer.echo(shown_document(text))
+
+
+def shown_document(text: str) -> str:
+    """JSON without what a terminal would act upon; the same document, as such characters stand in
+    its strings alone."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else json.dumps(character)[1:-1]
+        for character in text.replace("\r", "")
+    )
 
 
 def read_policy(path: Path) -> str:

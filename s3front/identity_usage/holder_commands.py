@@ -25,6 +25,7 @@ from s3front.identity_usage.asking import (
     policy_arn,
     read_policy,
     say,
+    say_document,
     tags_of,
 )
 
@@ -92,7 +93,7 @@ def add_policy_commands(app: typer.Typer, kind: HolderKind) -> None:
             holder = the_holder(installation.directory, kind, found.id, name)
             return inline_policy(kind, holder, policy)
 
-        typer.echo(ask(look))
+        say_document(ask(look))
 
     @app.command(name="delete-policy")
     def delete_policy(name: Name, policy: InlineName, account: AccountOption = None) -> None:

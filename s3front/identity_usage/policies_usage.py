@@ -31,6 +31,7 @@ from s3front.identity_usage.asking import (
     print_members,
     read_policy,
     say,
+    say_document,
 )
 from s3front.identity_usage.holder_commands import ManagedName, Name
 from s3front.identity_usage.identity_documents import policy_document
@@ -113,7 +114,7 @@ def show(
         return
     text = document.pop("policy")
     print_members(document)
-    typer.echo(text)
+    say_document(text)
 
 
 @app.command()

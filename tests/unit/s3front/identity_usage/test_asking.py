@@ -1,12 +1,14 @@
-"""What the commands about identities take names for."""
+"""What the commands about identities take names for, and how they show texts."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 
 from s3front.iam.directory import Directory
 from s3front.iam.records import Account
-from s3front.identity_usage.asking import accounts_named
+from s3front.identity_usage.asking import accounts_named, shown_document
 from tests.unit.s3front.iam.stored_identities import BART_ID, FILE_ACCOUNTS
 
 PARTNER = Account(
@@ -56,3 +58,12 @@ def test_an_id_means_whom_it_is_of() -> None:
     )
     found = accounts_named(directory_of(PARTNER, stranger), PARTNER.id)
     assert [account.id for account in found] == [PARTNER.id]
+
+
+def test_a_document_is_shown_with_nothing_that_a_terminal_acts_upon() -> None:
+    text = '{\r\n\t"Sid": "a\x9b31mb\x7f\u202e\U000e0001é\u3000"\n}'
+    shown = shown_document(text)
+    assert json.loads(shown) == json.loads(text)
+    assert shown.startswith('{\n\t"Sid": "a\\u009b31mb\\u007f\\u202e')
+    assert all(character.isprintable() or character in "\n\t" for character in shown)
+    assert "é" in shown
