@@ -281,16 +281,18 @@ def _read_secret() -> str:
 
 
 def _moment(text: str | None) -> datetime | None:
-    """The time that ``--expires`` means."""
+    """The time that ``--expires`` means, which is to come: a key that is good no more is
+    disabled."""
     if text is None:
         return None
-    span = _SPAN.match(text)
-    if span is not None:
-        return datetime.now(UTC) + int(span[1]) * _UNITS[span[2]]
+    now, span = datetime.now(UTC), _SPAN.match(text)
     try:
-        return from_iso(text)
+        moment = from_iso(text) if span is None else now + int(span[1]) * _UNITS[span[2]]
     except ValueError as error:
         raise typer.BadParameter("such as 90d, or a time", param_hint="--expires") from error
+    if moment <= now:
+        raise typer.BadParameter("is over already", param_hint="--expires")
+    return moment
 
 
 @app.command(name="replace-session-key")
