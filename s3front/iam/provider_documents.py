@@ -2,23 +2,27 @@
 
 A provider says in its discovery document where its keys are (OpenID Connect Discovery 1.0, section
 4). Both are fetched over TLS alone, redirects are not followed, and sizes and times have limits.
-Nothing of what comes is shown to clients.
+Nothing of what comes is shown to clients. Their hosts are looked up once, and reached at addresses
+that are allowed (``provider_addresses``); through a proxy, names are for the proxy to look up.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import ssl
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
 
+from s3front.iam.provider_addresses import is_allowed
 from s3front.iam.web_identity import KeySet, key_set, place_of
 from s3front.locations.http_client import HttpClient
-from s3front.locations.origin import Origin
+from s3front.locations.origin import Addresses, Origin, Proxy
 from s3front.locations.outbound import Outbound
-from shared.config.values import parse_port, split_port
+from shared.config.values import Network, parse_port, split_port
 from shared.tls import trusting_context
 
 FETCH_SECONDS_MAX: Final = 5.0
@@ -38,11 +42,19 @@ class ProviderError(Exception):
 
 class ProviderDocuments:
     """See the module. ``tls`` trusts the authorities that may vouch for providers; None: those of
-    the system, which are loaded when the first provider is asked."""
+    the system, which are loaded when the first provider is asked. They may be in ``networks`` that
+    are not public."""
 
-    def __init__(self, tls: ssl.SSLContext | None, outbound: Outbound) -> None:
-        self._tls = tls
+    def __init__(
+        self, tls: ssl.SSLContext | None, outbound: Outbound, networks: Sequence[Network] = ()
+    ) -> None:
         self._outbound = outbound
+        self.use(tls, networks)
+
+    def use(self, tls: ssl.SSLContext | None, networks: Sequence[Network]) -> None:
+        """Take these from the next document on."""
+        self._tls = tls
+        self._networks = networks
 
     async def keys(self, place: str) -> KeySet:
         """The keys of a provider, which is named by its URL without the scheme. Raises
@@ -72,8 +84,9 @@ class ProviderDocuments:
         proxy = self._outbound.proxy(host, port, tls=True)
         if self._tls is None:
             self._tls = await asyncio.to_thread(trusting_context, None, "", "")
+        addresses = await self._addresses(host, port, proxy)
         client = HttpClient(
-            Origin(host, port, tls=self._tls, proxy=proxy),
+            Origin(host, port, tls=self._tls, proxy=proxy, addresses=addresses),
             stall_seconds=FETCH_SECONDS_MAX,
             connect_seconds=_CONNECT_SECONDS_MAX,
         )
@@ -102,6 +115,24 @@ class ProviderDocuments:
         if not isinstance(document, dict):
             raise ProviderError(f"{url} is no JSON object")
         return document
+
+    async def _addresses(self, host: str, port: int, proxy: Proxy | None) -> Addresses | None:
+        """Those of a host that are allowed; None of a name that a proxy looks up. Raises
+        ProviderError when there is none."""
+        loop = asyncio.get_running_loop()
+        flags = 0 if proxy is None else socket.AI_NUMERICHOST
+        try:
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+        except OSError as error:
+            if proxy is not None:
+                return None
+            raise ProviderError(f"{host} is no name that is known: {error}") from error
+        allowed = [each for each in found if is_allowed(str(each[4][0]), self._networks)]
+        if not allowed:
+            raise ProviderError(
+                f"{host} is at no public address, nor in openIdConnect.allowedNetworks"
+            )
+        return allowed
 
 
 def _parts(url: str) -> tuple[str, int, str]:

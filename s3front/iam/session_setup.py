@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 
 from s3front.iam.directory import Directory
@@ -18,18 +19,31 @@ from shared.tls import also_trust, trusting_context
 
 
 def make_session_service(
-    config: Config,
+    documents: ProviderDocuments,
     directory: Directory,
     store: IdentityStore,
     keys: Callable[[], Keys],
     log: EventLog,
 ) -> SessionService:
-    """``keys`` are the master keys that there are now. Make it inside the event loop. Raises
-    ConfigError."""
-    tls, bundle = None, config.open_id_connect.ca_bundle
-    if bundle is not None:
-        tls = trusting_context(None, "", "")
-        also_trust(tls, config.directory / bundle, config.file, "openIdConnect.caBundle")
-    documents = ProviderDocuments(tls, outbound(config))
+    """``keys`` are the master keys that there are now, ``documents`` what providers publish. Make
+    it inside the event loop."""
     sealing = SealingKeyring(directory, store, keys, log)
     return SessionService(directory, sealing, ProviderKeys(documents.keys, log))
+
+
+def provider_documents(config: Config) -> ProviderDocuments:
+    """What identity providers publish, as it is reached. Raises ConfigError."""
+    return ProviderDocuments(
+        provider_trust(config), outbound(config), config.open_id_connect.allowed_networks
+    )
+
+
+def provider_trust(config: Config) -> ssl.SSLContext | None:
+    """Who may vouch for identity providers; None: the authorities of the system. Raises
+    ConfigError."""
+    bundle = config.open_id_connect.ca_bundle
+    if bundle is None:
+        return None
+    tls = trusting_context(None, "", "")
+    also_trust(tls, config.directory / bundle, config.file, "openIdConnect.caBundle")
+    return tls

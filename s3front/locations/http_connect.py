@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from s3front.locations.origin import Origin, Proxy
+from s3front.locations.origin import Addresses, Origin, Proxy
 from shared.http1.encoding import encode_request
 
 _NEXT_ADDRESS_SECONDS: Final = 0.25
@@ -40,25 +40,30 @@ async def connect(
             return protocol
     proxy = origin.proxy
     if proxy is None:
-        return await _reach(loop, make_protocol, origin.host, origin.port, origin.tls)
+        addresses = origin.addresses or await _looked_up(loop, origin.host, origin.port)
+        return await _reach(loop, make_protocol, origin.host, origin.tls, addresses)
     if origin.tls is None:
-        return await _reach(loop, make_protocol, proxy.host, proxy.port, proxy.tls)
+        addresses = await _looked_up(loop, proxy.host, proxy.port)
+        return await _reach(loop, make_protocol, proxy.host, proxy.tls, addresses)
     return await _through(loop, make_protocol, origin, origin.tls, proxy)
+
+
+async def _looked_up(loop: asyncio.AbstractEventLoop, host: str, port: int) -> Addresses:
+    return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
 async def _reach(
     loop: asyncio.AbstractEventLoop,
     make_protocol: Callable[[], _ProtocolT],
     host: str,
-    port: int,
     tls: ssl.SSLContext | None,
+    addresses: Addresses,
 ) -> _ProtocolT:
-    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     server_name = host if tls is not None else None
     if len(addresses) == 1:
-        address = str(addresses[0][4][0])
+        address, port = addresses[0][4][:2]
         _, protocol = await loop.create_connection(
-            make_protocol, address, port, ssl=tls, server_hostname=server_name
+            make_protocol, str(address), port, ssl=tls, server_hostname=server_name
         )
         return protocol
     from aiohappyeyeballs import start_connection  # noqa: PLC0415  # on first use
@@ -84,7 +89,8 @@ async def _through(
     proxy: Proxy,
 ) -> _ProtocolT:
     """Through a tunnel of a proxy."""
-    tunnel = await _reach(loop, lambda: _Tunnel(loop), proxy.host, proxy.port, proxy.tls)
+    addresses = await _looked_up(loop, proxy.host, proxy.port)
+    tunnel = await _reach(loop, lambda: _Tunnel(loop), proxy.host, proxy.tls, addresses)
     transport = tunnel.transport
     assert transport is not None
     try:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
+    import socket
     import ssl
+
+Addresses: TypeAlias = "Sequence[tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class Origin:
     """Where the server is. ``socket_path``: a Unix socket that is preferred while it connects.
 
     ``tls`` is for TCP alone: a Unix socket never leaves the machine. Through a ``proxy`` it is
-    spoken with the server; without it, the proxy is asked instead.
+    spoken with the server; without it, the proxy is asked instead. ``addresses``, as
+    ``getaddrinfo`` gives them, are those to connect to without a proxy; None: they are looked up.
     """
 
     host: str
@@ -38,6 +43,7 @@ class Origin:
     socket_path: Path | None = None
     tls: ssl.SSLContext | None = None
     proxy: Proxy | None = None
+    addresses: Addresses | None = None
 
     @property
     def authority(self) -> str:

@@ -4,6 +4,7 @@ its store, the credentials of all of them, and temporary ones."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 from s3front.auth.credential_sources import FileCredentials
@@ -11,7 +12,7 @@ from s3front.iam.directory import Directory
 from s3front.iam.following import Following
 from s3front.iam.identity_credentials import IdentityCredentials
 from s3front.iam.last_used import LastUses
-from s3front.iam.session_setup import make_session_service
+from s3front.iam.session_setup import make_session_service, provider_documents, provider_trust
 from s3front.iam.store import IdentityStore
 from s3front.keys.keepers import Keychain
 from s3front.metadata.gateway import MetadataGateway
@@ -41,8 +42,9 @@ class IdentityParts:
         self._following = Following(metadata, self.directory, log)
         self.store = IdentityStore(self.directory, self._following)
         self._uses = LastUses(metadata)
+        self._documents = provider_documents(config)
         self.sessions = make_session_service(
-            config, self.directory, self.store, lambda: keychain.keys, log
+            self._documents, self.directory, self.store, lambda: keychain.keys, log
         )
         self.credentials = IdentityCredentials(
             self._of_file,
@@ -58,6 +60,12 @@ class IdentityParts:
         """Take these accounts of the configuration from the next request on."""
         self._of_file.use(accounts)
         self.directory.use(accounts)
+
+    def renewing(self, config: Config) -> Callable[[], None]:
+        """What takes over what the configuration says of identity providers. Raises ConfigError,
+        with nothing taken over."""
+        tls, networks = provider_trust(config), config.open_id_connect.allowed_networks
+        return lambda: self._documents.use(tls, networks)
 
     def begin(self) -> None:
         """Read what is stored, and follow it."""

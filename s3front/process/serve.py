@@ -151,13 +151,14 @@ def _reload(
     try:
         config = load_config()
         accounts, locations = load_accounts(config), usable_locations(config, log)
-        credentials = daemon_credentials(config)
+        credentials, renew_providers = daemon_credentials(config), identities.renewing(config)
         keychain.renew(config.keepers())
         renew(tls, config.cert_file_paths, config.file, "certFilePaths", log)
     except ConfigError as error:
         log.error("reload refused, the old configuration stays", reason=str(error))
         return
     identities.use(accounts)
+    renew_providers()
     renew_credentials(client, store, credentials)
     app.services = replace(
         app.services,

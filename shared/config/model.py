@@ -251,9 +251,11 @@ class OutboundProxy(Section, frozen=True, kw_only=True):
 
 class OpenIdConnect(Section, frozen=True, kw_only=True):
     """How identity providers are reached, whose tokens roles may trust. ``ca_bundle``, a PEM file,
-    has authorities that their certificates may be of besides those of the system."""
+    has authorities that their certificates may be of besides those of the system. They may be in
+    ``allowed_networks`` that are not public."""
 
     ca_bundle: Path | None = None
+    allowed_networks: ProxyNetworks = ()
 
 
 class HttpAgent(Section, frozen=True, kw_only=True):

@@ -18,6 +18,9 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from tests.clients.program import BUILD, require
 from tests.servers import REPOSITORY, Process, Tls, accepts_connections, free_port, wait_for
 
+HERE: Final = ("127.0.0.0/8", "::1")
+"""Where it is, which is where no provider may be unless that is said."""
+
 MODULES: Final = BUILD / "oidc" / "node_modules" / "oidc-provider"
 _PROGRAM: Final = REPOSITORY / "tests" / "backends" / "oidc" / "provider.mjs"
 _NODE: Final = REPOSITORY / ".venv" / "bin" / "node"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.api.sessions import stage
-from tests.backends.oidc.oidc_provider import oidc_provider
+from tests.backends.oidc.oidc_provider import HERE, oidc_provider
 from tests.clients.awscli import AwsCli
 from tests.clients.test_access_document import PRELUDE, as_script, commands, section
 from tests.servers import REPOSITORY, Tls
@@ -18,7 +18,7 @@ PLACE: Final = "id.example.com/realms/apps"
 def test_a_pod_gets_a_role_for_its_token(tmp_path: Path, tls: Tls) -> None:
     folder = tmp_path / "server"
     folder.mkdir()
-    settings = {"openIdConnect": {"caBundle": str(tls.authority)}}
+    settings = {"openIdConnect": {"caBundle": str(tls.authority), "allowedNetworks": list(HERE)}}
     with (
         oidc_provider(folder, tls, "/realms/apps") as provider,
         stage(folder, **settings) as running,

@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,17 @@ from s3front.locations.outbound import DIRECT, Outbound
 from shared.process.logs import get_logger
 from shared.tls import trusting_context
 from tests.backends.connect_proxy import connect_proxy
-from tests.backends.oidc.oidc_provider import ec_key, oidc_provider
+from tests.backends.oidc.oidc_provider import HERE, ec_key, oidc_provider
 from tests.servers import Tls
 from tests.unit.s3front.iam.web_tokens import KEYS
+
+ON_LOOPBACK = tuple(map(ip_network, HERE))
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 def documents(tls: Tls) -> ProviderDocuments:
-    return ProviderDocuments(trusting_context(tls.authority, "", ""), DIRECT)
+    return ProviderDocuments(trusting_context(tls.authority, "", ""), DIRECT, ON_LOOPBACK)
 
 
 @asynccontextmanager
@@ -153,6 +156,53 @@ async def test_a_provider_that_answers_a_byte_at_a_time(
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1", "2130706433", "[::1]"])
+@pytest.mark.parametrize("proxied", [False, True])
+async def test_nobody_is_asked_who_is_not_public(tls: Tls, host: str, proxied: bool) -> None:
+    asked = 0
+
+    async def count(_request: web.BaseRequest) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        return web.Response()
+
+    outbound = Outbound(secure=Proxy("127.0.0.1", 1)) if proxied else DIRECT
+    own = ProviderDocuments(trusting_context(tls.authority, "", ""), outbound)
+    async with publishing(tls, count) as place:
+        with pytest.raises(ProviderError, match="allowedNetworks"):
+            await own.keys(place.replace("localhost", host))
+    assert asked == 0
+
+
+async def test_keys_that_are_where_nobody_may_be(tls: Tls) -> None:
+    await refused(tls, answering({}, jwks_uri="https://10.0.0.1/keys"), "allowedNetworks")
+    await refused(tls, answering({}, jwks_uri="https://169.254.169.254/"), "allowedNetworks")
+
+
+async def test_a_name_is_looked_up_once(tls: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says the next time was checked by nobody."""
+    loop = asyncio.get_running_loop()
+    look_up, looked_up = loop.getaddrinfo, 0
+
+    async def changing(host: str, port: int, **more: Any) -> Any:
+        nonlocal looked_up
+        looked_up += 1
+        return await look_up("127.0.0.1" if looked_up <= 2 else "127.0.0.2", port, **more)
+
+    async with publishing(tls, answering({"keys": [KEYS["rsa"]]})) as place:
+        own = ProviderDocuments(
+            trusting_context(tls.authority, "", ""), DIRECT, [ip_network("127.0.0.1")]
+        )
+        monkeypatch.setattr(loop, "getaddrinfo", changing)
+        assert set(await own.keys(place)) == {"rsa"}
+        assert looked_up == 2  # one for each document
+        with pytest.raises(ProviderError, match="allowedNetworks"):
+            await own.keys(place)
+        own.use(trusting_context(tls.authority, "", ""), ON_LOOPBACK)
+        with pytest.raises(ProviderError, match=r"\["):  # nobody listens there
+            await own.keys(place)
+
+
 async def test_a_provider_that_is_not_there(tls: Tls) -> None:
     async with publishing(tls, answering({})) as place:
         pass
@@ -162,7 +212,7 @@ async def test_a_provider_that_is_not_there(tls: Tls) -> None:
 
 async def test_a_certificate_that_nobody_vouches_for(tls: Tls) -> None:
     async with publishing(tls, answering({"keys": []})) as place:
-        of_system = ProviderDocuments(None, DIRECT)
+        of_system = ProviderDocuments(None, DIRECT, ON_LOOPBACK)
         with pytest.raises(ProviderError, match="certificate"):
             await of_system.keys(place)
         with pytest.raises(ProviderError, match="certificate"):

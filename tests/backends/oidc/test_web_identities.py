@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from s3front.iam.provider_keys import AGAIN_SECONDS
 from tests.api.sessions import ACCOUNT, ACCOUNT_ID, Stage, allows, key_of, stage, trusts
 from tests.api.support import code_of, new_name
-from tests.backends.oidc.oidc_provider import OidcProvider, ec_key, oidc_provider
+from tests.backends.oidc.oidc_provider import HERE, OidcProvider, ec_key, oidc_provider
 from tests.servers import REGION, Tls, wait_for
 
 CALL = "sts:AssumeRoleWithWebIdentity"
@@ -33,7 +33,7 @@ def served(
     tmp_path_factory: pytest.TempPathFactory, tls: Tls, provider: OidcProvider
 ) -> Iterator[Stage]:
     """Two front-ends that trust the provider, and the role ``deploy`` for one subject."""
-    settings = {"openIdConnect": {"caBundle": str(tls.authority)}}
+    settings = {"openIdConnect": {"caBundle": str(tls.authority), "allowedNetworks": list(HERE)}}
     with stage(tmp_path_factory.mktemp("web"), **settings) as running:
         iam = running.client("iam")
         iam.create_open_id_connect_provider(
