@@ -1,32 +1,10 @@
 """What IAM and STS answer when it does not do what it was asked. Pure.
 
-The codes and their statuses are AWS's (IAM and STS API references, "Common errors", and the errors
-of each action).
+The codes are AWS's (IAM and STS API references, "Common errors", and the errors of each action);
+their statuses are those of ``s3front.query_api.errors``.
 """
 
 from __future__ import annotations
-
-from typing import Final
-
-_STATUS: Final = {
-    "AccessDenied": 403,
-    "ConcurrentModification": 409,
-    "DeleteConflict": 409,
-    "EntityAlreadyExists": 409,
-    "ExpiredTokenException": 400,
-    "IDPCommunicationError": 400,
-    "InvalidIdentityToken": 400,
-    "InvalidInput": 400,
-    "LimitExceeded": 409,
-    "MalformedPolicyDocument": 400,
-    "NoSuchEntity": 404,
-    "NotSupportedService": 404,
-    "PackedPolicyTooLarge": 400,
-    "PolicyNotAttachable": 400,
-    "ServiceFailure": 500,
-    "UnmodifiableEntity": 400,
-    "ValidationError": 400,
-}
 
 
 class IamError(Exception):
@@ -36,7 +14,6 @@ class IamError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
-        self.status = _STATUS[code]
 
 
 def no_such_entity(kind: str, name: str) -> IamError:
