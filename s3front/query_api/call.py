@@ -35,8 +35,8 @@ NO_KEYS: Final[Mapping[str, Sequence[str]]] = MappingProxyType({})
 
 
 class CallKeys(msgspec.Struct, frozen=True):
-    """What a call tells to the conditions of policies: ``said`` by its parameters, in lower case
-    but for what is behind a slash, and the rest by the request."""
+    """What a call tells to the conditions of policies: ``said`` by its parameters, in lower
+    case, the names of tags as well, which have none in IAM; and the rest by the request."""
 
     request: ConditionKeys
     said: Mapping[str, Sequence[str]]
@@ -49,8 +49,7 @@ class CallKeys(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, request=self.request.of_version(version_id))
 
     def values(self, key: str) -> Sequence[str] | None:
-        name, slash, tag = key.partition("/")
-        found = self.said.get(f"{name.lower()}{slash}{tag}")
+        found = self.said.get(key.lower())
         return self.request.values(key) if found is None else found
 
 
@@ -129,8 +128,8 @@ class Call(msgspec.Struct, frozen=True):
     """``name`` is the API's. ``actions`` are those of IAM that it asks for; none: whoever signs
     may, or decides for itself (taking on a role). ``resources`` are the ARNs that they are about,
     on each of which they have to be allowed, ``keys`` the condition keys that the parameters give,
-    in lower case but for the names of tags behind the last slash. ``anonymous``: it need not be
-    signed; ``tells_sender``: it tells who has sent it, and nothing else."""
+    in lower case. ``anonymous``: it need not be signed; ``tells_sender``: it tells who has sent it,
+    and nothing else."""
 
     name: str
     handler: Handler

@@ -229,13 +229,14 @@ def _keys(call: str, record: Record | None, parameters: Parameters) -> dict[str,
     keys: dict[str, Sequence[str]] = {}
     if isinstance(record, _TAGGED):
         for key, held in record.tags.items():
-            keys[f"iam:resourcetag/{key}"] = keys[f"aws:resourcetag/{key}"] = (held,)
+            name = key.lower()
+            keys[f"iam:resourcetag/{name}"] = keys[f"aws:resourcetag/{name}"] = (held,)
     given = parameters.structures("Tags") if call in GIVE_TAGS else ()
     tags = [(tag.text("Key"), tag.text("Value")) for tag in given]
     names = [key for key, _ in tags if key is not None]
-    for name, value in tags:
-        if name is not None:
-            keys[f"aws:requesttag/{name}"] = (value or "",)
+    for given_key, value in tags:
+        if given_key is not None:
+            keys[f"aws:requesttag/{given_key.lower()}"] = (value or "",)
     if call in TAKE_TAGS:
         names += parameters.texts("TagKeys", TAG_KEY)
     if names:

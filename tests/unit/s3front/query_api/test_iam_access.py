@@ -86,6 +86,25 @@ async def test_conditions_see_which_policy_and_whose_tags(iam: QueryService) -> 
     assert (await iam.refused("AttachUserPolicy", **admin, UserName="anna")).status == 403
 
 
+@pytest.mark.parametrize("key", ["aws:ResourceTag/TEAM", "iam:resourcetag/Team"])
+async def test_names_of_tags_have_no_case(iam: QueryService, key: str) -> None:
+    """As they are unique without regard to it (IAM user guide, "Rules for tagging in IAM"): a
+    condition on one cannot be evaded by another case."""
+    await iam.call("CreateUser", UserName="boss")
+    await iam.call("CreateUser", UserName="anna", Tags=[tag("tEAM", "x")])
+    policies = {
+        "create": only("iam:CreateUser", condition={"Null": {"aws:RequestTag/secret": "true"}}),
+        "delete": only("iam:DeleteUser", condition={"StringEquals": {key: "x"}}),
+    }
+    for name, policy in policies.items():
+        given = {"UserName": "boss", "PolicyName": name, "PolicyDocument": policy}
+        await iam.call("PutUserPolicy", **given)
+    secret: dict[str, Any] = {"UserName": "new", "Tags": [tag("Secret", "1")]}
+    assert (await iam.refused("CreateUser", by="boss", **secret)).code == "AccessDenied"
+    await iam.call("CreateUser", by="boss", UserName="new", Tags=[tag("other", "1")])
+    await iam.call("DeleteUser", by="boss", UserName="anna")
+
+
 async def test_a_boundary_holds_for_calls_of_iam(iam: QueryService) -> None:
     await iam.call("CreateUser", UserName="boss", PermissionsBoundary=READ_ONLY)
     await iam.call("PutUserPolicy", UserName="boss", PolicyName="p", PolicyDocument=ALL)
