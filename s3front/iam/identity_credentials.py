@@ -29,18 +29,24 @@ import msgspec
 from s3front.auth.credential_sources import FileCredentials, Signer, Uses
 from s3front.auth.identity import Principal
 from s3front.iam.directory import Directory
+from s3front.iam.kept_signers import KeptSigners
 from s3front.iam.records import ACTIVE, AccessKey, secret_name
 from s3front.keys.sealed_text import open_text
 from s3front.keys.sealing import Keys
 from s3front.metadata.kept_records import KeptRecords
+from s3front.policies.memory import document_memory
 from s3front.s3_errors import S3Error
 from shared.process.logs import EventLog
 from shared.records.times import from_iso
 
 SIGNERS_MAX: Final = 5_000
 """Who signs with so many keys is remembered, and"""
-SIGNERS_CHARACTERS_MAX: Final = 3 * 1024 * 1024
-"""the text of records that they are made of, all in all."""
+SIGNERS_BYTES_MAX: Final = 32 * 1024 * 1024
+"""the memory that they and their policies take, as far as can be said, all in all."""
+
+_SIGNER_BYTES: Final = 2_000
+_RECORD_BYTES: Final = 200
+"""Of a record behind it, which is remembered to see whether it is changed."""
 
 SECRETS_MAX: Final = 10_000
 """Secrets that are remembered opened."""
@@ -59,7 +65,6 @@ class _KeptSigner(msgspec.Struct):
 
     signer: Signer
     behind: Sequence[_Text]
-    size: int
     expires: float
     accounts: object
     generation: int
@@ -108,9 +113,7 @@ class IdentityCredentials:
         self._sessions: Sessions = of_file if sessions is None else sessions
         self._uses = uses
         self._clock = clock
-        self._signers: KeptRecords[str, _KeptSigner] = KeptRecords(
-            SIGNERS_MAX, SIGNERS_CHARACTERS_MAX
-        )
+        self._signers: KeptSigners[_KeptSigner] = KeptSigners(SIGNERS_MAX, SIGNERS_BYTES_MAX)
         self._secrets: KeptRecords[str, _Opened] = KeptRecords(SECRETS_MAX, SECRETS_MAX)
         self._opening: dict[tuple[str, str], asyncio.Task[str]] = {}
 
@@ -206,16 +209,15 @@ class IdentityCredentials:
             return None
         use = None if self._uses is None else self._uses.of(record.id)
         signer = Signer(principal, secret, use)
-        size = sum(len(text) for _, text in behind if text is not None)
         kept = _KeptSigner(
             signer,
             behind,
-            size,
             _expires(record),
             directory.file_accounts,
             directory.generation,
         )
-        self._signers.keep(record.id, kept)
+        size = _SIGNER_BYTES + _RECORD_BYTES * len(behind) + document_memory(principal.tags)
+        self._signers.keep(record.id, kept, size, principal)
         return signer
 
     # --- Secrets -----------------------------------------------------------------------------

@@ -19,8 +19,11 @@ from s3front.policies.statement_principals import NO_IDS
 
 KEPT_MAX: Final = 4096
 """Policies that are kept, and"""
-KEPT_CHARACTERS_MAX: Final = 4 * 1024 * 1024
-"""the text of which they are made, all in all."""
+KEPT_BYTES_MAX: Final = 32 * 1024 * 1024
+"""the memory that they take, as far as can be said, all in all."""
+
+_CHARACTER: Final = 4
+"""Bytes of one, at most."""
 
 _WHITE_SPACE_FREE: Final = 256
 
@@ -40,7 +43,7 @@ class PolicyTexts:
     """See the module. What is kept is bounded: what was not asked for the longest time goes."""
 
     def __init__(self) -> None:
-        self._kept: KeptRecords[_Key, _KeptPolicy] = KeptRecords(KEPT_MAX, KEPT_CHARACTERS_MAX)
+        self._kept: KeptRecords[_Key, _KeptPolicy] = KeptRecords(KEPT_MAX, KEPT_BYTES_MAX)
 
     def policy(
         self, text: str, kind: Kind = Kind.IDENTITY, ids: Mapping[str, str] = NO_IDS
@@ -50,7 +53,8 @@ class PolicyTexts:
         key = (kind, text, tuple(ids.items()))
         found = self._kept.get(key)
         if found is None:
-            found = _KeptPolicy(_read(text, kind, ids), len(text))
+            policy = _read(text, kind, ids)
+            found = _KeptPolicy(policy, policy.memory + _CHARACTER * len(text))
             self._kept.keep(key, found)
         return found.policy
 

@@ -18,6 +18,7 @@ from s3front.auth.identity import Principal
 from s3front.iam.directory import Directory
 from s3front.iam.iam_errors import IamError
 from s3front.iam.identity_ids import SESSION_KEY_PREFIX, new_access_key_id, new_secret
+from s3front.iam.kept_signers import KeptSigners
 from s3front.iam.provider_keys import ProviderKeys
 from s3front.iam.sealing_keys import SealingKeyring
 from s3front.iam.session_principals import session_principal
@@ -29,9 +30,16 @@ from s3front.iam.sessions import (
     sealing_key_id,
     unseal,
 )
+from s3front.policies.memory import document_memory
 
 TOKENS_MAX: Final = 4096
-"""Tokens of which is remembered what they say."""
+"""Tokens of which is remembered what they say, and"""
+SESSIONS_BYTES_MAX: Final = 32 * 1024 * 1024
+"""the memory that the sessions and their policies take, as far as can be said, all in all."""
+
+_SESSION_BYTES: Final = 4_000
+_TOKEN_CHARACTER: Final = 4
+"""Bytes of a character of a token, and of what it says."""
 
 
 class Issued(msgspec.Struct, frozen=True):
@@ -72,7 +80,7 @@ class SessionService:
         self.sealing = sealing
         self.providers = providers
         self._clock = clock
-        self._known: dict[str, _Known] = {}
+        self._known: KeptSigners[_Known] = KeptSigners(TOKENS_MAX, SESSIONS_BYTES_MAX)
 
     @property
     def now(self) -> int:
@@ -106,16 +114,16 @@ class SessionService:
         if known is None or known.access_key != access_key:
             known = await self._open(access_key, token)
         elif not self.sealing.has(known.key_id):
-            del self._known[token]
+            self._known.forget(token)
             raise invalid_token(token)
         if self._clock() >= known.session.expires:
             raise expired_token(token)
         await self.directory.ready()
-        signer = self._signer(known)
+        signer = self._signer(token, known)
         if signer is None:
             # What it is of may be newer than what is known here.
             await self.directory.refresh()
-            signer = self._signer(known)
+            signer = self._signer(token, known)
         return signer
 
     async def whose(self, access_key: str, session_token: str | None = None) -> Principal | None:
@@ -134,16 +142,21 @@ class SessionService:
             session = unseal(token, access_key, key)
         except TokenError as error:
             raise invalid_token(token) from error
-        if len(self._known) >= TOKENS_MAX:
-            del self._known[next(iter(self._known))]
         known = _Known(access_key, key_id, session, None, -1)
-        self._known[token] = known
+        self._keep(token, known, None)
         return known
 
-    def _signer(self, known: _Known) -> Signer | None:
+    def _keep(self, token: str, known: _Known, principal: Principal | None) -> None:
+        size = _SESSION_BYTES + _TOKEN_CHARACTER * len(token)
+        if principal is not None:
+            size += document_memory(principal.tags)
+        self._known.keep(token, known, size, principal)
+
+    def _signer(self, token: str, known: _Known) -> Signer | None:
         generation = self.directory.generation
         if known.generation != generation:
             principal = session_principal(self.directory, known.session)
             known.signer = None if principal is None else Signer(principal, known.session.secret)
             known.generation = generation
+            self._keep(token, known, principal)
         return known.signer

@@ -26,7 +26,7 @@ from s3front.metadata.gateway import (
     Same,
     Wanted,
 )
-from s3front.metadata.kept_buckets import KeptBucket, KeptBuckets, StoredBucket
+from s3front.metadata.kept_buckets import KeptBucket, KeptBuckets, StoredBucket, memory_of
 from s3front.s3_errors import S3Error
 from shared.records.bucket import BucketRecord
 from shared.records.names import METASTORE, USERS_BUCKET, owner_entry_key
@@ -119,8 +119,8 @@ class BucketStore:
             return kept.bucket, entries
         bucket = _bucket_of(name, text, revision)
         if bucket is not None:
-            size = len(text.encode("utf-8", "surrogatepass"))
-            self._kept.keep(name, KeptBucket(bucket, Known(revision, connection), size))
+            known = Known(revision, connection)
+            self._kept.keep(name, KeptBucket(bucket, known, memory_of(bucket.record)))
         return bucket, entries
 
     async def read_each(self, names: Sequence[str], request_id: str) -> list[StoredBucket]:

@@ -6,13 +6,15 @@ from typing import Final
 
 import msgspec
 
+from s3front.authz.bucket_policies import POLICY_MEMBER
 from s3front.metadata.gateway import Known
 from s3front.metadata.kept_records import KeptRecords
+from s3front.policies.memory import document_memory, policy_memory
 from shared.records.bucket import BucketRecord
 
 KEPT_ENTRIES_MAX: Final = 1_000
-KEPT_BYTES_MAX: Final = 4 * 1024 * 1024
-"""Of text as it is stored; parsed it takes several times as much."""
+KEPT_BYTES_MAX: Final = 32 * 1024 * 1024
+"""Of memory, as far as can be said, with what is compiled of their policies."""
 
 
 class StoredBucket(msgspec.Struct, frozen=True):
@@ -24,13 +26,20 @@ class StoredBucket(msgspec.Struct, frozen=True):
 
 
 class KeptBucket(msgspec.Struct, frozen=True):
-    """A bucket, what was told of it, and the bytes of its text. ``reads_first``: its keys have null
-    versions, so that writes which had not read them were refused."""
+    """A bucket, what was told of it, and the bytes of memory that it takes. ``reads_first``: its
+    keys have null versions, so that writes which had not read them were refused."""
 
     bucket: StoredBucket
     known: Known
     size: int
     reads_first: bool = False
+
+
+def memory_of(record: BucketRecord) -> int:
+    """The bytes of a record, its policy ready to be asked."""
+    document = record.document
+    policy = document.get(POLICY_MEMBER)
+    return document_memory(document) + (policy_memory(policy) if policy else 0)
 
 
 class KeptBuckets(KeptRecords[str, KeptBucket]):

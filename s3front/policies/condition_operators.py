@@ -17,9 +17,10 @@ from typing import Any, Final
 
 import msgspec
 
-from s3front.policies.policy_variables import patterns_of
+from s3front.policies.policy_variables import Piece, Template, Variable, patterns_of, pieces_of
 from s3front.policies.question import Question
 from s3front.policies.statement_principals import in_partition
+from s3front.policies.wildcards import Pattern, describes, pattern_of, tokens_of
 from s3front.policies.work import ARN, VALUE
 
 Comparison = Callable[[str, Question], bool | None]
@@ -55,7 +56,7 @@ def _arn(texts: Sequence[str], variables: bool) -> Comparison:
     """Each of the six parts of an ARN is compared by itself: no ``*`` reaches over a colon, but for
     those in the last part."""
     wanted = [
-        [patterns_of([part], variables=variables) for part in _arn_parts(in_partition(text))]
+        tuple(_part(part, variables) for part in _arn_parts(in_partition(text)))
         for text in texts
         if text != "*"
     ]
@@ -70,16 +71,40 @@ def _arn(texts: Sequence[str], variables: bool) -> Comparison:
         question.work.spend(ARN * len(wanted))
         answer: bool | None = False
         for patterns in wanted:
-            found = [
-                each.matched_by(part, question) for each, part in zip(patterns, parts, strict=True)
-            ]
-            if all(found):
+            found = _described(patterns, parts, question)
+            if found:
                 return True
-            if False not in found:
+            if found is None:
                 answer = None
         return answer
 
     return compare
+
+
+def _part(text: str, variables: bool) -> Pattern | Template:
+    """The pattern of a part of an ARN."""
+    pieces: list[Piece] = pieces_of(text) if variables else [*tokens_of(text)]
+    plain = [piece for piece in pieces if not isinstance(piece, Variable)]
+    if len(plain) < len(pieces):
+        return Template.of(pieces, folded=False)
+    return pattern_of(plain)
+
+
+def _described(
+    patterns: Sequence[Pattern | Template], parts: Sequence[str], question: Question
+) -> bool | None:
+    """Whether each describes its part; None where it might, had a variable a value."""
+    answer: bool | None = True
+    for pattern, part in zip(patterns, parts, strict=True):
+        if isinstance(pattern, Template):
+            found = pattern.matched_by(part, question)
+        else:
+            found = describes(pattern, part, question.work)
+        if found is False:
+            return False
+        if found is None:
+            answer = None
+    return answer
 
 
 def _arn_parts(text: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from s3front.policies.memory import document_memory, policy_memory
 from s3front.policies.statement_principals import NO_IDS
 from s3front.policies.statements import CompiledPolicy, compile_policy
 from shared.records.derived import derived
@@ -44,6 +45,11 @@ class Policy(msgspec.Struct, frozen=True, dict=True):
     document: Mapping[str, Any]
     kind: Kind = Kind.IDENTITY
     ids: Mapping[str, str] = NO_IDS
+
+    @derived
+    def memory(self) -> int:
+        """Bytes that it takes, as far as can be said (``s3front.policies.memory``)."""
+        return policy_memory(self.document) + document_memory(self.ids)
 
     @derived
     def compiled(self) -> CompiledPolicy:

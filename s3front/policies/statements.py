@@ -42,10 +42,10 @@ ELEMENTS: Final = frozenset(
 )
 """What a statement may have."""
 
-_REMEMBERED_MAX: Final = 4_096
-"""Statements that are remembered as those on an action, all in all, where each action counts as"""
-_ACTION_SIZE: Final = 16
-
+_ACTION_ROOM: Final = 16
+"""What an action takes that is remembered, in places of statements."""
+_ROOM_MIN: Final = 32 * _ACTION_ROOM
+_ROOM_OF_STATEMENT: Final = 16
 _ARN_PARTS: Final = 6
 
 
@@ -164,14 +164,18 @@ _ABOUT_NOTHING: Final = About((), 0)
 
 class CompiledPolicy:
     """The statements of a policy, those that deny first. Statements on an action are looked up
-    once; what is remembered of that is bounded."""
+    once; what is remembered of that is bounded, and then forgotten all at once."""
 
     __slots__ = ("_about", "_room", "statements")
 
     def __init__(self, statements: list[Statement]) -> None:
         self.statements = sorted(statements, key=lambda statement: not statement.deny)
         self._about: dict[str, About] = {}
-        self._room = _REMEMBERED_MAX
+        self._room = self._all_room
+
+    @property
+    def _all_room(self) -> int:
+        return _ROOM_MIN + _ROOM_OF_STATEMENT * len(self.statements)
 
     def about(self, action: str) -> About:
         """The statements on an action."""
@@ -182,9 +186,12 @@ class CompiledPolicy:
             found = _ABOUT_NOTHING
             if statements:
                 found = About(statements, sum(each.steps for each in statements))
-            self._room -= _ACTION_SIZE + len(statements)
-            if self._room >= 0:
-                self._about[action] = found
+            needed = _ACTION_ROOM + len(statements)
+            if self._room < needed:
+                self._about.clear()
+                self._room = self._all_room
+            self._room -= needed
+            self._about[action] = found
         return found
 
 

@@ -168,6 +168,28 @@ def literals_of(tokens: Iterable[Token]) -> tuple[str, ...] | None:
     return tuple(parts)
 
 
+Pattern = str | tuple[str, ...] | list[Segment]
+"""One pattern, in as little room as it needs: a text without wildcards, the parts between its
+``*``, or segments where it has a ``?``."""
+
+
+def pattern_of(tokens: Sequence[Token]) -> Pattern:
+    """That of its tokens."""
+    parts = literals_of(tokens)
+    if parts is None:
+        return segments_of(tokens)
+    return parts[0] if len(parts) == 1 else parts
+
+
+def describes(pattern: Pattern, text: str, work: Work) -> bool:
+    """Whether a whole text is one that the pattern describes. Raises OutOfWorkError."""
+    if isinstance(pattern, str):
+        return pattern == text
+    if isinstance(pattern, tuple):
+        return starred(pattern, text, work)
+    return matches(pattern, text, work)
+
+
 class Patterns(msgspec.Struct, frozen=True):
     """Several patterns, sorted by how fast they are asked."""
 

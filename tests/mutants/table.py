@@ -253,10 +253,13 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ),
     ("identities", "s3front/iam/identity_credentials.py"): (
         ("record is None or record.status != ACTIVE", "record is None"),
-        ("            if self._clock() >= expires:\n                return None\n", ""),
+        ("return record if self._clock() < _expires(record) else None", "return record"),
         ("self._clock() < kept.expires else None", "True else None"),
         ("identities.text(key) is not text for key", "False for key"),
-        ("        await self._directory.ready()\n", ""),
+        (
+            "        await self._directory.ready()\n        found = ",
+            "        found = ",
+        ),
         ("            await self._directory.refresh()\n", ""),
         ("directory.identities.text(record.key) is text:", "True:"),
         ("user is not None and record.id in user.access_keys", "user is not None"),
@@ -690,8 +693,8 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ("policies", "s3front/policies/condition_operators.py"): (
         ("known = address if mapped is None else mapped", "known = address"),
         ("if number & mask == network and version == of_version:", "if number & mask == network:"),
-        ("            if all(found):\n", "            if any(found):\n"),
-        ("            if False not in found:\n                answer = None\n", ""),
+        ("        if found is False:\n            return False\n", ""),
+        ("        if found is None:\n            answer = None\n    return", "    return"),
     ),
     ("policies", "s3front/policies/public.py"): (
         ('if operator.endswith("IfExists") or', "if"),
@@ -920,7 +923,10 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
             "return kept.bucket, entries\n        if first is None:",
             "return None, entries\n        if first is None:",
         ),
-        ("Known(revision, connection), size", "Known(0, connection), size"),
+        (
+            "            known = Known(revision, connection)",
+            "            known = Known(0, connection)",
+        ),
     ),
     ("sigv4", _SIGV4): (
         ('text = text.strip(" ")', "text = text"),
@@ -1029,7 +1035,7 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("if known.generation != generation:", "if known.generation < 0:"),
         ("            await self.directory.refresh()\n            signer", "            signer"),
         ("if len(token) > TOKEN_CHARACTERS_MAX:", "if len(token) > 2 * TOKEN_CHARACTERS_MAX:"),
-        ("if len(self._known) >= TOKENS_MAX:", "if len(self._known) > TOKENS_MAX:"),
+        ("KeptSigners(TOKENS_MAX, ", "KeptSigners(TOKENS_MAX + 1, "),
     ),
     ("sessions", "s3front/iam/session_principals.py"): (
         (
