@@ -3,14 +3,15 @@
 Keys are good for ``FRESH_SECONDS``. A token that names a key that is not among them makes them be
 fetched again, ``AGAIN_SECONDS`` after the last time at the earliest, so that strangers cannot have
 a provider flooded. While a provider is away, its last keys are good for ``STALE_SECONDS_MAX``, and
-it is asked less and less often. Of many who need the keys at once, the first asks for all.
+it is asked less and less often. What is remembered is bounded: what was needed the longest time ago
+goes. Of many who need the keys at once, the first asks for all.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -34,7 +35,12 @@ AGAIN_SECONDS_MAX: Final = 60.0
 """After several failures."""
 
 PROVIDERS_MAX: Final = 256
-"""How many have their keys remembered."""
+"""How many have their keys remembered, and"""
+KEYS_CHARACTERS_MAX: Final = 4 * 1024 * 1024
+"""how much text these have, all in all. Most providers have less than ten thousand characters."""
+
+_KEY_CHARACTERS: Final = 500
+"""What a key counts for besides its text."""
 
 
 class _Known(msgspec.Struct):
@@ -45,6 +51,7 @@ class _Known(msgspec.Struct):
     read_at: float = 0.0
     asked_at: float = 0.0
     failures: int = 0
+    size: int = 0
 
     def may_ask(self, now: float) -> bool:
         """Whether it may be asked again."""
@@ -109,6 +116,21 @@ class ProviderKeys:
             )
         return known.keys
 
+    @property
+    def size(self) -> int:
+        """The text of all keys that are remembered, in characters."""
+        return sum(known.size for known in self._known.values())
+
+    def _forget_oldest(self, kept: str) -> None:
+        """Forget keys of others, until all have the room that there is."""
+        left = self.size - KEYS_CHARACTERS_MAX
+        for place, known in list(self._known.items()):
+            if left <= 0:
+                return
+            if place != kept:
+                left -= known.size
+                del self._known[place]
+
     async def _ask(self, place: str, known: _Known) -> None:
         """Fetch the keys of a provider; it does not raise."""
         known.asked_at = self._clock()
@@ -119,5 +141,11 @@ class ProviderKeys:
             self._log.warning("no keys of an identity provider", provider=place, reason=str(error))
         else:
             known.keys, known.read_at, known.failures = keys, self._clock(), 0
+            known.size = sum(map(_size, keys.values()))
+            self._forget_oldest(place)
         finally:
             del self._asking[place]
+
+
+def _size(key: Mapping[str, str]) -> int:
+    return _KEY_CHARACTERS + sum(map(len, key.values()))

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import binascii
 import math
+import re
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -38,6 +39,14 @@ RSA_BITS_MIN: Final = 2048
 RSA_BITS_MAX: Final = 8192
 """More would take long to verify by."""
 
+_KEY_MEMBERS: Final = ("kty", "n", "e", "crv", "x", "y", "alg", "kid", "use")
+"""What is kept of a key: what verifies, and what that is for."""
+
+_MEMBER_CHARACTERS_MAX: Final = 1024
+_MODULUS_CHARACTERS_MAX: Final = (RSA_BITS_MAX + 5) // 6
+_EXPONENT_CHARACTERS_MAX: Final = 11
+"""64 bits: with more it takes long to verify."""
+
 CLAIM_CHARACTERS_MAX: Final = 1024
 TAGS_CLAIM: Final = "https://aws.amazon.com/tags"
 SOURCE_IDENTITY_CLAIM: Final = "https://aws.amazon.com/source_identity"
@@ -53,6 +62,8 @@ _TYPES: Final = {
     "ES512": ("EC", "P-521"),
 }
 """The type and curve of the key that an algorithm is of."""
+
+_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+={0,2}")
 
 KeySet = Mapping[str, Mapping[str, Any]]
 """The keys of a provider, JSON Web Keys, by their IDs."""
@@ -127,8 +138,20 @@ def key_set(document: Any) -> KeySet | None:
             continue
         uses = key.get("key_ops", ["verify"])
         if key.get("use", "sig") == "sig" and isinstance(uses, list) and "verify" in uses:
-            found[key_id] = key
+            kept = {name: key[name] for name in _KEY_MEMBERS if name in key}
+            if all(_is_member(*each) for each in kept.items()):
+                found[key_id] = kept
     return found
+
+
+def _is_member(name: str, value: Any) -> bool:
+    """Whether a member of a key is of a size that any has."""
+    if not isinstance(value, str):
+        return False
+    most = {"n": _MODULUS_CHARACTERS_MAX, "e": _EXPONENT_CHARACTERS_MAX}
+    if len(value) > most.get(name, _MEMBER_CHARACTERS_MAX):
+        return False
+    return name not in most or _BASE64URL.fullmatch(value) is not None
 
 
 def verified(token: str, keys: KeySet, provider: Trusted, now: float) -> WebIdentity:

@@ -12,13 +12,14 @@ from s3front.iam.provider_keys import (
     AGAIN_SECONDS,
     AGAIN_SECONDS_MAX,
     FRESH_SECONDS,
+    KEYS_CHARACTERS_MAX,
     PROVIDERS_MAX,
     STALE_SECONDS_MAX,
     ProviderKeys,
 )
 from s3front.iam.web_identity import KeySet, Trusted
 from shared.process.logs import get_logger
-from tests.unit.s3front.iam.web_tokens import KEYS, NOW, OTHER_KEY, PLACE, public_rsa, token
+from tests.unit.s3front.iam.web_tokens import KEYS, NOW, OTHER_KEY, PLACE, claims, public_rsa, token
 
 PROVIDER = Trusted(PLACE, ("app",))
 
@@ -67,6 +68,27 @@ async def test_keys_are_fetched_again_after_a_while() -> None:
     provider.now += FRESH_SECONDS
     await provider.refused("InvalidIdentityToken")
     assert provider.asked == 2
+
+
+async def test_the_keys_of_all_providers_together_are_bounded() -> None:
+    provider = Published()
+    large = {f"k{n}": {**KEYS["rsa"], "kid": "k" * 1000} for n in range(200)}
+    provider.keys = {**KEYS, **large}
+    for number in range(PROVIDERS_MAX):
+        with pytest.raises(IamError):  # they are not those of this provider
+            await provider.known.identity(
+                token(claims(iss=f"https://p{number}.example.com")),
+                Trusted(f"p{number}.example.com", ("other",)),
+                NOW,
+            )
+    assert provider.asked == PROVIDERS_MAX
+    assert provider.known.size <= KEYS_CHARACTERS_MAX
+    # The one that was used last is still known.
+    last = f"p{PROVIDERS_MAX - 1}.example.com"
+    text = token(claims(iss=f"https://{last}"))
+    with pytest.raises(IamError):
+        await provider.known.identity(text, Trusted(last, ("other",)), NOW)
+    assert provider.asked == PROVIDERS_MAX
 
 
 async def test_a_new_key_is_found_at_once() -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from s3front.iam.iam_errors import IamError
 from s3front.iam.web_identity import (
     KEYS_MAX,
+    RSA_BITS_MAX,
     SOURCE_IDENTITY_CLAIM,
     TAGS_CLAIM,
     TOKEN_CHARACTERS_MAX,
@@ -344,10 +345,41 @@ def test_what_is_no_set_of_keys(document: Any) -> None:
 
 @pytest.mark.parametrize("ops", [1, None, {"verify": 1}])
 def test_uses_that_are_no_list(ops: Any) -> None:
-    assert key_set({"keys": [{**KEYS["rsa"], "key_ops": ops}]}) in (
-        {},
-        {"rsa": {**KEYS["rsa"], "key_ops": ops}},
-    )
+    assert key_set({"keys": [{**KEYS["rsa"], "key_ops": ops}]}) in ({}, {"rsa": KEYS["rsa"]})
+
+
+def test_of_a_key_that_is_kept_which_verifies() -> None:
+    more = {"x5c": ["x" * 10_000], "x5t": "t", "exp": 1, "made-up": {"a": []}}
+    known = {**KEYS["rsa"], "use": "sig", "alg": "RS256"}
+    assert key_set({"keys": [{**known, **more}]}) == {"rsa": known}
+    assert key_set({"keys": [{**KEYS["ES512"], **more}]}) == {"ES512": KEYS["ES512"]}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"n": "_" * 1367},
+        {"n": "_" * 200_000},
+        {"e": "_" * 12},
+        {"n": 1},
+        {"e": None},
+        {"n": "!"},
+        {"kid": "k" * 1025},
+        {"alg": ["RS256"]},
+        {"x": {"a": "b"}},
+        {"alg": "R" * 2000},
+    ],
+)
+def test_a_key_that_nobody_has_is_left_out(odd: dict[str, Any]) -> None:
+    keys = [{**KEYS["rsa"], **odd}, {**KEYS["rsa"], "kid": "good"}]
+    assert key_set({"keys": keys}) == {"good": {**KEYS["rsa"], "kid": "good"}}
+
+
+def test_the_largest_key_is_kept() -> None:
+    largest = urlsafe_b64encode(b"\xff" * (RSA_BITS_MAX // 8)).rstrip(b"=").decode()
+    found = key_set({"keys": [{**KEYS["rsa"], "n": largest}]})
+    assert found is not None
+    assert found["rsa"]["n"] == largest
 
 
 def test_more_keys_than_anybody_has() -> None:

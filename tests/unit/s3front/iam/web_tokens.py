@@ -24,11 +24,17 @@ EC_KEYS = {
 
 
 def public_rsa(key: rsa.RSAPrivateKey, key_id: str, **members: Any) -> dict[str, Any]:
-    return {**RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": key_id, **members}
+    return _public(RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), kid=key_id, **members)
 
 
 def public_ec(key: ec.EllipticCurvePrivateKey, key_id: str, **members: Any) -> dict[str, Any]:
-    return {**ECAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": key_id, **members}
+    return _public(ECAlgorithm.to_jwk(key.public_key(), as_dict=True), kid=key_id, **members)
+
+
+def _public(key: dict[str, Any], **members: Any) -> dict[str, Any]:
+    """A key without what few providers say of it."""
+    key.pop("key_ops", None)
+    return {**key, **members}
 
 
 KEYS = {
