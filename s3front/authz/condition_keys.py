@@ -235,6 +235,12 @@ class ConditionKeys(msgspec.Struct, frozen=True, dict=True):
         return "false" if is_part or "uploads" in self.query else "true"
 
 
+def keys_of_call(request: Request, query: Mapping[str, str], principal: Principal) -> ConditionKeys:
+    """The keys of a request that is about no object: a header with tags, which any request may
+    have, gives none to what it makes."""
+    return ConditionKeys(request, query, principal, tags={})
+
+
 Reader = Callable[[ConditionKeys], Values | None]
 
 

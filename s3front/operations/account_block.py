@@ -14,7 +14,7 @@ from typing import Final
 
 from s3front.auth.identity import Identity
 from s3front.authz.access import Access
-from s3front.authz.condition_keys import ConditionKeys
+from s3front.authz.condition_keys import keys_of_call
 from s3front.authz.decide import authorize
 from s3front.authz.public_block import BLOCK_MEMBER
 from s3front.bodies.request_document import interpreted, read_document
@@ -55,7 +55,7 @@ async def answer_control(
 ) -> Reply:
     """The reply to one of the three, of a sender that is known. Raises S3Error."""
     principal, account_id = identity.principal, request.headers[_ACCOUNT]
-    keys = ConditionKeys(request, target.query, principal)
+    keys = keys_of_call(request, target.query, principal)
     access = Access(principal, (_ACTIONS[request.method],), "*", keys)
     authorize(access)
     if account_id != principal.account_id:

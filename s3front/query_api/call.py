@@ -17,7 +17,7 @@ import msgspec
 
 from s3front.auth.identity import Identity, Principal
 from s3front.authz.access import Access
-from s3front.authz.condition_keys import ConditionKeys
+from s3front.authz.condition_keys import ConditionKeys, keys_of_call
 from s3front.context import Services
 from s3front.iam.change import Decide
 from s3front.iam.directory import Directory
@@ -104,7 +104,7 @@ class CallContext(msgspec.Struct, frozen=True):
     ) -> Access:
         """What the caller has to be allowed, to be decided on. ``keys`` are known besides what the
         request itself tells."""
-        asked = CallKeys(ConditionKeys(self.request, self.query, self.principal), keys)
+        asked = CallKeys(keys_of_call(self.request, self.query, self.principal), keys)
         return Access(self.principal, actions, resource, asked)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from s3front.auth.identity import Principal
 from s3front.authz.access import Access
-from s3front.authz.condition_keys import ConditionKeys
+from s3front.authz.condition_keys import keys_of_call
 from s3front.authz.decide import authorize, decide
 from s3front.authz.reasons import Why
 from s3front.authz.refusals import refusal
@@ -62,7 +62,7 @@ async def get_federation_token(context: CallContext, parameters: Parameters) -> 
     tags = passed_tags(parameters)
     arn = federated_user_arn(context.account_id, name)
     said = {"aws:tagkeys": tuple(tags)} if tags else {}
-    keys = SessionKeys(ConditionKeys(context.request, context.query, caller), said, tags, {})
+    keys = SessionKeys(keys_of_call(context.request, context.query, caller), said, tags, {})
     actions = session_actions("GetFederationToken", tags)
     authorize(Access(caller, actions, arn, keys))
     seconds = _own_duration(parameters, caller)

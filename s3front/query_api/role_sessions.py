@@ -19,7 +19,7 @@ import msgspec
 
 from s3front.auth.identity import Principal
 from s3front.authz.access import Access
-from s3front.authz.condition_keys import ConditionKeys
+from s3front.authz.condition_keys import ConditionKeys, keys_of_call
 from s3front.authz.decide import decide
 from s3front.authz.reasons import Layer, Reason, Why
 from s3front.authz.refusals import AccessDeniedError
@@ -180,7 +180,7 @@ def _found_role(directory: Directory, arn: str) -> tuple[Account, Role] | None:
 
 
 def _no_keys(context: CallContext, caller: Principal) -> ConditionKeys:
-    return ConditionKeys(context.request, context.query, caller)
+    return keys_of_call(context.request, context.query, caller)
 
 
 def _keys(

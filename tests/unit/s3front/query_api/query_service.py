@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from types import SimpleNamespace
@@ -32,6 +32,7 @@ from tests.unit.s3front.metadata_twin import MetadataTwin
 from tests.unit.s3front.pieces import Pieces
 
 SECRET: Final = "secret"
+NO_HEADERS: Final[Mapping[str, str]] = {}
 NOBODY: Final = ""
 """Signs nothing."""
 
@@ -141,10 +142,17 @@ class QueryService:
         """What somebody signs with; None: nothing."""
         return None if by == NOBODY else AccessKey(by, SECRET, service=service)
 
-    async def send(self, body: bytes, by: str = BART_ID, service: str = "iam") -> dict[str, Any]:
+    async def send(
+        self,
+        body: bytes,
+        by: str = BART_ID,
+        service: str = "iam",
+        more_headers: Mapping[str, str] = NO_HEADERS,
+    ) -> dict[str, Any]:
         """The reply to a form."""
         now = datetime.now(UTC)
         headers = {"Host": "s3.lan", "Content-Type": "application/x-www-form-urlencoded"}
+        headers |= more_headers
         key = self.key(by, service)
         if key is not None:
             head = RequestHead("POST", "/", "", fold_headers(headers.items()))

@@ -57,6 +57,25 @@ async def test_a_parameter_that_a_call_does_not_have_meets_no_condition(
     assert reply["status_code"] == 403
 
 
+@pytest.mark.parametrize("limit", ["Tags", "TagKeys"])
+@pytest.mark.parametrize(
+    ("service", "body"),
+    [
+        ("iam", b"Version=2010-05-08&Action=CreateUser&UserName=new"),
+        ("sts", b"Version=2011-06-15&Action=GetFederationToken&Name=new"),
+    ],
+)
+async def test_a_header_that_is_for_objects_meets_no_condition(
+    iam: QueryService, service: str, body: bytes, limit: str
+) -> None:
+    await iam.call("CreateUser", UserName="lead")
+    policy = only(f"{service}:*", condition=LIMITS[limit])
+    await iam.call("PutUserPolicy", UserName="lead", PolicyName="p", PolicyDocument=policy)
+    tags = {"x-amz-tagging": "team=x"}
+    reply = await iam.send(body, "lead", service, tags)
+    assert reply["status_code"] == 403
+
+
 @pytest.mark.parametrize(
     ("parameter", "calls"),
     [
