@@ -77,6 +77,18 @@ class _NoSource:
     async def refresh(self) -> None: ...
 
 
+class _Accounts(msgspec.Struct):
+    """The IDs of accounts by what names them, as of ``changed`` changes; ``facts``, by canonical
+    IDs, are made when they are asked for."""
+
+    of_file: Accounts
+    changed: int
+    by_canonical_id: dict[str, str] = msgspec.field(default_factory=dict)
+    by_email: dict[str, str] = msgspec.field(default_factory=dict)
+    by_alias: dict[str, str] = msgspec.field(default_factory=dict)
+    facts: dict[str, OwnerFacts] = msgspec.field(default_factory=dict)
+
+
 class Directory:
     """See the module."""
 
@@ -86,7 +98,7 @@ class Directory:
         self.generation = 0
         """Changes with every change."""
         self._texts = PolicyTexts()
-        self._indexed: tuple[Accounts, int] | None = None
+        self._indexed = _Accounts(NO_ACCOUNTS, -1)
         self.use(accounts)
 
     async def refresh(self) -> None:
@@ -134,47 +146,42 @@ class Directory:
         return None if stored is None or stored.from_file else stored
 
     def account_by_canonical_id(self, canonical_id: str) -> Account | None:
-        self._index()
-        return self._found(self._by_canonical_id.get(canonical_id))
+        return self._found(self._index().by_canonical_id.get(canonical_id))
 
     def account_by_email(self, email: str) -> Account | None:
         """Without regard to case."""
-        self._index()
-        return self._found(self._by_email.get(email.lower()))
+        return self._found(self._index().by_email.get(email.lower()))
 
     def account_by_alias(self, alias: str) -> Account | None:
-        self._index()
-        return self._found(self._by_alias.get(alias))
+        return self._found(self._index().by_alias.get(alias))
 
     def owner(self, canonical_id: str) -> OwnerFacts | None:
         """What decisions have to know of an account (``s3front.authz.owners``)."""
-        self._index()
-        found = self._facts.get(canonical_id)
+        facts = self._index().facts
+        found = facts.get(canonical_id)
         if found is None:
             account = self.account_by_canonical_id(canonical_id)
             if account is not None:
                 block = block_of({BLOCK_MEMBER: account.public_access_block})
-                found = self._facts[canonical_id] = OwnerFacts(account.id, block)
+                found = facts[canonical_id] = OwnerFacts(account.id, block)
         return found
 
     def _found(self, account_id: str | None) -> Account | None:
         return None if account_id is None else self.account(account_id)
 
-    def _index(self) -> None:
-        """Find accounts by what names them; those of the configuration first."""
-        changed = self.identities.accounts_changed
-        if self._indexed == (self.file_accounts, changed):
-            return
-        self._by_canonical_id: dict[str, str] = {}
-        self._by_email: dict[str, str] = {}
-        self._by_alias: dict[str, str] = {}
-        self._facts: dict[str, OwnerFacts] = {}
+    def _index(self) -> _Accounts:
+        """What finds accounts by what names them; those of the configuration come first."""
+        changed, index = self.identities.accounts_changed, self._indexed
+        if index.of_file is self.file_accounts and index.changed == changed:
+            return index
+        index = _Accounts(self.file_accounts, changed)
         for account in self.accounts():
-            self._by_canonical_id.setdefault(account.canonical_id, account.id)
-            self._by_email.setdefault(account.email.lower(), account.id)
+            index.by_canonical_id.setdefault(account.canonical_id, account.id)
+            index.by_email.setdefault(account.email.lower(), account.id)
             if account.alias is not None:
-                self._by_alias.setdefault(account.alias, account.id)
-        self._indexed = self.file_accounts, changed
+                index.by_alias.setdefault(account.alias, account.id)
+        self._indexed = index
+        return index
 
     # --- What accounts have ----------------------------------------------------------------------
 

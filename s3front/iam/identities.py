@@ -51,13 +51,17 @@ class Identities:
     the keys of those of which even what they refer to is not known."""
 
     def __init__(self) -> None:
+        self.accounts_changed = 0
+        """How often accounts were changed."""
+        self._clear()
+
+    def _clear(self) -> None:
+        """Have no records."""
         self._texts: dict[str, str] = {}
         self._names: dict[str, list[str]] = {}
         self._by_id: dict[str, str] = {}
         self._users_of: dict[str, set[str]] = {}
         self._accounts: dict[str, Account] = {}
-        self.accounts_changed = 0
-        """How often accounts were changed."""
         self.unreadable: set[str] = set()
 
     def __len__(self) -> int:
@@ -67,9 +71,8 @@ class Identities:
 
     def replace_all(self, records: Iterable[tuple[str, str]]) -> None:
         """Take these, in place of all that there are."""
-        changed = self.accounts_changed
-        self.__init__()  # type: ignore[misc]
-        self.accounts_changed = changed + 1
+        self._clear()
+        self.accounts_changed += 1
         for key, text in records:
             self._texts[key] = text
             self._names.setdefault(_room(key), []).append(key)

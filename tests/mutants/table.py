@@ -226,7 +226,7 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("told.identity is UNSIGNED and not call.anonymous", "False"),
         ("    if call.actions:\n", "    if False:\n"),
         ("        _refuse_own_sessions(told.identity.principal)\n", "        pass\n"),
-        ("            verify_call(tried, claim, body, signer.secret)\n", "            pass\n"),
+        ("            verify_call(tried, claim, sent.body, signer.secret)\n", "            pass\n"),
         ("        if length > most:\n", "        if False:\n"),
     ),
     ("calls", "s3front/query_api/iam_subjects.py"): (
