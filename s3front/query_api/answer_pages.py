@@ -41,16 +41,23 @@ def page_of(
     place: Callable[[_Item], str],
     show: Callable[[_Item], Any],
     items_max: int = ITEMS_MAX,
+    enough: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """A page of items, which are those behind the marker, in the order of their places: a list by
-    its name, and whether there are more. It has ``items_max`` at most, whoever wants more. Raises
-    ValidationError."""
+    its name, and whether there are more. It has ``items_max`` at most, whoever wants more, and
+    ends after an item when there is ``enough``. Raises ValidationError."""
     size = min(parameters.integer("MaxItems", 1, ITEMS_MAX) or ITEMS_DEFAULT, items_max)
     found = list(islice(items, size + 1))
-    shown, more = found[:size], len(found) > size
-    answer: dict[str, Any] = {name: [show(item) for item in shown], "IsTruncated": more}
+    shown = []
+    for item in found[:size]:
+        shown.append(show(item))
+        if enough():
+            break
+    more = len(found) > len(shown)
+    answer: dict[str, Any] = {name: shown, "IsTruncated": more}
     if more:
-        answer["Marker"] = base64.b64encode(place(shown[-1]).encode()).decode()
+        last = found[len(shown) - 1]
+        answer["Marker"] = base64.b64encode(place(last).encode()).decode()
     return answer
 
 

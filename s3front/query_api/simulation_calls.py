@@ -7,8 +7,9 @@ Each action is decided for each resource, those of the page that is shown (IAM A
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -31,6 +32,7 @@ from s3front.query_api.context_keys import context_keys, statements_of
 from s3front.query_api.errors import QueryError
 from s3front.query_api.iam_rules import ARN, DOCUMENT
 from s3front.query_api.iam_subjects import Record, iam_call, nothing
+from s3front.query_api.one_thread import OneThread
 
 _ACTION: Final = Rule(3, 128)
 _RESOURCE: Final = Rule(1, 2048)
@@ -38,6 +40,10 @@ _KEY_NAME: Final = Rule(5, 256)
 _ASKED_MAX: Final = 1_000_000
 _STATEMENTS_MAX: Final = 200_000
 """So many are looked at for a page, or those of one decision."""
+PAGE_SECONDS: Final = 0.25
+"""A page ends when its decisions have taken so long, of the time of the thread."""
+
+_THREAD: Final = OneThread("simulations")
 
 _KINDS: Final[Mapping[str, HolderKind]] = {"user": "user", "group": "group", "role": "role"}
 
@@ -81,11 +87,11 @@ async def simulate_custom_policy(context: CallContext, parameters: Parameters) -
 
 
 async def get_context_keys_for_custom_policy(
-    _context: CallContext, parameters: Parameters
+    context: CallContext, parameters: Parameters
 ) -> Result:
     """The keys that policies ask about."""
     parameters.required("PolicyInputList.member.1", DOCUMENT)
-    return await asyncio.to_thread(_told_keys, parameters, Rights())
+    return await _THREAD.run(context.account_id, partial(_told_keys, parameters, Rights()))
 
 
 async def get_context_keys_for_principal_policy(
@@ -93,7 +99,7 @@ async def get_context_keys_for_principal_policy(
 ) -> Result:
     """The keys that the policies of a user, group or role ask about."""
     rights = _rights_of(context, _source(context, parameters))
-    return await asyncio.to_thread(_told_keys, parameters, rights)
+    return await _THREAD.run(context.account_id, partial(_told_keys, parameters, rights))
 
 
 def _told_keys(parameters: Parameters, rights: Rights) -> Result:
@@ -108,14 +114,14 @@ async def _answered(
     context: CallContext, parameters: Parameters, principal: Principal, rights: Rights
 ) -> Result:
     """A page of decisions. There may be a thousand on policies of a megabyte, so that they are made
-    in a thread; of many statements, the page is shorter."""
+    in a thread of their own; of many statements, and when it takes long, the page is shorter."""
     caller = parameters.text("CallerArn", _RESOURCE)
     if caller is not None:
         principal = _principal_of(context, _holder(context, caller))
     owner = parameters.text("ResourceOwner", _RESOURCE)
     owner_id = None if owner is None else _canonical_id(context, owner)
     principal = msgspec.structs.replace(principal, rights=rights)
-    return await asyncio.to_thread(_page, parameters, principal, owner_id)
+    return await _THREAD.run(context.account_id, partial(_page, parameters, principal, owner_id))
 
 
 def _page(parameters: Parameters, principal: Principal, owner_id: str | None) -> Result:
@@ -134,6 +140,7 @@ def _page(parameters: Parameters, principal: Principal, owner_id: str | None) ->
             action, resource = divmod(number, len(resources))
             yield number, actions[action], resources[resource]
 
+    until = time.thread_time() + PAGE_SECONDS
     return page_of(
         parameters,
         "EvaluationResults",
@@ -141,6 +148,7 @@ def _page(parameters: Parameters, principal: Principal, owner_id: str | None) ->
         lambda each: str(each[0] + 1),
         lambda each: _result(question, each[1], each[2]),
         items_max=max(1, _STATEMENTS_MAX // max(1, question.statements)),
+        enough=lambda: time.thread_time() >= until,
     )
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
 
+from s3front.query_api.one_thread import WAITING_OF_ACCOUNT_MAX
+from s3front.query_api.simulation_calls import PAGE_SECONDS
 from tests.unit.s3front.iam.stored_identities import READS, TRUST
 from tests.unit.s3front.query_api.query_service import ACCOUNT, ALL, READ_ONLY, QueryService
 
@@ -166,3 +170,55 @@ async def test_the_policy_of_a_resource_that_is_none(iam: QueryService, policy: 
     asked = {"PolicyInputList": [READS], "ActionNames": ["s3:GetObject"]}
     error = await iam.refused("SimulateCustomPolicy", **asked, ResourcePolicy=policy)
     assert (error.status, error.code) == (400, "InvalidInput")
+
+
+HARD = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": "*",
+                "Resource": "*",
+                "Condition": {"StringLike": {"s3:prefix": [f"*?z{n:x}*" for n in range(2_000)]}},
+            }
+        ],
+    }
+)
+KEYS = [
+    {"ContextKeyName": "s3:prefix", "ContextKeyValues": ["z" * 9_000], "ContextKeyType": "string"}
+]
+
+
+async def test_when_it_takes_long_a_page_is_shorter(iam: QueryService) -> None:
+    asked: dict[str, Any] = {
+        "PolicyInputList": [HARD],
+        "ActionNames": ["s3:ListBucket"],
+        "ResourceArns": [f"arn:aws:s3:::b{number}" for number in range(1_000)],
+        "ContextEntries": KEYS,
+        "MaxItems": 1_000,
+    }
+    begun = time.process_time()
+    page = await iam.call("SimulateCustomPolicy", **asked)
+    assert time.process_time() - begun < 10 * PAGE_SECONDS
+    shown = len(page["EvaluationResults"])
+    assert set(decisions(page)) == {"implicitDeny"}
+    assert (0 < shown < 1_000, page["IsTruncated"]) == (True, True)
+    rest = await iam.call("SimulateCustomPolicy", **asked, Marker=page["Marker"])
+    assert rest["EvaluationResults"][0]["EvalResourceName"] == f"arn:aws:s3:::b{shown}"
+
+
+async def test_an_account_cannot_have_many_at_once(iam: QueryService) -> None:
+    asked: dict[str, Any] = {
+        "PolicyInputList": [HARD],
+        "ActionNames": ["s3:ListBucket"],
+        "ContextEntries": KEYS,
+    }
+    answers = await asyncio.gather(
+        *(iam.call("SimulateCustomPolicy", **asked) for _ in range(WAITING_OF_ACCOUNT_MAX + 2)),
+        return_exceptions=True,
+    )
+    refused = [answer for answer in answers if isinstance(answer, BaseException)]
+    assert len(refused) == 2
+    assert all("Throttling" in str(error) for error in refused)
+    assert decisions(await iam.call("SimulateCustomPolicy", **asked)) == ["implicitDeny"]
