@@ -82,7 +82,7 @@ def _authorize(call: Call, context: CallContext, parameters: Parameters) -> None
     if call.actions:
         keys = call.keys(context, parameters)
         for resource in call.resources(context, parameters):
-            authorize(context.access(call.actions, resource, keys))
+            authorize(context.access(call.actions_for(parameters), resource, keys))
 
 
 async def _body(request: Request) -> bytes:

@@ -111,6 +111,7 @@ class CallContext(msgspec.Struct, frozen=True):
 Result: TypeAlias = Mapping[str, Any] | None
 Handler = Callable[[CallContext, Parameters], Awaitable[Result]]
 ResourcesOf = Callable[[CallContext, Parameters], Sequence[str]]
+ActionsOf = Callable[[Parameters], Sequence[str]]
 KeysOf = Callable[[CallContext, Parameters], Mapping[str, Sequence[str]]]
 
 
@@ -124,12 +125,17 @@ def no_keys(_context: CallContext, _parameters: Parameters) -> Mapping[str, Sequ
     return NO_KEYS
 
 
+def no_actions(_parameters: Parameters) -> Sequence[str]:
+    """What most calls ask for besides."""
+    return ()
+
+
 class Call(msgspec.Struct, frozen=True):
     """``name`` is the API's. ``actions`` are those of IAM that it asks for; none: whoever signs
     may, or decides for itself (taking on a role). ``resources`` are the ARNs that they are about,
     on each of which they have to be allowed, ``keys`` the condition keys that the parameters give,
     in lower case. ``anonymous``: it need not be signed; ``tells_sender``: it tells who has sent it,
-    and nothing else."""
+    and nothing else. ``besides`` are the actions that its parameters ask for as well."""
 
     name: str
     handler: Handler
@@ -138,6 +144,11 @@ class Call(msgspec.Struct, frozen=True):
     keys: KeysOf = no_keys
     anonymous: bool = False
     tells_sender: bool = False
+    besides: ActionsOf = no_actions
+
+    def actions_for(self, parameters: Parameters) -> Sequence[str]:
+        """All that a call with these parameters asks for."""
+        return (*self.actions, *self.besides(parameters))
 
 
 class Service(msgspec.Struct, frozen=True):

@@ -40,6 +40,7 @@ Subject = Callable[[CallContext, Parameters], tuple[str, Record | None]]
 Becomes = Callable[[Record | None, Parameters], str | None]
 """The ARN that a record will have; None: there is none."""
 
+_MAKES: Final = "Create"
 _TAGGED: Final = (User, Role, ManagedPolicy, Provider)
 
 
@@ -60,7 +61,13 @@ def iam_call(
     def keys(context: CallContext, parameters: Parameters) -> Mapping[str, Sequence[str]]:
         return _keys(name, subject(context, parameters)[1], parameters)
 
-    return Call(name, handler, (f"iam:{action or name}",), resources, keys)
+    def besides(parameters: Parameters) -> Sequence[str]:
+        """Who makes something with tags has to be allowed to tag it."""
+        tags = name in GIVE_TAGS and name.startswith(_MAKES) and parameters.structures("Tags")
+        return (f"iam:Tag{name.removeprefix(_MAKES)}",) if tags else ()
+
+    asked = (f"iam:{action or name}",)
+    return Call(name, handler, asked, resources, keys, besides=besides)
 
 
 def user_name(context: CallContext, parameters: Parameters) -> str | None:

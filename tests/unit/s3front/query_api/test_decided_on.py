@@ -3,6 +3,7 @@ changes something, not what held when it came."""
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -202,3 +203,26 @@ async def test_a_key_that_is_another_users_by_now_changes_nothing(
     monkeypatch.setattr(iam.front.store, "change", change_late)
     error = await iam.refused("CreateUser", by="lead", UserName="mine")
     assert error.code == "InvalidClientTokenId"
+
+
+async def test_who_makes_something_with_tags_has_to_be_allowed_to_tag_it(
+    iam: QueryService,
+) -> None:
+    """Else any tag that policies look at could be given to what is new."""
+    await iam.call("CreateUser", UserName="lead")
+    allowing = {"UserName": "lead", "PolicyName": "p"}
+    await iam.call("PutUserPolicy", **allowing, PolicyDocument=only("iam:Create*"))
+    tags = [{"Key": "team", "Value": "board"}]
+    made: dict[str, dict[str, Any]] = {
+        "CreateUser": {"UserName": "new"},
+        "CreatePolicy": {"PolicyName": "new", "PolicyDocument": ALL},
+    }
+    for call, parameters in made.items():
+        error = await iam.refused(call, by="lead", **parameters, Tags=tags)
+        assert (error.status, error.code) == (403, "AccessDenied")
+        kind = call.removeprefix("Create")
+        assert f"is not authorized to perform: iam:Tag{kind}" in error.message
+    policy = only("iam:Create*", "iam:Tag*")
+    await iam.call("PutUserPolicy", **allowing, PolicyDocument=policy)
+    for call, parameters in made.items():
+        await iam.call(call, by="lead", **parameters, Tags=tags)

@@ -55,7 +55,7 @@ async def test_conditions_see_what_a_call_says(
     iam: QueryService, condition: Any, given: bool, allowed: bool
 ) -> None:
     await iam.call("CreateUser", UserName="boss")
-    policy = only("iam:CreateUser", condition=condition)
+    policy = only("iam:CreateUser", "iam:TagUser", condition=condition)
     await iam.call("PutUserPolicy", UserName="boss", PolicyName="p", PolicyDocument=policy)
     said: dict[str, Any] = (
         {"PermissionsBoundary": READ_ONLY, "Tags": [tag("team", "x")]} if given else {}
