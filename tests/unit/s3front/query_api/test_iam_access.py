@@ -93,7 +93,9 @@ async def test_names_of_tags_have_no_case(iam: QueryService, key: str) -> None:
     await iam.call("CreateUser", UserName="boss")
     await iam.call("CreateUser", UserName="anna", Tags=[tag("tEAM", "x")])
     policies = {
-        "create": only("iam:CreateUser", condition={"Null": {"aws:RequestTag/secret": "true"}}),
+        "create": only(
+            "iam:CreateUser", "iam:TagUser", condition={"Null": {"aws:RequestTag/secret": "true"}}
+        ),
         "delete": only("iam:DeleteUser", condition={"StringEquals": {key: "x"}}),
     }
     for name, policy in policies.items():
