@@ -40,6 +40,7 @@ _ARN: Final = "arn:aws:s3:::"
 _OF_LISTINGS: Final = frozenset(("s3:delimiter", "s3:max-keys"))
 _REQUEST_TAGS: Final = frozenset(("aws:requesttag", "aws:tagkeys"))
 _TAGS_OF_REQUESTS: Final = "s3:requestobjecttagkeys"
+_TAGS_BUCKETS: Final = "s3:putbuckettagging"
 _PREFIX: Final = "s3:prefix"
 _EXISTING_TAG: Final = "s3:existingobjecttag/"
 _CREATES: Final = "s3:objectcreationoperation"
@@ -170,8 +171,9 @@ class Asked(msgspec.Struct, frozen=True, dict=True):
         if self.of_new and key.lower().startswith(_EXISTING_TAG):
             return None
         if key.lower().partition("/")[0] in _REQUEST_TAGS and self.access.is_of_bucket:
-            # Those of all services mean of S3 what its own do.
-            asked = _TAGS_OF_REQUESTS
+            # Those of all services mean of S3 what its own do, and the tags of buckets, of which
+            # its own know nothing.
+            asked = key if action == _TAGS_BUCKETS else _TAGS_OF_REQUESTS
         return self.access.values(key) if knows(action, asked) else None
 
 

@@ -52,7 +52,8 @@ class Put:
     ``parse`` makes the members of a bucket's record, which the document sets, of the body of a
     request; the record keeps all others. ``check`` is told the record and these members, and
     refuses what does not go together, also when the bucket was changed meanwhile. Both raise
-    S3Error. ``digest_required``: a document without a checksum is refused.
+    S3Error. ``digest_required``: a document without a checksum is refused. ``tags`` are those in
+    these members, of a document that policies may ask about; one that is removed has none.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Put:
     check: Callable[[BucketRecord, Mapping[str, Any]], None] = allow_anything
     digest_required: bool = False
     status: int = 200
+    tags: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None
 
     def changed(self, record: BucketRecord, members: Mapping[str, Any]) -> BucketRecord:
         """The record with the document; raises what ``check`` does."""

@@ -31,6 +31,10 @@ def _parse(body: bytes) -> Mapping[str, Any]:
     return {_MEMBER: [{"Key": key, "Value": value} for key, value in tags.items()]}
 
 
+def _tags(members: Mapping[str, Any]) -> Mapping[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in members[_MEMBER]}
+
+
 TAGGING = Configuration(
     "tagging",
     "GetBucketTagging",
@@ -40,5 +44,5 @@ TAGGING = Configuration(
     delete_action="s3:PutBucketTagging",
     member=_MEMBER,
     show=show_tagging,
-    put=Put("PutBucketTagging", "s3:PutBucketTagging", _parse, status=204),
+    put=Put("PutBucketTagging", "s3:PutBucketTagging", _parse, status=204, tags=_tags),
 )

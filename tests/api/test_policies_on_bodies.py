@@ -60,6 +60,45 @@ def test_who_may_set_all_but_some_tags(s3: Any, other_s3: Any, bucket: str) -> N
     assert code_of(other_s3.put_object_tagging, **tagging(bucket, name="other")) == DENIED
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"StringEquals": {"aws:RequestTag/team": "x"}},
+        {"ForAnyValue:StringEquals": {"aws:TagKeys": "team"}},
+    ],
+    ids=["tag", "keys"],
+)
+def test_who_may_set_some_tags_of_a_bucket(
+    s3: Any, other_s3: Any, bucket: str, condition: Any
+) -> None:
+    """Nor does a header say it, which is for objects: removing them asks for the same action."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": OTHER_ACCOUNT_ID},
+        "Action": "s3:PutBucketTagging",
+        "Resource": f"arn:aws:s3:::{bucket}",
+        "Condition": condition,
+    }
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    header = {"x-amz-tagging": "team=x"}
+
+    def add(params: dict[str, Any], **_: Any) -> None:
+        params["headers"].update(header)
+
+    other_s3.meta.events.register("before-call.s3", add)
+    try:
+        other = {"Bucket": bucket, "Tagging": tag_set("other", "x")}
+        assert code_of(other_s3.put_bucket_tagging, **other) == DENIED
+        assert code_of(other_s3.delete_bucket_tagging, Bucket=bucket) == DENIED
+        header.clear()
+        other_s3.put_bucket_tagging(Bucket=bucket, Tagging=tag_set("team", "x"))
+        assert code_of(other_s3.delete_bucket_tagging, Bucket=bucket) == DENIED
+    finally:
+        other_s3.meta.events.unregister("before-call.s3", add)
+    assert s3.get_bucket_tagging(Bucket=bucket)["TagSet"] == tag_set("team", "x")["TagSet"]
+
+
 def test_who_may_not_is_not_told_whether_a_key_is_there(
     s3: Any, other_s3: Any, bucket: str
 ) -> None:

@@ -337,6 +337,10 @@ def test_tags_of_a_request_are_those_of_what_it_may_tag() -> None:
         question = Asked(access(asked, action), action, arn("bucket", "key"))
         for key in ("aws:RequestTag/team", "s3:RequestObjectTag/team"):
             assert question.values(key) == values
+    of_bucket = Asked(access(asked, "s3:PutBucketTagging"), "s3:PutBucketTagging", arn("bucket"))
+    assert of_bucket.values("aws:RequestTag/team") == ("x",)
+    assert of_bucket.values("aws:TagKeys") == ("team",)
+    assert of_bucket.values("s3:RequestObjectTag/team") is None
 
 
 def test_names_of_tags_of_identities_are_the_same_in_any_case() -> None:
