@@ -6,13 +6,11 @@ URI of a group. CloudServer's service accounts have URLs for canonical IDs.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Protocol
 
 from s3front.authz.acl import KNOWN_GROUPS
+from s3front.authz.owners import SERVICE_ID_PREFIX
 from s3front.s3_errors import S3Error
-
-SERVICE_ACCOUNTS: Final = "http://acs.zenko.io/accounts/service/"
-"""What the canonical IDs of service accounts begin with."""
 
 
 class KnownAccount(Protocol):
@@ -35,7 +33,7 @@ class KnownAccounts(Protocol):
 
 def grantee_by_id(accounts: KnownAccounts, canonical_id: str, argument: str) -> str:
     """A canonical ID that somebody has; raises InvalidArgument, which names the argument."""
-    if canonical_id.startswith(SERVICE_ACCOUNTS):
+    if canonical_id.startswith(SERVICE_ID_PREFIX):
         return canonical_id
     if accounts.account_by_canonical_id(canonical_id) is None:
         raise _invalid("Invalid id", argument, canonical_id)

@@ -12,13 +12,14 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from s3front.authz.owners import SERVICE_ID_PREFIX
 from s3front.iam import quotas
 from s3front.iam.change import Change, put
 from s3front.iam.directory import Directory
 from s3front.iam.iam_errors import IamError
 from s3front.iam.identity_checks import check_length, check_quota, invalid_value, the_account
 from s3front.iam.identity_ids import ACCOUNT_ID, new_account_id, new_canonical_id
-from s3front.iam.records import SERVICE_ID_PREFIX, Account, AccountStatus, account_key
+from s3front.iam.records import Account, AccountStatus, account_key
 from s3front.metadata import gateway
 from s3front.metadata.gateway import Requirement
 from shared.records.names import IAM, SPLITTER, USERS_BUCKET

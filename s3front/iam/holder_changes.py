@@ -17,6 +17,7 @@ from s3front.iam.identity_checks import (
     check_name,
     check_quota,
     merged_tags,
+    remaining_tags,
     the_holder,
     the_policy,
     the_role,
@@ -122,9 +123,7 @@ def remove_tags(
 ) -> Change[None]:
     """Take tags away, as far as they are there."""
     holder = _user_or_role(directory, kind, account_id, name)
-    gone = {key.lower() for key in keys}
-    kept = {key: value for key, value in holder.tags.items() if key.lower() not in gone}
-    return put(replace(holder, tags=kept))
+    return put(replace(holder, tags=remaining_tags(holder.tags, keys)))
 
 
 def _user_or_role(

@@ -94,9 +94,13 @@ def merged_tags(before: Mapping[str, str], pairs: Sequence[tuple[str, str]]) -> 
     """Tags with some more, each in the place of one whose key is the same without regard to case.
     Raises IamError."""
     given = checked_tags(pairs)
-    replaced = {key.lower() for key in given}
-    kept = [(key, value) for key, value in before.items() if key.lower() not in replaced]
-    return checked_tags([*kept, *given.items()])
+    return checked_tags([*remaining_tags(before, list(given)).items(), *given.items()])
+
+
+def remaining_tags(before: Mapping[str, str], keys: Sequence[str]) -> dict[str, str]:
+    """Tags without those of some keys, without regard to case."""
+    gone = {key.lower() for key in keys}
+    return {key: value for key, value in before.items() if key.lower() not in gone}
 
 
 def check_quota(count: int, most: int, name: str) -> None:

@@ -19,6 +19,7 @@ from s3front.iam.identity_checks import (
     check_quota,
     checked_tags,
     merged_tags,
+    remaining_tags,
     the_account,
     the_policy,
 )
@@ -147,9 +148,7 @@ def remove_policy_tags(
 ) -> Change[None]:
     """Take tags away, as far as they are there."""
     policy = _own(directory, account_id, arn)
-    gone = {key.lower() for key in keys}
-    kept = {key: value for key, value in policy.tags.items() if key.lower() not in gone}
-    return put(replace(policy, tags=kept))
+    return put(replace(policy, tags=remaining_tags(policy.tags, keys)))
 
 
 def the_version(policy: ManagedPolicy, version_id: str) -> PolicyVersion:

@@ -19,6 +19,7 @@ from s3front.iam.identity_checks import (
     checked_tags,
     invalid_value,
     merged_tags,
+    remaining_tags,
     the_account,
 )
 from s3front.iam.records import Provider, provider_key
@@ -119,9 +120,7 @@ def remove_provider_tags(
 ) -> Change[None]:
     """Take tags away, as far as they are there."""
     provider = the_provider(directory, account_id, arn)
-    gone = {key.lower() for key in keys}
-    kept = {key: value for key, value in provider.tags.items() if key.lower() not in gone}
-    return put(replace(provider, tags=kept))
+    return put(replace(provider, tags=remaining_tags(provider.tags, keys)))
 
 
 def the_provider(directory: Directory, account_id: str, arn: str) -> Provider:

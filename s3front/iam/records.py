@@ -16,6 +16,7 @@ from typing import Final, Literal, TypeVar
 
 import msgspec
 
+from s3front.authz.owners import SERVICE_ID_PREFIX
 from s3front.iam.identity_ids import account_arn, identity_arn
 
 VERSION_KEY: Final = "version"
@@ -27,10 +28,6 @@ SESSIONS_KEY: Final = "sessions"
 ISSUE_TIME_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
 """How the times are written when sessions begin, and when those before are over: texts of this form
 are in the order of the times."""
-
-SERVICE_ID_PREFIX: Final = "http://acs.zenko.io/accounts/service/"
-"""Begins the canonical IDs of service accounts (``reference/cloudserver-features.md``, section 3):
-``replication``, ``lifecycle``, ``gc``, ``md-ingestion``, ``clueso``."""
 
 ACTIVE: Final = "Active"
 INACTIVE: Final = "Inactive"

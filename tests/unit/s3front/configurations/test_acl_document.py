@@ -9,9 +9,9 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.parsers import create_parser
 
+from s3front.authz.owners import SERVICE_ID_PREFIX
 from s3front.authz.ownership import Owner
 from s3front.configurations.acl_document import AclDocument, parse_acl, show_acl
-from s3front.configurations.grantees import SERVICE_ACCOUNTS
 from s3front.port.request import Reply
 from s3front.s3_errors import S3Error
 from shared.config import Account, Accounts
@@ -122,7 +122,7 @@ def parsed(body: bytes, *, of_bucket: bool = True) -> AclDocument:
 
 
 def test_a_document_is_read() -> None:
-    service = SERVICE_ACCOUNTS + "lifecycle"
+    service = SERVICE_ID_PREFIX + "lifecycle"
     body = document(
         grant("CanonicalUser", f"<ID>{LISA}</ID><DisplayName>Whoever</DisplayName>", "WRITE"),
         grant("AmazonCustomerByEmail", "<EmailAddress>LISA@example.com</EmailAddress>", "READ_ACP"),

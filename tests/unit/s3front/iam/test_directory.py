@@ -7,10 +7,10 @@ import orjson
 import pytest
 
 from s3front.authz.decide import decide
+from s3front.authz.owners import SERVICE_ID_PREFIX
 from s3front.authz.reasons import Why
 from s3front.iam.directory import Directory
 from s3front.iam.records import (
-    SERVICE_ID_PREFIX,
     Account,
     Group,
     ManagedPolicy,
