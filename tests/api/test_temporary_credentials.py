@@ -269,7 +269,6 @@ def test_a_role_that_is_removed_or_changed(served: Stage, anna: AccessKey) -> No
 
 
 def test_older_sessions_are_revoked_as_aws_does_it(served: Stage, anna: AccessKey) -> None:
-
     iam = served.client("iam")
     role = served.role("revoked", OF_ACCOUNT, EVERYTHING)
     key = served.assume(anna, role)
@@ -298,6 +297,31 @@ def test_a_user_who_is_removed(served: Stage) -> None:
     iam.delete_user_policy(UserName="leaving", PolicyName="own")
     iam.delete_user(UserName="leaving")
     assert seconds_until_refused(served, key, "InvalidAccessKeyId") < 1
+
+
+def test_what_is_denied_to_the_older_sessions_of_a_user(served: Stage) -> None:
+    iam = served.client("iam")
+    user = served.user("left-open", allows("*"))
+    sts = served.client("sts", user)
+    everything = json.dumps(EVERYTHING)
+    keys = [
+        key_of(sts.get_session_token()),
+        key_of(sts.get_federation_token(Name="tool", Policy=everything)),
+    ]
+    iam.update_access_key(UserName="left-open", AccessKeyId=user.access_key, Status="Inactive")
+    assert seconds_until_refused(served, user, "InvalidAccessKeyId") < 1
+    for key in keys:  # which live on
+        served.client("s3", key).list_buckets()
+    before = datetime.now(UTC) + timedelta(seconds=1)
+    condition = {"DateLessThan": {"aws:TokenIssueTime": before.strftime("%Y-%m-%dT%H:%M:%SZ")}}
+    deny = allows("*", condition=condition)
+    deny["Statement"][0]["Effect"] = "Deny"
+    iam.put_user_policy(UserName="left-open", PolicyName="older", PolicyDocument=json.dumps(deny))
+    for key in keys:
+        assert seconds_until_refused(served, key, "AccessDenied") < 1
+    wait_for(lambda: datetime.now(UTC) > before, "the time")
+    iam.update_access_key(UserName="left-open", AccessKeyId=user.access_key, Status="Active")
+    served.client("s3", key_of(sts.get_session_token())).list_buckets()
 
 
 # --- SDKs ----------------------------------------------------------------------------------------
