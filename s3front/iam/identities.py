@@ -7,6 +7,7 @@ and little time to load. What they refer to is indexed when they come in.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -39,6 +40,16 @@ class _Links(msgspec.Struct, rename="camel"):
     groups: tuple[str, ...] = ()
 
 
+class _Owned(msgspec.Struct):
+    """What says whose an access key is."""
+
+    account: str = ""
+
+
+_RECORD_BYTES: Final = 500
+"""What a record takes besides its characters, with what finds it and whom it refers to."""
+
+_OWNED: Final = msgspec.json.Decoder(_Owned)
 _LINKS: Final = msgspec.json.Decoder(_Links)
 _KINDS: Final = (Account, User, Group, Role, ManagedPolicy, AccessKey, Provider, SealingKeys)
 _DECODERS: Final[Mapping[type, msgspec.json.Decoder[Any]]] = {
@@ -63,6 +74,7 @@ class Identities:
         self._users_of: dict[str, set[str]] = {}
         self._accounts: dict[str, Account] = {}
         self.unreadable: set[str] = set()
+        self._sizes: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -76,6 +88,7 @@ class Identities:
         for key, text in records:
             self._texts[key] = text
             self._names.setdefault(_room(key), []).append(key)
+            self._sizes[_account_of(key, text)] += size_of(key, text)
             self._index(key, text)
         for names in self._names.values():
             names.sort()
@@ -89,6 +102,7 @@ class Identities:
             room = _room(key)
             if before is not None:
                 self._forget(key, before)
+                self._sizes[_account_of(key, before)] -= size_of(key, before)
             if text is None:
                 del self._texts[key]
                 names = self._names[room]
@@ -99,6 +113,7 @@ class Identities:
             if before is None:
                 insort(self._names.setdefault(room, []), key)
             self._texts[key] = text
+            self._sizes[_account_of(key, text)] += size_of(key, text)
             self._index(key, text)
 
     def _index(self, key: str, text: str) -> None:
@@ -133,6 +148,22 @@ class Identities:
                     del self._users_of[used]
 
     # --- Asking --------------------------------------------------------------------------------
+
+    def size(self, account_id: str) -> int:
+        """The bytes of memory that the records of an account take."""
+        return self._sizes[account_id]
+
+    def growth(self, writes: Mapping[str, str | None]) -> Mapping[str, int]:
+        """How many bytes more, or fewer, the records of accounts take when these are written, by
+        the IDs of the accounts."""
+        grown: Counter[str] = Counter()
+        for key, text in writes.items():
+            before = self._texts.get(key)
+            if before is not None:
+                grown[_account_of(key, before)] -= size_of(key, before)
+            if text is not None:
+                grown[_account_of(key, text)] += size_of(key, text)
+        return grown
 
     def text(self, key: str) -> str | None:
         """The record of a key, as it is stored. It is the same object until it is changed."""
@@ -198,6 +229,22 @@ def _decoded(kind: type, text: str) -> Any:
         return _DECODERS[kind].decode(text)
     except (msgspec.DecodeError, UnicodeError):
         return None
+
+
+def size_of(key: str, text: str) -> int:
+    """The bytes of memory that a record takes, as a text."""
+    return len(key) + len(text) * (1 if text.isascii() else 4) + _RECORD_BYTES
+
+
+def _account_of(key: str, text: str) -> str:
+    """The ID of the account that a record belongs to; empty where it is nobody's."""
+    kind, _, rest = key.partition("/")
+    if kind != "key":
+        return rest.partition("/")[0]
+    try:
+        return _OWNED.decode(text).account
+    except (msgspec.DecodeError, UnicodeError):
+        return ""
 
 
 def _room(key: str) -> str:

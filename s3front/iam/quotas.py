@@ -12,6 +12,10 @@ POLICIES_MAX: Final = 5_000
 PROVIDERS_MAX: Final = 100
 """OpenID Connect providers; these five are of an account."""
 
+IDENTITY_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Memory that all identities of an account take in each front-end, as texts. Ten thousand users of
+five policies each take less than half of it."""
+
 ACCOUNTS_MAX: Final = 10_000
 
 ACCESS_KEYS_MAX: Final = 2

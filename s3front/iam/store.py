@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
+from s3front.iam import quotas
 from s3front.iam.change import Decide, Result
 from s3front.iam.directory import Directory
 from s3front.iam.following import Following
@@ -87,6 +88,7 @@ class IdentityStore:
                     key: None if record is None else record.stored()
                     for key, record in change.writes.items()
                 }
+                _check_sizes(self._directory, writes)
                 try:
                     await self._following.commit(
                         writes, request_id, change.besides, change.requires
@@ -111,3 +113,14 @@ def _check_can_be_read(directory: Directory, writes: Mapping[str, Record | None]
     for key, record in writes.items():
         if record is not None and directory.identities.hides(record):
             raise IamError("ServiceFailure", f"{key} cannot be read, and so not be changed.")
+
+
+def _check_sizes(directory: Directory, writes: Mapping[str, str | None]) -> None:
+    """Whether what accounts have is no more than every front-end can keep in memory. Raises
+    LimitExceeded."""
+    for account_id, grown in directory.identities.growth(writes).items():
+        most = quotas.IDENTITY_BYTES_MAX
+        if account_id and grown > 0 and directory.identities.size(account_id) + grown > most:
+            raise IamError(
+                "LimitExceeded", f"Cannot exceed quota for IdentityBytesPerAccount: {most}"
+            )

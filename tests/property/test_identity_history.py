@@ -57,6 +57,7 @@ def shown(identities: Identities) -> Shown:
     """All that can be asked."""
     rooms = [f"{kind}/{each}" for kind in ("user", "group", "role") for each in ACCOUNTS]
     return (
+        [identities.size(each) for each in ACCOUNTS],
         [list(identities.keys(room)) for room in (*rooms, "account")],
         [identities.attached_to(policy) for policy in POLICIES],
         [identities.bounded_by(policy) for policy in POLICIES],

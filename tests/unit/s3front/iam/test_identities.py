@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from s3front.iam.identities import Identities
-from s3front.iam.records import Account, Group, Provider, Record, Role, User
+from s3front.iam.identities import Identities, size_of
+from s3front.iam.records import AccessKey, Account, Group, Provider, Record, Role, User
 
 _ACCOUNT = "123456789012"
 _POLICY = f"arn:aws:iam::{_ACCOUNT}:policy/Reads"
@@ -98,3 +98,18 @@ def test_a_text_stays_the_same_object_until_it_changes() -> None:
     before = identities.text(user.key)
     identities.apply({user.key: "".join(list(user.stored()))})
     assert identities.text(user.key) is before
+
+
+def test_the_size_of_an_account_is_that_of_all_its_records() -> None:
+    key = AccessKey(account=_ACCOUNT, id="AKIA1", secret={"sealed": "x"})
+    other = User(account="222222222222", name="a", id="AIDA2")
+    records = (_user("a"), _user("\u03a9"), key, other)
+    sizes = [size_of(record.key, record.stored()) for record in records]
+    identities = _of(*records)
+    assert identities.size(_ACCOUNT) == sum(sizes[:3])
+    assert identities.size("222222222222") == sizes[3]
+    longer = _user("a", tags={"t": "v" * 100})
+    grown = identities.growth({longer.key: longer.stored(), key.key: None})
+    assert grown == {_ACCOUNT: size_of(longer.key, longer.stored()) - sizes[0] - sizes[2]}
+    identities.apply({longer.key: longer.stored(), key.key: None})
+    assert identities.size(_ACCOUNT) == sum(sizes[:3]) + grown[_ACCOUNT]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
+from s3front.iam import quotas
 from s3front.iam.account_changes import delete_account
 from s3front.iam.change import Change
 from s3front.iam.directory import Directory
@@ -122,3 +124,27 @@ async def test_an_account_with_buckets_is_not_removed() -> None:
     await metadata.commit([gateway.delete(USERS_BUCKET, entry)], [], "test")
     await front.change(lambda d: delete_account(d, account_id))
     assert front.directory.account(account_id) is None
+
+
+async def test_an_account_has_no_more_than_front_ends_can_keep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(quotas, "IDENTITY_BYTES_MAX", 5_000)
+    front = Front(MetadataTwin())
+
+    async def make_users() -> None:
+        for number in range(100):
+            await front.change(partial(create_user, account_id=BART_ID, name=f"u{number}"))
+
+    with pytest.raises(IamError) as caught:
+        await make_users()
+    assert caught.value.code == "LimitExceeded"
+    assert "IdentityBytesPerAccount: 5000" in str(caught.value)
+    made = len(front.directory.identities.keys(f"user/{BART_ID}"))
+    assert 2 < made < 10
+    size = front.directory.identities.size(BART_ID)
+    assert size <= 5_000
+    # What takes no more room is done, of whatever there is too much.
+    monkeypatch.setattr(quotas, "IDENTITY_BYTES_MAX", 1_000)
+    await front.change(partial(delete_user, account_id=BART_ID, name="u0"))
+    assert front.directory.identities.size(BART_ID) < size
