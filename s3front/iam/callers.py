@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import msgspec
-
 from s3front.auth.identity import ANONYMOUS, Principal
 from s3front.iam.directory import Directory
 from s3front.iam.iam_errors import IamError
@@ -16,9 +14,11 @@ from s3front.iam.identity_ids import parsed_arn
 ANYBODY: Final = "anonymous"
 """Who does not sign."""
 
+SIMULATED: Final = "simulated"
+"""The name of a session that nobody has."""
+
 _ACCOUNT: Final = re.compile(r"(?:arn:aws:iam::)?([0-9]{12})(?::root)?\Z")
 _ROLE: Final = re.compile(r"arn:aws:iam::[0-9]{12}:role/")
-_SESSION: Final = "arn:aws:sts::{account}:assumed-role/{role}/simulated"
 
 
 def caller_named(directory: Directory, name: str) -> Principal:
@@ -36,20 +36,15 @@ def caller_named(directory: Directory, name: str) -> Principal:
         return _of_user(directory, account_id, user)
     account_id, role_name = parsed_arn(name, "role")
     role = the_role(directory, account_id, role_name)
-    principal = directory.principal_of_account(the_account(directory, account_id))
-    return msgspec.structs.replace(
-        principal,
-        arn=_SESSION.format(account=account_id, role=role.name),
-        rights=directory.rights_of_role(role),
-        user_id=f"{role.id}:simulated",
-        kind="AssumedRole",
-        role_arn=role.arn,
-        tags=role.tags,
-    )
+    return _there(directory.principal_of_role(role, SIMULATED), account_id)
 
 
 def _of_user(directory: Directory, account_id: str, name: str) -> Principal:
-    principal = directory.principal_of_user(the_user(directory, account_id, name))
+    user = the_user(directory, account_id, name)
+    return _there(directory.principal_of_user(user), account_id)
+
+
+def _there(principal: Principal | None, account_id: str) -> Principal:
     if principal is None:
         raise IamError("NoSuchEntity", f"The account {account_id} cannot be found.")
     return principal

@@ -277,6 +277,25 @@ class Directory:
             suspended=account.is_suspended,
         )
 
+    def principal_of_role(self, role: Role, session: str) -> Principal | None:
+        """A session of a role, by its name, to which nothing was passed. None when the account is
+        gone."""
+        account = self.account(role.account)
+        if account is None:
+            return None
+        return Principal(
+            account.canonical_id,
+            account.name,
+            account.id,
+            role.session_arn(session),
+            self.rights_of_role(role),
+            user_id=f"{role.id}:{session}",
+            kind="AssumedRole",
+            role_arn=role.arn,
+            tags=role.tags,
+            suspended=account.is_suspended,
+        )
+
     def rights_of_user(self, user: User) -> Rights:
         """The user's own policies, those of all groups, and the boundary."""
         policies = self._policies_of(user, f"user/{user.name}")

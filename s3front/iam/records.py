@@ -181,6 +181,10 @@ class Role(_Holder, frozen=True, kw_only=True):
     def arn(self) -> str:
         return identity_arn(self.account, "role", self.path, self.name)
 
+    def session_arn(self, session: str) -> str:
+        """The ARN of a session of it, by its name."""
+        return f"arn:aws:sts::{self.account}:assumed-role/{self.name}/{session}"
+
 
 class PolicyVersion(_Record, frozen=True):
     """``id`` is ``v1``, ``v2``…"""

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from s3front.auth.identity import ISSUED_KEY, Principal, Rights
 from s3front.iam.directory import Directory
+from s3front.iam.identity_checks import remaining_tags
 from s3front.iam.records import ISSUE_TIME_FORMAT, Account, Role, User
 from s3front.iam.sessions import Kind, Passed, Session
 from s3front.policies.policy import Kind as PolicyKind
@@ -37,18 +38,13 @@ def session_principal(directory: Directory, session: Session) -> Principal | Non
         role = directory.role(account.id, session.entity)
         if role is None or role.id != session.entity_id or _is_revoked(role, session):
             return None
-        return _of_role(directory, account, role, session, passed)
+        return _of_role(directory, role, session, passed)
     whose = _whose(directory, account, session)
     if whose is None:
         return None
     if session.kind is Kind.SELF:
         return replace(whose, keys=_keys(session))
     return _federated(directory, account, whose, session, passed)
-
-
-def assumed_role_arn(role: Role, session_name: str) -> str:
-    """The ARN of a session of a role."""
-    return f"arn:aws:sts::{role.account}:assumed-role/{role.name}/{session_name}"
 
 
 def federated_user_arn(account_id: str, name: str) -> str:
@@ -66,25 +62,22 @@ def _is_revoked(role: Role, session: Session) -> bool:
 
 
 def _of_role(
-    directory: Directory, account: Account, role: Role, session: Session, passed: Passed
-) -> Principal:
-    rights = directory.rights_of_role(role)
+    directory: Directory, role: Role, session: Session, passed: Passed
+) -> Principal | None:
+    principal = directory.principal_of_role(role, session.name)
+    if principal is None:
+        return None
+    rights = principal.rights
+    assert rights is not None, "no role may everything"
     if passed.limits:
         rights = replace(rights, session=_session_policies(directory, passed))
     provider = session.provider
-    return Principal(
-        account.canonical_id,
-        account.name,
-        account.id,
-        assumed_role_arn(role, session.name),
-        rights,
-        user_id=f"{role.id}:{session.name}",
-        kind="AssumedRole",
-        role_arn=role.arn,
-        federated=f"arn:aws:iam::{account.id}:oidc-provider/{provider}" if provider else None,
+    return replace(
+        principal,
+        rights=rights,
+        federated=f"arn:aws:iam::{role.account}:oidc-provider/{provider}" if provider else None,
         keys=_keys(session),
         tags=_with(role.tags, passed.tags),
-        suspended=account.is_suspended,
         transitive_tags=passed.transitive,
     )
 
@@ -138,9 +131,7 @@ def _managed(directory: Directory, arns: Sequence[str]) -> list[NamedPolicy]:
 
 def _with(tags: Mapping[str, str], passed: Mapping[str, str]) -> Mapping[str, str]:
     """Tags, and those of a session in the place of such of the same names, which have no case."""
-    names = {name.lower() for name in passed}
-    kept = {name: value for name, value in tags.items() if name.lower() not in names}
-    return {**kept, **passed}
+    return {**remaining_tags(tags, list(passed)), **passed}
 
 
 def _keys(session: Session) -> Mapping[str, Sequence[str]]:

@@ -27,7 +27,6 @@ from s3front.iam.directory import Directory
 from s3front.iam.iam_errors import IamError
 from s3front.iam.identity_ids import parsed_arn
 from s3front.iam.records import Account, Role
-from s3front.iam.session_principals import assumed_role_arn
 from s3front.iam.sessions import Kind, Passed, Session
 from s3front.iam.web_identity import Trusted, WebIdentity, claimed, place_of
 from s3front.policies.policy import Kind as PolicyKind
@@ -285,7 +284,7 @@ async def _begun(
         "Credentials": credentials_of(issued),
         "AssumedRoleUser": {
             "AssumedRoleId": f"{role.id}:{wanted.name}",
-            "Arn": assumed_role_arn(role, wanted.name),
+            "Arn": role.session_arn(wanted.name),
         },
         "PackedPolicySize": percent,
         "SourceIdentity": wanted.source_identity or None,

@@ -16,10 +16,11 @@ import msgspec
 
 from s3front.auth.identity import Principal, Rights
 from s3front.authz.reasons import Decision, Layer, Why
+from s3front.iam.callers import SIMULATED
 from s3front.iam.iam_errors import IamError, no_such_entity
 from s3front.iam.identity_checks import HolderKind, the_account, the_holder
 from s3front.iam.identity_ids import account_arn, parsed_arn
-from s3front.iam.records import Holder, Role, User
+from s3front.iam.records import Group, Holder, Role, User
 from s3front.iam.simulation import Simulated
 from s3front.policies.grammar import parse_policy
 from s3front.policies.policy import Kind, NamedPolicy, Policy
@@ -262,24 +263,20 @@ def _rights_of(context: CallContext, holder: Holder) -> Rights:
 
 
 def _principal_of(context: CallContext, holder: Holder) -> Principal:
-    """As who it would ask; a group asks for nothing, and is taken for a member without a name."""
+    """As who it would ask, a role as a session of it; a group asks for nothing, and is taken for a
+    member without a name."""
     directory = context.directory
-    if isinstance(holder, User):
-        principal = directory.principal_of_user(holder)
-        assert principal is not None, "the caller's account is there"
-        return principal
-    account = the_account(directory, context.account_id)
-    principal = directory.principal_of_account(account)
-    if isinstance(holder, Role):
-        return msgspec.structs.replace(
-            principal,
-            arn=holder.arn,
-            role_arn=holder.arn,
-            kind="AssumedRole",
-            user_id=holder.id,
-            tags=holder.tags,
-        )
-    return msgspec.structs.replace(principal, arn=holder.arn, user_id=holder.id)
+    if isinstance(holder, Group):
+        account = the_account(directory, context.account_id)
+        principal = directory.principal_of_account(account)
+        return msgspec.structs.replace(principal, arn=holder.arn, user_id=holder.id)
+    found = (
+        directory.principal_of_role(holder, SIMULATED)
+        if isinstance(holder, Role)
+        else directory.principal_of_user(holder)
+    )
+    assert found is not None, "the caller's account is there"
+    return found
 
 
 # --- What is answered -----------------------------------------------------------------------------

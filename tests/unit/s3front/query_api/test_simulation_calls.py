@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from s3front.iam.callers import caller_named
 from s3front.query_api.one_thread import WAITING_OF_ACCOUNT_MAX
 from s3front.query_api.simulation_calls import PAGE_SECONDS
-from tests.unit.s3front.iam.stored_identities import READS, TRUST
+from tests.unit.s3front.iam.stored_identities import BART_ID, READS, TRUST
 from tests.unit.s3front.query_api.query_service import ACCOUNT, ALL, READ_ONLY, QueryService
 
 NO_DELETING = json.dumps(
@@ -222,3 +223,24 @@ async def test_an_account_cannot_have_many_at_once(iam: QueryService) -> None:
     assert len(refused) == 2
     assert all("Throttling" in str(error) for error in refused)
     assert decisions(await iam.call("SimulateCustomPolicy", **asked)) == ["implicitDeny"]
+
+
+async def test_a_role_is_simulated_as_a_session_of_it(iam: QueryService) -> None:
+    """As it signs, and as the command for operators does: its ARN and ID are those of a session."""
+    made = await iam.call("CreateRole", RoleName="r", AssumeRolePolicyDocument=TRUST)
+    role_id = made["Role"]["RoleId"]
+    session = {
+        "Effect": "Allow",
+        "Action": "s3:GetObject",
+        "Resource": "*",
+        "Condition": {
+            "StringLike": {"aws:userid": f"{role_id}:*"},
+            "ArnEquals": {"aws:PrincipalArn": made["Role"]["Arn"]},
+        },
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [session]})
+    await iam.call("PutRolePolicy", RoleName="r", PolicyName="p", PolicyDocument=policy)
+    asked = {"PolicySourceArn": made["Role"]["Arn"], "ActionNames": ["s3:GetObject"]}
+    assert decisions(await iam.call("SimulatePrincipalPolicy", **asked)) == ["allowed"]
+    principal = caller_named(iam.front.directory, made["Role"]["Arn"])
+    assert principal.arn == f"arn:aws:sts::{BART_ID}:assumed-role/r/simulated"
