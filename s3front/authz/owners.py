@@ -14,10 +14,10 @@ SERVICE_ID_PREFIX: Final = "http://acs.zenko.io/accounts/service/"
 
 
 class OwnerFacts(msgspec.Struct, frozen=True):
-    """``account_id`` has 12 digits; ``block`` is what the account has blocked for all of its
-    buckets."""
+    """``account_id`` has 12 digits, and is None of an account whose record cannot be read;
+    ``block`` is what the account has blocked for all of its buckets, or may have."""
 
-    account_id: str
+    account_id: str | None
     block: PublicBlock = NO_BLOCK
 
 

@@ -11,7 +11,8 @@ sent, without it what was changed some time ago (``LOOK_SECONDS``).
    adds an alias, the block of public access and access keys. Nobody stored can take its canonical
    ID, its address or its access keys.
 2. A policy, boundary or group that cannot be had or understood gives nothing, and denies what it
-   may have denied: everything (``s3front.policies.grammar.stored_policy``).
+   may have denied: everything (``s3front.policies.grammar.stored_policy``). So it is with what an
+   account has blocked.
 3. What is made of records, such as principals, is remembered until one of these is changed.
 """
 
@@ -25,7 +26,7 @@ import msgspec
 
 from s3front.auth.identity import Principal, Rights
 from s3front.authz.owners import OwnerFacts
-from s3front.authz.public_block import BLOCK_MEMBER, block_of
+from s3front.authz.public_block import BLOCK_MEMBER, FULL_BLOCK, block_of
 from s3front.iam.aws_policies import AWS_ACCOUNT, aws_policy
 from s3front.iam.iam_errors import IamError
 from s3front.iam.identities import Identities
@@ -87,6 +88,7 @@ class _Accounts(msgspec.Struct):
     by_email: dict[str, str] = msgspec.field(default_factory=dict)
     by_alias: dict[str, str] = msgspec.field(default_factory=dict)
     facts: dict[str, OwnerFacts] = msgspec.field(default_factory=dict)
+    are_unreadable: bool = False
 
 
 class Directory:
@@ -163,7 +165,11 @@ class Directory:
             account = self.account_by_canonical_id(canonical_id)
             if account is not None:
                 block = block_of({BLOCK_MEMBER: account.public_access_block})
+                if account_key(account.id) in self.identities.unreadable:
+                    block = FULL_BLOCK
                 found = facts[canonical_id] = OwnerFacts(account.id, block)
+            elif self._indexed.are_unreadable:
+                found = OwnerFacts(None, FULL_BLOCK)  # it may be one of these
         return found
 
     def _found(self, account_id: str | None) -> Account | None:
@@ -180,6 +186,8 @@ class Directory:
             index.by_email.setdefault(account.email.lower(), account.id)
             if account.alias is not None:
                 index.by_alias.setdefault(account.alias, account.id)
+        unreadable = self.identities.unreadable
+        index.are_unreadable = any(key.startswith("account/") for key in unreadable)
         self._indexed = index
         return index
 

@@ -132,10 +132,11 @@ class Identities:
 
     def _forget(self, key: str, text: str) -> None:
         kind = key.partition("/")[0]
+        if kind == "account":
+            self.accounts_changed += 1
         if key in self.unreadable:
             self.unreadable.discard(key)
         elif kind == "account":
-            self.accounts_changed += 1
             del self._accounts[key]
         elif kind in _INDEXED:
             links = _LINKS.decode(text)

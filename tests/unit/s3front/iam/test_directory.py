@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from s3front.authz.decide import decide
-from s3front.authz.owners import SERVICE_ID_PREFIX
+from s3front.authz.owners import SERVICE_ID_PREFIX, OwnerFacts
+from s3front.authz.public_block import FULL_BLOCK
 from s3front.authz.reasons import Why
 from s3front.iam.directory import Directory
 from s3front.iam.records import (
@@ -102,6 +103,20 @@ def test_decisions_know_of_owners_what_they_block() -> None:
     facts = directory.owner("5" * 64)
     assert facts is not None
     assert not facts.block.block_public_acls
+
+
+def test_what_an_account_that_cannot_be_read_may_have_blocked_is_blocked() -> None:
+    of_file = Account(id=_ID, name="", email="", canonical_id="", from_file=True)
+    directory = _directory(_STORED, of_file)
+    for record in (of_file, _STORED):
+        canonical_id = "b" * 64 if record is of_file else _STORED.canonical_id
+        assert directory.owner(canonical_id) == OwnerFacts(record.id)
+        directory.identities.apply({record.key: "{damaged"})
+        found = directory.owner(canonical_id)
+        assert found is not None
+        assert found.block == FULL_BLOCK
+        directory.identities.apply({record.key: None})
+        assert directory.owner(canonical_id) == (OwnerFacts(_ID) if record is of_file else None)
 
 
 def test_a_service_account_says_of_which_service() -> None:
