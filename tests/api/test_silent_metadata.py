@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from tests.api.encrypting import encrypting_cluster
 from tests.api.support import new_name
-from tests.clients_boto3 import aws_client
+from tests.clients_boto3 import aws_client, s3_client
 from tests.servers import Cluster, Front, process_tree
 
 ONCE: Any = {"retries": {"total_max_attempts": 1}, "read_timeout": 60}
@@ -72,6 +72,11 @@ def test_calls_are_answered_in_seconds(running: Cluster) -> None:
             for call in (users_sts.get_caller_identity, iam.list_users):
                 code, seconds = status(call)
                 assert (code, seconds < 8) == (503, True), seconds
+        # S3 as well, once it has been silent for a while: also for who guesses.
+        for secret in (key["SecretAccessKey"], "wrong"):
+            s3 = s3_client(front, key["AccessKeyId"], secret, **ONCE)
+            code, seconds = status(s3.list_buckets)
+            assert (code, seconds < 4) == (503, True), seconds
     deadline = time.monotonic() + 30
     while status(users_sts.get_caller_identity)[0] != 200:
         assert time.monotonic() < deadline
