@@ -28,6 +28,7 @@ from s3front.auth.identity import Principal, Rights
 from s3front.authz.owners import OwnerFacts
 from s3front.authz.public_block import BLOCK_MEMBER, FULL_BLOCK, block_of
 from s3front.iam.aws_policies import AWS_ACCOUNT, aws_policy
+from s3front.iam.bounded_rights import bounded
 from s3front.iam.iam_errors import IamError
 from s3front.iam.identities import Identities
 from s3front.iam.identity_ids import parsed_arn
@@ -313,11 +314,12 @@ class Directory:
                 policies.append(NamedPolicy(f"group/{group_id}", ALL_DENIED))
             else:
                 policies += self._policies_of(group, f"group/{group.name}")
-        return Rights(policies, self._boundary(user.boundary))
+        return bounded(Rights(policies, self._boundary(user.boundary)))
 
     def rights_of_role(self, role: Role) -> Rights:
         """A role's policies and its boundary; those of a session are the session's to add."""
-        return Rights(self._policies_of(role, f"role/{role.name}"), self._boundary(role.boundary))
+        policies = self._policies_of(role, f"role/{role.name}")
+        return bounded(Rights(policies, self._boundary(role.boundary)))
 
     def policy_of_text(
         self,
@@ -330,7 +332,7 @@ class Directory:
 
     def rights_of_group(self, group: Group) -> Rights:
         """What its members have of it."""
-        return Rights(self._policies_of(group, f"group/{group.name}"))
+        return bounded(Rights(self._policies_of(group, f"group/{group.name}")))
 
     def _policies_of(self, holder: Holder, prefix: str) -> list[NamedPolicy]:
         policies = [

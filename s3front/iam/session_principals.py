@@ -14,6 +14,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from s3front.auth.identity import ISSUED_KEY, Principal, Rights
+from s3front.iam.bounded_rights import bounded
 from s3front.iam.directory import Directory
 from s3front.iam.identity_checks import remaining_tags
 from s3front.iam.records import ISSUE_TIME_FORMAT, Account, Role, User
@@ -70,7 +71,7 @@ def _of_role(
     rights = principal.rights
     assert rights is not None, "no role may everything"
     if passed.limits:
-        rights = replace(rights, session=_session_policies(directory, passed))
+        rights = bounded(replace(rights, session=_session_policies(directory, passed)))
     provider = session.provider
     return replace(
         principal,
@@ -100,7 +101,7 @@ def _federated(
     rights = whose.rights
     if rights is None:
         rights = Rights(_managed(directory, (_EVERYTHING,)))
-    rights = replace(rights, session=_session_policies(directory, passed))
+    rights = bounded(replace(rights, session=_session_policies(directory, passed)))
     return Principal(
         account.canonical_id,
         account.name,

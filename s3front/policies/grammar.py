@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 
 from s3front.policies.identity_grammar import SYNTAX, check_identity_policy
+from s3front.policies.memory import POLICY_MEMORY_MAX, policy_memory
 from s3front.policies.policy import Kind, Policy
 from s3front.policies.policy_error import PolicyError
 from s3front.policies.policy_json import JsonError, read_json
@@ -35,6 +36,10 @@ def parse_policy(text: bytes | str, kind: Kind, *, bucket: str = "") -> Policy:
     if kind is Kind.BUCKET:
         if len(orjson.dumps(document)) > BUCKET_SIZE_MAX:
             raise _too_large()
+        if policy_memory(document) > POLICY_MEMORY_MAX:
+            raise PolicyError(
+                "The policy has more values, conditions and wildcards than can be judged"
+            )
         check_bucket_policy(document, bucket)
     elif kind is Kind.TRUST:
         check_trust_policy(document)

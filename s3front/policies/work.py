@@ -14,7 +14,7 @@ STEPS_MAX: Final = 10_000_000
 """Steps of one decision. A policy of 20 KiB whose resources all have a ``*`` in their middle takes
 some five million for a key of 1,000 characters; usual ones some ten thousand."""
 
-STATEMENT: Final = 1_000
+STATEMENT: Final = 500
 """To look at a statement, its principals and its resources."""
 
 PREFIX: Final = 32

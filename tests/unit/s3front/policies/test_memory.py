@@ -8,9 +8,11 @@ from typing import Any
 import orjson
 import pytest
 
-from s3front.policies.grammar import stored_policy
+from s3front.policies.grammar import BUCKET_SIZE_MAX, parse_policy, stored_policy
 from s3front.policies.judge import judge
-from s3front.policies.memory import policy_memory
+from s3front.policies.memory import POLICY_MEMORY_MAX, policy_memory
+from s3front.policies.policy import Kind
+from s3front.policies.policy_error import PolicyError
 from tests.unit.s3front.policies.asking import Asked, statement
 from tests.unit.s3front.policies.test_hostile_policies import (
     ASKED,
@@ -73,3 +75,18 @@ def test_it_is_about_what_they_take(name: str) -> None:
 @pytest.mark.parametrize("document", [None, 7, [], {}, {"Statement": None}, {"Statement": [[]]}])
 def test_documents_of_any_form(document: Any) -> None:
     assert 0 < policy_memory(document) < 10_000
+
+
+@pytest.mark.parametrize("name", ["keys, ARNs", "values, ARNs", "values of nothing"])
+def test_the_policy_of_a_bucket_that_takes_too_much_is_refused(name: str) -> None:
+    text = TEXTS[name].replace(b'"x"', b'"aws:SourceArn"')
+    assert len(text) <= BUCKET_SIZE_MAX
+    with pytest.raises(PolicyError, match="more values, conditions and wildcards"):
+        parse_policy(text, Kind.BUCKET, bucket="bucket")
+
+
+def test_the_longest_usual_policies_are_not() -> None:
+    text = harmless(33_000)
+    assert BUCKET_SIZE_MAX * 0.9 < len(text) < BUCKET_SIZE_MAX
+    taken = parse_policy(text, Kind.BUCKET, bucket="bucket")
+    assert taken.memory < POLICY_MEMORY_MAX * 0.7
