@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -27,6 +28,9 @@ from shared.records.times import now, to_iso
 
 _URL_CHARACTERS_MAX: Final = 255
 _THUMBPRINT: Final = re.compile(r"[0-9a-fA-F]{40}\Z")
+_HOST: Final = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\Z")
+_PORT: Final = re.compile(r"[1-9][0-9]{0,4}\Z")
+_PORT_MAX: Final = 65_535
 _ARN: Final = re.compile(r"arn:aws:iam::([0-9]{12}):oidc-provider/(\S+)\Z")
 
 
@@ -66,9 +70,27 @@ def provider_url(url: str) -> str:
     except ValueError as error:
         raise IamError("ValidationError", "Invalid Open ID Connect Provider URL") from error
     host = parts.netloc.lower()
-    if parts.scheme != "https" or not host or "@" in host or parts.query or parts.fragment:
+    if parts.scheme != "https" or not _is_host(host) or parts.query or parts.fragment:
         raise IamError("ValidationError", "Invalid Open ID Connect Provider URL")
     return f"{host}{parts.path}".rstrip("/")
+
+
+def _is_host(text: str) -> bool:
+    """Whether it is a host that can be asked, with or without a port."""
+    if text.startswith("["):
+        address, _, port = text[1:].partition("]")
+        try:
+            IPv6Address(address)
+        except ValueError:
+            return False
+        return not port or _is_port(port)
+    name, colon, port = text.partition(":")
+    return _HOST.match(name) is not None and (not colon or _is_port(f":{port}"))
+
+
+def _is_port(text: str) -> bool:
+    digits = text[1:]
+    return text[:1] == ":" and _PORT.match(digits) is not None and int(digits) <= _PORT_MAX
 
 
 def add_client_id(directory: Directory, account_id: str, arn: str, client_id: str) -> Change[None]:
