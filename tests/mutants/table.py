@@ -1073,7 +1073,8 @@ _CHANGES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("return replace(whose, keys=_keys(session))", "return whose"),
         ("return {**remaining_tags(tags, list(passed)), **passed}", "return {**passed, **tags}"),
         (
-            "    rights = replace(rights, session=_session_policies(directory, passed))\n    ret",
+            "    rights = bounded(replace(rights, session=_session_policies(directory, passed)))\n"
+            "    ret",
             "    ret",
         ),
         ("transitive_tags=passed.transitive", "transitive_tags=()"),
