@@ -18,6 +18,7 @@ from s3front.authz.condition_keys import (
     UNTIL,
     BodyUnreadError,
     ConditionKeys,
+    keys_of_call,
 )
 from s3front.objects.object_record import ObjectRecord
 from s3front.port.request import Request
@@ -350,3 +351,11 @@ def test_names_of_tags_of_identities_are_the_same_in_any_case() -> None:
     assert asked.values("aws:principaltag/CONTRACTOR") == ("true",)
     assert asked.values("aws:PrincipalTag/other") is None
     assert asked.values("aws:ViaAWSService") == ("false",)
+
+
+def test_a_call_that_makes_no_object_has_no_tags_of_one() -> None:
+    """Any request may have the header."""
+    sent = keys({"x-amz-tagging": "team=x"}).request
+    called = keys_of_call(sent, {}, ANNA)
+    for key in ("aws:RequestTag/team", "aws:TagKeys", "s3:RequestObjectTag/team"):
+        assert called.values(key) is None
