@@ -8,8 +8,8 @@ from typing import Final
 from s3front.auth.identity import ANONYMOUS, Principal
 from s3front.iam.directory import Directory
 from s3front.iam.iam_errors import IamError
-from s3front.iam.identity_checks import the_account, the_role, the_user
-from s3front.iam.identity_ids import parsed_arn
+from s3front.iam.identity_checks import the_account, the_holder_of
+from s3front.iam.records import Role, User
 
 ANYBODY: Final = "anonymous"
 """Who does not sign."""
@@ -31,17 +31,12 @@ def caller_named(directory: Directory, name: str) -> Principal:
         return directory.principal_of_account(the_account(directory, account[1]))
     if not name.startswith("arn:"):
         return _of_access_key(directory, name)
-    if _ROLE.match(name) is None:
-        account_id, user = parsed_arn(name, "user")
-        return _of_user(directory, account_id, user)
-    account_id, role_name = parsed_arn(name, "role")
-    role = the_role(directory, account_id, role_name)
-    return _there(directory.principal_of_role(role, SIMULATED), account_id)
-
-
-def _of_user(directory: Directory, account_id: str, name: str) -> Principal:
-    user = the_user(directory, account_id, name)
-    return _there(directory.principal_of_user(user), account_id)
+    is_role = _ROLE.match(name) is not None
+    holder = the_holder_of(directory, "role" if is_role else "user", name)
+    if isinstance(holder, Role):
+        return _there(directory.principal_of_role(holder, SIMULATED), holder.account)
+    assert isinstance(holder, User)
+    return _there(directory.principal_of_user(holder), holder.account)
 
 
 def _there(principal: Principal | None, account_id: str) -> Principal:
@@ -59,4 +54,4 @@ def _of_access_key(directory: Directory, access_key: str) -> Principal:
     user = directory.user_by_id(key.user_id)
     if user is None:
         raise IamError("NoSuchEntity", f"The user of the access key {access_key} is gone.")
-    return _of_user(directory, user.account, user.name)
+    return _there(directory.principal_of_user(user), user.account)

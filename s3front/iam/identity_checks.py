@@ -12,7 +12,8 @@ from typing import Final, Literal
 
 from s3front.iam import quotas
 from s3front.iam.directory import Directory
-from s3front.iam.iam_errors import IamError
+from s3front.iam.iam_errors import IamError, no_such_entity
+from s3front.iam.identity_ids import parsed_arn
 from s3front.iam.records import Account, Group, Holder, ManagedPolicy, Role, User
 
 HolderKind = Literal["user", "group", "role"]
@@ -170,6 +171,16 @@ def the_holder(directory: Directory, kind: HolderKind, account_id: str, name: st
     if kind == "group":
         return the_group(directory, account_id, name)
     return the_role(directory, account_id, name)
+
+
+def the_holder_of(directory: Directory, kind: HolderKind, arn: str) -> Holder:
+    """The user, group or role of an ARN, path and all: what policies say of another path, they do
+    not say of it. Raises InvalidInput, NoSuchEntity."""
+    account_id, name = parsed_arn(arn, kind)
+    holder = the_holder(directory, kind, account_id, name)
+    if holder.arn != arn:
+        raise no_such_entity(kind, name)
+    return holder
 
 
 def the_policy(directory: Directory, account_id: str, arn: str) -> ManagedPolicy:

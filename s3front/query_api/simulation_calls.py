@@ -18,7 +18,7 @@ from s3front.auth.identity import Principal, Rights
 from s3front.authz.reasons import Decision, Layer, Why
 from s3front.iam.callers import SIMULATED
 from s3front.iam.iam_errors import IamError, no_such_entity
-from s3front.iam.identity_checks import HolderKind, the_account, the_holder
+from s3front.iam.identity_checks import HolderKind, the_account, the_holder_of
 from s3front.iam.identity_ids import account_arn, parsed_arn
 from s3front.iam.records import Group, Holder, Role, User
 from s3front.iam.simulation import Simulated
@@ -246,11 +246,7 @@ def _holder(context: CallContext, arn: str) -> Holder:
     account_id, name = parsed_arn(arn, kind)
     if account_id != context.account_id:
         raise no_such_entity(kind, name)
-    holder = the_holder(context.directory, kind, account_id, name)
-    if holder.arn != arn:
-        # The caller may ask for this ARN, and that is not the one of this path.
-        raise no_such_entity(kind, name)
-    return holder
+    return the_holder_of(context.directory, kind, arn)
 
 
 def _rights_of(context: CallContext, holder: Holder) -> Rights:
