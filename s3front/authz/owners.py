@@ -8,10 +8,6 @@ import msgspec
 
 from s3front.authz.public_block import NO_BLOCK, PublicBlock
 
-SERVICE_ID_PREFIX: Final = "http://acs.zenko.io/accounts/service/"
-"""Begins the canonical IDs of service accounts (``reference/cloudserver-features.md``, section 3):
-``replication``, ``lifecycle``, ``gc``, ``md-ingestion``, ``clueso``."""
-
 
 class OwnerFacts(msgspec.Struct, frozen=True):
     """``account_id`` has 12 digits, and is None of an account whose record cannot be read;
