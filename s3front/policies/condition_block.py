@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from s3front.policies.condition_operators import OPERATORS, Comparison
 from s3front.policies.question import Question
+from s3front.policies.work import COMPARISON
 
 Test = Callable[[Question], bool]
 
@@ -104,6 +105,7 @@ def _plain(key: str, compare: Comparison, negated: bool, missing: bool, deny: bo
                 return missing
             if len(values) == 1:
                 return compare(values[0], question) is True
+            question.work.spend(COMPARISON * len(values))
             return True in [compare(value, question) for value in values]
 
         return test
@@ -115,6 +117,7 @@ def _plain(key: str, compare: Comparison, negated: bool, missing: bool, deny: bo
         if len(values) == 1:
             answer = compare(values[0], question)
             return deny if answer is None else not answer
+        question.work.spend(COMPARISON * len(values))
         answers = [compare(value, question) for value in values]
         if True in answers:
             return False
@@ -128,6 +131,7 @@ def _for_any(key: str, compare: Comparison, negated: bool, missing: bool, deny: 
         values = question.values(key)
         if not values:
             return missing
+        question.work.spend(COMPARISON * len(values))
         if negated:
             return any(_not(compare(value, question), deny) for value in values)
         return any(compare(value, question) for value in values)
@@ -138,6 +142,7 @@ def _for_any(key: str, compare: Comparison, negated: bool, missing: bool, deny: 
 def _for_all(key: str, compare: Comparison, negated: bool, deny: bool) -> Test:
     def test(question: Question) -> bool:
         values = question.values(key) or ()
+        question.work.spend(COMPARISON * len(values))
         if negated:
             return all(_not(compare(value, question), deny) for value in values)
         return all(compare(value, question) for value in values)

@@ -23,7 +23,7 @@ from s3front.policies.wildcards import (
     starred,
     tokens_of,
 )
-from s3front.policies.work import PIECE
+from s3front.policies.work import FOLDED, PIECE
 
 _NAMED: Final = re.compile(
     r"\s*([A-Za-z0-9_.+=@/-]+:[^,'\s]+(?: [^,'\s]+)*)\s*(?:,\s*'([^']*)'\s*)?\Z"
@@ -94,7 +94,7 @@ class Template(msgspec.Struct, frozen=True):
             return False
         work = question.work
         # To put a pattern together takes longer than to compare one that is ready.
-        work.spend(PIECE * (1 + 4 * self.single) * len(self.pieces))
+        work.spend(PIECE * (2 + (1 + 4 * self.single) * len(self.pieces)))
         tokens: list[Token] = []
         parts: list[str] = []
         part = ""
@@ -130,7 +130,7 @@ class VariablePatterns(msgspec.Struct, frozen=True):
         """Whether one of them describes a text; None where none does, and the value of a variable
         is missing in one that might. Raises OutOfWorkError."""
         if self.folded:
-            question.work.spend(len(text))
+            question.work.spend(FOLDED * len(text))
             text = text.lower()
         if self.fixed.matched_by(text, question.work):
             return True

@@ -23,11 +23,17 @@ PREFIX: Final = 32
 CONDITION: Final = 2_000
 """To find the values of a condition key, and to compare them with one or two."""
 
+COMPARISON: Final = 400
+"""To compare one of several values, besides what its operator does."""
+
 VALUE: Final = 100
 """To compare a value with a number, a time, or a range of addresses."""
 
 ARN: Final = 2_000
 """To compare the six parts of an ARN, besides what their patterns take."""
+
+FOLDED: Final = 4
+"""To take a character without regard to its case."""
 
 PIECE: Final = 300
 """To look at a piece of a pattern, besides what is done for each character."""

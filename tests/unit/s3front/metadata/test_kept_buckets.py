@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
+import orjson
+
+from s3front.authz.bucket_policies import bucket_policy
 from s3front.metadata.gateway import Known
-from s3front.metadata.kept_buckets import KeptBucket, KeptBuckets, StoredBucket
+from s3front.metadata.kept_buckets import KeptBucket, KeptBuckets, StoredBucket, memory_of
 from s3front.metadata.kept_records import RecentKeys
 from shared.records.bucket import BucketRecord
 
@@ -67,3 +72,20 @@ def test_a_key_is_asked_for_again_until_many_others_were() -> None:
     recent: RecentKeys[str] = RecentKeys(2)
     assert [recent.again(key) for key in "abab"] == [False, False, True, True]
     assert [recent.again(key) for key in "cab"] == [False, False, False]
+
+
+def test_what_is_compiled_of_policies_counts() -> None:
+    plain = BucketRecord({"name": "a", "owner": "id"})
+    denial = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": ["*a?"] * 1_000}
+    with_policy = BucketRecord({**plain.document, "bucketPolicy": {"Statement": [denial]}})
+    tracemalloc.start()
+    try:
+        kept = BucketRecord(orjson.loads(orjson.dumps(with_policy.document)))
+        found = bucket_policy(kept)
+        assert found is not None
+        assert found.compiled.statements
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < memory_of(with_policy) < 4 * taken
+    assert 0 < memory_of(plain) < 5_000
