@@ -34,7 +34,7 @@ from s3front.iam.records import ACTIVE, AccessKey, secret_name
 from s3front.keys.sealed_text import open_text
 from s3front.keys.sealing import Keys
 from s3front.metadata.kept_records import KeptRecords
-from s3front.policies.memory import document_memory
+from s3front.policies.policy_memory import document_memory
 from s3front.s3_errors import S3Error
 from shared.process.logs import EventLog
 from shared.records.times import from_iso

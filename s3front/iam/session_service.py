@@ -30,7 +30,7 @@ from s3front.iam.sessions import (
     sealing_key_id,
     unseal,
 )
-from s3front.policies.memory import document_memory
+from s3front.policies.policy_memory import document_memory
 
 TOKENS_MAX: Final = 4096
 """Tokens of which is remembered what they say, and"""

@@ -9,7 +9,7 @@ import msgspec
 from s3front.authz.bucket_policies import POLICY_MEMBER
 from s3front.metadata.gateway import Known
 from s3front.metadata.kept_records import KeptRecords
-from s3front.policies.memory import document_memory, policy_memory
+from s3front.policies.policy_memory import document_memory, policy_memory
 from shared.records.bucket import BucketRecord
 
 KEPT_ENTRIES_MAX: Final = 1_000

@@ -13,10 +13,10 @@ from typing import Any, Final
 import orjson
 
 from s3front.policies.identity_grammar import SYNTAX, check_identity_policy
-from s3front.policies.memory import POLICY_MEMORY_MAX, policy_memory
 from s3front.policies.policy import Kind, Policy
 from s3front.policies.policy_error import PolicyError
 from s3front.policies.policy_json import JsonError, read_json
+from s3front.policies.policy_memory import POLICY_MEMORY_MAX, policy_memory
 from s3front.policies.resource_grammar import check_bucket_policy, check_trust_policy
 from s3front.policies.statement_principals import NO_IDS
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from s3front.policies.memory import document_memory, policy_memory
+from s3front.policies.policy_memory import document_memory, policy_memory
 from s3front.policies.statement_principals import NO_IDS
 from s3front.policies.statements import CompiledPolicy, compile_policy
 from shared.records.derived import derived
@@ -48,7 +48,7 @@ class Policy(msgspec.Struct, frozen=True, dict=True):
 
     @derived
     def memory(self) -> int:
-        """Bytes that it takes, as far as can be said (``s3front.policies.memory``)."""
+        """Bytes that it takes, as far as can be said (``s3front.policies.policy_memory``)."""
         return policy_memory(self.document) + document_memory(self.ids)
 
     @derived

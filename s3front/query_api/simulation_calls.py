@@ -33,7 +33,7 @@ from s3front.query_api.context_keys import context_keys, statements_of
 from s3front.query_api.errors import QueryError
 from s3front.query_api.iam_rules import ARN, DOCUMENT
 from s3front.query_api.iam_subjects import Record, iam_call, nothing
-from s3front.query_api.one_thread import OneThread
+from s3front.query_api.simulation_thread import OneThread
 
 _ACTION: Final = Rule(3, 128)
 _RESOURCE: Final = Rule(1, 2048)

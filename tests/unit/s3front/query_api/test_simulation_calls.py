@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from s3front.iam.callers import caller_named
-from s3front.query_api.one_thread import WAITING_OF_ACCOUNT_MAX
 from s3front.query_api.simulation_calls import PAGE_SECONDS
+from s3front.query_api.simulation_thread import WAITING_OF_ACCOUNT_MAX
 from tests.unit.s3front.iam.stored_identities import BART_ID, READS, TRUST
 from tests.unit.s3front.query_api.query_service import ACCOUNT, ALL, READ_ONLY, QueryService
 

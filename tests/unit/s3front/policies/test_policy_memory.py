@@ -10,9 +10,9 @@ import pytest
 
 from s3front.policies.grammar import BUCKET_SIZE_MAX, parse_policy, stored_policy
 from s3front.policies.judge import judge
-from s3front.policies.memory import POLICY_MEMORY_MAX, policy_memory
 from s3front.policies.policy import Kind
 from s3front.policies.policy_error import PolicyError
+from s3front.policies.policy_memory import POLICY_MEMORY_MAX, policy_memory
 from tests.unit.s3front.policies.asking import Asked, statement
 from tests.unit.s3front.policies.test_hostile_policies import (
     ASKED,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from s3front.query_api.errors import QueryError
-from s3front.query_api.one_thread import WAITING_MAX, WAITING_OF_ACCOUNT_MAX, OneThread
+from s3front.query_api.simulation_thread import WAITING_MAX, WAITING_OF_ACCOUNT_MAX, OneThread
 
 
 @pytest.fixture
