@@ -17,10 +17,9 @@ import orjson
 from s3front.policies.grammar import stored_policy
 from s3front.policies.policy import Kind, Policy
 from s3front.policies.statement_principals import NO_IDS
-from shared.records.bucket import BucketRecord
+from shared.records.bucket import POLICY_MEMBER, BucketRecord
 from shared.records.derived import remembered
 
-POLICY_MEMBER: Final = "bucketPolicy"
 _MEANT_MEMBER: Final = "bucketPolicyPrincipals"
 
 

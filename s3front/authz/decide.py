@@ -29,7 +29,7 @@ import msgspec
 from s3front.auth.identity import Rights
 from s3front.authz.access import MAKES, PER_KEY, Access, Asked, AskedToTell, arn
 from s3front.authz.acl import BUCKET_PERMISSIONS, OBJECT_PERMISSIONS, granted
-from s3front.authz.bucket_policies import POLICY_MEMBER, bucket_policy
+from s3front.authz.bucket_policies import bucket_policy
 from s3front.authz.own_policies import denied_by, given_by, limited
 from s3front.authz.ownership import acls_count, owner_id_of
 from s3front.authz.public_block import PublicBlock, block_of
@@ -40,7 +40,7 @@ from s3front.policies.policy import Policy
 from s3front.policies.public import is_public
 from s3front.policies.verdict import NOTHING, Effect, How, Verdict
 from s3front.policies.work import Work
-from shared.records.bucket import BucketRecord
+from shared.records.bucket import POLICY_MEMBER, BucketRecord
 from shared.records.derived import remembered
 
 _OF_ACCOUNTS: Final = frozenset(("s3:CreateBucket", "s3:ListAllMyBuckets"))

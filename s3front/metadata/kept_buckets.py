@@ -6,11 +6,10 @@ from typing import Final
 
 import msgspec
 
-from s3front.authz.bucket_policies import POLICY_MEMBER
 from s3front.metadata.gateway import Known
 from s3front.metadata.kept_records import KeptRecords
 from s3front.policies.policy_memory import document_memory, policy_memory
-from shared.records.bucket import BucketRecord
+from shared.records.bucket import POLICY_MEMBER, BucketRecord
 
 KEPT_ENTRIES_MAX: Final = 1_000
 KEPT_BYTES_MAX: Final = 32 * 1024 * 1024

@@ -11,7 +11,7 @@ from typing import Final
 
 import orjson
 
-from s3front.authz.bucket_policies import POLICY_MEMBER, bucket_policy, policy_members
+from s3front.authz.bucket_policies import bucket_policy, policy_members
 from s3front.authz.decide import decide
 from s3front.authz.public_block import block_of
 from s3front.bodies.request_document import interpreted, read_document
@@ -31,7 +31,7 @@ from s3front.port.xml import element
 from s3front.routes import Level, Operation
 from s3front.s3_errors import S3Error
 from shared import limits
-from shared.records.bucket import BucketRecord
+from shared.records.bucket import POLICY_MEMBER, BucketRecord
 from shared.records.derived import remembered
 
 _PUT: Final = "s3:PutBucketPolicy"

@@ -22,6 +22,9 @@ from shared.records.times import to_iso
 MODEL_VERSION = 16
 DEFAULT_LOCATION = "us-east-1"
 
+POLICY_MEMBER = "bucketPolicy"
+"""The policy, as a JSON object."""
+
 PRIVATE_BUCKET_ACL: Mapping[str, Any] = {
     "Canned": "private",
     "FULL_CONTROL": [],
