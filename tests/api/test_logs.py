@@ -39,6 +39,7 @@ LIFE_OF_A_PROCESS = {
     "connected to the metadata daemon",
     "lost the connection to the metadata daemon",
     "cannot reach the metadata daemon",
+    "identities cannot be read",
 }
 """Events of a front-end that belong to no request."""
 

@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from shared.records.names import METASTORE, UPLOADS_PREFIX, USERS_BUCKET, owner_entry_key
+from tests.api.support import CANONICAL_ID
 from tests.faults.stores import call_metadata, stored_records
 from tests.raw_http import call
 from tests.servers import Cluster, Front
@@ -87,7 +88,8 @@ def test_characters_that_no_xml_can_carry(s3: Any, bucket: str, store: Store) ->
         (row,) = getattr(s3, listing)(Bucket=bucket)[rows]
         assert row["StorageClass"] == shown
     assert s3.get_object_tagging(**key)["TagSet"] == [{"Key": shown, "Value": shown}]
-    assert s3.get_object_acl(**key)["Owner"]["ID"] == shown
+    # In a new bucket, whatever an object says of its owner, it is the bucket's.
+    assert s3.get_object_acl(**key)["Owner"]["ID"] == CANONICAL_ID
     assert s3.get_object_attributes(**key, ObjectAttributes=["ETag"])["ETag"] == shown
     upload = {"Bucket": bucket, "Key": "upload"}
     upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
