@@ -73,7 +73,7 @@ def put(encrypting: Cluster, target: str) -> Path:
     """Store the content; returns the file of its blob."""
     before = files(encrypting)
     response = call(encrypting.fronts[0], "PUT", target, CONTENT, {ALGORITHM: "AES256"})
-    assert response.status == 200
+    assert response.status == 200, response.body
     (found,) = files(encrypting) - before
     return found
 
