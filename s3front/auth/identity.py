@@ -24,11 +24,6 @@ ISSUED_KEY: Final = "aws:tokenissuetime"
 """The condition key that says when temporary credentials were given out."""
 
 
-SERVICE_ID_PREFIX: Final = "http://acs.zenko.io/accounts/service/"
-"""Begins the canonical IDs of service accounts (``reference/cloudserver-features.md``, section 3):
-``replication``, ``lifecycle``, ``gc``, ``md-ingestion``, ``clueso``."""
-
-
 class Rights(msgspec.Struct, frozen=True):
     """What a user's or a session's own policies are: ``policies`` give, each of them alone;
     ``boundary`` and ``session`` limit what they give, where there are any (IAM user guide, "Policy

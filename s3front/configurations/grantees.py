@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from s3front.auth.identity import SERVICE_ID_PREFIX
 from s3front.authz.acl import KNOWN_GROUPS
 from s3front.s3_errors import S3Error
+from shared.records.names import SERVICE_ID_PREFIX
 
 
 class KnownAccount(Protocol):

@@ -12,7 +12,6 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from s3front.auth.identity import SERVICE_ID_PREFIX
 from s3front.iam import quotas
 from s3front.iam.change import Change, put
 from s3front.iam.directory import Directory
@@ -22,7 +21,7 @@ from s3front.iam.identity_ids import ACCOUNT_ID, new_account_id, new_canonical_i
 from s3front.iam.records import Account, AccountStatus, account_key
 from s3front.metadata import gateway
 from s3front.metadata.gateway import Requirement
-from shared.records.names import IAM, SPLITTER, USERS_BUCKET
+from shared.records.names import IAM, SERVICE_ID_PREFIX, SPLITTER, USERS_BUCKET
 from shared.records.times import now, to_iso
 
 _NAME: Final = re.compile(r"[^\x00-\x1f\x7f]{1,64}\Z")

@@ -16,8 +16,8 @@ from typing import Final, Literal, TypeVar
 
 import msgspec
 
-from s3front.auth.identity import SERVICE_ID_PREFIX
 from s3front.iam.identity_ids import account_arn, identity_arn
+from shared.records.names import SERVICE_ID_PREFIX
 
 VERSION_KEY: Final = "version"
 """The key of the record that counts changes; no identity has it."""

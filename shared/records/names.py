@@ -54,6 +54,10 @@ ACCOUNT_KEYS: Final = "..accountKeys"
 CLIENT_TOKENS: Final = "..clientTokens"
 """Sub-level of the tokens by which a repeated request is known (ours)."""
 
+SERVICE_ID_PREFIX: Final = "http://acs.zenko.io/accounts/service/"
+"""Begins the canonical IDs of service accounts (``reference/cloudserver-features.md``, section 3):
+``replication``, ``lifecycle``, ``gc``, ``md-ingestion``, ``clueso``."""
+
 IAM: Final = "..iam"
 """Sub-level of identities: accounts, users, groups, roles, policies and access keys (ours)."""
 

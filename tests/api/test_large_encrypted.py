@@ -146,16 +146,18 @@ def test_a_blob_that_is_deleted_meanwhile_is_read_to_its_end(
 
 @pytest.mark.parametrize("cut", [HEADER_BYTES, HEADER_BYTES + 160 * STORED_BYTES, SIZE // 2, SIZE])
 def test_a_blob_that_is_cut_off_meanwhile(
-    each_front: Front, encrypting: Cluster, target: str, cut: int
+    front: Front, encrypting: Cluster, target: str, cut: int
 ) -> None:
-    """At the end of a segment, and in one. Some of it is on its way by then."""
+    """At the end of a segment, and in one. Some of it is on its way by then. Only where it is read
+    beside the data service: that has the blobs mapped which it sends, and ends when one of them
+    gets shorter under it."""
     path = put(encrypting, target)
-    with reading(each_front, target, 64 * 1024) as connection:
+    with reading(front, target, 64 * 1024) as connection:
         os.truncate(path, cut)
         came = body_of(connection.rest())
     assert len(came) < SIZE
     assert CONTENT.startswith(came)
-    assert call(each_front, "GET", target).status in (500, 503)
+    assert call(front, "GET", target).status in (500, 503)
 
 
 @pytest.mark.parametrize("at", [TO_HERE, SIZE // 2, SIZE - 1])

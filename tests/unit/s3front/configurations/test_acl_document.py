@@ -9,12 +9,12 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.parsers import create_parser
 
-from s3front.auth.identity import SERVICE_ID_PREFIX
 from s3front.authz.ownership import Owner
 from s3front.configurations.acl_document import AclDocument, parse_acl, show_acl
 from s3front.port.request import Reply
 from s3front.s3_errors import S3Error
 from shared.config import Account, Accounts
+from shared.records.names import SERVICE_ID_PREFIX
 from tests.unit.s3front.configurations.known import ACCOUNTS, BART, LISA
 
 GROUPS = "http://acs.amazonaws.com/groups/"

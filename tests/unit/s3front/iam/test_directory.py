@@ -6,7 +6,6 @@ import msgspec
 import orjson
 import pytest
 
-from s3front.auth.identity import SERVICE_ID_PREFIX
 from s3front.authz.decide import decide
 from s3front.authz.owners import OwnerFacts
 from s3front.authz.public_block import FULL_BLOCK
@@ -23,6 +22,7 @@ from s3front.iam.records import (
 )
 from shared.config import Account as FileAccount
 from shared.config import Accounts
+from shared.records.names import SERVICE_ID_PREFIX
 from tests.unit.s3front.authz.scenes import A, Scene, allow, document, root
 
 _ID = "123456789012"

@@ -6,10 +6,11 @@ import pytest
 
 from shared.records import names
 
+NO_SUB_LEVELS = frozenset(("SPLITTER", "SERVICE_ID_PREFIX"))
 INTERNAL = [
     value
     for name, value in vars(names).items()
-    if name.isupper() and isinstance(value, str) and name != "SPLITTER"
+    if name.isupper() and isinstance(value, str) and name not in NO_SUB_LEVELS
 ]
 
 
